@@ -1,0 +1,11 @@
+// Formats every file and applies the lint fixes that are safe.
+import { spawnSync } from "node:child_process";
+
+const commands: readonly (readonly [string, ...string[]])[] = [
+  ["node_modules/.bin/oxlint", "--type-aware", "--fix"],
+  ["node_modules/.bin/oxfmt"],
+];
+for (const [command, ...args] of commands) {
+  const { status } = spawnSync(command, args, { stdio: "inherit" });
+  if (status !== 0) process.exitCode = 1;
+}
