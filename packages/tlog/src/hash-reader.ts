@@ -1,0 +1,41 @@
+import { TlogError } from "./errors.ts";
+import { hashNode, requireHash } from "./hash.ts";
+import { isTreeSize } from "./tree-size.ts";
+
+/** Gives the hash of the complete subtree over entries `[index * 2^level, (index + 1) * 2^level)`. */
+export type HashReader = (level: number, index: number) => Uint8Array;
+
+/**
+ * RFC 6962 §2.1: MTH(D[start:end]) of a non-empty part of a tree, as proofs need it: a left part is complete,
+ * and the parts of the ragged right edge begin at a multiple of the complete subtree that they begin with.
+ */
+export function rangeHash(reader: HashReader, start: number, end: number): Buffer {
+  const parts: Buffer[] = [];
+  let at = start;
+  while (at < end) {
+    const { level, width } = largestComplete(end - at);
+    const hash = reader(level, at / width);
+    requireHash(hash, "ERR_TLOG_HASH");
+    parts.push(Buffer.from(hash));
+    at += width;
+  }
+  return parts.reduceRight((right, left) => hashNode(left, right));
+}
+
+function largestComplete(entries: number): { level: number; width: number } {
+  let level = 0;
+  let width = 1;
+  while (width * 2 <= entries) {
+    level += 1;
+    width *= 2;
+  }
+  return { level, width };
+}
+
+export function requireIndex(index: number, size: number): void {
+  if (!isTreeSize(size) || !isTreeSize(index) || index >= size)
+    throw new TlogError("ERR_TLOG_PROOF", "Index is not in the tree", {
+      found: index,
+      expected: `0 to below ${size}`,
+    });
+}
