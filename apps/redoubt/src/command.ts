@@ -1,0 +1,30 @@
+import { isAbsolute, resolve } from "node:path";
+import type { Command } from "commander";
+import type { Terminal } from "./terminal.ts";
+
+/** What every command is given: where the data folder is, and where to write. */
+export interface CommandContext {
+  readonly folder: string;
+  /** The folder in which the command was typed: file names in its arguments start there. */
+  readonly typedIn: string;
+  readonly json: boolean;
+  readonly terminal: Terminal;
+}
+
+/** Runs an action with the command's context; what it resolves to is the exit code. */
+export type Run = (
+  command: Command,
+  action: (context: CommandContext) => Promise<number>,
+) => Promise<void>;
+
+/** Exit codes: 1 is for whatever kept the command from doing its work. */
+export const EXIT = { ok: 0, failed: 1, attention: 2, refused: 3 } as const;
+
+export function fileArgument({ typedIn }: CommandContext, name: string): string {
+  return isAbsolute(name) ? name : resolve(typedIn, name);
+}
+
+/** For options that may stand several times. */
+export function collect(value: string, earlier: readonly string[] = []): readonly string[] {
+  return [...earlier, value];
+}

@@ -1,0 +1,62 @@
+import { InvalidArgumentError, type Command } from "commander";
+import type { CloseOptions, ListOptions } from "../alarms/commands.ts";
+import type { Run } from "../command.ts";
+
+const HELP = `
+Examples:
+  redoubt alarms                                         open alarms
+  redoubt alarms --all --json | jq '.alarms[].kind'
+  redoubt alarms --follow --json                         one JSON line for each alarm, until Ctrl-C
+  redoubt alarms close 7 --digest <digest> --reason "drill of Tuesday"
+
+Exit codes: 0 no open critical alarm, 2 there is one.`;
+
+export function register(cli: Command, run: Run): void {
+  const alarms = cli
+    .command("alarms")
+    .description("what the monitor found")
+    .addHelpText("after", HELP);
+  registerList(alarms, run);
+  registerClose(alarms, run);
+}
+
+function registerList(alarms: Command, run: Run): void {
+  alarms
+    .command("list", { isDefault: true })
+    .description("list alarms, oldest first")
+    .option("--since <id>", "only alarms after this one", parseId)
+    .option("--digest <digest>", "only alarms about this token")
+    .option("--all", "closed ones too")
+    .option("--follow", "stay, and print each alarm as it comes; closed ones too")
+    .addHelpText("after", HELP)
+    .action((options: ListOptions, command: Command) =>
+      run(command, async (context) => {
+        const { listAlarms } = await import("../alarms/commands.ts");
+        return listAlarms(context, options);
+      }),
+    );
+}
+
+function registerClose(alarms: Command, run: Run): void {
+  alarms
+    .command("close")
+    .description("close an alarm that was looked into; its digest must be named")
+    .argument("<id>", "number of the alarm", parseId)
+    .option("--digest <digest>", "digest of the alarm, where it has one")
+    .requiredOption("--reason <text>", "why it can be closed")
+    .addHelpText(
+      "after",
+      '\nExample:\n  redoubt alarms close 7 --digest <digest> --reason "test key"',
+    )
+    .action((id: number, options: CloseOptions, command: Command) =>
+      run(command, async (context) => {
+        const { closeAlarm } = await import("../alarms/commands.ts");
+        return closeAlarm(context, id, options);
+      }),
+    );
+}
+
+function parseId(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError("Alarms have numbers.");
+  return Number(text);
+}

@@ -1,0 +1,22 @@
+import type { Command } from "commander";
+import type { Run } from "../command.ts";
+
+const HELP = `
+Examples:
+  redoubt status
+  redoubt status --json | jq .problems
+
+Exit codes: 0 healthy, 2 something is not ready or a critical alarm is open, 1 nothing runs.`;
+
+export function register(cli: Command, run: Run): void {
+  cli
+    .command("status")
+    .description("how the running system is: processes, logs, alarms, labels")
+    .addHelpText("after", HELP)
+    .action((_options: object, command: Command) =>
+      run(command, async (context) => {
+        const { status } = await import("../status/status.ts");
+        return status(context);
+      }),
+    );
+}

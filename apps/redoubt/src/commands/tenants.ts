@@ -1,0 +1,48 @@
+import { Argument, type Command } from "commander";
+import { collect, type Run } from "../command.ts";
+import type { TenantAddOptions, TenantStatus } from "../tenancy/tenants.ts";
+import { realmOption } from "./realm-option.ts";
+
+const HELP = `
+Examples:
+  redoubt tenants list
+  redoubt tenants add --audience api://orders                    a new tenant of the enterprise realm
+  redoubt tenants add --tenant <uuid> --audience api://billing   one more audience for a tenant
+  redoubt tenants set-status <uuid> suspended                    no token for it from now on`;
+
+export function register(cli: Command, run: Run): void {
+  const tenants = cli
+    .command("tenants")
+    .description("tenants: who may have tokens, and for what")
+    .addHelpText("after", HELP);
+  tenants
+    .command("list", { isDefault: true })
+    .description("list tenants, as the registry log has them")
+    .addHelpText("after", "\nExample:\n  redoubt tenants list --json")
+    .action((_options: object, command: Command) =>
+      run(command, async (context) => (await load()).tenantsList(context)),
+    );
+  tenants
+    .command("add")
+    .description("register a tenant, or add audiences to one; may be repeated")
+    .addOption(realmOption())
+    .option("--tenant <uuid>", "id of the tenant (default: a new one)")
+    .option("--audience <name>", "what its tokens may be for; repeatable", collect)
+    .addHelpText("after", "\nExample:\n  redoubt tenants add --audience api://orders")
+    .action((options: TenantAddOptions, command: Command) =>
+      run(command, async (context) => (await load()).tenantsAdd(context, options)),
+    );
+  tenants
+    .command("set-status")
+    .description("suspend, delete or restore a tenant")
+    .argument("<tenant>", "id of the tenant")
+    .addArgument(new Argument("<status>").choices(["active", "suspended", "deleted"]))
+    .addHelpText("after", "\nExample:\n  redoubt tenants set-status <uuid> suspended")
+    .action((tenant: string, status: TenantStatus, _options: object, command: Command) =>
+      run(command, async (context) => (await load()).tenantsSetStatus(context, tenant, status)),
+    );
+}
+
+function load() {
+  return import("../tenancy/commands.ts");
+}

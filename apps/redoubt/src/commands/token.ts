@@ -1,0 +1,34 @@
+import type { Command } from "commander";
+import { EXIT, type Run } from "../command.ts";
+import type { TokenOptions } from "../token/token.ts";
+import { realmOption } from "./realm-option.ts";
+
+const HELP = `
+Examples:
+  redoubt token                                             as the demo client of the enterprise realm
+  redoubt token --realm consumer | redoubt verify --realm consumer
+  redoubt token --tenant <uuid> --client billing --secret … --resource api://orders --scope orders.read
+
+The secret may come from REDOUBT_CLIENT_SECRET: a command line can be read by everybody on the machine.`;
+
+export function register(cli: Command, run: Run): void {
+  cli
+    .command("token")
+    .description("get an access token and print it, alone")
+    .addOption(realmOption())
+    .option("--tenant <uuid>", "tenant of the client")
+    .option("--client <id>", "client id (default: the realm's demo client)")
+    .option("--secret <secret>", "client secret")
+    .option("--scope <scopes>", "scopes, separated by spaces (default: all that the client has)")
+    .option("--resource <audience>", "what the token is for (RFC 8707)")
+    .addHelpText("after", HELP)
+    .action((options: TokenOptions, command: Command) =>
+      run(command, async ({ folder, terminal }) => {
+        const { getToken } = await import("../token/token.ts");
+        const secret = options.secret ?? process.env["REDOUBT_CLIENT_SECRET"];
+        const answer = await getToken(folder, { ...options, ...(secret ? { secret } : {}) });
+        terminal.result({ json: answer, text: answer.access_token });
+        return EXIT.ok;
+      }),
+    );
+}

@@ -1,0 +1,18 @@
+import type { Command } from "commander";
+import { EXIT, type Run } from "../command.ts";
+import { basePort } from "../place.ts";
+
+export function register(cli: Command, run: Run): void {
+  cli
+    .command("up")
+    .description("start every process on this machine, until Ctrl-C")
+    .option("--port <base>", "first of five ports (REDOUBT_PORT; default 7400)")
+    .addHelpText("after", "\nExample:\n  redoubt up --data /srv/redoubt --port 7500")
+    .action((options: { port?: string }, command: Command) =>
+      run(command, async ({ folder, json, terminal }) => {
+        const { up } = await import("../up/up.ts");
+        await up({ folder, json, port: basePort(options.port, process.env) }, terminal);
+        return EXIT.ok;
+      }),
+    );
+}

@@ -1,0 +1,54 @@
+/** One thing that was tried, and what happened to it. */
+export interface Outcome {
+  readonly threat: string;
+  readonly attempt: string;
+  /** Who had to stop or notice it. */
+  readonly layer: "verifier" | "jwks" | "signer" | "registry" | "audit";
+  /** Refused, or alarmed: either way it did not pass quietly. */
+  readonly stopped: boolean;
+  readonly alarmed?: boolean;
+  /** The refusal's code or the alarm's kind; `accepted` for a control. */
+  readonly code: string;
+  /** A control is legitimate and must be accepted: without it a refusal proves nothing. */
+  readonly control?: true;
+  readonly seconds?: number;
+}
+
+/** Whether an outcome is what a sound system shows. */
+export function isGood({ control, stopped }: Outcome): boolean {
+  return control === true ? !stopped : stopped;
+}
+
+export function outcomeLine(outcome: Outcome): string {
+  const { threat, attempt, layer, code, control } = outcome;
+  const verdict = isGood(outcome) ? "ok  " : "FAIL";
+  const what = control ? "accepted" : outcome.alarmed ? "alarmed" : "stopped";
+  return `${verdict} ${threat} ${layer.padEnd(8)} ${what.padEnd(8)} ${code.padEnd(28)} ${attempt}`;
+}
+
+/** Turns a refusal into an outcome's `stopped` and `code`. */
+export async function attempt(
+  what: Pick<Outcome, "threat" | "attempt" | "layer">,
+  act: () => unknown,
+): Promise<Outcome> {
+  try {
+    await act();
+    return { ...what, stopped: false, code: "accepted" };
+  } catch (error) {
+    return { ...what, stopped: true, code: codeOf(error) };
+  }
+}
+
+/** A control: the same path with nothing wrong. */
+export async function control(
+  what: Pick<Outcome, "threat" | "attempt" | "layer">,
+  act: () => unknown,
+): Promise<Outcome> {
+  return { ...(await attempt(what, act)), control: true };
+}
+
+function codeOf(error: unknown): string {
+  if (typeof error !== "object" || error === null || !("code" in error)) return "ERR_UNEXPECTED";
+  const part = "part" in error && typeof error.part === "string" ? `/${error.part}` : "";
+  return `${String(error.code)}${part}`;
+}

@@ -1,0 +1,162 @@
+import { nowSeconds, systemClock } from "@redoubt/base";
+import {
+  createReportQueue,
+  createVerifier,
+  fromDiscovery,
+  fromStaticRecords,
+  type ReportQueue,
+  type Verifier,
+} from "@redoubt/verify";
+import { RemoteError, socketPlace, type SocketPlace } from "@redoubt/wire";
+import { readDemo, type DemoClient } from "../demo.ts";
+import { issuerTemplate, portsFrom, type Ports, type Realm } from "../layout.ts";
+import type { Operator } from "../operator.ts";
+import type { Settings } from "../settings.ts";
+import { DRILL_AUDIENCE, registerDrillKey, type DrillKey, type KeyWindow } from "./drill-key.ts";
+
+/** Everything that the attempts of a drill share: a running system, thieves' keys, and honest verifiers. */
+export interface Scene {
+  readonly operator: Operator;
+  readonly settings: Settings;
+  readonly ports: Ports;
+  readonly consumer: DemoClient;
+  readonly enterprise: DemoClient;
+  readonly stolen: Readonly<Record<Realm, DrillKey>>;
+  /** Seconds since the epoch when the drill began. */
+  readonly startedAt: number;
+  /** The newest alarm when the drill began: what comes after it is the drill's. */
+  readonly lastAlarm: number;
+  readonly reports: ReportQueue;
+}
+
+const KEY_LIFE_SECONDS = 1800;
+
+export async function openScene(operator: Operator, settings: Settings): Promise<Scene> {
+  const ports = portsFrom(settings.port);
+  const { clients, reporters } = readDemo(operator.folder);
+  const client = (realm: Realm) => {
+    const found = clients.find((c) => c.realm === realm);
+    if (!found) throw new RangeError(`Demo client of realm ${realm} is missing`);
+    return found;
+  };
+  const consumer = client("consumer");
+  const enterprise = client("enterprise");
+  const now = nowSeconds(systemClock);
+  const window = { signFrom: now - 60, signUntil: now + 900, verifyUntil: now + KEY_LIFE_SECONDS };
+  const stolen = {
+    consumer: await registerDrillKey(drillSocket(operator, "consumer"), consumer.tenant, window),
+    enterprise: await registerDrillKey(drillSocket(operator, "enterprise"), enterprise.tenant, window),
+  };
+  const credential = reporters.find(({ reporter }) => reporter === "drill");
+  const reports = createReportQueue({
+    url: `http://127.0.0.1:${ports.monitor}`,
+    reporter: "drill",
+    secret: credential?.secret ?? "",
+    ackKey: settings.ack,
+    intervalMs: 500,
+    onAlarm: () => undefined,
+  });
+  const { next } = await operator.ask("monitor", { op: "alarms", limit: 1000 });
+  const lastAlarm = typeof next === "number" ? next : 0;
+  return { operator, settings, ports, consumer, enterprise, stolen, startedAt: now, lastAlarm, reports };
+}
+
+export function drillSocket(operator: Operator, realm: Realm) {
+  return operator.client(`signer-${realm}`, "drill");
+}
+
+export function drillPlace(operator: Operator, realm: Realm): SocketPlace {
+  return socketPlace(operator.folder, `signer-${realm}`, "drill");
+}
+
+export function issuerOf({ ports }: Scene, { realm, tenant }: DemoClient): string {
+  return issuerTemplate(realm, ports.publisher).replace("{tenantid}", tenant);
+}
+
+/** A verifier of the realm as a resource server has it, but for the drill audience. It holds both realms' keys. */
+export function openVerifier(
+  scene: Scene,
+  realm: Realm,
+  issuance: "off" | "audit",
+): Promise<Verifier> {
+  const { settings, ports, consumer, enterprise, reports } = scene;
+  return createVerifier({
+    trust: fromDiscovery({
+      issuers: [consumer, enterprise].map((client) => ({
+        issuer: issuerOf(scene, client),
+        realm: client.realm,
+        ring: settings.rings[client.realm],
+      })),
+      allowLoopbackHttp: true,
+    }),
+    audience: DRILL_AUDIENCE,
+    accept: [{ issuer: issuerTemplate(realm, ports.publisher), realm, tenants: "any" }],
+    issuance: issuance === "off" ? "off" : { mode: "audit", reporter: reports },
+  });
+}
+
+/** A verifier whose trust data is as stale as can be: it still holds the given keys. */
+export function openStaleVerifier(scene: Scene, keys: readonly DrillKey[]): Promise<Verifier> {
+  const { settings, ports } = scene;
+  return createVerifier({
+    trust: fromStaticRecords(keys, { rings: settings.rings }),
+    audience: DRILL_AUDIENCE,
+    accept: [
+      { issuer: issuerTemplate("enterprise", ports.publisher), realm: "enterprise", tenants: "any" },
+    ],
+    issuance: "off",
+  });
+}
+
+export function registerEnterpriseKey(scene: Scene, window: KeyWindow): Promise<DrillKey> {
+  const { operator, enterprise } = scene;
+  return registerDrillKey(drillSocket(operator, "enterprise"), enterprise.tenant, window);
+}
+
+/** A legitimate token for the drill audience: from the signer, committed to the log. */
+export async function issueLegitimate(scene: Scene, realm: Realm): Promise<string> {
+  const { tenant } = scene[realm];
+  const { head } = await drillSocket(scene.operator, realm).request({
+    op: "issue",
+    handle: { realm, tenant, class: "at" },
+    client: "redoubt-drill",
+    sub: "drill",
+    audience: DRILL_AUDIENCE,
+    ttl: 600,
+  });
+  if (typeof head["token"] !== "string") throw new RemoteError("ERR_NO_TOKEN", "No token came");
+  return head["token"];
+}
+
+const PUBLISH_TIMEOUT_MS = 15_000;
+const POLL_MS = 200;
+
+/** Kids that an issuer's JWKS lists now, once it lists `expected`. */
+export async function publishedKids(
+  scene: Scene,
+  client: DemoClient,
+  expected: string,
+): Promise<readonly string[]> {
+  const deadline = performance.now() + PUBLISH_TIMEOUT_MS;
+  for (;;) {
+    const kids = await fetchKids(issuerOf(scene, client));
+    if (kids.includes(expected) || performance.now() > deadline) return kids;
+    await pause(POLL_MS);
+  }
+}
+
+async function fetchKids(issuer: string): Promise<readonly string[]> {
+  const response = await fetch(`${issuer}/keys`);
+  const body: unknown = await response.json();
+  if (typeof body !== "object" || body === null || !("keys" in body)) return [];
+  const keys: readonly unknown[] = Array.isArray(body.keys) ? body.keys : [];
+  return keys.flatMap((key) =>
+    typeof key === "object" && key !== null && "kid" in key ? [String(key.kid)] : [],
+  );
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}

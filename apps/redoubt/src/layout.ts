@@ -1,0 +1,75 @@
+/** What runs on one machine, and where: the one place that knows the names, ports and origins. */
+export const REALMS = ["consumer", "enterprise"] as const;
+export type Realm = (typeof REALMS)[number];
+
+/** Where a command is told no realm: the one that most people have, their own tenants'. */
+export const DEFAULT_REALM: Realm = "enterprise";
+
+/** The consumer realm's only tenant, as everywhere in the field. */
+export const CONSUMER_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad";
+
+export const SERVICES = [
+  "ledger",
+  "monitor",
+  "signer-consumer",
+  "signer-enterprise",
+  "issuer-consumer",
+  "issuer-enterprise",
+  "publisher",
+] as const;
+export type ServiceName = (typeof SERVICES)[number];
+
+export const REGISTRY_LOG = "redoubt.local/registry";
+
+export interface Ports {
+  readonly publisher: number;
+  readonly "issuer-consumer": number;
+  readonly "issuer-enterprise": number;
+  readonly monitor: number;
+  readonly status: number;
+}
+
+export function portsFrom(base: number): Ports {
+  return {
+    publisher: base,
+    "issuer-consumer": base + 1,
+    "issuer-enterprise": base + 2,
+    monitor: base + 3,
+    status: base + 4,
+  };
+}
+
+/** Who may connect to whom: one socket for each pair. */
+export const CALLERS: Readonly<Record<ServiceName, readonly string[]>> = {
+  ledger: ["signer-consumer", "signer-enterprise", "monitor", "publisher", "operator"],
+  monitor: [
+    "issuer-consumer",
+    "issuer-enterprise",
+    "signer-consumer",
+    "signer-enterprise",
+    "operator",
+  ],
+  "signer-consumer": ["issuer", "drill", "operator"],
+  "signer-enterprise": ["issuer", "drill", "operator"],
+  "issuer-consumer": ["operator"],
+  "issuer-enterprise": ["operator"],
+  publisher: [],
+};
+
+export function issuerTemplate(realm: Realm, publisherPort: number): string {
+  const origin = `http://127.0.0.1:${publisherPort}`;
+  return realm === "consumer" ? `${origin}/consumer/v2.0` : `${origin}/{tenantid}/v2.0`;
+}
+
+export function tokenEndpoint(realm: Realm, ports: Ports): string {
+  const origin = `http://127.0.0.1:${ports[`issuer-${realm}`]}`;
+  return realm === "consumer"
+    ? `${origin}/consumer/oauth2/v2.0/token`
+    : `${origin}/{tenantid}/oauth2/v2.0/token`;
+}
+
+/** One issuance log for each signer instance and quarter. */
+export function issuanceLog(realm: Realm, now: Date): string {
+  const quarter = Math.floor(now.getUTCMonth() / 3) + 1;
+  return `redoubt.local/issuance/${realm}-1/${now.getUTCFullYear()}q${quarter}`;
+}

@@ -1,0 +1,51 @@
+import { ServiceError } from "@redoubt/base";
+import type { Registry } from "@redoubt/keys";
+import { parseVerifierKey, SIGNATURE_TYPE, TlogError, type VerifierKey } from "@redoubt/tlog";
+import { REGISTRY_LOG } from "../layout.ts";
+import type { Settings } from "../settings.ts";
+
+/** The keys by which one log's checkpoints are judged. */
+export interface LogKeys {
+  /** Each of them must have signed. */
+  readonly required: readonly VerifierKey[];
+  /** Cosigners whose word is told, but may come later: an entry is seconds old before the witness saw it. */
+  readonly optional: readonly VerifierKey[];
+}
+
+/** Keys that the caller named: all of them that are for this log must have signed, cosigners among them. */
+export function namedKeys(texts: readonly string[]): (origin: string) => LogKeys | undefined {
+  if (texts.length === 0) return () => undefined;
+  const keys = texts.map(parseKey);
+  return (origin) => {
+    const own = keys.filter(({ name, type }) =>
+      type === SIGNATURE_TYPE.cosignature ? true : name === origin || name === `${origin}/writer`,
+    );
+    if (own.every(({ type }) => type === SIGNATURE_TYPE.cosignature)) return undefined;
+    return { required: own, optional: [] };
+  };
+}
+
+function parseKey(text: string): VerifierKey {
+  try {
+    return parseVerifierKey(text);
+  } catch (cause) {
+    if (!(cause instanceof TlogError)) throw cause;
+    throw new ServiceError("ERR_OPTION", "--vkey must be a verifier key: name+id+key", { cause });
+  }
+}
+
+/**
+ * The keys of this system: the registry's from the settings, those of issuance logs from the registry's `writer`
+ * statements. An issuance log without its writer's signature counts for nothing (docs/spec/logs.md §3).
+ */
+export function systemKeys(
+  settings: Pick<Settings, "registryKey" | "witness">,
+  { writers }: Pick<Registry, "writers">,
+): ReadonlyMap<string, LogKeys> {
+  const optional = [parseVerifierKey(settings.witness)];
+  const registry = { required: [parseVerifierKey(settings.registryKey)], optional };
+  const issuance = [...writers.values()].map(
+    ({ log, logKey, writer }) => [log, { required: [logKey, writer], optional }] as const,
+  );
+  return new Map<string, LogKeys>([[REGISTRY_LOG, registry], ...issuance]);
+}

@@ -1,0 +1,138 @@
+import assert from "node:assert/strict";
+import { hash } from "node:crypto";
+import { test } from "node:test";
+import { RemoteError } from "@redoubt/wire";
+import { buildInclusionProof, CompactRange, hashLeaf, verifyProofFile } from "@redoubt/tlog";
+import { encodeBase64url } from "@redoubt/verify/base64url";
+import type { JsonObject } from "@redoubt/verify/json";
+import { digestOf, proveDigest } from "./prove.ts";
+import type { LogKeys } from "./log-keys.ts";
+import { ORIGIN, PublishedLog } from "./testing/published-log.ts";
+
+/** What a ledger with this log answers to the operator; `change` makes it a liar. */
+function ledgerOf(
+  log: PublishedLog,
+  change: (answer: JsonObject) => JsonObject = (answer) => answer,
+) {
+  const nodes = new Map<string, Buffer>();
+  CompactRange.empty().appendEntries(log.entries, (level, index, node) =>
+    nodes.set(`${level}/${index}`, Buffer.from(node)),
+  );
+  const size = log.entries.length;
+  return async (head: object): Promise<JsonObject> => {
+    const op = "op" in head ? head.op : "";
+    if (op === "find") {
+      const index = log.entries.findIndex(
+        (entry) => "digest" in head && encodeBase64url(entry.subarray(1, 33)) === head.digest,
+      );
+      if (index < 0) throw new RemoteError("ERR_LEDGER_NOT_FOUND", "No entry has this digest");
+      return { index };
+    }
+    if (op === "state")
+      return { size, cosigned: log.files.get("checkpoint")?.toString("utf8") ?? "" };
+    assert.ok(op === "prove" && "index" in head && typeof head.index === "number");
+    const proof = buildInclusionProof(
+      (level, index) => nodes.get(`${level}/${index}`) ?? Buffer.alloc(32),
+      head.index,
+      size,
+    );
+    return change({
+      index: head.index,
+      size,
+      leaf: encodeBase64url(log.entries[head.index] ?? Buffer.alloc(65)),
+      proof: proof.map((one) => encodeBase64url(one)),
+      checkpoint: log.files.get("checkpoint")?.toString("utf8") ?? "",
+    });
+  };
+}
+
+function keysOf({ key, writer, witness }: PublishedLog): ReadonlyMap<string, LogKeys> {
+  return new Map([[ORIGIN, { required: [key.vkey, writer.vkey], optional: [witness.vkey] }]]);
+}
+
+function digestAt(log: PublishedLog, index: number): string {
+  return encodeBase64url(log.entries[index]?.subarray(1, 33) ?? Buffer.alloc(32));
+}
+
+test("docs/spec/logs.md §1: a token's digest is that of its signing input", () => {
+  const digest = hash("sha256", "aGVhZA.Ym9keQ", "base64url");
+  assert.equal(digestOf("aGVhZA.Ym9keQ.c2ln"), digest);
+  assert.equal(digestOf("aGVhZA.Ym9keQ.b3RoZXI"), digest);
+  assert.equal(digestOf(digest), digest);
+});
+
+test("what is neither a digest nor a token is refused", () => {
+  for (const text of ["", "a", "a.b", "a.b.c.d", "a..c", "x".repeat(44), "a.b.c\u0000", "ä.b.c"])
+    assert.throws(() => digestOf(text), { code: "ERR_OPTION" }, text);
+});
+
+test("the proof file verifies offline, from the digest alone", async () => {
+  const log = new PublishedLog(300);
+  log.cosign(1_800_000_000);
+  const found = await proveDigest(ledgerOf(log), keysOf(log), digestAt(log, 77));
+  assert.equal(found.index, 77);
+  assert.equal(found.cosigned, true);
+  const entry = Buffer.from(found.entry, "base64url");
+  assert.equal(entry.subarray(1, 33).toString("base64url"), found.digest);
+  const { vkey } = log.key;
+  const verified = verifyProofFile(found.proof, {
+    leafHash: hashLeaf(entry),
+    origin: ORIGIN,
+    verifiers: [vkey],
+  });
+  assert.equal(verified.index, 77);
+  assert.match(
+    found.proof,
+    new RegExp(`^c2sp\\.org/tlog-proof@v1\nextra ${entry.toString("base64")}\n`),
+  );
+});
+
+test("a digest that no log has was issued by nobody", async () => {
+  const log = new PublishedLog(10);
+  const missing = hash("sha256", "never issued", "base64url");
+  await assert.rejects(proveDigest(ledgerOf(log), keysOf(log), missing), {
+    code: "ERR_LOG_MISSING",
+    message: /nobody issued this token/,
+  });
+});
+
+const LIES: readonly (readonly [string, (answer: JsonObject, log: PublishedLog) => JsonObject])[] =
+  [
+    [
+      "another entry",
+      (a, log) => ({ ...a, leaf: encodeBase64url(log.entries[3] ?? Buffer.alloc(0)) }),
+    ],
+    ["the right digest in a made-up entry", (a, log) => ({ ...a, leaf: madeUp(log) })],
+    ["a proof that is cut", (a) => ({ ...a, proof: [] })],
+    [
+      "a checkpoint of another log",
+      (a) => ({
+        ...a,
+        checkpoint: new PublishedLog(300).files.get("checkpoint")?.toString() ?? "",
+      }),
+    ],
+    ["a checkpoint without the writer", (a, log) => ({ ...a, checkpoint: withoutWriter(log) })],
+  ];
+
+function madeUp(log: PublishedLog): string {
+  const entry = Buffer.from(log.entries[77] ?? Buffer.alloc(65));
+  entry[64] = (entry[64] ?? 0) ^ 1;
+  return encodeBase64url(entry);
+}
+
+function withoutWriter(log: PublishedLog): string {
+  const text = log.files.get("checkpoint")?.toString("utf8") ?? "";
+  return text
+    .split("\n")
+    .filter((line) => !line.includes("/writer "))
+    .join("\n");
+}
+
+for (const [what, lie] of LIES)
+  test(`a ledger that answers with ${what} is not believed`, async () => {
+    const log = new PublishedLog(300);
+    const ask = ledgerOf(log, (answer) => lie(answer, log));
+    await assert.rejects(proveDigest(ask, keysOf(log), digestAt(log, 77)), {
+      code: /^ERR_(LOG_PROOF|TLOG_PROOF|TLOG_NOTE_UNKNOWN_KEY)$/,
+    });
+  });

@@ -1,0 +1,163 @@
+import { setTimeout as pause } from "node:timers/promises";
+import {
+  errorCode,
+  errorLine,
+  MemberReader,
+  nowSeconds,
+  ServiceError,
+  systemClock,
+} from "@redoubt/base";
+import { EXIT, fileArgument, type CommandContext } from "../command.ts";
+import { Operator } from "../operator.ts";
+import { enterRunning } from "../running.ts";
+import { span, table } from "../table.ts";
+import { checkLog, type CheckedLog } from "./check-log.ts";
+import { finding, isFinding } from "./finding.ts";
+import { namedKeys, systemKeys, type LogKeys } from "./log-keys.ts";
+import { folderLogs, httpLogs, type NamedSource } from "./log-source.ts";
+
+export interface LedgerVerifyOptions {
+  readonly dir?: string;
+  readonly url?: string;
+  readonly log?: string;
+  readonly vkey?: readonly string[];
+}
+
+export interface LogFault {
+  readonly origin: string | null;
+  readonly code: string;
+  readonly message: string;
+}
+
+interface Job {
+  readonly sources: readonly NamedSource[];
+  readonly keysOf: (origin: string) => LogKeys | undefined;
+  /** Logs that must be among the sources. */
+  readonly expected: readonly string[];
+}
+
+const PROGRESS_MS = 500;
+
+export async function ledgerVerify(
+  context: CommandContext,
+  options: LedgerVerifyOptions,
+): Promise<number> {
+  if (options.dir !== undefined && options.url !== undefined)
+    throw new ServiceError("ERR_OPTION", "Name a folder (--dir) or an address (--url), not both");
+  const job = await planJob(context, options);
+  const { checked, faults } = await checkAll(job, options.log, (line) =>
+    context.terminal.notice(line),
+  );
+  if (checked.length === 0 && faults.length === 0)
+    throw new ServiceError(
+      "ERR_LOGS",
+      `No such log is published${options.log ? `: ${options.log}` : ""}`,
+    );
+  context.terminal.result({ json: { logs: checked, faults }, text: reportText(checked, faults) });
+  return faults.length > 0 ? EXIT.refused : EXIT.ok;
+}
+
+/** Where from, and by which keys: named ones, or those of the running system. */
+async function planJob(context: CommandContext, options: LedgerVerifyOptions): Promise<Job> {
+  const { dir, url, vkey = [] } = options;
+  const folder = dir === undefined ? undefined : fileArgument(context, dir);
+  if (folder !== undefined || url !== undefined) {
+    const sources = folder === undefined ? await httpLogs(url ?? "") : folderLogs(folder);
+    return { sources, keysOf: namedKeys(vkey), expected: [] };
+  }
+  const { settings, ports } = await enterRunning(context.folder);
+  await using operator = new Operator("", settings);
+  const known = systemKeys(settings, await operator.readRegistry());
+  const named = namedKeys(vkey);
+  const expected = await logsWithEntries(operator, [...known.keys()]);
+  const publisher = `http://127.0.0.1:${ports.publisher}`;
+  await untilPublished(publisher, expected);
+  return {
+    sources: await httpLogs(publisher),
+    keysOf: vkey.length > 0 ? named : (origin) => known.get(origin),
+    expected,
+  };
+}
+
+async function logsWithEntries(operator: Operator, logs: readonly string[]): Promise<string[]> {
+  const sizes = await Promise.all(
+    logs.map(async (log) => {
+      const state = new MemberReader(
+        await operator.ask("ledger", { op: "state", log }),
+        "log state",
+      );
+      return { log, size: state.integer("size", 0, Number.MAX_SAFE_INTEGER) };
+    }),
+  );
+  return sizes.filter(({ size }) => size > 0).map(({ log }) => log);
+}
+
+const PUBLISH_ATTEMPTS = 10;
+const PUBLISH_PAUSE_MS = 300;
+
+/** The first entries of a log are published a moment after they are durable. */
+async function untilPublished(publisher: string, expected: readonly string[]): Promise<void> {
+  for (let attempt = 0; attempt < PUBLISH_ATTEMPTS; attempt += 1) {
+    const sources = (await httpLogs(publisher)).filter(({ origin }) =>
+      expected.includes(origin ?? ""),
+    );
+    const found = await Promise.all(sources.map(({ source }) => source.read("checkpoint")));
+    if (found.filter(Boolean).length === expected.length) return;
+    await pause(PUBLISH_PAUSE_MS);
+  }
+}
+
+async function checkAll(
+  { sources, keysOf, expected }: Job,
+  only: string | undefined,
+  notice: (line: string) => void,
+): Promise<{ readonly checked: readonly CheckedLog[]; readonly faults: readonly LogFault[] }> {
+  const checked: CheckedLog[] = [];
+  const faults: LogFault[] = [];
+  for (const { origin, source } of sources) {
+    if (only !== undefined && origin !== undefined && origin !== only) continue;
+    // A log without entries has no checkpoint yet; one that should have some is missed below.
+    if (origin !== undefined && !(await source.read("checkpoint"))) continue;
+    const onProgress = progressTo(notice, origin ?? source.name);
+    try {
+      const log = await checkLog(source, { keysOf, expectedOrigin: origin, onProgress });
+      if (only === undefined || log.origin === only) checked.push(log);
+    } catch (error) {
+      if (!isFinding(error)) throw error;
+      faults.push(faultOf(origin ?? null, error));
+    }
+  }
+  for (const origin of expected)
+    if (only === undefined || only === origin)
+      if (![...checked, ...faults].some((log) => log.origin === origin))
+        faults.push(faultOf(origin, finding("ERR_LOG_MISSING", `Log ${origin} is not published`)));
+  return { checked, faults };
+}
+
+function faultOf(origin: string | null, error: Error): LogFault {
+  return { origin, code: errorCode(error), message: errorLine(error) };
+}
+
+function progressTo(notice: (line: string) => void, name: string) {
+  let last = performance.now();
+  return (done: number, total: number) => {
+    if (performance.now() - last < PROGRESS_MS) return;
+    last = performance.now();
+    notice(`${name}: ${done} of ${total} entries`);
+  };
+}
+
+function reportText(checked: readonly CheckedLog[], faults: readonly LogFault[]): string {
+  const now = nowSeconds(systemClock);
+  const rows = checked.map(({ origin, size, tiles, signedBy, cosignedSeconds, label }) => [
+    origin,
+    String(size),
+    String(tiles),
+    label,
+    signedBy.length === 0 ? "-" : signedBy.join(", "),
+    cosignedSeconds === null ? "-" : `${span(now - cosignedSeconds)} ago`,
+  ]);
+  const heading = ["LOG", "SIZE", "TILES", "RESULT", "SIGNED BY", "COSIGNED"];
+  const lines = faults.map(({ code, message }) => `REFUSED ${code}: ${message}`);
+  return [...(rows.length > 0 ? [table([heading, ...rows])] : []), ...lines].join("\n");
+}

@@ -1,0 +1,86 @@
+import { Command } from "commander";
+import { errorCode, errorLine } from "@redoubt/base";
+import { EXIT, type CommandContext } from "./command.ts";
+import { register as alarms } from "./commands/alarms.ts";
+import { register as clients } from "./commands/clients.ts";
+import { register as drill } from "./commands/drill.ts";
+import { register as keys } from "./commands/keys.ts";
+import { register as ledger } from "./commands/ledger.ts";
+import { register as status } from "./commands/status.ts";
+import { register as tenants } from "./commands/tenants.ts";
+import { register as token } from "./commands/token.ts";
+import { register as up } from "./commands/up.ts";
+import { register as verify } from "./commands/verify.ts";
+import { dataFolder, typedIn } from "./place.ts";
+import { openTerminal } from "./terminal.ts";
+
+interface GlobalOptions {
+  readonly data?: string;
+  readonly json?: boolean;
+}
+
+const EXAMPLES = `
+Examples:
+  redoubt up                                  start everything on this machine
+  redoubt token --realm enterprise            get a token as the demo client
+  redoubt drill storm-0558                    attack the running system
+  redoubt status --json                       how it is, for a program
+
+Exit codes: 0 done, 1 could not be done, 2 something needs attention, 3 refused: token or log is not good.`;
+
+// Loaded by each of them: what a command needs beyond its options is imported when it runs.
+const COMMANDS = [
+  up,
+  status,
+  token,
+  verify,
+  tenants,
+  clients,
+  keys,
+  ledger,
+  alarms,
+  drill,
+] as const;
+
+function program(): Command {
+  return new Command("redoubt")
+    .description("A token authority that cannot be quietly forged from")
+    .option("--data <folder>", "data folder (REDOUBT_DATA; default .redoubt here)")
+    .option("--json", "answer as JSON")
+    .configureHelp({ showGlobalOptions: true })
+    .addHelpText("after", EXAMPLES)
+    .showHelpAfterError("(redoubt --help shows the commands)");
+}
+
+/** Runs `action`; a failure is one clear line on stderr and exit code 1. */
+async function run(
+  command: Command,
+  action: (context: CommandContext) => Promise<number>,
+): Promise<void> {
+  const options = command.optsWithGlobals<GlobalOptions>();
+  const json = options.json === true;
+  const terminal = openTerminal(json, {
+    out: (text) => void process.stdout.write(text),
+    err: (text) => void process.stderr.write(text),
+  });
+  try {
+    const { env } = process;
+    const cwd = process.cwd();
+    const folder = dataFolder(options.data, env, cwd);
+    process.exitCode = await action({ folder, typedIn: typedIn(env, cwd), json, terminal });
+  } catch (error) {
+    if (json)
+      terminal.line({ json: { error: errorCode(error), message: errorLine(error) }, text: "" });
+    process.stderr.write(`redoubt: ${errorLine(error)}\n`);
+    process.exitCode = EXIT.failed;
+  }
+}
+
+// Whoever reads our output may stop reading: `redoubt alarms | head -1`.
+process.stdout.on("error", () => process.exit());
+
+const cli = program();
+for (const register of COMMANDS) register(cli, run);
+await cli.parseAsync();
+// Open handles of a finished command (timers, sockets) do not keep it: it has said what it had to say.
+process.exit();

@@ -1,0 +1,155 @@
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { MemberReader, nowSeconds, ServiceError, systemClock } from "@redoubt/base";
+import {
+  openKeyFile,
+  Registry,
+  signStatement,
+  type SignedStatement,
+  type Statement,
+  type StatementBody,
+} from "@redoubt/keys";
+import { parseVerifierKey, type VerifierKey } from "@redoubt/tlog";
+import { encodeBase64url } from "@redoubt/verify/base64url";
+import type { JsonObject } from "@redoubt/verify/json";
+import {
+  readSocketSecret,
+  RegistryFeed,
+  SocketClient,
+  socketPlace,
+  type RegistryFeedItem,
+} from "@redoubt/wire";
+import { REGISTRY_LOG, type Realm, type ServiceName } from "./layout.ts";
+import type { Settings } from "./settings.ts";
+
+const CATCH_UP_MS = 10_000;
+const CATCH_UP_POLL_MS = 20;
+
+/**
+ * The operator of one running system: connections to its services, and the registry as proven from the log.
+ * Every change is a statement signed with the operator key; the ledger only keeps it.
+ */
+export class Operator implements AsyncDisposable {
+  readonly registry: Registry;
+  /** The data folder; "" where it is the working directory. */
+  readonly folder: string;
+  readonly #connectTimeoutMs: number;
+  readonly #operatorKey: VerifierKey;
+  readonly #items: RegistryFeedItem[] = [];
+  readonly #indexes = new Map<string, number>();
+  readonly #clients = new Map<string, SocketClient>();
+  readonly #feed: RegistryFeed;
+
+  /** `connectTimeoutMs`: how long a service may take to listen; only `up` has reason to wait for one. */
+  constructor(folder: string, settings: Settings, { connectTimeoutMs = 3000 } = {}) {
+    this.folder = folder;
+    this.#connectTimeoutMs = connectTimeoutMs;
+    this.#operatorKey = parseVerifierKey(settings.operator);
+    this.registry = new Registry({ operator: this.#operatorKey });
+    this.#feed = new RegistryFeed({
+      client: this.client("ledger"),
+      log: REGISTRY_LOG,
+      logKey: parseVerifierKey(settings.registryKey),
+      onItem: (item) => {
+        this.#items.push(item);
+        const result = this.registry.apply(item);
+        if (result.kind === "applied") this.#remember(result.statement, item.index);
+      },
+    });
+  }
+
+  /** The connection to a service, as `caller`; opened on first use. */
+  client(service: ServiceName, caller = "operator"): SocketClient {
+    const name = `${service}/${caller}`;
+    const open = this.#clients.get(name);
+    if (open) return open;
+    const place = socketPlace(this.folder, service, caller);
+    const client = new SocketClient({
+      path: place.path,
+      secret: readSocketSecret(place),
+      timeoutMs: 15_000,
+      connectTimeoutMs: this.#connectTimeoutMs,
+    });
+    this.#clients.set(name, client);
+    return client;
+  }
+
+  async ask(service: ServiceName, head: object): Promise<JsonObject> {
+    return (await this.client(service).request(head)).head;
+  }
+
+  /** Where the newest statement about a tenant (`realm/tenant`) or client (`realm/tenant/client`) stands. */
+  indexOf(type: "tenant" | "client", name: string): number | undefined {
+    return this.#indexes.get(`${type} ${name}`);
+  }
+
+  #remember(statement: Statement, index: number): void {
+    if (statement.type !== "tenant" && statement.type !== "client") return;
+    const { type, realm, tenant } = statement;
+    const name = `${realm}/${tenant}${type === "client" ? `/${statement.client}` : ""}`;
+    this.#indexes.set(`${type} ${name}`, index);
+  }
+
+  /** Brings the fold up to the registry's newest entry. */
+  async readRegistry(): Promise<Registry> {
+    await this.#feed.poll();
+    return this.registry;
+  }
+
+  /**
+   * Signs and appends a statement.
+   *
+   * @throws ServiceError `ERR_REGISTRY_VOID` with the reason when the registry would not take it; nothing is appended
+   */
+  async state(body: StatementBody): Promise<number> {
+    const { privateKey } = openKeyFile(join(this.folder, "up", "operator.key"));
+    const signer = { name: this.#operatorKey.name, privateKey };
+    const signed = signStatement(body, signer, nowSeconds(systemClock));
+    await this.readRegistry();
+    this.#rehearse(signed);
+    const answer = await this.ask("ledger", {
+      op: "append",
+      log: REGISTRY_LOG,
+      statement: encodeBase64url(signed.statement),
+      envelope: encodeBase64url(signed.envelope),
+    });
+    const reader = new MemberReader(answer, "append");
+    const index = reader.integer("index", this.registry.size, Number.MAX_SAFE_INTEGER);
+    await this.readRegistry();
+    const taken = this.#items[index];
+    if (!taken?.entry.equals(signed.entry))
+      throw new ServiceError("ERR_REGISTRY", `Registry does not show the statement at ${index}`);
+    return index;
+  }
+
+  /**
+   * Resolves when a realm's signer has folded the registry as far as this operator: before that it refuses a new
+   * client's requests, with an alarm.
+   */
+  async signerCaughtUp(realm: Realm): Promise<void> {
+    const deadline = performance.now() + CATCH_UP_MS;
+    for (;;) {
+      const since = Number.MAX_SAFE_INTEGER;
+      const { asOf } = await this.ask(`signer-${realm}`, { op: "fetchKeys", since });
+      if (typeof asOf === "number" && asOf >= this.registry.size) return;
+      if (performance.now() > deadline)
+        throw new ServiceError(
+          "ERR_SIGNER_BEHIND",
+          `The ${realm} signer has not read the registry yet`,
+        );
+      await pause(CATCH_UP_POLL_MS);
+    }
+  }
+
+  /** A void entry stays in the log for ever and raises an alarm, so a mistake is found before it gets there. */
+  #rehearse({ statement, envelope, entry }: SignedStatement): void {
+    const rehearsal = new Registry({ operator: this.#operatorKey });
+    for (const item of this.#items) rehearsal.apply(item);
+    const result = rehearsal.apply({ index: this.#items.length, entry, statement, envelope });
+    if (result.kind === "void") throw new ServiceError("ERR_REGISTRY_VOID", result.reason);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const client of this.#clients.values()) await client[Symbol.asyncDispose]();
+  }
+}

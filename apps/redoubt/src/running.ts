@@ -1,0 +1,58 @@
+import { connect } from "node:net";
+import { ServiceError } from "@redoubt/base";
+import { portsFrom, type Ports } from "./layout.ts";
+import { readSettings, type Settings } from "./settings.ts";
+import { checkDataFolder, isMissingOrEmpty } from "./up/data-folder.ts";
+
+const PROBE_TIMEOUT_MS = 2000;
+
+export interface Place {
+  readonly settings: Settings;
+  readonly ports: Ports;
+}
+
+/**
+ * What a command may know of a data folder, whether or not anything runs on it.
+ *
+ * @throws ServiceError `ERR_NOT_RUNNING` where there is no data folder; THREAT-32: what `checkDataFolder` throws
+ */
+export function openPlace(folder: string): Place {
+  if (isMissingOrEmpty(folder)) throw notRunning(folder);
+  // Before the first secret is read.
+  checkDataFolder(folder);
+  const settings = readSettings(folder);
+  return { settings, ports: portsFrom(settings.port) };
+}
+
+/**
+ * Goes into the data folder of a running system: socket paths are relative to it, whatever the length of its name.
+ *
+ * @throws ServiceError `ERR_NOT_RUNNING`
+ */
+export async function enterRunning(folder: string): Promise<Place> {
+  const place = openPlace(folder);
+  if (!(await isListening(place.ports.status))) throw notRunning(folder);
+  process.chdir(folder);
+  return place;
+}
+
+export function notRunning(folder: string): ServiceError {
+  return new ServiceError(
+    "ERR_NOT_RUNNING",
+    `Redoubt is not running on ${folder}: start it with npm start`,
+  );
+}
+
+/** Whether anybody listens on a loopback port. */
+export function isListening(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host: "127.0.0.1", timeout: PROBE_TIMEOUT_MS });
+    const end = (answer: boolean) => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.once("connect", () => end(true));
+    socket.once("timeout", () => end(false));
+    socket.once("error", () => end(false));
+  });
+}

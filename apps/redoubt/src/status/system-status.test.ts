@@ -1,0 +1,157 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ServiceError } from "@redoubt/base";
+import {
+  addSignature,
+  cosignCheckpoint,
+  ed25519Cosigner,
+  ed25519Signer,
+  encodeCheckpoint,
+  signNote,
+  SIGNATURE_TYPE,
+} from "@redoubt/tlog";
+import type { JsonObject } from "@redoubt/verify/json";
+import { SERVICES } from "../layout.ts";
+import { testKey, type TestKey } from "../testing/registry.ts";
+import { statusText } from "./status.ts";
+import { readSystemStatus, type Ask, type StatusParts } from "./system-status.ts";
+
+const CRITICAL = { id: 1, at: 5, kind: "forged", severity: "critical", detail: {}, count: 1 };
+
+function pageOf(change: JsonObject = {}): JsonObject {
+  const up = { ready: true, pid: 12, restarts: 0 };
+  const labelled = { ...up, custody: "plain-file", isolation: "none", labels: ["roots: demo"] };
+  const all = SERVICES.map((service) => [service, service.startsWith("signer") ? labelled : up]);
+  return { ...Object.fromEntries(all), ...change };
+}
+
+const LOG = "redoubt.local/registry";
+const LOG_KEY = testKey(LOG);
+const WITNESS = testKey("witness", SIGNATURE_TYPE.cosignature);
+const STRANGER = testKey("witness", SIGNATURE_TYPE.cosignature);
+
+function cosigned(witness: TestKey, origin = LOG): string {
+  const body = encodeCheckpoint({ origin, size: 2, root: Buffer.alloc(32, 1) });
+  const note = signNote(body, [ed25519Signer(LOG, LOG_KEY.privateKey)]);
+  return addSignature(
+    note,
+    cosignCheckpoint(body, 90, ed25519Cosigner("witness", witness.privateKey)),
+  );
+}
+
+function askOf(change: Readonly<Record<string, () => JsonObject>> = {}): StatusParts {
+  const answers: Readonly<Record<string, () => JsonObject>> = {
+    "monitor alarms": () => ({ alarms: [], next: 0 }),
+    "monitor status": () => ({ logs: [{ log: "l1", halted: null }] }),
+    "ledger logs": () => ({ logs: [{ log: LOG }] }),
+    "ledger state": () => ({ size: 3, cosigned: cosigned(WITNESS) }),
+    ...change,
+  };
+  const ask: Ask = async (service, head) => {
+    const answer = answers[`${service} ${"op" in head ? String(head.op) : ""}`];
+    assert.ok(answer);
+    return answer();
+  };
+  return { ask, witness: WITNESS.vkey };
+}
+
+function alarmsOnce(alarm: JsonObject): () => JsonObject {
+  let isFirst = true;
+  return () => {
+    const alarms = isFirst ? [alarm] : [];
+    isFirst = false;
+    return { alarms, next: 1 };
+  };
+}
+
+test("everything ready, no critical alarm, no halt: healthy", async () => {
+  const found = await readSystemStatus(pageOf(), askOf());
+  assert.equal(found.healthy, true);
+  assert.deepEqual(found.problems, []);
+  assert.equal(found.processes.length, SERVICES.length);
+  assert.deepEqual(found.logs[0], { log: LOG, size: 3, cosigned: { size: 2, timeSeconds: 90 } });
+  assert.deepEqual(found.labels, ["custody: plain-file", "isolation: none", "roots: demo"]);
+  const text = statusText("Redoubt on /d", found, 100);
+  assert.match(text, /^Redoubt on \/d: healthy\n/);
+  assert.match(text, /registry +3 +2, 10 s ago/);
+  assert.doesNotMatch(text, /Problems/);
+});
+
+test("a log that was never cosigned says so", async () => {
+  const answers = { "ledger state": () => ({ size: 0, cosigned: "" }) };
+  const found = await readSystemStatus(pageOf(), askOf(answers));
+  assert.equal(found.logs[0]?.cosigned, null);
+  assert.match(statusText("Redoubt", found, 100), /registry +0 +never/);
+});
+
+const TROUBLES: readonly (readonly [
+  string,
+  JsonObject,
+  Readonly<Record<string, () => JsonObject>>,
+  RegExp,
+])[] = [
+  [
+    "a process that is not ready",
+    { publisher: { ready: false, restarts: 3, reason: "no registry" } },
+    {},
+    /publisher is not ready: no registry/,
+  ],
+  ["a process that the page does not name", { ledger: null }, {}, /ledger is not ready/],
+  [
+    "an open critical alarm",
+    {},
+    { "monitor alarms": alarmsOnce(CRITICAL) },
+    /1 critical alarm is open/,
+  ],
+  [
+    "a halted log",
+    {},
+    { "monitor status": () => ({ logs: [{ log: "l1", halted: "fork" }] }) },
+    /log l1 is halted: fork/,
+  ],
+  [
+    "a monitor that is away",
+    {},
+    { "monitor alarms": away, "monitor status": away },
+    /alarms cannot be read: gone/,
+  ],
+  ["a ledger that is away", {}, { "ledger logs": away }, /logs cannot be read: gone/],
+  [
+    "a ledger that talks nonsense",
+    {},
+    { "ledger state": () => ({ size: "3" }) },
+    /logs cannot be read/,
+  ],
+  [
+    "a cosignature by another witness",
+    {},
+    { "ledger state": () => ({ size: 3, cosigned: cosigned(STRANGER) }) },
+    /logs cannot be read: Note is not signed by a known key/,
+  ],
+  [
+    "a cosignature of another log",
+    {},
+    { "ledger state": () => ({ size: 3, cosigned: cosigned(WITNESS, "redoubt.local/other") }) },
+    /cosignature of another log/,
+  ],
+];
+
+function away(): never {
+  throw new ServiceError("ERR_WIRE_CLOSED", "gone");
+}
+
+for (const [what, page, answers, pattern] of TROUBLES)
+  test(`${what} needs attention, and is named`, async () => {
+    const found = await readSystemStatus(pageOf(page), askOf(answers));
+    assert.equal(found.healthy, false);
+    assert.match(found.problems.join("\n"), pattern);
+    assert.match(statusText("Redoubt", found, 100), /^Redoubt: NEEDS ATTENTION\n/);
+  });
+
+for (const change of [{ closed: "drill" }, { severity: "warning" }])
+  test(`an alarm that is ${JSON.stringify(change)} leaves the system healthy`, async () => {
+    const answers = { "monitor alarms": alarmsOnce({ ...CRITICAL, ...change }) };
+    const found = await readSystemStatus(pageOf(), askOf(answers));
+    assert.equal(found.healthy, true);
+    assert.equal(found.alarms.open, "closed" in change ? 0 : 1);
+  });

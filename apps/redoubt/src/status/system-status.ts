@@ -1,0 +1,144 @@
+import { errorLine, MemberReader, ServiceError } from "@redoubt/base";
+import { verifyCosignature, type VerifierKey } from "@redoubt/tlog";
+import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
+import { isOpenCritical, readAlarms, type AlarmView, type AskMonitor } from "../alarms/alarm.ts";
+import { SERVICES, type ServiceName } from "../layout.ts";
+
+export interface ProcessStatus {
+  readonly service: ServiceName;
+  readonly ready: boolean;
+  readonly pid: number | null;
+  readonly restarts: number;
+  readonly labels: readonly string[];
+  /** Why it is not ready, in its own words. */
+  readonly reason: string | null;
+}
+
+export interface LogStatus {
+  readonly log: string;
+  readonly size: number;
+  /** The newest size that the witness cosigned, and when by its clock. */
+  readonly cosigned: { readonly size: number; readonly timeSeconds: number } | null;
+}
+
+export interface SystemStatus {
+  readonly healthy: boolean;
+  readonly processes: readonly ProcessStatus[];
+  readonly logs: readonly LogStatus[];
+  readonly alarms: {
+    readonly open: number;
+    readonly critical: number;
+    readonly newest: readonly JsonObject[];
+  };
+  /** What `redoubt up` on one machine is, and what it is not (ARCHITECTURE §9). */
+  readonly labels: readonly string[];
+  /** Each reason why this is not healthy. */
+  readonly problems: readonly string[];
+}
+
+/** Asks a service as the operator. */
+export type Ask = (service: ServiceName, head: object) => Promise<JsonObject>;
+
+export interface StatusParts {
+  readonly ask: Ask;
+  readonly witness: VerifierKey;
+}
+
+const SHOWN_ALARMS = 10;
+const MAX_SIZE = Number.MAX_SAFE_INTEGER;
+
+/** The supervisor's page and what ledger and monitor say; a part that does not answer is a problem, not an end. */
+export async function readSystemStatus(
+  page: JsonObject,
+  parts: StatusParts,
+): Promise<SystemStatus> {
+  const { ask } = parts;
+  const problems: string[] = [];
+  const attempt = async <T>(what: string, read: () => Promise<T>, otherwise: T): Promise<T> => {
+    try {
+      return await read();
+    } catch (error) {
+      problems.push(`${what}: ${errorLine(error)}`);
+      return otherwise;
+    }
+  };
+  const processes = parseProcesses(page);
+  for (const { service, ready, reason } of processes)
+    if (!ready) problems.push(`${service} is not ready${reason === null ? "" : `: ${reason}`}`);
+  const askMonitor: AskMonitor = (head) => ask("monitor", head);
+  const alarms = await attempt("alarms cannot be read", () => readAlarms(askMonitor), []);
+  const open = alarms.filter(({ isOpen }) => isOpen);
+  const critical = open.filter(isOpenCritical).length;
+  if (critical > 0)
+    problems.push(`${critical} critical alarm${critical > 1 ? "s are" : " is"} open`);
+  const logs = await attempt("logs cannot be read", () => readLogs(parts), []);
+  const halted = await attempt("monitor does not answer", () => readHalts(askMonitor), []);
+  return {
+    healthy: problems.length === 0 && halted.length === 0,
+    processes,
+    logs,
+    alarms: { open: open.length, critical, newest: newest(open) },
+    labels: [...new Set(processes.flatMap(({ labels }) => labels))],
+    problems: [...problems, ...halted],
+  };
+}
+
+function newest(open: readonly AlarmView[]): readonly JsonObject[] {
+  return open.slice(-SHOWN_ALARMS).map(({ raw }) => raw);
+}
+
+export function parseProcesses(page: JsonObject): ProcessStatus[] {
+  return SERVICES.map((service) => {
+    const value = page[service];
+    const reader = new MemberReader(isJsonObject(value) ? value : {}, service);
+    return {
+      service,
+      ready: reader.has("ready") && reader.boolean("ready"),
+      pid: reader.optionalInteger("pid", 1, MAX_SIZE) ?? null,
+      restarts: reader.optionalInteger("restarts", 0, MAX_SIZE) ?? 0,
+      labels: readLabels(reader),
+      reason: reader.optionalString("reason", 1024) ?? null,
+    };
+  });
+}
+
+function readLabels(reader: MemberReader): readonly string[] {
+  const labels = reader.has("labels") ? reader.strings("labels", 64) : [];
+  const named = ["custody", "isolation"].flatMap((name) => {
+    const value = reader.optionalString(name, 64);
+    return value === undefined ? [] : [`${name}: ${value}`];
+  });
+  return [...new Set([...named, ...labels])];
+}
+
+async function readLogs(parts: StatusParts): Promise<LogStatus[]> {
+  const answer = new MemberReader(await parts.ask("ledger", { op: "logs" }), "logs");
+  const origins = answer.array("logs", 1000).map((value) => {
+    return new MemberReader(isJsonObject(value) ? value : {}, "log").string("log", 256);
+  });
+  return Promise.all(origins.map((log) => readLog(parts, log)));
+}
+
+async function readLog({ ask, witness }: StatusParts, log: string): Promise<LogStatus> {
+  const state = await ask("ledger", { op: "state", log });
+  const size = new MemberReader(state, "log state").integer("size", 0, MAX_SIZE);
+  const { cosigned: note } = state;
+  if (typeof note !== "string" || note === "") return { log, size, cosigned: null };
+  // The ledger's word is not enough: the age of a cosignature is what the witness signed.
+  const { timeSeconds, checkpoint } = verifyCosignature(note, witness);
+  if (checkpoint.origin !== log)
+    throw new ServiceError("ERR_STATUS", `Ledger tells a cosignature of another log for ${log}`);
+  return { log, size, cosigned: { size: checkpoint.size, timeSeconds } };
+}
+
+/** Logs that the monitor refuses to cosign ever again. */
+async function readHalts(ask: AskMonitor): Promise<string[]> {
+  const reader = new MemberReader(await ask({ op: "status" }), "monitor status");
+  return reader.array("logs", 1000).flatMap((value) => {
+    const log = isJsonObject(value) ? value : {};
+    const { log: name, halted } = log;
+    return typeof name === "string" && typeof halted === "string"
+      ? [`log ${name} is halted: ${halted}`]
+      : [];
+  });
+}

@@ -1,0 +1,81 @@
+import { ServiceError } from "@redoubt/base";
+import type { Registry } from "@redoubt/keys";
+import { CONSUMER_TENANT, REALMS, type Realm } from "../layout.ts";
+
+export interface TenantName {
+  readonly realm: Realm;
+  readonly tenant: string;
+}
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+/** RFC 6749 §3.3. */
+const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]{1,128}$/;
+const NAME = /^[\x21-\x7e]+$/;
+const MAX_AUDIENCE = 512;
+const MAX_CLIENT = 128;
+
+export function checkTenantId(text: string): string {
+  if (!UUID.test(text))
+    throw new ServiceError("ERR_OPTION", "A tenant is named by a lower-case UUID");
+  return text;
+}
+
+export function checkAudiences(audiences: readonly string[]): readonly string[] {
+  for (const audience of audiences)
+    if (audience.length > MAX_AUDIENCE || !NAME.test(audience))
+      throw new ServiceError(
+        "ERR_OPTION",
+        "An audience is a name without spaces, such as api://orders",
+      );
+  return audiences;
+}
+
+export function checkScopes(scopes: readonly string[]): readonly string[] {
+  for (const scope of scopes)
+    if (!SCOPE.test(scope))
+      throw new ServiceError(
+        "ERR_OPTION",
+        "A scope is a word such as orders.read; give --scope once for each",
+      );
+  return scopes;
+}
+
+export function checkClientId(client: string): string {
+  if (client.length > MAX_CLIENT || !NAME.test(client))
+    throw new ServiceError(
+      "ERR_OPTION",
+      `A client id is a name of at most ${MAX_CLIENT} characters without spaces`,
+    );
+  return client;
+}
+
+/** The tenant that the options mean, among those that the registry holds: a tenant is of one realm only. */
+export function findTenant(
+  registry: Registry,
+  options: { readonly realm?: Realm; readonly tenant?: string },
+): TenantName {
+  const { realm } = options;
+  const tenant = options.tenant ?? (realm === "consumer" ? CONSUMER_TENANT : undefined);
+  if (tenant === undefined)
+    throw new ServiceError(
+      "ERR_OPTION",
+      "Name the tenant with --tenant; redoubt tenants list shows them",
+    );
+  checkTenantId(tenant);
+  const owner = REALMS.find((name) => registry.tenants.has(`${name}/${tenant}`));
+  if (owner === undefined || (realm !== undefined && realm !== owner))
+    throw new ServiceError(
+      "ERR_TENANT_UNKNOWN",
+      `Tenant ${tenant} is not registered${realm ? ` in realm ${realm}` : ""}: redoubt tenants add makes one`,
+    );
+  return { realm: owner, tenant };
+}
+
+/** Both lists in order, each name once: to add twice is to add once. */
+export function union(a: readonly string[], b: readonly string[]): readonly string[] {
+  return [...new Set([...a, ...b])].toSorted();
+}
+
+export function isSameSet(a: readonly string[], b: readonly string[]): boolean {
+  return union(a, []).join("\n") === union(b, []).join("\n");
+}

@@ -1,0 +1,93 @@
+import { randomUUID } from "node:crypto";
+import { ServiceError } from "@redoubt/base";
+import type { Registry } from "@redoubt/keys";
+import { CONSUMER_TENANT, DEFAULT_REALM, REALMS, type Realm } from "../layout.ts";
+import type { Operator } from "../operator.ts";
+import { putTenant } from "../tenancy.ts";
+import {
+  checkAudiences,
+  checkTenantId,
+  findTenant,
+  isSameSet,
+  union,
+  type TenantName,
+} from "./names.ts";
+
+export const TENANT_STATUSES = ["active", "suspended", "deleted"] as const;
+export type TenantStatus = (typeof TENANT_STATUSES)[number];
+
+export interface TenantAddOptions {
+  readonly realm?: Realm;
+  readonly tenant?: string;
+  readonly audience?: readonly string[];
+}
+
+export interface TenantView extends TenantName {
+  readonly status: TenantStatus;
+  readonly audiences: readonly string[];
+  readonly clients: number;
+}
+
+/** What an addition came to; a repetition neither creates nor changes. */
+export interface Outcome {
+  readonly created: boolean;
+  readonly changed: boolean;
+}
+
+/**
+ * Registers a tenant, or adds audiences to one: first the registry, by which the signer goes, then the realm's issuer.
+ * What is said already is not said again, so that a repetition finishes what a crash cut short.
+ */
+export async function addTenant(
+  operator: Operator,
+  options: TenantAddOptions,
+): Promise<TenantView & Outcome> {
+  const { realm = DEFAULT_REALM, audience = [] } = options;
+  const named = options.tenant === undefined ? undefined : checkTenantId(options.tenant);
+  const tenant = named ?? (realm === "consumer" ? CONSUMER_TENANT : randomUUID());
+  const registry = await operator.readRegistry();
+  const known = registry.tenants.get(`${realm}/${tenant}`);
+  const audiences = union(known?.audiences ?? [], checkAudiences(audience));
+  if (audiences.length === 0)
+    throw new ServiceError(
+      "ERR_OPTION",
+      "Name what the tenant's tokens may be for with --audience",
+    );
+  const status = known?.status ?? "active";
+  const changed = !known || !isSameSet(known.audiences, audiences);
+  if (changed) await operator.state({ type: "tenant", realm, tenant, status, audiences });
+  await putTenant(operator, registry, realm, tenant);
+  return { ...viewOf(registry, { realm, tenant }), created: known === undefined, changed };
+}
+
+export async function setTenantStatus(
+  operator: Operator,
+  options: { readonly realm?: Realm; readonly tenant?: string },
+  status: TenantStatus,
+): Promise<TenantView> {
+  const registry = await operator.readRegistry();
+  const name = findTenant(registry, options);
+  const { realm, tenant } = name;
+  const { status: old, audiences } = viewOf(registry, name);
+  if (old !== status) await operator.state({ type: "tenant", realm, tenant, status, audiences });
+  await putTenant(operator, registry, realm, tenant);
+  return viewOf(registry, name);
+}
+
+export function listTenants(registry: Registry): TenantView[] {
+  return REALMS.flatMap((realm) =>
+    [...registry.tenants.values()]
+      .filter((info) => info.realm === realm)
+      .map(({ tenant }) => viewOf(registry, { realm, tenant })),
+  );
+}
+
+function viewOf(registry: Registry, { realm, tenant }: TenantName): TenantView {
+  const info = registry.tenants.get(`${realm}/${tenant}`);
+  if (!info)
+    throw new ServiceError("ERR_TENANT_UNKNOWN", `Tenant ${tenant} is not in realm ${realm}`);
+  const own = [...registry.clients.values()].filter(
+    (c) => c.realm === realm && c.tenant === tenant,
+  );
+  return { realm, tenant, status: info.status, audiences: info.audiences, clients: own.length };
+}

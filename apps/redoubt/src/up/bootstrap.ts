@@ -1,0 +1,67 @@
+import { errorCode } from "@redoubt/base";
+import type { Registry, StatementBody } from "@redoubt/keys";
+import { demoStatements, type Demo } from "../demo.ts";
+import { REALMS, type Realm } from "../layout.ts";
+import type { Operator } from "../operator.ts";
+import { realmStatements, type RealmKeys } from "../realms.ts";
+import { putClient, putTenant } from "../tenancy.ts";
+
+export interface BootstrapInput {
+  readonly realms: Readonly<Record<Realm, RealmKeys>>;
+  readonly demo: Demo;
+  readonly port: number;
+}
+
+/**
+ * Says to the registry what a fresh one-machine system needs. What it holds already is not said again, so that a
+ * start after a crash in the middle goes on where that one ended.
+ */
+export async function stateBootstrap(operator: Operator, input: BootstrapInput): Promise<void> {
+  const registry = await operator.readRegistry();
+  const statements = [
+    ...REALMS.flatMap((realm) => realmStatements(realm, input.realms[realm], input.port)),
+    ...demoStatements(input.demo),
+  ];
+  for (const statement of statements)
+    if (!isKnown(registry, statement)) await operator.state(statement);
+}
+
+function isKnown(registry: Registry, body: StatementBody): boolean {
+  switch (body.type) {
+    case "realm":
+      return registry.realms.has(body.realm);
+    case "writer":
+      return registry.writers.has(body.log);
+    case "tenant":
+      return registry.tenants.has(`${body.realm}/${body.tenant}`);
+    case "client":
+      return registry.clients.has(`${body.realm}/${body.tenant}/${body.client}`);
+    case "reporter":
+      return registry.reporters.has(body.reporter);
+    case "key":
+    case "key-state":
+      return false;
+  }
+}
+
+/** Gives the issuers the demo clients' credentials; repeated until an issuer listens. */
+export async function putDemoClients(operator: Operator, demo: Demo): Promise<void> {
+  const registry = await operator.readRegistry();
+  for (const { realm, tenant, client, secret } of demo.clients) {
+    await untilListening(() => putTenant(operator, registry, realm, tenant));
+    await putClient(operator, registry, { realm, tenant, client, auth: { secret } });
+  }
+}
+
+const ATTEMPTS = 5;
+
+async function untilListening(put: () => Promise<void>): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await put();
+      return;
+    } catch (error) {
+      if (attempt === ATTEMPTS || !errorCode(error).startsWith("ERR_WIRE")) throw error;
+    }
+  }
+}

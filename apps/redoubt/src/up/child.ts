@@ -1,0 +1,131 @@
+import type { ChildProcess } from "node:child_process";
+import type { ServiceName } from "../layout.ts";
+import { launch } from "./launch.ts";
+
+export interface ChildEvents {
+  /** One line of a service's log. */
+  readonly onLine: (service: ServiceName, line: string) => void;
+  readonly onReady: (service: ServiceName) => void;
+  readonly onExit: (service: ServiceName, code: number | null, signal: string | null) => void;
+}
+
+const RESTART_MS = [50, 100, 250, 500, 1000, 2000] as const;
+const STABLE_MS = 10_000;
+const STATUS_TIMEOUT_MS = 2000;
+const STOP_TIMEOUT_MS = 5000;
+
+/** One supervised process: started again whenever it ends, until it is stopped. */
+export class Child {
+  readonly service: ServiceName;
+  readonly #dataFolder: string;
+  readonly #events: ChildEvents;
+  #process: ChildProcess | undefined;
+  #isReady = false;
+  #isStopping = false;
+  #restarts = 0;
+  #failures = 0;
+  #startedAt = 0;
+  #nextStatus = 1;
+  #timer: NodeJS.Timeout | undefined;
+  readonly #asked = new Map<number, (status: unknown) => void>();
+
+  constructor(service: ServiceName, dataFolder: string, events: ChildEvents) {
+    this.service = service;
+    this.#dataFolder = dataFolder;
+    this.#events = events;
+  }
+
+  get isReady(): boolean {
+    return this.#isReady;
+  }
+  get pid(): number | undefined {
+    return this.#process?.pid;
+  }
+  get restarts(): number {
+    return this.#restarts;
+  }
+
+  start(): void {
+    this.#startedAt = performance.now();
+    const child = launch(this.service, this.#dataFolder);
+    this.#process = child;
+    child.on("message", (message: unknown) => this.#message(message));
+    child.on("error", () => undefined);
+    for (const stream of [child.stdout, child.stderr])
+      if (stream) splitLines(stream, (line) => this.#events.onLine(this.service, line));
+    child.once("exit", (code, signal) => this.#ended(code, signal));
+  }
+
+  #message(message: unknown): void {
+    if (typeof message !== "object" || message === null || !("type" in message)) return;
+    if (message.type === "ready") {
+      this.#isReady = true;
+      this.#events.onReady(this.service);
+    }
+    if (message.type === "status" && "id" in message && typeof message.id === "number") {
+      this.#asked.get(message.id)?.("status" in message ? message.status : undefined);
+      this.#asked.delete(message.id);
+    }
+  }
+
+  #ended(code: number | null, signal: string | null): void {
+    this.#isReady = false;
+    this.#process = undefined;
+    for (const answer of this.#asked.values()) answer(undefined);
+    this.#asked.clear();
+    this.#events.onExit(this.service, code, signal);
+    if (this.#isStopping) return;
+    this.#failures = performance.now() - this.#startedAt > STABLE_MS ? 0 : this.#failures + 1;
+    const wait = RESTART_MS[Math.min(this.#failures, RESTART_MS.length - 1)];
+    this.#timer = setTimeout(() => {
+      this.#restarts += 1;
+      this.start();
+    }, wait);
+  }
+
+  /** What the service says of itself; undefined when it does not answer. */
+  status(): Promise<unknown> {
+    const child = this.#process;
+    if (!child?.connected) return Promise.resolve(undefined);
+    const id = this.#nextStatus;
+    this.#nextStatus += 1;
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        this.#asked.delete(id);
+        resolve(undefined);
+      }, STATUS_TIMEOUT_MS);
+      this.#asked.set(id, (status) => {
+        clearTimeout(timer);
+        resolve(status);
+      });
+      child.send({ type: "status", id }, () => undefined);
+    });
+  }
+
+  /** Ends the process: first by the channel, which it obeys by itself, then by force. Safe to call twice. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    clearTimeout(this.#timer);
+    const child = this.#process;
+    if (!child) return;
+    const ended = new Promise<void>((resolve) => {
+      child.once("exit", () => resolve());
+    });
+    if (child.connected) child.disconnect();
+    const force = setTimeout(() => child.kill("SIGKILL"), STOP_TIMEOUT_MS);
+    await ended;
+    clearTimeout(force);
+  }
+}
+
+const MAX_LINE = 64 * 1024;
+
+function splitLines(stream: NodeJS.ReadableStream, onLine: (line: string) => void): void {
+  let rest = "";
+  stream.setEncoding("utf8");
+  stream.on("data", (chunk: string) => {
+    const lines = (rest + chunk).split("\n");
+    rest = (lines.pop() ?? "").slice(-MAX_LINE);
+    for (const line of lines) if (line !== "") onLine(line.slice(0, MAX_LINE));
+  });
+}

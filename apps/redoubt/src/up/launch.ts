@@ -1,0 +1,87 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { ServiceName } from "../layout.ts";
+
+const repository = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..", "..");
+
+/** Folder of a service's code, and what of other processes' folders it may read besides its own. */
+interface Launch {
+  readonly code: string;
+  readonly reads: readonly string[];
+  readonly flags: readonly string[];
+}
+
+const NO_SQLITE = "--no-experimental-sqlite";
+
+const LAUNCHES: Readonly<Record<ServiceName, Launch>> = {
+  ledger: { code: "ledger", reads: [], flags: [] },
+  monitor: { code: "monitor", reads: ["ledger/s/monitor"], flags: [] },
+  // ARCHITECTURE §9: node:sqlite opens any file anywhere, so the signer does not have it at all.
+  "signer-consumer": {
+    code: "signer",
+    reads: ["ledger/s/signer-consumer", "monitor/s/signer-consumer"],
+    flags: [NO_SQLITE],
+  },
+  "signer-enterprise": {
+    code: "signer",
+    reads: ["ledger/s/signer-enterprise", "monitor/s/signer-enterprise"],
+    flags: [NO_SQLITE],
+  },
+  "issuer-consumer": {
+    code: "issuer",
+    reads: ["signer-consumer/s/issuer", "monitor/s/issuer-consumer"],
+    flags: [],
+  },
+  "issuer-enterprise": {
+    code: "issuer",
+    reads: ["signer-enterprise/s/issuer", "monitor/s/issuer-enterprise"],
+    flags: [],
+  },
+  publisher: {
+    code: "publisher",
+    reads: ["ledger/s/publisher", "ledger/published"],
+    flags: [NO_SQLITE],
+  },
+};
+
+/** No core dump: a core file of a signer holds keys (THREAT-19). */
+const WITHOUT_CORE = 'ulimit -c 0; echo 0 >/proc/self/coredump_filter; exec "$0" "$@"';
+
+/**
+ * Starts one service as ARCHITECTURE §9 says: clean environment, no core dumps, and Node's permission model with
+ * its own folder only. That is a seat belt against bugs, not a boundary; separate uids are.
+ */
+export function launch(service: ServiceName, dataFolder: string): ChildProcess {
+  const { code, reads, flags } = LAUNCHES[service];
+  const own = join(dataFolder, service);
+  const readable = [
+    join(repository, "packages"),
+    join(repository, "services", code),
+    join(repository, "node_modules"),
+    own,
+    ...reads.map((folder) => join(dataFolder, folder)),
+  ];
+  const args = [
+    "--permission",
+    ...readable.map((path) => `--allow-fs-read=${path}`),
+    `--allow-fs-write=${own}`,
+    "--disable-sigusr1",
+    ...flags,
+    join(repository, "services", code, "src", "main.ts"),
+    service,
+  ];
+  return spawn("/bin/sh", ["-c", WITHOUT_CORE, process.execPath, ...args], {
+    cwd: dataFolder,
+    env: environment(service, own),
+    stdio: ["ignore", "pipe", "pipe", "ipc"],
+  });
+}
+
+/** Nothing of the caller's environment gets in: NODE_OPTIONS alone would run code before every check. */
+function environment(service: ServiceName, own: string): NodeJS.ProcessEnv {
+  const base = { PATH: "/usr/bin:/bin", LANG: "C.UTF-8" };
+  // The cache is code that nobody checks again: the processes with keys and judgement start without it.
+  const isTrusted = service.startsWith("signer") || service === "monitor" || service === "ledger";
+  return isTrusted ? base : { ...base, NODE_COMPILE_CACHE: join(own, "cache") };
+}

@@ -1,0 +1,108 @@
+import { appendFileSync, mkdirSync, renameSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { SERVICES, type ServiceName } from "../layout.ts";
+import { Child } from "./child.ts";
+
+export interface SupervisorEvents {
+  /** A line that the person at the terminal must see: an alarm, a process that ended. */
+  readonly onNotice: (line: string) => void;
+}
+
+/**
+ * Whoever reports goes before whoever listens: an issuer that cannot hand over its last deliveries leaves a gap, in
+ * which a token that was logged but never delivered is a notice and no alarm (docs/spec/reports.md §4).
+ */
+const STOP_ORDER: readonly (readonly ServiceName[])[] = [
+  ["issuer-consumer", "issuer-enterprise", "publisher"],
+  ["signer-consumer", "signer-enterprise"],
+  ["monitor"],
+  ["ledger"],
+];
+
+const MAX_LOG_BYTES = 16 * 1024 * 1024;
+
+/** Every process of one machine: started, watched, started again, stopped. */
+export class Supervisor implements AsyncDisposable {
+  readonly #children: ReadonlyMap<ServiceName, Child>;
+  readonly #logFolder: string;
+  readonly #events: SupervisorEvents;
+  readonly #waiting = new Map<ServiceName, (() => void)[]>();
+  #isStopping = false;
+
+  constructor(dataFolder: string, events: SupervisorEvents) {
+    this.#events = events;
+    this.#logFolder = join(dataFolder, "up", "logs");
+    mkdirSync(this.#logFolder, { recursive: true, mode: 0o700 });
+    const childEvents = {
+      onLine: (service: ServiceName, line: string) => this.#line(service, line),
+      onReady: (service: ServiceName) => {
+        for (const resolve of this.#waiting.get(service)?.splice(0) ?? []) resolve();
+      },
+      onExit: (service: ServiceName, code: number | null, signal: string | null) => {
+        if (!this.#isStopping)
+          events.onNotice(
+            `${service} ended (${signal ?? `exit code ${code}`}); it is started again`,
+          );
+      },
+    };
+    this.#children = new Map(
+      SERVICES.map((service) => [service, new Child(service, dataFolder, childEvents)]),
+    );
+  }
+
+  start(): void {
+    for (const child of this.#children.values()) child.start();
+  }
+
+  get children(): ReadonlyMap<ServiceName, Child> {
+    return this.#children;
+  }
+
+  /** Resolves when every named service has said that it can do its work. */
+  async ready(services: readonly ServiceName[] = SERVICES): Promise<void> {
+    await Promise.all(
+      services.map(async (service) => {
+        if (this.#children.get(service)?.isReady) return;
+        const { promise, resolve } = Promise.withResolvers<void>();
+        this.#waiting.set(service, [...(this.#waiting.get(service) ?? []), resolve]);
+        await promise;
+      }),
+    );
+  }
+
+  /** What each service says of itself, and what the supervisor sees of it. */
+  async status(): Promise<Record<string, unknown>> {
+    const entries = [...this.#children].map(async ([service, child]) => [
+      service,
+      {
+        ready: child.isReady,
+        pid: child.pid,
+        restarts: child.restarts,
+        ...spread(await child.status()),
+      },
+    ]);
+    return Object.fromEntries(await Promise.all(entries));
+  }
+
+  #line(service: ServiceName, line: string): void {
+    const path = join(this.#logFolder, `${service}.ndjson`);
+    try {
+      if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > MAX_LOG_BYTES)
+        renameSync(path, `${path}.1`);
+      appendFileSync(path, `${line}\n`, { mode: 0o600 });
+    } catch {
+      // Disk full: the processes go on, and their alarms still reach the terminal below.
+    }
+    if (line.includes('"event":"alarm"') || !line.startsWith("{")) this.#events.onNotice(line);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isStopping = true;
+    for (const services of STOP_ORDER)
+      await Promise.all(services.map(async (service) => this.#children.get(service)?.stop()));
+  }
+}
+
+function spread(status: unknown): object {
+  return typeof status === "object" && status !== null ? status : {};
+}

@@ -1,0 +1,134 @@
+import { join } from "node:path";
+import { ServiceError, systemClock } from "@redoubt/base";
+import { readDemo } from "../demo.ts";
+import { DEFAULT_PORT } from "../place.ts";
+import { portsFrom, REALMS, tokenEndpoint, type Ports } from "../layout.ts";
+import { Operator } from "../operator.ts";
+import { readRealms } from "../realms.ts";
+import { readSettings, type Settings } from "../settings.ts";
+import type { Terminal } from "../terminal.ts";
+import { putDemoClients, stateBootstrap } from "./bootstrap.ts";
+import {
+  checkDataFolder,
+  createDataFolder,
+  isMissingOrEmpty,
+  lockDataFolder,
+} from "./data-folder.ts";
+import { checkPortsFree } from "./ports.ts";
+import { setUp } from "./set-up.ts";
+import { serveStatusPage } from "./status-page.ts";
+import { Supervisor } from "./supervisor.ts";
+
+export interface UpOptions {
+  readonly folder: string;
+  /** What the person chose; undefined takes the folder's own, or the default for a new one. */
+  readonly port: number | undefined;
+  readonly json: boolean;
+}
+
+/** A busy machine may take this long until a fresh process listens. */
+const CONNECT_MS = 20_000;
+
+/** Starts every process on this machine and stays until it is told to stop. */
+export async function up(options: UpOptions, terminal: Terminal): Promise<void> {
+  const stop = stopSignal();
+  const settings = await prepare(options);
+  // Given up in the reverse order: the lock last, when nothing runs on the folder any more.
+  await using owned = new AsyncDisposableStack();
+  owned.use(lockDataFolder(options.folder));
+  const ports = portsFrom(settings.port);
+  await checkPortsFree(ports);
+  // Sockets have relative paths: a data folder may lie as deep as it likes.
+  process.chdir(options.folder);
+  const supervisor = owned.use(
+    new Supervisor(options.folder, { onNotice: (line) => terminal.notice(line) }),
+  );
+  supervisor.start();
+  owned.use(await serveStatusPage(ports.status, () => supervisor.status()));
+  const operator = owned.use(new Operator("", settings, { connectTimeoutMs: CONNECT_MS }));
+  const start = bringUp(operator, settings, supervisor).then(() => {
+    terminal.result(announcement(options, ports));
+  });
+  await Promise.race([stop, start]);
+  await stop;
+}
+
+async function prepare({ folder, port }: UpOptions): Promise<Settings> {
+  if (isMissingOrEmpty(folder)) {
+    await checkPortsFree(portsFrom(port ?? DEFAULT_PORT));
+    await createDataFolder(folder, (temporary) =>
+      setUp(temporary, port ?? DEFAULT_PORT, new Date(systemClock.now())),
+    );
+  }
+  checkDataFolder(folder);
+  const settings = readSettings(folder);
+  // Issuer URLs are part of every key record: a system cannot move to other ports.
+  if (port !== undefined && port !== settings.port)
+    throw new ServiceError(
+      "ERR_PORT",
+      `Data folder ${folder} was made for port ${settings.port}: leave --port out, or name another folder`,
+    );
+  return settings;
+}
+
+async function bringUp(
+  operator: Operator,
+  settings: Settings,
+  supervisor: Supervisor,
+): Promise<void> {
+  const demo = readDemo("");
+  const input = { realms: readRealms(""), demo, port: settings.port };
+  await stateBootstrap(operator, input);
+  await supervisor.ready(["signer-consumer", "signer-enterprise"]);
+  for (const realm of REALMS) await operator.signerCaughtUp(realm);
+  await putDemoClients(operator, demo);
+  await supervisor.ready();
+}
+
+function announcement({ folder }: UpOptions, ports: Ports) {
+  const { clients } = readDemo("");
+  const issuers = clients.map(({ realm, tenant }) => ({
+    realm,
+    issuer: `http://127.0.0.1:${ports.publisher}/${realm === "consumer" ? "consumer" : tenant}/v2.0`,
+  }));
+  const curls = clients.map(({ realm, tenant, client, secret }) => {
+    const url = tokenEndpoint(realm, ports).replace("{tenantid}", tenant);
+    return `curl -s -u ${client}:${secret} -d grant_type=client_credentials ${url}`;
+  });
+  const data =
+    folder === join(process.env["INIT_CWD"] ?? folder, ".redoubt") ? "" : ` --data ${folder}`;
+  return {
+    json: {
+      ready: true,
+      issuers,
+      status: `http://127.0.0.1:${ports.status}/`,
+      token: curls[1],
+      tokens: curls,
+      attack: `npm run -s redoubt -- drill storm-0558${data}`,
+      data: folder,
+    },
+    text: [
+      "Redoubt is ready. Everything on one machine, one user, demo roots: for trying, not for production.",
+      "",
+      ...issuers.map(({ realm, issuer }) => `  ${realm.padEnd(11)} ${issuer}`),
+      `  status      http://127.0.0.1:${ports.status}/`,
+      "",
+      "Get a token:",
+      curls[1] ?? "",
+      "",
+      "Attack it:",
+      `npm run -s redoubt -- drill storm-0558${data}`,
+      "",
+      "Ctrl-C stops everything.",
+    ].join("\n"),
+  };
+}
+
+/** Resolves at the first of the ways in which a supervisor is told to stop; the rest change nothing. */
+function stopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+      process.on(signal, () => resolve());
+    process.on("disconnect", () => resolve());
+  });
+}

@@ -1,0 +1,14 @@
+export { isJsonObject } from "@redoubt/verify/json";
+export { canonicalBytes, encodeCanonical } from "./canonical.ts";
+export { nowSeconds, systemClock, type Clock } from "./clock.ts";
+export {
+  checkPrivateFolder,
+  privateFileExists,
+  readPrivateFile,
+  writeDurable,
+} from "./durable-file.ts";
+export { errorCode, errorLine, ServiceError } from "./errors.ts";
+export { jsonLines, type EventSink } from "./events.ts";
+export { MemberReader, type MemberErrorCode } from "./members.ts";
+export { Secret } from "./secret.ts";
+export { runService, type Service, type ServiceContext } from "./service.ts";

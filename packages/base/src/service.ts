@@ -1,0 +1,103 @@
+import { flushCompileCache } from "node:module";
+import { systemClock, type Clock } from "./clock.ts";
+import { errorCode, errorLine } from "./errors.ts";
+import { jsonLines, type EventSink } from "./events.ts";
+
+/** A running service: it says how it is, and when it can do its work. */
+export interface Service extends AsyncDisposable {
+  /** Resolves once the service can do its work; a service without it is ready when open. */
+  readonly ready?: Promise<void>;
+  /** Rejects when the service can no longer do its work and must be restarted. */
+  readonly failed?: Promise<never>;
+  status(): object | Promise<object>;
+}
+
+export interface ServiceContext {
+  readonly clock: Clock;
+  readonly log: EventSink;
+}
+
+const FORCED_STOP_MS = 10_000;
+
+/**
+ * Runs one service as this process, under a supervisor that speaks over the IPC channel:
+ * ready and status go out, and the end of the channel stops the service, however the supervisor ended.
+ */
+export async function runService(
+  name: string,
+  open: (context: ServiceContext) => Promise<Service>,
+): Promise<void> {
+  // Ctrl-C reaches the whole process group; only the supervisor decides when to stop.
+  process.on("SIGINT", () => undefined);
+  // A supervisor that was killed takes the pipes with it: the service must still close in order.
+  process.stdout.on("error", () => undefined);
+  process.stderr.on("error", () => undefined);
+  const log = jsonLines((line) => void process.stdout.write(line), systemClock, name);
+  const stop = stopSignal();
+  let service: Service | undefined;
+  try {
+    service = await open({ clock: systemClock, log });
+    await untilStopped(service, stop, log);
+  } catch (error) {
+    fail(name, log, error);
+  }
+  armForcedStop();
+  try {
+    await service?.[Symbol.asyncDispose]();
+  } catch (error) {
+    fail(name, log, error);
+  }
+  if (process.connected) process.disconnect();
+}
+
+function untilStopped(service: Service, stop: Promise<void>, log: EventSink): Promise<void> {
+  const ready = (service.ready ?? Promise.resolve()).then(() => {
+    tell({ type: "ready" });
+    log("ready");
+    // Filled only after start-up: a process that is killed would otherwise lose it.
+    flushCompileCache();
+    return stop;
+  });
+  process.on("message", (message: unknown) => {
+    void answerMessage(service, message);
+  });
+  return Promise.race([stop, ready, service.failed ?? stop]);
+}
+
+function stopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = (): void => {
+      // Also bounds a start that hangs: nothing below it has been reached yet.
+      armForcedStop();
+      resolve();
+    };
+    for (const signal of ["SIGTERM", "SIGHUP", "disconnect"] as const) process.on(signal, stop);
+  });
+}
+
+// A service that cannot close, for instance on a dead disk, must not outlive its supervisor.
+function armForcedStop(): void {
+  setTimeout(() => process.exit(process.exitCode ?? 1), FORCED_STOP_MS).unref();
+}
+
+function fail(name: string, log: EventSink, error: unknown): void {
+  log("stopped_by_error", { code: errorCode(error), message: errorLine(error) });
+  process.stderr.write(`${name}: ${errorLine(error)}\n`);
+  process.exitCode = 1;
+}
+
+async function answerMessage(service: Service, message: unknown): Promise<void> {
+  if (typeof message !== "object" || message === null) return;
+  if (!("type" in message) || message.type !== "status" || !("id" in message)) return;
+  const { id } = message;
+  try {
+    tell({ type: "status", id, status: await service.status() });
+  } catch (error) {
+    tell({ type: "status", id, error: errorCode(error) });
+  }
+}
+
+// With a callback a channel that has just ended is no uncaught error.
+function tell(message: object): void {
+  process.send?.(message, undefined, undefined, () => undefined);
+}

@@ -1,0 +1,18 @@
+export { parseBasic, type BasicCredentials } from "./basic.ts";
+export { HttpError, type HttpErrorCode } from "./errors.ts";
+export { decodeFormText, readForm, requireContentType, type FormLimits } from "./form.ts";
+export { readJson } from "./json-body.ts";
+export {
+  jsonAnswer,
+  problemAnswer,
+  singleHeader,
+  type HttpAnswer,
+  type HttpRequest,
+} from "./message.ts";
+export {
+  DEFAULT_LIMITS,
+  HttpServer,
+  serveHttp,
+  type HttpLimits,
+  type HttpOptions,
+} from "./server.ts";

@@ -1,0 +1,70 @@
+import type { IncomingHttpHeaders } from "node:http";
+import { HttpError } from "./errors.ts";
+
+/** A request as a handler sees it. Every member but `id` and `address` is chosen by the client. */
+export interface HttpRequest {
+  readonly method: string;
+  /** As it came, without the query: nothing is decoded or normalised. */
+  readonly path: string;
+  readonly query: string;
+  readonly headers: IncomingHttpHeaders;
+  /** Name, value, name, value …, with repetitions. */
+  readonly rawHeaders: readonly string[];
+  /** Of the connection, never of a forwarding header. */
+  readonly address: string;
+  readonly id: string;
+  readonly body: Buffer;
+}
+
+/** What goes out, as data. */
+export interface HttpAnswer {
+  readonly status: number;
+  /** Name, value, name, value …; length and request id are added by the kit. */
+  readonly headers: readonly string[];
+  readonly body: string | Uint8Array;
+}
+
+/**
+ * A header that may stand there once. Node keeps the first of two and drops the second, a proxy in front may
+ * do the reverse: a repetition is refused.
+ */
+export function singleHeader(
+  request: Pick<HttpRequest, "rawHeaders">,
+  name: string,
+): string | undefined {
+  const { rawHeaders } = request;
+  let found: string | undefined;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const candidate = rawHeaders[at];
+    if (candidate?.length !== name.length || candidate.toLowerCase() !== name) continue;
+    if (found !== undefined) throw new HttpError("ERR_HTTP_HEADER", `Header ${name} occurs twice`);
+    found = rawHeaders[at + 1];
+  }
+  return found;
+}
+
+export function jsonAnswer(
+  status: number,
+  value: unknown,
+  headers: readonly string[] = [],
+): HttpAnswer {
+  return {
+    status,
+    headers: ["content-type", "application/json", ...headers],
+    body: JSON.stringify(value),
+  };
+}
+
+/** RFC 9457. `title` quotes no input. */
+export function problemAnswer(
+  problem: { readonly status: number; readonly code: string; readonly title: string },
+  id: string,
+  headers: readonly string[] = [],
+): HttpAnswer {
+  const { status, code, title } = problem;
+  return {
+    status,
+    headers: ["content-type", "application/problem+json", "cache-control", "no-store", ...headers],
+    body: JSON.stringify({ type: "about:blank", title, status, code, requestId: id }),
+  };
+}

@@ -1,0 +1,252 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect } from "node:net";
+import { describe, test } from "node:test";
+import { ServiceError } from "@redoubt/base";
+import { HttpError } from "./errors.ts";
+import { jsonAnswer, type HttpRequest } from "./message.ts";
+import { serveHttp, type HttpLimits, type HttpOptions } from "./server.ts";
+
+const events: string[] = [];
+
+function serve(handler: HttpOptions["handler"], limits: Partial<HttpLimits> = {}, isReady = true) {
+  return serveHttp({
+    port: 0,
+    handler,
+    log: (name) => void events.push(name),
+    ready: () => isReady,
+    limits: { checkIntervalMs: 20, ...limits },
+  });
+}
+
+const echo = ({ method, path, query, body, address }: HttpRequest) =>
+  jsonAnswer(200, { method, path, query, body: body.toString("latin1"), address });
+
+/** Sends bytes, ends nothing, and gives back everything until the server closes. */
+async function exchange(port: number, ...parts: string[]): Promise<string> {
+  const socket = connect({ host: "127.0.0.1", port });
+  let received = "";
+  socket.on("data", (chunk: Buffer) => (received += chunk.toString("latin1")));
+  socket.on("error", () => undefined);
+  for (const part of parts) socket.write(part);
+  await once(socket, "close");
+  return received;
+}
+
+const CLOSE = "Connection: close\r\n";
+
+function withHeader(size: number): string {
+  return `GET / HTTP/1.1\r\nHost: a\r\n${CLOSE}X: ${"x".repeat(size)}\r\n\r\n`;
+}
+
+function announced(size: number): string {
+  return `POST / HTTP/1.1\r\nHost: a\r\n${CLOSE}Content-Length: ${size}\r\n\r\n${"x".repeat(size)}`;
+}
+
+function chunked(size: number): string {
+  const head = `POST / HTTP/1.1\r\nHost: a\r\n${CLOSE}Transfer-Encoding: chunked\r\n\r\n`;
+  return `${head}${size.toString(16)}\r\n${"x".repeat(size)}\r\n0\r\n\r\n`;
+}
+
+describe("serveHttp", () => {
+  test("answers with length, request id and what the handler says", async () => {
+    await using server = await serve(echo);
+    const answer = await fetch(`http://127.0.0.1:${server.port}/a/b?c=d`, {
+      method: "POST",
+      body: "x=1",
+    });
+    assert.equal(answer.status, 200);
+    assert.match(answer.headers.get("x-request-id") ?? "", /^[\w-]+-1$/);
+    assert.deepEqual(await answer.json(), {
+      method: "POST",
+      path: "/a/b",
+      query: "c=d",
+      body: "x=1",
+      address: "127.0.0.1",
+    });
+  });
+
+  test("the length is of bytes, HEAD has no body, asynchronous answers work", async () => {
+    await using server = await serve(async () => jsonAnswer(200, { name: "é" }));
+    const url = `http://127.0.0.1:${server.port}/`;
+    assert.deepEqual(await (await fetch(url)).json(), { name: "é" });
+    const head = await fetch(url, { method: "HEAD" });
+    assert.equal(head.headers.get("content-length"), "13");
+    assert.equal(await head.text(), "");
+  });
+
+  test("health says whether the service is ready", async () => {
+    await using ready = await serve(echo);
+    await using waiting = await serve(echo, {}, false);
+    assert.equal((await fetch(`http://127.0.0.1:${ready.port}/health`)).status, 200);
+    const answer = await fetch(`http://127.0.0.1:${waiting.port}/health`);
+    assert.equal(answer.status, 503);
+    assert.deepEqual(await answer.json(), { ready: false });
+    const post = await fetch(`http://127.0.0.1:${ready.port}/health`, { method: "POST" });
+    assert.equal(post.status, 405);
+    assert.equal(post.headers.get("allow"), "GET, HEAD");
+  });
+
+  test("a refusal is problem+json, anything else says nothing and is logged", async () => {
+    await using server = await serve(({ path }) => {
+      if (path === "/known") throw new HttpError("ERR_HTTP_NOT_FOUND", "No such thing");
+      throw new ServiceError("ERR_SECRET", "path /etc/secret");
+    });
+    const known = await fetch(`http://127.0.0.1:${server.port}/known`);
+    assert.equal(known.status, 404);
+    assert.equal(known.headers.get("content-type"), "application/problem+json");
+    assert.deepEqual(await known.json(), {
+      type: "about:blank",
+      title: "No such thing",
+      status: 404,
+      code: "ERR_HTTP_NOT_FOUND",
+      requestId: known.headers.get("x-request-id"),
+    });
+    events.length = 0;
+    const unknown = await fetch(`http://127.0.0.1:${server.port}/other`);
+    assert.equal(unknown.status, 500);
+    assert.doesNotMatch(await unknown.text(), /secret/i);
+    assert.deepEqual(events, ["internal_error"]);
+  });
+
+  test("listens on the loopback address and says which port is taken", async () => {
+    await using server = await serve(echo);
+    await assert.rejects(
+      serveHttp({ port: server.port, handler: echo, log: () => undefined, ready: () => true }),
+      { code: "ERR_HTTP_LISTEN" },
+    );
+  });
+});
+
+describe("THREAT-26: every input is bounded", () => {
+  test("headers up to the bound pass, larger ones are 431", async () => {
+    await using server = await serve(echo, { headerBytes: 2048 });
+    assert.match(await exchange(server.port, withHeader(1500)), /^HTTP\/1.1 200/);
+    assert.match(await exchange(server.port, withHeader(3000)), /^HTTP\/1.1 431/);
+  });
+
+  test("no header is dropped in silence when there are many", async () => {
+    await using server = await serve(({ rawHeaders }) => jsonAnswer(200, rawHeaders.length / 2));
+    const many = Array.from({ length: 1500 }, () => "a:b\r\n").join("");
+    const answer = await exchange(server.port, `GET / HTTP/1.1\r\nHost: a\r\n${CLOSE}${many}\r\n`);
+    assert.match(answer, /\r\n\r\n1502$/);
+  });
+
+  test("bodies up to the bound pass, longer ones are 413, announced or not", async () => {
+    await using server = await serve(echo, { bodyBytes: 10 });
+    for (const request of [announced, chunked]) {
+      assert.match(await exchange(server.port, request(10)), /^HTTP\/1.1 200/);
+      assert.match(await exchange(server.port, request(11)), /^HTTP\/1.1 413/);
+    }
+    // Without its body: the announcement is enough, and the connection is not kept.
+    const huge = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n";
+    assert.match(await exchange(server.port, huge), /^HTTP\/1.1 413[^]*Connection: close/);
+  });
+
+  test("a body on GET and requests with two lengths are refused", async () => {
+    await using server = await serve(echo);
+    const get = "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
+    assert.match(await exchange(server.port, get), /^HTTP\/1.1 400[^]*ERR_HTTP_HEADER/);
+    const smuggled =
+      "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    assert.match(await exchange(server.port, smuggled), /^HTTP\/1.1 400/);
+    const two = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx";
+    assert.match(await exchange(server.port, two), /^HTTP\/1.1 400/);
+  });
+
+  test("slow clients are cut off: silent, half a header, half a body, idle after an answer", async () => {
+    await using server = await serve(echo, {
+      headersTimeoutMs: 60,
+      requestTimeoutMs: 80,
+      keepAliveTimeoutMs: 50,
+    });
+    const [silent, header, body, idle] = await Promise.all([
+      exchange(server.port),
+      exchange(server.port, "GET / HTTP/1.1\r\nHost:"),
+      exchange(server.port, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab"),
+      exchange(server.port, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ]);
+    assert.match(silent, /^(?:HTTP\/1.1 408[^]*)?$/);
+    assert.match(header, /^HTTP\/1.1 408/);
+    assert.match(body, /^HTTP\/1.1 408/);
+    assert.match(idle, /^HTTP\/1.1 200/);
+  });
+
+  test("connections past the bound are dropped and counted", async () => {
+    await using server = await serve(echo, { connections: 1 });
+    const first = connect({ host: "127.0.0.1", port: server.port });
+    await once(first, "connect");
+    // The server has seen the first one only once it has answered it.
+    first.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    await once(first, "data");
+    assert.equal(await exchange(server.port, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"), "");
+    assert.equal(server.counts().dropped, 1);
+    first.destroy();
+  });
+
+  test("pipelined requests past the bound are refused, not queued", async () => {
+    const release = Promise.withResolvers<void>();
+    await using server = await serve(
+      async () => {
+        await release.promise;
+        return jsonAnswer(200, {});
+      },
+      { inFlight: 2 },
+    );
+    const one = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    const last = `GET /last HTTP/1.1\r\nHost: a\r\n${CLOSE}\r\n`;
+    const answers = exchange(server.port, one + one + one + last);
+    while (server.counts().requests < 4) await new Promise(setImmediate);
+    release.resolve();
+    assert.deepEqual((await answers).match(/HTTP\/1.1 \d+/g), [
+      "HTTP/1.1 200",
+      "HTTP/1.1 200",
+      "HTTP/1.1 503",
+      "HTTP/1.1 503",
+    ]);
+  });
+
+  test("a client that leaves before the answer harms nobody", async () => {
+    const release = Promise.withResolvers<void>();
+    await using server = await serve(async () => {
+      await release.promise;
+      return jsonAnswer(200, {});
+    });
+    const socket = connect({ host: "127.0.0.1", port: server.port });
+    socket.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    while (server.counts().inFlight < 1) await new Promise(setImmediate);
+    socket.destroy();
+    await once(socket, "close");
+    release.resolve();
+    while (server.counts().inFlight > 0) await new Promise(setImmediate);
+    assert.equal((await fetch(`http://127.0.0.1:${server.port}/health`)).status, 200);
+  });
+});
+
+describe("shutdown", () => {
+  test("a request under way is answered, idle and silent connections are closed at once", async () => {
+    const release = Promise.withResolvers<void>();
+    const server = await serve(async ({ path }) => {
+      if (path === "/slow") await release.promise;
+      return jsonAnswer(200, { path });
+    });
+    const silent = exchange(server.port);
+    const idle = exchange(server.port, "GET /idle HTTP/1.1\r\nHost: a\r\n\r\n");
+    const slow = exchange(server.port, "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    while (server.counts().requests < 2) await new Promise(setImmediate);
+    const closed = server[Symbol.asyncDispose]();
+    release.resolve();
+    await closed;
+    assert.match(await slow, /^HTTP\/1.1 200[^]*Connection: close[^]*"\/slow"/);
+    assert.match(await idle, /"\/idle"/);
+    assert.equal(await silent, "");
+  });
+
+  test("a request that never ends is given up after the grace time; disposing twice is one shutdown", async () => {
+    const server = await serve(() => new Promise(() => undefined), { graceMs: 30 });
+    const hanging = exchange(server.port, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    while (server.counts().inFlight < 1) await new Promise(setImmediate);
+    await Promise.all([server[Symbol.asyncDispose](), server[Symbol.asyncDispose]()]);
+    assert.equal(await hanging, "");
+  });
+});

@@ -1,0 +1,48 @@
+import { encodeBase64url } from "@redoubt/verify/base64url";
+import { tenantCovered } from "@redoubt/verify/record";
+import { isPublished } from "./life-cycle.ts";
+import type { KeyInfo } from "./registry-types.ts";
+import type { Registry } from "./registry.ts";
+
+/** A JWK (RFC 7517) with the members of docs/spec/key-record.md §3. */
+export interface RedoubtJwk {
+  readonly kty: string;
+  readonly kid: string;
+  readonly alg: string;
+  readonly use: "sig";
+  readonly issuer: string;
+  readonly redoubt: { readonly record: string; readonly ring: string };
+  readonly [member: string]: unknown;
+}
+
+export function jwkOf({ kid, record, recordBytes, ringSignature }: KeyInfo): RedoubtJwk {
+  const { kty, ...publicMembers } = record.publicKey;
+  return {
+    kty,
+    ...publicMembers,
+    kid,
+    alg: record.alg,
+    use: "sig",
+    issuer: record.issuer,
+    redoubt: { record: encodeBase64url(recordBytes), ring: encodeBase64url(ringSignature) },
+  };
+}
+
+/**
+ * The keys that an issuer's JWKS lists: its realm's, covering its tenant, published, not past their time.
+ * Ordinary clients ignore scope, so this separation is what protects them (THREAT-01).
+ */
+export function keysForIssuer(
+  registry: Registry,
+  realm: string,
+  tenant: string,
+  nowSeconds: number,
+): KeyInfo[] {
+  return [...registry.keys.values()].filter(
+    (key) =>
+      key.realm === realm &&
+      isPublished(key.state) &&
+      nowSeconds < key.record.verifyUntil &&
+      tenantCovered(key.record.tenants, tenant),
+  );
+}

@@ -1,0 +1,40 @@
+import { createPublicKey, type KeyObject } from "node:crypto";
+import { privateFileExists, readPrivateFile, Secret, writeDurable } from "@redoubt/base";
+import { KeyError } from "./errors.ts";
+import { generateKeyPair, type SignatureAlgorithm } from "./algorithm.ts";
+import { openPrivateKey, sealPrivateKey } from "./sealed-key.ts";
+
+export interface KeyPair {
+  readonly privateKey: KeyObject;
+  readonly publicKey: KeyObject;
+}
+
+const KIND = "private-key";
+
+/**
+ * Makes a key in a sealed file whose random passphrase lies beside it (`<path>.pass`, 0600).
+ * Label: `plain-file` — it keeps the key out of a careless copy of one file, nothing more.
+ *
+ * @throws KeyError `ERR_KEY_FILE` where anything stands already: an identity is never replaced
+ */
+export function createKeyFile(path: string, alg: SignatureAlgorithm): KeyPair {
+  if (privateFileExists(path)) throw new KeyError("ERR_KEY_FILE", `${path} exists`);
+  const pair = generateKeyPair(alg);
+  const passphrase = Secret.random();
+  writeDurable(`${path}.pass`, passphrase.reveal());
+  sealPrivateKey(path, pair.privateKey, passphrase, { kdf: "hkdf-sha256", kind: KIND });
+  return pair;
+}
+
+/** @throws KeyError `ERR_KEY_FILE`, `ERR_KEY_PASSPHRASE`; as `readPrivateFile` */
+export function openKeyFile(path: string): KeyPair {
+  const privateKey = openPrivateKey(path, readPassphrase(`${path}.pass`), KIND);
+  return { privateKey, publicKey: createPublicKey(privateKey) };
+}
+
+/** THREAT-19: an empty passphrase, of a file cut short, protects nothing. */
+export function readPassphrase(path: string): Secret {
+  const text = readPrivateFile(path, 1024).toString("utf8").trim();
+  if (text === "") throw new KeyError("ERR_KEY_PASSPHRASE", `${path} holds no passphrase`);
+  return new Secret(text);
+}

@@ -1,0 +1,126 @@
+import { KeyError } from "./errors.ts";
+
+/** ARCHITECTURE, "A key": each transition is a registry entry before it takes effect. */
+export const KEY_STATES = [
+  "generated",
+  "prepublished",
+  "active",
+  "verify-only",
+  "retired",
+  "destroyed",
+  "tainted",
+  "revoked",
+] as const;
+export type KeyState = (typeof KEY_STATES)[number];
+
+const NEXT: Readonly<Record<KeyState, readonly KeyState[]>> = {
+  generated: ["prepublished", "destroyed", "tainted"],
+  prepublished: ["active", "retired", "tainted"],
+  active: ["verify-only", "tainted"],
+  "verify-only": ["retired", "tainted"],
+  retired: ["destroyed", "tainted"],
+  destroyed: ["tainted"],
+  tainted: ["revoked"],
+  revoked: [],
+};
+
+/** States in which relying parties are told of the key. */
+export function isPublished(state: KeyState): boolean {
+  return state === "prepublished" || state === "active" || state === "verify-only";
+}
+
+/** @throws KeyError `ERR_KEY_TRANSITION` for a step that the life cycle does not have */
+export function checkTransition(from: KeyState, to: KeyState): void {
+  if (!NEXT[from].includes(to))
+    throw new KeyError("ERR_KEY_TRANSITION", `Key state: ${from} cannot become ${to}`);
+}
+
+/** What the clock and the policy say about one key. All times in seconds since the epoch. */
+export interface LifeCycleInput {
+  readonly state: KeyState;
+  readonly stateAt: number;
+  readonly signFrom: number;
+  readonly signUntil: number;
+  readonly verifyUntil: number;
+  /** The ring has never had an active key, so that nobody can hold metadata without this one. */
+  readonly isFirstOfRing: boolean;
+  /** The ring's active key still signs. */
+  readonly ringHasActive: boolean;
+  /** A pre-published key of the ring has waited long enough to take over. */
+  readonly successorReady: boolean;
+}
+
+export interface LifeCyclePolicy {
+  /** max(2 × longest metadata cache, 2 h): how long a key is published before it may sign. */
+  readonly prepublishSeconds: number;
+  /** How long one key signs; without a ready successor it signs on until its record's `signUntil`. */
+  readonly activeSeconds: number;
+  /** Longest token lifetime plus skew: how long it is published after it signed last. */
+  readonly verifyOnlySeconds: number;
+}
+
+/**
+ * The next state that the clock asks for, or undefined. Pure: it never looks at a clock and never skips a state,
+ * so that after any pause the same steps are taken, one registry entry each.
+ */
+export function decideNextState(
+  key: LifeCycleInput,
+  policy: LifeCyclePolicy,
+  nowSeconds: number,
+): KeyState | undefined {
+  switch (key.state) {
+    case "generated":
+      return nowSeconds < key.signUntil ? "prepublished" : "destroyed";
+    case "prepublished":
+      return decideActivation(key, policy, nowSeconds);
+    case "active":
+      return decideEndOfActive(key, policy, nowSeconds);
+    case "verify-only": {
+      const end = Math.min(key.verifyUntil, key.stateAt + policy.verifyOnlySeconds);
+      return nowSeconds >= end ? "retired" : undefined;
+    }
+    case "tainted":
+      return "revoked";
+    case "retired":
+    case "destroyed":
+    case "revoked":
+      return undefined;
+  }
+}
+
+// P6: rotation must not cause an outage, so age alone ends a key only when another can follow at once.
+function decideEndOfActive(
+  key: LifeCycleInput,
+  { activeSeconds }: LifeCyclePolicy,
+  nowSeconds: number,
+): KeyState | undefined {
+  if (nowSeconds >= key.signUntil) return "verify-only";
+  const isDue = nowSeconds >= key.stateAt + activeSeconds;
+  return isDue && key.successorReady ? "verify-only" : undefined;
+}
+
+/** Whether a pre-published key may sign as soon as the ring has no active key. */
+export function isReadyToSign(
+  key: Pick<LifeCycleInput, "state" | "stateAt" | "signFrom" | "signUntil">,
+  { prepublishSeconds }: LifeCyclePolicy,
+  nowSeconds: number,
+): boolean {
+  return (
+    key.state === "prepublished" &&
+    nowSeconds >= key.signFrom &&
+    nowSeconds < key.signUntil &&
+    nowSeconds >= key.stateAt + prepublishSeconds
+  );
+}
+
+function decideActivation(
+  key: LifeCycleInput,
+  { prepublishSeconds }: LifeCyclePolicy,
+  nowSeconds: number,
+): KeyState | undefined {
+  if (nowSeconds >= key.signUntil) return "retired";
+  if (key.ringHasActive || nowSeconds < key.signFrom) return undefined;
+  // The first key of a ring cannot be unknown to a cache: there was no metadata before it.
+  const waited = key.isFirstOfRing || nowSeconds >= key.stateAt + prepublishSeconds;
+  return waited ? "active" : undefined;
+}

@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { generateKeyPairSync, hash } from "node:crypto";
+import { describe, it } from "node:test";
+import { parseJsonObject } from "@redoubt/verify/json";
+import { encodeKeyRecord, signKeyRecord, verifyKeyRecord } from "./record.ts";
+import { RegistryFixture } from "./testing/registry-fixture.ts";
+
+const fixture = new RegistryFixture();
+const { consumer, enterprise } = fixture;
+const ring = enterprise.ring.verifier.publicKey;
+const signed = fixture.record(enterprise);
+const { v, ...fields } = parseJsonObject(signed.recordBytes);
+
+describe("key records", () => {
+  it("are named by the digest of their bytes, whatever order their fields are given in", () => {
+    const kid = hash("sha256", signed.recordBytes, "base64url");
+    assert.equal(signed.record.kid, kid);
+    const turned = encodeKeyRecord(Object.fromEntries(Object.entries(fields).toReversed()));
+    assert.equal(turned.record.kid, kid);
+    assert.deepEqual(turned.bytes, signed.recordBytes);
+    assert.equal(v, 1);
+  });
+
+  it("P1: have another name for any other scope, and none without a scope", () => {
+    const other = encodeKeyRecord({ ...fields, audiences: ["https://api.test"] });
+    assert.notEqual(other.record.kid, signed.record.kid);
+    for (const name of Object.keys(fields)) {
+      const { [name]: _, ...rest } = fields;
+      assert.throws(() => encodeKeyRecord(rest), { name: "TrustError" }, name);
+    }
+    assert.throws(() => encodeKeyRecord({ ...fields, extra: 1 }), { name: "TrustError" });
+    assert.throws(() => encodeKeyRecord({ ...fields, v: 2 }), { name: "TrustError" });
+  });
+
+  it("count with their ring's signature over exactly their bytes", () => {
+    const { recordBytes, ringSignature } = signed;
+    assert.deepEqual(verifyKeyRecord(recordBytes, ringSignature, ring), signed);
+    const refused = { name: "KeyError", code: "ERR_KEY_SIGNATURE" };
+    for (let at = 0; at < recordBytes.length; at += 1) {
+      const bytes = Buffer.from(recordBytes);
+      bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
+      assert.throws(() => verifyKeyRecord(bytes, ringSignature, ring), refused);
+    }
+    for (let at = 0; at < ringSignature.length; at += 1) {
+      const signature = Buffer.from(ringSignature);
+      signature.writeUInt8(signature.readUInt8(at) ^ 1, at);
+      assert.throws(() => verifyKeyRecord(recordBytes, signature, ring), refused);
+    }
+    for (const signature of [Buffer.alloc(0), ringSignature.subarray(1)])
+      assert.throws(() => verifyKeyRecord(recordBytes, signature, ring), refused);
+    const foreign = consumer.ring.verifier.publicKey;
+    assert.throws(() => verifyKeyRecord(recordBytes, ringSignature, foreign), refused);
+  });
+
+  it("are signed and verified with Ed25519 ring keys only", () => {
+    const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    assert.throws(() => signKeyRecord(fields, privateKey), { code: "ERR_KEY_ALG" });
+    assert.throws(() => verifyKeyRecord(signed.recordBytes, signed.ringSignature, publicKey), {
+      code: "ERR_KEY_SIGNATURE",
+    });
+  });
+});

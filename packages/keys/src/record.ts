@@ -1,0 +1,61 @@
+import { sign, verify, type KeyObject } from "node:crypto";
+import { canonicalBytes } from "@redoubt/base";
+import type { JsonObject } from "@redoubt/verify/json";
+import { parseKeyRecord, type KeyRecord } from "@redoubt/verify/record";
+import { KeyError } from "./errors.ts";
+
+/** docs/spec/key-record.md §2: keeps a ring signature from being read as one over something else. */
+export const KEY_RECORD_CONTEXT = "redoubt/key-record/v1\n";
+
+/** What a record says, before it has a name; the strict reader decides whether it is complete. */
+export type KeyRecordFields = JsonObject;
+
+export interface SignedKeyRecord {
+  readonly record: KeyRecord;
+  /** The exact bytes that the kid and the ring's signature cover. */
+  readonly recordBytes: Buffer;
+  readonly ringSignature: Buffer;
+}
+
+/** Encodes a record and reads it back with the reader that verifiers use: an incomplete scope never gets a name. */
+export function encodeKeyRecord(fields: KeyRecordFields): { record: KeyRecord; bytes: Buffer } {
+  const bytes = canonicalBytes({ v: 1, ...fields });
+  return { record: parseKeyRecord(bytes), bytes };
+}
+
+/**
+ * Signs a record with the realm's ring key (Ed25519).
+ *
+ * @throws KeyError `ERR_KEY_ALG`; TrustError for an incomplete record
+ */
+export function signKeyRecord(fields: KeyRecordFields, ringKey: KeyObject): SignedKeyRecord {
+  if (ringKey.asymmetricKeyType !== "ed25519")
+    throw new KeyError("ERR_KEY_ALG", "Ring key is not an Ed25519 key");
+  const { record, bytes } = encodeKeyRecord(fields);
+  return { record, recordBytes: bytes, ringSignature: sign(null, signedBytes(bytes), ringKey) };
+}
+
+/**
+ * P1: a record counts only with the signature of its realm's ring key.
+ *
+ * @throws KeyError `ERR_KEY_SIGNATURE`; TrustError for a malformed record
+ */
+export function verifyKeyRecord(
+  recordBytes: Buffer,
+  ringSignature: Uint8Array,
+  ringKey: KeyObject,
+): SignedKeyRecord {
+  // Only Ed25519: another type would verify by the rules of another algorithm.
+  const isEd25519 = ringKey.asymmetricKeyType === "ed25519";
+  if (!isEd25519 || !verify(null, signedBytes(recordBytes), ringKey, ringSignature))
+    throw new KeyError("ERR_KEY_SIGNATURE", "Key record is not signed by its realm's ring key");
+  return {
+    record: parseKeyRecord(recordBytes),
+    recordBytes,
+    ringSignature: Buffer.from(ringSignature),
+  };
+}
+
+function signedBytes(recordBytes: Uint8Array): Buffer {
+  return Buffer.concat([Buffer.from(KEY_RECORD_CONTEXT, "utf8"), recordBytes]);
+}

@@ -1,0 +1,37 @@
+import type { VerifierKey } from "@redoubt/tlog";
+import type { KeyErrorCode } from "./errors.ts";
+import type { KeyState } from "./life-cycle.ts";
+import type { SignedKeyRecord } from "./record.ts";
+import type { Statement, TenantRule } from "./statement-types.ts";
+
+export interface RealmInfo {
+  readonly realm: string;
+  readonly issuer: string;
+  readonly ring: VerifierKey;
+  readonly tenantRule: TenantRule;
+}
+export interface WriterInfo {
+  readonly realm: string;
+  readonly log: string;
+  readonly writer: VerifierKey;
+  readonly logKey: VerifierKey;
+}
+export interface KeyInfo extends SignedKeyRecord {
+  readonly kid: string;
+  readonly realm: string;
+  readonly state: KeyState;
+  readonly stateAt: number;
+  /** Where the record stands in the registry log. */
+  readonly index: number;
+}
+export interface RegistryItem {
+  readonly index: number;
+  readonly entry: Uint8Array;
+  /** Absent where the reader may not see the body. */
+  readonly statement?: Uint8Array;
+  readonly envelope?: Uint8Array;
+}
+export type FoldResult =
+  | { readonly kind: "applied"; readonly statement: Statement }
+  | { readonly kind: "hidden" }
+  | { readonly kind: "void"; readonly code: KeyErrorCode; readonly reason: string };

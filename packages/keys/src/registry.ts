@@ -1,0 +1,310 @@
+import { hash } from "node:crypto";
+import { parseVerifierKey, SIGNATURE_TYPE, type VerifierKey } from "@redoubt/tlog";
+import { decodeBase64url } from "@redoubt/verify/base64url";
+import type { KeyRecord } from "@redoubt/verify/record";
+import { KeyError } from "./errors.ts";
+import { checkTransition } from "./life-cycle.ts";
+import { verifyKeyRecord } from "./record.ts";
+import type { FoldResult, KeyInfo, RealmInfo, RegistryItem, WriterInfo } from "./registry-types.ts";
+import { RoleKeys } from "./role-keys.ts";
+import {
+  checkApart,
+  checkDrill,
+  checkIssuer,
+  checkTenantRule,
+  conflict,
+  DRILL_AUDIENCE,
+  ruleCovers,
+} from "./scope-rules.ts";
+import { parseStatement } from "./statement-parser.ts";
+import type {
+  ClientStatement,
+  KeyStatement,
+  KeyStateStatement,
+  RealmStatement,
+  ReporterStatement,
+  Statement,
+  TenantStatement,
+  WriterStatement,
+} from "./statement-types.ts";
+import { registryEntry, verifyStatementAuthor } from "./statement.ts";
+import { Tally } from "./tally.ts";
+
+/**
+ * The state that the registry log describes, as a fold over its entries (docs/spec/logs.md §4).
+ * An entry that is wrong is void: it changes nothing, and whoever watches raises the alarm. Nobody but the named
+ * author can change anything here, not even the log.
+ */
+export class Registry {
+  readonly #operator: VerifierKey;
+  readonly #realms = new Map<string, RealmInfo>();
+  readonly #writers = new Map<string, WriterInfo>();
+  readonly #tenants = new Map<string, TenantStatement>();
+  readonly #clients = new Map<string, ClientStatement>();
+  readonly #reporters = new Map<string, ReporterStatement>();
+  readonly #keys = new Map<string, KeyInfo>();
+  readonly #roleKeys = new RoleKeys();
+  readonly #ringsActivated = new Set<string>();
+  readonly #realmOfTenant = new Map<string, string>();
+  readonly #audiences = new Tally();
+  readonly #clientIds = new Tally();
+  /** Digests of what an author said before; saying it again is not the author's doing. */
+  readonly #said = new Set<string>();
+  #size = 0;
+  #hidden = 0;
+
+  /** @throws KeyError `ERR_KEY_ALG` if the pinned operator key is not an Ed25519 key */
+  constructor(options: { readonly operator: VerifierKey }) {
+    this.#operator = options.operator;
+    if (this.#operator.type !== SIGNATURE_TYPE.ed25519)
+      throw new KeyError("ERR_KEY_ALG", "Operator key is not an Ed25519 key");
+    this.#roleKeys.addKey(this.#operator.publicKey, "operator");
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+  /** Entries without a body. Whoever may see every body must stop at the first: it might disable something. */
+  get hidden(): number {
+    return this.#hidden;
+  }
+  get realms(): ReadonlyMap<string, RealmInfo> {
+    return this.#realms;
+  }
+  get writers(): ReadonlyMap<string, WriterInfo> {
+    return this.#writers;
+  }
+  /** Keyed by `realm/tenant`. */
+  get tenants(): ReadonlyMap<string, TenantStatement> {
+    return this.#tenants;
+  }
+  /** Keyed by `realm/tenant/client`. */
+  get clients(): ReadonlyMap<string, ClientStatement> {
+    return this.#clients;
+  }
+  get reporters(): ReadonlyMap<string, ReporterStatement> {
+    return this.#reporters;
+  }
+  get keys(): ReadonlyMap<string, KeyInfo> {
+    return this.#keys;
+  }
+
+  /** Whether a key of this ring group was ever active, so that caches may hold metadata of it. */
+  hasActivated(record: KeyRecord): boolean {
+    return this.#ringsActivated.has(ringGroup(record));
+  }
+
+  /** @throws RangeError when the items do not come in order: that is the reader's mistake, not the log's */
+  apply(item: RegistryItem): FoldResult {
+    if (item.index !== this.#size)
+      throw new RangeError(`Registry item ${item.index}: expected ${this.#size}`);
+    this.#size += 1;
+    const { index, entry, statement, envelope } = item;
+    if (!statement || !envelope) {
+      this.#hidden += 1;
+      return { kind: "hidden" };
+    }
+    try {
+      return { kind: "applied", statement: this.#fold(index, entry, statement, envelope) };
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      const code = error instanceof KeyError ? error.code : "ERR_KEY_RECORD";
+      return { kind: "void", code, reason: error.message };
+    }
+  }
+
+  #fold(index: number, entry: Uint8Array, bytes: Uint8Array, envelope: Uint8Array): Statement {
+    if (!registryEntry(bytes, envelope).equals(entry))
+      throw new KeyError(
+        "ERR_STATEMENT_DIGEST",
+        "Statement is not the one that the entry commits to",
+      );
+    const statement = parseStatement(bytes);
+    verifyStatementAuthor(bytes, envelope, this.#authorOf(statement));
+    this.#refuseRepetition(bytes);
+    this.#take(index, statement);
+    return statement;
+  }
+
+  // THREAT-06: the log keeps every signed statement and could append an old one again, to undo what came after it,
+  // or one that was void, to have it count now.
+  #refuseRepetition(bytes: Uint8Array): void {
+    const digest = hash("sha256", bytes, "base64url");
+    if (this.#said.has(digest)) throw conflict("Statement was made before");
+    this.#said.add(digest);
+  }
+
+  #authorOf(statement: Statement): VerifierKey {
+    switch (statement.type) {
+      case "key":
+      case "key-state":
+        return this.#realm(statement.realm).ring;
+      case "realm":
+      case "writer":
+      case "tenant":
+      case "client":
+      case "reporter":
+        return this.#operator;
+    }
+  }
+
+  #take(index: number, statement: Statement): void {
+    switch (statement.type) {
+      case "realm":
+        return this.#takeRealm(statement);
+      case "writer":
+        return this.#takeWriter(statement);
+      case "tenant":
+        return this.#takeTenant(statement);
+      case "client":
+        return this.#takeClient(statement);
+      case "reporter":
+        return this.#takeReporter(statement);
+      case "key":
+        return this.#takeKey(index, statement);
+      case "key-state":
+        return this.#takeKeyState(statement);
+    }
+  }
+
+  // A realm's issuer and ring are what every key of it hangs on: they are said once.
+  #takeRealm(statement: RealmStatement): void {
+    const { realm, issuer, tenantRule } = statement;
+    if (this.#realms.has(realm)) throw conflict(`Realm ${realm} exists`);
+    checkIssuer(statement);
+    for (const other of this.#realms.values()) checkApart(other, statement);
+    const ring = parseVerifierKey(statement.ring);
+    const role = `ring:${realm}`;
+    this.#roleKeys.checkKey(ring.publicKey, role);
+    this.#roleKeys.addKey(ring.publicKey, role);
+    this.#realms.set(realm, { realm, issuer, ring, tenantRule });
+  }
+
+  #takeWriter(statement: WriterStatement): void {
+    const { realm, log } = statement;
+    this.#realm(realm);
+    if (this.#writers.has(log)) throw conflict(`Log ${log} has a writer`);
+    const writer = parseVerifierKey(statement.writer);
+    const logKey = parseVerifierKey(statement.logKey);
+    if (writer.name !== `${log}/writer` || logKey.name !== log)
+      throw conflict(`Keys of log ${log} are not named for it`);
+    // P3: the two signatures of a checkpoint say two things only if two hold the keys; and no realm shares one.
+    if (writer.publicKey.equals(logKey.publicKey))
+      throw conflict(`Writer of ${log} must not hold the log key`);
+    this.#roleKeys.checkKey(writer.publicKey, `writer:${realm}`);
+    this.#roleKeys.checkKey(logKey.publicKey, `log:${realm}`);
+    this.#roleKeys.addKey(writer.publicKey, `writer:${realm}`);
+    this.#roleKeys.addKey(logKey.publicKey, `log:${realm}`);
+    this.#writers.set(log, { realm, log, writer, logKey });
+  }
+
+  #takeTenant(statement: TenantStatement): void {
+    const { realm, tenant, audiences } = statement;
+    const key = `${realm}/${tenant}`;
+    const before = this.#tenants.get(key);
+    refuseOlder(statement, before);
+    if (!ruleCovers(this.#realm(realm).tenantRule, tenant))
+      throw conflict(`Tenant ${tenant} cannot be of realm ${realm}`);
+    const owner = this.#realmOfTenant.get(tenant) ?? realm;
+    if (owner !== realm) throw conflict(`Tenant ${tenant} is of realm ${owner}`);
+    for (const audience of audiences) {
+      if (audience === DRILL_AUDIENCE) throw conflict("The drill audience is nobody's");
+      // ARCHITECTURE §5.2: stock clients ignore typ, so an API's audience must never be some client's id.
+      if (this.#clientIds.has(audience)) throw conflict(`Audience ${audience} is a client id`);
+    }
+    this.#audiences.replace(before?.audiences ?? [], audiences);
+    this.#realmOfTenant.set(tenant, realm);
+    this.#tenants.set(key, statement);
+  }
+
+  #takeClient(statement: ClientStatement): void {
+    const { realm, tenant, client, audiences } = statement;
+    const owner = this.#tenants.get(`${realm}/${tenant}`);
+    if (!owner) throw conflict(`Tenant ${realm}/${tenant} is not registered`);
+    const key = `${realm}/${tenant}/${client}`;
+    const before = this.#clients.get(key);
+    refuseOlder(statement, before);
+    for (const audience of audiences)
+      if (!owner.audiences.includes(audience))
+        throw conflict(`Audience ${audience} is not one of tenant ${tenant}`);
+    if (client === DRILL_AUDIENCE || this.#audiences.has(client))
+      throw conflict(`Client id ${client} is an audience`);
+    this.#clientIds.replace(before ? [client] : [], [client]);
+    this.#clients.set(key, statement);
+  }
+
+  #takeReporter(statement: ReporterStatement): void {
+    refuseOlder(statement, this.#reporters.get(statement.reporter));
+    this.#reporters.set(statement.reporter, statement);
+  }
+
+  #takeKey(index: number, { realm: name, kid, record: text, ring, at }: KeyStatement): void {
+    const realm = this.#realm(name);
+    const signed = verifyKeyRecord(
+      decodeBase64url(text),
+      decodeBase64url(ring, { bytes: 64 }),
+      realm.ring.publicKey,
+    );
+    const { record } = signed;
+    this.#checkRecord(record, realm, kid);
+    checkDrill(record, at);
+    if (this.#keys.has(kid)) throw conflict("Key was registered before");
+    // ARCHITECTURE, "Trust data": a public key seen before is refused, in whatever role.
+    const publicKey = { ...record.publicKey };
+    this.#roleKeys.check(publicKey, `token:${kid}`);
+    this.#roleKeys.add(publicKey, `token:${kid}`);
+    this.#keys.set(kid, { ...signed, kid, realm: name, state: "generated", stateAt: at, index });
+  }
+
+  #checkRecord(record: KeyRecord, realm: RealmInfo, kid: string): void {
+    if (record.kid !== kid) throw conflict("kid is not the record's hash");
+    if (record.realm !== realm.realm || record.issuer !== realm.issuer)
+      throw conflict(`Key record is not of realm ${realm.realm}`);
+    if (this.#writers.get(record.log)?.realm !== realm.realm)
+      throw conflict("Key record names a log that is not its realm's");
+    checkTenantRule(record, realm.tenantRule);
+    if (!("ids" in record.tenants)) return;
+    for (const id of record.tenants.ids) {
+      const owner = this.#realmOfTenant.get(id) ?? realm.realm;
+      if (owner !== realm.realm) throw conflict(`Key record covers tenant ${id} of realm ${owner}`);
+    }
+  }
+
+  #takeKeyState({ realm, kid, state, at }: KeyStateStatement): void {
+    const key = this.#keys.get(kid);
+    if (!key || key.realm !== realm)
+      throw new KeyError("ERR_KEY_UNKNOWN", "No such key in this realm");
+    checkTransition(key.state, state);
+    // P1: a drill key is in relying parties' hands only for drills; it never becomes a signing key.
+    if (state === "active" && key.record.custody === "drill")
+      throw conflict("A drill key is never active");
+    if (state === "active") this.#activate(key);
+    // An author whose clock went back must still be able to taint a key; its times only never go back.
+    this.#keys.set(kid, { ...key, state, stateAt: Math.max(at, key.stateAt) });
+  }
+
+  #activate(key: KeyInfo): void {
+    const group = ringGroup(key.record);
+    for (const other of this.#keys.values())
+      if (other.state === "active" && ringGroup(other.record) === group)
+        throw conflict("The ring has an active key: it must stop signing first");
+    this.#ringsActivated.add(group);
+  }
+
+  #realm(name: string): RealmInfo {
+    const realm = this.#realms.get(name);
+    if (!realm) throw conflict(`Realm ${name} is not registered`);
+    return realm;
+  }
+}
+
+/** Keys of one realm, class, tenant selector and log form a ring: exactly one of them signs. */
+export function ringGroup({ realm, class: tokenClass, tenants, log, custody }: KeyRecord): string {
+  return JSON.stringify([realm, tokenClass, tenants, log, custody === "drill"]);
+}
+
+/** The log orders statements, but not against the author: an older one, held back, does not undo a newer one. */
+function refuseOlder(statement: Statement, before: Statement | undefined): void {
+  if (before && statement.at < before.at)
+    throw conflict(`Statement of ${statement.at} is older than the one it replaces, ${before.at}`);
+}

@@ -1,0 +1,176 @@
+import { canonicalBytes, MemberReader, ServiceError } from "@redoubt/base";
+import { parseVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
+import { decodeBase64url } from "@redoubt/verify/base64url";
+import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
+import { KeyError } from "./errors.ts";
+import { KEY_STATES } from "./life-cycle.ts";
+import type {
+  ClientStatement,
+  RealmStatement,
+  Statement,
+  StatementCommon,
+} from "./statement-types.ts";
+
+export const MAX_STATEMENT_BYTES = 128 * 1024;
+const MAX_RECORD_TEXT = 96 * 1024;
+const REALM = /^[a-z][a-z0-9-]{0,31}$/;
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+// RFC 6749 §3.3: a scope with a space in it would be two.
+const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
+export const NONCE_BYTES = 16;
+const DIGEST_BYTES = 32;
+export const SIGNATURE_BYTES = 64;
+const MAX_SECONDS = 2 ** 40;
+
+/** @throws KeyError `ERR_STATEMENT_MALFORMED` */
+export function parseStatement(bytes: Uint8Array): Statement {
+  return refuseAsMalformed(() => {
+    const reader = new MemberReader(parseCanonical(bytes, MAX_STATEMENT_BYTES), "statement");
+    reader.integer("v", 1, 1);
+    const common = {
+      at: reader.integer("at", 0, MAX_SECONDS),
+      nonce: base64urlText(reader, "nonce", NONCE_BYTES),
+    };
+    const statement = parseBody(reader, common);
+    reader.done();
+    return statement;
+  });
+}
+
+function parseBody(reader: MemberReader, common: StatementCommon): Statement {
+  const type = reader.oneOf("type", [
+    "realm",
+    "writer",
+    "tenant",
+    "client",
+    "reporter",
+    "key",
+    "key-state",
+  ]);
+  switch (type) {
+    case "realm":
+      return { ...common, type, realm: realm(reader), ...parseRealm(reader) };
+    case "writer":
+      return {
+        ...common,
+        type,
+        realm: realm(reader),
+        log: reader.string("log", 256),
+        writer: verifierKeyText(reader, "writer"),
+        logKey: verifierKeyText(reader, "logKey"),
+      };
+    case "tenant":
+      return {
+        ...common,
+        type,
+        realm: realm(reader),
+        tenant: reader.string("tenant", 36, UUID),
+        status: reader.oneOf("status", ["active", "suspended", "deleted"]),
+        audiences: distinct(reader, "audiences", 256),
+      };
+    case "client":
+      return { ...common, type, realm: realm(reader), ...parseClient(reader) };
+    case "reporter":
+      return {
+        ...common,
+        type,
+        reporter: reader.string("reporter", 64, /^[A-Za-z0-9._-]+$/),
+        credentialHash: base64urlText(reader, "credentialHash", DIGEST_BYTES),
+        status: reader.oneOf("status", ["active", "disabled"]),
+      };
+    case "key":
+      return {
+        ...common,
+        type,
+        realm: realm(reader),
+        kid: base64urlText(reader, "kid", DIGEST_BYTES),
+        record: reader.string("record", MAX_RECORD_TEXT, /^[\w-]+$/),
+        ring: base64urlText(reader, "ring", SIGNATURE_BYTES),
+      };
+    case "key-state":
+      return {
+        ...common,
+        type,
+        realm: realm(reader),
+        kid: base64urlText(reader, "kid", DIGEST_BYTES),
+        state: reader.oneOf("state", KEY_STATES),
+        reason: reader.string("reason", 256),
+      };
+  }
+}
+
+function realm(reader: MemberReader): string {
+  return reader.string("realm", 32, REALM);
+}
+
+function parseRealm(reader: MemberReader): Pick<RealmStatement, "issuer" | "ring" | "tenantRule"> {
+  const rule = reader.object("tenantRule");
+  const tenantRule = rule.has("fixed")
+    ? { fixed: rule.string("fixed", 36, UUID) }
+    : { except: distinct(rule, "except", 16, UUID) };
+  rule.done();
+  return { issuer: reader.string("issuer"), ring: verifierKeyText(reader, "ring"), tenantRule };
+}
+
+function parseClient(
+  reader: MemberReader,
+): Omit<ClientStatement, keyof StatementCommon | "type" | "realm"> {
+  return {
+    tenant: reader.string("tenant", 36, UUID),
+    client: reader.string("client", 128, /^[\x21-\x7e]+$/),
+    status: reader.oneOf("status", ["active", "disabled"]),
+    audiences: distinct(reader, "audiences", 64),
+    scopes: distinct(reader, "scopes", 64, SCOPE),
+  };
+}
+
+/** A list as a set: a repeated item, or one that is not like the others must be, is a mistake of the author. */
+function distinct(
+  reader: MemberReader,
+  name: string,
+  max: number,
+  pattern = /^[^\p{Cc}]+$/u,
+): readonly string[] {
+  const items = reader.strings(name, max);
+  const isSet = new Set(items).size === items.length;
+  if (!isSet || !items.every((item) => pattern.test(item)))
+    throw malformed(`${name} must be distinct and like ${pattern.source}`);
+  return items;
+}
+
+/** base64url of exactly so many bytes, in its one spelling. */
+function base64urlText(reader: MemberReader, name: string, bytes: number): string {
+  const text = reader.string(name, 128);
+  decodeBase64url(text, { bytes });
+  return text;
+}
+
+// logs.md §4: every author is an Ed25519 key; a cosigner's key signs something else (C2SP tlog-cosignature).
+function verifierKeyText(reader: MemberReader, name: string): string {
+  const text = reader.string(name, 512);
+  if (parseVerifierKey(text).type !== SIGNATURE_TYPE.ed25519)
+    throw malformed(`${name} must be an Ed25519 key`);
+  return text;
+}
+
+/** One statement has one encoding: whoever relays it cannot make a second one out of it. */
+export function parseCanonical(bytes: Uint8Array, maxBytes: number): JsonObject {
+  const object = parseJsonObject(bytes, { maxBytes });
+  if (!canonicalBytes(object).equals(bytes)) throw malformed("not canonical JSON");
+  return object;
+}
+
+/** Whatever a reader below refuses is a malformed statement here: one error, whoever wrote the bytes. */
+export function refuseAsMalformed<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    if (!(cause instanceof Error) || cause instanceof KeyError) throw cause;
+    const reason = cause instanceof ServiceError ? `: ${cause.message}` : "";
+    throw new KeyError("ERR_STATEMENT_MALFORMED", `Statement is malformed${reason}`, { cause });
+  }
+}
+
+function malformed(reason: string): KeyError {
+  return new KeyError("ERR_STATEMENT_MALFORMED", `Statement is malformed: ${reason}`);
+}

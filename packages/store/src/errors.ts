@@ -1,0 +1,26 @@
+/** Why the store refused or failed; stable. */
+export type StoreErrorCode =
+  /** Held by another process. */
+  | "ERR_STORE_LOCKED"
+  /** Written by a newer version of this software. */
+  | "ERR_STORE_VERSION"
+  /** Belongs to another realm. */
+  | "ERR_STORE_REALM"
+  | "ERR_STORE_CORRUPT"
+  /** A bound is reached; nothing was forgotten to make room. */
+  | "ERR_STORE_FULL"
+  | "ERR_STORE_IO"
+  /** A change older than the one that is stored. */
+  | "ERR_STORE_STALE"
+  /** A change that contradicts what is stored. */
+  | "ERR_STORE_CONFLICT";
+
+export class StoreError extends Error {
+  override readonly name = "StoreError";
+  readonly code: StoreErrorCode;
+
+  constructor(code: StoreErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}

@@ -1,0 +1,155 @@
+import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
+import { nowSeconds, type Clock } from "@redoubt/base";
+import { parseJson, type JsonObject, type JsonValue } from "@redoubt/verify/json";
+import { StoreError } from "./errors.ts";
+import { MIGRATIONS } from "./migrations.ts";
+import { parseClient, parseTenant, type Client, type Tenant } from "./records.ts";
+import type { ClientRepository, Store, TenantRepository } from "./repositories.ts";
+import { SqliteReplay } from "./sqlite-replay.ts";
+
+export interface SqliteOptions {
+  readonly path: string;
+  /** A store serves one realm for ever. */
+  readonly realm: string;
+  readonly clock: Pick<Clock, "now">;
+  /** Unexpired one-time values. Default 1 000 000. */
+  readonly maxReplay?: number;
+}
+
+/** Opens the one-machine store and holds it alone until it is disposed of. */
+export function openSqliteStore(options: SqliteOptions): Store {
+  const database = openDatabase(options.path);
+  try {
+    migrate(database);
+    bindRealm(database, options.realm);
+    const replay = new SqliteReplay(database, {
+      now: () => nowSeconds(options.clock),
+      max: options.maxReplay ?? 1_000_000,
+    });
+    return {
+      tenants: tenantRepository(database),
+      clients: clientRepository(database),
+      replay,
+      [Symbol.dispose]: () => {
+        replay.close();
+        database.close();
+      },
+    };
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+const SQLITE_BUSY = 5;
+
+function openDatabase(path: string): DatabaseSync {
+  const database = attempt(`open ${path}`, () => new DatabaseSync(path, { timeout: 0 }));
+  try {
+    // The lock goes with the process, however it ends; in exclusive mode WAL needs no shared memory.
+    database.exec("pragma locking_mode = exclusive; pragma trusted_schema = off");
+    const mode = database.prepare("pragma journal_mode = wal").get();
+    // P12: what was acknowledged survives a power cut.
+    database.exec("pragma synchronous = full; begin exclusive; commit");
+    if (mode?.["journal_mode"] !== "wal") throw new StoreError("ERR_STORE_IO", "No WAL here");
+    return database;
+  } catch (cause) {
+    database.close();
+    if (cause instanceof StoreError) throw cause;
+    const isBusy = cause instanceof Error && "errcode" in cause && cause.errcode === SQLITE_BUSY;
+    if (isBusy) throw new StoreError("ERR_STORE_LOCKED", `${path} is in use`, { cause });
+    throw new StoreError("ERR_STORE_IO", `Cannot open ${path}`, { cause });
+  }
+}
+
+function migrate(database: DatabaseSync): void {
+  const version = Number(database.prepare("pragma user_version").get()?.["user_version"]);
+  if (!(version <= MIGRATIONS.length))
+    throw new StoreError(
+      "ERR_STORE_VERSION",
+      `Store is of version ${version}, this software knows ${MIGRATIONS.length}`,
+    );
+  for (const [index, sql] of MIGRATIONS.entries()) {
+    if (index < version) continue;
+    attempt(`migration ${index + 1}`, () => {
+      database.exec(`begin immediate; ${sql}; pragma user_version = ${index + 1}; commit`);
+    });
+  }
+}
+
+// THREAT-34: the clients of one realm must not turn up in another because a file was moved.
+function bindRealm(database: DatabaseSync, realm: string): void {
+  database.prepare("insert or ignore into meta values ('realm', ?)").run(realm);
+  const found = database.prepare("select value from meta where name = 'realm'").get()?.["value"];
+  if (found !== realm) throw new StoreError("ERR_STORE_REALM", `Store is not of realm ${realm}`);
+}
+
+function tenantRepository(database: DatabaseSync): TenantRepository {
+  const select = database.prepare("select * from tenant");
+  const upsert = database.prepare(
+    "insert into tenant values (:tenant, :status, :audiences, :statement) on conflict do update set " +
+      "status = excluded.status, audiences = excluded.audiences, statement = excluded.statement",
+  );
+  return {
+    all: async () => readRows(select.all(), (row) => parseTenant(withJson(row, ["audiences"]))),
+    put: async (tenant: Tenant) => {
+      const audiences = JSON.stringify(tenant.audiences);
+      attempt("put tenant", () =>
+        upsert.run({ ...tenant, audiences, statement: tenant.statement ?? null }),
+      );
+    },
+  };
+}
+
+function clientRepository(database: DatabaseSync): ClientRepository {
+  const select = database.prepare("select * from client");
+  const upsert = database.prepare(
+    "insert into client values (:tenant, :client, :status, :audiences, :scopes, :auth, :statement) " +
+      "on conflict do update set status = excluded.status, audiences = excluded.audiences, " +
+      "scopes = excluded.scopes, auth = excluded.auth, statement = excluded.statement",
+  );
+  const encoded = ["audiences", "scopes", "auth"] as const;
+  return {
+    all: async () => readRows(select.all(), (row) => parseClient(withJson(row, encoded))),
+    put: async (client: Client) => {
+      const { audiences, scopes, auth, ...plain } = client;
+      const values = {
+        ...plain,
+        audiences: JSON.stringify(audiences),
+        scopes: JSON.stringify(scopes),
+        auth: JSON.stringify(auth),
+        statement: client.statement ?? null,
+      };
+      attempt("put client", () => upsert.run(values));
+    },
+  };
+}
+
+type Row = Record<string, SQLOutputValue>;
+
+/** Rows are read as strictly as messages: the file may have been edited. */
+function readRows<T>(rows: readonly Row[], read: (row: Row) => T): T[] {
+  try {
+    return rows.map(read);
+  } catch (cause) {
+    throw new StoreError("ERR_STORE_CORRUPT", "Store holds a malformed row", { cause });
+  }
+}
+
+function withJson(row: Row, encoded: readonly string[]): JsonObject {
+  const members: Record<string, JsonValue> = {};
+  for (const [name, value] of Object.entries(row)) {
+    if (typeof value === "string")
+      members[name] = encoded.includes(name) ? parseJson(value) : value;
+    else if (typeof value === "number") members[name] = value;
+  }
+  return members;
+}
+
+function attempt<T>(operation: string, run: () => T): T {
+  try {
+    return run();
+  } catch (cause) {
+    throw new StoreError("ERR_STORE_IO", `Store failed: ${operation}`, { cause });
+  }
+}

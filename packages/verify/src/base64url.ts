@@ -1,0 +1,61 @@
+/** Why a base64url text was refused; stable. */
+export type Base64urlErrorCode =
+  | "ERR_BASE64URL_ALPHABET"
+  | "ERR_BASE64URL_LENGTH"
+  | "ERR_BASE64URL_SIZE"
+  | "ERR_BASE64URL_SPARE_BITS";
+
+/** A text that is not the one base64url form of its bytes. The message holds no part of it. */
+export class Base64urlError extends Error {
+  override readonly name = "Base64urlError";
+  readonly code: Base64urlErrorCode;
+
+  constructor(code: Base64urlErrorCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** Either an exact or a largest decoded size. */
+export interface Base64urlLimits {
+  readonly bytes?: number;
+  /** Default 1 MiB. */
+  readonly maxBytes?: number;
+}
+
+const DEFAULT_MAX_BYTES = 1_048_576;
+
+/**
+ * Decodes base64url without padding (RFC 4648 §5, §3.5): one text for each value of the bytes, or none.
+ *
+ * @throws Base64urlError for a foreign character, an impossible length, spare bits that are not zero, or a size
+ *   outside the limits
+ * @example
+ * decodeBase64url("AQI", { bytes: 2 }); // <Buffer 01 02>
+ */
+export function decodeBase64url(text: string, limits: Base64urlLimits = {}): Buffer {
+  const { bytes, maxBytes = bytes ?? DEFAULT_MAX_BYTES } = limits;
+  if (text.length > Math.ceil((maxBytes * 4) / 3))
+    throw new Base64urlError("ERR_BASE64URL_SIZE", `Base64url: more than ${maxBytes} bytes`);
+  const decoded = Buffer.from(text, "base64url");
+  // Node's decoder skips what it does not know and takes two alphabets; writing it again shows all of that.
+  if (decoded.toString("base64url") !== text) throw refusal(text);
+  if (bytes !== undefined && decoded.length !== bytes)
+    throw new Base64urlError(
+      "ERR_BASE64URL_SIZE",
+      `Base64url: ${decoded.length} bytes, expected ${bytes}`,
+    );
+  return decoded;
+}
+
+export function encodeBase64url(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64url");
+}
+
+function refusal(text: string): Base64urlError {
+  if (!/^[\w-]*$/.test(text))
+    return new Base64urlError("ERR_BASE64URL_ALPHABET", "Base64url: foreign character");
+  if (text.length % 4 === 1)
+    return new Base64urlError("ERR_BASE64URL_LENGTH", "Base64url: impossible length");
+  return new Base64urlError("ERR_BASE64URL_SPARE_BITS", "Base64url: spare bits are not zero");
+}

@@ -1,0 +1,121 @@
+import { createPublicKey, type KeyObject } from "node:crypto";
+import { Base64urlError, decodeBase64url } from "./base64url.ts";
+import type { JsonObject } from "./json.ts";
+import { pinPss } from "./pss-key.ts";
+import { TrustError } from "./trust-error.ts";
+
+/** RFC 7518 §3, RFC 9864: fully specified, asymmetric. HS* and `none` do not exist here. */
+export const KEY_ALGORITHMS = ["ES256", "Ed25519", "PS256", "RS256"] as const;
+export type KeyAlgorithm = (typeof KEY_ALGORITHMS)[number];
+
+export type PublicJwk =
+  | { readonly kty: "EC"; readonly crv: "P-256"; readonly x: string; readonly y: string }
+  | { readonly kty: "OKP"; readonly crv: "Ed25519"; readonly x: string }
+  | { readonly kty: "RSA"; readonly n: string; readonly e: string };
+
+const RSA_MIN_BYTES = 256;
+const RSA_MAX_BYTES = 512;
+
+export function isKeyAlgorithm(value: unknown): value is KeyAlgorithm {
+  return KEY_ALGORITHMS.some((algorithm) => algorithm === value);
+}
+
+/**
+ * Reads the public members of a JWK for exactly one algorithm and returns them without the others.
+ * RFC 8725 §3.4: key material is validated before use.
+ *
+ * @throws TrustError `ERR_KEY_INVALID`
+ */
+export function parsePublicJwk(jwk: JsonObject, algorithm: KeyAlgorithm): PublicJwk {
+  if (algorithm === "ES256") {
+    requireMember(jwk, "kty", "EC");
+    requireMember(jwk, "crv", "P-256");
+    return { kty: "EC", crv: "P-256", x: coordinate(jwk, "x"), y: coordinate(jwk, "y") };
+  }
+  if (algorithm === "Ed25519") {
+    requireMember(jwk, "kty", "OKP");
+    requireMember(jwk, "crv", "Ed25519");
+    return { kty: "OKP", crv: "Ed25519", x: coordinate(jwk, "x") };
+  }
+  requireMember(jwk, "kty", "RSA");
+  requireMember(jwk, "e", "AQAB");
+  return { kty: "RSA", n: modulus(jwk), e: "AQAB" };
+}
+
+/**
+ * Imports a public key so that it can do its one algorithm only where the engine allows to say so (RSA-PSS),
+ * as a bare KeyObject: Node 24.17 and later are slow for `{ key, padding }`.
+ *
+ * @throws TrustError `ERR_KEY_INVALID`, for instance for a point that is not on the curve
+ */
+export function importPublicJwk(jwk: PublicJwk, algorithm: KeyAlgorithm): KeyObject {
+  let key: KeyObject;
+  try {
+    key = createPublicKey({ key: { ...jwk }, format: "jwk" });
+  } catch (cause) {
+    throw new TrustError("ERR_KEY_INVALID", `Public key of ${algorithm}: not a key`, { cause });
+  }
+  return algorithm === "PS256" ? pinPss(key) : key;
+}
+
+/**
+ * Refuses a JWK that holds a private or secret member: who reads it here could have read it elsewhere.
+ *
+ * @throws TrustError `ERR_KEYSET_PRIVATE`
+ */
+export function refusePrivateMembers(jwk: JsonObject): void {
+  // RFC 7518 §6.2.2, §6.3.2, §6.4.1.
+  for (const name of ["d", "p", "q", "dp", "dq", "qi", "oth", "k"])
+    if (Object.hasOwn(jwk, name))
+      throw new TrustError("ERR_KEYSET_PRIVATE", `JWK ${name}: a private member`, { member: name });
+}
+
+function requireMember(jwk: JsonObject, name: string, expected: string): void {
+  if (jwk[name] !== expected)
+    throw new TrustError("ERR_KEY_INVALID", `Public key ${name}: expected ${expected}`, {
+      member: name,
+    });
+}
+
+function coordinate(jwk: JsonObject, name: string): string {
+  const { text } = member(jwk, name, { bytes: 32 });
+  return text;
+}
+
+// RFC 7518 §6.3.1.1: no leading zero; NIST SP 800-131A: at least 2048 bits. Above 4096 a verification is dear.
+function modulus(jwk: JsonObject): string {
+  const { text, bytes } = member(jwk, "n", { maxBytes: RSA_MAX_BYTES });
+  const first = bytes[0] ?? 0;
+  if (
+    bytes.length < RSA_MIN_BYTES ||
+    first === 0 ||
+    (bytes.length === RSA_MIN_BYTES && first < 0x80)
+  )
+    throw new TrustError(
+      "ERR_KEY_INVALID",
+      "Public key n: less than 2048 bits, or a leading zero",
+      { member: "n" },
+    );
+  if (((bytes.at(-1) ?? 0) & 1) === 0)
+    throw new TrustError("ERR_KEY_INVALID", "Public key n: even", { member: "n" });
+  return text;
+}
+
+function member(
+  jwk: JsonObject,
+  name: string,
+  limits: { readonly bytes?: number; readonly maxBytes?: number },
+): { readonly text: string; readonly bytes: Buffer } {
+  const text = jwk[name];
+  if (typeof text !== "string")
+    throw new TrustError("ERR_KEY_INVALID", `Public key ${name}: not a string`, { member: name });
+  try {
+    return { text, bytes: decodeBase64url(text, limits) };
+  } catch (error) {
+    if (!(error instanceof Base64urlError)) throw error;
+    throw new TrustError("ERR_KEY_INVALID", `Public key ${name}: ${error.message}`, {
+      member: name,
+      cause: error,
+    });
+  }
+}

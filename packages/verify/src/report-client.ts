@@ -1,0 +1,103 @@
+import { fetchBounded, isSecureUrl, type BoundedResponse } from "./bounded-fetch.ts";
+import { PinnedKey } from "./pinned-key.ts";
+import { readAcknowledgement, type SealedReport } from "./report-message.ts";
+import type { ReportQueueOptions } from "./report-queue.ts";
+
+/** What became of a report. Only `acknowledged` lets anything be forgotten. */
+export type ReportOutcome =
+  | { readonly kind: "acknowledged"; readonly evidenceWanted: readonly string[] }
+  | { readonly kind: "refused"; readonly status: number }
+  | { readonly kind: "invalid" }
+  | { readonly kind: "unreachable" };
+
+const MAX_ANSWER_BYTES = 262_144;
+const TIMEOUT_MS = 10_000;
+const MAX_RETRY_AFTER_SECONDS = 3600;
+
+/** Speaks to one monitor, with one credential. Never rejects: each failure is an outcome. */
+export class ReportClient {
+  readonly #base: URL;
+  readonly #authorization: string;
+  readonly #expected: {
+    readonly reporter: string;
+    readonly session: string;
+    readonly ackKey: PinnedKey;
+  };
+  readonly #fetch: typeof fetch;
+  readonly #closing = new AbortController();
+  #retryAfterMs = 0;
+
+  constructor(options: ReportQueueOptions, session: string) {
+    const { reporter, secret, ackKey } = options;
+    this.#base = parseBase(options.url);
+    // RFC 7617 §2: a colon would end the name.
+    if (reporter === "" || reporter.includes(":")) throw new TypeError("reporter: not a name");
+    if (secret === "") throw new TypeError("secret: missing");
+    if (typeof options.onAlarm !== "function") throw new TypeError("onAlarm: not a function");
+    this.#authorization = `Basic ${Buffer.from(`${reporter}:${secret}`, "utf8").toString("base64")}`;
+    this.#expected = { reporter, session, ackKey: new PinnedKey(ackKey) };
+    this.#fetch = options.fetch ?? fetch;
+  }
+
+  /** How long the monitor asked us to wait with its last answer. */
+  get retryAfterMs(): number {
+    return this.#retryAfterMs;
+  }
+
+  async send(report: SealedReport): Promise<ReportOutcome> {
+    const answer = await this.#post("reports", report.body);
+    if (answer === undefined) return { kind: "unreachable" };
+    this.#retryAfterMs = retryAfterSeconds(answer.headers) * 1000;
+    if (answer.status >= 500) return { kind: "unreachable" };
+    if (answer.status !== 200) return { kind: "refused", status: answer.status };
+    const evidenceWanted = readAcknowledgement(answer.body, report, this.#expected);
+    return evidenceWanted === undefined
+      ? { kind: "invalid" }
+      : { kind: "acknowledged", evidenceWanted };
+  }
+
+  /** True if the monitor took it. */
+  async sendEvidence(body: string): Promise<boolean> {
+    const answer = await this.#post("evidence", body);
+    return answer !== undefined && answer.status >= 200 && answer.status < 300;
+  }
+
+  close(): void {
+    this.#closing.abort();
+  }
+
+  async #post(path: string, body: string | Uint8Array): Promise<BoundedResponse | undefined> {
+    try {
+      return await fetchBounded({
+        fetch: this.#fetch,
+        url: new URL(path, this.#base),
+        init: {
+          method: "POST",
+          headers: { authorization: this.#authorization, "content-type": "application/json" },
+          body,
+        },
+        maxBytes: MAX_ANSWER_BYTES,
+        timeoutMs: TIMEOUT_MS,
+        signal: this.#closing.signal,
+      });
+    } catch {
+      // Whatever the reason, nothing was acknowledged: the queue keeps the items, counts, and tries again.
+      return undefined;
+    }
+  }
+}
+
+function parseBase(text: string): URL {
+  const base = text.endsWith("/") ? text : `${text}/`;
+  const url = URL.canParse(base) ? new URL(base) : undefined;
+  if (url === undefined || !isSecureUrl(url, true) || url.search !== "" || url.hash !== "")
+    throw new TypeError("url: expected an https URL, or http on loopback");
+  return url;
+}
+
+/** RFC 9110 §10.2.3, seconds only. */
+function retryAfterSeconds(headers: Headers): number {
+  const text = headers.get("retry-after");
+  if (text === null || !/^\d{1,9}$/.test(text)) return 0;
+  return Math.min(Number(text), MAX_RETRY_AFTER_SECONDS);
+}

@@ -1,0 +1,464 @@
+import assert from "node:assert/strict";
+import { hash, randomBytes } from "node:crypto";
+import { describe, it } from "node:test";
+import { canonicalJson } from "./canonical.ts";
+import { parseJsonObject, type JsonObject } from "./json.ts";
+import {
+  createReportQueue,
+  type ReportAlarm,
+  type ReportQueue,
+  type ReportQueueOptions,
+} from "./report-queue.ts";
+import type { Sighting } from "./report-evidence.ts";
+import { NOW } from "./testing/fixture.ts";
+import { pinOf, signText, testKey } from "./testing/keys.ts";
+import {
+  ManualSchedule,
+  until,
+  withSite,
+  type Site,
+  type SiteAnswer,
+  type SiteRequest,
+} from "./testing/site.ts";
+
+/** A monitor as docs/spec/reports.md has it. */
+class Monitor {
+  readonly site: Site;
+  readonly time = new ManualSchedule();
+  readonly alarms: ReportAlarm[] = [];
+  readonly evidence: JsonObject[] = [];
+  readonly reports: JsonObject[] = [];
+  wanted: readonly string[] = [];
+  /** Milliseconds. */
+  now: number = NOW * 1000;
+  /** Replaces the answer to a report. */
+  forge: (answer: { ack: JsonObject; sig: string }) => SiteAnswer = (answer) => ({
+    body: JSON.stringify({ ...answer, evidenceWanted: this.wanted }),
+  });
+
+  constructor(site: Site) {
+    this.site = site;
+    site.handler = (request) => this.#answer(request);
+  }
+
+  queue(changes: Partial<ReportQueueOptions> = {}): ReportQueue {
+    return createReportQueue({
+      url: this.site.origin,
+      reporter: "orders-1",
+      secret: "s3cret",
+      ackKey: pinOf(testKey("monitor-ack")),
+      onAlarm: (alarm) => this.alarms.push(alarm),
+      now: () => this.now,
+      schedule: this.time.schedule,
+      random: () => 1,
+      ...changes,
+    });
+  }
+
+  #answer({ path, method, body, authorization }: SiteRequest): SiteAnswer {
+    assert.equal(method, "POST");
+    assert.equal(authorization, `Basic ${Buffer.from("orders-1:s3cret").toString("base64")}`);
+    if (path === "/evidence") {
+      this.evidence.push(parseJsonObject(body));
+      return { status: 204 };
+    }
+    assert.equal(path, "/reports");
+    const report = parseJsonObject(body);
+    this.reports.push(report);
+    const { session = "", seq = 0, items } = report;
+    const ack = {
+      v: 1,
+      reporter: "orders-1",
+      session,
+      seq,
+      at: NOW,
+      items: Array.isArray(items) ? items.length : -1,
+      sha256: hash("sha256", body, "base64url"),
+    };
+    return this.forge({ ack, sig: sealAck(ack) });
+  }
+}
+
+function sealAck(ack: JsonObject, key = "monitor-ack"): string {
+  return signText(testKey(key), `redoubt/ack/v1\n${canonicalJson(ack)}`);
+}
+
+function withMonitor(run: (monitor: Monitor) => Promise<void>): Promise<void> {
+  return withSite((site) => run(new Monitor(site)));
+}
+
+function sighting(changes: Partial<Sighting> = {}): Sighting {
+  return {
+    digest: randomBytes(32).toString("base64url"),
+    kid: "k1",
+    alg: "ES256",
+    signature: "c2ln",
+    expiresAt: NOW + 3600,
+    ...changes,
+  };
+}
+
+describe("createReportQueue()", () => {
+  it("sends each distinct digest once and forgets it after the acknowledgement", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue();
+      const [a, b] = [sighting(), sighting({ kid: "k2" })];
+      for (const item of [a, b, a]) queue.add(item);
+      assert.equal(queue.status().pending, 2);
+      await queue.flush();
+      const [report] = monitor.reports;
+      assert.deepEqual(report?.["items"], [
+        { digest: a.digest, kid: "k1", at: NOW, count: 2 },
+        { digest: b.digest, kid: "k2", at: NOW, count: 1 },
+      ]);
+      assert.deepEqual([report["v"], report["seq"]], [1, 1]);
+      assert.match(JSON.stringify(report["session"]), /^"[\w-]{22}"$/);
+      queue.add(a);
+      await queue.flush();
+      assert.equal(monitor.reports.length, 1);
+      assert.deepEqual(queue.status(), {
+        pending: 0,
+        acknowledged: 2,
+        dropped: 0,
+        failures: 0,
+        lastAcknowledgedAt: monitor.now,
+      });
+      await queue.close();
+      assert.deepEqual(monitor.alarms, []);
+    }));
+
+  it("knows a digest again for the life of its token, and no longer", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue();
+      const item = sighting({ expiresAt: NOW + 100 });
+      queue.add(item);
+      await queue.flush();
+      monitor.now = (NOW + 99) * 1000;
+      queue.add(item);
+      assert.equal(queue.status().pending, 0);
+      monitor.now = (NOW + 100) * 1000;
+      queue.add(item);
+      assert.equal(queue.status().pending, 1);
+      await queue.close();
+    }));
+
+  it("knows a digest for an hour where nobody says how long its token lives", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue();
+      const { expiresAt: _, ...item } = sighting();
+      queue.add(item);
+      await queue.flush();
+      monitor.now = (NOW + 3599) * 1000;
+      queue.add(item);
+      assert.equal(queue.status().pending, 0);
+      monitor.now = (NOW + 3600) * 1000;
+      queue.add(item);
+      assert.equal(queue.status().pending, 1);
+      await queue.close();
+    }));
+
+  it("sends to a monitor below a path, with and without the last slash", () =>
+    withMonitor(async (monitor) => {
+      const { handler } = monitor.site;
+      monitor.site.handler = (request) =>
+        handler({ ...request, path: request.path.replace("/base/", "/") });
+      for (const end of ["", "/"]) {
+        const queue = monitor.queue({ url: `${monitor.site.origin}/base${end}` });
+        queue.add(sighting());
+        await queue.close();
+        assert.equal(queue.status().acknowledged, 1);
+      }
+      assert.deepEqual(
+        monitor.site.requests.map(({ path }) => path),
+        ["/base/reports", "/base/reports"],
+      );
+    }));
+
+  it("sends by itself within the interval, and more than one report when there is much", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue({ intervalMs: 4000 });
+      for (let i = 0; i < 1500; i += 1) queue.add(sighting());
+      monitor.time.fire();
+      await until(() => monitor.time.isPlanned);
+      const sizes = monitor.reports.map(({ items }) => (Array.isArray(items) ? items.length : -1));
+      assert.deepEqual(sizes, [1000, 500]);
+      assert.deepEqual(
+        monitor.reports.map(({ seq }) => seq),
+        [1, 2],
+      );
+      assert.deepEqual(monitor.time.delays, [4000, 4000]);
+      await queue.close();
+      assert.equal(monitor.time.isPlanned, false);
+    }));
+
+  it("keeps a report below 256 KiB however long the kids are", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue();
+      for (let i = 0; i < 1000; i += 1) queue.add(sighting({ kid: "k".repeat(256) }));
+      await queue.flush();
+      assert.equal(queue.status().acknowledged, 1000);
+      for (const { body } of monitor.site.requests) assert.equal(body.length <= 262_144, true);
+      await queue.close();
+    }));
+
+  it("THREAT-31: forgets nothing without an acknowledgement of exactly this report", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue();
+      queue.add(sighting());
+      const good = monitor.forge;
+      const changes: readonly JsonObject[] = [
+        { v: 2 },
+        { reporter: "orders-2" },
+        { session: "A".repeat(22) },
+        { seq: 2 },
+        { items: 0 },
+        { sha256: "A".repeat(43) },
+      ];
+      for (const change of changes) {
+        monitor.forge = ({ ack }) => {
+          const wrong = { ...ack, ...change };
+          return { body: JSON.stringify({ ack: wrong, sig: sealAck(wrong) }) };
+        };
+        await queue.flush();
+        assert.equal(queue.status().pending, 1, JSON.stringify(change));
+      }
+      for (const body of [
+        "",
+        "{}",
+        "[]",
+        "not JSON",
+        '{"ack":{},"sig":"AA"}',
+        '{"ack":1,"sig":"AA"}',
+        `{"ack":{},"sig":"${"A".repeat(86)}"}`,
+      ]) {
+        monitor.forge = () => ({ body });
+        await queue.flush();
+        assert.equal(queue.status().pending, 1, body);
+      }
+      for (const key of ["ring-enterprise", "attacker"]) {
+        monitor.forge = ({ ack, sig }) => ({
+          body: JSON.stringify({
+            ack,
+            sig: key === "attacker" ? sig.replace(/^./, "-") : sealAck(ack, key),
+          }),
+        });
+        await queue.flush();
+        assert.equal(queue.status().pending, 1, key);
+      }
+      assert.deepEqual(monitor.alarms, [{ kind: "reportAckInvalid", items: 1 }]);
+      monitor.forge = good;
+      await queue.flush();
+      assert.equal(queue.status().pending, 0);
+      // The same session, number and bytes each time: the monitor can answer a repetition.
+      const bodies = new Set(monitor.site.requests.map(({ body }) => body.toString()));
+      assert.equal(bodies.size, 1);
+      await queue.close();
+    }));
+
+  it("keeps everything over refusals and outages, backs off, and says so", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue({ intervalMs: 1000 });
+      const good = monitor.forge;
+      queue.add(sighting());
+      const answers: readonly SiteAnswer[] = [
+        { status: 503 },
+        { status: 401 },
+        { status: 429, headers: { "retry-after": "15" } },
+        { status: 302, headers: { location: "/else" } },
+        { status: 200, body: " ".repeat(262_145) },
+        { status: 503, headers: { "retry-after": "9999999999" } },
+      ];
+      for (const answer of answers) {
+        monitor.forge = () => answer;
+        monitor.time.fire();
+        await until(() => monitor.time.isPlanned);
+        assert.equal(queue.status().pending, 1);
+      }
+      assert.deepEqual(monitor.alarms, [{ kind: "reportRefused", items: 1, status: 401 }]);
+      assert.deepEqual(monitor.time.delays, [1000, 2000, 4000, 15_000, 16_000, 20_000, 20_000]);
+      monitor.forge = good;
+      monitor.time.fire();
+      await until(() => monitor.time.isPlanned);
+      assert.equal(queue.status().pending, 0);
+      assert.equal(queue.status().failures, 6);
+      assert.equal(monitor.time.delays.at(-1), 1000);
+      await queue.close();
+    }));
+
+  it("raises reportQueueFull instead of dropping in silence, once until it is well again", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue({ maxItems: 2 });
+      for (let i = 0; i < 5; i += 1) queue.add(sighting());
+      assert.deepEqual([queue.status().pending, queue.status().dropped], [2, 3]);
+      assert.deepEqual(monitor.alarms, [{ kind: "reportQueueFull", items: 1 }]);
+      await queue.flush();
+      for (let i = 0; i < 3; i += 1) queue.add(sighting());
+      assert.deepEqual(monitor.alarms, [
+        { kind: "reportQueueFull", items: 1 },
+        { kind: "reportQueueFull", items: 4 },
+      ]);
+      await queue.close();
+    }));
+
+  it("raises reportStale after 15 minutes without acknowledgement, and gives signs of life", () =>
+    withMonitor(async (monitor) => {
+      const good = monitor.forge;
+      const queue = monitor.queue();
+      await queue.flush();
+      assert.deepEqual(
+        monitor.reports.map(({ items }) => items),
+        [[]],
+      );
+      const start = monitor.now;
+      monitor.now = start + 59_999;
+      await queue.flush();
+      assert.equal(monitor.reports.length, 1);
+      monitor.now = start + 60_000;
+      await queue.flush();
+      assert.equal(monitor.reports.length, 2);
+      monitor.forge = () => ({ status: 503 });
+      monitor.now = start + 60_000 + 899_999;
+      await queue.flush();
+      assert.deepEqual(monitor.alarms, []);
+      monitor.now += 1;
+      for (let i = 0; i < 3; i += 1) await queue.flush();
+      assert.deepEqual(monitor.alarms, [{ kind: "reportStale", items: 0 }]);
+      monitor.forge = good;
+      await queue.flush();
+      monitor.forge = () => ({ status: 503 });
+      monitor.now += 900_000;
+      await queue.flush();
+      assert.equal(monitor.alarms.length, 2);
+      await queue.close();
+    }));
+
+  it("raises reportStale also if there never was an acknowledgement", () =>
+    withMonitor(async (monitor) => {
+      monitor.forge = () => ({ status: 503 });
+      const queue = monitor.queue();
+      monitor.now += 900_000;
+      await queue.flush();
+      assert.deepEqual(monitor.alarms, [{ kind: "reportStale", items: 0 }]);
+      await queue.close();
+    }));
+
+  it("answers for evidence with the signature, and with the signing input for Ed25519 only", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue();
+      const es = sighting({ signingInput: "must.stay" });
+      const ed = sighting({ alg: "Ed25519", signature: "ZWQ", signingInput: "aGVhZA.cGF5" });
+      for (const item of [es, ed, sighting()]) queue.add(item);
+      monitor.wanted = [es.digest, ed.digest, "unknown"];
+      await queue.flush();
+      assert.deepEqual(monitor.evidence, [
+        {
+          v: 1,
+          items: [
+            { digest: es.digest, kid: "k1", signature: "c2ln" },
+            { digest: ed.digest, kid: "k1", signature: "ZWQ", signingInput: "aGVhZA.cGF5" },
+          ],
+        },
+      ]);
+      monitor.wanted = [];
+      await queue.flush();
+      assert.equal(monitor.evidence.length, 1);
+      await queue.close();
+    }));
+
+  it("keeps evidence for ten minutes, and sends again what was not taken", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue();
+      const item = sighting();
+      queue.add(item);
+      await queue.flush();
+      const { handler } = monitor.site;
+      monitor.site.handler = (request) =>
+        request.path === "/evidence" ? { status: 500 } : handler(request);
+      monitor.wanted = [item.digest];
+      monitor.now += 599_999;
+      await queue.flush();
+      assert.equal(monitor.evidence.length, 0);
+      monitor.site.handler = handler;
+      monitor.wanted = [];
+      await queue.flush();
+      assert.equal(monitor.evidence.length, 1);
+      monitor.wanted = [item.digest];
+      monitor.now += 60_001;
+      await queue.flush();
+      assert.equal(monitor.evidence.length, 1);
+      await queue.close();
+    }));
+
+  it("splits evidence into bounded bodies", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue();
+      const items = Array.from({ length: 40 }, () =>
+        sighting({ alg: "Ed25519", signingInput: "x".repeat(16_000) }),
+      );
+      for (const item of items) queue.add(item);
+      monitor.wanted = items.map(({ digest }) => digest);
+      await queue.flush();
+      const digests = monitor.evidence.flatMap(({ items: sent }) =>
+        Array.isArray(sent) ? sent : [],
+      );
+      assert.equal(digests.length, 40);
+      for (const { path, body } of monitor.site.requests)
+        if (path === "/evidence") assert.equal(body.length <= 262_144, true);
+      await queue.close();
+    }));
+
+  it("sends what waits when it is closed, and raises reportLost for what it could not", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue();
+      queue.add(sighting());
+      await queue[Symbol.asyncDispose]();
+      assert.equal(queue.status().acknowledged, 1);
+      const unlucky = monitor.queue();
+      monitor.forge = () => ({ status: 503 });
+      unlucky.add(sighting());
+      await unlucky.close();
+      await unlucky.close();
+      assert.deepEqual(monitor.alarms, [{ kind: "reportLost", items: 1 }]);
+      unlucky.add(sighting());
+      assert.deepEqual([unlucky.status().pending, unlucky.status().dropped], [1, 1]);
+      queue.add(sighting());
+      assert.deepEqual(monitor.alarms.length, 2);
+      assert.equal(monitor.time.isPlanned, false);
+    }));
+
+  it("refuses unsafe addresses and other mistakes", () => {
+    const monitorOptions = {
+      url: "https://monitor.example",
+      reporter: "orders-1",
+      secret: "s",
+      ackKey: pinOf(testKey("monitor-ack")),
+      onAlarm: () => undefined,
+      schedule: () => () => undefined,
+    };
+    createReportQueue(monitorOptions);
+    createReportQueue({ ...monitorOptions, url: "http://127.0.0.1:1/base/" });
+    for (const changes of [
+      { url: "http://monitor.example" },
+      { url: "https://user@monitor.example" },
+      { url: "https://monitor.example/?a=b" },
+      { url: "https://monitor.example/#a" },
+      { url: "file:///tmp" },
+      { url: "" },
+      { reporter: "" },
+      { reporter: "a:b" },
+      { secret: "" },
+      { ackKey: "" },
+      { intervalMs: 0 },
+      { intervalMs: 5001 },
+      { maxItems: 0 },
+      { maxItems: 0.5 },
+    ])
+      assert.throws(
+        () => createReportQueue({ ...monitorOptions, ...changes }),
+        TypeError,
+        JSON.stringify(changes),
+      );
+    const untyped: { create(options: unknown): unknown } = { create: createReportQueue };
+    assert.throws(() => untyped.create({ ...monitorOptions, onAlarm: undefined }), TypeError);
+  });
+});

@@ -1,0 +1,264 @@
+import { randomBytes } from "node:crypto";
+import { scheduleUnref, type Schedule } from "./bounded-fetch.ts";
+import { ExpiringMap } from "./expiring-map.ts";
+import { ReportClient } from "./report-client.ts";
+import { EvidenceStore, type Sighting } from "./report-evidence.ts";
+import { sealReport, type ReportItem, type SealedReport } from "./report-message.ts";
+
+/** Where a verifier says which tokens it saw. */
+export interface ReportSink {
+  add(sighting: Sighting): void;
+}
+
+/** Something that a person must look at; the queue goes on. */
+export interface ReportAlarm {
+  readonly kind:
+    | "reportQueueFull"
+    | "reportStale"
+    | "reportAckInvalid"
+    | "reportRefused"
+    | "reportLost";
+  /** Items that wait, or that were lost. */
+  readonly items: number;
+  /** HTTP status of the refusal. */
+  readonly status?: number;
+}
+
+export interface ReportQueueOptions {
+  /** Base address of the monitor: https, or http on loopback. */
+  readonly url: string;
+  readonly reporter: string;
+  readonly secret: string;
+  /** The monitor's acknowledgement key: verifier key or base64url. */
+  readonly ackKey: string;
+  readonly onAlarm: (alarm: ReportAlarm) => void;
+  /** Milliseconds since the epoch. */
+  readonly now?: () => number;
+  readonly fetch?: typeof fetch;
+  /** Time between reports; default and most 5000. */
+  readonly intervalMs?: number;
+  /** Items that may wait; default 100000. */
+  readonly maxItems?: number;
+  /** For tests: what runs a task later, and a number from 0 to 1. */
+  readonly schedule?: Schedule;
+  readonly random?: () => number;
+}
+
+export interface ReportQueueStatus {
+  readonly pending: number;
+  readonly acknowledged: number;
+  readonly dropped: number;
+  readonly failures: number;
+  readonly lastAcknowledgedAt: number | null;
+}
+
+/** Reports to a monitor; see docs/spec/reports.md. */
+export interface ReportQueue extends ReportSink {
+  /** Sends what waits, now; resolves when it is acknowledged or an attempt failed. Never rejects. */
+  flush(): Promise<void>;
+  status(): ReportQueueStatus;
+  /** Tries once more to send what waits, then stops. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+const MAX_REPORT_ITEMS = 1000;
+const MAX_REPORT_BYTES = 200_000;
+const MAX_INTERVAL_MS = 5000;
+// P4: after an outage the monitor has 60 s from reconnection, so that this queue must not sleep through them.
+const MAX_BACKOFF_MS = 20_000;
+const HEARTBEAT_MS = 60_000;
+const STALE_MS = 900_000;
+const DEFAULT_MAX_ITEMS = 100_000;
+const DEFAULT_LIFE_SECONDS = 3600;
+
+/**
+ * Makes the queue that reports every distinct token to the monitor (P4). An item is forgotten only after a signed
+ * acknowledgement; what cannot be kept or sent is an alarm, never silence.
+ *
+ * @throws TypeError for an address that is neither https nor loopback, a wrong key or a value out of range
+ * @example
+ * const reporter = createReportQueue({
+ *   url: "https://monitor.example", reporter: "orders-1", secret, ackKey, onAlarm: (alarm) => log(alarm),
+ * });
+ */
+export function createReportQueue(options: ReportQueueOptions): ReportQueue {
+  return new HttpReportQueue(options);
+}
+
+class HttpReportQueue implements ReportQueue {
+  readonly #options: ReportQueueOptions;
+  readonly #now: () => number;
+  readonly #intervalMs: number;
+  readonly #maxItems: number;
+  readonly #session = randomBytes(16).toString("base64url");
+  readonly #client: ReportClient;
+  readonly #pending = new Map<string, ReportItem>();
+  readonly #seen: ExpiringMap<true>;
+  readonly #evidence: EvidenceStore;
+  readonly #raised = new Set<ReportAlarm["kind"]>();
+  #unacknowledged: SealedReport | undefined;
+  #seq = 0;
+  #acknowledged = 0;
+  #dropped = 0;
+  #failures = 0;
+  #failuresInRow = 0;
+  #lastAcknowledgedAt: number | null = null;
+  #quietSince: number;
+  #running: Promise<void> | undefined;
+  #cancelTimer: () => void = () => undefined;
+  #isClosed = false;
+
+  constructor(options: ReportQueueOptions) {
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+    this.#intervalMs = integer(
+      "intervalMs",
+      options.intervalMs ?? MAX_INTERVAL_MS,
+      MAX_INTERVAL_MS,
+    );
+    this.#maxItems = integer("maxItems", options.maxItems ?? DEFAULT_MAX_ITEMS, 10_000_000);
+    this.#client = new ReportClient(options, this.#session);
+    this.#seen = new ExpiringMap(this.#maxItems);
+    this.#evidence = new EvidenceStore(this.#maxItems);
+    this.#quietSince = this.#now();
+    this.#plan();
+  }
+
+  add(sighting: Sighting): void {
+    const nowMs = this.#now();
+    const { digest, kid } = sighting;
+    const waiting = this.#pending.get(digest);
+    if (waiting !== undefined) waiting.count += 1;
+    if (waiting !== undefined || this.#seen.get(digest, nowMs) === true) return;
+    if (this.#isClosed || this.#pending.size >= this.#maxItems) {
+      this.#dropped += 1;
+      this.#raise({
+        kind: this.#isClosed ? "reportLost" : "reportQueueFull",
+        items: this.#dropped,
+      });
+      return;
+    }
+    const nowSeconds = Math.floor(nowMs / 1000);
+    const expiresAt = sighting.expiresAt ?? nowSeconds + DEFAULT_LIFE_SECONDS;
+    this.#pending.set(digest, { digest, kid, at: nowSeconds, count: 1 });
+    this.#seen.set(digest, true, expiresAt * 1000, nowMs);
+    this.#evidence.keep(sighting, nowMs);
+  }
+
+  flush(): Promise<void> {
+    this.#running ??= this.#sendAll().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  status(): ReportQueueStatus {
+    return {
+      pending: this.#pending.size,
+      acknowledged: this.#acknowledged,
+      dropped: this.#dropped,
+      failures: this.#failures,
+      lastAcknowledgedAt: this.#lastAcknowledgedAt,
+    };
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#cancelTimer();
+    await this.flush();
+    this.#client.close();
+    if (this.#pending.size > 0) this.#raise({ kind: "reportLost", items: this.#pending.size });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #plan(): void {
+    if (this.#isClosed) return;
+    const { schedule = scheduleUnref, random = Math.random } = this.#options;
+    const backoff = this.#intervalMs * 2 ** Math.min(this.#failuresInRow, 8);
+    const limit = Math.max(this.#intervalMs, MAX_BACKOFF_MS);
+    // Jitter, or every verifier of a fleet comes back in the same second.
+    const delayMs =
+      Math.min(Math.max(backoff, this.#client.retryAfterMs), limit) * (0.8 + 0.2 * random());
+    this.#cancelTimer = schedule(() => {
+      void this.flush().finally(() => {
+        this.#plan();
+      });
+    }, delayMs);
+  }
+
+  async #sendAll(): Promise<void> {
+    let isGoing = true;
+    while (isGoing && this.#hasWork()) isGoing = await this.#sendReport();
+    if (isGoing) await this.#sendEvidence();
+    if (this.#now() - (this.#lastAcknowledgedAt ?? this.#quietSince) >= STALE_MS)
+      this.#raise({ kind: "reportStale", items: this.#pending.size });
+  }
+
+  // An empty report is a sign of life: without it nobody could tell a quiet verifier from a muted one.
+  #hasWork(): boolean {
+    const since = this.#now() - (this.#lastAcknowledgedAt ?? Number.NEGATIVE_INFINITY);
+    return this.#unacknowledged !== undefined || this.#pending.size > 0 || since >= HEARTBEAT_MS;
+  }
+
+  /** True if acknowledged. The same bytes go out until then: the monitor answers a repetition as it did before. */
+  async #sendReport(): Promise<boolean> {
+    this.#unacknowledged ??= this.#sealNext();
+    const report = this.#unacknowledged;
+    const outcome = await this.#client.send(report);
+    if (outcome.kind !== "acknowledged") {
+      this.#failures += 1;
+      this.#failuresInRow += 1;
+      if (outcome.kind === "invalid")
+        this.#raise({ kind: "reportAckInvalid", items: this.#pending.size });
+      if (outcome.kind === "refused")
+        this.#raise({ kind: "reportRefused", items: this.#pending.size, status: outcome.status });
+      return false;
+    }
+    for (const { digest } of report.items) this.#pending.delete(digest);
+    this.#unacknowledged = undefined;
+    this.#acknowledged += report.items.length;
+    this.#failuresInRow = 0;
+    this.#lastAcknowledgedAt = this.#now();
+    this.#raised.clear();
+    this.#evidence.want(outcome.evidenceWanted);
+    return true;
+  }
+
+  #sealNext(): SealedReport {
+    const items: ReportItem[] = [];
+    let bytes = 0;
+    for (const item of this.#pending.values()) {
+      bytes += JSON.stringify(item).length + 1;
+      if (items.length >= MAX_REPORT_ITEMS || bytes > MAX_REPORT_BYTES) break;
+      items.push(item);
+    }
+    this.#seq += 1;
+    return sealReport(this.#session, this.#seq, items);
+  }
+
+  async #sendEvidence(): Promise<void> {
+    for (;;) {
+      const batch = this.#evidence.nextBatch(this.#now());
+      if (batch === undefined || !(await this.#client.sendEvidence(batch.body))) return;
+      this.#evidence.delivered(batch.digests);
+    }
+  }
+
+  /** Once for each time that things go wrong; the next acknowledgement arms it again. */
+  #raise(alarm: ReportAlarm): void {
+    if (this.#raised.has(alarm.kind)) return;
+    this.#raised.add(alarm.kind);
+    this.#options.onAlarm(alarm);
+  }
+}
+
+function integer(name: string, value: number, max: number): number {
+  if (!Number.isSafeInteger(value) || value < 1 || value > max)
+    throw new TypeError(`${name}: expected an integer from 1 to ${max}`);
+  return value;
+}

@@ -1,0 +1,123 @@
+import type { KeyObject } from "node:crypto";
+import { canonicalJson } from "./canonical.ts";
+import { ISSUER_PLACEHOLDER } from "./issuer-template.ts";
+import type { JsonObject } from "./json.ts";
+import { importPublicJwk, type KeyAlgorithm, type PublicJwk } from "./public-key.ts";
+import type { KeyRecord, TokenClass } from "./record.ts";
+import { selectorCovers, type TenantId, type TenantSelector } from "./tenant.ts";
+import { TrustError } from "./trust-error.ts";
+
+/** The scope of a key, and what verification needs of it. Every member was said by somebody trusted (P1). */
+export interface KeyScope {
+  readonly kid: string;
+  readonly alg: KeyAlgorithm;
+  readonly publicKey: PublicJwk;
+  readonly realm: string;
+  readonly issuer: string;
+  readonly tenants: TenantSelector | "any";
+  readonly class: TokenClass;
+  readonly audiences: "any" | readonly string[];
+  readonly maxLifetimeSeconds: number;
+  readonly signFrom: number;
+  readonly signUntil: number;
+  readonly verifyUntil: number;
+  readonly issuanceFloor: KeyRecord["issuanceFloor"] | "none";
+}
+
+/** Until when a source vouches for what it served, in milliseconds; the source moves it on. */
+export interface Freshness {
+  freshUntil: number;
+}
+
+/** A key as the verifier uses it: imported once, with its scope ready to be asked. */
+export class TrustedKey {
+  readonly scope: KeyScope;
+  readonly keyObject: KeyObject;
+  readonly signatureBytes: number;
+  /** Equal for two keys exactly if nothing about them differs. */
+  readonly identity: string;
+  readonly publicKeyIdentity: string;
+  readonly #audiences: ReadonlySet<string> | "any";
+  readonly #ids: ReadonlySet<string> | undefined;
+  readonly #freshness: readonly Freshness[];
+  readonly #issuerParts: readonly [string, string | undefined];
+
+  constructor(scope: KeyScope, freshness: readonly Freshness[]) {
+    this.scope = scope;
+    this.keyObject = importPublicJwk(scope.publicKey, scope.alg);
+    this.signatureBytes =
+      scope.publicKey.kty === "RSA" ? Buffer.byteLength(scope.publicKey.n, "base64url") : 64;
+    this.identity = canonicalJson(toJson(scope));
+    this.publicKeyIdentity = canonicalJson({ ...scope.publicKey });
+    this.#audiences = scope.audiences === "any" ? "any" : new Set(scope.audiences);
+    this.#ids =
+      scope.tenants !== "any" && "ids" in scope.tenants ? new Set(scope.tenants.ids) : undefined;
+    this.#freshness = freshness;
+    const [before = "", after] = scope.issuer.split(ISSUER_PLACEHOLDER);
+    this.#issuerParts = [before, after];
+  }
+
+  coversTenant(tenantId: TenantId): boolean {
+    if (this.#ids !== undefined) return this.#ids.has(tenantId);
+    const { tenants } = this.scope;
+    return tenants === "any" || selectorCovers(tenants, tenantId);
+  }
+
+  /** The issuer of one tenant. */
+  issuerOf(tenantId: TenantId): string {
+    const [before, after] = this.#issuerParts;
+    return after === undefined ? before : before + tenantId + after;
+  }
+
+  coversAudience(audience: string): boolean {
+    return this.#audiences === "any" || this.#audiences.has(audience);
+  }
+
+  /** P7: a key that no source vouches for any more is not used. */
+  isFresh(nowMs: number): boolean {
+    return this.#freshness.some(({ freshUntil }) => nowMs < freshUntil);
+  }
+
+  /** True if nothing about the key changed, nor who vouches for it. */
+  isSameAs(other: TrustedKey | undefined): boolean {
+    return (
+      this.identity === other?.identity &&
+      this.#freshness.length === other.#freshness.length &&
+      this.#freshness.every((freshness, i) => freshness === other.#freshness[i])
+    );
+  }
+
+  /** The same key, vouched for by both. */
+  mergedWith(other: TrustedKey): TrustedKey {
+    return new TrustedKey(this.scope, [...this.#freshness, ...other.#freshness]);
+  }
+}
+
+function toJson(scope: KeyScope): JsonObject {
+  const { publicKey, tenants, ...rest } = scope;
+  return {
+    ...rest,
+    publicKey: { ...publicKey },
+    tenants: tenants === "any" ? tenants : { ...tenants },
+  };
+}
+
+/**
+ * Keys by kid.
+ *
+ * @throws TrustError `ERR_KEYSET_CONFLICT` if a kid or a public key stands for two different things: with one
+ *   public key under two scopes the wider one would always win
+ */
+export function buildKeySet(keys: Iterable<TrustedKey>): ReadonlyMap<string, TrustedKey> {
+  const byKid = new Map<string, TrustedKey>();
+  const byPublicKey = new Map<string, TrustedKey>();
+  for (const key of keys) {
+    const known = byKid.get(key.scope.kid) ?? byPublicKey.get(key.publicKeyIdentity);
+    if (known !== undefined && known.identity !== key.identity)
+      throw new TrustError("ERR_KEYSET_CONFLICT", "Key set: one kid or public key, two meanings");
+    const merged = known === undefined ? key : known.mergedWith(key);
+    byKid.set(key.scope.kid, merged);
+    byPublicKey.set(key.publicKeyIdentity, merged);
+  }
+  return byKid;
+}

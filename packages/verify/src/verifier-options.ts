@@ -1,0 +1,171 @@
+import { isIssuerTemplate } from "./issuer-template.ts";
+import type { ReportSink } from "./report-queue.ts";
+import { isAudience, isRealm } from "./scope-reader.ts";
+import { isTenantId, type TenantId } from "./tenant.ts";
+import type { TrustSource } from "./trust-source.ts";
+
+/** Tokens of one issuer and realm that this service takes. */
+export interface AcceptRule {
+  /** The issuer template of the keys, character for character. */
+  readonly issuer: string;
+  readonly realm: string;
+  /** Lower-case GUIDs, or `"any"` tenant that the key itself covers. */
+  readonly tenants: "any" | readonly string[];
+}
+
+export interface VerifierOptions {
+  readonly trust: TrustSource;
+  /** What this service is called; `null` only together with `clientId`. */
+  readonly audience: string | readonly string[] | null;
+  readonly accept: readonly AcceptRule[];
+  /** Reports to the monitor, or `"off"`: then a token that nobody issued is not noticed (P4). */
+  readonly issuance: "off" | { readonly mode: "audit"; readonly reporter: ReportSink };
+  readonly typ?: "at+jwt";
+  /** Claims that must be there besides `iss sub aud exp iat jti tid`. */
+  readonly requiredClaims?: readonly string[];
+  /** Default 60, at most 300. */
+  readonly clockToleranceSeconds?: number;
+  /** Characters. Default 16384. */
+  readonly maxTokenLength?: number;
+  /** If given, the claim `client_id` must equal it. */
+  readonly clientId?: string;
+  /** Tokens remembered after they were verified; default 10000, 0 for none. */
+  readonly cache?: { readonly max: number };
+  /** Milliseconds since the epoch. Default `Date.now`. */
+  readonly now?: () => number;
+}
+
+/** Options after every check, in the form that verification asks. */
+export interface VerifierPolicy {
+  readonly audiences: ReadonlySet<string> | null;
+  readonly rules: readonly CheckedRule[];
+  readonly reporter: ReportSink | undefined;
+  readonly requiredClaims: readonly string[];
+  readonly clockToleranceSeconds: number;
+  readonly maxTokenLength: number;
+  readonly clientId: string | undefined;
+  readonly cacheMax: number;
+  readonly now: () => number;
+}
+
+export interface CheckedRule {
+  readonly issuer: string;
+  readonly realm: string;
+  readonly tenants: ReadonlySet<TenantId> | "any";
+}
+
+const NAMES = new Set([
+  "trust",
+  "audience",
+  "accept",
+  "issuance",
+  "typ",
+  "requiredClaims",
+  "clockToleranceSeconds",
+  "maxTokenLength",
+  "clientId",
+  "cache",
+  "now",
+]);
+
+/**
+ * Checks what the programmer wrote. Nothing that decides about security has a default.
+ *
+ * @throws TypeError for an unknown option, a missing one, a value out of range, or rules that contradict
+ */
+export function checkVerifierOptions(options: VerifierOptions): VerifierPolicy {
+  refuseUnknown(options, NAMES, "option");
+  if (typeof options.trust?.open !== "function") throw new TypeError("trust: not a trust source");
+  if (options.typ !== undefined && options.typ !== "at+jwt")
+    throw new TypeError('typ: only "at+jwt" is supported');
+  const { clientId, now = Date.now, requiredClaims = [] } = options;
+  if (clientId !== undefined && (typeof clientId !== "string" || clientId === ""))
+    throw new TypeError("clientId: not a string");
+  if (typeof now !== "function") throw new TypeError("now: not a function");
+  if (!isStringList(requiredClaims)) throw new TypeError("requiredClaims: not strings");
+  return {
+    audiences: checkAudience(options.audience, clientId),
+    rules: checkRules(options.accept),
+    reporter: checkIssuance(options.issuance),
+    requiredClaims: [...requiredClaims],
+    clockToleranceSeconds: integer(
+      "clockToleranceSeconds",
+      options.clockToleranceSeconds ?? 60,
+      0,
+      300,
+    ),
+    maxTokenLength: integer("maxTokenLength", options.maxTokenLength ?? 16_384, 64, 1_048_576),
+    clientId,
+    cacheMax: checkCache(options.cache),
+    now,
+  };
+}
+
+// RFC 8725 §3.9: without an audience, a token for another service is good here.
+function checkAudience(
+  audience: VerifierOptions["audience"],
+  clientId: string | undefined,
+): ReadonlySet<string> | null {
+  if (audience === null) {
+    if (clientId === undefined) throw new TypeError("audience: null is allowed only with clientId");
+    return null;
+  }
+  const list = typeof audience === "string" ? [audience] : audience;
+  if (!Array.isArray(list) || list.length === 0 || !list.every(isAudience))
+    throw new TypeError("audience: expected a string, strings, or null with clientId");
+  return new Set(list);
+}
+
+function checkRules(accept: readonly AcceptRule[]): readonly CheckedRule[] {
+  if (!Array.isArray(accept) || accept.length === 0)
+    throw new TypeError("accept: expected at least one rule");
+  const rules = accept.map(checkRule);
+  for (const [i, rule] of rules.entries())
+    if (rules.findIndex((r) => r.issuer === rule.issuer && r.realm === rule.realm) !== i)
+      throw new TypeError(`accept[${i}]: a rule for this issuer and realm stands before it`);
+  return rules;
+}
+
+function checkRule(rule: AcceptRule, index: number): CheckedRule {
+  const where = `accept[${index}]`;
+  refuseUnknown(rule, new Set(["issuer", "realm", "tenants"]), where);
+  if (!isIssuerTemplate(rule.issuer))
+    throw new TypeError(`${where}.issuer: expected a URL that may hold {tenantid} once`);
+  if (!isRealm(rule.realm)) throw new TypeError(`${where}.realm: not a realm name`);
+  const { issuer, realm, tenants } = rule;
+  if (tenants === "any") return { issuer, realm, tenants };
+  if (!Array.isArray(tenants) || tenants.length === 0 || !tenants.every(isTenantId))
+    throw new TypeError(`${where}.tenants: expected "any" or lower-case GUIDs`);
+  return { issuer, realm, tenants: new Set(tenants) };
+}
+
+function checkIssuance(issuance: VerifierOptions["issuance"]): ReportSink | undefined {
+  if (issuance === "off") return undefined;
+  if (issuance?.mode !== "audit" || typeof issuance.reporter?.add !== "function")
+    throw new TypeError('issuance: expected { mode: "audit", reporter } or "off"');
+  refuseUnknown(issuance, new Set(["mode", "reporter"]), "issuance");
+  return issuance.reporter;
+}
+
+function checkCache(cache: VerifierOptions["cache"]): number {
+  if (cache === undefined) return 10_000;
+  refuseUnknown(cache, new Set(["max"]), "cache");
+  return integer("cache.max", cache.max, 0, 1_000_000);
+}
+
+// GHSA-687g-22h4-j4w4: Infinity or NaN as a tolerance would switch every time check off.
+function integer(name: string, value: number, min: number, max: number): number {
+  if (!Number.isSafeInteger(value) || value < min || value > max)
+    throw new TypeError(`${name}: expected an integer from ${min} to ${max}`);
+  return value;
+}
+
+function isStringList(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === "string" && item !== "");
+}
+
+function refuseUnknown(value: object, names: ReadonlySet<string>, where: string): void {
+  if (typeof value !== "object" || value === null) throw new TypeError(`${where}: not an object`);
+  for (const name of Object.keys(value))
+    if (!names.has(name)) throw new TypeError(`${where}: unknown member ${name}`);
+}

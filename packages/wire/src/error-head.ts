@@ -1,0 +1,52 @@
+import { errorCode, ServiceError, type EventSink } from "@redoubt/base";
+import { WireError } from "./errors.ts";
+import { encodeFrame, FRAME_KIND, type Head } from "./frame.ts";
+
+interface Place {
+  readonly caller: string;
+  readonly log: EventSink;
+}
+
+const CODE = /^ERR_[A-Z0-9_]{1,60}$/;
+
+// Errors of Node carry a code too, but their messages may hold paths or values.
+const NODE_NAMES = [
+  "Error",
+  "TypeError",
+  "RangeError",
+  "SyntaxError",
+  "ReferenceError",
+  "URIError",
+  "EvalError",
+  "AggregateError",
+  "AssertionError",
+  "SystemError",
+  "AbortError",
+];
+
+/** Errors of ours go out with code, message and fields; anything else is an internal fault and says nothing. */
+export function encodeError(id: number, error: unknown, place: Place): Buffer {
+  const head = publicHead(error);
+  try {
+    if (head) return encodeFrame(FRAME_KIND.error, id, head);
+  } catch (cause) {
+    // Fields that no frame can carry: the caller still gets an answer, and the process goes on.
+    return internal(id, cause, place);
+  }
+  return internal(id, error, place);
+}
+
+function publicHead(error: unknown): Head | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const code = errorCode(error);
+  if (error instanceof ServiceError) return { ...error.fields, code, message: error.message };
+  const isOurs =
+    error instanceof WireError || (CODE.test(code) && !NODE_NAMES.includes(error.name));
+  return isOurs ? { code, message: error.message } : undefined;
+}
+
+function internal(id: number, error: unknown, { caller, log }: Place): Buffer {
+  const message = error instanceof Error ? error.message : "";
+  log("internal_error", { caller, code: errorCode(error), message });
+  return encodeFrame(FRAME_KIND.error, id, { code: "ERR_INTERNAL", message: "Internal error" });
+}

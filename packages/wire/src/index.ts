@@ -1,0 +1,17 @@
+export { joinBlobs, splitBlobs } from "./blobs.ts";
+export { SocketClient, type ClientOptions, type Reply } from "./client.ts";
+export { type Answer, type Call, type Handler } from "./connection.ts";
+export { RemoteError, WireError, type WireErrorCode } from "./errors.ts";
+export {
+  encodeFrame,
+  FRAME_KIND,
+  FrameReader,
+  MAX_FRAME_BYTES,
+  MAX_HEAD_BYTES,
+  type Frame,
+  type FrameKind,
+  type Head,
+} from "./frame.ts";
+export { createSocketPlace, readSocketSecret, socketPlace, type SocketPlace } from "./place.ts";
+export { RegistryFeed, type RegistryFeedItem, type RegistryFeedOptions } from "./registry-feed.ts";
+export { serveSocket, type SocketOptions } from "./server.ts";

@@ -1,0 +1,341 @@
+import assert from "node:assert/strict";
+import { generateKeyPairSync, sign, type KeyObject } from "node:crypto";
+import { describe, test } from "node:test";
+import type { Client, ReplayRepository } from "@redoubt/store";
+import { StoreError } from "@redoubt/store";
+import fc from "fast-check";
+import { parseAssertion, verifyAssertion } from "./client-assertion.ts";
+import { parseClientKeys } from "./client-keys.ts";
+import { OAuthError, type IssuerErrorCode } from "./errors.ts";
+import { basic, ISSUER, OTHER_TENANT, post, SECRET, System, TENANT } from "./testing/system.ts";
+
+const NOW = 1_790_000_000;
+const ec = generateKeyPairSync("ec", { namedCurve: "P-256" });
+const other = generateKeyPairSync("ec", { namedCurve: "P-256" });
+const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 });
+const ES_JWK = { ...ec.publicKey.export({ format: "jwk" }), alg: "ES256", kid: "es" };
+const PS_JWK = { ...rsa.publicKey.export({ format: "jwk" }), alg: "PS256", kid: "ps" };
+
+const CLAIMS = { iss: "app", sub: "app", aud: ISSUER, exp: NOW + 60, iat: NOW, jti: "one" };
+const HEADER = { alg: "ES256", kid: "es", typ: "JWT" };
+
+function encode(value: unknown): string {
+  return Buffer.from(JSON.stringify(value)).toString("base64url");
+}
+
+function signed(header: unknown, claims: unknown, key: KeyObject = ec.privateKey): string {
+  const input = `${encode(header)}.${encode(claims)}`;
+  const options = key.asymmetricKeyType === "ec" ? { dsaEncoding: "ieee-p1363" as const } : {};
+  return `${input}.${sign("sha256", Buffer.from(input), { key, ...options }).toString("base64url")}`;
+}
+
+const client: Client = {
+  tenant: TENANT,
+  client: "app",
+  status: "active",
+  audiences: [],
+  scopes: [],
+  auth: { method: "private_key_jwt", jwks: { keys: [] } },
+};
+
+function once(): ReplayRepository {
+  const seen = new Set<string>();
+  return {
+    use: async (key) => {
+      const name = Buffer.from(key).toString("hex");
+      const isFirst = !seen.has(name);
+      seen.add(name);
+      return isFirst;
+    },
+  };
+}
+
+async function check(text: string, replay = once(), jwks: object[] = [ES_JWK]): Promise<void> {
+  const keys = parseClientKeys(jwks.map((jwk) => ({ ...jwk })));
+  const context = { client, keys, issuer: ISSUER, nowSeconds: NOW, replay };
+  await verifyAssertion(parseAssertion(text), context);
+}
+
+async function refuses(
+  code: IssuerErrorCode,
+  text: string,
+  replay?: ReplayRepository,
+): Promise<void> {
+  await assert.rejects(check(text, replay), (error) => {
+    assert.ok(error instanceof OAuthError);
+    assert.equal(error.code, code);
+    return true;
+  });
+}
+
+describe("THREAT-34: client assertions (RFC 7523)", () => {
+  test("the assertion as it should be passes; typ and kid may be absent", async () => {
+    await check(signed(HEADER, CLAIMS));
+    await check(signed({ alg: "ES256" }, CLAIMS));
+    await check(signed({ ...HEADER, typ: "client-authentication+jwt" }, CLAIMS));
+    await check(signed(HEADER, { ...CLAIMS, nbf: NOW, extra: { a: 1 } }));
+  });
+
+  test("audience is the issuer identifier of this tenant, and nothing else", async () => {
+    const audiences: readonly unknown[] = [
+      undefined,
+      null,
+      [ISSUER],
+      [ISSUER, "https://other.example"],
+      `${ISSUER}/`,
+      ISSUER.toUpperCase(),
+      `https://issuer.example/${OTHER_TENANT}/v2.0`,
+      "https://issuer.example/consumer/v2.0",
+      `http://127.0.0.1:1/${TENANT}/oauth2/v2.0/token`,
+      "https://issuer.example/{tenantid}/v2.0",
+    ];
+    for (const aud of audiences)
+      await refuses("ERR_ISSUER_ASSERTION_AUDIENCE", signed(HEADER, { ...CLAIMS, aud }));
+  });
+
+  test("life: both sides of each boundary", async () => {
+    await check(signed(HEADER, { ...CLAIMS, exp: NOW + 1 }));
+    await check(signed(HEADER, { ...CLAIMS, exp: NOW + 300 }));
+    await check(signed(HEADER, { ...CLAIMS, iat: NOW + 30, nbf: NOW + 30 }));
+    const times = [
+      { exp: NOW },
+      { exp: NOW + 301 },
+      { exp: undefined },
+      { exp: String(NOW + 60) },
+      { exp: NOW + 60.5 },
+      { exp: 1e300 },
+      { iat: NOW + 31 },
+      { iat: "now" },
+      { nbf: NOW + 31 },
+      { nbf: null },
+    ];
+    for (const change of times)
+      await refuses("ERR_ISSUER_ASSERTION_TIME", signed(HEADER, { ...CLAIMS, ...change }));
+  });
+
+  test("issuer and subject are the client; jti is there and bounded", async () => {
+    await refuses("ERR_ISSUER_ASSERTION_CLIENT", signed(HEADER, { ...CLAIMS, iss: "other" }));
+    await refuses("ERR_ISSUER_ASSERTION_CLIENT", signed(HEADER, { ...CLAIMS, sub: "other" }));
+    await refuses("ERR_ISSUER_ASSERTION_CLIENT", signed(HEADER, { ...CLAIMS, sub: 1 }));
+    await refuses("ERR_ISSUER_ASSERTION_CLIENT", signed(HEADER, { ...CLAIMS, iss: undefined }));
+    for (const jti of [undefined, "", 1, "x".repeat(257)])
+      await refuses("ERR_ISSUER_ASSERTION_FORM", signed(HEADER, { ...CLAIMS, jti }));
+    await check(signed(HEADER, { ...CLAIMS, jti: "x".repeat(256) }));
+  });
+
+  test("the key and its algorithm are the registered ones, never the token's", async () => {
+    await refuses("ERR_ISSUER_ASSERTION_KEY", signed({ ...HEADER, kid: "no" }, CLAIMS));
+    await refuses(
+      "ERR_ISSUER_ASSERTION_KEY",
+      signed({ ...HEADER, alg: "RS256" }, CLAIMS, rsa.privateKey),
+    );
+    await refuses("ERR_ISSUER_ASSERTION_KEY", signed({ ...HEADER, alg: "none" }, CLAIMS));
+    await refuses("ERR_ISSUER_ASSERTION_KEY", signed({ ...HEADER, alg: "HS256" }, CLAIMS));
+    await refuses("ERR_ISSUER_ASSERTION_SIGNATURE", signed(HEADER, CLAIMS, other.privateKey));
+    // Two keys: the assertion must say which.
+    const two = check(signed({ alg: "ES256" }, CLAIMS), once(), [ES_JWK, PS_JWK]);
+    await assert.rejects(two, { code: "ERR_ISSUER_ASSERTION_KEY" });
+    await check(signed(HEADER, CLAIMS), once(), [ES_JWK, PS_JWK]);
+    // A PS256 key takes no PKCS#1 v1.5 signature.
+    const pkcs1 = check(signed({ alg: "PS256", kid: "ps" }, CLAIMS, rsa.privateKey), once(), [
+      PS_JWK,
+    ]);
+    await assert.rejects(pkcs1, { code: "ERR_ISSUER_ASSERTION_SIGNATURE" });
+  });
+
+  test("THREAT-08: header members that bring a key or an extension, other kinds of JWT", async () => {
+    const headers = [
+      { jwk: ES_JWK },
+      { jku: "https://evil.example" },
+      { x5u: "https://evil.example" },
+      { x5c: [] },
+      { crit: ["b64"], b64: false },
+      { typ: "at+jwt" },
+      { typ: "dpop+jwt" },
+      { typ: null },
+      { kid: 1 },
+      { alg: undefined },
+    ];
+    for (const change of headers)
+      await refuses("ERR_ISSUER_ASSERTION_HEADER", signed({ ...HEADER, ...change }, CLAIMS));
+  });
+
+  test("psychic and misshapen signatures", async () => {
+    const [head, body, signature = ""] = signed(HEADER, CLAIMS).split(".");
+    const zero = Buffer.alloc(64).toString("base64url");
+    const long = Buffer.concat([Buffer.from(signature, "base64url"), Buffer.of(0)]).toString(
+      "base64url",
+    );
+    for (const bad of [zero, long, "", signature.slice(0, 40)])
+      await refuses("ERR_ISSUER_ASSERTION_SIGNATURE", `${head}.${body}.${bad}`);
+  });
+
+  test("duplicate members, spare bits, other texts of the same bytes, sizes", async () => {
+    const [head = "", , signature = ""] = signed(HEADER, CLAIMS).split(".");
+    const twice = Buffer.from('{"sub":"app","sub":"root"}').toString("base64url");
+    const good = signed(HEADER, CLAIMS);
+    const texts = [
+      `${head}.${twice}.${signature}`,
+      `${head}.${encode([])}.${signature}`,
+      `${good}.`,
+      good.slice(0, good.lastIndexOf(".")),
+      `${good}=`,
+      ` ${good}`,
+      "..",
+      "",
+      `${head}.${"A".repeat(9000)}.${signature}`,
+    ];
+    for (const text of texts) await refuses("ERR_ISSUER_ASSERTION_FORM", text);
+  });
+
+  test("a jti is used once for each client; a store that is full refuses", async () => {
+    const replay = once();
+    await check(signed(HEADER, CLAIMS), replay);
+    await refuses(
+      "ERR_ISSUER_ASSERTION_REPLAY",
+      signed(HEADER, { ...CLAIMS, exp: NOW + 90 }),
+      replay,
+    );
+    await check(signed(HEADER, { ...CLAIMS, jti: "two" }), replay);
+    const full = { use: () => Promise.reject(new StoreError("ERR_STORE_FULL", "full")) };
+    await refuses("ERR_ISSUER_REPLAY_STORE", signed(HEADER, CLAIMS), full);
+  });
+
+  test("an assertion that is refused for another reason uses no jti up", async () => {
+    const replay = once();
+    await refuses(
+      "ERR_ISSUER_ASSERTION_SIGNATURE",
+      signed(HEADER, CLAIMS, other.privateKey),
+      replay,
+    );
+    await refuses("ERR_ISSUER_ASSERTION_AUDIENCE", signed(HEADER, { ...CLAIMS, aud: "x" }), replay);
+    await check(signed(HEADER, CLAIMS), replay);
+  });
+
+  test("property: parsing throws nothing but OAuthError", () => {
+    const part = fc.oneof(
+      fc.string(),
+      fc.json().map((text) => Buffer.from(text).toString("base64url")),
+      fc.constant(encode(HEADER)),
+    );
+    fc.assert(
+      fc.property(fc.array(part, { maxLength: 4 }), (parts) => {
+        try {
+          parseAssertion(parts.join("."));
+        } catch (error) {
+          assert.ok(error instanceof OAuthError);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe("THREAT-34: client keys", () => {
+  test("only public keys of the registered algorithm are taken", () => {
+    const secret = { ...ec.privateKey.export({ format: "jwk" }), alg: "ES256", kid: "es" };
+    const small = generateKeyPairSync("rsa", { modulusLength: 1024 }).publicKey.export({
+      format: "jwk",
+    });
+    const keys: readonly (readonly object[])[] = [
+      [secret],
+      [{ ...ES_JWK, alg: "ES384" }],
+      [{ ...ES_JWK, alg: "RS256" }],
+      [{ ...ES_JWK, kid: "" }],
+      [{ ...ES_JWK, kid: undefined }],
+      [{ ...ES_JWK, use: "enc" }],
+      [{ ...ES_JWK, x5c: [] }],
+      [{ ...ES_JWK, y: ES_JWK.x }],
+      [{ ...small, alg: "RS256", kid: "small" }],
+      [{ kty: "oct", k: "AAAA", alg: "HS256", kid: "oct" }],
+      [ES_JWK, ES_JWK],
+    ];
+    for (const jwks of keys)
+      assert.throws(
+        () => parseClientKeys(jwks.map((jwk) => JSON.parse(JSON.stringify(jwk)))),
+        { code: "ERR_ISSUER_JWK" },
+        JSON.stringify(jwks),
+      );
+    assert.equal(parseClientKeys([{ ...ES_JWK, use: "sig" }, { ...PS_JWK }]).length, 2);
+  });
+});
+
+async function open(): Promise<System> {
+  const system = await System.open();
+  await system.putTenant();
+  await system.putTenant(OTHER_TENANT);
+  await system.putClient();
+  const auth = { method: "private_key_jwt", jwks: { keys: [ES_JWK] } };
+  await system.putClient({ client: "jwt", auth });
+  await system.putClient({ client: "jwt", tenant: OTHER_TENANT, auth });
+  return system;
+}
+
+function assertion(system: System, change: object = {}): string {
+  const now = system.nowSeconds();
+  const own = { iss: "jwt", sub: "jwt", exp: now + 60, iat: now, jti: crypto.randomUUID() };
+  return signed(HEADER, { ...CLAIMS, ...own, ...change });
+}
+
+describe("THREAT-34: over HTTP", () => {
+  const GRANT = {
+    grant_type: "client_credentials",
+    client_assertion_type: "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+  };
+
+  test("replay is refused, also after a restart, until it is worthless", async () => {
+    await using system = await open();
+    const form = { ...GRANT, client_assertion: assertion(system) };
+    assert.equal((await post(system.tokenUrl(), form)).status, 200);
+    const replayed = await post(system.tokenUrl(), form);
+    assert.deepEqual([replayed.status, replayed.body["error"]], [401, "invalid_client"]);
+    await system.stop();
+    await system.start();
+    assert.equal((await post(system.tokenUrl(), form)).status, 401);
+    system.advance(61);
+    assert.equal((await post(system.tokenUrl(), form)).status, 401);
+    assert.equal(system.signer.asked.length, 1);
+  });
+
+  test("an assertion for one tenant's issuer is worthless at another, same keys or not", async () => {
+    await using system = await open();
+    const form = { ...GRANT, client_assertion: assertion(system) };
+    const crossed = await post(system.tokenUrl(OTHER_TENANT), form);
+    assert.deepEqual([crossed.status, crossed.body["error"]], [401, "invalid_client"]);
+    assert.equal((await post(system.tokenUrl(), form)).status, 200);
+    const endpoint = { aud: system.tokenUrl() };
+    const forEndpoint = { ...GRANT, client_assertion: assertion(system, endpoint) };
+    assert.equal((await post(system.tokenUrl(), forEndpoint)).status, 401);
+  });
+
+  test("each client has one method: neither can be used for the other", async () => {
+    await using system = await open();
+    const asApp = { iss: "app", sub: "app" };
+    const forged = { ...GRANT, client_assertion: assertion(system, asApp) };
+    assert.equal((await post(system.tokenUrl(), forged)).status, 401);
+    const headers = { authorization: basic("jwt", SECRET) };
+    const guessed = await post(system.tokenUrl(), { grant_type: "client_credentials" }, headers);
+    assert.equal(guessed.status, 401);
+    const named = { ...GRANT, client_id: "app", client_assertion: assertion(system) };
+    assert.equal((await post(system.tokenUrl(), named)).body["error"], "invalid_request");
+  });
+
+  test("guessing is bounded for each client and address; others are not touched; waiting helps", async () => {
+    await using system = await System.open({ failureLimits: { burst: 5, intervalMs: 2000 } });
+    await system.putTenant();
+    await system.putClient();
+    await system.putClient({ client: "calm" });
+    const form = { grant_type: "client_credentials" };
+    const guess = (name: string, secret: string) =>
+      post(system.tokenUrl(), form, { authorization: basic(name, secret) });
+    for (const name of ["app", "nobody"]) {
+      for (let i = 0; i < 5; i++) assert.equal((await guess(name, `guess-${i}`)).status, 401);
+      const limited = await guess(name, SECRET);
+      assert.deepEqual([limited.status, limited.body["error"]], [429, "temporarily_unavailable"]);
+      assert.ok(Number(limited.headers.get("retry-after")) >= 1);
+    }
+    assert.equal((await guess("calm", SECRET)).status, 200);
+    system.advance(2);
+    assert.equal((await guess("app", SECRET)).status, 200);
+  });
+});

@@ -1,0 +1,135 @@
+import { hash } from "node:crypto";
+import { StoreError, type Client, type ReplayRepository } from "@redoubt/store";
+import { Base64urlError, decodeBase64url } from "@redoubt/verify/base64url";
+import { JsonError, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
+import { verifiesWith, type ClientKey } from "./client-keys.ts";
+import { invalidClient, OAuthError } from "./errors.ts";
+
+/** A client assertion cut into its parts. Nothing in it is verified. */
+export interface UnverifiedAssertion {
+  readonly header: JsonObject;
+  readonly claims: JsonObject;
+  readonly signature: Buffer;
+  readonly signingInput: Buffer;
+  /** Who the assertion says it is from. */
+  readonly clientId: string;
+}
+
+const MAX_ASSERTION_LENGTH = 8192;
+const MAX_LIFETIME_SECONDS = 300;
+/** Clients' clocks may run ahead by this much; it never lengthens a life. */
+const SKEW_SECONDS = 30;
+const MAX_JTI_LENGTH = 256;
+// RFC 8725 §3.11: another kind of JWT of the same client must not pass for an assertion.
+const TYPES: readonly unknown[] = [undefined, "JWT", "client-authentication+jwt"];
+
+/** Cuts and parses strictly (THREAT-08); the header may hold `alg`, `kid` and `typ`, and nothing else. */
+export function parseAssertion(text: string): UnverifiedAssertion {
+  const parts = text.split(".", 4);
+  const [header64 = "", claims64 = "", signature64 = ""] = parts;
+  if (text.length > MAX_ASSERTION_LENGTH || parts.length !== 3)
+    throw invalidClient("ERR_ISSUER_ASSERTION_FORM");
+  try {
+    const header = parseJsonObject(decodeBase64url(header64), { maxBytes: 1024, maxDepth: 2 });
+    const claims = parseJsonObject(decodeBase64url(claims64), { maxBytes: 6144, maxDepth: 6 });
+    const signature = decodeBase64url(signature64, { maxBytes: 1024 });
+    checkHeader(header);
+    const { sub } = claims;
+    if (typeof sub !== "string") throw invalidClient("ERR_ISSUER_ASSERTION_CLIENT");
+    const signingInput = Buffer.from(`${header64}.${claims64}`, "latin1");
+    return { header, claims, signature, signingInput, clientId: sub };
+  } catch (cause) {
+    if (cause instanceof JsonError || cause instanceof Base64urlError)
+      throw invalidClient("ERR_ISSUER_ASSERTION_FORM", { cause });
+    throw cause;
+  }
+}
+
+function checkHeader(header: JsonObject): void {
+  const { alg, kid, typ, ...others } = header;
+  // RFC 7515 §4.1: no key and no address of a key is taken from a token, no extension is understood.
+  const isClean = Object.keys(others).length === 0 && TYPES.includes(typ);
+  const isNamed = kid === undefined || typeof kid === "string";
+  if (!isClean || !isNamed || typeof alg !== "string")
+    throw invalidClient("ERR_ISSUER_ASSERTION_HEADER");
+}
+
+export interface AssertionContext {
+  readonly client: Client;
+  readonly keys: readonly ClientKey[];
+  /** Issuer identifier of this tenant: the only audience that counts. */
+  readonly issuer: string;
+  readonly nowSeconds: number;
+  readonly replay: ReplayRepository;
+}
+
+/** Verifies the assertion of a known client (RFC 7523 §3), its one-time use last. */
+export async function verifyAssertion(
+  assertion: UnverifiedAssertion,
+  context: AssertionContext,
+): Promise<void> {
+  const key = selectKey(assertion.header, context.keys);
+  if (!verifiesWith(key, assertion.signingInput, assertion.signature))
+    throw invalidClient("ERR_ISSUER_ASSERTION_SIGNATURE");
+  const { expires, jti } = checkClaims(assertion.claims, context);
+  await takeOnce(jti, expires, context);
+}
+
+// RFC 8725 §3.1: the algorithm is the registered key's, never the token's.
+function selectKey({ alg, kid }: JsonObject, keys: readonly ClientKey[]): ClientKey {
+  const [only] = keys;
+  const key = kid === undefined && keys.length === 1 ? only : keys.find((one) => one.kid === kid);
+  if (key?.alg !== alg || !key) throw invalidClient("ERR_ISSUER_ASSERTION_KEY");
+  return key;
+}
+
+function checkClaims(
+  claims: JsonObject,
+  { client, issuer, nowSeconds }: AssertionContext,
+): { readonly expires: number; readonly jti: string } {
+  const { iss, sub, aud, exp, nbf, iat, jti } = claims;
+  if (iss !== client.client || sub !== client.client)
+    throw invalidClient("ERR_ISSUER_ASSERTION_CLIENT");
+  // THREAT-34, RFC 9700 §2.1.2 and the 2025 correction of RFC 7523: a token endpoint, a list or another
+  // realm's issuer as audience would let one server replay to another what was meant for it.
+  if (aud !== issuer) throw invalidClient("ERR_ISSUER_ASSERTION_AUDIENCE");
+  if (typeof jti !== "string" || jti.length === 0 || jti.length > MAX_JTI_LENGTH)
+    throw invalidClient("ERR_ISSUER_ASSERTION_FORM");
+  const isTimely =
+    isSecond(exp) &&
+    exp > nowSeconds &&
+    exp <= nowSeconds + MAX_LIFETIME_SECONDS &&
+    isPast(nbf, nowSeconds) &&
+    isPast(iat, nowSeconds);
+  if (!isTimely) throw invalidClient("ERR_ISSUER_ASSERTION_TIME");
+  return { expires: exp, jti };
+}
+
+function isSecond(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value);
+}
+
+function isPast(value: unknown, nowSeconds: number): boolean {
+  return value === undefined || (isSecond(value) && value <= nowSeconds + SKEW_SECONDS);
+}
+
+/** THREAT-34: kept across restarts until the assertion is worthless; no room means refused. */
+async function takeOnce(
+  jti: string,
+  expires: number,
+  { client, replay }: AssertionContext,
+): Promise<void> {
+  // A digest, so that what a client puts into jti bounds nothing here; JSON keeps the three apart.
+  const key = hash("sha256", JSON.stringify([client.tenant, client.client, jti]), "buffer");
+  let isFirst: boolean;
+  try {
+    isFirst = await replay.use(key, expires);
+  } catch (cause) {
+    if (!(cause instanceof StoreError)) throw cause;
+    throw new OAuthError("ERR_ISSUER_REPLAY_STORE", "temporarily_unavailable", "Try again later", {
+      cause,
+      retryAfterSeconds: 5,
+    });
+  }
+  if (!isFirst) throw invalidClient("ERR_ISSUER_ASSERTION_REPLAY");
+}

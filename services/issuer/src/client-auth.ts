@@ -1,0 +1,183 @@
+import { hash, randomBytes, timingSafeEqual } from "node:crypto";
+import { nowSeconds, type Clock } from "@redoubt/base";
+import {
+  decodeFormText,
+  HttpError,
+  parseBasic,
+  singleHeader,
+  type HttpRequest,
+} from "@redoubt/http";
+import type { Client, Directory, ReplayRepository } from "@redoubt/store";
+import { decodeBase64url } from "@redoubt/verify/base64url";
+import { parseAssertion, verifyAssertion, type UnverifiedAssertion } from "./client-assertion.ts";
+import { parseClientKeys, type ClientKey } from "./client-keys.ts";
+import { invalidClient, OAuthError } from "./errors.ts";
+import type { FailureLimiter } from "./failure-limiter.ts";
+
+/** How a request says who it is from; the client chose every part. */
+export type Credentials =
+  | { readonly method: "client_secret_basic"; readonly clientId: string; readonly secret: string }
+  | {
+      readonly method: "private_key_jwt";
+      readonly clientId: string;
+      readonly assertion: UnverifiedAssertion;
+    };
+
+type Form = ReadonlyMap<string, string>;
+
+const ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/** RFC 6749 §2.3: exactly one method in each request; secrets in the body are not taken at all. */
+export function readCredentials(request: Pick<HttpRequest, "rawHeaders">, form: Form): Credentials {
+  const authorization = singleHeader(request, "authorization");
+  const hasAssertion = form.has("client_assertion") || form.has("client_assertion_type");
+  const methods = [authorization !== undefined, hasAssertion, form.has("client_secret")];
+  const count = methods.filter(Boolean).length;
+  if (count === 0) throw invalidClient("ERR_ISSUER_AUTH_MISSING", { challenge: true });
+  if (count > 1)
+    throw new OAuthError(
+      "ERR_ISSUER_AUTH_METHODS",
+      "invalid_request",
+      "More than one method of client authentication",
+    );
+  if (authorization !== undefined) return checkClientId(form, readBasic(authorization));
+  if (hasAssertion) return checkClientId(form, readAssertion(form));
+  throw invalidClient("ERR_ISSUER_AUTH_METHOD");
+}
+
+function readBasic(authorization: string): Credentials {
+  try {
+    const basic = parseBasic(authorization);
+    if (!basic) throw invalidClient("ERR_ISSUER_AUTH_METHOD", { challenge: true });
+    // RFC 6749 §2.3.1: both parts are form-encoded before they are joined.
+    const clientId = decodeFormText(basic.user);
+    return { method: "client_secret_basic", clientId, secret: decodeFormText(basic.password) };
+  } catch (cause) {
+    if (cause instanceof HttpError)
+      throw invalidClient("ERR_ISSUER_AUTH_MALFORMED", { challenge: true, cause });
+    throw cause;
+  }
+}
+
+function readAssertion(form: Form): Credentials {
+  const text = form.get("client_assertion");
+  if (form.get("client_assertion_type") !== ASSERTION_TYPE || text === undefined)
+    throw invalidClient("ERR_ISSUER_AUTH_METHOD");
+  const assertion = parseAssertion(text);
+  return { method: "private_key_jwt", clientId: assertion.clientId, assertion };
+}
+
+// RFC 6749 §3.2.1, RFC 7521 §4.2: client_id may repeat who authenticates, never name somebody else.
+function checkClientId(form: Form, credentials: Credentials): Credentials {
+  const clientId = form.get("client_id");
+  if (clientId !== undefined && clientId !== credentials.clientId)
+    throw new OAuthError(
+      "ERR_ISSUER_CLIENT_ID",
+      "invalid_request",
+      "client_id is of another client",
+    );
+  return credentials;
+}
+
+export interface AuthenticatorParts {
+  readonly directory: Directory;
+  readonly replay: ReplayRepository;
+  readonly limiter: FailureLimiter;
+  readonly clock: Clock;
+  /** Issuer identifier of a tenant. */
+  readonly issuerOf: (tenant: string) => string;
+}
+
+/** Decides whether a request is from the client that it names (THREAT-34). */
+export class ClientAuthenticator {
+  readonly #parts: AuthenticatorParts;
+  readonly #hashes = new WeakMap<Client, Buffer>();
+  readonly #keys = new WeakMap<Client, readonly ClientKey[]>();
+  /** Compared where there is no client, so that its absence takes as long as a wrong secret. */
+  readonly #nobody = randomBytes(32);
+
+  constructor(parts: AuthenticatorParts) {
+    this.#parts = parts;
+  }
+
+  /** Synchronous for a secret, so that the usual request waits for nothing. */
+  authenticate(
+    tenant: string,
+    credentials: Credentials,
+    address: string,
+  ): Client | Promise<Client> {
+    const { limiter, directory } = this.#parts;
+    const { clientId, method } = credentials;
+    const waitMs = limiter.waitMs(tenant, clientId, address);
+    if (waitMs > 0) throw tooManyFailures(waitMs);
+    const client = directory.client(tenant, clientId);
+    if (method === "private_key_jwt")
+      return this.#assertion(tenant, client, credentials.assertion, address);
+    if (!this.#hasSecret(client, credentials.secret) || !client) {
+      limiter.fail(tenant, clientId, address);
+      throw invalidClient("ERR_ISSUER_SECRET", { challenge: true });
+    }
+    return client;
+  }
+
+  #hasSecret(client: Client | undefined, secret: string): boolean {
+    const expected = client ? this.#hashOf(client) : this.#nobody;
+    return timingSafeEqual(hash("sha256", secret, "buffer"), expected);
+  }
+
+  #hashOf(client: Client): Buffer {
+    const known = this.#hashes.get(client);
+    if (known) return known;
+    const { auth } = client;
+    const stored =
+      auth.method === "client_secret_basic"
+        ? decodeBase64url(auth.secretHash, { bytes: 32 })
+        : this.#nobody;
+    this.#hashes.set(client, stored);
+    return stored;
+  }
+
+  async #assertion(
+    tenant: string,
+    client: Client | undefined,
+    assertion: UnverifiedAssertion,
+    address: string,
+  ): Promise<Client> {
+    const { replay, clock, issuerOf, limiter } = this.#parts;
+    try {
+      if (client?.auth.method !== "private_key_jwt")
+        throw invalidClient("ERR_ISSUER_ASSERTION_CLIENT");
+      const keys = this.#keysOf(client, client.auth.jwks.keys);
+      const issuer = issuerOf(tenant);
+      await verifyAssertion(assertion, {
+        client,
+        keys,
+        issuer,
+        replay,
+        nowSeconds: nowSeconds(clock),
+      });
+      return client;
+    } catch (error) {
+      // A store that is full or down is not the client's fault.
+      if (error instanceof OAuthError && error.error === "invalid_client")
+        limiter.fail(tenant, assertion.clientId, address);
+      throw error;
+    }
+  }
+
+  #keysOf(client: Client, jwks: Parameters<typeof parseClientKeys>[0]): readonly ClientKey[] {
+    const known = this.#keys.get(client);
+    if (known) return known;
+    const keys = parseClientKeys(jwks);
+    this.#keys.set(client, keys);
+    return keys;
+  }
+}
+
+function tooManyFailures(waitMs: number): OAuthError {
+  const description = "Too many failed attempts";
+  return new OAuthError("ERR_ISSUER_AUTH_LIMITED", "temporarily_unavailable", description, {
+    status: 429,
+    retryAfterSeconds: Math.ceil(waitMs / 1000),
+  });
+}

@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { parseConfig } from "./config.ts";
+import { CONFIG, TENANT } from "./testing/system.ts";
+
+function parse(change: object): ReturnType<typeof parseConfig> {
+  return parseConfig(Buffer.from(JSON.stringify({ v: 1, ...CONFIG, ...change })));
+}
+
+describe("configuration", () => {
+  test("both kinds of realm", () => {
+    assert.deepEqual(parse({}), CONFIG);
+    const issuer = "http://127.0.0.1:8080/consumer/v2.0";
+    const consumer = { realm: "consumer", issuer, tenant: TENANT };
+    assert.deepEqual(parse(consumer), { ...CONFIG, ...consumer });
+  });
+
+  test("each mutation is refused", () => {
+    const mutations = [
+      { v: 2 },
+      { realm: "Enterprise" },
+      { port: 65_536 },
+      { port: "80" },
+      { tenant: undefined },
+      { tenant: "x" },
+      { tenant: TENANT },
+      { issuer: "https://issuer.example/v2.0" },
+      { issuer: "https://issuer.example/{tenantid}/{tenantid}" },
+      { issuer: "https://issuer.example/{tenant}" },
+      { issuer: "https://issuer.example/{tenantid}?a=b" },
+      { issuer: "https://issuer.example/{tenantid}#a" },
+      { issuer: "https://user@issuer.example/{tenantid}" },
+      { issuer: "ftp://issuer.example/{tenantid}" },
+      { callers: ["operator", "operator"] },
+      { callers: ["issuer"] },
+      { maxTtlSeconds: 59 },
+      { maxTtlSeconds: 3601 },
+      { unsafeSkipClientAuth: true },
+    ];
+    for (const mutation of mutations)
+      assert.throws(() => parse(mutation), { code: "ERR_CONFIG" }, JSON.stringify(mutation));
+    for (const bytes of ["", "[]", '{"v":1,"v":1}'])
+      assert.throws(() => parseConfig(Buffer.from(bytes)), { code: "ERR_CONFIG" });
+  });
+
+  test("all problems are named at once", () => {
+    assert.throws(() => parse({ port: -1, realm: "", maxTtlSeconds: 0, x: 1 }), {
+      message: /realm.*port.*maxTtlSeconds.*unknown member x/,
+    });
+  });
+});

@@ -1,0 +1,167 @@
+import { randomUUID } from "node:crypto";
+import { join } from "node:path";
+import { checkPrivateFolder, type Clock, type EventSink, type Service } from "@redoubt/base";
+import { serveHttp, type HttpLimits, type HttpServer } from "@redoubt/http";
+import { Directory, openSqliteStore } from "@redoubt/store";
+import { readSocketSecret, serveSocket, SocketClient, socketPlace } from "@redoubt/wire";
+import { ClientAuthenticator } from "./client-auth.ts";
+import type { IssuerConfig } from "./config.ts";
+import { Deliveries, type DeliveryLimits } from "./deliveries.ts";
+import { issuerEvents, type IssuerEvents } from "./events.ts";
+import { FailureLimiter, type FailureLimits } from "./failure-limiter.ts";
+import { operatorHandler } from "./operator.ts";
+import { SignerPort } from "./signer-port.ts";
+import { SignerWatch } from "./signer-watch.ts";
+import { TokenEndpoint } from "./token-endpoint.ts";
+
+export interface IssuerOptions {
+  readonly config: IssuerConfig;
+  /** This process's own folder. */
+  readonly folder: string;
+  /** Data folder, "" for the working directory. */
+  readonly root: string;
+  readonly clock: Clock;
+  readonly log: EventSink;
+  readonly httpLimits?: Partial<HttpLimits>;
+  readonly failureLimits?: Partial<FailureLimits>;
+  readonly deliveryLimits?: Partial<DeliveryLimits>;
+  readonly watchIntervalMs?: number;
+  readonly signerTimeoutMs?: number;
+}
+
+export interface Issuer extends Service {
+  readonly port: number;
+  readonly ready: Promise<void>;
+}
+
+const SIGNER_TIMEOUT_MS = 8000;
+const SIGNER_CONNECT_MS = 1000;
+const MONITOR_TIMEOUT_MS = 5000;
+const WATCH_INTERVAL_MS = 1000;
+
+/** Wires one realm's issuer; what it owns is given up in the reverse order, deliveries after the last token. */
+export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
+  const { config, folder, clock, log } = options;
+  // THREAT-32.
+  checkPrivateFolder(folder);
+  await using stack = new AsyncDisposableStack();
+  const events = issuerEvents(log, clock);
+  const path = join(folder, "store.sqlite");
+  const store = stack.use(openSqliteStore({ path, realm: config.realm, clock }));
+  const directory = await Directory.open(store);
+  const deliveries = openDeliveries(options, events, stack);
+  const { port, watch } = openSigner(options, events, deliveries, stack);
+  const endpoint = new TokenEndpoint({
+    realm: config.realm,
+    tenant: config.tenant,
+    directory,
+    authenticator: new ClientAuthenticator({
+      directory,
+      replay: store.replay,
+      limiter: new FailureLimiter(clock, options.failureLimits),
+      clock,
+      issuerOf: (tenant) => config.issuer.replace("{tenantid}", tenant),
+    }),
+    signer: port,
+    events,
+  });
+  const parts = { config, directory, deliveries, watch, endpoint };
+  const http: { server?: HttpServer } = {};
+  const status = (): object => statusOf(parts, http.server);
+  await serveOperator(options, operatorHandler({ directory, events, status }), stack);
+  const server = stack.use(
+    await serveHttp({
+      port: config.port,
+      handler: (request) => endpoint.handle(request),
+      log,
+      ready: () => watch.isReady,
+      ...(options.httpLimits ? { limits: options.httpLimits } : {}),
+    }),
+  );
+  http.server = server;
+  const owned = stack.move();
+  return {
+    port: server.port,
+    ready: watch.ready,
+    status,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+function openDeliveries(
+  { root, config, deliveryLimits = {} }: IssuerOptions,
+  events: IssuerEvents,
+  stack: AsyncDisposableStack,
+): Deliveries {
+  const place = socketPlace(root, "monitor", `issuer-${config.realm}`);
+  const client = stack.use(
+    new SocketClient({
+      path: place.path,
+      secret: readSocketSecret(place),
+      timeoutMs: MONITOR_TIMEOUT_MS,
+      connectTimeoutMs: MONITOR_TIMEOUT_MS,
+    }),
+  );
+  return stack.use(new Deliveries({ client, events, limits: deliveryLimits }));
+}
+
+function openSigner(
+  { root, config, ...options }: IssuerOptions,
+  events: IssuerEvents,
+  deliveries: Deliveries,
+  stack: AsyncDisposableStack,
+): { readonly port: SignerPort; readonly watch: SignerWatch } {
+  const { realm, maxTtlSeconds: ttlSeconds } = config;
+  const place = socketPlace(root, `signer-${realm}`, "issuer");
+  const client = stack.use(
+    new SocketClient({
+      path: place.path,
+      secret: readSocketSecret(place),
+      timeoutMs: options.signerTimeoutMs ?? SIGNER_TIMEOUT_MS,
+      connectTimeoutMs: SIGNER_CONNECT_MS,
+      onClose: () => deliveries.lost(port.underWay),
+    }),
+  );
+  const port = new SignerPort({ client, realm, ttlSeconds, events, deliveries });
+  const intervalMs = options.watchIntervalMs ?? WATCH_INTERVAL_MS;
+  const watch = stack.use(new SignerWatch({ client, realm, ttlSeconds, events, intervalMs }));
+  return { port, watch };
+}
+
+async function serveOperator(
+  { config, root, log }: IssuerOptions,
+  handler: ReturnType<typeof operatorHandler>,
+  stack: AsyncDisposableStack,
+): Promise<void> {
+  const service = `issuer-${config.realm}`;
+  const instance = randomUUID();
+  for (const caller of config.callers) {
+    const place = socketPlace(root, service, caller);
+    const secret = readSocketSecret(place);
+    const socket = { path: place.path, caller, secret, service, instance, handler, log };
+    stack.use(await serveSocket({ ...socket, maxFrameBytes: 262_144, maxConnections: 8 }));
+  }
+}
+
+interface StatusParts {
+  readonly config: IssuerConfig;
+  readonly directory: Directory;
+  readonly deliveries: Deliveries;
+  readonly watch: SignerWatch;
+  readonly endpoint: TokenEndpoint;
+}
+
+function statusOf(
+  { config, directory, deliveries, watch, endpoint }: StatusParts,
+  server: HttpServer | undefined,
+): object {
+  return {
+    realm: config.realm,
+    ready: watch.isReady,
+    ...(watch.reason === undefined ? {} : { reason: watch.reason }),
+    ...directory.counts(),
+    tokens: endpoint.counts(),
+    deliveries: deliveries.counts(),
+    ...(server ? { http: server.counts() } : {}),
+  };
+}

@@ -1,0 +1,168 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { RemoteError, WireError, type Reply } from "@redoubt/wire";
+import { Deliveries, type DeliveryLimits } from "./deliveries.ts";
+import { issuerEvents } from "./events.ts";
+import { until } from "./testing/system.ts";
+
+type Head = Readonly<Record<string, unknown>>;
+
+/** A monitor of which the test decides each answer. */
+class Scripted {
+  readonly requests: Head[] = [];
+  readonly events: string[] = [];
+  answer: (head: Head) => Head | Promise<Head> = ({ seq }) => ({ seq });
+
+  get reports(): readonly Head[] {
+    return this.requests.filter(({ op }) => op === "delivered");
+  }
+
+  readonly request = async (head: Head): Promise<Reply> => {
+    this.requests.push(head);
+    const { seq } = await this.answer(head);
+    return { head: typeof seq === "number" ? { seq } : {}, attachment: Buffer.alloc(0) };
+  };
+
+  open(limits: Partial<DeliveryLimits> = {}): Deliveries {
+    return new Deliveries({
+      client: this,
+      events: issuerEvents((name) => void this.events.push(name), { monotonic: () => 0 }),
+      limits: { intervalMs: 1, retryMs: 1, ...limits },
+    });
+  }
+}
+
+describe("delivery reports (THREAT-28)", () => {
+  test("the first announces the session, batches are bounded, the last is closing", async () => {
+    const monitor = new Scripted();
+    {
+      await using deliveries = monitor.open({ batch: 2 });
+      await until(() => monitor.reports.length === 1);
+      for (const digest of ["a", "b", "c", "d", "e"]) deliveries.add(digest);
+      await until(() => deliveries.counts().waiting === 0);
+    }
+    const sessions = new Set(monitor.reports.map(({ session }) => session));
+    assert.equal(sessions.size, 1);
+    assert.match(String(monitor.reports[0]?.["session"]), /^[\w-]{22}$/);
+    assert.deepEqual(
+      monitor.reports.map(({ seq, digests, closing }) => [seq, digests, closing]),
+      [
+        [1, [], undefined],
+        [2, ["a", "b"], undefined],
+        [3, ["c", "d"], undefined],
+        [4, ["e"], undefined],
+        [5, [], true],
+      ],
+    );
+  });
+
+  test("what is not acknowledged is sent again as it was, whatever went wrong", async () => {
+    const monitor = new Scripted();
+    await using deliveries = monitor.open();
+    await until(() => monitor.reports.length === 1);
+    const answers: (() => Head)[] = [
+      () => {
+        throw new WireError("ERR_WIRE_TIMEOUT", "late");
+      },
+      () => {
+        throw new RemoteError("ERR_INTERNAL", "broken");
+      },
+      () => ({ seq: 999 }),
+      () => ({}),
+    ];
+    monitor.answer = ({ seq }) => answers.shift()?.() ?? { seq };
+    deliveries.add("a");
+    deliveries.lost(2);
+    await until(() => deliveries.counts().waiting === 0);
+    const [, first, ...again] = monitor.reports;
+    assert.deepEqual(first, { ...first, seq: 2, digests: ["a"], lost: 2 });
+    assert.equal(again.length, 4);
+    for (const report of again) assert.deepEqual(report, first);
+    assert.deepEqual(monitor.events, [
+      "tokens_lost",
+      "delivery_report_failed",
+      "delivery_reports_back",
+    ]);
+  });
+
+  test("digests that come during a report go into the next one", async () => {
+    const monitor = new Scripted();
+    const gate = Promise.withResolvers<void>();
+    monitor.answer = async ({ seq }) => {
+      if (seq === 2) await gate.promise;
+      return { seq };
+    };
+    await using deliveries = monitor.open();
+    await until(() => monitor.reports.length === 1);
+    deliveries.add("a");
+    await until(() => monitor.reports.length === 2);
+    deliveries.add("b");
+    assert.equal(deliveries.counts().waiting, 2);
+    gate.resolve();
+    await until(() => deliveries.counts().waiting === 0);
+    assert.deepEqual(
+      monitor.reports.map(({ digests }) => digests),
+      [[], ["a"], ["b"]],
+    );
+  });
+
+  test("more than the contract's largest count of lost tokens takes several reports", async () => {
+    const monitor = new Scripted();
+    {
+      await using deliveries = monitor.open();
+      await until(() => monitor.reports.length === 1);
+      deliveries.lost(2_500_000);
+      await until(() => deliveries.counts().lost === 0);
+    }
+    const lost = monitor.reports.map((report) => report["lost"]);
+    assert.deepEqual(lost, [undefined, 1_000_000, 1_000_000, 500_000, undefined]);
+  });
+
+  test("a full queue is an event, an alarm and a count, never silent", async () => {
+    const monitor = new Scripted();
+    monitor.answer = ({ op, seq }) => {
+      if (op === "delivered") throw new WireError("ERR_WIRE_CLOSED", "gone");
+      return { seq };
+    };
+    await using deliveries = monitor.open({ queue: 3, batch: 2, closeMs: 5 });
+    await until(() => monitor.reports.length > 0);
+    for (const digest of ["a", "b", "c", "d", "e"]) deliveries.add(digest);
+    assert.equal(monitor.events.filter((name) => name === "delivery_queue_full").length, 1);
+    const alarms = monitor.requests.filter(({ op }) => op === "event");
+    assert.deepEqual(alarms, [{ op: "event", kind: "delivery-queue-full", detail: "3" }]);
+    assert.deepEqual([deliveries.counts().waiting, deliveries.counts().lost], [3, 2]);
+    monitor.answer = ({ seq }) => ({ seq });
+    await until(() => deliveries.counts().waiting === 0);
+    const lost = monitor.reports.map((report) => Number(report["lost"] ?? 0));
+    assert.equal(Math.max(...lost), 2);
+  });
+
+  test("a stop without a monitor ends in time and says what is unreported", async () => {
+    const monitor = new Scripted();
+    monitor.answer = () => {
+      throw new WireError("ERR_WIRE_CLOSED", "gone");
+    };
+    {
+      await using deliveries = monitor.open({ closeMs: 20 });
+      deliveries.add("a");
+    }
+    assert.equal(monitor.events.at(-1), "deliveries_unreported");
+    const { length } = monitor.requests;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.equal(monitor.requests.length, length);
+  });
+});
+
+test("a flood of refusals writes a bounded number of lines, and says how many it left out", () => {
+  const lines: [string, object | undefined][] = [];
+  const clock = { time: 0, monotonic: () => clock.time };
+  const events = issuerEvents((name, fields) => void lines.push([name, fields]), clock);
+  for (let i = 0; i < 1000; i++) events.refused({ requestId: "r", tenant: "t", code: "c" });
+  assert.equal(lines.length, 50);
+  clock.time = 1000;
+  events.signerRefused("ERR_X");
+  assert.deepEqual(lines.slice(50), [
+    ["lines_left_out", { count: 950 }],
+    ["signer_refused", { code: "ERR_X" }],
+  ]);
+});

@@ -1,0 +1,178 @@
+import { randomBytes } from "node:crypto";
+import { errorCode } from "@redoubt/base";
+import type { SocketClient } from "@redoubt/wire";
+import type { IssuerEvents } from "./events.ts";
+
+export interface DeliveryLimits {
+  /** A digest waits this long at most before it is sent. */
+  readonly intervalMs: number;
+  readonly batch: number;
+  /** Digests kept while the monitor does not answer. */
+  readonly queue: number;
+  readonly retryMs: number;
+  /** How long a clean stop waits for the last acknowledgement. */
+  readonly closeMs: number;
+}
+
+export interface DeliveryOptions {
+  readonly client: Pick<SocketClient, "request">;
+  readonly events: IssuerEvents;
+  readonly limits?: Partial<DeliveryLimits>;
+}
+
+interface Report {
+  readonly op: "delivered";
+  readonly session: string;
+  readonly seq: number;
+  readonly digests: readonly string[];
+  readonly lost?: number;
+  readonly closing?: true;
+}
+
+/** docs/spec/wire.md §5: the rest goes into the next report. */
+const MAX_LOST = 1_000_000;
+
+const DEFAULT_LIMITS: DeliveryLimits = {
+  intervalMs: 500,
+  batch: 4096,
+  queue: 131_072,
+  retryMs: 500,
+  closeMs: 2000,
+};
+
+/**
+ * Tells the monitor which tokens this process received (THREAT-28; docs/spec/wire.md §5): what is logged and in
+ * nobody's report was forged by the signer. A report is sent again, unchanged, until it is acknowledged.
+ */
+export class Deliveries implements AsyncDisposable {
+  readonly #client: DeliveryOptions["client"];
+  readonly #events: IssuerEvents;
+  readonly #limits: DeliveryLimits;
+  readonly #session = randomBytes(16).toString("base64url");
+  #queue: string[] = [];
+  #lost = 0;
+  #seq = 0;
+  #report: Report | undefined;
+  #isSending = false;
+  #isFailing = false;
+  #isFull = false;
+  #isClosing = false;
+  #timer: NodeJS.Timeout | undefined;
+  #settled: (() => void) | undefined;
+
+  constructor({ client, events, limits }: DeliveryOptions) {
+    this.#client = client;
+    this.#events = events;
+    this.#limits = { ...DEFAULT_LIMITS, ...limits };
+    // An empty report announces the session, so that the end of the one before is known at once.
+    this.#schedule(0);
+  }
+
+  counts(): { readonly waiting: number; readonly lost: number; readonly failing: boolean } {
+    const waiting = this.#queue.length + (this.#report?.digests.length ?? 0);
+    return { waiting, lost: this.#lost + (this.#report?.lost ?? 0), failing: this.#isFailing };
+  }
+
+  add(digest: string): void {
+    if (this.#queue.length >= this.#limits.queue) return this.#overflow();
+    this.#queue.push(digest);
+    if (this.#isSending || this.#report) return;
+    if (this.#queue.length >= this.#limits.batch) void this.#send();
+    else this.#schedule(this.#limits.intervalMs);
+  }
+
+  /** Tokens that may have been signed and logged without reaching us. */
+  lost(count: number): void {
+    if (count === 0) return;
+    this.#lost += count;
+    this.#events.lost(count);
+    this.#schedule(this.#limits.intervalMs);
+  }
+
+  /** Said aloud, and counted: the monitor will miss these digests, which is an alarm of its own. */
+  #overflow(): void {
+    this.#lost += 1;
+    if (this.#isFull) return;
+    this.#isFull = true;
+    this.#events.queueFull(this.#limits.queue);
+    const alarm = { op: "event", kind: "delivery-queue-full", detail: String(this.#limits.queue) };
+    this.#client.request(alarm).catch((error: unknown) => {
+      this.#events.reportFailed(errorCode(error));
+    });
+  }
+
+  #schedule(delayMs: number): void {
+    if (this.#timer !== undefined || this.#isSending) return;
+    this.#timer = setTimeout(() => void this.#send(), delayMs).unref();
+  }
+
+  async #send(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#isSending) return;
+    this.#isSending = true;
+    const report = (this.#report ??= this.#nextReport());
+    try {
+      const { head } = await this.#client.request({ ...report });
+      if (head["seq"] === report.seq) this.#acknowledged();
+      else this.#failed("ERR_ISSUER_ACKNOWLEDGEMENT");
+    } catch (error) {
+      this.#failed(errorCode(error));
+    }
+    this.#isSending = false;
+    this.#goOn();
+  }
+
+  #nextReport(): Report {
+    const digests = this.#queue.splice(0, this.#limits.batch);
+    const lost = Math.min(this.#lost, MAX_LOST);
+    const isLast = this.#isClosing && this.#queue.length === 0 && this.#lost === lost;
+    this.#seq += 1;
+    this.#lost -= lost;
+    return {
+      op: "delivered",
+      session: this.#session,
+      seq: this.#seq,
+      digests,
+      ...(lost > 0 ? { lost } : {}),
+      ...(isLast ? { closing: true } : {}),
+    };
+  }
+
+  #acknowledged(): void {
+    if (this.#isFailing) this.#events.reportsBack();
+    this.#isFailing = false;
+    this.#isFull = false;
+    if (this.#report?.closing) this.#settled?.();
+    this.#report = undefined;
+  }
+
+  #failed(code: string): void {
+    if (!this.#isFailing) this.#events.reportFailed(code);
+    this.#isFailing = true;
+  }
+
+  #goOn(): void {
+    if (this.#report) return this.#schedule(this.#limits.retryMs);
+    if (this.#isClosing || this.#queue.length >= this.#limits.batch) return this.#schedule(0);
+    if (this.#queue.length > 0 || this.#lost > 0) this.#schedule(this.#limits.intervalMs);
+  }
+
+  /** A clean stop is announced, so that the monitor need not take the gap for a crash. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#isClosing) return;
+    this.#isClosing = true;
+    const settled = new Promise<void>((resolve) => {
+      this.#settled = resolve;
+    });
+    const deadline = setTimeout(() => this.#settled?.(), this.#limits.closeMs);
+    void this.#send();
+    await settled;
+    clearTimeout(deadline);
+    clearTimeout(this.#timer);
+    // Nothing is sent after this, whatever still comes back.
+    this.#isSending = true;
+    const { waiting, lost } = this.counts();
+    if (waiting + lost > 0) this.#events.unreported(waiting, lost);
+  }
+}

@@ -1,0 +1,2 @@
+export { parseConfig, type IssuerConfig } from "./config.ts";
+export { openIssuer, type Issuer, type IssuerOptions } from "./context.ts";

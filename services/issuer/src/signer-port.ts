@@ -1,0 +1,126 @@
+import { hash } from "node:crypto";
+import { errorCode } from "@redoubt/base";
+import { RemoteError, WireError, type Reply, type SocketClient } from "@redoubt/wire";
+import { OAuthError } from "./errors.ts";
+import type { IssuerEvents } from "./events.ts";
+
+/** What this process may ask for: intent, never bytes, a key or a claim that is the signer's (P2). */
+export interface Intent {
+  readonly tenant: string;
+  readonly client: string;
+  readonly audience: string;
+  readonly scope: string | undefined;
+}
+
+export interface IssuedToken {
+  readonly token: string;
+  readonly expiresIn: number;
+}
+
+export interface SignerPortOptions {
+  readonly client: Pick<SocketClient, "request">;
+  readonly realm: string;
+  readonly ttlSeconds: number;
+  readonly events: IssuerEvents;
+  /** Told of each token that came, and of each that may have been signed without coming. */
+  readonly deliveries: { add(digest: string): void; lost(count: number): void };
+}
+
+const MAX_TOKEN_LENGTH = 16_384;
+const TOKEN = /^[\w-]+\.[\w-]+\.[\w-]+$/;
+
+/** The signer as the token endpoint sees it: a token, or the refusal to answer with. */
+export class SignerPort {
+  readonly #options: SignerPortOptions;
+  #underWay = 0;
+
+  constructor(options: SignerPortOptions) {
+    this.#options = options;
+  }
+
+  /** Requests without an answer: tokens that may exist without our knowing them. */
+  get underWay(): number {
+    return this.#underWay;
+  }
+
+  async issue({ tenant, client, audience, scope }: Intent): Promise<IssuedToken> {
+    const { realm, ttlSeconds } = this.#options;
+    const handle = { realm, tenant, class: "at" };
+    const asked = { op: "issue", handle, client, sub: client, audience, scope, ttl: ttlSeconds };
+    this.#underWay += 1;
+    try {
+      return this.#take(await this.#options.client.request(asked));
+    } catch (error) {
+      throw this.#refusal(error);
+    } finally {
+      this.#underWay -= 1;
+    }
+  }
+
+  #take({ head }: Reply): IssuedToken {
+    const { token, expiresIn } = head;
+    const isToken =
+      typeof token === "string" && token.length <= MAX_TOKEN_LENGTH && TOKEN.test(token);
+    if (!isToken || typeof expiresIn !== "number") {
+      this.#options.deliveries.lost(1);
+      this.#options.events.signerAnswer();
+      throw unavailable("ERR_ISSUER_SIGNER_ANSWER", 5);
+    }
+    // Computed here, not taken from the signer: the second join must not depend on its word (THREAT-28).
+    const input = token.slice(0, token.lastIndexOf("."));
+    this.#options.deliveries.add(hash("sha256", input, "base64url"));
+    return { token, expiresIn };
+  }
+
+  #refusal(error: unknown): unknown {
+    if (error instanceof WireError) {
+      // The signer may have signed; a connection that broke is counted where it is seen to break.
+      if (error.code === "ERR_WIRE_TIMEOUT") this.#options.deliveries.lost(1);
+      return unavailable("ERR_ISSUER_SIGNER_DOWN", 2, error);
+    }
+    if (!(error instanceof RemoteError)) return error;
+    this.#options.events.signerRefused(errorCode(error));
+    return refusalOf(error);
+  }
+}
+
+/** docs/spec/wire.md §3: what a refusal of the signer means for the client. */
+function refusalOf(error: RemoteError): OAuthError {
+  const { code, retryAfterSeconds = 2 } = error;
+  const refused = "ERR_ISSUER_SIGNER_REFUSED";
+  switch (code) {
+    case "ERR_SIGNER_BUDGET":
+      return new OAuthError("ERR_ISSUER_BUDGET", "temporarily_unavailable", "Too many requests", {
+        status: 429,
+        retryAfterSeconds,
+        cause: error,
+      });
+    case "ERR_SIGNER_HANDLE":
+    case "ERR_SIGNER_CLIENT":
+      return new OAuthError(refused, "unauthorized_client", "Client may not obtain tokens here", {
+        cause: error,
+      });
+    case "ERR_SIGNER_AUDIENCE":
+      return new OAuthError(refused, "invalid_target", "resource is not allowed", { cause: error });
+    case "ERR_SIGNER_SCOPE":
+      return new OAuthError(refused, "invalid_scope", "scope is not allowed", { cause: error });
+    case "ERR_SIGNER_RESERVED":
+    case "ERR_SIGNER_TTL":
+    case "ERR_REQUEST_MEMBER":
+      // We asked for what nobody may have: a defect here, and an alarm there.
+      return new OAuthError(refused, "server_error", "Internal error", { cause: error });
+    default:
+      return unavailable(refused, retryAfterSeconds, error);
+  }
+}
+
+function unavailable(
+  code: "ERR_ISSUER_SIGNER_ANSWER" | "ERR_ISSUER_SIGNER_DOWN" | "ERR_ISSUER_SIGNER_REFUSED",
+  retryAfterSeconds: number,
+  cause?: unknown,
+): OAuthError {
+  return new OAuthError(code, "temporarily_unavailable", "Try again later", {
+    retryAfterSeconds,
+    cause,
+  });
+}

@@ -1,0 +1,532 @@
+import assert from "node:assert/strict";
+import { hash } from "node:crypto";
+import { describe, test } from "node:test";
+import { ServiceError } from "@redoubt/base";
+import { createLocalJWKSet, exportJWK, generateKeyPair, jwtVerify } from "jose";
+import {
+  allowInsecureRequests,
+  clientCredentialsGrant,
+  ClientSecretBasic,
+  Configuration,
+  PrivateKeyJwt,
+} from "openid-client";
+import {
+  basic,
+  CONFIG,
+  ISSUER,
+  post,
+  SECRET,
+  SUSPENDED_TENANT,
+  System,
+  TENANT,
+  until,
+} from "./testing/system.ts";
+
+const GRANT = { grant_type: "client_credentials" };
+const AUTH = { authorization: basic("app", SECRET) };
+
+async function ready(options?: Parameters<typeof System.open>[0]): Promise<System> {
+  const system = await System.open(options);
+  await system.putTenant();
+  await system.putClient();
+  return system;
+}
+
+function as(client: string) {
+  return { authorization: basic(client, SECRET) };
+}
+
+function jwks(key: object) {
+  return { auth: { method: "private_key_jwt", jwks: { keys: [key] } } };
+}
+
+describe("the token that a client gets", () => {
+  test("openid-client with client_secret_basic: the secret may hold any character", async () => {
+    await using system = await ready();
+    const configuration = new Configuration(
+      { issuer: ISSUER, token_endpoint: system.tokenUrl() },
+      "app",
+      {},
+      ClientSecretBasic(SECRET),
+    );
+    allowInsecureRequests(configuration);
+    const answer = await clientCredentialsGrant(configuration, {
+      scope: "read",
+      resource: "api://orders",
+    });
+    assert.equal(answer.scope, "read");
+    assert.equal(answer.expires_in, 3600);
+    const keys = createLocalJWKSet({ keys: [system.signer.publicJwk] });
+    const { payload } = await jwtVerify(answer.access_token, keys, {
+      typ: "at+jwt",
+      issuer: ISSUER,
+      audience: "api://orders",
+    });
+    assert.equal(payload.sub, "app");
+    assert.equal(payload["client_id"], "app");
+  });
+
+  test("openid-client with private_key_jwt, for each algorithm", async () => {
+    await using system = await ready();
+    for (const alg of ["ES256", "RS256", "PS256", "Ed25519"]) {
+      const { publicKey, privateKey } = await generateKeyPair(alg);
+      const jwk = { ...(await exportJWK(publicKey)), alg, kid: `key-${alg}`, use: "sig" };
+      const auth = { method: "private_key_jwt", jwks: { keys: [jwk] } };
+      await system.putClient({ client: `jwt-${alg}`, auth });
+      const configuration = new Configuration(
+        { issuer: ISSUER, token_endpoint: system.tokenUrl() },
+        `jwt-${alg}`,
+        {},
+        PrivateKeyJwt({ key: privateKey, kid: `key-${alg}` }),
+      );
+      allowInsecureRequests(configuration);
+      const answer = await clientCredentialsGrant(configuration);
+      assert.equal(answer.scope, "read write");
+    }
+  });
+
+  test("the signer is asked for intent only: no reserved member, the caller's own handle", async () => {
+    await using system = await ready();
+    const { status, headers, body } = await post(system.tokenUrl(), GRANT, AUTH);
+    assert.equal(status, 200);
+    assert.equal(headers.get("cache-control"), "no-store");
+    assert.deepEqual(body, {
+      access_token: system.signer.tokens[0],
+      token_type: "Bearer",
+      expires_in: 3600,
+      scope: "read write",
+    });
+    assert.deepEqual(system.signer.asked, [
+      {
+        handle: { realm: "enterprise", tenant: TENANT, class: "at" },
+        client: "app",
+        sub: "app",
+        audience: "api://orders",
+        scope: "read write",
+        ttl: 3600,
+      },
+    ]);
+  });
+
+  test("a client without scopes gets none; unknown parameters are ignored (RFC 6749 §3.2)", async () => {
+    await using system = await ready();
+    await system.putClient({ scopes: [] });
+    const { body } = await post(
+      system.tokenUrl(),
+      { ...GRANT, audience: "x", client_id: "app" },
+      AUTH,
+    );
+    assert.deepEqual(Object.keys(body), ["access_token", "token_type", "expires_in"]);
+  });
+
+  test("the consumer realm has one tenant, at a path of its own", async () => {
+    const tenant = "9188040d-6c67-4c5b-b112-36a304b66dad";
+    const config = {
+      ...CONFIG,
+      realm: "consumer",
+      tenant,
+      issuer: "https://issuer.example/consumer/v2.0",
+    };
+    await using system = await ready({ config });
+    assert.match(system.tokenUrl(), /\/consumer\/oauth2\/v2\.0\/token$/);
+    assert.equal((await post(system.tokenUrl(), GRANT, AUTH)).status, 200);
+    assert.deepEqual(system.signer.asked[0]?.["handle"], {
+      realm: "consumer",
+      tenant,
+      class: "at",
+    });
+    const byTenant = await post(`${system.origin}/${tenant}/oauth2/v2.0/token`, GRANT, AUTH);
+    assert.equal(byTenant.status, 404);
+  });
+});
+
+describe("RFC 6749 §5.2, RFC 8707: the error matrix", () => {
+  test("each refusal has its status and error, and nothing reaches the signer", async () => {
+    await using system = await ready();
+    await system.putClient({ client: "two", audiences: ["api://orders", "api://stock"] });
+    await system.putClient({ client: "none", audiences: [] });
+    await system.putClient({ client: "off", status: "disabled" });
+    await system.putTenant(SUSPENDED_TENANT, "suspended");
+    await system.putClient({ tenant: SUSPENDED_TENANT });
+    const jwt = { client_assertion_type: "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" };
+    type Case = readonly [
+      name: string,
+      status: number,
+      error: string,
+      form: Readonly<Record<string, string>> | string,
+      headers?: Readonly<Record<string, string>>,
+    ];
+    const cases: readonly Case[] = [
+      ["no grant type", 400, "invalid_request", "", AUTH],
+      ["empty grant type", 400, "invalid_request", "grant_type=", AUTH],
+      ["another grant", 400, "unsupported_grant_type", { grant_type: "password" }, AUTH],
+      ["scope not registered", 400, "invalid_scope", { ...GRANT, scope: "read admin" }, AUTH],
+      ["scope with two spaces", 400, "invalid_scope", { ...GRANT, scope: "read  write" }, AUTH],
+      ["scope with a quote", 400, "invalid_scope", { ...GRANT, scope: 'read"' }, AUTH],
+      [
+        "scope too long",
+        400,
+        "invalid_scope",
+        { ...GRANT, scope: "read ".repeat(300).trim() },
+        AUTH,
+      ],
+      [
+        "resource not registered",
+        400,
+        "invalid_target",
+        { ...GRANT, resource: "api://stock" },
+        AUTH,
+      ],
+      ["resource missing, two audiences", 400, "invalid_target", GRANT, as("two")],
+      ["no audience at all", 400, "invalid_target", GRANT, as("none")],
+      ["disabled client", 400, "unauthorized_client", GRANT, as("off")],
+      ["no authentication", 401, "invalid_client", GRANT],
+      ["client_id alone", 401, "invalid_client", { ...GRANT, client_id: "app" }],
+      [
+        "client_secret_post",
+        401,
+        "invalid_client",
+        { ...GRANT, client_id: "app", client_secret: SECRET },
+      ],
+      ["wrong secret", 401, "invalid_client", GRANT, { authorization: basic("app", "x") }],
+      ["unknown client", 401, "invalid_client", GRANT, { authorization: basic("nobody", SECRET) }],
+      ["another scheme", 401, "invalid_client", GRANT, { authorization: "Bearer abc" }],
+      ["malformed Basic", 401, "invalid_client", GRANT, { authorization: "Basic ???" }],
+      [
+        "Basic with a stray percent",
+        401,
+        "invalid_client",
+        GRANT,
+        { authorization: `Basic ${btoa("app:%")}` },
+      ],
+      ["Basic and post", 400, "invalid_request", { ...GRANT, client_secret: SECRET }, AUTH],
+      [
+        "Basic and assertion",
+        400,
+        "invalid_request",
+        { ...GRANT, ...jwt, client_assertion: "a.b.c" },
+        AUTH,
+      ],
+      ["client_id of another", 400, "invalid_request", { ...GRANT, client_id: "two" }, AUTH],
+      ["assertion without type", 401, "invalid_client", { ...GRANT, client_assertion: "a.b.c" }],
+      ["type without assertion", 401, "invalid_client", { ...GRANT, ...jwt }],
+      [
+        "malformed assertion",
+        401,
+        "invalid_client",
+        { ...GRANT, ...jwt, client_assertion: "a.b.c" },
+      ],
+      [
+        "two scopes",
+        400,
+        "invalid_request",
+        "grant_type=client_credentials&scope=read&scope=write",
+        AUTH,
+      ],
+      [
+        "two resources",
+        400,
+        "invalid_request",
+        "grant_type=client_credentials&resource=a&resource=b",
+        AUTH,
+      ],
+      [
+        "not a form",
+        400,
+        "invalid_request",
+        GRANT,
+        { ...AUTH, "content-type": "application/json" },
+      ],
+      ["bad UTF-8", 400, "invalid_request", "grant_type=%ff", AUTH],
+    ];
+    for (const [name, status, error, form, headers] of cases) {
+      const answer = await post(system.tokenUrl(), form, headers);
+      assert.equal(answer.status, status, name);
+      assert.equal(answer.body["error"], error, name);
+      assert.equal(answer.headers.get("cache-control"), "no-store", name);
+      const isChallenged = answer.headers.has("www-authenticate");
+      const usedForm =
+        typeof form === "object" &&
+        ("client_secret" in form || "client_assertion" in form || "client_assertion_type" in form);
+      assert.equal(isChallenged, status === 401 && !usedForm, name);
+    }
+    const suspended = await post(system.tokenUrl(SUSPENDED_TENANT), GRANT, AUTH);
+    assert.equal(suspended.body["error"], "unauthorized_client");
+    assert.deepEqual(system.signer.asked, []);
+    assert.equal(system.names.filter((name) => name === "token_refused").length, cases.length + 1);
+  });
+
+  test("THREAT-34: a client of one tenant is nobody in another, and paths are exact", async () => {
+    await using system = await ready();
+    const other = await post(system.tokenUrl("22222222-2222-4222-8222-222222222222"), GRANT, AUTH);
+    assert.deepEqual([other.status, other.body["error"]], [401, "invalid_client"]);
+    for (const path of [
+      `/${TENANT}/oauth2/v2.0/token/`,
+      `/${TENANT}/oauth2/v2.0/Token`,
+      `/${TENANT.replaceAll("1", "A")}/oauth2/v2.0/token`,
+      `//${TENANT}/oauth2/v2.0/token`,
+      "/enterprise/oauth2/v2.0/token",
+      "/",
+    ]) {
+      const answer = await post(system.origin + path, GRANT, AUTH);
+      assert.deepEqual([answer.status, answer.body["code"]], [404, "ERR_HTTP_NOT_FOUND"], path);
+    }
+    const get = await fetch(system.tokenUrl());
+    assert.equal(get.status, 405);
+    assert.equal(get.headers.get("allow"), "POST");
+  });
+
+  test("refusals look alike and quote nothing", async () => {
+    await using system = await ready();
+    const wrong = await post(system.tokenUrl(), GRANT, { authorization: basic("app", "x") });
+    const unknown = await post(system.tokenUrl(), GRANT, { authorization: basic("evil<x>", "x") });
+    assert.deepEqual(wrong.body, unknown.body);
+    assert.doesNotMatch(JSON.stringify(system.events), /evil|every%kind/);
+  });
+});
+
+describe("THREAT-26: shapes of a hostile client", () => {
+  test("a huge body and a huge header are cut off with their own status", async () => {
+    await using system = await ready();
+    const body = await post(system.tokenUrl(), `grant_type=${"x".repeat(20_000)}`, AUTH);
+    assert.equal(body.status, 413);
+    const header = await fetch(system.tokenUrl(), { headers: { "x-long": "x".repeat(10_000) } });
+    assert.equal(header.status, 431);
+    const many = await post(system.tokenUrl(), "a=1&".repeat(100) + "b=1", AUTH);
+    assert.equal(many.body["error"], "invalid_request");
+    assert.equal((await post(system.tokenUrl(), GRANT, AUTH)).status, 200);
+  });
+});
+
+describe("when the signer refuses or is not there", () => {
+  const refusals: readonly (readonly [code: string, status: number, error: string])[] = [
+    ["ERR_SIGNER_BUDGET", 429, "temporarily_unavailable"],
+    ["ERR_SIGNER_NO_KEY", 503, "temporarily_unavailable"],
+    ["ERR_SIGNER_LOG", 503, "temporarily_unavailable"],
+    ["ERR_SIGNER_UNWITNESSED", 503, "temporarily_unavailable"],
+    ["ERR_SIGNER_CLOCK", 503, "temporarily_unavailable"],
+    ["ERR_INTERNAL", 503, "temporarily_unavailable"],
+    ["ERR_SIGNER_HANDLE", 400, "unauthorized_client"],
+    ["ERR_SIGNER_CLIENT", 400, "unauthorized_client"],
+    ["ERR_SIGNER_AUDIENCE", 400, "invalid_target"],
+    ["ERR_SIGNER_SCOPE", 400, "invalid_scope"],
+    ["ERR_SIGNER_RESERVED", 500, "server_error"],
+    ["ERR_SIGNER_TTL", 500, "server_error"],
+    ["ERR_REQUEST_MEMBER", 500, "server_error"],
+  ];
+
+  test("each refusal has its OAuth answer, and Retry-After where waiting helps", async () => {
+    await using system = await ready();
+    for (const [code, status, error] of refusals) {
+      system.signer.issue = () => {
+        throw new ServiceError(code, "secret reason", { fields: { retryAfterSeconds: 7 } });
+      };
+      const answer = await post(system.tokenUrl(), GRANT, AUTH);
+      assert.deepEqual([answer.status, answer.body["error"]], [status, error], code);
+      assert.equal(
+        answer.headers.get("retry-after"),
+        status === 429 || status === 503 ? "7" : null,
+      );
+      assert.doesNotMatch(JSON.stringify(answer.body), /secret reason/);
+    }
+  });
+
+  test("an answer that is no token is refused, and counted as lost", async () => {
+    await using system = await ready();
+    for (const head of [
+      {},
+      { token: "a.b", expiresIn: 1 },
+      { token: "a.b.c" },
+      { token: "a.b.c d", expiresIn: 1 },
+    ]) {
+      system.signer.issue = () => ({ head });
+      assert.equal((await post(system.tokenUrl(), GRANT, AUTH)).status, 503);
+    }
+    await until(() => system.monitor.reports.reduce((sum, { lost }) => sum + lost, 0) === 4);
+    assert.deepEqual(system.monitor.digests, []);
+  });
+
+  test("a signer that is gone is 503 with Retry-After, health says so, and it comes back by itself", async () => {
+    await using system = await ready();
+    assert.equal((await fetch(`${system.origin}/health`)).status, 200);
+    await system.stopSigner();
+    const [token] = await Promise.all([
+      post(system.tokenUrl(), GRANT, AUTH),
+      until(() => system.names.filter((name) => name === "signer_state").length === 2),
+    ]);
+    assert.equal(token.status, 503);
+    assert.equal(token.headers.get("retry-after"), "2");
+    assert.equal((await fetch(`${system.origin}/health`)).status, 503);
+    await system.startSigner();
+    await until(() => system.names.filter((name) => name === "signer_state").length === 3);
+    assert.equal((await post(system.tokenUrl(), GRANT, AUTH)).status, 200);
+  });
+
+  test("requests under way when the connection breaks are reported as lost, exactly those", async () => {
+    await using system = await ready();
+    system.signer.issue = () => new Promise(() => undefined);
+    const pending = [1, 2, 3].map(() => post(system.tokenUrl(), GRANT, AUTH));
+    await until(() => system.signer.asked.length === 3);
+    await system.stopSigner();
+    for (const { status } of await Promise.all(pending)) assert.equal(status, 503);
+    await until(() => system.monitor.reports.some(({ lost }) => lost === 3));
+  });
+
+  test("an answer that does not come in time is 503 and lost", async () => {
+    await using system = await ready({ signerTimeoutMs: 20 });
+    system.signer.issue = () => new Promise(() => undefined);
+    assert.equal((await post(system.tokenUrl(), GRANT, AUTH)).status, 503);
+    await until(() => system.monitor.reports.some(({ lost }) => lost === 1));
+  });
+
+  test("the issuer is not ready for a signer of another realm, a shorter lifetime, or one that is not ready", async () => {
+    for (const change of [{ realm: "consumer" }, { maxTtlSeconds: 3599 }, { ready: false }]) {
+      await using system = new System();
+      system.signer.metadata = { ...system.signer.metadata, ...change };
+      await system.startSigner();
+      await system.startMonitor();
+      await system.start();
+      await until(() => system.names.includes("signer_state"));
+      assert.equal((await fetch(`${system.origin}/health`)).status, 503);
+      system.signer.metadata = { realm: "enterprise", maxTtlSeconds: 3600, ready: true };
+      await system.issuer.ready;
+      assert.equal((await fetch(`${system.origin}/health`)).status, 200);
+    }
+  });
+});
+
+describe("THREAT-28: what was received is reported", () => {
+  test("the digest is of the signing input, once for each token", async () => {
+    await using system = await ready();
+    for (let i = 0; i < 3; i++) await post(system.tokenUrl(), GRANT, AUTH);
+    await until(() => system.monitor.digests.length === 3);
+    assert.deepEqual(
+      [...system.monitor.digests],
+      system.signer.tokens.map((t) => hash("sha256", t.slice(0, t.lastIndexOf(".")), "base64url")),
+    );
+  });
+
+  test("a monitor that was away gets everything when it is back, in order and once", async () => {
+    await using system = await ready();
+    await until(() => system.monitor.reports.length === 1);
+    await system.stopMonitor();
+    for (let i = 0; i < 5; i++)
+      assert.equal((await post(system.tokenUrl(), GRANT, AUTH)).status, 200);
+    await system.startMonitor();
+    await until(() => system.monitor.digests.length === 5);
+    assert.equal(new Set(system.monitor.digests).size, 5);
+    assert.deepEqual(
+      system.monitor.reports.map(({ seq }) => seq),
+      system.monitor.reports.map((_, i) => i + 1),
+    );
+  });
+
+  test("a clean stop says so in the last report; the next process is another session", async () => {
+    await using system = await ready();
+    await post(system.tokenUrl(), GRANT, AUTH);
+    await system.stop();
+    const { reports } = system.monitor;
+    assert.deepEqual(
+      reports.map(({ closing }) => closing),
+      [...reports.slice(1).map(() => false), true],
+    );
+    assert.equal(system.monitor.digests.length, 1);
+    await system.start();
+    await until(() => reports.at(-1)?.closing === false);
+    assert.notEqual(reports.at(-1)?.session, reports[0]?.session);
+    assert.equal(reports.at(-1)?.seq, 1);
+  });
+});
+
+describe("the operator's socket", () => {
+  test("lists without credentials, in pages, and tells the status", async () => {
+    await using system = await ready();
+    assert.deepEqual(await system.operate({ op: "tenants.list" }), {
+      tenants: [
+        {
+          tenant: TENANT,
+          status: "active",
+          audiences: ["api://orders", "api://stock"],
+          statement: 1,
+        },
+      ],
+    });
+    const { clients } = await system.operate({ op: "clients.list", tenant: TENANT });
+    assert.deepEqual(clients, [
+      {
+        tenant: TENANT,
+        client: "app",
+        status: "active",
+        audiences: ["api://orders"],
+        scopes: ["read", "write"],
+        auth: { method: "client_secret_basic" },
+        statement: 2,
+      },
+    ]);
+    await post(system.tokenUrl(), GRANT, AUTH);
+    const status = await system.operate({ op: "status" });
+    assert.equal(status["ready"], true);
+    assert.deepEqual(status["tokens"], { issued: 1, refused: 0 });
+    assert.deepEqual([status["tenants"], status["clients"]], [1, 1]);
+  });
+
+  test("long lists come in pages that fit into a message", async () => {
+    await using system = await System.open();
+    const audiences = Array.from({ length: 256 }, (_, i) => `api://${"x".repeat(200)}/${i}`);
+    const tenants = ["1", "2", "3"].map((d) => TENANT.replaceAll("1", d));
+    for (const tenant of tenants)
+      await system.operate({ op: "tenants.put", tenant, status: "active", audiences });
+    const seen: unknown[] = [];
+    for (let from: unknown = 0; from !== undefined;) {
+      const page = await system.operate({ op: "tenants.list", from });
+      assert.ok(Array.isArray(page["tenants"]));
+      seen.push(...page["tenants"].map(({ tenant }: { tenant: string }) => tenant));
+      from = page["next"];
+    }
+    assert.deepEqual(seen, tenants);
+  });
+
+  test("refuses what is malformed, stale, contradictory or unknown", async () => {
+    await using system = await ready();
+    const attempts: readonly (readonly [object, string])[] = [
+      [{ statement: 1 }, "ERR_STORE_STALE"],
+      [{ audiences: ["api://other"] }, "ERR_STORE_CONFLICT"],
+      [{ client: "api://stock" }, "ERR_STORE_CONFLICT"],
+      [{ extra: 1 }, "ERR_REQUEST_MEMBER"],
+      [{ auth: { method: "client_secret_post", secretHash: "x" } }, "ERR_REQUEST_MEMBER"],
+      [jwks({ kty: "oct", k: "AAAA", kid: "1", alg: "HS256" }), "ERR_ISSUER_JWK"],
+    ];
+    for (const [change, code] of attempts)
+      await assert.rejects(system.putClient(change), { code }, JSON.stringify(change));
+    await assert.rejects(system.operate({ op: "tokens.make" }), { code: "ERR_REQUEST_OP" });
+    await assert.rejects(system.operate({ op: "status", x: 1 }), { code: "ERR_REQUEST_MEMBER" });
+  });
+
+  test("a suspended tenant stops at once, a changed secret too, both survive a restart", async () => {
+    await using system = await ready();
+    await system.operate({
+      op: "tenants.put",
+      tenant: TENANT,
+      status: "suspended",
+      audiences: [],
+      statement: 3,
+    });
+    await system.stop();
+    await system.start();
+    const suspended = await post(system.tokenUrl(), GRANT, AUTH);
+    assert.equal(suspended.body["error"], "unauthorized_client");
+    await system.operate({
+      op: "tenants.put",
+      tenant: TENANT,
+      status: "active",
+      audiences: ["api://orders"],
+      statement: 4,
+    });
+    await system.putClient({
+      auth: { method: "client_secret_basic", secretHash: hash("sha256", "new", "base64url") },
+    });
+    assert.equal((await post(system.tokenUrl(), GRANT, AUTH)).status, 401);
+    const renewed = await post(system.tokenUrl(), GRANT, { authorization: basic("app", "new") });
+    assert.equal(renewed.status, 200);
+  });
+});

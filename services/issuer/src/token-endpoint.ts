@@ -1,0 +1,104 @@
+import { errorCode } from "@redoubt/base";
+import { HttpError, readForm, type HttpAnswer, type HttpRequest } from "@redoubt/http";
+import type { Client, Directory } from "@redoubt/store";
+import { readCredentials, type ClientAuthenticator } from "./client-auth.ts";
+import { JSON_HEADERS, OAuthError } from "./errors.ts";
+import type { IssuerEvents } from "./events.ts";
+import type { SignerPort } from "./signer-port.ts";
+import { readTokenRequest } from "./token-request.ts";
+
+export interface TokenEndpointParts {
+  readonly realm: string;
+  /** The realm's only tenant, or null where the path names it. */
+  readonly tenant: string | null;
+  readonly directory: Directory;
+  readonly authenticator: ClientAuthenticator;
+  readonly signer: SignerPort;
+  readonly events: IssuerEvents;
+}
+
+const SUFFIX = "/oauth2/v2.0/token";
+const TENANT_PATH =
+  /^\/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\/oauth2\/v2\.0\/token$/;
+
+/** `client_credentials` (RFC 6749 §4.4) to an RFC 9068 access token. */
+export class TokenEndpoint {
+  readonly #parts: TokenEndpointParts;
+  readonly #fixedPath: string;
+  #issued = 0;
+  #refused = 0;
+
+  constructor(parts: TokenEndpointParts) {
+    this.#parts = parts;
+    this.#fixedPath = `/${parts.realm}${SUFFIX}`;
+  }
+
+  counts(): { readonly issued: number; readonly refused: number } {
+    return { issued: this.#issued, refused: this.#refused };
+  }
+
+  async handle(request: HttpRequest): Promise<HttpAnswer> {
+    const tenant = this.#tenantOf(request.path);
+    if (tenant === undefined) throw new HttpError("ERR_HTTP_NOT_FOUND", "Nothing is here");
+    if (request.method !== "POST")
+      throw new HttpError("ERR_HTTP_METHOD", "Use POST", { headers: ["allow", "POST"] });
+    try {
+      return await this.#issue(tenant, request);
+    } catch (error) {
+      return this.#refuse(tenant, request, error);
+    }
+  }
+
+  #tenantOf(path: string): string | undefined {
+    const { tenant } = this.#parts;
+    if (tenant !== null) return path === this.#fixedPath ? tenant : undefined;
+    return TENANT_PATH.exec(path)?.[1];
+  }
+
+  async #issue(tenant: string, request: HttpRequest): Promise<HttpAnswer> {
+    const { authenticator, signer } = this.#parts;
+    const form = readForm(request);
+    const credentials = readCredentials(request, form);
+    const authenticated = authenticator.authenticate(tenant, credentials, request.address);
+    const client = authenticated instanceof Promise ? await authenticated : authenticated;
+    this.#checkStatus(client);
+    const { audience, scope } = readTokenRequest(form, client);
+    const { token, expiresIn } = await signer.issue({
+      tenant,
+      client: client.client,
+      audience,
+      scope,
+    });
+    this.#issued += 1;
+    const body = { access_token: token, token_type: "Bearer", expires_in: expiresIn, scope };
+    return { status: 200, headers: JSON_HEADERS, body: JSON.stringify(body) };
+  }
+
+  // Said only to a client that has proven who it is.
+  #checkStatus(client: Client): void {
+    const tenant = this.#parts.directory.tenant(client.tenant);
+    if (client.status !== "active" || tenant?.status !== "active")
+      throw new OAuthError(
+        "ERR_ISSUER_CLIENT_STATUS",
+        "unauthorized_client",
+        "Client or tenant is not active",
+      );
+  }
+
+  #refuse(tenant: string, { id }: HttpRequest, error: unknown): HttpAnswer {
+    const refusal = error instanceof HttpError ? malformed(error) : error;
+    if (!(refusal instanceof OAuthError)) throw error;
+    this.#refused += 1;
+    this.#parts.events.refused({
+      requestId: id,
+      tenant,
+      code: refusal.code,
+      ...(refusal.cause === undefined ? {} : { cause: errorCode(refusal.cause) }),
+    });
+    return refusal.answer();
+  }
+}
+
+function malformed(cause: HttpError): OAuthError {
+  return new OAuthError("ERR_ISSUER_FORM", "invalid_request", cause.message, { cause });
+}

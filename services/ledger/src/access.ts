@@ -1,0 +1,50 @@
+import type { Statement } from "@redoubt/keys";
+import { refusal } from "./errors.ts";
+import type { Log } from "./log.ts";
+
+/** Callers are named by the socket they came in on (docs/spec/wire.md §1), never by a message. */
+const SIGNER = "signer-";
+const ISSUER = "issuer-";
+
+const READERS_OF_ALL: readonly string[] = ["operator", "monitor", "publisher"];
+
+export function readsAll(caller: string): boolean {
+  return READERS_OF_ALL.includes(caller);
+}
+
+export function canRead(caller: string, log: Log): boolean {
+  if (readsAll(caller)) return true;
+  if (log.identity.kind === "registry")
+    return caller.startsWith(SIGNER) || caller.startsWith(ISSUER);
+  return log.identity.caller === caller;
+}
+
+/** One writer per log: even the operator cannot add an entry to an issuance log. */
+export function canCommit(caller: string, log: Log): boolean {
+  return log.identity.kind === "issuance" && log.identity.caller === caller;
+}
+
+export function canOpen(caller: string, log: Log): boolean {
+  return log.identity.kind === "issuance" && (caller === "operator" || canCommit(caller, log));
+}
+
+export function canFind(caller: string): boolean {
+  return caller === "operator" || caller === "monitor";
+}
+
+/**
+ * docs/spec/wire.md §4: the operator appends any statement, a signer only what its own realm's ring key may say.
+ * Whether the author really is the ring is for everybody who folds the log to decide, not for the ledger.
+ */
+export function checkAppend(caller: string, statement: Statement): void {
+  if (caller === "operator") return;
+  const isOfKeys = statement.type === "key" || statement.type === "key-state";
+  if (!isOfKeys || caller !== `${SIGNER}${statement.realm}`)
+    throw refusal("ERR_LEDGER_DENIED", `${caller} may not append this statement`);
+}
+
+/** docs/spec/logs.md §4: whose statement bodies a caller is given. */
+export function seesBody(caller: string, type: Statement["type"]): boolean {
+  if (caller === "operator" || caller === "monitor" || caller.startsWith(SIGNER)) return true;
+  return caller === "publisher" && ["realm", "writer", "tenant", "key", "key-state"].includes(type);
+}

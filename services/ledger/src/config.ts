@@ -1,0 +1,123 @@
+import { errorLine, MemberReader, ServiceError } from "@redoubt/base";
+import { parseVerifierKey, SIGNATURE_TYPE, type VerifierKey } from "@redoubt/tlog";
+import {
+  isJsonObject,
+  parseJsonObject,
+  type JsonObject,
+  type JsonValue,
+} from "@redoubt/verify/json";
+
+/** One issuance log: who may write it, and over which connection. */
+export interface LogConfig {
+  readonly log: string;
+  readonly writer: VerifierKey;
+  /** The caller whose commits are taken: `signer-<realm>`. */
+  readonly caller: string;
+}
+
+export interface Config {
+  readonly org: string;
+  readonly callers: readonly string[];
+  /** Origin of the registry log. */
+  readonly registry: string;
+  readonly logs: readonly LogConfig[];
+  readonly operator: VerifierKey;
+  readonly witness: { readonly url: URL; readonly key: VerifierKey };
+}
+
+const ORIGIN = /^[A-Za-z0-9][A-Za-z0-9._/-]*$/;
+const CALLER = /^(?:operator|monitor|publisher|(?:signer|issuer)-[a-z][a-z0-9-]{0,31})$/;
+const MAX_LOGS = 256;
+
+/** @throws ServiceError `ERR_CONFIG` that names every problem at once */
+export function parseConfig(json: JsonObject | Uint8Array): Config {
+  const problems: string[] = [];
+  const object = json instanceof Uint8Array ? readObject(json) : json;
+  const reader = new MemberReader(object, "config");
+  const attempt = <T>(read: () => T): T | undefined => {
+    try {
+      return read();
+    } catch (error) {
+      problems.push(errorLine(error));
+      return undefined;
+    }
+  };
+  attempt(() => reader.integer("v", 1, 1));
+  const org = attempt(() => reader.string("org", 200, ORIGIN));
+  const callers = attempt(() => readCallers(reader));
+  const registry = attempt(() => reader.string("registry", 256, ORIGIN));
+  const logs = attempt(() => reader.array("logs", MAX_LOGS))?.map((value, i) =>
+    attempt(() => readLog(value, `config logs[${i}]`)),
+  );
+  const operator = attempt(() => readKey(reader, "operator", SIGNATURE_TYPE.ed25519));
+  const witness = attempt(() => readWitness(reader.object("witness")));
+  attempt(() => reader.done());
+  const complete = logs?.filter((log) => log !== undefined) ?? [];
+  problems.push(...contradictions(org, registry, callers, complete));
+  if (!org || !callers || !registry || !operator || !witness || problems.length > 0)
+    throw new ServiceError("ERR_CONFIG", problems.join("; "));
+  return { org, callers, registry, logs: complete, operator, witness };
+}
+
+function readObject(bytes: Uint8Array): JsonObject {
+  try {
+    return parseJsonObject(bytes);
+  } catch (cause) {
+    throw new ServiceError("ERR_CONFIG", "config: not strict JSON", { cause });
+  }
+}
+
+function readCallers(reader: MemberReader): readonly string[] {
+  const callers = reader.strings("callers", 64, 64);
+  for (const caller of callers)
+    if (!CALLER.test(caller)) throw problem(`callers: ${caller} is not like ${CALLER.source}`);
+  if (new Set(callers).size !== callers.length) throw problem("callers: one is named twice");
+  return callers;
+}
+
+function readLog(value: JsonValue, what: string): LogConfig {
+  if (!isJsonObject(value)) throw problem(`${what}: must be an object`);
+  const reader = new MemberReader(value, what);
+  const log = reader.string("log", 240, ORIGIN);
+  const writer = readKey(reader, "writer", SIGNATURE_TYPE.ed25519);
+  const caller = reader.string("caller", 64, /^signer-/);
+  reader.done();
+  // docs/spec/logs.md §3: the key's name says which log it writes, so that one cannot be used for another.
+  if (writer.name !== `${log}/writer`) throw problem(`${what}: writer must be named ${log}/writer`);
+  return { log, writer, caller };
+}
+
+function readWitness(reader: MemberReader): Config["witness"] {
+  const url = new URL(reader.string("url", 512, /^http:\/\/[^?#]+$/));
+  const key = readKey(reader, "vkey", SIGNATURE_TYPE.cosignature);
+  reader.done();
+  return { url, key };
+}
+
+function readKey(reader: MemberReader, name: string, type: VerifierKey["type"]): VerifierKey {
+  const key = parseVerifierKey(reader.string(name, 512));
+  if (key.type !== type) throw problem(`${name}: must be a verifier key of type ${type}`);
+  return key;
+}
+
+function contradictions(
+  org: string | undefined,
+  registry: string | undefined,
+  callers: readonly string[] | undefined,
+  logs: readonly LogConfig[],
+): string[] {
+  const found: string[] = [];
+  if (org && registry && registry !== `${org}/registry`)
+    found.push(`registry: must be ${org}/registry`);
+  const origins = new Set(registry ? [registry] : []);
+  for (const { log, caller } of logs) {
+    if (origins.has(log)) found.push(`logs: ${log} is named twice`);
+    origins.add(log);
+    if (callers && !callers.includes(caller)) found.push(`logs: ${caller} is not one of callers`);
+  }
+  return found;
+}
+
+function problem(message: string): ServiceError {
+  return new ServiceError("ERR_CONFIG", message);
+}

@@ -1,0 +1,249 @@
+import { randomUUID } from "node:crypto";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { DatabaseSync } from "node:sqlite";
+import {
+  encodeCanonical,
+  errorLine,
+  writeDurable,
+  type Clock,
+  type EventSink,
+} from "@redoubt/base";
+import { encodeVerifierKey } from "@redoubt/tlog";
+import { readSocketSecret, serveSocket, socketPlace, type Handler } from "@redoubt/wire";
+import type { Config } from "./config.ts";
+import { DigestIndex } from "./digest-index.ts";
+import { ledgerEvents, type LedgerEvents } from "./events.ts";
+import { LedgerHandler } from "./handler.ts";
+import { loadHead } from "./history.ts";
+import type { Log, LogIdentity } from "./log.ts";
+import { logId } from "./log-key.ts";
+import { openLog } from "./open-log.ts";
+import { runLog, type RunningLog, type RunningLogParts } from "./running-log.ts";
+import { Sequencer } from "./sequencer.ts";
+import { openDatabase, Store } from "./store.ts";
+import { TileFolder } from "./tile-folder.ts";
+import { Waiters } from "./waiters.ts";
+import { WitnessClient, type WitnessTransport } from "./witness-client.ts";
+
+export interface LedgerOptions {
+  readonly config: Config;
+  /** The service's own folder; with `root` "" relative to the working directory. */
+  readonly folder: string;
+  /** The data folder, where the sockets lie. */
+  readonly root: string;
+  readonly clock: Clock;
+  readonly log: EventSink;
+  /** Replaceable only where services are composed in tests; no configuration reaches these. */
+  readonly openDatabase?: (path: string) => DatabaseSync;
+  readonly sendToWitness?: WitnessTransport;
+  readonly edgeEvery?: number;
+  readonly publishDelayMs?: number;
+  readonly witnessTiming?: { readonly intervalMs: number; readonly refreshMs: number };
+}
+
+/** The running ledger. */
+export interface Ledger extends AsyncDisposable {
+  /** Rejects when storage can no longer be trusted: the process must end, and nothing is tried again. */
+  readonly failed: Promise<never>;
+  readonly logs: ReadonlyMap<string, Log>;
+  readonly handle: Handler;
+  /** Publishes what is durable now, without waiting for the usual delay. */
+  publish(): Promise<void>;
+  status(): object;
+}
+
+const SERVICE = "ledger";
+const SIGNER_FRAME_BYTES = 4 * 1024 * 1024;
+/** Nobody else sends more than one statement: 128 KiB in base64url. */
+const OTHER_FRAME_BYTES = 320 * 1024;
+
+/** Wires the ledger. The order of disposal is the reverse: callers first, the database last. */
+export async function openLedger(options: LedgerOptions): Promise<Ledger> {
+  await using stack = new AsyncDisposableStack();
+  const { config, folder } = options;
+  const events = ledgerEvents(options.log);
+  const store = openStore(options, events, stack);
+  const { promise: failed, reject } = Promise.withResolvers<never>();
+  failed.catch(() => undefined);
+  const onFatal = (error: unknown): void => {
+    sequencer.end();
+    reject(error);
+  };
+  const halt = (log: Log, error: unknown): void => {
+    if (log.halted === undefined) events.halted(log.origin, errorLine(error));
+    log.halt(errorLine(error));
+  };
+  const waiters = stack.use(new Waiters());
+  const { logs, running } = openLogs({ options, store, events, halt, onFatal }, stack);
+  const sequencer = new Sequencer({
+    store,
+    events,
+    onFatal,
+    onAdvance: (log) => {
+      running.get(log)?.tiles.changed();
+      waiters.advanced(log);
+    },
+    reload: (log) => reload(log, store, halt),
+    ...(options.edgeEvery === undefined ? {} : { edgeEvery: options.edgeEvery }),
+  });
+  stack.defer(() => sequencer.end());
+  publishLogList(folder, logs, events);
+  const { handle } = new LedgerHandler({
+    store,
+    sequencer,
+    logs,
+    provers: new Map([...running].map(([log, { prover }]) => [log, prover])),
+    registry: registryOf(logs, config),
+    operator: config.operator,
+    index: stack.use(new DigestIndex(join(folder, "find.db"), store)),
+    waiters,
+    events,
+  });
+  await listen(options, handle, stack);
+  for (const { start } of running.values()) start();
+  const resources = stack.move();
+  return {
+    failed,
+    logs,
+    handle,
+    publish: async () => {
+      await Promise.all([...running.values()].map(({ tiles }) => tiles.flush()));
+    },
+    status: () => describeStatus(logs, running, config),
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  };
+}
+
+function openStore(
+  { folder, openDatabase: open = openDatabase }: LedgerOptions,
+  events: LedgerEvents,
+  stack: AsyncDisposableStack,
+): Store {
+  const store = new Store(open(join(folder, "ledger.db")));
+  stack.defer(() => {
+    try {
+      store.close();
+    } catch (error) {
+      // Whatever is not copied out of the write-ahead log now is found there at the next start.
+      events.storageFailed(error, true);
+    }
+  });
+  store.settle();
+  return store;
+}
+
+function openLogs(
+  parts: Pick<RunningLogParts, "options" | "store" | "events" | "halt" | "onFatal">,
+  stack: AsyncDisposableStack,
+): { readonly logs: ReadonlyMap<string, Log>; readonly running: ReadonlyMap<Log, RunningLog> } {
+  const { config, folder, sendToWitness } = parts.options;
+  const send = sendToWitness ?? stack.use(new WitnessClient(config.witness.url)).send;
+  const logs = new Map<string, Log>();
+  const running = new Map<Log, RunningLog>();
+  for (const spec of logSpecs(config)) {
+    const published = new TileFolder(join(folder, "published", logId(spec.origin)));
+    const opened = openLog({ ...parts, folder, witness: config.witness.key }, spec, published);
+    const { log } = opened;
+    logs.set(log.origin, log);
+    if (log.halted === undefined)
+      running.set(log, stack.use(runLog({ ...parts, ...opened, folder: published, send })));
+  }
+  return { logs, running };
+}
+
+type LogSpec = Pick<LogIdentity, "origin" | "kind" | "writer" | "caller">;
+
+function logSpecs({ registry, logs }: Config): readonly LogSpec[] {
+  return [
+    { origin: registry, kind: "registry" },
+    ...logs.map(({ log, writer, caller }): LogSpec => ({
+      origin: log,
+      kind: "issuance",
+      writer,
+      caller,
+    })),
+  ];
+}
+
+function registryOf(logs: ReadonlyMap<string, Log>, { registry }: Config): Log {
+  const log = logs.get(registry);
+  if (!log) throw new TypeError("The registry log is always opened");
+  return log;
+}
+
+/** THREAT-07: another process advanced the log. What it wrote must continue what is known here, or nothing goes on. */
+function reload(log: Log, store: Store, halt: (log: Log, error: unknown) => void): void {
+  const { range } = log.head;
+  const known = { size: range.size, root: range.root(), what: "this process" };
+  try {
+    log.advance(loadHead(store, log.identity, range.size > 0 ? [known] : []));
+  } catch (error) {
+    halt(log, error);
+  }
+}
+
+async function listen(
+  { config, root, log }: LedgerOptions,
+  handler: Handler,
+  stack: AsyncDisposableStack,
+): Promise<void> {
+  const instance = randomUUID();
+  for (const caller of config.callers) {
+    const place = socketPlace(root, SERVICE, caller);
+    const secret = readSocketSecret(place);
+    const maxFrameBytes = caller.startsWith("signer-") ? SIGNER_FRAME_BYTES : OTHER_FRAME_BYTES;
+    const { path } = place;
+    // oxlint-disable-next-line no-await-in-loop -- a handful at start; the first failure names its socket
+    const served = await serveSocket({
+      path,
+      caller,
+      secret,
+      service: SERVICE,
+      instance,
+      handler,
+      log,
+      maxFrameBytes,
+    });
+    stack.use(served);
+  }
+}
+
+/** docs/spec/logs.md §5: which logs there are, and with which keys their checkpoints are verified. */
+function publishLogList(
+  folder: string,
+  logs: ReadonlyMap<string, Log>,
+  events: LedgerEvents,
+): void {
+  const list = [...logs.values()].map((log) => ({
+    origin: log.origin,
+    id: log.identity.id,
+    vkeys: log.verifiers.map(encodeVerifierKey),
+  }));
+  try {
+    mkdirSync(join(folder, "published"), { recursive: true });
+    writeDurable(join(folder, "published", "logs.json"), encodeCanonical({ logs: list }), 0o644);
+  } catch (error) {
+    events.tilesFailed("logs.json", error);
+  }
+}
+
+function describeStatus(
+  logs: ReadonlyMap<string, Log>,
+  running: ReadonlyMap<Log, RunningLog>,
+  { witness }: Config,
+): object {
+  const isLocal = ["127.0.0.1", "localhost", "[::1]"].includes(witness.url.hostname);
+  return {
+    logs: [...logs.values()].map((log) => ({
+      log: log.origin,
+      size: log.size,
+      published: running.get(log)?.tiles.published.size ?? 0,
+      cosignedSize: log.cosigned?.size ?? 0,
+      cosignedAgeSeconds: running.get(log)?.submitter.ageSeconds ?? null,
+      halted: log.halted ?? null,
+    })),
+    // ARCHITECTURE §9: what this deployment is, said plainly.
+    labels: ["log-keys: plain-file", ...(isLocal ? ["witness: same-machine"] : [])],
+  };
+}

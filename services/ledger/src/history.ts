@@ -1,0 +1,99 @@
+import {
+  CompactRange,
+  HASH_BYTES,
+  openCheckpoint,
+  type Checkpoint,
+  type VerifierKey,
+} from "@redoubt/tlog";
+import { splitEntries, type LogKind } from "./entries.ts";
+import { historyError } from "./errors.ts";
+import type { Head, LogIdentity } from "./log.ts";
+import type { Store, StoredBatch } from "./store.ts";
+
+/** A root that somebody was already shown, so that the history must lead to it. */
+export interface Mark {
+  readonly size: number;
+  readonly root: Buffer;
+  /** Whose memory it is, for the message. */
+  readonly what: string;
+}
+
+/** The largest batches hold 4096 entries: a page is at most a few megabytes. */
+const PAGE_BATCHES = 16;
+
+export function logVerifiers({ key, writer }: LogIdentity): readonly VerifierKey[] {
+  return writer ? [key.verifier, writer] : [key.verifier];
+}
+
+/** A checkpoint of the log, signed by everybody who has to sign its checkpoints (docs/spec/logs.md §3). */
+export function openFullCheckpoint(note: string, identity: LogIdentity): Checkpoint {
+  const { origin } = identity;
+  const verifiers = logVerifiers(identity);
+  const checkpoint = openCheckpoint(note, { origin, verifiers });
+  if (checkpoint.verified.length !== verifiers.length)
+    throw historyError(`Checkpoint of ${origin} lacks a signature`);
+  return checkpoint;
+}
+
+/** Appends a stored batch to the range that it must continue. Whoever has the database controls the row. */
+export function replayBatch(range: CompactRange, batch: StoredBatch, kind: LogKind): void {
+  if (batch.first !== range.size)
+    throw historyError(`Batch expected at ${range.size}, found at ${batch.first}`);
+  range.appendEntries(splitEntries(batch.entries, batch.n, kind));
+}
+
+/**
+ * THREAT-06, THREAT-07, THREAT-30: reads a log back and requires that its rows lead to the newest stored
+ * checkpoint, signed by log key and writer, and to every mark. The stored edge needs no check of its own: a wrong
+ * one leads to a wrong root. Marks below the edge are left to the audit, which reads from the beginning.
+ *
+ * @throws ServiceError `ERR_LEDGER_HISTORY` (or the error of a malformed note)
+ */
+export function loadHead(store: Store, identity: LogIdentity, marks: readonly Mark[]): Head {
+  const stored = store.logRow(identity.origin);
+  if (!stored) throw historyError("Log is not in the database");
+  const range = CompactRange.from(stored.edgeSize, splitHashes(stored.edge));
+  const open = new Set(marks.filter(({ size }) => size > range.size));
+  let last = store.batchEndingAt(identity.origin, range.size);
+  for (const batch of batchesFrom(store, identity.origin, range.size)) {
+    replayBatch(range, batch, identity.kind);
+    checkMarks(range, open);
+    last = batch;
+  }
+  if (range.size !== stored.next)
+    throw historyError(`Database counts ${stored.next} entries, batches end at ${range.size}`);
+  for (const { what, size } of open)
+    throw historyError(`Log of ${range.size} entries, ${what} has ${size}`);
+  if (range.size === 0) return { range, checkpoint: "" };
+  if (!last) throw historyError("Newest batch is missing");
+  const { size, root } = openFullCheckpoint(last.checkpoint, identity);
+  if (size !== range.size || !root.equals(range.root()))
+    throw historyError("Entries do not lead to the newest checkpoint");
+  return { range, checkpoint: last.checkpoint };
+}
+
+/** Compares the range with the marks at its size, and takes them off the list. */
+export function checkMarks(range: CompactRange, open: Set<Mark>): void {
+  for (const mark of open) {
+    if (mark.size !== range.size) continue;
+    if (!mark.root.equals(range.root()))
+      throw historyError(`Root at ${mark.size} is not that of ${mark.what}`);
+    open.delete(mark);
+  }
+}
+
+function* batchesFrom(store: Store, origin: string, from: number): Generator<StoredBatch> {
+  let page = store.batches(origin, from, PAGE_BATCHES).filter(({ first }) => first >= from);
+  while (page.length > 0) {
+    yield* page;
+    const next = page.reduce((end, { first, n }) => Math.max(end, first + n), 0);
+    page = store.batches(origin, next, PAGE_BATCHES).filter(({ first }) => first >= next);
+  }
+}
+
+function splitHashes(edge: Buffer): Buffer[] {
+  const hashes: Buffer[] = [];
+  for (let at = 0; at < edge.length; at += HASH_BYTES)
+    hashes.push(edge.subarray(at, at + HASH_BYTES));
+  return hashes;
+}

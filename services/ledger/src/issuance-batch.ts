@@ -1,0 +1,82 @@
+import { addSignature, openCheckpoint, parseNote, signNote, type Checkpoint } from "@redoubt/tlog";
+import type { LogKey } from "./log-key.ts";
+import type { Draft, Stage } from "./draft.ts";
+import { splitEntries } from "./entries.ts";
+import { refusal, sizeRefusal } from "./errors.ts";
+import type { LedgerEvents } from "./events.ts";
+import type { Log } from "./log.ts";
+import type { Store, StoredBatch } from "./store.ts";
+
+export const MAX_BATCH_ENTRIES = 4096;
+
+/** What a writer sends (docs/spec/logs.md §3). Its form is checked, nothing else. */
+export interface SubmittedBatch {
+  readonly first: number;
+  readonly n: number;
+  /** The note that the writer signed. */
+  readonly checkpoint: string;
+  /** An entry bundle. */
+  readonly entries: Buffer;
+  readonly blobs: Buffer;
+}
+
+/** The rules that a batch must meet when its turn comes, in the order of their cost. */
+export function stageBatch(
+  batch: SubmittedBatch,
+  { store, events }: { readonly store: Store; readonly events: LedgerEvents },
+): Stage {
+  return (draft) => {
+    const { log } = draft;
+    if (batch.first < draft.size) return { kind: "held", batch: findResent(batch, draft, store) };
+    if (batch.first > draft.size) throw sizeRefusal(draft.size);
+    const signed = openWriterCheckpoint(batch.checkpoint, log);
+    const range = draft.head.range.clone();
+    range.appendEntries(splitEntries(batch.entries, batch.n, "issuance"));
+    // P3: the log key never signs a tree that it did not compute, nor one that the writer did not sign.
+    if (signed.size !== range.size || !signed.root.equals(range.root())) {
+      events.rootMismatch(log.origin, batch.first);
+      throw refusal("ERR_LEDGER_ROOT", "Signed root is not that of the entries");
+    }
+    const checkpoint = countersign(batch.checkpoint, signed.body, log.identity.key);
+    return { kind: "new", batch: draft.add(range, { ...batch, checkpoint }) };
+  };
+}
+
+/**
+ * docs/spec/logs.md §3: a batch that was sent before, with the same bytes, is answered as it was then.
+ * Anything else at that place lost the compare-and-swap (THREAT-07).
+ */
+function findResent(batch: SubmittedBatch, draft: Draft, store: Store): StoredBatch {
+  const held = draft.added(batch.first) ?? store.batchAt(draft.log.origin, batch.first);
+  if (
+    held?.n !== batch.n ||
+    !held.entries.equals(batch.entries) ||
+    !isCountersigned(held.checkpoint, batch.checkpoint)
+  )
+    throw sizeRefusal(draft.size);
+  return held;
+}
+
+/** Whether `checkpoint` is the writer's note with one more signature line, the log's. */
+function isCountersigned(checkpoint: string, note: string): boolean {
+  return checkpoint.startsWith(note) && /^\u2014 [^\n]+\n$/.test(checkpoint.slice(note.length));
+}
+
+/** THREAT-06: a batch counts only under the signature of the one writer that this log has. */
+function openWriterCheckpoint(note: string, log: Log): Checkpoint & { readonly body: string } {
+  const { origin, identity } = log;
+  try {
+    if (!identity.writer) throw new TypeError(`Log ${origin} has no writer`);
+    const checkpoint = openCheckpoint(note, { origin, verifiers: [identity.writer] });
+    // What is stored and published is what was checked: no further signatures, no extension lines.
+    if (parseNote(note).signatures.length === 1 && checkpoint.extensions.length === 0)
+      return checkpoint;
+  } catch (cause) {
+    throw refusal("ERR_LEDGER_WRITER", "Checkpoint is not signed by the writer", { cause });
+  }
+  throw refusal("ERR_LEDGER_WRITER", "Checkpoint must have one signature and no extensions");
+}
+
+function countersign(note: string, body: string, key: LogKey): string {
+  return addSignature(note, signNote(body, [key.signer]).slice(body.length + 1));
+}

@@ -1,0 +1,47 @@
+import { hash } from "node:crypto";
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { createKeyFile, openKeyFile } from "@redoubt/keys";
+import {
+  createVerifierKey,
+  ed25519Signer,
+  SIGNATURE_TYPE,
+  type NoteSigner,
+  type VerifierKey,
+} from "@redoubt/tlog";
+
+/** The key that signs every checkpoint of one log; its name is the log's origin. */
+export interface LogKey {
+  readonly verifier: VerifierKey;
+  readonly signer: NoteSigner;
+}
+
+/** docs/spec/logs.md §5: how a log is called in paths. */
+export function logId(origin: string): string {
+  return hash("sha256", origin).slice(0, 16);
+}
+
+/** Opens the key of a log, and makes it first where there is none. An existing key is never replaced. */
+export function ensureLogKey(folder: string, origin: string): LogKey {
+  const keys = join(folder, "keys");
+  mkdirSync(keys, { recursive: true, mode: 0o700 });
+  const path = join(keys, logId(origin));
+  return existsSync(path)
+    ? openLogKey(folder, origin)
+    : logKey(origin, createKeyFile(path, "Ed25519"));
+}
+
+export function openLogKey(folder: string, origin: string): LogKey {
+  return logKey(origin, openKeyFile(join(folder, "keys", logId(origin))));
+}
+
+function logKey(origin: string, pair: ReturnType<typeof openKeyFile>): LogKey {
+  return {
+    verifier: createVerifierKey({
+      name: origin,
+      type: SIGNATURE_TYPE.ed25519,
+      publicKey: pair.publicKey,
+    }),
+    signer: ed25519Signer(origin, pair.privateKey),
+  };
+}

@@ -1,0 +1,116 @@
+import {
+  encodeVerifierKey,
+  openCheckpoint,
+  verifyCosignature,
+  type VerifierKey,
+} from "@redoubt/tlog";
+import { CompactRange } from "@redoubt/tlog";
+import { errorCode, errorLine } from "@redoubt/base";
+import { historyError } from "./errors.ts";
+import type { LedgerEvents } from "./events.ts";
+import { loadHead, openFullCheckpoint, type Mark } from "./history.ts";
+import { Log, type LogIdentity } from "./log.ts";
+import { ensureLogKey, logId, openLogKey } from "./log-key.ts";
+import type { Store } from "./store.ts";
+import type { TileFolder } from "./tile-folder.ts";
+import { CHECKPOINT_FILE } from "./tile-writer.ts";
+
+export interface OpenParts {
+  readonly store: Store;
+  readonly events: LedgerEvents;
+  readonly witness: VerifierKey;
+  /** The service's own folder. */
+  readonly folder: string;
+}
+
+export interface OpenedLog {
+  readonly log: Log;
+  /** What others hold of this log, for the audit. */
+  readonly marks: readonly Mark[];
+}
+
+/** Opens a log, or creates it the first time. A log whose history is not what it was is halted; others go on. */
+export function openLog(
+  parts: OpenParts,
+  spec: Pick<LogIdentity, "origin" | "kind" | "writer" | "caller">,
+  published: TileFolder,
+): OpenedLog {
+  const { store, events } = parts;
+  const identity = identify(parts, spec);
+  const log = new Log(identity, { range: CompactRange.empty(), checkpoint: "" });
+  try {
+    checkFixed(store, identity);
+    const marks = readMarks(parts, identity, published);
+    log.advance(loadHead(store, identity, marks));
+    restoreCosigned(log, parts);
+    events.opened(log.origin, log.size);
+    return { log, marks };
+  } catch (error) {
+    if (errorCode(error) === "ERR_SQLITE_ERROR") throw error;
+    log.halt(errorLine(error));
+    events.halted(log.origin, errorLine(error));
+    return { log, marks: [] };
+  }
+}
+
+function identify(
+  { store, folder }: OpenParts,
+  spec: Pick<LogIdentity, "origin" | "kind" | "writer" | "caller">,
+): LogIdentity {
+  const { origin, writer } = spec;
+  const exists = store.logRow(origin) !== undefined;
+  // A log with entries whose key is gone must not get a new one in silence.
+  const key = exists ? openLogKey(folder, origin) : ensureLogKey(folder, origin);
+  if (!exists) store.createLog(origin, writerText(writer), encodeVerifierKey(key.verifier));
+  return { ...spec, id: logId(origin), key };
+}
+
+/** docs/spec/wire.md §4: the writer of a log is fixed for ever, and so is its key. */
+function checkFixed(store: Store, { origin, writer, key }: LogIdentity): void {
+  const row = store.logRow(origin);
+  if (row?.writer !== writerText(writer)) throw historyError("Log was made for another writer");
+  if (row.vkey !== encodeVerifierKey(key.verifier))
+    throw historyError("Log was made with another key");
+}
+
+function writerText(writer: VerifierKey | undefined): string {
+  return writer ? encodeVerifierKey(writer) : "";
+}
+
+/** Roots that were given away: the newest cosigned one, and the one in the published folder. */
+function readMarks(
+  { store, events }: OpenParts,
+  identity: LogIdentity,
+  published: TileFolder,
+): Mark[] {
+  const marks: Mark[] = [];
+  const cosigned = store.cosigned(identity.origin);
+  if (cosigned)
+    marks.push({ ...openFullCheckpoint(cosigned.note, identity), what: "the cosigned checkpoint" });
+  try {
+    const note = published.readIfThere(CHECKPOINT_FILE);
+    if (note)
+      marks.push({
+        ...openFullCheckpoint(note.toString("utf8"), identity),
+        what: "the published checkpoint",
+      });
+  } catch (error) {
+    // Published files are not synced: after a power cut this one may be torn, which proves nothing.
+    events.publishedUnusable(identity.origin, error);
+  }
+  return marks;
+}
+
+/** Only a note of the witness that is pinned now is handed out as cosigned. */
+function restoreCosigned(log: Log, { store, witness }: OpenParts): void {
+  const cosigned = store.cosigned(log.origin);
+  if (!cosigned) return;
+  const { note } = cosigned;
+  const { verified } = openCheckpoint(note, {
+    origin: log.origin,
+    verifiers: [...log.verifiers, witness],
+  });
+  if (verified.length <= log.verifiers.length) return;
+  const { timeSeconds, checkpoint } = verifyCosignature(note, witness);
+  log.acceptCosigned({ note, size: checkpoint.size, timeSeconds });
+}

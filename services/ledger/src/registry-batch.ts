@@ -1,0 +1,28 @@
+import { registryEntry, type SignedStatement } from "@redoubt/keys";
+import { encodeCheckpoint, signNote } from "@redoubt/tlog";
+import { joinBlobs } from "@redoubt/wire";
+import type { Stage } from "./draft.ts";
+import { bundleEntry } from "./entries.ts";
+import { sizeRefusal } from "./errors.ts";
+
+/**
+ * One statement as a batch of its own. The ledger computes the digests itself, so that the entry is that of
+ * exactly the bytes it keeps. `ifSize` makes the append a compare-and-swap (docs/spec/logs.md §4).
+ */
+export function stageStatement(
+  { statement, envelope }: Omit<SignedStatement, "entry">,
+  ifSize: number | undefined,
+): Stage {
+  return (draft) => {
+    const { origin, identity } = draft.log;
+    if (ifSize !== undefined && ifSize !== draft.size) throw sizeRefusal(draft.size);
+    const entry = registryEntry(statement, envelope);
+    const range = draft.head.range.clone();
+    range.appendEntries([entry]);
+    const body = encodeCheckpoint({ origin, size: range.size, root: range.root() });
+    const checkpoint = signNote(body, [identity.key.signer]);
+    const entries = bundleEntry(entry);
+    const blobs = joinBlobs([statement, envelope]);
+    return { kind: "new", batch: draft.add(range, { checkpoint, entries, blobs }) };
+  };
+}

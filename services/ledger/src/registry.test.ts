@@ -1,0 +1,308 @@
+import assert from "node:assert/strict";
+import { generateKeyPairSync, hash } from "node:crypto";
+import { test } from "node:test";
+import { Registry, signStatement, type SignedStatement, type StatementBody } from "@redoubt/keys";
+import {
+  createVerifierKey,
+  encodeVerifierKey,
+  hashLeaf,
+  openCheckpoint,
+  SIGNATURE_TYPE,
+  verifyConsistency,
+  verifyInclusion,
+} from "@redoubt/tlog";
+import { RegistryFeed, RemoteError, type SocketClient } from "@redoubt/wire";
+import {
+  CONSUMER,
+  createDeployment,
+  refusalOf,
+  REGISTRY,
+  type Deployment,
+  type TestCaller,
+  textOf,
+} from "./testing/deployment.ts";
+import { randomEntries } from "./testing/writer.ts";
+
+const TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad";
+
+/** The ring key of a realm, as a signer holds it. */
+function makeRing(realm: string) {
+  const { privateKey, publicKey } = generateKeyPairSync("ed25519");
+  const name = `${realm}/ring`;
+  const key = createVerifierKey({ name, type: SIGNATURE_TYPE.ed25519, publicKey });
+  const sign = (body: StatementBody): SignedStatement =>
+    signStatement(body, { name, privateKey }, 1_764_000_000);
+  return { key, sign };
+}
+
+const realmBody = (realm: string, ring: string): StatementBody => ({
+  type: "realm",
+  realm,
+  issuer: `http://127.0.0.1/${realm}/v2.0`,
+  ring,
+  tenantRule: { fixed: TENANT },
+});
+
+const tenantBody = (audiences: readonly string[] = ["api://a"]): StatementBody => ({
+  type: "tenant",
+  realm: "consumer",
+  tenant: TENANT,
+  status: "active",
+  audiences,
+});
+
+const keyStateBody = (realm: string): StatementBody => ({
+  type: "key-state",
+  realm,
+  kid: hash("sha256", realm, "base64url"),
+  state: "tainted",
+  reason: "test",
+});
+
+function appendHead(
+  { statement, envelope }: Pick<SignedStatement, "statement" | "envelope">,
+  ifSize?: number,
+) {
+  return {
+    op: "append",
+    log: REGISTRY,
+    statement: statement.toString("base64url"),
+    envelope: envelope.toString("base64url"),
+    ...(ifSize === undefined ? {} : { ifSize }),
+  };
+}
+
+/** A realm, a tenant, a client, and a key state: one statement of each audience. */
+async function fill(deployment: Deployment, operator: SocketClient): Promise<void> {
+  const ring = makeRing("consumer");
+  const client: StatementBody = {
+    type: "client",
+    realm: "consumer",
+    tenant: TENANT,
+    client: "shop",
+    status: "active",
+    audiences: ["api://a"],
+    scopes: ["read"],
+  };
+  for (const body of [realmBody("consumer", encodeVerifierKey(ring.key)), tenantBody(), client])
+    await operator.request(appendHead(deployment.statement(body)));
+  await operator.request(appendHead(ring.sign(keyStateBody("consumer"))));
+}
+
+test("append gives each statement an index under a checkpoint of the registry key, and folds", async () => {
+  await using deployment = await createDeployment();
+  await deployment.open();
+  await using operator = deployment.connect("operator");
+  await fill(deployment, operator);
+  const signed = deployment.statement(tenantBody());
+  const { head } = await operator.request(appendHead(signed));
+  assert.deepEqual([head.index, head.size], [4, 5]);
+  const verifiers = deployment.verifiers(REGISTRY);
+  assert.equal(openCheckpoint(textOf(head.checkpoint), { origin: REGISTRY, verifiers }).size, 5);
+  const registry = new Registry({ operator: deployment.operator });
+  const [logKey] = verifiers;
+  assert.ok(logKey);
+  await using monitor = deployment.connect("monitor");
+  const kinds: string[] = [];
+  const onItem = (item: Parameters<Registry["apply"]>[0]): unknown =>
+    kinds.push(registry.apply(item).kind);
+  const feed = new RegistryFeed({ client: monitor, log: REGISTRY, logKey, onItem });
+  assert.equal(await feed.poll(), 5);
+  // The key state is of a key that nobody registered.
+  assert.deepEqual(kinds, ["applied", "applied", "applied", "void", "applied"]);
+  assert.ok(registry.clients.has(`consumer/${TENANT}/shop`));
+});
+
+test("the registry hands each caller the bodies that it may see", async (t) => {
+  await using deployment = await createDeployment();
+  await deployment.open();
+  await using operator = deployment.connect("operator");
+  await fill(deployment, operator);
+  const expected: readonly (readonly [TestCaller, string])[] = [
+    ["operator", "realm tenant client key-state"],
+    ["monitor", "realm tenant client key-state"],
+    ["signer-consumer", "realm tenant client key-state"],
+    ["signer-enterprise", "realm tenant client key-state"],
+    ["publisher", "realm tenant - key-state"],
+    ["issuer-consumer", "- - - -"],
+  ];
+  for (const [caller, types] of expected)
+    await t.test(caller, async () => {
+      await using client = deployment.connect(caller);
+      const { head } = await client.request({ op: "registry", from: 0, max: 512 });
+      const items: unknown = head.items;
+      assert.ok(Array.isArray(items));
+      const found = items.map(({ statement }: { statement?: string }) => {
+        const text = Buffer.from(statement ?? "", "base64url").toString();
+        return /"type":"([a-z-]+)"/.exec(text)?.[1] ?? "-";
+      });
+      assert.equal(found.join(" "), types);
+    });
+});
+
+test("append refuses what its caller may not say", async (t) => {
+  await using deployment = await createDeployment();
+  await using ledger = await deployment.open();
+  const ring = makeRing("consumer");
+  const other = makeRing("enterprise");
+  const stranger = makeRing("stranger");
+  const own = ring.sign(keyStateBody("consumer"));
+  const cases: Readonly<Record<string, readonly [TestCaller, object, string]>> = {
+    "a signer: another realm's key state": [
+      "signer-consumer",
+      appendHead(other.sign(keyStateBody("enterprise"))),
+      "ERR_LEDGER_DENIED",
+    ],
+    "a signer: a tenant": [
+      "signer-consumer",
+      appendHead(deployment.statement(tenantBody())),
+      "ERR_LEDGER_DENIED",
+    ],
+    "the monitor": ["monitor", appendHead(own), "ERR_LEDGER_DENIED"],
+    "the publisher": ["publisher", appendHead(own), "ERR_LEDGER_DENIED"],
+    "an issuer": ["issuer-consumer", appendHead(own), "ERR_LEDGER_DENIED"],
+    "the operator, with a statement that it did not sign": [
+      "operator",
+      appendHead(stranger.sign(tenantBody())),
+      "ERR_STATEMENT_AUTHOR",
+    ],
+    "the operator, on an issuance log": [
+      "operator",
+      { ...appendHead(deployment.statement(tenantBody())), log: CONSUMER },
+      "ERR_LEDGER_DENIED",
+    ],
+    "a statement with a duplicate member": [
+      "operator",
+      appendHead({ ...own, statement: Buffer.from('{"v":1,"v":1}') }),
+      "ERR_STATEMENT_MALFORMED",
+    ],
+    "text that is not base64url": [
+      "operator",
+      { ...appendHead(own), statement: "a+b=" },
+      "ERR_REQUEST_MEMBER",
+    ],
+    "an unknown member": ["operator", { ...appendHead(own), extra: 1 }, "ERR_REQUEST_MEMBER"],
+    "a size that the registry does not have": [
+      "signer-consumer",
+      appendHead(own, 1),
+      "ERR_LEDGER_SIZE",
+    ],
+  };
+  for (const [name, [caller, head, code]] of Object.entries(cases))
+    await t.test(name, async () => {
+      await using client = deployment.connect(caller);
+      assert.equal(await refusalOf(client.request({ ...head })), code);
+      assert.equal(ledger.logs.get(REGISTRY)?.size, 0);
+    });
+  await t.test("a signer: its own realm's key state", async () => {
+    await using signer = deployment.connect("signer-consumer");
+    assert.equal((await signer.request(appendHead(own, 0))).head.index, 0);
+  });
+});
+
+test("ifSize is a compare-and-swap: of many in one turn one wins", async () => {
+  await using deployment = await createDeployment();
+  await deployment.open();
+  await using operator = deployment.connect("operator");
+  const signed = Array.from({ length: 5 }, () => deployment.statement(tenantBody()));
+  const results = await Promise.allSettled(
+    signed.map((one) => operator.request(appendHead(one, 0))),
+  );
+  assert.equal(results.filter(({ status }) => status === "fulfilled").length, 1);
+  for (const result of results)
+    if (result.status === "rejected") {
+      assert.ok(result.reason instanceof RemoteError);
+      assert.equal(result.reason.code, "ERR_LEDGER_SIZE");
+      assert.equal(result.reason.details.size, 1);
+    }
+});
+
+test("statements of the largest size come in answers that fit", async () => {
+  await using deployment = await createDeployment();
+  await deployment.open();
+  await using operator = deployment.connect("operator");
+  const audiences = Array.from({ length: 250 }, (_, i) => String(i).padStart(500, "a"));
+  for (let i = 0; i < 3; i++)
+    await operator.request(appendHead(deployment.statement(tenantBody(audiences))));
+  await operator.request(appendHead(deployment.statement(tenantBody())));
+  const [logKey] = deployment.verifiers(REGISTRY);
+  assert.ok(logKey);
+  const indexes: number[] = [];
+  const onItem = ({ index }: { readonly index: number }): unknown => indexes.push(index);
+  await new RegistryFeed({ client: operator, log: REGISTRY, logKey, onItem }).poll();
+  assert.deepEqual(indexes, [0, 1, 2, 3]);
+});
+
+test("find gives the index of a digest, and wait ends when the log grows", async () => {
+  await using deployment = await createDeployment();
+  await deployment.open();
+  await using operator = deployment.connect("operator");
+  await using monitor = deployment.connect("monitor");
+  await using signer = deployment.connect("signer-consumer");
+  const waiting = monitor.request({ op: "wait", log: REGISTRY, size: 1, timeoutMs: 10_000 });
+  const signed = [tenantBody(), tenantBody()].map((body) => deployment.statement(body));
+  for (const one of signed) await operator.request(appendHead(one));
+  assert.equal((await waiting).head.size, 2);
+  assert.equal(
+    (await monitor.request({ op: "wait", log: REGISTRY, size: 2, timeoutMs: 0 })).head.size,
+    2,
+  );
+  const digest = hash("sha256", signed[1]?.statement ?? "", "base64url");
+  const find = { op: "find", log: REGISTRY, digest };
+  assert.equal((await operator.request(find)).head.index, 1);
+  assert.equal(await refusalOf(signer.request(find)), "ERR_LEDGER_DENIED");
+  const batch = deployment.consumer.next(randomEntries(90));
+  await signer.request(batch.head, batch.attachment);
+  const wanted = batch.entries[77]?.subarray(1, 33).toString("base64url");
+  assert.equal(
+    (await monitor.request({ op: "find", log: CONSUMER, digest: wanted })).head.index,
+    77,
+  );
+  const unknown = monitor.request({ op: "find", log: CONSUMER, digest });
+  assert.equal(await refusalOf(unknown), "ERR_LEDGER_NOT_FOUND");
+});
+
+test("proofs of inclusion and consistency verify against the answer's own checkpoint", async () => {
+  await using deployment = await createDeployment();
+  await deployment.open();
+  await using signer = deployment.connect("signer-consumer");
+  const sizes: number[] = [];
+  const roots = new Map<number, Buffer>();
+  const entries: Buffer[] = [];
+  for (const n of [1, 6, 250, 3, 300]) {
+    const batch = deployment.consumer.next(randomEntries(n));
+    await signer.request(batch.head, batch.attachment);
+    entries.push(...batch.entries);
+    sizes.push(entries.length);
+    roots.set(entries.length, deployment.consumer.range.root());
+  }
+  for (const size of sizes)
+    for (const index of [0, Math.floor(size / 2), size - 1]) {
+      const { head } = await signer.request({ op: "prove", log: CONSUMER, index, size });
+      const root = roots.get(size) ?? Buffer.alloc(0);
+      const leafHash = hashLeaf(Buffer.from(textOf(head.leaf), "base64url"));
+      assert.deepEqual(leafHash, hashLeaf(entries[index] ?? Buffer.alloc(0)));
+      verifyInclusion({ index, size, leafHash, root, proof: hashes(head.proof) });
+    }
+  for (const [size1, root1] of roots)
+    for (const [size2, root2] of roots) {
+      const ask = signer.request({ op: "prove", log: CONSUMER, size1, size2 });
+      if (size2 < size1) assert.equal(await refusalOf(ask), "ERR_LEDGER_NOT_FOUND");
+      else verifyConsistency({ size1, root1, size2, root2, proof: hashes((await ask).head.proof) });
+    }
+  const beyond = [
+    { index: 560 },
+    { index: 3, size: 561 },
+    { index: 3, size: 2 },
+    { index: 6, size: 1 },
+  ];
+  for (const ask of beyond) {
+    const refused = signer.request({ op: "prove", log: CONSUMER, ...ask });
+    assert.equal(await refusalOf(refused), "ERR_LEDGER_NOT_FOUND", JSON.stringify(ask));
+  }
+});
+
+function hashes(texts: unknown): Buffer[] {
+  assert.ok(Array.isArray(texts));
+  return texts.map((text) => Buffer.from(textOf(text), "base64url"));
+}

@@ -1,0 +1,132 @@
+import { Draft, EDGE_EVERY, type Stage, type Staged } from "./draft.ts";
+import { refusal, sizeRefusal, storageFailure } from "./errors.ts";
+import type { LedgerEvents } from "./events.ts";
+import type { Log } from "./log.ts";
+import type { Store, StoredBatch } from "./store.ts";
+
+interface Request {
+  readonly log: Log;
+  readonly stage: Stage;
+  readonly resolve: (batch: StoredBatch) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export interface SequencerOptions {
+  readonly store: Store;
+  readonly events: LedgerEvents;
+  /** The log moved: what it holds is durable. */
+  readonly onAdvance: (log: Log) => void;
+  /** Storage can no longer be trusted: the process must end. */
+  readonly onFatal: (error: unknown) => void;
+  /** Reads a log again that another process advanced (THREAT-07). */
+  readonly reload: (log: Log) => void;
+  readonly edgeEvery?: number;
+}
+
+const WAL_BYTES = 8 * 1024 * 1024;
+
+/**
+ * Orders what comes in. Everything of one event-loop turn goes into one transaction, whatever the log; nothing is
+ * acknowledged before that transaction returned, and nothing in memory changes before it either.
+ */
+export class Sequencer {
+  readonly #options: SequencerOptions;
+  #queue: Request[] = [];
+  #failing = false;
+  #ended = false;
+
+  constructor(options: SequencerOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves once the batch is durable. */
+  submit(log: Log, stage: Stage): Promise<StoredBatch> {
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ log, stage, resolve, reject });
+      if (this.#queue.length === 1) setImmediate(() => this.#flush());
+    });
+  }
+
+  /** Refuses everything from now on. */
+  end(): void {
+    this.#ended = true;
+  }
+
+  #flush(): void {
+    const requests = this.#queue;
+    this.#queue = [];
+    const drafts = new Map<Log, Draft>();
+    const staged: (Request & { readonly staged: Staged })[] = [];
+    for (const request of requests) {
+      try {
+        staged.push({ ...request, staged: this.#stage(request, drafts) });
+      } catch (error) {
+        request.reject(error);
+      }
+    }
+    const lost = this.#write(staged.map((one) => one.staged));
+    if (lost instanceof Error) return staged.forEach(({ reject }) => reject(lost));
+    for (const [log, draft] of drafts) this.#settle(log, draft, lost.has(log.origin));
+    for (const { log, staged: done, resolve, reject } of staged) {
+      if (lost.has(log.origin)) reject(sizeRefusal(log.size));
+      else resolve(done.batch);
+    }
+  }
+
+  #stage({ log, stage }: Request, drafts: Map<Log, Draft>): Staged {
+    if (this.#ended) throw refusal("ERR_LEDGER_IO", "Ledger is stopping");
+    log.checkRunning();
+    const draft = drafts.get(log) ?? new Draft(log, this.#options.edgeEvery ?? EDGE_EVERY);
+    drafts.set(log, draft);
+    return stage(draft);
+  }
+
+  /** The logs whose compare-and-swap was lost, or the refusal for everything. */
+  #write(staged: readonly Staged[]): ReadonlySet<string> | Error {
+    const batches = staged.flatMap((one) => (one.kind === "new" ? [one.batch] : []));
+    if (batches.length === 0) return new Set();
+    const { store, events } = this.#options;
+    try {
+      const lost = store.write(batches);
+      if (this.#failing) events.storageRecovered();
+      this.#failing = false;
+      if (store.bytesSinceCheckpoint > WAL_BYTES) setImmediate(() => this.#checkpoint());
+      return lost;
+    } catch (error) {
+      return this.#fail(error);
+    }
+  }
+
+  #settle(log: Log, draft: Draft, isLost: boolean): void {
+    const { events, onAdvance, reload } = this.#options;
+    if (isLost) {
+      reload(log);
+      events.compareAndSwapLost(log.origin, log.size);
+    } else if (draft.size > log.size) {
+      log.advance(draft.head);
+      onAdvance(log);
+    }
+  }
+
+  /** Off the path of commits: nobody waits for it. */
+  #checkpoint(): void {
+    if (this.#ended) return;
+    try {
+      this.#options.store.checkpoint();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): Error {
+    const failure = storageFailure(error);
+    const { events, onFatal } = this.#options;
+    if (!this.#failing || failure.isFatal) events.storageFailed(error, failure.isFatal);
+    this.#failing = true;
+    if (failure.isFatal) {
+      this.end();
+      onFatal(failure.refusal);
+    }
+    return failure.refusal;
+  }
+}

@@ -1,0 +1,68 @@
+import { readFileSync } from "node:fs";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { errorCode } from "@redoubt/base";
+import type { TileFile } from "./tile-builder.ts";
+
+/**
+ * The published files of one log. They are derived: a reader trusts none of them without a signature, and what is
+ * lost or wrong is written again from the database. So they are not synced, only never seen half written.
+ */
+export class TileFolder {
+  readonly #folder: string;
+  /** Folders that exist: one system call less for nearly every file. */
+  readonly #made = new Set<string>();
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  async write({ path, bytes }: TileFile): Promise<void> {
+    const target = join(this.#folder, path);
+    const parent = dirname(target);
+    try {
+      if (!this.#made.has(parent)) await mkdir(parent, { recursive: true });
+      this.#made.add(parent);
+      await writeFile(`${target}.new`, bytes);
+      await rename(`${target}.new`, target);
+    } catch (error) {
+      // Somebody may have removed the folder; the next attempt makes it again.
+      this.#made.clear();
+      throw error;
+    }
+  }
+
+  /** Writes a full file and removes the partial ones that it replaces (C2SP tlog-tiles, "Partial Tiles"). */
+  async writeFull(file: TileFile): Promise<void> {
+    await this.write(file);
+    const partials = join(this.#folder, `${file.path}.p`);
+    this.#made.delete(partials);
+    await rm(partials, { recursive: true, force: true });
+  }
+
+  /** Writes the file unless it stands there already; says whether it had to. */
+  async repair(file: TileFile): Promise<boolean> {
+    const found = await readFile(join(this.#folder, file.path)).catch(absent);
+    if (found?.equals(file.bytes)) return false;
+    await this.writeFull(file);
+    return true;
+  }
+
+  read(path: string): Buffer {
+    return readFileSync(join(this.#folder, path));
+  }
+
+  /** `undefined` where there is no such file. */
+  readIfThere(path: string): Buffer | undefined {
+    try {
+      return this.read(path);
+    } catch (error) {
+      return absent(error);
+    }
+  }
+}
+
+function absent(error: unknown): undefined {
+  if (errorCode(error) !== "ENOENT") throw error;
+  return undefined;
+}

@@ -1,0 +1,193 @@
+import type { Clock } from "@redoubt/base";
+import {
+  addSignature,
+  encodeAddCheckpointRequest,
+  parseWitnessSize,
+  verifyCosignature,
+  type VerifierKey,
+} from "@redoubt/tlog";
+import { historyError, isHistoryError, storageFailure } from "./errors.ts";
+import type { LedgerEvents } from "./events.ts";
+import type { Log } from "./log.ts";
+import type { Prover } from "./proofs.ts";
+import type { Store } from "./store.ts";
+import type { Published, TileWriter } from "./tile-writer.ts";
+import type { WitnessAnswer, WitnessTransport } from "./witness-client.ts";
+
+export interface SubmitterOptions {
+  readonly log: Log;
+  readonly store: Store;
+  readonly tiles: TileWriter;
+  readonly prover: Prover;
+  readonly witness: VerifierKey;
+  readonly send: WitnessTransport;
+  readonly clock: Clock;
+  readonly events: LedgerEvents;
+  readonly halt: (log: Log, error: unknown) => void;
+  readonly onFatal: (error: unknown) => void;
+  readonly intervalMs?: number;
+  readonly refreshMs?: number;
+}
+
+/** P3: cosignatures follow within 5 s, so a changed log is submitted every second. */
+const INTERVAL_MS = 1000;
+/** An unchanged checkpoint is cosigned again, because signers stop on the age of the newest cosignature. */
+const REFRESH_MS = 15_000;
+const LATE_SECONDS = 60;
+
+/** Keeps the witness up to date with one log, and stops the log if the witness remembers another one. */
+export class WitnessSubmitter implements AsyncDisposable {
+  readonly #options: SubmitterOptions;
+  /** What the witness holds, as far as we know; its answer 409 corrects it. */
+  #witnessSize: number;
+  #submittedAt = -Infinity;
+  #cosignedAt: number;
+  #isLate = false;
+  #timer: NodeJS.Timeout | undefined;
+  #dueAt = Infinity;
+  #running: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(options: SubmitterOptions) {
+    this.#options = options;
+    this.#witnessSize = options.log.cosigned?.size ?? 0;
+    this.#cosignedAt = options.clock.monotonic();
+  }
+
+  /** The first submission does not wait: the witness may remember more than this database does (THREAT-30). */
+  start(): void {
+    if (this.#options.tiles.published.size > 0) this.#schedule(0);
+  }
+
+  /** A new size is published, or the last one has a new cosignature. */
+  changed(): void {
+    const { log, clock, tiles, intervalMs = INTERVAL_MS } = this.#options;
+    const { size } = tiles.published;
+    if (size === 0 || size === log.cosigned?.size) return;
+    // A log that had nothing to show until now is not late.
+    if (this.#submittedAt === -Infinity) this.#cosignedAt = clock.monotonic();
+    this.#schedule(this.#submittedAt + intervalMs - clock.monotonic());
+  }
+
+  /** Seconds since the last cosignature, or since the start. */
+  get ageSeconds(): number {
+    return Math.floor((this.#options.clock.monotonic() - this.#cosignedAt) / 1000);
+  }
+
+  #schedule(delayMs: number): void {
+    if (this.#closed || this.#options.log.halted !== undefined) return;
+    const delay = Math.max(0, delayMs);
+    const dueAt = this.#options.clock.monotonic() + delay;
+    if (dueAt >= this.#dueAt) return;
+    clearTimeout(this.#timer);
+    this.#dueAt = dueAt;
+    this.#timer = setTimeout(() => this.#start(), delay).unref();
+  }
+
+  #start(): void {
+    this.#dueAt = Infinity;
+    this.#running ??= this.submit().finally(() => {
+      this.#running = undefined;
+      this.#schedule(this.#options.refreshMs ?? REFRESH_MS);
+      this.changed();
+    });
+  }
+
+  /** One submission of what is published. Never rejects. */
+  async submit(): Promise<void> {
+    const { log, tiles, events, clock, halt } = this.#options;
+    const { published } = tiles;
+    if (published.size === 0 || log.halted !== undefined) return;
+    this.#submittedAt = clock.monotonic();
+    try {
+      // A conflict tells what the witness holds: one more attempt with the proof from there.
+      if (await this.#attempt(published)) await this.#attempt(published);
+    } catch (error) {
+      if (isHistoryError(error)) halt(log, error);
+      else events.witnessFailed(log.origin, error);
+    }
+    this.#watch();
+  }
+
+  /** Says whether the witness holds another size than we thought. */
+  async #attempt(published: Published): Promise<boolean> {
+    const { log, events, send } = this.#options;
+    const oldSize = Math.min(this.#witnessSize, published.size);
+    const proof = await this.#proof(oldSize, published.size);
+    // What is published may carry the witness's earlier line; the log's own lines are what it has to see.
+    const { checkpoint } = published;
+    const answer = await send(encodeAddCheckpointRequest({ oldSize, proof, checkpoint }));
+    if (this.#closed) return false;
+    switch (answer.status) {
+      case 200:
+        this.#accept(published, answer);
+        return false;
+      case 409:
+        return this.#resync(oldSize, published.size, parseWitnessSize(answer.body));
+      case 422:
+        // C2SP tlog-witness: the proof, which verified here, does not lead from what the witness holds.
+        throw historyError(`The witness holds another tree of ${oldSize} entries`);
+      default:
+        events.witnessRefused(log.origin, answer.status);
+        return false;
+    }
+  }
+
+  async #proof(oldSize: number, size: number): Promise<readonly Buffer[]> {
+    if (oldSize === 0 || oldSize === size) return [];
+    const { store, log, prover } = this.#options;
+    // Every checkpoint that was ever signed ends a batch: the witness cannot hold any other size of this log.
+    if (!store.batchEndingAt(log.origin, oldSize))
+      throw historyError(`The witness holds ${oldSize} entries, where no batch ends`);
+    return (await prover.consistency(oldSize, size)).proof;
+  }
+
+  /** THREAT-06, THREAT-07, THREAT-30: a witness that holds more than the log has means a lost or cut tail. */
+  #resync(sentSize: number, size: number, witnessSize: number): boolean {
+    const { log, events } = this.#options;
+    if (witnessSize > log.size)
+      throw historyError(`The witness holds ${witnessSize} entries, the log has ${log.size}`);
+    // C2SP tlog-witness: a conflict at the size that it holds means that the roots differ.
+    if (witnessSize === sentSize && sentSize === size)
+      throw historyError(`The witness holds another tree of ${witnessSize} entries`);
+    this.#witnessSize = witnessSize;
+    if (witnessSize !== sentSize) return true;
+    events.witnessRefused(log.origin, 409);
+    return false;
+  }
+
+  #accept({ size, checkpoint }: Published, { body }: WitnessAnswer): void {
+    const { log, store, tiles, witness, clock, onFatal, events } = this.#options;
+    // Only the pinned witness's line is kept: further ones are nobody's that we know.
+    const lines = body.split("\n").filter((line) => line.startsWith(`\u2014 ${witness.name} `));
+    const note = addSignature(checkpoint, lines.map((line) => `${line}\n`).join(""));
+    const { timeSeconds } = verifyCosignature(note, witness);
+    this.#witnessSize = size;
+    this.#cosignedAt = clock.monotonic();
+    const cosigned = { note, size, timeSeconds };
+    if (!log.acceptCosigned(cosigned)) return;
+    tiles.changed();
+    try {
+      store.putCosigned(log.origin, cosigned);
+    } catch (error) {
+      const { isFatal } = storageFailure(error);
+      events.storageFailed(error, isFatal);
+      if (isFatal) onFatal(error);
+    }
+  }
+
+  /** P3: the alarm at 60 s; what stops, and when, is the signer's rule. */
+  #watch(): void {
+    const { log, events } = this.#options;
+    const isLate = this.ageSeconds >= LATE_SECONDS;
+    if (isLate && !this.#isLate) events.witnessLate(log.origin, this.ageSeconds);
+    if (!isLate && this.#isLate) events.witnessBack(log.origin);
+    this.#isLate = isLate;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    await this.#running;
+  }
+}

@@ -1,0 +1,163 @@
+import { nowSeconds, type Clock, type EventSink } from "@redoubt/base";
+import { monitorError } from "../errors.ts";
+import { alarmRaised, alarmRepeated } from "../events.ts";
+import { MAX_ALARM_DIGESTS, type AlarmQuery, type AlarmStore } from "./alarm-store.ts";
+import { ALARM_SEVERITY, type Alarm, type AlarmInput, type AlarmKind } from "./kinds.ts";
+
+interface OpenAlarm {
+  readonly id: number;
+  readonly kind: AlarmKind;
+  count: number;
+  /** Hits since the row was last written. */
+  unwritten: number;
+  digests: number;
+}
+
+/** Open alarms of one kind; past it, hits of new subjects share one alarm. Whoever floods only raises that count. */
+const MAX_OPEN_PER_KIND = 500;
+const SHARED_SUBJECT = "(others)";
+const MAX_PAGE_CHARS = 180_000;
+
+/**
+ * Raises, counts and closes alarms. A new alarm is durable when `raise` returns. There is no list that suppresses
+ * anything: a hit after closing is a new alarm (THREAT-31).
+ */
+export class Alarms {
+  readonly #store: AlarmStore;
+  readonly #clock: Pick<Clock, "now">;
+  readonly #log: EventSink;
+  readonly #onRaised: (alarm: Alarm) => void;
+  readonly #open = new Map<string, OpenAlarm>();
+  readonly #perKind = new Map<AlarmKind, number>();
+  readonly #dirty = new Set<OpenAlarm>();
+
+  constructor(parts: {
+    readonly store: AlarmStore;
+    readonly clock: Pick<Clock, "now">;
+    readonly log: EventSink;
+    readonly onRaised?: (alarm: Alarm) => void;
+  }) {
+    this.#store = parts.store;
+    this.#clock = parts.clock;
+    this.#log = parts.log;
+    this.#onRaised = parts.onRaised ?? (() => undefined);
+    for (const { id, kind, subject, count, digests } of this.#store.open())
+      if (isAlarmKind(kind)) this.#remember(subject, { id, kind, count, unwritten: 0, digests });
+  }
+
+  get openCount(): number {
+    return this.#open.size;
+  }
+
+  isOpen(kind: AlarmKind, subject: string): boolean {
+    return this.#open.has(keyOf(kind, subject));
+  }
+
+  raise(input: AlarmInput): void {
+    const known = this.#open.get(keyOf(input.kind, input.subject));
+    if (known) return this.#repeat(known, input);
+    if ((this.#perKind.get(input.kind) ?? 0) < MAX_OPEN_PER_KIND) return this.#insert(input);
+    const shared = this.#open.get(keyOf(input.kind, SHARED_SUBJECT));
+    if (shared) return this.#repeat(shared, input);
+    this.#insert({ ...input, subject: SHARED_SUBJECT });
+  }
+
+  /** For a state that lasts: raised once, ended by `recover`. */
+  raiseState(input: AlarmInput): void {
+    if (!this.isOpen(input.kind, input.subject)) this.raise(input);
+  }
+
+  recover(kind: AlarmKind, subject: string): void {
+    const key = keyOf(kind, subject);
+    const open = this.#open.get(key);
+    if (open) this.#end(key, open, "recovered");
+  }
+
+  /** Writes the counts of repeated alarms; called once per tick. */
+  flush(): void {
+    const at = nowSeconds(this.#clock);
+    for (const alarm of this.#dirty) this.#store.addCount(alarm.id, alarm.unwritten, at);
+    for (const alarm of this.#dirty) alarm.unwritten = 0;
+    this.#dirty.clear();
+  }
+
+  /** At most `limit`, and no more than one answer holds; `next` continues. */
+  list(query: AlarmQuery): { alarms: Alarm[]; next: number } {
+    this.flush();
+    const alarms: Alarm[] = [];
+    let next = query.since ?? 0;
+    let chars = 0;
+    for (const alarm of this.#store.list(query)) {
+      chars += JSON.stringify(alarm).length;
+      if (chars > MAX_PAGE_CHARS && alarms.length > 0) break;
+      alarms.push(alarm);
+      next = alarm.id;
+    }
+    return { alarms, next };
+  }
+
+  /**
+   * THREAT-31: an incident closes only by somebody who names its digest, so that no list of old incidents can be
+   * closed unread.
+   */
+  close(request: {
+    readonly alarm: number;
+    readonly digest?: string;
+    readonly reason: string;
+  }): void {
+    this.flush();
+    const alarm = this.#store.get(request.alarm);
+    if (!alarm || alarm.closed !== undefined)
+      throw monitorError("ERR_MONITOR_ALARM", "No such open alarm");
+    if (alarm.digest !== request.digest)
+      throw monitorError("ERR_MONITOR_ALARM", "Closing must name the digest of the alarm");
+    for (const [key, open] of this.#open)
+      if (open.id === alarm.id) return this.#end(key, open, request.reason);
+  }
+
+  #insert(input: AlarmInput): void {
+    const { kind, subject, digests = [], count = 1 } = input;
+    const id = this.#store.insert(input, nowSeconds(this.#clock));
+    const listed = Math.min(digests.length, MAX_ALARM_DIGESTS);
+    this.#remember(subject, { id, kind, count, unwritten: 0, digests: listed });
+    const alarm = this.#store.get(id);
+    if (!alarm) return;
+    alarmRaised(this.#log, alarm);
+    this.#onRaised(alarm);
+  }
+
+  #repeat(open: OpenAlarm, input: AlarmInput): void {
+    const { digests = [], count = 1 } = input;
+    const before = open.count;
+    open.count += count;
+    open.unwritten += count;
+    this.#dirty.add(open);
+    const added = digests.slice(0, Math.max(0, MAX_ALARM_DIGESTS - open.digests));
+    this.#store.addDigests(open.id, added);
+    open.digests += added.length;
+    // One line each time the count doubles: a flood cannot fill the log.
+    if (Math.floor(Math.log2(open.count)) === Math.floor(Math.log2(before))) return;
+    const { id, kind } = open;
+    alarmRepeated(this.#log, { id, kind, severity: ALARM_SEVERITY[kind], count: open.count });
+  }
+
+  #end(key: string, open: OpenAlarm, how: string): void {
+    this.flush();
+    this.#store.close(open.id, how);
+    this.#open.delete(key);
+    this.#perKind.set(open.kind, (this.#perKind.get(open.kind) ?? 1) - 1);
+  }
+
+  #remember(subject: string, open: OpenAlarm): void {
+    this.#open.set(keyOf(open.kind, subject), open);
+    this.#perKind.set(open.kind, (this.#perKind.get(open.kind) ?? 0) + 1);
+  }
+}
+
+function keyOf(kind: AlarmKind, subject: string): string {
+  return `${kind}\n${subject}`;
+}
+
+function isAlarmKind(kind: string): kind is AlarmKind {
+  return Object.hasOwn(ALARM_SEVERITY, kind);
+}

@@ -1,0 +1,112 @@
+import { errorLine, MemberReader, Secret, type ServiceError } from "@redoubt/base";
+import { parseVerifierKey, SIGNATURE_TYPE, type VerifierKey } from "@redoubt/tlog";
+import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
+import type { WebhookTarget } from "./alarms/webhook.ts";
+import { monitorError } from "./errors.ts";
+
+export interface Config {
+  /** On 127.0.0.1; 0 takes a free one. */
+  readonly port: number;
+  readonly registry: { readonly log: string; readonly vkey: VerifierKey };
+  readonly operator: VerifierKey;
+  readonly callers: readonly string[];
+  /** Where the publisher is reached; the path of an issuer follows it. */
+  readonly publisherUrl: string;
+  readonly webhook?: WebhookTarget;
+}
+
+const CALLER = /^(?:operator|(?:issuer|signer)-[a-z][a-z0-9-]{0,31})$/;
+const WEBHOOK_SECRET = /^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/;
+
+/** Reads the whole configuration and reports everything that is wrong with it at once. */
+export function parseConfig(json: JsonObject | Uint8Array): Config {
+  const problems: string[] = [];
+  const reader = new MemberReader(objectOf(json), "config");
+  const attempt = <T>(read: () => T): T | undefined => {
+    try {
+      return read();
+    } catch (error) {
+      problems.push(errorLine(error));
+      return undefined;
+    }
+  };
+  attempt(() => reader.integer("v", 1, 1));
+  const port = attempt(() => reader.integer("port", 0, 65_535));
+  const registry = attempt(() => readRegistry(reader.object("registry")));
+  const operator = attempt(() => readKey(reader, "operator"));
+  const callers = attempt(() => readCallers(reader));
+  const publisherUrl = attempt(() => readPublisherUrl(reader));
+  const webhook = attempt(() =>
+    reader.has("webhook") ? readWebhook(reader.object("webhook")) : undefined,
+  );
+  attempt(() => reader.done());
+  if (
+    problems.length > 0 ||
+    port === undefined ||
+    registry === undefined ||
+    operator === undefined ||
+    callers === undefined ||
+    publisherUrl === undefined
+  )
+    throw monitorError("ERR_CONFIG", problems.join("; "));
+  return { port, registry, operator, callers, publisherUrl, ...(webhook && { webhook }) };
+}
+
+function objectOf(json: JsonObject | Uint8Array): JsonObject {
+  if (!(json instanceof Uint8Array)) return json;
+  try {
+    return parseJsonObject(json);
+  } catch (cause) {
+    throw monitorError("ERR_CONFIG", "config: not strict JSON", { cause });
+  }
+}
+
+function readRegistry(reader: MemberReader): Config["registry"] {
+  const log = reader.string("log", 256);
+  const vkey = readKey(reader, "vkey");
+  reader.done();
+  if (vkey.name !== log) throw refusal(`registry vkey must be named ${log}`);
+  return { log, vkey };
+}
+
+function readKey(reader: MemberReader, name: string): VerifierKey {
+  const key = parseVerifierKey(reader.string(name));
+  if (key.type !== SIGNATURE_TYPE.ed25519) throw refusal(`${name} must be an Ed25519 verifier key`);
+  return key;
+}
+
+function readCallers(reader: MemberReader): readonly string[] {
+  const callers = reader.strings("callers", 64, 64);
+  const wrong = callers.filter((caller) => !CALLER.test(caller));
+  if (wrong.length > 0) throw refusal("callers must be operator, issuer-<realm> or signer-<realm>");
+  if (new Set(callers).size !== callers.length) throw refusal("callers must be distinct");
+  return callers;
+}
+
+function readUrl(reader: MemberReader, name: string): URL {
+  const text = reader.string(name, 2048);
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isPlain = url && !url.username && !url.password && !url.hash;
+  if (!isPlain || (url.protocol !== "http:" && url.protocol !== "https:"))
+    throw refusal(`${name} must be an http or https URL without user and fragment`);
+  return url;
+}
+
+function readPublisherUrl(reader: MemberReader): string {
+  const { href, search } = readUrl(reader, "publisherUrl");
+  if (search !== "") throw refusal("publisherUrl must have no query");
+  return href.replace(/\/$/, "");
+}
+
+function readWebhook(reader: MemberReader): WebhookTarget {
+  const url = readUrl(reader, "url").href;
+  const secret = reader.string("secret", 128);
+  reader.done();
+  if (!WEBHOOK_SECRET.test(secret))
+    throw refusal("webhook secret must be whsec_ and 24 to 64 bytes in base64");
+  return { url, secret: new Secret(secret) };
+}
+
+function refusal(problem: string): ServiceError {
+  return monitorError("ERR_CONFIG", `config: ${problem}`);
+}

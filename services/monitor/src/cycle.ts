@@ -1,0 +1,49 @@
+import type { MonitorParts } from "./parts.ts";
+
+/**
+ * One round after another of everything that has a deadline. The order matters: what came in is collected first,
+ * then the logs are read, so that whatever was logged before it came is known when it is judged.
+ */
+export class Cycle {
+  readonly #parts: MonitorParts;
+  #background: Promise<unknown> | undefined;
+
+  constructor(parts: MonitorParts) {
+    this.#parts = parts;
+  }
+
+  /** @throws when the database cannot keep what others were promised: the process must be restarted */
+  async tick(): Promise<void> {
+    const { active, reports, deliveries, readLogs, watches, alarms } = this.#parts;
+    active.advance();
+    const undecided = reports.undecided();
+    const waiting = deliveries.collect();
+    try {
+      const isCurrent = await readLogs();
+      if (isCurrent) reports.decide(undecided);
+      this.#parts.db.transaction(() => deliveries.settle(waiting, isCurrent));
+    } catch (error) {
+      for (const { done } of waiting) done.reject(error);
+      throw error;
+    }
+    for (const { done } of waiting) done.resolve();
+    reports.expire();
+    watches.check(active.now);
+    alarms.flush();
+    this.#startBackground();
+  }
+
+  /** Waits for polls and webhooks under way; they never fail. */
+  async settled(): Promise<void> {
+    await this.#background;
+  }
+
+  /** What hangs on other machines must not hold up a tick. */
+  #startBackground(): void {
+    const { follower, jwks, webhook } = this.#parts;
+    if (this.#background || !follower.isFolded) return;
+    this.#background = Promise.allSettled([jwks.poll(), webhook?.send()]).finally(() => {
+      this.#background = undefined;
+    });
+  }
+}

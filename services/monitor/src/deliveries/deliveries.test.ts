@@ -1,0 +1,298 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { encodeBase64url } from "@redoubt/verify/base64url";
+import { AlarmStore } from "../alarms/alarm-store.ts";
+import { Alarms } from "../alarms/alarms.ts";
+import { IssuedJoin } from "../issued/issued-join.ts";
+import { IssuedStore } from "../issued/issued-store.ts";
+import { Database } from "../store/database.ts";
+import { issue } from "../testing/deployment.ts";
+import { MonitorWorld } from "../testing/monitor-world.ts";
+import { Deliveries } from "./deliveries.ts";
+import { DeliveryStore } from "./delivery-store.ts";
+import { Gaps } from "./gaps.ts";
+
+const ISSUER = "issuer-enterprise";
+
+function issueMany(world: MonitorWorld, count: number): Buffer[] {
+  const { log } = world.deployment.enterprise;
+  return Array.from({ length: count }, () => issue(log));
+}
+
+async function counts(world: MonitorWorld): Promise<Record<string, unknown>> {
+  const alarms = await world.alarms();
+  return Object.fromEntries(alarms.map(({ kind, count }) => [kind, count]));
+}
+
+/** Without the alarm that nobody submits checkpoints in these tests. */
+async function joinCounts(world: MonitorWorld): Promise<Record<string, unknown>> {
+  const { "witness-late": _, "jwks-unreachable": __, ...rest } = await counts(world);
+  return rest;
+}
+
+describe("join 2: logged without delivered", () => {
+  it("THREAT-28: a digest that no issuer received is a critical alarm that names it, ≤ 60 s", async () => {
+    await using world = await MonitorWorld.open();
+    await world.deliver(ISSUER, []);
+    const [good, forged] = issueMany(world, 2);
+    assert.ok(good && forged);
+    await world.tick();
+    await world.deliver(ISSUER, [good], { seq: 2 });
+    await world.tickFor(43);
+    assert.deepEqual(await joinCounts(world), {});
+    await world.tickFor(3);
+    const [alarm] = await world.alarms("undelivered");
+    assert.equal(alarm?.["severity"], "critical");
+    assert.equal(alarm["digest"], encodeBase64url(forged));
+    assert.equal(alarm["log"], world.deployment.enterprise.log.origin);
+    assert.equal(alarm["count"], 1);
+  });
+
+  it("many digests are one alarm: the first 256 of them, and how many", async () => {
+    await using world = await MonitorWorld.open();
+    await world.deliver(ISSUER, []);
+    issueMany(world, 300);
+    await world.tickFor(47);
+    const [alarm] = await world.alarms("undelivered");
+    const digests = alarm?.["digests"];
+    assert.ok(Array.isArray(digests));
+    assert.deepEqual([alarm?.["count"], digests.length], [300, 256]);
+  });
+
+  it("deliveries before, with and after the reading of their entries are no alarm", async () => {
+    await using world = await MonitorWorld.open();
+    await world.deliver(ISSUER, []);
+    const early = randomBytes(32);
+    world.ledger.isDown = true;
+    await world.deliver(ISSUER, [early], { seq: 2 });
+    await world.tickFor(5);
+    world.ledger.isDown = false;
+    issue(world.deployment.enterprise.log, early);
+    const [together, late] = issueMany(world, 2);
+    assert.ok(together && late);
+    await world.deliver(ISSUER, [together], { seq: 3 });
+    await world.tickFor(40);
+    await world.deliver(ISSUER, [late], { seq: 4 });
+    await world.tickFor(60);
+    assert.deepEqual(await joinCounts(world), {});
+  });
+
+  it("THREAT-28: an issuer of another realm cannot deliver for this one", async () => {
+    await using world = await MonitorWorld.open();
+    await world.deliver(ISSUER, []);
+    const [digest] = issueMany(world, 1);
+    assert.ok(digest);
+    await world.deliver("issuer-consumer", [digest]);
+    await world.tickFor(50);
+    assert.deepEqual(await joinCounts(world), { undelivered: 1, "unlogged-delivery": 1 });
+  });
+
+  it("P3: a token that was delivered and is in no log is a critical alarm", async () => {
+    await using world = await MonitorWorld.open();
+    const digest = randomBytes(32);
+    await world.deliver(ISSUER, [digest]);
+    await world.tickFor(44);
+    assert.deepEqual(await joinCounts(world), {});
+    await world.tickFor(2);
+    const [alarm] = await world.alarms("unlogged-delivery");
+    assert.deepEqual(
+      [alarm?.["severity"], alarm?.["digest"]],
+      ["critical", encodeBase64url(digest)],
+    );
+  });
+
+  it("the acknowledgement comes after the delivery is durable, and a repetition changes nothing", async () => {
+    await using world = await MonitorWorld.open();
+    const digests = issueMany(world, 3);
+    const client = world.client(ISSUER);
+    const head = { op: "delivered", session: "s", seq: 1, digests: digests.map(encodeBase64url) };
+    let isAcknowledged = false;
+    const answer = client.request(head).then((reply) => {
+      isAcknowledged = true;
+      return reply;
+    });
+    await client.request({ op: "event", kind: "ping" });
+    assert.equal(isAcknowledged, false);
+    await world.tick();
+    assert.deepEqual((await answer).head, { seq: 1 });
+    assert.deepEqual(await world.deliver(ISSUER, digests, { session: "s" }), { seq: 1 });
+    await world.tickFor(50);
+    assert.deepEqual(await joinCounts(world), { event: 1 });
+  });
+});
+
+describe("deliveries that wait", () => {
+  it("are bounded: beyond the bound they are refused, to be sent again", () => {
+    const folder = mkdtempSync(join(tmpdir(), "deliveries-"));
+    using db = new Database(join(folder, "monitor.db"));
+    const [clock, active, log] = [{ now: () => 0 }, () => 0, () => undefined];
+    const store = new DeliveryStore(db);
+    const deliveries = new Deliveries({
+      store,
+      gaps: new Gaps(store),
+      join: new IssuedJoin({ store: new IssuedStore(db), clock, active }),
+      alarms: new Alarms({ store: new AlarmStore(db), clock, log }),
+      clock,
+      active,
+      log,
+    });
+    const report = {
+      caller: ISSUER,
+      realm: "enterprise",
+      session: "s",
+      seq: 1,
+      digests: Buffer.alloc(4096 * 32),
+      lost: 0,
+      isClosing: false,
+    };
+    for (let i = 0; i < 48; i++) void deliveries.take(report);
+    assert.throws(() => deliveries.take(report), { code: "ERR_MONITOR_BUSY" });
+    assert.equal(deliveries.collect().length, 48);
+    assert.equal(deliveries.waiting, 0);
+    rmSync(folder, { recursive: true });
+  });
+});
+
+describe("gaps of issuers", () => {
+  it("an issuer that comes back without a farewell: its open entries are orphans, later ones are not", async () => {
+    await using world = await MonitorWorld.open();
+    await world.deliver(ISSUER, [], { session: "one" });
+    issueMany(world, 3);
+    await world.tickFor(2);
+    await world.deliver(ISSUER, [], { session: "two" });
+    await world.tickFor(10);
+    issueMany(world, 2);
+    await world.tickFor(60);
+    assert.deepEqual(await joinCounts(world), { orphaned: 3, undelivered: 2 });
+    assert.equal((await world.alarms("orphaned"))[0]?.["severity"], "notice");
+  });
+
+  it("an orphan that the new session delivers after all is delivered", async () => {
+    await using world = await MonitorWorld.open();
+    await world.deliver(ISSUER, [], { session: "one" });
+    const digests = issueMany(world, 3);
+    await world.tickFor(2);
+    await world.deliver(ISSUER, digests, { session: "two" });
+    await world.tickFor(60);
+    assert.deepEqual(await joinCounts(world), {});
+  });
+
+  it("after a farewell nothing is excused", async () => {
+    await using world = await MonitorWorld.open();
+    await world.deliver(ISSUER, [], { session: "one" });
+    issueMany(world, 1);
+    await world.deliver(ISSUER, [], { session: "one", seq: 2, closing: true });
+    await world.deliver(ISSUER, [], { session: "two" });
+    await world.tickFor(60);
+    assert.deepEqual(await joinCounts(world), { undelivered: 1 });
+  });
+
+  it("a lost connection excuses as many entries as were lost, and only once", async () => {
+    await using world = await MonitorWorld.open();
+    await world.deliver(ISSUER, []);
+    issueMany(world, 3);
+    await world.tick();
+    await world.deliver(ISSUER, [], { seq: 2, lost: 2 });
+    // Sent again: the loss is not counted twice.
+    await world.deliver(ISSUER, [], { seq: 2, lost: 2 });
+    await world.tickFor(60);
+    assert.deepEqual(await joinCounts(world), { orphaned: 2, undelivered: 1 });
+  });
+
+  it("THREAT-28: a gap of one realm does not excuse another, nor entries after it", async () => {
+    await using world = await MonitorWorld.open();
+    await world.deliver(ISSUER, []);
+    await world.deliver("issuer-consumer", [], { lost: 100 });
+    await world.tickFor(20);
+    issueMany(world, 1);
+    issue(world.deployment.consumer.log);
+    await world.tickFor(60);
+    const logs = (await world.alarms("undelivered")).map(({ log }) => log);
+    const { consumer, enterprise } = world.deployment;
+    assert.deepEqual(new Set(logs), new Set([consumer.log.origin, enterprise.log.origin]));
+    assert.deepEqual(await world.alarms("orphaned"), []);
+  });
+
+  it("entries read after an outage of the ledger are excused by the gap that was before them", async () => {
+    await using world = await MonitorWorld.open();
+    await world.deliver(ISSUER, [], { session: "one" });
+    issueMany(world, 2);
+    world.ledger.isDown = true;
+    await world.deliver(ISSUER, [], { session: "two" });
+    await world.tickFor(20);
+    world.ledger.isDown = false;
+    await world.tickFor(60);
+    assert.deepEqual(await joinCounts(world), { orphaned: 2 });
+  });
+});
+
+describe("restart of the monitor", () => {
+  it("acknowledged deliveries, open entries and gaps survive a crash", async () => {
+    await using world = await MonitorWorld.open();
+    await world.deliver(ISSUER, [], { session: "one" });
+    const [read, early, open] = [...issueMany(world, 1), randomBytes(32), ...issueMany(world, 1)];
+    assert.ok(read && early && open);
+    await world.deliver(ISSUER, [read, early], { session: "one", seq: 2 });
+    await world.crash((from, to) =>
+      cpSync(`${from}/monitor`, `${to}/monitor`, {
+        recursive: true,
+        filter: (path) => !path.endsWith("sock"),
+      }),
+    );
+    issue(world.deployment.enterprise.log, early);
+    await world.start();
+    await world.tickFor(44);
+    assert.deepEqual(await joinCounts(world), {});
+    await world.tickFor(5);
+    assert.deepEqual(
+      (await world.alarms("undelivered")).map(({ digest, count }) => [digest, count]),
+      [[encodeBase64url(open), 1]],
+    );
+  });
+
+  it("issuer and monitor killed together: orphans, no critical alarm", async () => {
+    await using world = await MonitorWorld.open();
+    await world.deliver(ISSUER, [], { session: "one" });
+    issueMany(world, 5);
+    await world.tickFor(4);
+    issueMany(world, 2);
+    await world.tick();
+    await world.crash((from, to) =>
+      cpSync(`${from}/monitor`, `${to}/monitor`, {
+        recursive: true,
+        filter: (path) => !path.endsWith("sock"),
+      }),
+    );
+    world.ledger.isDown = true;
+    await world.start();
+    await world.deliver(ISSUER, [], { session: "two" });
+    await world.tickFor(5);
+    world.ledger.isDown = false;
+    await world.tickFor(60);
+    assert.deepEqual(await joinCounts(world), { orphaned: 7 });
+  });
+
+  it("a first look at a log with entries: a notice, no alarm for what nobody reports again", async () => {
+    await using world = await MonitorWorld.open({}, (one) => issueMany(one, 12));
+    await world.tickFor(60);
+    assert.deepEqual(await joinCounts(world), { orphaned: 12 });
+    issueMany(world, 1);
+    await world.tickFor(47);
+    assert.deepEqual(await joinCounts(world), { orphaned: 12, undelivered: 1 });
+  });
+
+  it("a pause of the whole machine is not held against anybody", async () => {
+    await using world = await MonitorWorld.open();
+    await world.deliver(ISSUER, []);
+    const digests = issueMany(world, 2);
+    await world.tick();
+    await world.tick(3_600_000);
+    await world.deliver(ISSUER, digests, { seq: 2 });
+    await world.tickFor(50);
+    assert.deepEqual(await joinCounts(world), {});
+  });
+});

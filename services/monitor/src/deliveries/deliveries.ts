@@ -1,0 +1,217 @@
+import { nowSeconds, type Clock, type EventSink } from "@redoubt/base";
+import { HASH_BYTES } from "@redoubt/tlog";
+import { encodeBase64url } from "@redoubt/verify/base64url";
+import { MAX_ALARM_DIGESTS } from "../alarms/alarm-store.ts";
+import type { Alarms } from "../alarms/alarms.ts";
+import type { AlarmKind } from "../alarms/kinds.ts";
+import { monitorError } from "../errors.ts";
+import { issuerSession } from "../events.ts";
+import { keyOf } from "../issued/batch.ts";
+import type { IssuedJoin } from "../issued/issued-join.ts";
+import { DELIVERY } from "../issued/issued-store.ts";
+import type { DeliveryStore } from "./delivery-store.ts";
+import type { Gaps } from "./gaps.ts";
+
+/** What an issuer says on its own socket (docs/spec/wire.md §5). */
+export interface DeliveryReport {
+  readonly caller: string;
+  readonly realm: string;
+  readonly session: string;
+  readonly seq: number;
+  /** 32 bytes each. */
+  readonly digests: Buffer;
+  readonly lost: number;
+  readonly isClosing: boolean;
+}
+
+export interface Waiting {
+  readonly report: DeliveryReport;
+  readonly done: PromiseWithResolvers<void>;
+}
+
+/** Digests of one report that are not yet final in the database. */
+interface Pending {
+  journalId: number;
+  readonly realm: string;
+  readonly digests: Buffer;
+  /** Delivered, but not read in any log so far. */
+  early: number;
+  /** The newest batch that holds one of them. */
+  batchId: number;
+}
+
+interface Early {
+  readonly pending: Pending;
+  readonly digest: Buffer;
+  readonly since: number;
+}
+
+interface Decided {
+  readonly count: number;
+  /** The first of them. */
+  readonly digests: string[];
+}
+
+export interface DeliveriesParts {
+  readonly store: DeliveryStore;
+  readonly gaps: Gaps;
+  readonly join: IssuedJoin;
+  readonly alarms: Alarms;
+  readonly clock: Pick<Clock, "now">;
+  readonly active: () => number;
+  readonly log: EventSink;
+}
+
+/** Logging precedes signing: a token that was delivered must be found in its log by then. */
+const EARLY_DEADLINE_MS = 45_000;
+const MAX_DIGESTS_WAITING = 200_000;
+
+/** Join 2: what was logged must have been delivered (THREAT-28), and what was delivered must have been logged (P3). */
+export class Deliveries {
+  readonly #parts: DeliveriesParts;
+  #inbox: Waiting[] = [];
+  #inboxDigests = 0;
+  readonly #pending = new Set<Pending>();
+  readonly #early = new Map<string, Early>();
+
+  constructor(parts: DeliveriesParts) {
+    this.#parts = parts;
+    parts.join.onRead((key, realm, batchId) => this.#wasDelivered(key, realm, batchId));
+    for (const { id, realm, digests } of parts.store.journal()) this.#match(id, realm, digests);
+  }
+
+  /** Digests that wait in memory. */
+  get waiting(): number {
+    return this.#inboxDigests + this.#early.size;
+  }
+
+  /** Resolves when the report is durable. */
+  take(report: DeliveryReport): Promise<void> {
+    const count = report.digests.length / HASH_BYTES;
+    if (this.waiting + count > MAX_DIGESTS_WAITING)
+      throw monitorError("ERR_MONITOR_BUSY", "Too many deliveries wait", {
+        fields: { retryAfterSeconds: 1 },
+      });
+    const done = Promise.withResolvers<void>();
+    this.#inbox.push({ report, done });
+    this.#inboxDigests += count;
+    return done.promise;
+  }
+
+  /** What came in so far; to be settled after the logs were read, so that their entries are known. */
+  collect(): Waiting[] {
+    const inbox = this.#inbox;
+    this.#inbox = [];
+    this.#inboxDigests = 0;
+    return inbox;
+  }
+
+  /** Within a transaction. `isCurrent`: every log was read after `waiting` was collected. */
+  settle(waiting: readonly Waiting[], isCurrent: boolean): void {
+    const { join, gaps, store, active } = this.#parts;
+    for (const { report } of waiting) {
+      this.#noteSession(report);
+      this.#match(undefined, report.realm, report.digests);
+    }
+    if (isCurrent) gaps.close(active());
+    join.write();
+    this.#journal();
+    this.#expire();
+    if (isCurrent) this.#expireEarly();
+    for (const caller of new Set(waiting.map(({ report }) => report.caller)))
+      store.trimSessions(caller);
+  }
+
+  #noteSession({ caller, realm, session, seq, lost, isClosing }: DeliveryReport): void {
+    const { store, gaps, clock, log } = this.#parts;
+    const sessions = store.sessions(caller);
+    const known = sessions.find((one) => one.session === session);
+    const at = nowSeconds(clock);
+    if (!known) {
+      const left = sessions.filter(({ end }) => end === "open");
+      for (const one of left) store.putSession(caller, { ...one, end: "superseded" }, at - 1);
+      if (left.length > 0) gaps.stopped(realm);
+      issuerSession(log, { caller, unclean: left.length > 0 });
+    }
+    // A report that is sent again must not count its losses again.
+    if (lost > 0 && (!known || seq > known.seq)) gaps.lost(realm, lost);
+    const end = isClosing ? "closed" : "open";
+    store.putSession(caller, { session, seq: Math.max(seq, known?.seq ?? 0), end }, at);
+  }
+
+  #match(journalId: number | undefined, realm: string, digests: Buffer): void {
+    const { join, active } = this.#parts;
+    const pending: Pending = { journalId: journalId ?? 0, realm, digests, early: 0, batchId: 0 };
+    for (let at = 0; at < digests.length; at += HASH_BYTES) {
+      const digest = digests.subarray(at, at + HASH_BYTES);
+      const batchId = join.deliver(digest, realm);
+      if (batchId !== undefined) pending.batchId = Math.max(pending.batchId, batchId);
+      else if (!this.#early.has(`${realm}\n${keyOf(digest)}`)) {
+        this.#early.set(`${realm}\n${keyOf(digest)}`, { pending, digest, since: active() });
+        pending.early += 1;
+      }
+    }
+    this.#pending.add(pending);
+  }
+
+  #wasDelivered(key: string, realm: string, batchId: number): boolean {
+    if (this.#early.size === 0) return false;
+    const found = this.#early.get(`${realm}\n${key}`);
+    if (!found) return false;
+    this.#early.delete(`${realm}\n${key}`);
+    found.pending.early -= 1;
+    found.pending.batchId = Math.max(found.pending.batchId, batchId);
+    return true;
+  }
+
+  /** Keeps durable what is not final yet, and forgets what is. */
+  #journal(): void {
+    const { store, join } = this.#parts;
+    for (const pending of this.#pending) {
+      const isFinal = pending.early === 0 && pending.batchId <= join.writtenThrough;
+      if (!isFinal && pending.journalId === 0)
+        pending.journalId = store.append(pending.realm, pending.digests);
+      if (!isFinal) continue;
+      if (pending.journalId !== 0) store.remove(pending.journalId);
+      this.#pending.delete(pending);
+    }
+  }
+
+  #expire(): void {
+    const { join, gaps } = this.#parts;
+    const undelivered = new Map<string, Decided>();
+    const orphaned = new Map<string, Decided>();
+    join.expire(({ log, realm, readAt }, digest) => {
+      const isOrphan = gaps.explains(realm, readAt);
+      const decided = isOrphan ? orphaned : undelivered;
+      const { count, digests } = decided.get(log) ?? { count: 0, digests: [] };
+      if (count < MAX_ALARM_DIGESTS) digests.push(encodeBase64url(digest));
+      decided.set(log, { count: count + 1, digests });
+      return isOrphan ? DELIVERY.orphaned : DELIVERY.undelivered;
+    });
+    this.#raise("undelivered", undelivered);
+    this.#raise("orphaned", orphaned);
+  }
+
+  #raise(kind: AlarmKind, decided: ReadonlyMap<string, Decided>): void {
+    for (const [log, { count, digests }] of decided)
+      this.#parts.alarms.raise({ kind, subject: log, log, digests, detail: {}, count });
+  }
+
+  #expireEarly(): void {
+    const { active, alarms } = this.#parts;
+    const due = active() - EARLY_DEADLINE_MS;
+    for (const [key, { pending, digest, since }] of this.#early) {
+      // In the order of arrival: the rest is younger.
+      if (since > due) return;
+      this.#early.delete(key);
+      pending.early -= 1;
+      alarms.raise({
+        kind: "unlogged-delivery",
+        subject: pending.realm,
+        digests: [encodeBase64url(digest)],
+        detail: { realm: pending.realm },
+      });
+    }
+  }
+}

@@ -1,0 +1,122 @@
+import { errorCode, type EventSink } from "@redoubt/base";
+import type { Registry } from "@redoubt/keys";
+import { RemoteError } from "@redoubt/wire";
+import type { Alarms } from "../alarms/alarms.ts";
+import { ledgerUnread } from "../events.ts";
+import type { IssuedJoin } from "../issued/issued-join.ts";
+import type { Claims } from "../witness/claims.ts";
+import type { LogKeys } from "../witness/log-keys.ts";
+import type { WitnessStore } from "../witness/witness-store.ts";
+import type { Witness } from "../witness/witness.ts";
+import type { FollowStore } from "./follow-store.ts";
+import { IssuanceFollower, type ReadOutcome } from "./issuance-follower.ts";
+import type { LedgerPort } from "./ledger-port.ts";
+import { RegistryFollower } from "./registry-follower.ts";
+
+export interface FollowerParts {
+  readonly ledger: LedgerPort;
+  readonly registry: Registry;
+  readonly registryKeys: LogKeys;
+  readonly alarms: Alarms;
+  readonly claims: Claims;
+  readonly witness: Witness;
+  readonly witnessStore: WitnessStore;
+  readonly store: FollowStore;
+  readonly join: IssuedJoin;
+  readonly active: () => number;
+  readonly log: EventSink;
+}
+
+/** Reads all logs: first the registry, which says what other logs there are. */
+export class Follower {
+  readonly #parts: FollowerParts;
+  readonly #registry: RegistryFollower;
+  readonly #logs = new Map<string, IssuanceFollower>();
+  #isFolded = false;
+  #running: Promise<boolean> | undefined;
+  #next: Promise<boolean> | undefined;
+
+  constructor(parts: FollowerParts) {
+    this.#parts = parts;
+    this.#registry = new RegistryFollower({ ...parts, keys: parts.registryKeys });
+  }
+
+  /** The registry was read to its end at least once: only then is it known who may report. */
+  get isFolded(): boolean {
+    return this.#isFolded;
+  }
+
+  get sizes(): ReadonlyMap<string, number> {
+    const { origin } = this.#parts.registryKeys;
+    const logs = [...this.#logs].map(([log, { size }]) => [log, size] as const);
+    return new Map([[origin, this.#registry.size] as const, ...logs]);
+  }
+
+  /**
+   * Reads every log to its end, beginning after this call; calls that come together share one reading.
+   *
+   * @returns false when a log could not be read, so that nothing may be concluded from what it does not hold
+   */
+  read(): Promise<boolean> {
+    if (!this.#running) return this.#start();
+    // The present reading may have passed a log already.
+    this.#next ??= this.#running
+      .catch(() => false)
+      .then(() => {
+        this.#next = undefined;
+        return this.#start();
+      });
+    return this.#next;
+  }
+
+  #start(): Promise<boolean> {
+    this.#running = this.#readAll().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  async #readAll(): Promise<boolean> {
+    const { origin } = this.#parts.registryKeys;
+    const registry = await this.#readLog(origin, this.#registry);
+    if (registry === undefined) return false;
+    this.#isFolded ||= registry === "current";
+    this.#addLogs();
+    const outcomes = await Promise.all(
+      [...this.#logs].map(([log, follower]) => this.#readLog(log, follower)),
+    );
+    return [registry, ...outcomes].every((one) => one === "current" || one === "distrusted");
+  }
+
+  /** Undefined when the ledger does not answer. */
+  async #readLog(
+    log: string,
+    follower: { read(): Promise<ReadOutcome> },
+  ): Promise<ReadOutcome | undefined> {
+    const { witnessStore, alarms } = this.#parts;
+    // Nothing is believed of it any more, and there is an alarm that says so.
+    if (witnessStore.isHalted(log)) return "distrusted";
+    try {
+      const outcome = await follower.read();
+      alarms.recover("audit-blind", log);
+      return outcome;
+    } catch (error) {
+      const code = errorCode(error);
+      if (!(error instanceof RemoteError) || code !== "ERR_LEDGER_HALTED") {
+        ledgerUnread(this.#parts.log, { log, code });
+        return undefined;
+      }
+      // The other logs go on being judged: the ledger must not be able to mute them with one.
+      alarms.raiseState({ kind: "audit-blind", subject: log, log, detail: { code } });
+      return "distrusted";
+    }
+  }
+
+  #addLogs(): void {
+    for (const { log, realm, logKey, writer } of this.#parts.registry.writers.values()) {
+      if (this.#logs.has(log)) continue;
+      const keys = { origin: log, logKey, writer };
+      this.#logs.set(log, new IssuanceFollower({ ...this.#parts, keys, realm }));
+    }
+  }
+}

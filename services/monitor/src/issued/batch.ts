@@ -1,0 +1,63 @@
+import { HASH_BYTES, type CompactRange } from "@redoubt/tlog";
+import { DELIVERY } from "./issued-store.ts";
+
+/** Entries read from a log at one time. */
+export interface BatchInput {
+  readonly log: string;
+  readonly logId: number;
+  readonly realm: string;
+  readonly first: number;
+  /** 32 bytes each. */
+  readonly digests: Buffer;
+  /** The log's range after these entries. */
+  readonly range: CompactRange;
+  /** Whether their delivery is awaited. */
+  readonly isWatched: boolean;
+}
+
+/** Digests that share their log, their time and their fate in the database. */
+export interface Batch {
+  readonly log: string;
+  readonly realm: string;
+  readonly digests: Buffer;
+  /** Grows from batch to batch; 0 for those of an earlier run. */
+  readonly id: number;
+  /** Active time of the reading; −1 for those of an earlier run. */
+  readonly readAt: number;
+  readonly deadline: number;
+  /** One `Delivery` for each digest. */
+  readonly delivery: Uint8Array;
+  /** How many of them are `open`. */
+  open: number;
+  /** Where its rows go; undefined once they are written. */
+  unwritten:
+    | { readonly logId: number; readonly first: number; readonly range: CompactRange }
+    | undefined;
+}
+
+export function batchOf(
+  input: BatchInput,
+  times: Pick<Batch, "id" | "readAt" | "deadline">,
+): Batch {
+  const { log, realm, logId, first, range, isWatched } = input;
+  const count = input.digests.length / HASH_BYTES;
+  const initial = isWatched ? DELIVERY.open : DELIVERY.orphaned;
+  return {
+    ...times,
+    log,
+    realm,
+    digests: input.digests,
+    delivery: new Uint8Array(count).fill(initial),
+    open: isWatched ? count : 0,
+    unwritten: { logId, first, range },
+  };
+}
+
+export function digestAt({ digests }: Pick<Batch, "digests">, offset: number): Buffer {
+  return digests.subarray(offset * HASH_BYTES, (offset + 1) * HASH_BYTES);
+}
+
+/** One byte per character: the cheapest form in which a map takes bytes. */
+export function keyOf(digest: Buffer): string {
+  return digest.toString("latin1");
+}

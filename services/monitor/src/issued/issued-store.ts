@@ -1,0 +1,62 @@
+import type { CompactRange } from "@redoubt/tlog";
+import { FollowStore } from "../follower/follow-store.ts";
+import { bytesOf, integerOf, textOf, type Database } from "../store/database.ts";
+
+/** What became of a logged digest; the numbers are those of the table. */
+export const DELIVERY = { open: 0, delivered: 1, undelivered: 2, orphaned: 3 } as const;
+export type Delivery = (typeof DELIVERY)[keyof typeof DELIVERY];
+
+export interface OpenRow {
+  readonly digest: Buffer;
+  readonly log: string;
+  readonly realm: string;
+}
+
+export class IssuedStore {
+  readonly #follow: FollowStore;
+  readonly #insert;
+  readonly #update;
+  readonly #get;
+  readonly #open;
+
+  constructor(db: Database) {
+    this.#follow = new FollowStore(db);
+    this.#insert = db.prepare("INSERT OR IGNORE INTO issued VALUES (?, ?, ?, ?, ?)");
+    this.#update = db.prepare("UPDATE issued SET delivered = ? WHERE digest = ?");
+    this.#get = db.prepare(
+      "SELECT i.delivered, f.realm FROM issued i JOIN follow f ON f.id = i.log WHERE i.digest = ?",
+    );
+    this.#open = db.prepare(
+      `SELECT i.digest, f.log, f.realm FROM issued i JOIN follow f ON f.id = i.log
+       WHERE i.delivered = 0 ORDER BY i.log, i.idx`,
+    );
+  }
+
+  insert(digest: Buffer, logId: number, index: number, at: number, delivery: number): void {
+    this.#insert.run(digest, logId, index, at, delivery);
+  }
+
+  update(digest: Buffer, delivery: Delivery): void {
+    this.#update.run(delivery, digest);
+  }
+
+  find(digest: Buffer): { readonly realm: string; readonly isDelivered: boolean } | undefined {
+    const row = this.#get.get(digest);
+    if (!row) return undefined;
+    const isDelivered = integerOf(row, "delivered") === DELIVERY.delivered;
+    return { realm: textOf(row, "realm"), isDelivered };
+  }
+
+  /** Entries that an earlier run stored and nobody delivered yet. */
+  open(): OpenRow[] {
+    return this.#open.all().map((row) => ({
+      digest: bytesOf(row, "digest"),
+      log: textOf(row, "log"),
+      realm: textOf(row, "realm"),
+    }));
+  }
+
+  saveRange(logId: number, range: CompactRange): void {
+    this.#follow.save(logId, range);
+  }
+}

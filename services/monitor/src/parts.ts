@@ -1,0 +1,177 @@
+import { join as joinPath } from "node:path";
+import type { Clock, EventSink } from "@redoubt/base";
+import { Registry } from "@redoubt/keys";
+import { ActiveTime } from "./active-time.ts";
+import { AlarmStore } from "./alarms/alarm-store.ts";
+import { Alarms } from "./alarms/alarms.ts";
+import { Webhook } from "./alarms/webhook.ts";
+import type { Config } from "./config.ts";
+import { Deliveries } from "./deliveries/deliveries.ts";
+import { DeliveryStore } from "./deliveries/delivery-store.ts";
+import { Gaps } from "./deliveries/gaps.ts";
+import { FollowStore } from "./follower/follow-store.ts";
+import { Follower } from "./follower/follower.ts";
+import type { LedgerPort } from "./follower/ledger-port.ts";
+import type { Identity } from "./initialise.ts";
+import { IssuedJoin } from "./issued/issued-join.ts";
+import { IssuedStore } from "./issued/issued-store.ts";
+import { JwksWatch } from "./jwks/jwks-watch.ts";
+import type { HttpRequest } from "./outgoing-http.ts";
+import { EvidenceCheck } from "./reports/evidence-check.ts";
+import { ReportStore } from "./reports/report-store.ts";
+import { Reports } from "./reports/reports.ts";
+import { Database } from "./store/database.ts";
+import { Watches } from "./watches.ts";
+import { Claims } from "./witness/claims.ts";
+import type { FindLog, LogKeys } from "./witness/log-keys.ts";
+import { WitnessStore } from "./witness/witness-store.ts";
+import { Witness } from "./witness/witness.ts";
+
+export interface PartsOptions {
+  readonly config: Config;
+  readonly folder: string;
+  readonly clock: Clock;
+  readonly log: EventSink;
+  readonly identity: Identity;
+  readonly ledger: LedgerPort;
+  readonly request: HttpRequest;
+  readonly random: () => number;
+}
+
+/** Everything of the monitor that neither listens nor has a timer, wired by hand. */
+export interface MonitorParts {
+  readonly db: Database;
+  readonly active: ActiveTime;
+  readonly registry: Registry;
+  readonly alarms: Alarms;
+  readonly webhook: Webhook | undefined;
+  readonly witness: Witness;
+  readonly witnessStore: WitnessStore;
+  readonly follower: Follower;
+  readonly join: IssuedJoin;
+  readonly deliveries: Deliveries;
+  readonly reports: Reports;
+  readonly jwks: JwksWatch;
+  readonly watches: Watches;
+  /** Reads every log to its end, beginning after the call. */
+  readonly readLogs: () => Promise<boolean>;
+}
+
+export function wireParts(options: PartsOptions): MonitorParts {
+  const { config, clock, log, identity, ledger, request } = options;
+  const db = new Database(joinPath(options.folder, "monitor.db"));
+  const activeTime = new ActiveTime(clock);
+  const active = (): number => activeTime.now;
+  const registry = new Registry({ operator: config.operator });
+  const webhook = openWebhook(options, db);
+  const alarms = new Alarms({
+    store: new AlarmStore(db),
+    clock,
+    log,
+    onRaised: (alarm) => webhook?.enqueue(alarm),
+  });
+  const registryKeys: LogKeys = { origin: config.registry.log, logKey: config.registry.vkey };
+  const witnessStore = new WitnessStore(db);
+  const claims = new Claims();
+  const reportStore = new ReportStore(db);
+  const watches = new Watches({
+    alarms,
+    registry,
+    reports: reportStore,
+    clock,
+    sizes: () => follower.sizes,
+    isHalted: (origin) => witnessStore.isHalted(origin),
+  });
+  const witness = new Witness({
+    store: witnessStore,
+    alarms,
+    claims,
+    clock,
+    cosigner: identity.cosigner,
+    self: identity.witness,
+    findLog: findLogIn(registry, registryKeys),
+    onCosigned: (origin) => watches.cosigned(origin, active()),
+  });
+  const join = new IssuedJoin({ store: new IssuedStore(db), clock, active });
+  const follower = new Follower({
+    ledger,
+    registry,
+    registryKeys,
+    alarms,
+    claims,
+    witness,
+    witnessStore,
+    store: new FollowStore(db),
+    join,
+    active,
+    log,
+  });
+  const readLogs = async (): Promise<boolean> => {
+    const isCurrent = await follower.read();
+    if (isCurrent) watches.logsRead(active());
+    return isCurrent;
+  };
+  const deliveryStore = new DeliveryStore(db);
+  const gaps = new Gaps(deliveryStore);
+  const deliveries = new Deliveries({
+    store: deliveryStore,
+    gaps,
+    join,
+    alarms,
+    clock,
+    active,
+    log,
+  });
+  const { publisherUrl } = config;
+  const jwks = new JwksWatch({ registry, publisherUrl, request, alarms, clock, active, readLogs });
+  const evidence = new EvidenceCheck({
+    registry,
+    foreignKeys: (kid) => jwks.foreignKeys(kid),
+    refreshJwks: () => jwks.refresh(),
+  });
+  const reports = new Reports({
+    db,
+    store: reportStore,
+    join,
+    alarms,
+    evidence,
+    ackKey: identity.ackKey,
+    clock,
+    active,
+    log,
+    readLogs,
+    onReport: (reporter) => watches.reported(reporter, active()),
+  });
+  return {
+    db,
+    active: activeTime,
+    registry,
+    alarms,
+    webhook,
+    witness,
+    witnessStore,
+    follower,
+    join,
+    deliveries,
+    reports,
+    jwks,
+    watches,
+    readLogs,
+  };
+}
+
+/** The registry log is pinned in the configuration; every other log is what the registry says it is. */
+function findLogIn(registry: Registry, registryKeys: LogKeys): FindLog {
+  return (origin) => {
+    if (origin === registryKeys.origin) return registryKeys;
+    const found = registry.writers.get(origin);
+    return found && { origin, logKey: found.logKey, writer: found.writer };
+  };
+}
+
+function openWebhook(options: PartsOptions, db: Database): Webhook | undefined {
+  const { config, clock, log, identity, request, random } = options;
+  if (!config.webhook) return undefined;
+  const { eventKey } = identity;
+  return new Webhook({ db, clock, log, target: config.webhook, eventKey, request, random });
+}

@@ -1,0 +1,46 @@
+import { setImmediate } from "node:timers/promises";
+import type { Registry } from "@redoubt/keys";
+import type { ForeignKey } from "../jwks/jwks-watch.ts";
+import { isEvidenceSigned, type EvidenceKey } from "../prehash/evidence-signature.ts";
+import type { EvidenceItem } from "./report-format.ts";
+
+export type EvidenceVerdict =
+  | { readonly isForged: true; readonly detail: Readonly<Record<string, string>> }
+  | { readonly isForged: false };
+
+export interface EvidenceParts {
+  readonly registry: Registry;
+  /** Keys that a JWKS of ours served and the registry does not know. */
+  readonly foreignKeys: (kid: string) => readonly ForeignKey[];
+  /** Polls the JWKS again, unless that was done just now. */
+  readonly refreshJwks: () => Promise<void>;
+}
+
+/** Holds evidence against every key that a verifier of ours could have accepted. */
+export class EvidenceCheck {
+  /** How often one reporter may try with one digest. */
+  readonly maxAttempts = 3;
+  readonly #parts: EvidenceParts;
+
+  constructor(parts: EvidenceParts) {
+    this.#parts = parts;
+  }
+
+  /** The item is a reporter's: the kid only says which key to try. */
+  async judge(item: EvidenceItem): Promise<EvidenceVerdict> {
+    // A verification takes milliseconds: other requests get their turn in between.
+    await setImmediate();
+    const { registry, foreignKeys, refreshJwks } = this.#parts;
+    const key = registry.keys.get(item.kid);
+    if (key && isEvidenceSigned({ alg: key.record.alg, jwk: key.record.publicKey }, item))
+      return { isForged: true, detail: { kid: item.kid, realm: key.realm, via: "registered-key" } };
+    if (!key && foreignKeys(item.kid).length === 0) await refreshJwks();
+    for (const foreign of foreignKeys(item.kid))
+      if (isEvidenceSigned(foreign satisfies EvidenceKey, item))
+        return {
+          isForged: true,
+          detail: { kid: item.kid, issuer: foreign.issuer, via: "foreign-key" },
+        };
+    return { isForged: false };
+  }
+}

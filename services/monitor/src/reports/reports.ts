@@ -1,0 +1,245 @@
+import { hash, type KeyObject } from "node:crypto";
+import { errorCode, nowSeconds, type Clock, type EventSink } from "@redoubt/base";
+import { encodeBase64url } from "@redoubt/verify/base64url";
+import type { Alarms } from "../alarms/alarms.ts";
+import { reportRefused } from "../events.ts";
+import type { IssuedJoin } from "../issued/issued-join.ts";
+import type { Database } from "../store/database.ts";
+import { signAck } from "./ack.ts";
+import type { EvidenceCheck } from "./evidence-check.ts";
+import { parseEvidence, parseReport, type EvidenceItem, type Report } from "./report-format.ts";
+import type { Miss, ReportStore, StoredAck } from "./report-store.ts";
+import { ReporterBudgets } from "./reporter-budget.ts";
+
+export interface ReportAnswer {
+  readonly status: 200 | 400 | 409 | 429;
+  readonly body: Readonly<Record<string, unknown>>;
+  readonly retryAfterSeconds?: number;
+}
+
+export interface ReportsParts {
+  readonly db: Database;
+  readonly store: ReportStore;
+  readonly join: IssuedJoin;
+  readonly alarms: Alarms;
+  readonly evidence: EvidenceCheck;
+  readonly ackKey: KeyObject;
+  readonly clock: Pick<Clock, "now">;
+  readonly active: () => number;
+  readonly log: EventSink;
+  /** Reads every log to its end, beginning after the call; false when that was not possible. */
+  readonly readLogs: () => Promise<boolean>;
+  /** An acknowledgement left for this reporter. */
+  readonly onReport: (reporter: string) => void;
+}
+
+/** By digest in base64url. */
+type Missing = ReadonlyMap<string, { readonly digest: Buffer; readonly kid: string }>;
+
+const MAX_OPEN_MISSES = 1000;
+const MAX_WANTED = 256;
+const EVIDENCE_DEADLINE_MS = 30_000;
+
+/** Join 1: what was validated must have been issued (P4, docs/spec/reports.md). */
+export class Reports {
+  readonly #parts: ReportsParts;
+  readonly #budgets = new ReporterBudgets();
+
+  constructor(parts: ReportsParts) {
+    this.#parts = parts;
+    parts.store.restartDeadlines(EVIDENCE_DEADLINE_MS);
+  }
+
+  /** `reporter` is proven; the body is whatever that reporter sends. */
+  async report(reporter: string, body: Uint8Array): Promise<ReportAnswer> {
+    const report = this.#parse(reporter, () => parseReport(body));
+    if ("status" in report) return report;
+    const budget = this.#budgets.of(reporter, this.#now);
+    if (!budget.requests.take(1, this.#now) || !budget.items.take(report.items.length, this.#now))
+      return this.#busy(reporter, "ERR_MONITOR_BUDGET", 5);
+    const sha256 = hash("sha256", body, "base64url");
+    const before = this.#parts.store.ack(reporter, report.session);
+    if (before && report.seq <= before.seq) return this.#repeated(reporter, report, before, sha256);
+    const missing = this.#missing(report);
+    if (!this.#hasRoom(reporter, missing)) return this.#busy(reporter, "ERR_MONITOR_MISSES", 30);
+    const at = nowSeconds(this.#parts.clock);
+    const ack = { seq: report.seq, at, items: report.items.length, sha256 };
+    this.#store(reporter, report.session, ack, missing);
+    await this.#decideNow(reporter, [...missing.values()]);
+    return this.#acknowledged(reporter, report.session, ack);
+  }
+
+  async evidence(reporter: string, body: Uint8Array): Promise<ReportAnswer> {
+    const items = this.#parse(reporter, () => parseEvidence(body));
+    if ("status" in items) return items;
+    const { requests, evidence } = this.#budgets.of(reporter, this.#now);
+    if (!requests.take(1, this.#now) || !evidence.take(items.length, this.#now))
+      return this.#busy(reporter, "ERR_MONITOR_BUDGET", 10);
+    await this.#decideNow(reporter, items);
+    let taken = 0;
+    for (const item of items) {
+      const miss = this.#askedFor(reporter, item.digest);
+      if (!miss) continue;
+      taken += 1;
+      // One after the other: each verification takes milliseconds.
+      // oxlint-disable-next-line no-await-in-loop
+      await this.#judge(miss, item);
+    }
+    return { status: 200, body: { taken, evidenceWanted: this.#wanted(reporter) } };
+  }
+
+  /** Misses that wait for the logs to be read; to be given to `decide` when they were. */
+  undecided(): Miss[] {
+    return this.#parts.store.undecided();
+  }
+
+  /**
+   * Every log was read after these misses were stored. docs/spec/reports.md §3: only then is "in no log" a fact,
+   * because logging precedes signing.
+   */
+  decide(misses: readonly Miss[]): void {
+    const { db, store, join } = this.#parts;
+    if (misses.length === 0) return;
+    db.transaction(() => {
+      for (const { reporter, digest } of misses) {
+        const miss = store.miss(reporter, digest);
+        if (miss?.state !== "undecided") continue;
+        if (join.has(digest)) store.remove(miss);
+        else store.setState(miss, "wanted", { deadline: this.#now + EVIDENCE_DEADLINE_MS });
+      }
+    });
+  }
+
+  /** Misses whose evidence did not come. */
+  expire(): void {
+    const { db, store, alarms } = this.#parts;
+    const overdue = store.overdue(this.#now);
+    if (overdue.length === 0) return;
+    db.transaction(() => {
+      for (const miss of overdue) {
+        store.setState(miss, "unproven");
+        alarms.raise({ kind: "unproven-miss", subject: miss.reporter, ...subjectOf(miss) });
+      }
+      for (const reporter of new Set(overdue.map((miss) => miss.reporter))) store.trim(reporter);
+    });
+  }
+
+  describe(reporter: string): { readonly lastReport: number | null; readonly openMisses: number } {
+    const { store } = this.#parts;
+    return {
+      lastReport: store.lastReport(reporter) ?? null,
+      openMisses: store.countOpen(reporter),
+    };
+  }
+
+  get #now(): number {
+    return this.#parts.active();
+  }
+
+  #parse<T>(reporter: string, parse: () => T): T | ReportAnswer {
+    try {
+      return parse();
+    } catch (error) {
+      const code = errorCode(error);
+      reportRefused(this.#parts.log, { reporter, code });
+      return { status: 400, body: { code } };
+    }
+  }
+
+  #busy(reporter: string, code: string, retryAfterSeconds: number): ReportAnswer {
+    reportRefused(this.#parts.log, { reporter, code });
+    return { status: 429, body: { code }, retryAfterSeconds };
+  }
+
+  /** THREAT-31: a replayed report changes nothing, and says nothing about its digests that was not said before. */
+  #repeated(reporter: string, report: Report, before: StoredAck, sha256: string): ReportAnswer {
+    if (report.seq === before.seq && sha256 === before.sha256)
+      return this.#acknowledged(reporter, report.session, before);
+    reportRefused(this.#parts.log, { reporter, code: "ERR_MONITOR_SEQUENCE" });
+    return { status: 409, body: { code: "ERR_MONITOR_SEQUENCE", seq: before.seq } };
+  }
+
+  #missing(report: Report): Missing {
+    const missing = new Map<string, { readonly digest: Buffer; readonly kid: string }>();
+    for (const { digest, kid } of report.items)
+      if (!this.#parts.join.has(digest)) missing.set(encodeBase64url(digest), { digest, kid });
+    return missing;
+  }
+
+  #hasRoom(reporter: string, missing: Missing): boolean {
+    const { store } = this.#parts;
+    if (missing.size === 0) return true;
+    const fresh = [...missing.values()].filter(({ digest }) => !store.miss(reporter, digest));
+    return store.countOpen(reporter) + fresh.length <= MAX_OPEN_MISSES;
+  }
+
+  /** Durable when it returns: only then may the acknowledgement leave. */
+  #store(reporter: string, session: string, ack: StoredAck, missing: Missing): void {
+    const { db, store } = this.#parts;
+    db.transaction(() => {
+      store.putAck(reporter, session, ack);
+      for (const { digest, kid } of missing.values()) {
+        const known = store.miss(reporter, digest);
+        // An incident that was closed does not suppress the next hit of the same forgery.
+        if (known?.state === "forged") this.#raiseForged(known, {});
+        else if (!known) store.addMiss(reporter, digest, kid, ack.at);
+      }
+    });
+  }
+
+  /** Reads the logs now if one of these digests waits for it; else the next tick decides. */
+  async #decideNow(reporter: string, items: readonly { readonly digest: Buffer }[]): Promise<void> {
+    const { store, readLogs } = this.#parts;
+    const misses = items
+      .map(({ digest }) => store.miss(reporter, digest))
+      .filter((miss) => miss?.state === "undecided");
+    if (misses.length > 0 && (await readLogs()))
+      this.decide(misses.filter((miss) => miss !== undefined));
+  }
+
+  #acknowledged(reporter: string, session: string, stored: StoredAck): ReportAnswer {
+    const signed = signAck(reporter, session, stored, this.#parts.ackKey);
+    this.#parts.onReport(reporter);
+    return { status: 200, body: { ...signed, evidenceWanted: this.#wanted(reporter) } };
+  }
+
+  #wanted(reporter: string): string[] {
+    return this.#parts.store.wanted(reporter, MAX_WANTED).map(encodeBase64url);
+  }
+
+  /** The miss that evidence may be given for; evidence that nobody asked for costs nothing. */
+  #askedFor(reporter: string, digest: Buffer): Miss | undefined {
+    const { store, evidence, join } = this.#parts;
+    const miss = store.miss(reporter, digest);
+    // While the logs could not be read nobody can say that the token was not issued.
+    if (!miss || miss.state === "undecided" || miss.state === "forged") return undefined;
+    if (miss.attempts >= evidence.maxAttempts) return undefined;
+    if (!join.has(digest)) return miss;
+    store.remove(miss);
+    return undefined;
+  }
+
+  async #judge(miss: Miss, item: EvidenceItem): Promise<void> {
+    const { db, store, alarms, evidence } = this.#parts;
+    const verdict = await evidence.judge(item);
+    db.transaction(() => {
+      store.setState(miss, verdict.isForged ? "forged" : "bad", { attempts: 1 });
+      if (verdict.isForged) return this.#raiseForged(miss, verdict.detail);
+      alarms.raise({ kind: "bad-report", subject: miss.reporter, ...subjectOf(miss) });
+    });
+  }
+
+  #raiseForged(miss: Miss, detail: Readonly<Record<string, string>>): void {
+    const subject = `${miss.reporter} ${encodeBase64url(miss.digest)}`;
+    const { detail: base, ...rest } = subjectOf(miss);
+    this.#parts.alarms.raise({ kind: "forged", subject, ...rest, detail: { ...base, ...detail } });
+  }
+}
+
+function subjectOf({ reporter, digest, kid }: Miss): {
+  readonly reporter: string;
+  readonly digests: readonly string[];
+  readonly detail: { readonly kid: string };
+} {
+  return { reporter, digests: [encodeBase64url(digest)], detail: { kid } };
+}

@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { describe, it } from "node:test";
+import { encodeBase64url } from "@redoubt/verify/base64url";
+import { MonitorWorld } from "../testing/monitor-world.ts";
+
+const OPERATIONS = ["delivered", "refusal", "event", "alarms", "status", "close"] as const;
+const ALLOWED: Readonly<Record<string, readonly string[]>> = {
+  operator: ["alarms", "status", "close"],
+  "issuer-enterprise": ["delivered", "event"],
+  "signer-enterprise": ["refusal", "event"],
+};
+
+describe("sockets", () => {
+  it("every caller has exactly its own operations", async () => {
+    await using world = await MonitorWorld.open();
+    for (const [caller, allowed] of Object.entries(ALLOWED))
+      for (const op of [...OPERATIONS, "nothing"]) {
+        // Without members: what is allowed fails on them, or works.
+        const outcome = await world.ask(caller, { op }).then(
+          () => "ok",
+          (error: unknown) => (error instanceof Error && "code" in error ? error.code : ""),
+        );
+        assert.equal(outcome === "ERR_MONITOR_OP", !allowed.includes(op), `${caller} ${op}`);
+      }
+  });
+
+  it("THREAT-04: refusals of a signer are one alarm for each kind of asking, with a count", async () => {
+    await using world = await MonitorWorld.open();
+    const refusal = { op: "refusal", code: "ERR_SIGNER_RESERVED", caller: "issuer", detail: "iss" };
+    for (let i = 0; i < 5; i++) await world.ask("signer-enterprise", refusal);
+    await world.ask("signer-enterprise", { ...refusal, code: "ERR_SIGNER_TTL" });
+    const alarms = await world.alarms("signer-refusal");
+    assert.deepEqual(
+      alarms.map(({ count, severity }) => [count, severity]),
+      [
+        [5, "warning"],
+        [1, "warning"],
+      ],
+    );
+  });
+
+  it("malformed requests are refused with a code", async () => {
+    await using world = await MonitorWorld.open();
+    const digest = encodeBase64url(randomBytes(32));
+    const good = { op: "delivered", session: "s", seq: 1, digests: [digest] };
+    const wrong: readonly [string, Record<string, unknown>][] = [
+      ["issuer-enterprise", { ...good, session: "" }],
+      ["issuer-enterprise", { ...good, session: "a b" }],
+      ["issuer-enterprise", { ...good, seq: -1 }],
+      ["issuer-enterprise", { ...good, seq: 1.5 }],
+      ["issuer-enterprise", { ...good, digests: ["x"] }],
+      ["issuer-enterprise", { ...good, digests: [`${digest.slice(0, 42)}_`] }],
+      ["issuer-enterprise", { ...good, digests: Array.from({ length: 4097 }, () => digest) }],
+      ["issuer-enterprise", { ...good, lost: -1 }],
+      ["issuer-enterprise", { ...good, closing: "yes" }],
+      ["issuer-enterprise", { ...good, realm: "consumer" }],
+      ["signer-enterprise", { op: "refusal", code: "a b", caller: "x" }],
+      ["signer-enterprise", { op: "refusal", code: "A", caller: "x", detail: "d".repeat(2000) }],
+      ["signer-enterprise", { op: "event", kind: "x".repeat(65) }],
+      ["operator", { op: "alarms", limit: 0 }],
+      ["operator", { op: "alarms", limit: 1001 }],
+      ["operator", { op: "alarms", limit: 1, since: -1 }],
+      ["operator", { op: "close", alarm: 0, reason: "r" }],
+      ["operator", { op: "close", alarm: 1 }],
+    ];
+    for (const [caller, head] of wrong)
+      await assert.rejects(world.ask(caller, head), (error) => {
+        assert.ok(error instanceof Error && "code" in error);
+        assert.match(
+          String(error.code),
+          /^ERR_(?:REQUEST_MEMBER|MONITOR_OP)$/,
+          JSON.stringify(head).slice(0, 200),
+        );
+        return true;
+      });
+    assert.deepEqual(await world.ask("issuer-enterprise", good), { seq: 1 });
+  });
+
+  it("status says what is known", async () => {
+    await using world = await MonitorWorld.open({}, ({ deployment }) =>
+      deployment.addReporter("shop", "s"),
+    );
+    const status = await world.ask("operator", { op: "status" });
+    assert.equal(status["witness"], world.keys.witness);
+    assert.deepEqual(
+      [status["ready"], status["blind"], status["lastReportSeconds"], status["open"]],
+      [true, false, null, 0],
+    );
+    assert.deepEqual(status["reporters"], [
+      { reporter: "shop", status: "active", lastReport: null, openMisses: 0 },
+    ]);
+    assert.equal(Array.isArray(status["logs"]) && status["logs"].length, 3);
+  });
+});

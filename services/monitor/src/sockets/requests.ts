@@ -1,0 +1,98 @@
+import { MemberReader } from "@redoubt/base";
+import { decodeBase64url } from "@redoubt/verify/base64url";
+import type { JsonObject } from "@redoubt/verify/json";
+import type { DeliveryReport } from "../deliveries/deliveries.ts";
+import { monitorError } from "../errors.ts";
+
+const MAX_DIGESTS = 4096;
+const DIGEST_CHARS = 43;
+const DIGEST_BYTES = 32;
+const MAX_LOST = 1_000_000;
+const MAX_ALARMS = 1000;
+const MAX_DETAIL_CHARS = 1024;
+const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
+
+/** docs/spec/wire.md §5 `delivered`: everything but the caller is the issuer's word. */
+export function parseDelivered(caller: string, head: JsonObject): DeliveryReport {
+  const reader = new MemberReader(head, "delivered");
+  const report = {
+    caller,
+    realm: caller.slice("issuer-".length),
+    session: reader.string("session", 64, /^[A-Za-z0-9_-]+$/),
+    seq: reader.integer("seq", 0, Number.MAX_SAFE_INTEGER),
+    digests: parseDigests(reader.strings("digests", MAX_DIGESTS, DIGEST_CHARS)),
+    lost: reader.optionalInteger("lost", 0, MAX_LOST) ?? 0,
+    isClosing: reader.has("closing") && reader.boolean("closing"),
+  };
+  reader.done();
+  return report;
+}
+
+export interface Refusal {
+  readonly code: string;
+  readonly caller: string;
+  readonly detail: string;
+}
+
+export function parseRefusal(head: JsonObject): Refusal {
+  const reader = new MemberReader(head, "refusal");
+  const refusal = {
+    code: reader.string("code", 64, NAME),
+    caller: reader.string("caller", 64, NAME),
+    detail: parseDetail(reader),
+  };
+  reader.done();
+  return refusal;
+}
+
+export function parseEvent(head: JsonObject): { readonly kind: string; readonly detail: string } {
+  const reader = new MemberReader(head, "event");
+  const event = { kind: reader.string("kind", 64, NAME), detail: parseDetail(reader) };
+  reader.done();
+  return event;
+}
+
+export function parseAlarmQuery(head: JsonObject): {
+  readonly since?: number;
+  readonly digest?: string;
+  readonly limit: number;
+} {
+  const reader = new MemberReader(head, "alarms");
+  const since = reader.optionalInteger("since", 0, Number.MAX_SAFE_INTEGER);
+  const digest = reader.optionalString("digest", DIGEST_CHARS);
+  const limit = reader.optionalInteger("limit", 1, MAX_ALARMS) ?? 100;
+  reader.done();
+  return { ...(since !== undefined && { since }), ...(digest !== undefined && { digest }), limit };
+}
+
+export function parseClose(head: JsonObject): {
+  readonly alarm: number;
+  readonly digest?: string;
+  readonly reason: string;
+} {
+  const reader = new MemberReader(head, "close");
+  const alarm = reader.integer("alarm", 1, Number.MAX_SAFE_INTEGER);
+  const digest = reader.optionalString("digest", DIGEST_CHARS);
+  const reason = reader.string("reason", 512);
+  reader.done();
+  return { alarm, ...(digest !== undefined && { digest }), reason };
+}
+
+function parseDigests(texts: readonly string[]): Buffer {
+  const digests = Buffer.allocUnsafe(texts.length * DIGEST_BYTES);
+  for (const [i, text] of texts.entries())
+    try {
+      decodeBase64url(text, { bytes: DIGEST_BYTES }).copy(digests, i * DIGEST_BYTES);
+    } catch (cause) {
+      throw monitorError("ERR_MONITOR_OP", "delivered: digests must be SHA-256 in base64url", {
+        cause,
+      });
+    }
+  return digests;
+}
+
+/** The sender's own words, cut where they are long; absent is empty. */
+function parseDetail(reader: MemberReader): string {
+  if (!reader.has("detail")) return "";
+  return reader.string("detail", MAX_DETAIL_CHARS);
+}

@@ -1,0 +1,32 @@
+import type { MonitorParts } from "./parts.ts";
+
+/** What `redoubt status` shows of the monitor. */
+export function describeStatus(
+  parts: MonitorParts,
+  witness: string,
+): Readonly<Record<string, unknown>> {
+  const { follower, witnessStore, registry, reports, watches, alarms, deliveries, join } = parts;
+  const halts = new Map(witnessStore.halts().map(({ log, reason }) => [log, reason]));
+  return {
+    witness,
+    // ARCHITECTURE §9: said as what it is.
+    labels: ["identity: plain-file", "witness: same-machine"],
+    ready: follower.isFolded,
+    blind: watches.isBlind(parts.active.now),
+    logs: [...follower.sizes].map(([log, size]) => ({
+      log,
+      size,
+      cosigned: witnessStore.held(log).size,
+      halted: halts.get(log) ?? null,
+    })),
+    reporters: [...registry.reporters.values()].map(({ reporter, status }) => ({
+      reporter,
+      status,
+      ...reports.describe(reporter),
+    })),
+    pending: { deliveries: deliveries.waiting, entries: join.held },
+    lastReportSeconds: watches.lastReportSeconds(),
+    open: alarms.openCount,
+    webhook: parts.webhook?.status ?? null,
+  };
+}

@@ -1,0 +1,66 @@
+export const SCHEMA_VERSION = 1;
+
+/**
+ * witness   the newest checkpoint cosigned per log (C2SP tlog-witness)
+ * halts     logs that are never cosigned or followed again
+ * follow    how far each log was read, with the hashes of its compact range; baseline: its size at the first look
+ * issued    one row per issuance entry; delivered: 0 open, 1 delivered, 2 undelivered, 3 orphaned
+ * journal   deliveries that are acknowledged and not yet folded into `issued`
+ * windows   gaps of issuers in which undelivered entries are orphans
+ */
+export const SCHEMA = `
+CREATE TABLE witness (
+  log TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL, note TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE halts (
+  log TEXT PRIMARY KEY, at INTEGER NOT NULL, reason TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE follow (
+  id INTEGER PRIMARY KEY, log TEXT NOT NULL UNIQUE, realm TEXT NOT NULL, size INTEGER NOT NULL,
+  hashes BLOB NOT NULL, root BLOB NOT NULL, baseline INTEGER
+) STRICT;
+CREATE TABLE issued (
+  digest BLOB PRIMARY KEY, log INTEGER NOT NULL, idx INTEGER NOT NULL,
+  at INTEGER NOT NULL, delivered INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX issued_open ON issued (log, idx) WHERE delivered = 0;
+CREATE TABLE sessions (
+  caller TEXT NOT NULL, session TEXT NOT NULL, seq INTEGER NOT NULL,
+  at INTEGER NOT NULL, closed INTEGER NOT NULL, PRIMARY KEY (caller, session)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE journal (
+  id INTEGER PRIMARY KEY, realm TEXT NOT NULL, digests BLOB NOT NULL
+) STRICT;
+CREATE TABLE windows (
+  realm TEXT NOT NULL, kind TEXT NOT NULL, remaining INTEGER NOT NULL, PRIMARY KEY (realm, kind)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE reporters (
+  reporter TEXT PRIMARY KEY, last INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE acks (
+  reporter TEXT NOT NULL, session TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL,
+  sha256 TEXT NOT NULL, items INTEGER NOT NULL, PRIMARY KEY (reporter, session)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE misses (
+  reporter TEXT NOT NULL, digest BLOB NOT NULL, kid TEXT NOT NULL, state TEXT NOT NULL,
+  deadline INTEGER NOT NULL, attempts INTEGER NOT NULL, at INTEGER NOT NULL,
+  PRIMARY KEY (reporter, digest)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX misses_state ON misses (state, reporter, deadline);
+CREATE TABLE alarms (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, last INTEGER NOT NULL,
+  kind TEXT NOT NULL, severity TEXT NOT NULL, subject TEXT NOT NULL, digest TEXT, log TEXT,
+  reporter TEXT, detail TEXT NOT NULL, count INTEGER NOT NULL, closed TEXT
+) STRICT;
+CREATE INDEX alarms_open ON alarms (id) WHERE closed IS NULL;
+CREATE TABLE alarm_digests (
+  digest TEXT NOT NULL, alarm INTEGER NOT NULL, PRIMARY KEY (digest, alarm)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX alarm_digests_alarm ON alarm_digests (alarm);
+CREATE TABLE outbox (
+  id TEXT PRIMARY KEY, body TEXT NOT NULL, attempts INTEGER NOT NULL, due INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE counters (
+  name TEXT PRIMARY KEY, value INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+`;

@@ -1,0 +1,97 @@
+import { nowSeconds, type Clock } from "@redoubt/base";
+import type { Registry } from "@redoubt/keys";
+import type { Alarms } from "./alarms/alarms.ts";
+import type { AlarmKind, Detail } from "./alarms/kinds.ts";
+import type { ReportStore } from "./reports/report-store.ts";
+
+export interface WatchParts {
+  readonly alarms: Alarms;
+  readonly registry: Registry;
+  readonly reports: ReportStore;
+  readonly clock: Pick<Clock, "now">;
+  /** How far each log was read. */
+  readonly sizes: () => ReadonlyMap<string, number>;
+  readonly isHalted: (log: string) => boolean;
+}
+
+const BLIND_MS = 30_000;
+const WITNESS_LATE_MS = 60_000;
+const REPORTER_SILENT_MS = 900_000;
+
+/** Things that should keep happening: an alarm when one does not, ended by itself when it does again. */
+export class Watches {
+  readonly #parts: WatchParts;
+  /** Active times. */
+  readonly #cosignedAt = new Map<string, number>();
+  readonly #reportedAt = new Map<string, number>();
+  #readAt = 0;
+
+  constructor(parts: WatchParts) {
+    this.#parts = parts;
+  }
+
+  cosigned(log: string, now: number): void {
+    this.#cosignedAt.set(log, now);
+  }
+
+  reported(reporter: string, now: number): void {
+    this.#reportedAt.set(reporter, now);
+  }
+
+  /** Every log was read to its end. */
+  logsRead(now: number): void {
+    this.#readAt = now;
+  }
+
+  isBlind(now: number): boolean {
+    return now - this.#readAt >= BLIND_MS;
+  }
+
+  check(now: number): void {
+    this.#watch("audit-blind", "ledger", this.isBlind(now), { why: "ledger cannot be read" });
+    for (const [log, size] of this.#parts.sizes())
+      if (size > 0 && !this.#parts.isHalted(log)) this.#checkWitness(log, now);
+    for (const { reporter, status } of this.#parts.registry.reporters.values())
+      if (status === "active") this.#checkReporter(reporter, now);
+      else this.#parts.alarms.recover("reporter-silent", reporter);
+  }
+
+  /** Seconds since any reporter was acknowledged; null when none ever was. */
+  lastReportSeconds(): number | null {
+    const { reports, registry, clock } = this.#parts;
+    const times = [...registry.reporters.keys()]
+      .map((reporter) => reports.lastReport(reporter))
+      .filter((at) => at !== undefined);
+    return times.length === 0 ? null : Math.max(0, nowSeconds(clock) - Math.max(...times));
+  }
+
+  #checkWitness(log: string, now: number): void {
+    const since = sinceFirst(this.#cosignedAt, log, now);
+    this.#watch("witness-late", log, now - since >= WITNESS_LATE_MS, { seconds: 60 }, { log });
+  }
+
+  #checkReporter(reporter: string, now: number): void {
+    const since = sinceFirst(this.#reportedAt, reporter, now);
+    const isSilent = now - since >= REPORTER_SILENT_MS;
+    this.#watch("reporter-silent", reporter, isSilent, { minutes: 15 }, { reporter });
+  }
+
+  #watch(
+    kind: AlarmKind,
+    subject: string,
+    isBroken: boolean,
+    detail: Detail,
+    about: { readonly log?: string; readonly reporter?: string } = {},
+  ): void {
+    const { alarms } = this.#parts;
+    if (isBroken) alarms.raiseState({ kind, subject, detail, ...about });
+    else alarms.recover(kind, subject);
+  }
+}
+
+/** What was never seen counts from when it was first looked for. */
+function sinceFirst(times: Map<string, number>, name: string, now: number): number {
+  const since = times.get(name) ?? now;
+  times.set(name, since);
+  return since;
+}

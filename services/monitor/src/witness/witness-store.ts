@@ -1,0 +1,62 @@
+import { EMPTY_ROOT } from "@redoubt/tlog";
+import { bytesOf, integerOf, textOf, type Database } from "../store/database.ts";
+
+/** The newest checkpoint that was cosigned for a log. */
+export interface Held {
+  readonly size: number;
+  readonly root: Buffer;
+  /** Empty before the first. */
+  readonly note: string;
+}
+
+const NOTHING_HELD: Held = { size: 0, root: EMPTY_ROOT, note: "" };
+
+export class WitnessStore {
+  readonly #db: Database;
+  readonly #get;
+  readonly #put;
+  readonly #halted;
+  readonly #halt;
+  readonly #halts;
+
+  constructor(db: Database) {
+    this.#db = db;
+    this.#get = db.prepare("SELECT size, root, note FROM witness WHERE log = ?");
+    this.#put = db.prepare(
+      `INSERT INTO witness VALUES (?, ?, ?, ?) ON CONFLICT (log) DO UPDATE
+       SET size = excluded.size, root = excluded.root, note = excluded.note`,
+    );
+    this.#halted = db.prepare("SELECT reason FROM halts WHERE log = ?");
+    this.#halt = db.prepare("INSERT OR IGNORE INTO halts VALUES (?, ?, ?)");
+    this.#halts = db.prepare("SELECT log, reason FROM halts ORDER BY log");
+  }
+
+  /** C2SP tlog-witness: checking against what is held and persisting the next must be one step. */
+  transaction<T>(work: () => T): T {
+    return this.#db.transaction(work);
+  }
+
+  held(log: string): Held {
+    const row = this.#get.get(log);
+    if (!row) return NOTHING_HELD;
+    return { size: integerOf(row, "size"), root: bytesOf(row, "root"), note: textOf(row, "note") };
+  }
+
+  put(log: string, { size, root, note }: Held): void {
+    this.#put.run(log, size, root, note);
+  }
+
+  isHalted(log: string): boolean {
+    return this.#halted.get(log) !== undefined;
+  }
+
+  halt(log: string, atSeconds: number, reason: string): void {
+    this.#halt.run(log, atSeconds, reason);
+  }
+
+  halts(): { log: string; reason: string }[] {
+    return this.#halts
+      .all()
+      .map((row) => ({ log: textOf(row, "log"), reason: textOf(row, "reason") }));
+  }
+}

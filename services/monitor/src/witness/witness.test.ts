@@ -1,0 +1,269 @@
+import assert from "node:assert/strict";
+import { generateKeyPairSync, randomBytes } from "node:crypto";
+import { describe, it } from "node:test";
+import {
+  addSignature,
+  ed25519Signer,
+  EMPTY_ROOT,
+  encodeCheckpoint,
+  hashLeaf,
+  parseVerifierKey,
+  signNote,
+  verifyCosignature,
+} from "@redoubt/tlog";
+import { issue, REGISTRY, START_SECONDS } from "../testing/deployment.ts";
+import type { FakeLog } from "../testing/fake-ledger.ts";
+import { MonitorWorld, type Answered } from "../testing/monitor-world.ts";
+
+function submit(
+  world: MonitorWorld,
+  note: string,
+  oldSize = 0,
+  proof: readonly Buffer[] = [],
+): Promise<Answered> {
+  const lines = proof.map((hash) => `${hash.toString("base64")}\n`).join("");
+  return world.post("/add-checkpoint", `old ${oldSize}\n${lines}\n${note}`);
+}
+
+function grow(log: FakeLog, entries: number): void {
+  for (let i = 0; i < entries; i++) issue(log);
+}
+
+describe("witness: C2SP tlog-witness", () => {
+  it("200: cosigns the first checkpoint, its continuation and a repetition, with our time", async () => {
+    await using world = await MonitorWorld.open();
+    const { log } = world.deployment.enterprise;
+    grow(log, 3);
+    const key = parseVerifierKey(world.keys.witness);
+    const first = await submit(world, log.checkpoint());
+    assert.equal(first.status, 200);
+    const cosigned = verifyCosignature(addSignature(log.checkpoint(), first.body), key);
+    assert.equal(cosigned.checkpoint.size, 3);
+    assert.equal(cosigned.timeSeconds, START_SECONDS);
+    grow(log, 5);
+    const second = await submit(world, log.checkpoint(), 3, log.proof(3));
+    assert.equal(second.status, 200);
+    assert.equal(
+      verifyCosignature(addSignature(log.checkpoint(), second.body), key).checkpoint.size,
+      8,
+    );
+    assert.equal((await submit(world, log.checkpoint(), 8)).status, 200);
+    assert.deepEqual(await world.alarms(), []);
+  });
+
+  it("200: takes the registry log with its one signature", async () => {
+    await using world = await MonitorWorld.open();
+    const { registry } = world.ledger;
+    assert.equal((await submit(world, registry.checkpoint())).status, 200);
+  });
+
+  it("409: answers its size to another old size, as text/x.tlog.size", async () => {
+    await using world = await MonitorWorld.open();
+    const { log } = world.deployment.enterprise;
+    grow(log, 4);
+    await submit(world, log.checkpoint());
+    grow(log, 2);
+    for (const old of [0, 3, 5]) {
+      const answer = await submit(world, log.checkpoint(), old, log.proof(old));
+      assert.equal(answer.status, 409);
+      assert.equal(answer.headers["content-type"], "text/x.tlog.size");
+      assert.equal(answer.body, "4\n");
+    }
+    // A smaller tree than was cosigned.
+    const smaller = await submit(world, log.checkpoint(2), 2);
+    assert.equal(smaller.status, 409);
+    assert.equal(smaller.body, "4\n");
+  });
+
+  it("404: an unknown log", async () => {
+    await using world = await MonitorWorld.open();
+    const { privateKey } = generateKeyPairSync("ed25519");
+    const origin = "example.test/unknown";
+    const body = encodeCheckpoint({ origin, size: 0, root: EMPTY_ROOT });
+    const note = signNote(body, [ed25519Signer(origin, privateKey)]);
+    assert.equal((await submit(world, note)).status, 404);
+  });
+
+  it("404 becomes 200 when the registry has named the log a moment ago", async () => {
+    await using world = new MonitorWorld();
+    const { initialise } = await import("../initialise.ts");
+    world.keys = await initialise(`${world.root}/monitor`);
+    await world.start();
+    const { log } = world.deployment.enterprise;
+    grow(log, 1);
+    // Nothing was read so far.
+    assert.equal((await submit(world, log.checkpoint())).status, 503);
+    await world.tick();
+    assert.equal((await submit(world, log.checkpoint())).status, 200);
+  });
+
+  it("403: not signed by the log, or signed by its key for another origin", async () => {
+    await using world = await MonitorWorld.open();
+    const { log } = world.deployment.enterprise;
+    grow(log, 1);
+    const body = encodeCheckpoint({ origin: log.origin, size: 1, root: log.root() });
+    const stranger = ed25519Signer(log.origin, generateKeyPairSync("ed25519").privateKey);
+    assert.equal((await submit(world, signNote(body, [stranger]))).status, 403);
+    const other = encodeCheckpoint({ origin: REGISTRY, size: 1, root: log.root() });
+    const signer = ed25519Signer(log.origin, log.signers.logKey);
+    assert.equal((await submit(world, signNote(other, [signer]))).status, 403);
+    await world.tickFor(15);
+    assert.deepEqual(await world.alarms("unsigned-batch"), []);
+  });
+
+  it("422: a proof that does not verify, is too short, too long, or there for the first checkpoint", async () => {
+    await using world = await MonitorWorld.open();
+    const { log } = world.deployment.enterprise;
+    grow(log, 3);
+    const hash = randomBytes(32);
+    assert.equal((await submit(world, log.checkpoint(), 0, [hash])).status, 422);
+    await submit(world, log.checkpoint());
+    grow(log, 4);
+    const proof = log.proof(3);
+    const bad = [[], proof.slice(1), [...proof, hash], [hash, ...proof.slice(1)]];
+    for (const one of bad)
+      assert.equal((await submit(world, log.checkpoint(), 3, one)).status, 422);
+    // The checkpoint was genuine: whoever sends broken proofs for it can neither alarm nor halt anything.
+    await world.tickFor(15);
+    assert.deepEqual(await world.alarms("fork"), []);
+    assert.equal((await submit(world, log.checkpoint(), 3, proof)).status, 200);
+  });
+
+  it("422: a repetition with a proof", async () => {
+    await using world = await MonitorWorld.open();
+    const { log } = world.deployment.enterprise;
+    grow(log, 2);
+    await submit(world, log.checkpoint());
+    assert.equal((await submit(world, log.checkpoint(), 2, [randomBytes(32)])).status, 422);
+  });
+
+  it("400: everything that is no request", async () => {
+    await using world = await MonitorWorld.open();
+    const { log } = world.deployment.enterprise;
+    grow(log, 2);
+    const note = log.checkpoint();
+    const hashes = Array.from({ length: 64 }, () => `${randomBytes(32).toString("base64")}\n`);
+    const bodies = [
+      "",
+      "\n",
+      note,
+      `old 3\n\n${note}`,
+      `old 02\n\n${note}`,
+      `old -1\n\n${note}`,
+      `old 9007199254740993\n\n${note}`,
+      `old 0\r\n\n${note}`,
+      `old 0\n${note}`,
+      `old 0\nnot base64\n\n${note}`,
+      `old 0\n${hashes.join("")}\n${note}`,
+      `old 0\n\n${note.slice(0, -1)}`,
+      `old 0\n\n${note.replace("\n2\n", "\n02\n")}`,
+    ];
+    for (const body of bodies)
+      assert.equal((await world.post("/add-checkpoint", body)).status, 400);
+    const binary = Buffer.concat([Buffer.from("old 0\n\n"), Buffer.of(0xff, 0xfe)]);
+    assert.equal((await world.post("/add-checkpoint", binary)).status, 400);
+  });
+
+  it("two requests for one old size: exactly one is cosigned", async () => {
+    await using world = await MonitorWorld.open();
+    const { log } = world.deployment.enterprise;
+    grow(log, 1);
+    await submit(world, log.checkpoint());
+    grow(log, 1);
+    const [two, proofTwo] = [log.checkpoint(), log.proof(1)];
+    grow(log, 1);
+    const answers = await Promise.all([
+      submit(world, two, 1, proofTwo),
+      submit(world, log.checkpoint(), 1, log.proof(1)),
+    ]);
+    assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200, 409]));
+  });
+});
+
+describe("witness: logs that lie", () => {
+  it("THREAT-06: two roots for one size halt the log for good, with both as evidence", async () => {
+    await using world = await MonitorWorld.open();
+    const { log } = world.deployment.enterprise;
+    grow(log, 3);
+    await submit(world, log.checkpoint());
+    const forged = log.checkpoint(3, randomBytes(32));
+    assert.equal((await submit(world, forged, 3)).status, 409);
+    const [alarm] = await world.alarms("fork");
+    assert.equal(alarm?.["severity"], "critical");
+    const detail = JSON.stringify(alarm?.["detail"]);
+    for (const root of [log.root(), Buffer.from(forged.split("\n")[2] ?? "", "base64")])
+      assert.ok(detail.includes(root.toString("base64")));
+    // Also what it held before is not cosigned again.
+    assert.equal((await submit(world, log.checkpoint(), 3)).status, 403);
+    grow(log, 1);
+    assert.equal((await submit(world, log.checkpoint(), 3, log.proof(3))).status, 403);
+    // Other logs go on.
+    assert.equal((await submit(world, world.ledger.registry.checkpoint())).status, 200);
+  });
+
+  it("THREAT-06: a checkpoint that the log does not continue is an alarm within seconds", async () => {
+    await using world = await MonitorWorld.open();
+    const { log } = world.deployment.enterprise;
+    grow(log, 3);
+    await submit(world, log.checkpoint());
+    grow(log, 2);
+    await world.tick();
+    const other = log.checkpoint(5, hashLeaf(randomBytes(65)));
+    assert.equal((await submit(world, other, 3, log.proof(3, 5))).status, 422);
+    await world.tick();
+    const [alarm] = await world.alarms("fork");
+    assert.equal(alarm?.["log"], log.origin);
+    assert.equal((await submit(world, log.checkpoint(), 3, log.proof(3))).status, 403);
+  });
+
+  it("THREAT-06: a signed checkpoint beyond what the ledger shows is an alarm after a short patience", async () => {
+    await using world = await MonitorWorld.open();
+    const { log } = world.deployment.enterprise;
+    grow(log, 3);
+    await submit(world, log.checkpoint());
+    const hidden = log.checkpoint(9, randomBytes(32));
+    assert.equal((await submit(world, hidden, 3, [randomBytes(32)])).status, 422);
+    await world.tickFor(8);
+    assert.deepEqual(await world.alarms("fork"), []);
+    await world.tickFor(5);
+    assert.equal((await world.alarms("fork")).length, 1);
+  });
+
+  it("THREAT-06: a batch without the writer's signature is refused and is an alarm", async () => {
+    await using world = await MonitorWorld.open();
+    const { log } = world.deployment.enterprise;
+    grow(log, 2);
+    await submit(world, log.checkpoint());
+    // The ledger adds an entry of its own: its key signs, the signer's does not.
+    const entries = [...log.entries];
+    grow(log, 1);
+    const inserted = log.checkpoint(3, log.root(), false);
+    log.entries = entries;
+    assert.equal((await submit(world, inserted, 2)).status, 403);
+    await world.tickFor(12);
+    const [alarm] = await world.alarms("unsigned-batch");
+    assert.equal(alarm?.["severity"], "critical");
+    assert.equal(alarm["log"], log.origin);
+  });
+
+  it("a genuine checkpoint with the writer's line cut off is refused, and no alarm", async () => {
+    await using world = await MonitorWorld.open();
+    const { log } = world.deployment.enterprise;
+    grow(log, 2);
+    const cut = log.checkpoint(2, log.root(), false);
+    assert.equal((await submit(world, cut)).status, 403);
+    await world.tickFor(15);
+    assert.deepEqual(await world.alarms("unsigned-batch"), []);
+  });
+
+  it("the ledger shows the monitor another tree than it had cosigned: alarm", async () => {
+    await using world = await MonitorWorld.open();
+    const { registry } = world.ledger;
+    const [size, genuine] = [registry.size, registry.root()];
+    // THREAT-06: the registry has no writer, so that its key alone can sign two histories.
+    assert.equal((await submit(world, registry.checkpoint(size, randomBytes(32)))).status, 200);
+    await world.tick();
+    assert.equal((await world.alarms("fork")).length, 1);
+    assert.equal((await submit(world, registry.checkpoint(size, genuine), size)).status, 403);
+  });
+});

@@ -1,0 +1,72 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { checkPrivateFolder, type Clock, type EventSink, type Service } from "@redoubt/base";
+import { serveHttp, type HttpLimits } from "@redoubt/http";
+import { readSocketSecret, SocketClient, socketPlace } from "@redoubt/wire";
+import type { PublisherConfig } from "./config.ts";
+import { publisherEvents } from "./events.ts";
+import { FileCache } from "./file-cache.ts";
+import { Follower } from "./follower.ts";
+import { PublishedLogs } from "./published-logs.ts";
+import { Web } from "./web.ts";
+import { Www } from "./www.ts";
+
+export interface PublisherOptions {
+  readonly config: PublisherConfig;
+  /** This process's own folder. */
+  readonly folder: string;
+  /** Data folder, "" for the working directory. */
+  readonly root: string;
+  readonly clock: Clock;
+  readonly log: EventSink;
+  readonly httpLimits?: Partial<HttpLimits>;
+  readonly cacheBytes?: number;
+  readonly retryMs?: number;
+  readonly tickMs?: number;
+}
+
+export interface Publisher extends Service {
+  readonly port: number;
+  readonly ready: Promise<void>;
+}
+
+const CACHE_BYTES = 16 * 1024 * 1024;
+const LEDGER_TIMEOUT_MS = 15_000;
+
+/** Wires the publisher. It holds no key and no socket but the ledger's: it can withhold and freeze, no more. */
+export async function openPublisher(options: PublisherOptions): Promise<Publisher> {
+  const { config, folder, root, clock, log } = options;
+  // THREAT-32.
+  checkPrivateFolder(folder);
+  await using stack = new AsyncDisposableStack();
+  const events = publisherEvents(log);
+  const wwwFolder = join(folder, "www");
+  mkdirSync(wwwFolder, { recursive: true });
+  const cache = new FileCache(options.cacheBytes ?? CACHE_BYTES);
+  const www = new Www(wwwFolder, cache, events);
+  const place = socketPlace(root, "ledger", "publisher");
+  const client = new SocketClient({
+    path: place.path,
+    secret: readSocketSecret(place),
+    timeoutMs: LEDGER_TIMEOUT_MS,
+  });
+  const { retryMs = 1000, tickMs = 5000 } = options;
+  const follower = stack.use(new Follower({ config, client, www, clock, events, retryMs, tickMs }));
+  const web = new Web(www, new PublishedLogs(join(root, config.publishedFolder), cache));
+  const server = stack.use(
+    await serveHttp({
+      port: config.port,
+      handler: (request) => web.handle(request),
+      log,
+      ready: () => follower.isFresh,
+      ...(options.httpLimits ? { limits: options.httpLimits } : {}),
+    }),
+  );
+  const owned = stack.move();
+  return {
+    port: server.port,
+    ready: follower.ready,
+    status: () => ({ ...follower.status(), cachedBytes: cache.bytes, http: server.counts() }),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}

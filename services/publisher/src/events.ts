@@ -1,0 +1,24 @@
+import type { EventSink } from "@redoubt/base";
+
+/** Every business event of the publisher. */
+export interface PublisherEvents {
+  registryFailed(code: string): void;
+  registryBack(size: number): void;
+  entryVoid(index: number, code: string): void;
+  siteBuilt(registrySize: number, issuers: number, keys: number): void;
+  issuerLeftOut(reason: string): void;
+  fileDamaged(path: string): void;
+  writeFailed(code: string): void;
+}
+
+export function publisherEvents(log: EventSink): PublisherEvents {
+  return {
+    registryFailed: (code) => log("registry_failed", { code }),
+    registryBack: (size) => log("registry_back", { size }),
+    entryVoid: (index, code) => log("registry_entry_void", { index, code }),
+    siteBuilt: (registrySize, issuers, keys) => log("site_built", { registrySize, issuers, keys }),
+    issuerLeftOut: (reason) => log("issuer_left_out", { reason }),
+    fileDamaged: (path) => log("file_damaged", { path }),
+    writeFailed: (code) => log("write_failed", { code }),
+  };
+}

@@ -1,0 +1,156 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { errorCode, nowSeconds, type Clock } from "@redoubt/base";
+import { Registry } from "@redoubt/keys";
+import { RegistryFeed, type RegistryFeedItem, type SocketClient } from "@redoubt/wire";
+import type { PublisherConfig } from "./config.ts";
+import type { PublisherEvents } from "./events.ts";
+import { buildSite } from "./site.ts";
+import type { Www } from "./www.ts";
+
+export interface FollowerOptions {
+  readonly config: PublisherConfig;
+  readonly client: SocketClient;
+  readonly www: Www;
+  readonly clock: Clock;
+  readonly events: PublisherEvents;
+  readonly retryMs: number;
+  readonly tickMs: number;
+}
+
+const WAIT_MS = 10_000;
+/** Without a word from the ledger for this long, the site may be old: health says so, and it stays up. */
+const STALE_MS = 60_000;
+
+/**
+ * Keeps the site at what the registry says. The ledger is not trusted: entries count only under the registry's
+ * signed root, and only as their authors signed them. What it withholds is missing here, nothing more.
+ */
+export class Follower implements AsyncDisposable {
+  /** Resolves after the first complete reading. */
+  readonly ready: Promise<void>;
+  readonly #options: FollowerOptions;
+  readonly #registry: Registry;
+  readonly #feed: RegistryFeed;
+  readonly #stop = new AbortController();
+  readonly #resolve: () => void;
+  readonly #loop: Promise<void>;
+  readonly #tick: NodeJS.Timeout;
+  #heardAt: number | undefined;
+  #changesAt = Number.MAX_SAFE_INTEGER;
+  #issuers = 0;
+  #isFailing = false;
+
+  constructor(options: FollowerOptions) {
+    const { config, client } = options;
+    this.#options = options;
+    this.#registry = new Registry({ operator: config.operator });
+    this.#feed = new RegistryFeed({
+      client,
+      log: config.registry.log,
+      logKey: config.registry.vkey,
+      onItem: (item) => this.#apply(item),
+    });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.ready = promise;
+    this.#resolve = resolve;
+    this.#tick = setInterval(() => this.#onTick(), options.tickMs).unref();
+    this.#loop = this.#follow();
+  }
+
+  /** Whether what is served is what the registry said not long ago. */
+  get isFresh(): boolean {
+    const heardAt = this.#heardAt;
+    return heardAt !== undefined && this.#options.clock.monotonic() - heardAt < STALE_MS;
+  }
+
+  status(): object {
+    return {
+      registrySize: this.#feed.size,
+      fresh: this.isFresh,
+      issuers: this.#issuers,
+      keys: this.#registry.keys.size,
+      documents: this.#options.www.size,
+    };
+  }
+
+  async #follow(): Promise<void> {
+    let isFirst = true;
+    while (!this.#stop.signal.aborted) {
+      try {
+        const news = await this.#feed.poll();
+        if (news > 0 || isFirst) await this.#rebuild();
+        isFirst = false;
+        this.#heard();
+        await this.#feed.wait(WAIT_MS);
+      } catch (error) {
+        await this.#failed(error);
+      }
+    }
+  }
+
+  #heard(): void {
+    this.#heardAt = this.#options.clock.monotonic();
+    if (this.#isFailing) this.#options.events.registryBack(this.#feed.size);
+    this.#isFailing = false;
+    this.#resolve();
+  }
+
+  async #failed(error: unknown): Promise<void> {
+    if (this.#stop.signal.aborted) return;
+    // A wrong signature or root among the codes means that the ledger lies; nothing of it was taken.
+    if (!this.#isFailing) this.#options.events.registryFailed(errorCode(error));
+    this.#isFailing = true;
+    await pause(this.#options.retryMs, this.#stop.signal);
+  }
+
+  #apply(item: RegistryFeedItem): void {
+    const result = this.#registry.apply(item);
+    if (result.kind === "void") this.#options.events.entryVoid(item.index, result.code);
+  }
+
+  async #rebuild(): Promise<void> {
+    const { config, clock, www, events } = this.#options;
+    const { tokenEndpoints } = config;
+    const site = buildSite({
+      registry: this.#registry,
+      tokenEndpoints,
+      nowSeconds: nowSeconds(clock),
+    });
+    this.#changesAt = site.changesAt;
+    this.#issuers = site.issuers;
+    for (const problem of site.problems) events.issuerLeftOut(problem);
+    events.siteBuilt(this.#feed.size, site.issuers, this.#registry.keys.size);
+    await www.replace(site.documents);
+  }
+
+  async #rebuildByTime(): Promise<void> {
+    try {
+      await this.#rebuild();
+    } catch (error) {
+      this.#options.events.writeFailed(errorCode(error));
+    }
+  }
+
+  /** Keys end by time, without an entry; and what a full disk refused is tried again. */
+  #onTick(): void {
+    const { clock, www } = this.#options;
+    if (nowSeconds(clock) < this.#changesAt) void www.retry();
+    else void this.#rebuildByTime();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    clearInterval(this.#tick);
+    await this.#options.client[Symbol.asyncDispose]();
+    await this.#loop;
+    await this.#options.www.retry();
+  }
+}
+
+async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  try {
+    await sleep(milliseconds, undefined, { signal });
+  } catch {
+    // Stopped: the caller looks at the signal.
+  }
+}

@@ -1,0 +1,28 @@
+/** Authorization server metadata (RFC 8414 §2): only what is true of the token endpoint. */
+export interface Metadata {
+  readonly issuer: string;
+  readonly token_endpoint: string;
+  readonly jwks_uri: string;
+  readonly grant_types_supported: readonly string[];
+  readonly response_types_supported: readonly string[];
+  readonly subject_types_supported: readonly string[];
+  readonly token_endpoint_auth_methods_supported: readonly string[];
+  readonly token_endpoint_auth_signing_alg_values_supported: readonly string[];
+}
+
+/**
+ * One document serves RFC 8414 and OpenID Connect Discovery. There is no authorization endpoint, so no response
+ * type; the member is required, and empty. Scopes belong to clients, whom the publisher does not know.
+ */
+export function metadataOf(issuer: string, tokenEndpoint: string): Metadata {
+  return {
+    issuer,
+    token_endpoint: tokenEndpoint,
+    jwks_uri: `${issuer}/keys`,
+    grant_types_supported: ["client_credentials"],
+    response_types_supported: [],
+    subject_types_supported: ["public"],
+    token_endpoint_auth_methods_supported: ["client_secret_basic", "private_key_jwt"],
+    token_endpoint_auth_signing_alg_values_supported: ["ES256", "Ed25519", "PS256", "RS256"],
+  };
+}

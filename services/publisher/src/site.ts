@@ -1,0 +1,125 @@
+import { jwkOf, keysForIssuer, type KeyInfo, type RealmInfo, type Registry } from "@redoubt/keys";
+import { issuerFor } from "@redoubt/verify";
+import { metadataOf } from "./metadata.ts";
+
+/** One public document, by the path under which it is served. */
+export interface SiteDocument {
+  readonly path: string;
+  readonly body: string;
+}
+
+export interface Site {
+  readonly documents: readonly SiteDocument[];
+  readonly issuers: number;
+  /** From this second on the site says something else, without any new entry. */
+  readonly changesAt: number;
+  /** What was left out, and why. */
+  readonly problems: readonly string[];
+}
+
+export interface SiteInput {
+  readonly registry: Registry;
+  readonly tokenEndpoints: ReadonlyMap<string, string>;
+  readonly nowSeconds: number;
+}
+
+interface Issuer {
+  readonly issuer: string;
+  /** Path of the issuer URL, without a slash at its end. */
+  readonly path: string;
+  readonly tokenEndpoint: string;
+  readonly keys: readonly KeyInfo[];
+}
+
+const SEGMENT = /^[A-Za-z0-9._~-]+$/;
+
+/**
+ * What the registry says, as static documents. A pure function: nothing but records that the registry holds, signed
+ * by their realm's ring, can get in (THREAT-27), and each issuer lists only keys that cover it (THREAT-01).
+ */
+export function buildSite(input: SiteInput): Site {
+  const problems: string[] = [];
+  const taken = new Set<string>();
+  const issuers: Issuer[] = [];
+  for (const { realm, tenant } of activeTenants(input.registry)) {
+    const issuer = describeIssuer(input, realm, tenant);
+    if (typeof issuer === "string") problems.push(issuer);
+    // Two issuers at one path would share a JWKS: the first one stays, the other is left out and named.
+    else if (taken.has(issuer.path)) problems.push(`Path of ${issuer.issuer} is another issuer's`);
+    else {
+      taken.add(issuer.path);
+      issuers.push(issuer);
+    }
+  }
+  const jwks = jwksOf();
+  return {
+    documents: issuers.flatMap((issuer) => documentsOf(issuer, jwks(issuer.keys))),
+    issuers: issuers.length,
+    changesAt: changesAt(issuers),
+    problems,
+  };
+}
+
+function changesAt(issuers: readonly Issuer[]): number {
+  let first = Number.MAX_SAFE_INTEGER;
+  for (const { keys } of issuers)
+    for (const { record } of keys) first = Math.min(first, record.verifyUntil);
+  return first;
+}
+
+function* activeTenants({
+  tenants,
+  realms,
+}: Registry): Generator<{ realm: RealmInfo; tenant: string }> {
+  for (const { realm: name, tenant, status } of tenants.values()) {
+    const realm = realms.get(name);
+    if (status === "active" && realm) yield { realm, tenant };
+  }
+}
+
+/** @returns what is wrong, where the issuer cannot be served */
+function describeIssuer(
+  { registry, tokenEndpoints, nowSeconds }: SiteInput,
+  { realm, issuer: template }: RealmInfo,
+  tenant: string,
+): Issuer | string {
+  const issuer = issuerFor({ issuer: template }, tenant);
+  const path = pathOf(issuer);
+  if (path === undefined) return `Issuer ${issuer} has no plain path`;
+  const tokenEndpoint = tokenEndpoints.get(realm)?.replace("{tenantid}", tenant);
+  if (tokenEndpoint === undefined) return `Realm ${realm} has no token endpoint`;
+  return { issuer, path, tokenEndpoint, keys: keysForIssuer(registry, realm, tenant, nowSeconds) };
+}
+
+/** The path becomes a file name and a route: only what reads the same everywhere is taken. */
+function pathOf(issuer: string): string | undefined {
+  if (!URL.canParse(issuer)) return undefined;
+  const { origin, pathname } = new URL(issuer);
+  const segments = pathname.slice(1).split("/");
+  const isPlain = segments.every((s) => SEGMENT.test(s) && s !== "." && s !== "..");
+  return isPlain && issuer === origin + pathname ? pathname : undefined;
+}
+
+function documentsOf(
+  { issuer, path, tokenEndpoint }: Issuer,
+  jwks: string,
+): readonly SiteDocument[] {
+  const metadata = JSON.stringify(metadataOf(issuer, tokenEndpoint));
+  return [
+    { path: `${path}/.well-known/openid-configuration`, body: metadata },
+    // RFC 8414 §3.1: the well-known part stands before the path of the issuer.
+    { path: `/.well-known/oauth-authorization-server${path}`, body: metadata },
+    { path: `${path}/keys`, body: jwks },
+  ];
+}
+
+/** Tenants that share their keys share the text. */
+function jwksOf(): (keys: readonly KeyInfo[]) => string {
+  const known = new Map<string, string>();
+  return (keys) => {
+    const name = keys.map(({ kid }) => kid).join();
+    const jwks = known.get(name) ?? JSON.stringify({ keys: keys.map(jwkOf) });
+    known.set(name, jwks);
+    return jwks;
+  };
+}

@@ -1,0 +1,158 @@
+import { errorCode, MemberReader, nowSeconds, ServiceError, type Clock } from "@redoubt/base";
+import {
+  signStatement,
+  type Registry,
+  type SignedStatement,
+  type StatementSigner,
+} from "@redoubt/keys";
+import { encodeBase64url } from "@redoubt/verify/base64url";
+import { isJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
+import type { Answer, Call } from "@redoubt/wire";
+import type { Budgets } from "./budgets.ts";
+import type { SignerConfig } from "./config.ts";
+import { signDrillRecord } from "./drill-key.ts";
+import { listKeys } from "./fetch-keys.ts";
+import { parseIssueRequest, refuseReserved } from "./issue-request.ts";
+import type { IssuedToken, Mint } from "./mint.ts";
+import type { Policy, PolicyInput } from "./policy.ts";
+import type { UnsignedToken } from "./token.ts";
+
+export interface HandlerOptions {
+  readonly config: Pick<SignerConfig, "realm" | "log">;
+  readonly registry: () => Registry;
+  readonly policy: Policy;
+  readonly policyInput: PolicyInput;
+  readonly budgets: Budgets;
+  readonly drillBudgets: Budgets;
+  readonly mint: Mint;
+  readonly ringSigner: StatementSigner;
+  readonly clock: Clock;
+  /** Throws while the registry cannot be relied on. */
+  readonly checkRegistry: () => void;
+  readonly append: (statement: SignedStatement) => Promise<void>;
+  readonly refused: (caller: string, error: unknown) => void;
+}
+
+const MAX_BATCH_ITEMS = 256;
+/** What the results of one answer may take of a frame's head; checked before anything is signed. */
+const MAX_ANSWER_CHARS = 240 * 1024;
+/** Signature (RSA-4096 at most), jti, kid and member names of one result. */
+const RESULT_CHARS = 1024;
+
+/** The signer's contract (docs/spec/wire.md §3). No call signs a digest, and none names a key (P2). */
+export class SignerHandler {
+  readonly #options: HandlerOptions;
+
+  constructor(options: HandlerOptions) {
+    this.#options = options;
+  }
+
+  async handle({ caller, op, head }: Call): Promise<Answer> {
+    switch (op) {
+      case "issue":
+        return { head: await this.#issue(caller, head) };
+      case "issueBatch":
+        return { head: await this.#issueBatch(caller, head) };
+      case "fetchKeys":
+        return { head: this.#fetchKeys(head) };
+      case "drillKey":
+        return { head: await this.#drillKey(caller, head) };
+      default:
+        throw new ServiceError("ERR_SIGNER_OP", "No such call here");
+    }
+  }
+
+  #issue(caller: string, head: JsonObject): Promise<IssuedToken> {
+    checkIssuer(caller);
+    return this.#options.mint.issue(this.#build(caller, head));
+  }
+
+  /** Everything that may refuse a request, up to but not including the log. */
+  #build(caller: string, head: JsonObject): UnsignedToken {
+    const { policy, policyInput, budgets, mint } = this.#options;
+    const grant = policy(policyInput, caller, parseIssueRequest(head));
+    budgets.take(caller, grant.tenant, grant.client);
+    return mint.build(grant, caller);
+  }
+
+  async #issueBatch(caller: string, head: JsonObject): Promise<object> {
+    checkIssuer(caller);
+    refuseReserved(head);
+    const reader = new MemberReader(head, "issueBatch");
+    const items = reader.array("items", MAX_BATCH_ITEMS);
+    reader.done();
+    if (items.length === 0)
+      throw new ServiceError("ERR_REQUEST_MEMBER", "issueBatch: items must not be empty");
+    const room = { chars: MAX_ANSWER_CHARS };
+    const results = items.map((item) => this.#issueItem(caller, item, room));
+    return { results: await Promise.all(results) };
+  }
+
+  async #issueItem(caller: string, item: JsonValue, room: { chars: number }): Promise<object> {
+    try {
+      if (!isJsonObject(item))
+        throw new ServiceError("ERR_REQUEST_MEMBER", "issueBatch: items must be objects");
+      const unsigned = this.#build(caller, item);
+      // A token that no frame can carry back would be signed, logged and lost.
+      room.chars -= unsigned.signingInput.length + this.#options.config.log.length + RESULT_CHARS;
+      if (room.chars < 0)
+        throw new ServiceError("ERR_SIGNER_BUSY", "The answer is full: ask for fewer at once");
+      return await this.#options.mint.issue(unsigned);
+    } catch (error) {
+      this.#options.refused(caller, error);
+      room.chars -= RESULT_CHARS;
+      return refusalOf(error);
+    }
+  }
+
+  #fetchKeys(head: JsonObject): object {
+    const { config, registry, clock } = this.#options;
+    const reader = new MemberReader(head, "fetchKeys");
+    const since = reader.optionalInteger("since", 0, Number.MAX_SAFE_INTEGER) ?? 0;
+    reader.done();
+    return listKeys(registry(), config.realm, since, nowSeconds(clock));
+  }
+
+  async #drillKey(caller: string, head: JsonObject): Promise<object> {
+    if (caller !== "drill") throw new ServiceError("ERR_SIGNER_OP", "Only a drill asks for this");
+    const { config, registry, ringSigner, clock, append, drillBudgets } = this.#options;
+    this.#options.checkRegistry();
+    const now = nowSeconds(clock);
+    const { realm, log } = config;
+    const where = { realm, log, registry: registry() };
+    const signed = signDrillRecord(head, where, ringSigner.privateKey, now);
+    drillBudgets.take(caller, "-", "drill-key");
+    const { kid } = signed.record;
+    const record = encodeBase64url(signed.recordBytes);
+    const ring = encodeBase64url(signed.ringSignature);
+    await append(signStatement({ type: "key", realm, kid, record, ring }, ringSigner, now));
+    const state = {
+      type: "key-state",
+      realm,
+      kid,
+      state: "prepublished",
+      reason: "drill",
+    } as const;
+    await append(signStatement(state, ringSigner, now));
+    // For instance a public key that was registered before: the registry says no, whoever asks.
+    if (registry().keys.get(kid)?.state !== "prepublished")
+      throw new ServiceError("ERR_SIGNER_REGISTRY_VOID", "Registry did not take the drill key");
+    return { kid, record, ring };
+  }
+}
+
+function checkIssuer(caller: string): void {
+  if (caller !== "issuer" && caller !== "drill")
+    throw new ServiceError("ERR_SIGNER_OP", "This caller does not issue");
+}
+
+/** As a refused call would be answered: only what is meant for callers leaves. */
+function refusalOf(error: unknown): object {
+  if (!(error instanceof ServiceError)) return { code: "ERR_INTERNAL", message: "Internal error" };
+  const { retryAfterSeconds } = error.fields;
+  return {
+    code: errorCode(error),
+    message: error.message.slice(0, 200),
+    ...(typeof retryAfterSeconds === "number" && { retryAfterSeconds }),
+  };
+}

@@ -1,0 +1,84 @@
+import { MemberReader, ServiceError } from "@redoubt/base";
+import { CompactRange, openCheckpoint, verifyConsistency, type VerifierKey } from "@redoubt/tlog";
+import { decodeBase64url } from "@redoubt/verify/base64url";
+import type { JsonObject } from "@redoubt/verify/json";
+import type { SocketClient } from "@redoubt/wire";
+
+export interface LogSource {
+  readonly client: Pick<SocketClient, "request">;
+  readonly log: string;
+  readonly logKey: VerifierKey;
+  readonly writerKey: VerifierKey;
+}
+
+export interface Tree {
+  readonly size: number;
+  readonly root: Buffer;
+}
+
+const HASH_BYTES = 32;
+const MAX_PROOF_HASHES = 64;
+const MAX_NOTE_CHARS = 65_536;
+
+/** Where the ledger says that the log stands, once it is proven to be what this writer signed and left. */
+export async function readLogState(
+  source: LogSource,
+  remembered: Tree | undefined,
+): Promise<{ readonly range: CompactRange; readonly head: JsonObject }> {
+  const { head } = await source.client.request({ op: "state", log: source.log });
+  const reader = new MemberReader(head, "log state");
+  const size = reader.integer("size", 0, Number.MAX_SAFE_INTEGER);
+  const hashes = readHashes(reader, "hashes");
+  const range = CompactRange.from(size, hashes);
+  if (size > 0) checkBothSigned(source, reader.string("checkpoint", MAX_NOTE_CHARS), range);
+  if (remembered) await proveGrowth(source, remembered, range);
+  return { range, head };
+}
+
+// P3: the log key's signature, and our own over exactly this tree.
+function checkBothSigned(source: LogSource, note: string, range: CompactRange): void {
+  const { log, logKey, writerKey } = source;
+  const opened = openCheckpoint(note, { origin: log, verifiers: [logKey, writerKey] });
+  const names = new Set(opened.verified.map(({ name }) => name));
+  const isBoth = names.has(logKey.name) && names.has(writerKey.name);
+  if (!isBoth || opened.size !== range.size || !opened.root.equals(range.root()))
+    throw refusal("ERR_LOG_CHECKPOINT", "Checkpoint is not of a tree that this writer signed");
+}
+
+// THREAT-06, THREAT-07, THREAT-30: a tree shorter than one that was seen is fatal, never a fork.
+async function proveGrowth(
+  source: LogSource,
+  remembered: Tree,
+  range: CompactRange,
+): Promise<void> {
+  const { size, root } = remembered;
+  if (size === 0) return;
+  if (range.size < size)
+    throw refusal("ERR_LOG_SHORT", `Log has ${range.size} entries, it had ${size}`);
+  const proof = await readConsistency(source, size, range.size);
+  try {
+    verifyConsistency({ size1: size, root1: root, size2: range.size, root2: range.root(), proof });
+  } catch (cause) {
+    throw refusal("ERR_LOG_HISTORY", "Log does not contain the tree that was seen", { cause });
+  }
+}
+
+export async function readConsistency(
+  { client, log }: LogSource,
+  size1: number,
+  size2: number,
+): Promise<Buffer[]> {
+  if (size1 === size2) return [];
+  const { head } = await client.request({ op: "prove", log, size1, size2 });
+  return readHashes(new MemberReader(head, "consistency proof"), "proof");
+}
+
+function readHashes(reader: MemberReader, name: string): Buffer[] {
+  return reader
+    .strings(name, MAX_PROOF_HASHES, 64)
+    .map((text) => decodeBase64url(text, { bytes: HASH_BYTES }));
+}
+
+function refusal(code: string, message: string, options?: ErrorOptions): ServiceError {
+  return new ServiceError(code, message, options);
+}

@@ -1,0 +1,155 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { JsonObject } from "@redoubt/verify/json";
+import type { Answer, Call } from "@redoubt/wire";
+import { list } from "./testing/answers.ts";
+import { AUDIENCE, CLIENT, Deployment, refusalOf, TENANT, WANTED } from "./testing/deployment.ts";
+
+/** Takes the bodies of some items away. */
+function hiding(isHidden: (index: number) => boolean) {
+  return ({ op, head }: Call, honest: () => Answer): Answer => {
+    const answer = honest();
+    if (op !== "registry") return answer;
+    const body: JsonObject = { ...answer.head };
+    const items = list(body, "items").map((item, place) =>
+      isHidden(Number(head["from"]) + place) ? { entry: item["entry"] } : item,
+    );
+    return { head: { ...body, items } };
+  };
+}
+
+const SUSPEND = {
+  type: "tenant",
+  realm: "enterprise",
+  tenant: TENANT,
+  status: "suspended",
+  audiences: [AUDIENCE],
+} as const;
+
+describe("the registry as a signer sees it", () => {
+  it("a suspension takes effect with the registry entry", async () => {
+    await using deployment = await Deployment.start();
+    const signer = await deployment.openReady();
+    deployment.state(SUSPEND);
+    await signer.tick();
+    assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_HANDLE");
+    deployment.state({ ...SUSPEND, status: "active" });
+    await signer.tick();
+    await deployment.client().request(WANTED);
+  });
+
+  it("an audience taken from the tenant is taken from its clients", async () => {
+    await using deployment = await Deployment.start();
+    const signer = await deployment.openReady();
+    deployment.state({ ...SUSPEND, status: "active", audiences: ["api://two"] });
+    await signer.tick();
+    assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_AUDIENCE");
+  });
+
+  it("a hidden body stops everything until it is shown; it cannot hide a suspension", async () => {
+    await using deployment = await Deployment.start();
+    const signer = await deployment.openReady();
+    const { size } = deployment.ledger.registry;
+    deployment.ledger.misbehave = hiding((index) => index === size);
+    deployment.state(SUSPEND);
+    deployment.state({ ...SUSPEND, tenant: TENANT.replace("1", "2"), status: "active" });
+    for (let count = 0; count < 3; count += 1) {
+      assert.equal(await refusalOf(signer.tick()), "ERR_REGISTRY_HIDDEN");
+      assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_REGISTRY");
+    }
+    assert.equal(Reflect.get(await signer.status(), "ready"), false);
+    deployment.ledger.misbehave = undefined;
+    await signer.tick();
+    assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_HANDLE");
+    deployment.state({ ...SUSPEND, status: "active" });
+    await signer.tick();
+    await deployment.client().request(WANTED);
+  });
+
+  it("a void statement changes nothing, and is said", async () => {
+    await using deployment = await Deployment.start();
+    const signer = await deployment.openReady();
+    // The ring may not speak for the operator.
+    deployment.stateAsRing(SUSPEND);
+    await signer.tick();
+    const { fields } = await deployment.log.named("registry_void");
+    assert.equal(fields["code"], "ERR_STATEMENT_AUTHOR");
+    await deployment.client().request(WANTED);
+  });
+
+  it("THREAT-06: a ledger that withholds news is believed for maxUnwitnessed and no longer", async () => {
+    await using deployment = await Deployment.start();
+    const signer = await deployment.openReady();
+    const { ledger, clock } = deployment;
+    const frozen = ledger.registry.size;
+    const { checkpoint } = ledger.registry;
+    deployment.state({ ...SUSPEND, status: "suspended" });
+    ledger.misbehave = ({ op, head }, honest) =>
+      op === "registry"
+        ? { head: { from: head["from"], size: frozen, checkpoint, cosigned: null, items: [] } }
+        : honest();
+    // The witness has seen the suspension: what it says from now on is of a tree that we were not shown.
+    for (let minute = 0; minute < 15; minute += 1) {
+      await deployment.client().request(WANTED);
+      clock.forward(60);
+      await signer.tick();
+    }
+    await deployment.client().request(WANTED);
+    clock.forward(1);
+    await signer.tick();
+    assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_UNWITNESSED");
+    ledger.misbehave = undefined;
+    await signer.tick();
+    assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_HANDLE");
+  });
+
+  it("THREAT-06: a registry that the witness does not know stops the signer for good", async () => {
+    await using deployment = await Deployment.start();
+    const signer = await deployment.openReady();
+    const { ledger, clock } = deployment;
+    const { registry } = ledger;
+    const fork = registry.fork(registry.size);
+    ledger.misbehave = ({ op, head }, honest) =>
+      op === "state" && head["log"] === registry.origin
+        ? {
+            head: { ...honest().head, cosigned: fork.cosign(ledger.witness.signer, clock.seconds) },
+          }
+        : honest();
+    await signer.tick();
+    ledger.misbehave = undefined;
+    await signer.tick();
+    assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_REGISTRY");
+    assert.equal(deployment.log.count("registry_refused"), 1);
+  });
+
+  it("a shorter registry, or one that does not lead to its root, is not taken and changes nothing", async () => {
+    await using deployment = await Deployment.start();
+    const signer = await deployment.openReady();
+    const { ledger } = deployment;
+    ledger.misbehave = ({ op }, honest) =>
+      op === "registry" ? { head: { ...honest().head, size: 1 } } : honest();
+    assert.equal(await refusalOf(signer.tick()), "ERR_WIRE_FRAME");
+    await deployment.client().request(WANTED);
+    deployment.state(SUSPEND);
+    ledger.misbehave = ({ op }, honest) =>
+      op === "registry"
+        ? { head: { ...honest().head, checkpoint: ledger.registry.fork(3).checkpoint } }
+        : honest();
+    assert.equal(await refusalOf(signer.tick()), "ERR_WIRE_FRAME");
+    await deployment.client().request(WANTED);
+    ledger.misbehave = undefined;
+    await signer.tick();
+    assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_HANDLE");
+  });
+
+  it("readings that overlap do not disturb one another", async () => {
+    await using deployment = await Deployment.start();
+    const signer = await deployment.openReady();
+    for (let count = 0; count < 5; count += 1) {
+      deployment.state({ ...SUSPEND, status: "active" });
+      await Promise.all([signer.tick(), signer.tick(), signer.tick()]);
+    }
+    await deployment.client().request({ ...WANTED, client: CLIENT });
+    assert.equal(deployment.log.count("registry_refused"), 0);
+  });
+});

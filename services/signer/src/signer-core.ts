@@ -1,0 +1,147 @@
+import { join } from "node:path";
+import { ServiceError, type Clock } from "@redoubt/base";
+import {
+  openKeyFile,
+  openSealedFile,
+  readPassphrase,
+  type Custodian,
+  type SignedStatement,
+  type WriterInfo,
+} from "@redoubt/keys";
+import { ed25519Signer, encodeVerifierKey } from "@redoubt/tlog";
+import type { SocketClient } from "@redoubt/wire";
+import { BodySealer } from "./bodies.ts";
+import { Budgets } from "./budgets.ts";
+import type { SignerConfig } from "./config.ts";
+import type { SignerEvents } from "./events.ts";
+import { SignerHandler } from "./handler.ts";
+import { BODY_KEY_KIND, ringName, SIGNER_FILES } from "./initialise.ts";
+import { KeyRing } from "./key-ring.ts";
+import { KeySteps } from "./key-steps.ts";
+import { LogWriter } from "./log-writer.ts";
+import { Mint, type TokenLog } from "./mint.ts";
+import type { MonitorReports } from "./monitor-reports.ts";
+import type { Policy } from "./policy.ts";
+import type { RegistryView } from "./registry-view.ts";
+import type { SignerState } from "./state-file.ts";
+import { WitnessGuard } from "./witness-guard.ts";
+
+/** What a signer consists of once the registry knows it. */
+export interface SignerCore {
+  readonly writer: LogWriter;
+  readonly guard: WitnessGuard;
+  readonly ring: KeyRing;
+  readonly steps: KeySteps;
+  readonly handler: SignerHandler;
+}
+
+export interface CoreOptions {
+  readonly config: SignerConfig;
+  readonly folder: string;
+  readonly clock: Clock;
+  readonly events: SignerEvents;
+  readonly ledger: SocketClient;
+  readonly view: RegistryView;
+  readonly custodian: Custodian;
+  readonly reports: MonitorReports;
+  readonly policy: Policy;
+  readonly tokenLog: (writer: LogWriter) => TokenLog;
+  readonly append: (statement: SignedStatement, ifSize?: number) => Promise<void>;
+  readonly refused: (caller: string, error: unknown) => void;
+}
+
+/** A drill registers a handful of keys; each stays in the registry for ever. */
+const DRILL_BUDGET = { perSecond: 1 / 30, burst: 48 } as const;
+
+/** Opens log and keys after proving that they are what this signer left. Safe to try again. */
+export async function openCore(
+  options: CoreOptions,
+  info: WriterInfo,
+  remembered: SignerState | undefined,
+): Promise<SignerCore> {
+  const { config, folder, clock, ledger, view, events, custodian, append } = options;
+  const guard = openGuard(options, info, remembered);
+  const writer = openWriter(options, info, guard);
+  const { log, realm } = config;
+  await ledger.request({ op: "openLog", log, writer: encodeVerifierKey(info.writer) });
+  await writer.open(remembered?.log);
+  const registry = () => view.registry;
+  const ring = new KeyRing({ realm, log, registry, custodian, clock, events });
+  await ring.open();
+  const { privateKey } = openKeyFile(join(folder, SIGNER_FILES.ring));
+  const ringSigner = { name: ringName(realm), privateKey };
+  const parts = { realm, log, ring, registry, custodian, ringSigner, clock, events, append };
+  const steps = new KeySteps({ ...parts, policies: config.rings });
+  const mint = openMint(options, { writer, guard, ring });
+  const handler = new SignerHandler({
+    ...options,
+    registry,
+    mint,
+    ringSigner,
+    policyInput: {
+      realm,
+      get registry() {
+        return view.registry;
+      },
+      activeKey: (tenant, tokenClass) => ring.activeKey(tenant, tokenClass),
+    },
+    budgets: new Budgets(config.budget, () => clock.monotonic()),
+    drillBudgets: new Budgets(DRILL_BUDGET, () => clock.monotonic()),
+    checkRegistry: () => view.check(),
+  });
+  return { writer, guard, ring, steps, handler };
+}
+
+function openGuard(
+  { config, clock }: CoreOptions,
+  { logKey }: WriterInfo,
+  remembered: SignerState | undefined,
+): WitnessGuard {
+  const { log, witness, maxUnwitnessedSeconds } = config;
+  const guard = new WitnessGuard({ log, logKey, witness, maxUnwitnessedSeconds, clock });
+  if (remembered && remembered.log.sinceSeconds > 0) guard.begin(remembered.log.sinceSeconds);
+  return guard;
+}
+
+function openWriter(options: CoreOptions, info: WriterInfo, guard: WitnessGuard): LogWriter {
+  const { config, folder, events, ledger, reports } = options;
+  const pair = openKeyFile(join(folder, SIGNER_FILES.writer));
+  if (info.realm !== config.realm || !pair.publicKey.equals(info.writer.publicKey))
+    throw new ServiceError("ERR_SIGNER_IDENTITY", "Registry names another writer for this log");
+  return new LogWriter({
+    client: ledger,
+    log: config.log,
+    logKey: info.logKey,
+    writer: ed25519Signer(`${config.log}/writer`, pair.privateKey),
+    writerKey: info.writer,
+    guard,
+    events,
+    onHalt: (reason) => reports.event("signer-halted", reason),
+  });
+}
+
+function openMint(
+  { config, folder, clock, view, tokenLog }: CoreOptions,
+  { writer, guard, ring }: Pick<SignerCore, "writer" | "guard" | "ring">,
+): Mint {
+  const bodyPath = join(folder, SIGNER_FILES.body);
+  const bodyKey = openSealedFile(bodyPath, readPassphrase(`${bodyPath}.pass`), BODY_KEY_KIND);
+  const sealer = new BodySealer(bodyKey, config.log);
+  return new Mint({
+    log: tokenLog(writer),
+    origin: config.log,
+    seal: (tokens) => sealer.seal(tokens),
+    checkIssue: () => {
+      view.check();
+      guard.check();
+    },
+    checkSign: (kid) => {
+      writer.checkIntact();
+      if (!ring.maySign(kid))
+        throw new ServiceError("ERR_SIGNER_NO_KEY", "Key stopped signing meanwhile", {
+          fields: { retryAfterSeconds: 1 },
+        });
+    },
+    clock,
+  });
+}

@@ -1,0 +1,57 @@
+import type { EventSink } from "@redoubt/base";
+
+export interface TestEvent {
+  readonly name: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+/** What was said, and a way to wait for it. */
+export class TestEvents<T> {
+  readonly all: T[] = [];
+  readonly #listeners = new Set<() => void>();
+
+  add(event: T): void {
+    this.all.push(event);
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** Resolves with the first that fits, past or future. */
+  async first(fits: (event: T) => boolean): Promise<T> {
+    for (;;) {
+      const found = this.all.find(fits);
+      if (found !== undefined) return found;
+      await new Promise<void>((resolve) => {
+        const listener = (): void => {
+          this.#listeners.delete(listener);
+          resolve();
+        };
+        this.#listeners.add(listener);
+      });
+    }
+  }
+}
+
+export class TestLog extends TestEvents<TestEvent> {
+  readonly sink: EventSink = (name, fields = {}) => this.add({ name, fields });
+
+  named(name: string): Promise<TestEvent> {
+    return this.first((event) => event.name === name);
+  }
+
+  count(name: string): number {
+    return this.all.filter((event) => event.name === name).length;
+  }
+}
+
+const MAX_WAIT_MS = 5000;
+
+/** Lets everything happen that is ready, until something is so. */
+export async function until(isSo: () => boolean): Promise<void> {
+  const deadline = performance.now() + MAX_WAIT_MS;
+  while (!isSo()) {
+    if (performance.now() > deadline) throw new Error("It did not become so in time");
+    await new Promise<void>((resolve) => {
+      setImmediate(resolve);
+    });
+  }
+}

@@ -1,0 +1,119 @@
+import { ServiceError, type Clock } from "@redoubt/base";
+import { openCheckpoint, verifyCosignature, type VerifierKey } from "@redoubt/tlog";
+import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
+
+export interface WitnessGuardOptions {
+  /** Origin of the log whose cosignatures count. */
+  readonly log: string;
+  readonly logKey: VerifierKey;
+  readonly witness: VerifierKey;
+  readonly maxUnwitnessedSeconds: number;
+  readonly clock: Clock;
+}
+
+export interface Cosigned {
+  readonly size: number;
+  readonly root: Buffer;
+  readonly timeSeconds: number;
+}
+
+/** THREAT-29, ARCHITECTURE §3: a clock this far from the witness's is not used. */
+export const MAX_CLOCK_OFF_SECONDS = 30;
+
+/**
+ * P3: how long ago the witness last vouched for a log. Cosignatures come through the ledger, which is not trusted:
+ * each is checked against the pinned witness key here, and by the caller against the roots that it computed.
+ * The witness's time is also what this machine's clock is held against.
+ */
+export class WitnessGuard {
+  readonly #options: WitnessGuardOptions;
+  #newest: Cosigned | undefined;
+  /** From when the age counts; undefined while there is nothing that a witness could have seen. */
+  #sinceSeconds: number | undefined;
+  #ageAtMarkMs = 0;
+  #markedMs = 0;
+  #isClockAhead = false;
+
+  constructor(options: WitnessGuardOptions) {
+    this.#options = options;
+  }
+
+  get newest(): Cosigned | undefined {
+    return this.#newest;
+  }
+
+  /** What to remember over a restart, so that stopping and starting does not make old news fresh. */
+  get sinceSeconds(): number | undefined {
+    return this.#sinceSeconds;
+  }
+
+  /** There is something to witness from now on, or has been since an earlier run. */
+  begin(sinceSeconds: number = this.#now()): void {
+    if (this.#sinceSeconds === undefined) this.#mark(sinceSeconds);
+  }
+
+  /** @throws TlogError for a note that the log or the witness did not sign */
+  open(note: string): Cosigned {
+    const { log, logKey, witness } = this.#options;
+    const { size, root } = openCheckpoint(note, { origin: log, verifiers: [logKey] });
+    const { timeSeconds } = verifyCosignature(note, witness);
+    return { size, root, timeSeconds };
+  }
+
+  /** Takes a cosignature whose root was found to be this log's at that size. */
+  accept(cosigned: Cosigned): void {
+    const last = this.#newest;
+    if (last && !isNewer(cosigned, last)) return;
+    this.#newest = cosigned;
+    const { timeSeconds } = cosigned;
+    // One that came while we looked every second was made just now: an old time on it means that ours is ahead.
+    this.#isClockAhead = last !== undefined && this.#now() - timeSeconds > MAX_CLOCK_OFF_SECONDS;
+    // THREAT-30: one older than what an earlier run saw makes nothing fresher.
+    if (this.#sinceSeconds === undefined || timeSeconds > this.#sinceSeconds)
+      this.#mark(timeSeconds);
+  }
+
+  /** @throws ServiceError `ERR_SIGNER_UNWITNESSED`, `ERR_SIGNER_CLOCK` */
+  check(): void {
+    if (this.#sinceSeconds === undefined) return;
+    const { clock } = this.#options;
+    const maxMs = this.#options.maxUnwitnessedSeconds * 1000;
+    const byClockMs = clock.now() - this.#sinceSeconds * 1000;
+    const elapsedMs = this.#ageAtMarkMs + clock.monotonic() - this.#markedMs;
+    if (this.#isClockAhead || byClockMs < -MAX_CLOCK_OFF_SECONDS * 1000) throw wrongClock();
+    // THREAT-29: turning the clock back must not make a cosignature younger, so both ages count.
+    if (elapsedMs > maxMs) throw unwitnessed(elapsedMs);
+    if (byClockMs > maxMs) throw wrongClock();
+  }
+
+  #mark(sinceSeconds: number): void {
+    this.#sinceSeconds = sinceSeconds;
+    this.#ageAtMarkMs = Math.max(0, this.#options.clock.now() - sinceSeconds * 1000);
+    this.#markedMs = this.#options.clock.monotonic();
+  }
+
+  #now(): number {
+    return this.#options.clock.now() / 1000;
+  }
+}
+
+function unwitnessed(ageMs: number): ServiceError {
+  const message = `No cosignature for ${Math.round(ageMs / 1000)} s`;
+  return new ServiceError("ERR_SIGNER_UNWITNESSED", message, { fields: { retryAfterSeconds: 5 } });
+}
+
+function wrongClock(): ServiceError {
+  const message = "This clock is not the witness's";
+  return new ServiceError("ERR_SIGNER_CLOCK", message, { fields: { retryAfterSeconds: 60 } });
+}
+
+/** The cosigned note in a ledger's answer, if there is one: the note itself, or an object around it. */
+export function cosignedNote(head: JsonObject): string | undefined {
+  const { cosigned = null } = head;
+  const note = isJsonObject(cosigned) ? cosigned["note"] : cosigned;
+  return typeof note === "string" && note !== "" ? note : undefined;
+}
+
+function isNewer(a: Cosigned, b: Cosigned): boolean {
+  return a.timeSeconds > b.timeSeconds || (a.timeSeconds === b.timeSeconds && a.size > b.size);
+}

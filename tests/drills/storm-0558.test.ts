@@ -1,0 +1,172 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { createLocalJWKSet, jwtVerify, type JSONWebKeySet } from "jose";
+import type { Policy } from "@redoubt/signer";
+import { TokenError } from "@redoubt/verify";
+import { isJsonObject, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
+import {
+  DRILL_AUDIENCE,
+  forge,
+  issueLegitimate,
+  issuerOf,
+  openScene,
+  openVerifier,
+  publishedKids,
+  waitForAlarm,
+  type Scene,
+} from "@redoubt/cli/drill";
+import { compose, type Composed } from "./compose.ts";
+import { digestOf, monitorLives } from "./monitor-time.ts";
+
+async function openScenes(system: Composed): Promise<Scene> {
+  const scene = await openScene(system.operator, system.settings);
+  await publishedKids(scene, scene.consumer, scene.stolen.consumer.kid);
+  await publishedKids(scene, scene.enterprise, scene.stolen.enterprise.kid);
+  return scene;
+}
+
+/** The Storm-0558 token: the consumer realm's key, an enterprise issuer and tenant. */
+function stormToken(scene: Scene): string {
+  return forge(scene.stolen.consumer, {
+    iss: issuerOf(scene, scene.enterprise),
+    tid: scene.enterprise.tenant,
+    iat: scene.startedAt,
+    exp: scene.startedAt + 600,
+  });
+}
+
+async function fetchJwks(issuer: string): Promise<readonly JsonObject[]> {
+  const response = await fetch(`${issuer}/keys`);
+  const { keys } = parseJsonObject(await response.text(), { maxDepth: 12 });
+  return Array.isArray(keys) ? keys.filter(isJsonObject) : [];
+}
+
+function joseKeys(keys: readonly JsonObject[]): ReturnType<typeof createLocalJWKSet> {
+  const set: JSONWebKeySet = { keys: keys.map((key) => ({ ...key, kty: String(key["kty"]) })) };
+  return createLocalJWKSet(set);
+}
+
+const scopeRefusal = (error: unknown) =>
+  error instanceof TokenError && error.code === "ERR_KEY_SCOPE";
+
+/** A signer without scope: it signs whatever handle it is asked for, with the only key that it has. */
+const signAnything: Policy = ({ registry, realm, activeKey }, _caller, request) => {
+  const own = [...registry.tenants.values()].find((tenant) => tenant.realm === realm);
+  const key = own && activeKey(own.tenant, "at");
+  if (!key) throw new RangeError("No active key yet");
+  const { tenant, client, subject, audience, scope, context } = request;
+  const issuer = String(context?.["issuer"]);
+  return { key, issuer, tenant, client, subject, audience, scope, ttlSeconds: 600, context };
+};
+
+describe("Storm-0558 with one layer taken away at a time", () => {
+  it("THREAT-01: without scope in the signer, the verifier refuses and the second join alarms", async () => {
+    await using system = await compose({ signer: { policy: signAnything } });
+    const scene = await openScenes(system);
+    const { head } = await system.operator.client("signer-consumer", "issuer").request({
+      op: "issue",
+      handle: { realm: "enterprise", tenant: scene.enterprise.tenant, class: "at" },
+      client: "demo-enterprise",
+      sub: "anybody",
+      audience: DRILL_AUDIENCE,
+      context: { issuer: issuerOf(scene, scene.enterprise) },
+    });
+    const token = String(head["token"]);
+    const verifier = await openVerifier(scene, "enterprise", "off");
+    assert.throws(() => verifier.verify(token), scopeRefusal);
+    await verifier.close();
+    // Nobody delivered it: the issuer never saw it.
+    const digest = digestOf(token);
+    await alarmAfter(system, 60, (alarm) => {
+      return alarm["kind"] === "undelivered" && JSON.stringify(alarm).includes(digest);
+    });
+    await scene.reports.close();
+  });
+
+  it("THREAT-01, THREAT-03: without scope in the verifier, the audit alarms", async () => {
+    await using system = await compose();
+    const scene = await openScenes(system);
+    const token = stormToken(scene);
+    // An ordinary verifier over both key sets: what the breached provider had.
+    const shared = joseKeys([
+      ...(await fetchJwks(issuerOf(scene, scene.consumer))),
+      ...(await fetchJwks(issuerOf(scene, scene.enterprise))),
+    ]);
+    const issuer = issuerOf(scene, scene.enterprise);
+    const { protectedHeader } = await jwtVerify(token, shared, { issuer, audience: DRILL_AUDIENCE });
+    const digest = digestOf(token);
+    const signature = token.slice(token.lastIndexOf(".") + 1);
+    scene.reports.add({ digest, kid: String(protectedHeader.kid), alg: "ES256", signature });
+    await scene.reports.flush();
+    const alarm = await waitForAlarm(system.operator, { digest }, ({ kind }) => kind === "forged", 20_000);
+    assert.equal(alarm?.["kind"], "forged");
+    await scene.reports.close();
+  });
+
+  it("THREAT-01: an ordinary client at the enterprise JWKS refuses; over one shared JWKS it accepts", async () => {
+    await using system = await compose();
+    const scene = await openScenes(system);
+    const token = stormToken(scene);
+    const issuer = issuerOf(scene, scene.enterprise);
+    const options = { issuer, audience: DRILL_AUDIENCE };
+    const enterprise = await fetchJwks(issuer);
+    const consumer = await fetchJwks(issuerOf(scene, scene.consumer));
+    await assert.rejects(jwtVerify(token, joseKeys(enterprise), options), {
+      code: "ERR_JWKS_NO_MATCHING_KEY",
+    });
+    const accepted = await jwtVerify(token, joseKeys([...enterprise, ...consumer]), options);
+    assert.equal(accepted.payload["tid"], scene.enterprise.tenant);
+    await scene.reports.close();
+  });
+
+  it("THREAT-03: without log-before-sign, the token is valid and the audit alarms", async () => {
+    await using system = await compose({
+      signer: {
+        tokenLog: (writer) => ({
+          check: () => writer.check(),
+          submit: () => Promise.resolve(writer.size),
+        }),
+      },
+    });
+    const scene = await openScenes(system);
+    const verifier = await openVerifier(scene, "enterprise", "audit");
+    const token = await issueLegitimate(scene, "enterprise");
+    verifier.verify(token);
+    await scene.reports.flush();
+    const digest = digestOf(token);
+    const alarm = await waitForAlarm(system.operator, { digest }, ({ kind }) => kind === "forged", 20_000);
+    assert.equal(alarm?.["kind"], "forged");
+    await verifier.close();
+    await scene.reports.close();
+  });
+
+  it("THREAT-01: without the audit, signer and verifier still refuse", async () => {
+    await using system = await compose();
+    const scene = await openScenes(system);
+    const verifier = await openVerifier(scene, "enterprise", "off");
+    assert.throws(() => verifier.verify(stormToken(scene)), scopeRefusal);
+    const { enterprise } = scene;
+    await assert.rejects(
+      system.operator.client("signer-consumer", "issuer").request({
+        op: "issue",
+        handle: { realm: "enterprise", tenant: enterprise.tenant, class: "at" },
+        client: enterprise.client,
+        sub: "anybody",
+        audience: enterprise.audience,
+      }),
+      { code: "ERR_SIGNER_HANDLE" },
+    );
+    await verifier.close();
+    await scene.reports.close();
+  });
+});
+
+/** Waits for an alarm that fits, after the monitor lived through `seconds`. */
+async function alarmAfter(
+  system: Composed,
+  seconds: number,
+  fits: (alarm: JsonObject) => boolean,
+): Promise<void> {
+  await monitorLives(system, seconds);
+  assert.ok(await waitForAlarm(system.operator, {}, fits, 10_000), "no such alarm");
+}

@@ -1,0 +1,447 @@
+import assert from "node:assert/strict";
+import { createHash, generateKeyPairSync, randomUUID, sign } from "node:crypto";
+import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import { MemberReader } from "@redoubt/base";
+import { hashLeaf, parseVerifierKey, verifyProofFile } from "@redoubt/tlog";
+import { isJsonObject, parseJson, parseJsonObject, type JsonValue } from "@redoubt/verify/json";
+import { RedoubtProcess } from "./redoubt-process.ts";
+import { redoubt, startSystem, type Ending, type System } from "./system.ts";
+
+/** The one JSON line of a command. */
+function json(ending: Ending): MemberReader {
+  return new MemberReader(parseJsonObject(ending.stdout, { maxDepth: 16 }), "answer");
+}
+
+function list(ending: Ending): MemberReader[] {
+  const value = parseJson(ending.stdout, { maxDepth: 16 });
+  assert.ok(Array.isArray(value));
+  return readers(value);
+}
+
+function readers(values: readonly JsonValue[]): MemberReader[] {
+  return values.map((value) => new MemberReader(isJsonObject(value) ? value : {}, "item"));
+}
+
+function fails(ending: Ending, code: number, pattern: RegExp): void {
+  assert.equal(ending.code, code, ending.stderr);
+  assert.match(ending.stderr, pattern);
+  assert.match(ending.stderr, /^redoubt: [^\n]+\n$/);
+}
+
+describe("the commands, on a running system", () => {
+  let system: System;
+  let files: string;
+  before(async () => {
+    files = mkdtempSync(join(tmpdir(), "redoubt-cli-"));
+    system = await startSystem();
+  });
+  after(async () => {
+    await system[Symbol.asyncDispose]();
+    rmSync(files, { recursive: true, force: true });
+  });
+
+  const run = async (args: readonly string[], input?: string) => system.redoubt(args, input);
+  const ok = async (args: readonly string[], input?: string): Promise<Ending> => {
+    const ending = await run(args, input);
+    assert.equal(ending.code, 0, `${args.join(" ")}: ${ending.stderr}${ending.stdout}`);
+    return ending;
+  };
+  const token = async (...args: readonly string[]) => (await ok(["token", ...args])).stdout.trim();
+
+  it("status: healthy, every process ready, labelled as what it is", async () => {
+    const text = await ok(["status"]);
+    assert.match(text.stdout, /: healthy\n/);
+    const status = json(await ok(["--json", "status"]));
+    assert.equal(status.boolean("healthy"), true);
+    assert.equal(status.integer("port", 0, 65_535), system.base);
+    const processes = readers(status.array("processes", 16));
+    assert.equal(processes.length, 7);
+    for (const process of processes) assert.equal(process.boolean("ready"), true);
+    const labels = status.strings("labels", 64);
+    for (const label of [
+      "custody: plain-file",
+      "isolation: none",
+      "roots: demo",
+      "witness: same-machine",
+    ])
+      assert.ok(labels.includes(label), label);
+  });
+
+  it("token: the token alone, or the whole answer", async () => {
+    const alone = (await ok(["token"])).stdout;
+    assert.match(alone, /^[\w-]+\.[\w-]+\.[\w-]+\n$/);
+    const answer = json(await ok(["token", "--json", "--scope", "orders.read"]));
+    assert.match(answer.string("access_token", 4096), /^[\w-]+\.[\w-]+\.[\w-]+$/);
+    assert.equal(answer.integer("expires_in", 1, 3600), 3600);
+    assert.equal(answer.string("scope"), "orders.read");
+    fails(await run(["token", "--scope", "admin"]), 1, /Issuer refused: invalid_scope/);
+    fails(await run(["token", "--resource", "api://other"]), 1, /Issuer refused: invalid_target/);
+  });
+
+  it("verify: valid tokens exit 0 with their claims, reported and acknowledged", async () => {
+    for (const realm of ["consumer", "enterprise"]) {
+      const text = await token("--realm", realm);
+      const verdict = json(await ok(["--json", "verify", "--realm", realm, "--report"], text));
+      assert.equal(verdict.boolean("valid"), true);
+      assert.equal(verdict.boolean("reported"), true);
+      assert.equal(verdict.object("claims").string("client_id"), `demo-${realm}`);
+      assert.equal(verdict.object("key").string("realm"), realm);
+    }
+    // What was reported was issued: nothing is open, also after the monitor looked.
+    assert.deepEqual(json(await ok(["--json", "alarms", "--all"])).array("alarms", 10), []);
+  });
+
+  it("verify: what is refused exits 3, with the code", async () => {
+    const text = await token();
+    const consumer = await token("--realm", "consumer");
+    const cases: readonly (readonly [string, readonly string[], string])[] = [
+      [text, ["--audience", "api://other"], "ERR_JWT_CLAIM_VALIDATION_FAILED"],
+      [consumer, [], "ERR_JWKS_NO_MATCHING_KEY"],
+      [`${text.slice(0, -4)}AAAA`, [], "ERR_JWS_SIGNATURE_VERIFICATION_FAILED"],
+      ["not a token", [], "ERR_JWS_INVALID"],
+    ];
+    for (const [input, args, code] of cases) {
+      const ending = await run(["--json", "verify", ...args, input]);
+      assert.equal(ending.code, 3, code);
+      assert.equal(json(ending).string("code"), code);
+    }
+    assert.match((await run(["verify", "a.b.c"])).stdout, /^REFUSED ERR_[A-Z_]+: [^\n]+\n$/);
+    // A tenant without an issuer here: no keys can be loaded, so that nothing can be decided.
+    fails(await run(["verify", "--tenant", randomUUID(), text]), 1, /answered 404, expected 200/);
+    fails(await run(["verify"], ""), 1, /No token/);
+  });
+
+  it("tenants and clients: registered, repeated, refused, suspended", async () => {
+    const added = json(await ok(["--json", "tenants", "add", "--audience", "api://orders"]));
+    const tenant = added.string("tenant");
+    assert.equal(added.boolean("created"), true);
+    const again = ["--json", "tenants", "add", "--tenant", tenant, "--audience", "api://orders"];
+    assert.equal(json(await ok(again)).boolean("changed"), false);
+
+    const add = [
+      "--json",
+      "clients",
+      "add",
+      "--tenant",
+      tenant,
+      "--client",
+      "billing",
+      "--scope",
+      "r",
+    ];
+    const secret = json(await ok(add)).string("secret");
+    const known = json(await ok(add));
+    assert.equal(known.boolean("changed"), false);
+    assert.equal(known.has("secret"), false);
+    const named = ["--tenant", tenant, "--client", "billing", "--secret", secret];
+    const text = await token(...named);
+    await ok(["verify", "--audience", "api://orders", "--tenant", tenant], text);
+    fails(
+      await run(["clients", "add", ...named.slice(0, 4), "--scope", "w"]),
+      1,
+      /--new-secret or --jwks/,
+    );
+    fails(await run(["token", ...named.slice(0, 5), "wrong"]), 1, /Issuer refused: invalid_client/);
+
+    const clients = list(await ok(["--json", "clients", "list"])).map((c) => c.string("client"));
+    assert.deepEqual(clients.toSorted(), ["billing", "demo-consumer", "demo-enterprise"]);
+    await ok(["tenants", "set-status", tenant, "suspended"]);
+    fails(await run(["token", ...named]), 1, /Issuer refused: unauthorized_client/);
+    const tenants = list(await ok(["--json", "tenants", "list"]));
+    const states = tenants.map((t) => `${t.string("tenant") === tenant} ${t.string("status")}`);
+    assert.deepEqual(states.toSorted(), ["false active", "false active", "true suspended"]);
+    await ok(["tenants", "set-status", tenant, "active"]);
+    await token(...named);
+    await ok(["clients", "set-status", "billing", "disabled", "--tenant", tenant]);
+    fails(await run(["token", ...named]), 1, /Issuer refused: unauthorized_client/);
+  });
+
+  it("tenants and clients: what the registry would not take is refused in one line, and not appended", async () => {
+    const size = async () => registrySize(await ok(["--json", "ledger", "verify"]));
+    const sizeBefore = await size();
+    const [demo] = list(await ok(["--json", "tenants", "list"])).filter(
+      (t) => t.string("realm") === "enterprise",
+    );
+    const tenant = demo?.string("tenant") ?? "";
+    const consumer = "9188040d-6c67-4c5b-b112-36a304b66dad";
+    const cases: readonly (readonly [readonly string[], RegExp])[] = [
+      [
+        ["tenants", "add", "--tenant", consumer, "--audience", "api://x"],
+        /cannot be of realm enterprise/,
+      ],
+      [["tenants", "add", "--realm", "consumer", "--tenant", tenant, "--audience", "a"], /realm/],
+      [["tenants", "add", "--audience", "demo-enterprise"], /is a client id/],
+      [["tenants", "add", "--audience", "urn:redoubt:drill"], /drill audience/],
+      [["tenants", "add", "--audience", "two words"], /without spaces/],
+      [["tenants", "add"], /--audience/],
+      [["tenants", "set-status", randomUUID(), "suspended"], /not registered/],
+      [["clients", "add", "--tenant", tenant, "--client", "api://demo-consumer"], /is an audience/],
+      [
+        ["clients", "add", "--tenant", tenant, "--client", "c", "--audience", "api://x"],
+        /not one of the tenant/,
+      ],
+      [["clients", "add", "--client", "c"], /--tenant/],
+      [["clients", "set-status", "nobody", "disabled", "--tenant", tenant], /not registered/],
+    ];
+    for (const [args, pattern] of cases) fails(await run(args), 1, pattern);
+    assert.equal(await size(), sizeBefore);
+  });
+
+  it("clients: keys in place of a secret", async () => {
+    const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+    const jwk = { ...publicKey.export({ format: "jwk" }), kid: "k1", alg: "Ed25519" };
+    const tenant = json(
+      await ok(["--json", "tenants", "add", "--audience", "api://robots"]),
+    ).string("tenant");
+    const add = (jwks: object) => {
+      const path = join(files, "robot.jwks");
+      writeFileSync(path, JSON.stringify(jwks));
+      return run([
+        "--json",
+        "clients",
+        "add",
+        "--tenant",
+        tenant,
+        "--client",
+        "robot",
+        "--jwks",
+        path,
+      ]);
+    };
+    const secret = privateKey.export({ format: "jwk" });
+    fails(await add({ keys: [{ ...secret, kid: "k1", alg: "Ed25519" }] }), 1, /public keys only/);
+    fails(await add({ keys: [] }), 1, /public keys only/);
+    const added = json(await add({ keys: [jwk] }));
+    assert.equal(added.string("auth"), "private_key_jwt");
+    assert.equal(added.has("secret"), false);
+    const issuer = `http://127.0.0.1:${system.base}/${tenant}/v2.0`;
+    const now = Math.floor(Date.now() / 1000);
+    const claims = { iss: "robot", sub: "robot", aud: issuer, exp: now + 60, jti: randomUUID() };
+    const [head, body] = [{ alg: "Ed25519", kid: "k1" }, claims].map((part) =>
+      Buffer.from(JSON.stringify(part)).toString("base64url"),
+    );
+    const signature = sign(null, Buffer.from(`${head}.${body}`), privateKey).toString("base64url");
+    const response = await fetch(added.string("tokenEndpoint"), {
+      method: "POST",
+      body: new URLSearchParams({
+        grant_type: "client_credentials",
+        client_assertion_type: "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        client_assertion: `${head}.${body}.${signature}`,
+      }),
+    });
+    const answer = new MemberReader(parseJsonObject(await response.text()), "answer");
+    assert.equal(response.status, 200);
+    await ok(
+      ["verify", "--audience", "api://robots", "--tenant", tenant],
+      answer.string("access_token", 4096),
+    );
+  });
+
+  it("keys list: one key that signs and one standby in each realm, and what becomes of them", async () => {
+    const keys = list(await ok(["--json", "keys", "list"]));
+    const states = keys.map((key) => `${key.string("realm")} ${key.string("state")}`).toSorted();
+    assert.deepEqual(states, [
+      "consumer active",
+      "consumer prepublished",
+      "enterprise active",
+      "enterprise prepublished",
+    ]);
+    for (const key of keys) {
+      assert.equal(key.string("signer"), key.string("state"));
+      assert.equal(key.string("custody"), "plain-file");
+      const next = key.string("state") === "active" ? "verify-only" : "active";
+      assert.equal(key.object("next").string("state"), next);
+    }
+    assert.match((await ok(["keys"])).stdout, /verify-only in 7 d +ES256 +plain-file/);
+  });
+
+  it("ledger verify: every log, by the keys of the system", async () => {
+    await token();
+    await token("--realm", "consumer");
+    const answer = json(await ok(["--json", "ledger", "verify"]));
+    assert.deepEqual(answer.array("faults", 10), []);
+    const logs = readers(answer.array("logs", 10));
+    assert.equal(logs.length, 3);
+    for (const log of logs) assert.equal(log.string("label"), "verified");
+    const one = json(await ok(["--json", "ledger", "verify", "--log", "redoubt.local/registry"]));
+    assert.equal(one.array("logs", 10).length, 1);
+    fails(
+      await run(["ledger", "verify", "--log", "nowhere/registry"]),
+      1,
+      /No such log is published/,
+    );
+  });
+
+  it("ledger verify --dir: a copy by itself; one changed byte, or a missing key's signature, exits 3", async () => {
+    const copy = join(files, "published");
+    cpSync(join(system.folder, "ledger", "published"), copy, { recursive: true });
+    const vkeys = publishedKeys(copy);
+    const all = [...vkeys.values()].flat().flatMap((key) => ["--vkey", key]);
+    assert.match((await ok(["ledger", "verify", "--dir", copy])).stdout, /consistency only/);
+    assert.doesNotMatch(
+      (await ok(["ledger", "verify", "--dir", copy, ...all])).stdout,
+      /consistency/,
+    );
+    const [id] = [...vkeys.keys()];
+    const tile = join(copy, id ?? "", "checkpoint");
+    const note = readFileSync(tile, "utf8");
+    // The root is the third line.
+    const spoilt = note.split("\n").with(2, Buffer.alloc(32, 1).toString("base64")).join("\n");
+    writeFileSync(tile, spoilt);
+    for (const args of [[], all]) {
+      const ending = await run(["ledger", "verify", "--dir", copy, ...args]);
+      assert.equal(ending.code, 3);
+      assert.match(ending.stdout, /REFUSED ERR_(LOG_ROOT|TLOG_NOTE_SIGNATURE)/);
+    }
+    fails(await run(["ledger", "verify", "--dir", files]), 1, /No published log|checkpoint/);
+    fails(await run(["ledger", "verify", "--dir", copy, "--vkey", "k"]), 1, /verifier key/);
+  });
+
+  it("ledger prove: a proof that verifies offline, by published keys alone", async () => {
+    const text = await token();
+    const digest = createHash("sha256")
+      .update(text.slice(0, text.lastIndexOf(".")))
+      .digest();
+    const proven = json(await ok(["--json", "ledger", "prove", text]));
+    assert.equal(proven.string("digest"), digest.toString("base64url"));
+    assert.equal(proven.boolean("cosigned"), true);
+    const file = (await ok(["ledger", "prove", digest.toString("base64url")])).stdout;
+    const origin = proven.string("log");
+    const entry = Buffer.from(proven.string("entry"), "base64url");
+    assert.deepEqual(entry.subarray(1, 33), digest);
+    const keys = [...publishedKeys(join(system.folder, "ledger", "published")).values()].flat();
+    const verifiers = keys.map(parseVerifierKey).filter(({ name }) => name.startsWith(origin));
+    assert.equal(verifiers.length, 2);
+    const { index } = verifyProofFile(file, { leafHash: hashLeaf(entry), origin, verifiers });
+    assert.equal(index, proven.integer("index", 0, 1000));
+  });
+
+  it("ledger prove: a token that nobody issued is in no log", async () => {
+    const ending = await run(["ledger", "prove", "aGVhZA.Ym9keQ.c2ln"]);
+    assert.equal(ending.code, 3);
+    assert.match(ending.stdout, /^REFUSED ERR_LOG_MISSING: .*nobody issued this token\n$/);
+    fails(await run(["ledger", "prove", "nonsense"]), 1, /Name a digest/);
+  });
+
+  it("alarms and status: a forgery needs attention until somebody closes it by its digest", async () => {
+    assert.equal((await run(["drill", "storm-0558"])).code, 0);
+    const answer = await run(["--json", "alarms"]);
+    assert.equal(answer.code, 2);
+    const [forged] = readers(json(answer).array("alarms", 100)).filter(
+      (a) => a.string("kind") === "forged",
+    );
+    assert.ok(forged);
+    const digest = forged.string("digest");
+    const id = String(forged.integer("id", 1, 1000));
+    assert.equal((await run(["status"])).code, 2);
+    const one = json(await run(["--json", "alarms", "--digest", digest]));
+    assert.equal(one.array("alarms", 10).length, 1);
+    fails(await run(["alarms", "close", id, "--reason", "drill"]), 1, /must name the digest/);
+    const wrong = digest.replace(/^./, digest.startsWith("A") ? "B" : "A");
+    fails(await run(["alarms", "close", id, "--digest", wrong, "--reason", "drill"]), 1, /digest/);
+    await ok(["alarms", "close", id, "--digest", digest, "--reason", "drill"]);
+    fails(
+      await run(["alarms", "close", id, "--digest", digest, "--reason", "drill"]),
+      1,
+      /No such open/,
+    );
+    await ok(["alarms"]);
+    await ok(["status"]);
+    assert.match((await ok(["alarms", "--all"])).stdout, /critical \(closed\) +forged/);
+  });
+
+  it("alarms --follow: each alarm is one JSON line", async () => {
+    const follow = new RedoubtProcess(["--data", system.folder, "--json", "alarms", "--follow"]);
+    try {
+      const line = await follow.line((text) => text.includes('"kind":"forged"'), 10_000);
+      assert.equal(
+        new MemberReader(parseJsonObject(line ?? "{}"), "alarm").string("severity"),
+        "critical",
+      );
+    } finally {
+      follow.kill("SIGTERM");
+      await follow.ended;
+    }
+  });
+
+  it("a process that is killed comes back, and status says so meanwhile", async () => {
+    const pid = await system.pidOf("publisher");
+    process.kill(pid, "SIGKILL");
+    const during = await run(["--json", "status"]);
+    assert.ok(during.code === 0 || during.code === 2);
+    const publisher = async () => {
+      const status = json(await run(["--json", "status"]));
+      return readers(status.array("processes", 16)).find(
+        (p) => p.string("service") === "publisher",
+      );
+    };
+    for (let found = await publisher(); found?.boolean("ready") !== true; found = await publisher())
+      await pause(100);
+    assert.equal((await publisher())?.integer("restarts", 0, 100), 1);
+    await ok(["verify"], await token());
+  });
+
+  it("THREAT-32: a data folder that others may enter is refused before a secret is read", async () => {
+    for (const [inner, ...args] of [
+      ["", "status"],
+      ["up", "token"],
+      ["up", "verify", "a.b.c"],
+      ["ledger/s/operator", "tenants", "list"],
+    ] as const) {
+      chmodSync(join(system.folder, inner), 0o755);
+      try {
+        fails(await run(args), 1, /is open to others: make it mode 0700/);
+      } finally {
+        chmodSync(join(system.folder, inner), 0o700);
+      }
+    }
+  });
+
+  it("an error is one line for a person, and JSON as well for a program", async () => {
+    const ending = await run(["--json", "token", "--tenant", "contoso"]);
+    fails(ending, 1, /lower-case UUID/);
+    assert.equal(json(ending).string("error"), "ERR_OPTION");
+  });
+});
+
+describe("the commands, where nothing runs", () => {
+  const COMMANDS = [
+    ["status"],
+    ["token"],
+    ["verify", "a.b.c"],
+    ["tenants", "list"],
+    ["clients", "list"],
+    ["keys", "list"],
+    ["ledger", "verify"],
+    ["ledger", "prove", "a".repeat(43)],
+    ["alarms"],
+  ];
+  for (const args of COMMANDS)
+    it(`${args.slice(0, 2).join(" ")}: one line that says how to start it`, async () => {
+      const folder = join(tmpdir(), `redoubt-none-${randomUUID()}`);
+      const ending = await redoubt(["--data", folder, ...args]);
+      fails(ending, 1, /^redoubt: Redoubt is not running on \S+: start it with npm start\n$/);
+      assert.equal(ending.stdout, "");
+    });
+});
+
+function registrySize(ending: Ending): number {
+  const logs = readers(json(ending).array("logs", 10));
+  const registry = logs.find((log) => log.string("origin") === "redoubt.local/registry");
+  assert.ok(registry);
+  return registry.integer("size", 1, 10_000);
+}
+
+/** The verifier keys that `logs.json` of a published folder names, by log id. */
+function publishedKeys(folder: string): ReadonlyMap<string, readonly string[]> {
+  const reader = new MemberReader(parseJsonObject(readFileSync(join(folder, "logs.json"))), "logs");
+  return new Map(
+    readers(reader.array("logs", 10)).map(
+      (log) => [log.string("id"), log.strings("vkeys", 4)] as const,
+    ),
+  );
+}

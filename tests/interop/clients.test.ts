@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { createRemoteJWKSet, jwtVerify } from "jose";
+import {
+  allowInsecureRequests,
+  clientCredentialsGrant,
+  ClientSecretBasic,
+  discovery,
+} from "openid-client";
+import { issuerTemplate, portsFrom, readDemo, readSettings, type DemoClient } from "@redoubt/cli";
+import { createVerifier, fromDiscovery } from "@redoubt/verify";
+import { startSystem, type System } from "../e2e/system.ts";
+
+/** Other people's unmodified clients and verifiers against a running system. Plain HTTP is for loopback only. */
+describe("ordinary OAuth clients", () => {
+  let system: System;
+  before(async () => {
+    system = await startSystem();
+  });
+  after(() => system[Symbol.asyncDispose]());
+
+  function issuerOf({ realm, tenant }: DemoClient): string {
+    const template = issuerTemplate(realm, portsFrom(system.base).publisher);
+    return template.replace("{tenantid}", tenant);
+  }
+
+  async function getToken(client: DemoClient): Promise<string> {
+    const server = new URL(issuerOf(client));
+    const auth = ClientSecretBasic(client.secret);
+    const options = { execute: [allowInsecureRequests] };
+    const config = await discovery(server, client.client, undefined, auth, options);
+    assert.equal(config.serverMetadata().issuer, issuerOf(client));
+    const answer = await clientCredentialsGrant(config, { scope: "orders.read" });
+    assert.equal(answer.token_type, "bearer");
+    assert.equal(answer.expires_in, 3600);
+    return answer.access_token;
+  }
+
+  for (const realm of ["consumer", "enterprise"] as const) {
+    it(`openid-client discovers the ${realm} issuer; jose and @redoubt/verify accept its token`, async () => {
+      const client = readDemo(system.folder).clients.find((c) => c.realm === realm);
+      assert.ok(client);
+      const issuer = issuerOf(client);
+      const token = await getToken(client);
+
+      const keys = createRemoteJWKSet(new URL(`${issuer}/keys`));
+      const { payload } = await jwtVerify(token, keys, {
+        issuer,
+        audience: client.audience,
+        typ: "at+jwt",
+      });
+      assert.equal(payload["tid"], client.tenant);
+      assert.equal(payload["scope"], "orders.read");
+
+      const { rings, port } = readSettings(system.folder);
+      const verifier = await createVerifier({
+        trust: fromDiscovery({
+          issuers: [{ issuer, realm, ring: rings[realm] }],
+          allowLoopbackHttp: true,
+        }),
+        audience: client.audience,
+        accept: [{ issuer: issuerTemplate(realm, port), realm, tenants: "any" }],
+        issuance: "off",
+      });
+      const verified = verifier.verify(token);
+      assert.equal(verified.tenantId, client.tenant);
+      assert.equal(verified.key.realm, realm);
+      await verifier.close();
+    });
+  }
+
+  it("a token of one realm is refused by a service of the other", async () => {
+    const [consumer, enterprise] = readDemo(system.folder).clients;
+    assert.ok(consumer && enterprise);
+    const token = await getToken(consumer);
+    const keys = createRemoteJWKSet(new URL(`${issuerOf(enterprise)}/keys`));
+    await assert.rejects(jwtVerify(token, keys, { issuer: issuerOf(enterprise) }), {
+      code: "ERR_JWKS_NO_MATCHING_KEY",
+    });
+  });
+});

@@ -1,0 +1,75 @@
+import { hash } from "node:crypto";
+import type { DemoClient } from "@redoubt/cli";
+
+export interface TokenEndpoint {
+  readonly url: string;
+  readonly client: DemoClient;
+}
+
+/** Clients that ask for tokens all the time and remember each that they received, by digest. */
+export class TokenLoad {
+  readonly #endpoints: readonly TokenEndpoint[];
+  readonly #received = new Set<string>();
+  #refused = 0;
+  #isStopped = false;
+  #workers: Promise<void>[] = [];
+
+  constructor(endpoints: readonly TokenEndpoint[]) {
+    this.#endpoints = endpoints;
+  }
+
+  /** Digests of the signing inputs of every token that a client got. */
+  get received(): ReadonlySet<string> {
+    return this.#received;
+  }
+  /** Requests that got an error or no answer: what a client repeats. */
+  get refused(): number {
+    return this.#refused;
+  }
+
+  start(workersPerEndpoint: number): void {
+    for (const endpoint of this.#endpoints)
+      for (let i = 0; i < workersPerEndpoint; i += 1) this.#workers.push(this.#work(endpoint));
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await Promise.all(this.#workers);
+  }
+
+  async #work(endpoint: TokenEndpoint): Promise<void> {
+    while (!this.#isStopped) {
+      const token = await requestToken(endpoint);
+      if (token === undefined) {
+        this.#refused += 1;
+        await new Promise((resolve) => {
+          setTimeout(resolve, 20);
+        });
+      } else this.#received.add(digestOf(token));
+    }
+  }
+}
+
+async function requestToken({ url, client }: TokenEndpoint): Promise<string | undefined> {
+  try {
+    const response = await fetch(url, {
+      method: "POST",
+      headers: {
+        authorization: `Basic ${btoa(`${client.client}:${client.secret}`)}`,
+        "content-type": "application/x-www-form-urlencoded",
+      },
+      body: "grant_type=client_credentials",
+      signal: AbortSignal.timeout(15_000),
+    });
+    const body: unknown = await response.json();
+    if (typeof body !== "object" || body === null || !("access_token" in body)) return undefined;
+    return String(body.access_token);
+  } catch {
+    // The issuer was killed under this request: no token, no promise.
+    return undefined;
+  }
+}
+
+export function digestOf(token: string): string {
+  return hash("sha256", token.slice(0, token.lastIndexOf(".")), "base64url");
+}
