@@ -29,7 +29,10 @@ else if (!existsSync("/usr/bin/apt-get") || process.getuid?.() !== 0) {
 function install(names: readonly string[]): void {
   console.log(`setup: installing ${names.join(" ")}`);
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
-  for (const args of [["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", ...names]]) {
+  for (const args of [
+    ["update", "-qq"],
+    ["install", "-y", "-qq", "--no-install-recommends", ...names],
+  ]) {
     const { status } = spawnSync("apt-get", args, { stdio: ["ignore", "ignore", "inherit"], env });
     if (status !== 0) process.exitCode = 1;
   }

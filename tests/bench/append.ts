@@ -55,14 +55,24 @@ async function* compare(inFlight: number, ours: Append, theirs: Append): AsyncGe
     value: round(median(rates)),
     unit: "durable entries per second",
     against,
-    ratio: round(medianRatio(rates, rounds.map((r) => r.theirs.perSecond))),
+    ratio: round(
+      medianRatio(
+        rates,
+        rounds.map((r) => r.theirs.perSecond),
+      ),
+    ),
   };
   yield {
     name: `append/200B/${inFlight}/p50`,
     value: round(median(rounds.map((r) => r.ours.p50))),
     unit: "ms",
     against,
-    ratio: round(medianRatio(rounds.map((r) => r.theirs.p50), rounds.map((r) => r.ours.p50))),
+    ratio: round(
+      medianRatio(
+        rounds.map((r) => r.theirs.p50),
+        rounds.map((r) => r.ours.p50),
+      ),
+    ),
   };
 }
 
@@ -85,7 +95,11 @@ async function load(inFlight: number, append: Append): Promise<Round> {
 function insert({ pool }: Postgres): Append {
   const body = randomBytes(EVENT_BYTES);
   return async () => {
-    await pool.query({ name: "append", text: "insert into event (body) values ($1)", values: [body] });
+    await pool.query({
+      name: "append",
+      text: "insert into event (body) values ($1)",
+      values: [body],
+    });
   };
 }
 

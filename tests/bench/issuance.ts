@@ -42,12 +42,10 @@ export async function* benchIssuance(): AsyncGenerator<Measure> {
     const ours: Side = {
       target: {
         port: system.base + 2,
-        request: tokenRequest(
-          `/${client.tenant}/oauth2/v2.0/token`,
-          client.client,
-          client.secret,
-          { grant_type: "client_credentials", scope: "orders.read" },
-        ),
+        request: tokenRequest(`/${client.tenant}/oauth2/v2.0/token`, client.client, client.secret, {
+          grant_type: "client_credentials",
+          scope: "orders.read",
+        }),
       },
       pids,
     };

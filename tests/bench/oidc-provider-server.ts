@@ -1,6 +1,6 @@
 // The comparison: oidc-provider issuing the same token, in a process of its own, with its in-memory adapter.
 import { generateKeyPairSync } from "node:crypto";
-import Provider from "oidc-provider";
+import { Provider } from "oidc-provider";
 
 const AUDIENCE = "https://api.bench.example/";
 const port = Number(process.argv[2]);
@@ -25,7 +25,9 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
       id_token_signed_response_alg: "ES256",
     },
   ],
-  jwks: { keys: [{ ...privateKey.export({ format: "jwk" }), alg: "ES256", use: "sig", kid: "bench" }] },
+  jwks: {
+    keys: [{ ...privateKey.export({ format: "jwk" }), alg: "ES256", use: "sig", kid: "bench" }],
+  },
   enabledJWA: { idTokenSigningAlgValues: ["ES256"] },
   features: {
     devInteractions: { enabled: false },

@@ -25,11 +25,31 @@ export async function startPostgres(connections: number): Promise<Postgres> {
   if (user) chownSync(folder, user.uid, user.gid);
   const data = join(folder, "data");
   const as = user ?? {};
-  execFileSync(join(BIN, "initdb"), ["-D", data, "-A", "trust", "-U", "bench"], { ...as, stdio: "ignore" });
+  execFileSync(join(BIN, "initdb"), ["-D", data, "-A", "trust", "-U", "bench"], {
+    ...as,
+    stdio: "ignore",
+  });
   const port = await freeBasePort();
-  const args = ["-D", data, "-p", String(port), "-k", folder, "-h", "127.0.0.1", "-N", String(connections + 8)];
+  const args = [
+    "-D",
+    data,
+    "-p",
+    String(port),
+    "-k",
+    folder,
+    "-h",
+    "127.0.0.1",
+    "-N",
+    String(connections + 8),
+  ];
   const server = spawn(join(BIN, "postgres"), args, { ...as, stdio: "ignore" });
-  const pool = new Pool({ host: "127.0.0.1", port, user: "bench", database: "postgres", max: connections });
+  const pool = new Pool({
+    host: "127.0.0.1",
+    port,
+    user: "bench",
+    database: "postgres",
+    max: connections,
+  });
   pool.on("error", () => undefined);
   await untilUp(pool);
   return {
@@ -47,8 +67,7 @@ export async function startPostgres(connections: number): Promise<Postgres> {
 /** PostgreSQL refuses to run as root. */
 function serverUser(): { readonly uid: number; readonly gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined;
-  const id = (flag: string) => Number(execFileSync("id", [flag, "postgres"], { encoding: "utf8" }));
-  return { uid: id("-u"), gid: id("-g") };
+  return { uid: postgresId("-u"), gid: postgresId("-g") };
 }
 
 async function untilUp(pool: Pool): Promise<void> {
@@ -64,4 +83,8 @@ async function untilUp(pool: Pool): Promise<void> {
       });
     }
   }
+}
+
+function postgresId(flag: "-u" | "-g"): number {
+  return Number(execFileSync("id", [flag, "postgres"], { encoding: "utf8" }));
 }

@@ -28,7 +28,8 @@ for (const [name, suite] of Object.entries(suites)) {
     console.log(isJson ? JSON.stringify(measure) : line(measure));
   }
 }
-if (measured === 0) throw new Error(`no suite measured: there are ${Object.keys(suites).join(", ")}`);
+if (measured === 0)
+  throw new Error(`no suite measured: there are ${Object.keys(suites).join(", ")}`);
 process.exit();
 
 function line({ name, value, unit, against, ratio }: Measure): string {
@@ -39,7 +40,9 @@ function line({ name, value, unit, against, ratio }: Measure): string {
 /** A log on a memory file system syncs nothing: its figures would be about another machine. */
 function refuseMemoryFileSystem(): void {
   if (!existsSync("/usr/bin/stat")) return;
-  const type = execFileSync("/usr/bin/stat", ["-f", "-c", "%T", tmpdir()], { encoding: "utf8" }).trim();
+  const type = execFileSync("/usr/bin/stat", ["-f", "-c", "%T", tmpdir()], {
+    encoding: "utf8",
+  }).trim();
   if (type === "tmpfs" || type === "ramfs")
     throw new Error(`${tmpdir()} is ${type}: set TMPDIR to a folder on a disk`);
 }

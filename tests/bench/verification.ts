@@ -1,4 +1,11 @@
-import { constants, generateKeyPairSync, randomBytes, sign, verify, type KeyObject } from "node:crypto";
+import {
+  constants,
+  generateKeyPairSync,
+  randomBytes,
+  sign,
+  verify,
+  type KeyObject,
+} from "node:crypto";
 import { createLocalJWKSet, jwtVerify } from "jose";
 import { joseFromDer, publicJwk } from "@redoubt/keys";
 import {
@@ -92,7 +99,9 @@ async function* benchAlgorithm(algorithm: Algorithm): AsyncGenerator<Measure> {
   for (let i = 0; i < ROUNDS; i += 1) {
     micros.bare.push(await each(samples, (s) => algorithm.bare(s.input, fastKey, s.signature)));
     micros.ours.push(await each(samples, ({ token }) => cold.verify(token)));
-    micros.jose.push(await each(samples, ({ token }) => jwtVerify(token, keySet, joseOptions(alg))));
+    micros.jose.push(
+      await each(samples, ({ token }) => jwtVerify(token, keySet, joseOptions(alg))),
+    );
     micros.cached.push(await each(samples, ({ token }) => cached.verify(token)));
   }
   const value = round(median(micros.ours));
@@ -108,7 +117,10 @@ async function* benchAlgorithm(algorithm: Algorithm): AsyncGenerator<Measure> {
 
 /** A fresh string for each call: a service never sees the same string object twice. */
 function each(samples: readonly Sample[], run: (sample: Sample) => unknown): Promise<number> {
-  const fresh = samples.map((s) => ({ ...s, token: Buffer.from(s.token, "latin1").toString("latin1") }));
+  const fresh = samples.map((s) => ({
+    ...s,
+    token: Buffer.from(s.token, "latin1").toString("latin1"),
+  }));
   return cpuMicrosPerCall(fresh.length, (i) => {
     const sample = fresh[i];
     if (!sample) throw new RangeError("Sample is missing");
@@ -119,7 +131,12 @@ function each(samples: readonly Sample[], run: (sample: Sample) => unknown): Pro
 }
 
 function joseOptions(alg: string) {
-  return { audience: AUDIENCE, issuer: ISSUER.replace("{tenantid}", TENANT), algorithms: [alg], typ: "at+jwt" };
+  return {
+    audience: AUDIENCE,
+    issuer: ISSUER.replace("{tenantid}", TENANT),
+    algorithms: [alg],
+    typ: "at+jwt",
+  };
 }
 
 function openVerifier(jwk: Readonly<Record<string, unknown>>, max: number): Promise<Verifier> {
@@ -171,9 +188,12 @@ function makeSample({ alg, sign: signWith }: Algorithm, privateKey: KeyObject): 
     amr: ["pwd", "mfa"],
     padding: randomBytes(300).toString("base64url"),
   };
-  const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
   const text = `${encode({ alg, kid: "bench", typ: "at+jwt" })}.${encode(payload)}`;
   const input = Buffer.from(text, "latin1");
   const signature = signWith(input, privateKey);
   return { token: `${text}.${signature.toString("base64url")}`, input, signature };
+}
+
+function encode(value: object): string {
+  return Buffer.from(JSON.stringify(value)).toString("base64url");
 }

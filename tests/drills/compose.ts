@@ -16,6 +16,7 @@ import {
   type Realm,
   type Settings,
 } from "@redoubt/cli";
+import type { Custodian } from "@redoubt/keys";
 import { openIssuer, parseConfig as parseIssuerConfig } from "@redoubt/issuer";
 import { openLedger, parseConfig as parseLedgerConfig, type LedgerOptions } from "@redoubt/ledger";
 import { openMonitor, parseConfig as parseMonitorConfig, type Monitor } from "@redoubt/monitor";
@@ -30,7 +31,9 @@ import { freeBasePort } from "../e2e/free-ports.ts";
 
 /** Layers that a test takes away. Only tests can: no configuration and no command reaches these. */
 export interface Replacements {
-  readonly signer?: Pick<SignerOptions, "policy" | "tokenLog" | "custodian">;
+  readonly signer?: Pick<SignerOptions, "policy" | "tokenLog">;
+  /** Where a signer's private keys are, given its folder. */
+  readonly custodian?: (folder: string) => Custodian;
   readonly ledger?: Partial<LedgerOptions>;
   /** Realms whose issuer is not started, for tests that play it. */
   readonly withoutIssuers?: boolean;
@@ -62,7 +65,11 @@ export interface Composed extends AsyncDisposable {
   readonly monitorClock: MovableClock;
   readonly signers: Readonly<Record<Realm, Signer>>;
   /** Every event that a service logged, newest last. */
-  readonly events: readonly { readonly service: string; readonly event: string; readonly fields: object }[];
+  readonly events: readonly {
+    readonly service: string;
+    readonly event: string;
+    readonly fields: object;
+  }[];
 }
 
 export async function compose(replace: Replacements = {}): Promise<Composed> {
@@ -108,6 +115,7 @@ export async function compose(replace: Replacements = {}): Promise<Composed> {
         service: `signer-${realm}`,
         config: parseSignerConfig(configOf(`signer-${realm}`)),
         ...replace.signer,
+        ...(replace.custodian && { custodian: replace.custodian(join(folder, `signer-${realm}`)) }),
       }),
     );
   const signers = {

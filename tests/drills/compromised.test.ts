@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { generateKeyPairSync } from "node:crypto";
+import { generateKeyPairSync, sign } from "node:crypto";
 import { createServer, type Server } from "node:http";
 import { describe, it } from "node:test";
 import { issuerTemplate, type DemoClient } from "@redoubt/cli";
-import { DRILL_AUDIENCE, forge, waitForAlarm } from "@redoubt/cli/drill";
-import { jwkOf, keysForIssuer, publicJwk } from "@redoubt/keys";
+import { DRILL_AUDIENCE, forge, textOf, waitForAlarm } from "@redoubt/cli/drill";
+import { joseFromDer, jwkOf, keysForIssuer, publicJwk } from "@redoubt/keys";
 import { createVerifier, fromDiscovery, TokenError } from "@redoubt/verify";
 import type { JsonObject } from "@redoubt/verify/json";
 import { compose, type Composed } from "./compose.ts";
@@ -15,10 +15,13 @@ describe("a compromised publisher", () => {
   it("THREAT-27: puts its own key into a JWKS: the SDK refuses it and the monitor alarms", async () => {
     await using system = await compose({ withoutPublisher: true });
     const client = clientOf(system, "enterprise");
-    const issuer = issuerTemplate("enterprise", system.settings.port).replace("{tenantid}", client.tenant);
+    const issuer = issuerTemplate("enterprise", system.settings.port).replace(
+      "{tenantid}",
+      client.tenant,
+    );
     const own = generateKeyPairSync("ec", { namedCurve: "P-256" });
     const foreign = { ...publicJwk(own.publicKey), kid: "f".repeat(43), alg: "ES256", use: "sig" };
-    await using _publisher = await hostilePublisher(system, issuer, [
+    await using publisher = await hostilePublisher(system, issuer, [
       ...(await honestKeys(system, client)),
       { ...foreign, issuer: issuerTemplate("enterprise", system.settings.port) },
     ]);
@@ -30,25 +33,35 @@ describe("a compromised publisher", () => {
       }),
       audience: DRILL_AUDIENCE,
       accept: [
-        { issuer: issuerTemplate("enterprise", system.settings.port), realm: "enterprise", tenants: "any" },
+        {
+          issuer: issuerTemplate("enterprise", system.settings.port),
+          realm: "enterprise",
+          tenants: "any",
+        },
       ],
       issuance: "off",
     });
     const now = Math.floor(Date.now() / 1000);
     const token = forge(
-      { kid: foreign.kid, record: "", ring: "", privateKey: own.privateKey },
+      { kid: foreign.kid, sign: (input) => joseFromDer(sign("sha256", input, own.privateKey)) },
       { iss: issuer, tid: client.tenant, iat: now, exp: now + 600 },
     );
     assert.throws(
       () => verifier.verify(token),
       (error) => error instanceof TokenError && error.code === "ERR_JWKS_NO_MATCHING_KEY",
     );
-    await verifier.close();
+    verifier.close();
 
+    assert.equal(publisher.isListening, true);
     await monitorLives(system, 25);
     await system.monitor.settled();
     await monitorLives(system, 2);
-    const alarm = await waitForAlarm(system.operator, {}, ({ kind }) => kind === "foreign-key", 10_000);
+    const alarm = await waitForAlarm(
+      system.operator,
+      {},
+      ({ kind }) => kind === "foreign-key",
+      10_000,
+    );
     assert.equal(alarm?.["severity"], "critical");
   });
 });
@@ -65,7 +78,7 @@ describe("a compromised signer", () => {
       sub: client,
       audience,
     });
-    const digest = digestOf(String(head["token"]));
+    const digest = digestOf(textOf(head["token"]));
     await monitorLives(system, 60);
     const alarm = await waitForAlarm(
       system.operator,
@@ -80,7 +93,9 @@ describe("a compromised signer", () => {
 describe("a compromised issuer", () => {
   it("THREAT-04, THREAT-34: at the other realm's signer its secret opens nothing", async () => {
     await using system = await compose();
-    const { head } = await system.operator.client("signer-consumer", "issuer").request({ op: "metadata" });
+    const { head } = await system.operator
+      .client("signer-consumer", "issuer")
+      .request({ op: "metadata" });
     assert.equal(head["realm"], "consumer");
     const { tenant, client, audience } = clientOf(system, "enterprise");
     await assert.rejects(
@@ -119,7 +134,7 @@ async function hostilePublisher(
   { settings }: Composed,
   issuer: string,
   keys: readonly object[],
-): Promise<AsyncDisposable> {
+): Promise<AsyncDisposable & { readonly isListening: boolean }> {
   const metadata: JsonObject = { issuer, jwks_uri: `${issuer}/keys` };
   const path = new URL(issuer).pathname;
   const server: Server = createServer((request, response) => {
@@ -132,6 +147,7 @@ async function hostilePublisher(
     server.listen({ port: settings.port, host: "127.0.0.1" }, () => resolve());
   });
   return {
+    isListening: server.listening,
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections();
       await new Promise<void>((resolve) => {

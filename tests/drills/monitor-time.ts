@@ -2,7 +2,10 @@ import { hash } from "node:crypto";
 import type { Composed } from "./compose.ts";
 
 /** Lets the monitor live through `seconds` of its own clock: it never counts a jump as time in which it looked. */
-export async function monitorLives({ monitor, monitorClock }: Composed, seconds: number): Promise<void> {
+export async function monitorLives(
+  { monitor, monitorClock }: Composed,
+  seconds: number,
+): Promise<void> {
   for (let i = 0; i < seconds; i += 1) {
     monitorClock.forward(1000);
     await monitor.tick();

@@ -65,7 +65,7 @@ describe("ordinary OAuth clients", () => {
       const verified = verifier.verify(token);
       assert.equal(verified.tenantId, client.tenant);
       assert.equal(verified.key.realm, realm);
-      await verifier.close();
+      verifier.close();
     });
   }
 

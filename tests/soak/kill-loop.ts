@@ -1,7 +1,21 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { Operator, portsFrom, readDemo, readRealms, readSettings, REALMS, tokenEndpoint } from "@redoubt/cli";
+import {
+  Operator,
+  portsFrom,
+  readDemo,
+  readRealms,
+  readSettings,
+  REALMS,
+  tokenEndpoint,
+} from "@redoubt/cli";
 import { MemberReader } from "@redoubt/base";
-import { hashLeaf, CompactRange, openCheckpoint, parseEntryBundle, parseVerifierKey } from "@redoubt/tlog";
+import {
+  hashLeaf,
+  CompactRange,
+  openCheckpoint,
+  parseEntryBundle,
+  parseVerifierKey,
+} from "@redoubt/tlog";
 import type { System } from "../e2e/system.ts";
 import { TokenLoad } from "./token-load.ts";
 
@@ -105,7 +119,11 @@ async function loggedDigests(system: System): Promise<ReadonlySet<string>> {
   return digests;
 }
 
-async function provenEntries(operator: Operator, log: string, keys: readonly string[]): Promise<Buffer[]> {
+async function provenEntries(
+  operator: Operator,
+  log: string,
+  keys: readonly string[],
+): Promise<Buffer[]> {
   const range = CompactRange.empty();
   const entries: Buffer[] = [];
   for (;;) {
@@ -122,7 +140,11 @@ async function provenEntries(operator: Operator, log: string, keys: readonly str
       origin: log,
       verifiers: keys.map((key) => parseVerifierKey(key)),
     });
-    if (opened.size !== range.size || !opened.root.equals(range.root()) || opened.verified.length < 2)
+    if (
+      opened.size !== range.size ||
+      !opened.root.equals(range.root()) ||
+      opened.verified.length < 2
+    )
       throw new Error(`${log}: entries are not the tree that log and writer signed`);
     return entries;
   }

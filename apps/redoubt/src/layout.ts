@@ -47,6 +47,8 @@ export const CALLERS: Readonly<Record<ServiceName, readonly string[]>> = {
     "issuer-enterprise",
     "signer-consumer",
     "signer-enterprise",
+    "drill-consumer",
+    "drill-enterprise",
     "operator",
   ],
   "signer-consumer": ["issuer", "drill", "operator"],

@@ -30,7 +30,8 @@ export function jwkOf({ kid, record, recordBytes, ringSignature }: KeyInfo): Red
 
 /**
  * The keys that an issuer's JWKS lists: its realm's, covering its tenant, published, not past their time.
- * Ordinary clients ignore scope, so this separation is what protects them (THREAT-01).
+ * Ordinary clients ignore scope, so this separation is what protects them (THREAT-01). Drill keys are never listed:
+ * whoever holds one could sign for every audience of a client that ignores the record's.
  */
 export function keysForIssuer(
   registry: Registry,
@@ -41,6 +42,7 @@ export function keysForIssuer(
   return [...registry.keys.values()].filter(
     (key) =>
       key.realm === realm &&
+      key.record.custody !== "drill" &&
       isPublished(key.state) &&
       nowSeconds < key.record.verifyUntil &&
       tenantCovered(key.record.tenants, tenant),

@@ -15,7 +15,7 @@ export interface Config {
   readonly webhook?: WebhookTarget;
 }
 
-const CALLER = /^(?:operator|(?:issuer|signer)-[a-z][a-z0-9-]{0,31})$/;
+const CALLER = /^(?:operator|(?:issuer|signer|drill)-[a-z][a-z0-9-]{0,31})$/;
 const WEBHOOK_SECRET = /^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/;
 
 /** Reads the whole configuration and reports everything that is wrong with it at once. */
@@ -78,7 +78,8 @@ function readKey(reader: MemberReader, name: string): VerifierKey {
 function readCallers(reader: MemberReader): readonly string[] {
   const callers = reader.strings("callers", 64, 64);
   const wrong = callers.filter((caller) => !CALLER.test(caller));
-  if (wrong.length > 0) throw refusal("callers must be operator, issuer-<realm> or signer-<realm>");
+  if (wrong.length > 0)
+    throw refusal("callers must be operator, issuer-<realm>, signer-<realm> or drill-<realm>");
   if (new Set(callers).size !== callers.length) throw refusal("callers must be distinct");
   return callers;
 }

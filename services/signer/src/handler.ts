@@ -12,9 +12,9 @@ import type { Budgets } from "./budgets.ts";
 import type { SignerConfig } from "./config.ts";
 import { signDrillRecord } from "./drill-key.ts";
 import { listKeys } from "./fetch-keys.ts";
-import { parseIssueRequest, refuseReserved } from "./issue-request.ts";
+import { parseIssueRequest, refuseReserved, type IssueRequest } from "./issue-request.ts";
 import type { IssuedToken, Mint } from "./mint.ts";
-import type { Policy, PolicyInput } from "./policy.ts";
+import type { Grant, Policy, PolicyInput } from "./policy.ts";
 import type { UnsignedToken } from "./token.ts";
 
 export interface HandlerOptions {
@@ -69,10 +69,23 @@ export class SignerHandler {
 
   /** Everything that may refuse a request, up to but not including the log. */
   #build(caller: string, head: JsonObject): UnsignedToken {
-    const { policy, policyInput, budgets, mint } = this.#options;
-    const grant = policy(policyInput, caller, parseIssueRequest(head));
+    const { budgets, mint } = this.#options;
+    const grant = this.#decide(caller, parseIssueRequest(head));
     budgets.take(caller, grant.tenant, grant.client);
     return mint.build(grant, caller);
+  }
+
+  #decide(caller: string, request: IssueRequest): Grant {
+    const { policy, policyInput, mint, checkRegistry } = this.#options;
+    // Half a registry would refuse what is allowed, and that would look like an attack by the caller.
+    checkRegistry();
+    try {
+      return policy(policyInput, caller, request);
+    } catch (error) {
+      // With a wrong clock no key is within its time: the clock is what must be told.
+      if (errorCode(error) === "ERR_SIGNER_NO_KEY") mint.check();
+      throw error;
+    }
   }
 
   async #issueBatch(caller: string, head: JsonObject): Promise<object> {

@@ -57,10 +57,15 @@ export class Mint {
     this.#options = options;
   }
 
+  /** @throws ServiceError when nothing may be committed, for the witness, the registry or the clock */
+  check(): void {
+    this.#options.checkIssue();
+  }
+
   /** @throws ServiceError when no token could be signed now */
   build(grant: Grant, caller: string): UnsignedToken {
-    const { log, checkIssue, clock } = this.#options;
-    checkIssue();
+    const { log, clock } = this.#options;
+    this.check();
     log.check();
     return buildToken(grant, caller, nowSeconds(clock));
   }
@@ -104,10 +109,10 @@ export class Mint {
   }
 
   async #commit(batch: readonly Waiting[]): Promise<void> {
-    const { log, seal, checkIssue } = this.#options;
+    const { log, seal } = this.#options;
     let first: number;
     try {
-      checkIssue();
+      this.check();
       first = await log.submit(seal(batch.map(({ unsigned }) => unsigned)));
     } catch (error) {
       for (const { failed } of batch) failed(error);

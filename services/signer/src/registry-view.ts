@@ -57,12 +57,17 @@ export class RegistryView {
     return this.#held;
   }
 
-  /** @throws ServiceError `ERR_SIGNER_REGISTRY`, `ERR_SIGNER_UNWITNESSED`, `ERR_SIGNER_CLOCK` */
-  check(): void {
+  /** @throws ServiceError `ERR_SIGNER_REGISTRY` while nothing can be decided by what was read */
+  checkUsable(): void {
     if (this.#isForked || this.#problem !== undefined)
       throw new ServiceError("ERR_SIGNER_REGISTRY", `Registry: ${this.#problem ?? "forked"}`, {
         fields: { retryAfterSeconds: 5 },
       });
+  }
+
+  /** @throws ServiceError `ERR_SIGNER_REGISTRY`, `ERR_SIGNER_UNWITNESSED`, `ERR_SIGNER_CLOCK` */
+  check(): void {
+    this.checkUsable();
     this.#options.guard.check();
   }
 

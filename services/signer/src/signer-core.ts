@@ -87,7 +87,7 @@ export async function openCore(
     },
     budgets: new Budgets(config.budget, () => clock.monotonic()),
     drillBudgets: new Budgets(DRILL_BUDGET, () => clock.monotonic()),
-    checkRegistry: () => view.check(),
+    checkRegistry: () => view.checkUsable(),
   });
   return { writer, guard, ring, steps, handler };
 }

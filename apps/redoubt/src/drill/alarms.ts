@@ -1,6 +1,6 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
 import type { Operator } from "../operator.ts";
-import { pause } from "./scene.ts";
 
 export type AlarmFilter = (alarm: JsonObject) => boolean;
 
@@ -24,4 +24,12 @@ export async function waitForAlarm(
     if (found || performance.now() > deadline) return found;
     await pause(POLL_MS);
   }
+}
+
+/** How many refusals of signers the monitor knows of: repeats are counted into one alarm. */
+export async function countRefusals(operator: Operator): Promise<number> {
+  const alarms = await readAlarms(operator, {});
+  return alarms
+    .filter(({ kind }) => kind === "signer-refusal")
+    .reduce((sum, { count }) => sum + (typeof count === "number" ? count : 1), 0);
 }

@@ -1,4 +1,4 @@
-import { generateKeyPairSync, randomBytes, sign, type KeyObject } from "node:crypto";
+import { generateKeyPairSync, randomBytes, sign } from "node:crypto";
 import { MemberReader } from "@redoubt/base";
 import { joseFromDer, publicJwk } from "@redoubt/keys";
 import type { JsonObject } from "@redoubt/verify/json";
@@ -12,12 +12,16 @@ export interface KeyWindow {
   readonly verifyUntil: number;
 }
 
-/** A key whose private half lies outside every signer: what a thief would hold, for the drill audience only. */
-export interface DrillKey {
+/** A key that can be used outside every signer: what a thief would hold. */
+export interface StolenKey {
   readonly kid: string;
+  readonly sign: (input: Buffer) => Buffer;
+}
+
+/** A thief's key for the drill audience only, with the record that the registry holds of it. */
+export interface DrillKey extends StolenKey {
   readonly record: string;
   readonly ring: string;
-  readonly privateKey: KeyObject;
 }
 
 export async function registerDrillKey(
@@ -37,7 +41,7 @@ export async function registerDrillKey(
     kid: reader.string("kid", 43),
     record: reader.string("record", 96 * 1024),
     ring: reader.string("ring", 86),
-    privateKey,
+    sign: (input) => joseFromDer(sign("sha256", input, privateKey)),
   };
 }
 
@@ -49,8 +53,8 @@ export interface ForgedClaims {
 }
 
 /** Signs a token with a key that is outside every signer; it is good for nothing but the drill audience. */
-export function forge({ kid, privateKey }: DrillKey, claims: ForgedClaims): string {
-  const header: JsonObject = { alg: "ES256", kid, typ: "at+jwt" };
+export function forge(key: StolenKey, claims: ForgedClaims): string {
+  const header: JsonObject = { alg: "ES256", kid: key.kid, typ: "at+jwt" };
   const payload: JsonObject = {
     ...claims,
     sub: "drill",
@@ -61,8 +65,7 @@ export function forge({ kid, privateKey }: DrillKey, claims: ForgedClaims): stri
     client_id: "redoubt-drill",
   };
   const input = `${encode(header)}.${encode(payload)}`;
-  const signature = joseFromDer(sign("sha256", Buffer.from(input, "latin1"), privateKey));
-  return `${input}.${signature.toString("base64url")}`;
+  return `${input}.${key.sign(Buffer.from(input, "latin1")).toString("base64url")}`;
 }
 
 function encode(value: JsonObject): string {

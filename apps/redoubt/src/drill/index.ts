@@ -1,7 +1,15 @@
 export { readAlarms, waitForAlarm } from "./alarms.ts";
-export { DRILL_AUDIENCE, forge, registerDrillKey, type DrillKey } from "./drill-key.ts";
+export {
+  DRILL_AUDIENCE,
+  forge,
+  registerDrillKey,
+  type DrillKey,
+  type StolenKey,
+} from "./drill-key.ts";
 export { sendRawHead } from "./raw-socket.ts";
 export {
+  activeKid,
+  closeScene,
   drillPlace,
   drillSocket,
   issueLegitimate,
@@ -9,5 +17,6 @@ export {
   openScene,
   openVerifier,
   publishedKids,
+  textOf,
   type Scene,
 } from "./scene.ts";

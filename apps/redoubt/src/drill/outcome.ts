@@ -15,15 +15,15 @@ export interface Outcome {
 }
 
 /** Whether an outcome is what a sound system shows. */
-export function isGood({ control, stopped }: Outcome): boolean {
-  return control === true ? !stopped : stopped;
+export function isGood(outcome: Outcome): boolean {
+  return outcome.control === true ? !outcome.stopped : outcome.stopped;
 }
 
 export function outcomeLine(outcome: Outcome): string {
-  const { threat, attempt, layer, code, control } = outcome;
+  const { threat, layer, code } = outcome;
   const verdict = isGood(outcome) ? "ok  " : "FAIL";
-  const what = control ? "accepted" : outcome.alarmed ? "alarmed" : "stopped";
-  return `${verdict} ${threat} ${layer.padEnd(8)} ${what.padEnd(8)} ${code.padEnd(28)} ${attempt}`;
+  const what = outcome.control ? "accepted" : outcome.alarmed ? "alarmed" : "stopped";
+  return `${verdict} ${threat} ${layer.padEnd(8)} ${what.padEnd(8)} ${code.padEnd(28)} ${outcome.attempt}`;
 }
 
 /** Turns a refusal into an outcome's `stopped` and `code`. */

@@ -1,5 +1,12 @@
 import { connect } from "node:net";
-import { encodeFrame, FRAME_KIND, FrameReader, RemoteError, type SocketPlace, readSocketSecret } from "@redoubt/wire";
+import {
+  encodeFrame,
+  FRAME_KIND,
+  FrameReader,
+  RemoteError,
+  type SocketPlace,
+  readSocketSecret,
+} from "@redoubt/wire";
 
 const TIMEOUT_MS = 3000;
 
@@ -21,7 +28,12 @@ export function sendRawHead(place: SocketPlace, text: string): Promise<void> {
   socket.on("data", (chunk: Buffer) => {
     for (const { kind, id, head } of reader.push(chunk)) {
       if (kind === FRAME_KIND.error)
-        reject(new RemoteError(String(head["code"]), "Refused by the other side"));
+        reject(
+          new RemoteError(
+            typeof head["code"] === "string" ? head["code"] : "ERR_INTERNAL",
+            "Refused by the other side",
+          ),
+        );
       else if (id === 2) resolve();
     }
   });

@@ -1,17 +1,20 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { nowSeconds, systemClock } from "@redoubt/base";
 import {
   createReportQueue,
   createVerifier,
-  fromDiscovery,
   fromStaticRecords,
   type ReportQueue,
   type Verifier,
 } from "@redoubt/verify";
+import { isJsonObject } from "@redoubt/verify/json";
 import { RemoteError, socketPlace, type SocketPlace } from "@redoubt/wire";
 import { readDemo, type DemoClient } from "../demo.ts";
 import { issuerTemplate, portsFrom, type Ports, type Realm } from "../layout.ts";
 import type { Operator } from "../operator.ts";
 import type { Settings } from "../settings.ts";
+import { countRefusals } from "./alarms.ts";
+import { DrillDeliveries } from "./deliveries.ts";
 import { DRILL_AUDIENCE, registerDrillKey, type DrillKey, type KeyWindow } from "./drill-key.ts";
 
 /** Everything that the attempts of a drill share: a running system, thieves' keys, and honest verifiers. */
@@ -24,9 +27,10 @@ export interface Scene {
   readonly stolen: Readonly<Record<Realm, DrillKey>>;
   /** Seconds since the epoch when the drill began. */
   readonly startedAt: number;
-  /** The newest alarm when the drill began: what comes after it is the drill's. */
-  readonly lastAlarm: number;
+  /** Refusals that the monitor knew of when the drill began: what comes on top is the drill's. */
+  readonly refusalsBefore: number;
   readonly reports: ReportQueue;
+  readonly deliveries: DrillDeliveries;
 }
 
 const KEY_LIFE_SECONDS = 1800;
@@ -45,7 +49,11 @@ export async function openScene(operator: Operator, settings: Settings): Promise
   const window = { signFrom: now - 60, signUntil: now + 900, verifyUntil: now + KEY_LIFE_SECONDS };
   const stolen = {
     consumer: await registerDrillKey(drillSocket(operator, "consumer"), consumer.tenant, window),
-    enterprise: await registerDrillKey(drillSocket(operator, "enterprise"), enterprise.tenant, window),
+    enterprise: await registerDrillKey(
+      drillSocket(operator, "enterprise"),
+      enterprise.tenant,
+      window,
+    ),
   };
   const credential = reporters.find(({ reporter }) => reporter === "drill");
   const reports = createReportQueue({
@@ -56,9 +64,25 @@ export async function openScene(operator: Operator, settings: Settings): Promise
     intervalMs: 500,
     onAlarm: () => undefined,
   });
-  const { next } = await operator.ask("monitor", { op: "alarms", limit: 1000 });
-  const lastAlarm = typeof next === "number" ? next : 0;
-  return { operator, settings, ports, consumer, enterprise, stolen, startedAt: now, lastAlarm, reports };
+  const refusalsBefore = await countRefusals(operator);
+  const deliveries = new DrillDeliveries(operator);
+  return {
+    operator,
+    settings,
+    ports,
+    consumer,
+    enterprise,
+    stolen,
+    startedAt: now,
+    refusalsBefore,
+    reports,
+    deliveries,
+  };
+}
+
+export async function closeScene({ reports, deliveries }: Scene): Promise<void> {
+  await reports.close();
+  await deliveries.close();
 }
 
 export function drillSocket(operator: Operator, realm: Realm) {
@@ -73,26 +97,56 @@ export function issuerOf({ ports }: Scene, { realm, tenant }: DemoClient): strin
   return issuerTemplate(realm, ports.publisher).replace("{tenantid}", tenant);
 }
 
-/** A verifier of the realm as a resource server has it, but for the drill audience. It holds both realms' keys. */
-export function openVerifier(
+/**
+ * A verifier of the realm as a resource server has it, but for the drill audience. It holds every record of both
+ * realms: drill keys are in no JWKS, since an ordinary client would take them for every audience.
+ */
+export async function openVerifier(
   scene: Scene,
   realm: Realm,
   issuance: "off" | "audit",
 ): Promise<Verifier> {
-  const { settings, ports, consumer, enterprise, reports } = scene;
+  const { operator, settings, ports, reports } = scene;
+  const records = [
+    ...(await fetchKeys(operator, "consumer")),
+    ...(await fetchKeys(operator, "enterprise")),
+  ];
   return createVerifier({
-    trust: fromDiscovery({
-      issuers: [consumer, enterprise].map((client) => ({
-        issuer: issuerOf(scene, client),
-        realm: client.realm,
-        ring: settings.rings[client.realm],
-      })),
-      allowLoopbackHttp: true,
-    }),
+    trust: fromStaticRecords(records, { rings: settings.rings }),
     audience: DRILL_AUDIENCE,
     accept: [{ issuer: issuerTemplate(realm, ports.publisher), realm, tenants: "any" }],
     issuance: issuance === "off" ? "off" : { mode: "audit", reporter: reports },
   });
+}
+
+interface SignerKey {
+  readonly kid: string;
+  readonly state: string;
+  readonly record: string;
+  readonly ring: string;
+}
+
+/** What a signer says of its realm's keys; the records carry the ring's signature. */
+export async function fetchKeys(operator: Operator, realm: Realm): Promise<readonly SignerKey[]> {
+  const { head } = await drillSocket(operator, realm).request({ op: "fetchKeys" });
+  const keys = Array.isArray(head["keys"]) ? head["keys"].filter(isJsonObject) : [];
+  return keys.map((key) => ({
+    kid: textOf(key["kid"]),
+    state: textOf(key["state"]),
+    record: textOf(key["record"]),
+    ring: textOf(key["ring"]),
+  }));
+}
+
+/** The key that signs for a realm now. */
+export async function activeKid(operator: Operator, realm: Realm): Promise<string> {
+  const active = (await fetchKeys(operator, realm)).find(({ state }) => state === "active");
+  if (!active) throw new RemoteError("ERR_NO_ACTIVE_KEY", `No active key in realm ${realm}`);
+  return active.kid;
+}
+
+export function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
 }
 
 /** A verifier whose trust data is as stale as can be: it still holds the given keys. */
@@ -102,7 +156,11 @@ export function openStaleVerifier(scene: Scene, keys: readonly DrillKey[]): Prom
     trust: fromStaticRecords(keys, { rings: settings.rings }),
     audience: DRILL_AUDIENCE,
     accept: [
-      { issuer: issuerTemplate("enterprise", ports.publisher), realm: "enterprise", tenants: "any" },
+      {
+        issuer: issuerTemplate("enterprise", ports.publisher),
+        realm: "enterprise",
+        tenants: "any",
+      },
     ],
     issuance: "off",
   });
@@ -124,8 +182,10 @@ export async function issueLegitimate(scene: Scene, realm: Realm): Promise<strin
     audience: DRILL_AUDIENCE,
     ttl: 600,
   });
-  if (typeof head["token"] !== "string") throw new RemoteError("ERR_NO_TOKEN", "No token came");
-  return head["token"];
+  const token = textOf(head["token"]);
+  if (token === "") throw new RemoteError("ERR_NO_TOKEN", "No token came");
+  await scene.deliveries.delivered(realm, token);
+  return token;
 }
 
 const PUBLISH_TIMEOUT_MS = 15_000;
@@ -153,10 +213,4 @@ async function fetchKids(issuer: string): Promise<readonly string[]> {
   return keys.flatMap((key) =>
     typeof key === "object" && key !== null && "kid" in key ? [String(key.kid)] : [],
   );
-}
-
-export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
 }

@@ -3,7 +3,7 @@ import { Operator } from "../operator.ts";
 import type { Settings } from "../settings.ts";
 import type { Terminal } from "../terminal.ts";
 import { isGood, outcomeLine, type Outcome } from "./outcome.ts";
-import { openScene, type Scene } from "./scene.ts";
+import { closeScene, openScene, type Scene } from "./scene.ts";
 import { threat01 } from "./threat-01.ts";
 import { threat02 } from "./threat-02.ts";
 import { threat03 } from "./threat-03.ts";
@@ -34,7 +34,7 @@ export async function drillStorm0558(
         terminal.line({ json: outcome, text: outcomeLine(outcome) });
       }
   } finally {
-    await scene.reports.close();
+    await closeScene(scene);
   }
   terminal.notice(`${attempts} attempts, ${failures} not stopped or wrongly refused`);
   return attempts > 0 && failures === 0 ? EXIT.ok : EXIT.refused;

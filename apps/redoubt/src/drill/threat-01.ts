@@ -2,6 +2,7 @@ import { RemoteError } from "@redoubt/wire";
 import { registerDrillKey, forge } from "./drill-key.ts";
 import { attempt, control, type Outcome } from "./outcome.ts";
 import {
+  activeKid,
   drillSocket,
   issueLegitimate,
   issuerOf,
@@ -23,8 +24,6 @@ async function* atVerifier(scene: Scene): AsyncGenerator<Outcome> {
   const { consumer, enterprise, stolen, startedAt } = scene;
   const times = { iat: startedAt, exp: startedAt + 600 };
   const layer = "verifier";
-  await publishedKids(scene, consumer, stolen.consumer.kid);
-  await publishedKids(scene, enterprise, stolen.enterprise.kid);
   using forConsumer = await closing(openVerifier(scene, "consumer", "off"));
   using forEnterprise = await closing(openVerifier(scene, "enterprise", "off"));
   const own = { iss: issuerOf(scene, consumer), tid: consumer.tenant, ...times };
@@ -52,19 +51,23 @@ async function* atVerifier(scene: Scene): AsyncGenerator<Outcome> {
 }
 
 async function* atJwks(scene: Scene): AsyncGenerator<Outcome> {
-  const { consumer, enterprise, stolen } = scene;
-  const ownKids = await publishedKids(scene, consumer, stolen.consumer.kid);
-  const otherKids = await publishedKids(scene, enterprise, stolen.enterprise.kid);
+  const { operator, consumer, enterprise } = scene;
+  const kid = await activeKid(operator, "consumer");
+  const ownKids = await publishedKids(scene, consumer, kid);
+  const otherKids = await publishedKids(scene, enterprise, await activeKid(operator, "enterprise"));
   const find = (kids: readonly string[]) => () => {
-    if (!kids.includes(stolen.consumer.kid))
-      throw new RemoteError("ERR_JWKS_NO_MATCHING_KEY", "Not listed");
+    if (!kids.includes(kid)) throw new RemoteError("ERR_JWKS_NO_MATCHING_KEY", "Not listed");
   };
   yield await control(
     { threat: THREAT, layer: "jwks", attempt: "control: the consumer JWKS lists the consumer key" },
     find(ownKids),
   );
   yield await attempt(
-    { threat: THREAT, layer: "jwks", attempt: "an ordinary client finds the consumer key in the enterprise JWKS" },
+    {
+      threat: THREAT,
+      layer: "jwks",
+      attempt: "an ordinary client finds the consumer key in the enterprise JWKS",
+    },
     find(otherKids),
   );
 }
@@ -77,7 +80,7 @@ async function* atSigner(scene: Scene): AsyncGenerator<Outcome> {
   const layer = "signer";
   yield await control(
     { threat: THREAT, layer, attempt: "control: the consumer signer issues for its own tenant" },
-    issue({ realm: "consumer", tenant: consumer.tenant }),
+    () => issueLegitimate(scene, "consumer"),
   );
   yield await attempt(
     { threat: THREAT, layer, attempt: "the consumer signer is asked for an enterprise handle" },
@@ -89,7 +92,11 @@ async function* atSigner(scene: Scene): AsyncGenerator<Outcome> {
   );
   const window = { signFrom: startedAt, signUntil: startedAt + 60, verifyUntil: startedAt + 120 };
   yield await attempt(
-    { threat: THREAT, layer: "registry", attempt: "a consumer key record is asked for an enterprise tenant" },
+    {
+      threat: THREAT,
+      layer: "registry",
+      attempt: "a consumer key record is asked for an enterprise tenant",
+    },
     () => registerDrillKey(signer, enterprise.tenant, window),
   );
 }

@@ -2,6 +2,7 @@ import { RemoteError } from "@redoubt/wire";
 import { forge } from "./drill-key.ts";
 import { attempt, control, type Outcome } from "./outcome.ts";
 import {
+  activeKid,
   drillSocket,
   issuerOf,
   openStaleVerifier,
@@ -46,15 +47,20 @@ export async function* threat02(scene: Scene): AsyncGenerator<Outcome> {
     { threat: THREAT, layer, attempt: "back-dated into the life of the expired key" },
     () => verifier.verify(forge(expired, { ...claims, iat: now - 2 * YEAR - 60, exp: now + 600 })),
   );
-  await verifier.close();
+  verifier.close();
   yield* atSource(scene, expired.kid);
 }
 
 async function* atSource(scene: Scene, kid: string): AsyncGenerator<Outcome> {
-  const { operator, enterprise, stolen } = scene;
-  const kids = await publishedKids(scene, enterprise, stolen.enterprise.kid);
+  const { operator, enterprise } = scene;
+  const active = await activeKid(operator, "enterprise");
+  const kids = await publishedKids(scene, enterprise, active);
   yield await attempt(
-    { threat: THREAT, layer: "jwks", attempt: "an ordinary client finds the expired key in the JWKS" },
+    {
+      threat: THREAT,
+      layer: "jwks",
+      attempt: "an ordinary client finds the expired key in the JWKS",
+    },
     () => {
       if (!kids.includes(kid)) throw new RemoteError("ERR_JWKS_NO_MATCHING_KEY", "Not listed");
     },

@@ -3,7 +3,7 @@ import { encodeBase64url } from "@redoubt/verify/base64url";
 import { readAlarms, waitForAlarm } from "./alarms.ts";
 import { forge } from "./drill-key.ts";
 import type { Outcome } from "./outcome.ts";
-import { issueLegitimate, issuerOf, openVerifier, publishedKids, type Scene } from "./scene.ts";
+import { issueLegitimate, issuerOf, openVerifier, textOf, type Scene } from "./scene.ts";
 
 const THREAT = "THREAT-03";
 /** P4: from validation to alarm. */
@@ -12,7 +12,6 @@ const LIMIT_MS = 60_000;
 /** A real key used outside the service: the token is valid in every respect, but nobody issued it. */
 export async function* threat03(scene: Scene): AsyncGenerator<Outcome> {
   const { operator, enterprise, stolen, startedAt, reports } = scene;
-  await publishedKids(scene, enterprise, stolen.enterprise.kid);
   const verifier = await openVerifier(scene, "enterprise", "audit");
   const started = performance.now();
   const issued = verifier.verify(await issueLegitimate(scene, "enterprise"));
@@ -33,7 +32,7 @@ export async function* threat03(scene: Scene): AsyncGenerator<Outcome> {
     layer: "audit",
     stopped: alarm !== undefined,
     alarmed: alarm !== undefined,
-    code: String(alarm?.["kind"] ?? "no alarm"),
+    code: textOf(alarm?.["kind"]) || "no alarm",
     seconds: Math.round((performance.now() - started) / 100) / 10,
   };
   const falseAlarms = await readAlarms(operator, { digest: digestOf(issued) });
@@ -43,9 +42,9 @@ export async function* threat03(scene: Scene): AsyncGenerator<Outcome> {
     layer: "audit",
     control: true,
     stopped: falseAlarms.length > 0,
-    code: String(falseAlarms[0]?.["kind"] ?? "accepted"),
+    code: textOf(falseAlarms[0]?.["kind"]) || "accepted",
   };
-  await verifier.close();
+  verifier.close();
 }
 
 function isForgery(alarm: { readonly kind?: unknown }): boolean {

@@ -1,13 +1,15 @@
 import { generateKeyPairSync } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
 import { publicJwk } from "@redoubt/keys";
 import type { JsonObject } from "@redoubt/verify/json";
-import { waitForAlarm } from "./alarms.ts";
+import { countRefusals } from "./alarms.ts";
 import { attempt, control, type Outcome } from "./outcome.ts";
 import { sendRawHead } from "./raw-socket.ts";
-import { drillPlace, drillSocket, type Scene } from "./scene.ts";
+import { drillPlace, drillSocket, issueLegitimate, type Scene } from "./scene.ts";
 
 const THREAT = "THREAT-04";
 const ALARM_LIMIT_MS = 20_000;
+const POLL_MS = 250;
 
 interface Case {
   readonly attempt: string;
@@ -25,7 +27,10 @@ function cases(tenant: string): readonly Case[] {
     { attempt: "names a kid in its handle", change: { handle: { ...handle, kid: "x" } } },
     { attempt: "asks for one second more than the key allows", change: { ttl: 3601 } },
     { attempt: "names another client", change: { client: "demo-enterprise" } },
-    { attempt: "names an audience that is not its own", change: { audience: "api://demo-enterprise" } },
+    {
+      attempt: "names an audience that is not its own",
+      change: { audience: "api://demo-enterprise" },
+    },
     { attempt: "asks for a digest to be signed", change: { op: "sign", digest: "x" } },
   ];
 }
@@ -44,7 +49,7 @@ export async function* threat04(scene: Scene): AsyncGenerator<Outcome> {
   const layer = "signer";
   yield await control(
     { threat: THREAT, layer, attempt: "control: asks for what it may have" },
-    () => signer.request(wanted),
+    () => issueLegitimate(scene, "enterprise"),
   );
   for (const { attempt: name, change } of cases(enterprise.tenant))
     yield await attempt({ threat: THREAT, layer, attempt: name }, () =>
@@ -60,20 +65,21 @@ export async function* threat04(scene: Scene): AsyncGenerator<Outcome> {
 }
 
 /** The refusals above must also have been noticed by the monitor. */
-async function* refusalsAlarmed({ operator, lastAlarm }: Scene): AsyncGenerator<Outcome> {
-  const alarm = await waitForAlarm(
-    operator,
-    { since: lastAlarm },
-    ({ kind }) => kind === "signer-refusal",
-    ALARM_LIMIT_MS,
-  );
+async function* refusalsAlarmed({ operator, refusalsBefore }: Scene): AsyncGenerator<Outcome> {
+  const deadline = performance.now() + ALARM_LIMIT_MS;
+  let seen = await countRefusals(operator);
+  while (seen <= refusalsBefore && performance.now() < deadline) {
+    await pause(POLL_MS);
+    seen = await countRefusals(operator);
+  }
+  const isNoticed = seen > refusalsBefore;
   yield {
     threat: THREAT,
     attempt: "the refusals go unnoticed",
     layer: "audit",
-    stopped: alarm !== undefined,
-    alarmed: alarm !== undefined,
-    code: String(alarm?.["kind"] ?? "no alarm"),
+    stopped: isNoticed,
+    alarmed: isNoticed,
+    code: isNoticed ? "signer-refusal" : "no alarm",
   };
 }
 

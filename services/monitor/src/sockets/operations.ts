@@ -25,7 +25,7 @@ const NOTHING: Answer = { head: {} };
 export function monitorOperations(parts: OperationParts): Handler {
   return (call) => {
     if (call.caller === "operator") return operatorCall(parts, call);
-    if (call.caller.startsWith("issuer-")) return issuerCall(parts, call);
+    if (/^(?:issuer|drill)-/.test(call.caller)) return issuerCall(parts, call);
     if (call.caller.startsWith("signer-")) return signerCall(parts, call);
     throw refuse(call);
   };

@@ -17,7 +17,7 @@ export function parseDelivered(caller: string, head: JsonObject): DeliveryReport
   const reader = new MemberReader(head, "delivered");
   const report = {
     caller,
-    realm: caller.slice("issuer-".length),
+    realm: caller.slice(caller.indexOf("-") + 1),
     session: reader.string("session", 64, /^[A-Za-z0-9_-]+$/),
     seq: reader.integer("seq", 0, Number.MAX_SAFE_INTEGER),
     digests: parseDigests(reader.strings("digests", MAX_DIGESTS, DIGEST_CHARS)),

@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { readState } from "./state-file.ts";
+import { Deployment, refusalOf, WANTED } from "./testing/deployment.ts";
+import { until } from "./testing/test-events.ts";
+
+const never = () => new Promise<never>(() => undefined);
+const LIMIT_MS = 1000;
+
+/** Closes within a second, whatever it was waiting for. */
+async function assertCloses(closing: AsyncDisposable): Promise<void> {
+  const start = performance.now();
+  await closing[Symbol.asyncDispose]();
+  assert.ok(performance.now() - start < LIMIT_MS);
+}
+
+describe("an end in order", () => {
+  for (const op of ["wait", "registry", "state", "append", "openLog", "prove"])
+    it(`while the ledger never answers ${op}`, async () => {
+      await using deployment = await Deployment.start();
+      const { ledger } = deployment;
+      let isHanging = false;
+      ledger.misbehave = (call, honest) => {
+        if (call.op !== op) return honest();
+        isHanging = true;
+        return never();
+      };
+      const signer = await deployment.open();
+      if (op === "prove") isHanging = true;
+      await until(() => isHanging);
+      await assertCloses(signer);
+    });
+
+  it("while a commit is never answered: who waits is refused, nothing is signed", async () => {
+    await using deployment = await Deployment.start();
+    const signer = await deployment.openReady();
+    const { ledger, custodian } = deployment;
+    const { signed } = custodian;
+    ledger.misbehave = (call, honest) => (call.op === "commit" ? never() : honest());
+    const asked = Promise.all([1, 2, 3].map(() => refusalOf(deployment.client().request(WANTED))));
+    await until(() => ledger.commits().length > 0);
+    await assertCloses(signer);
+    for (const code of await asked) assert.match(code, /ERR_SIGNER_LOG|ERR_WIRE_CLOSED/);
+    assert.equal(custodian.signed, signed);
+  });
+
+  it("while it sends again what the ledger refuses", async () => {
+    await using deployment = await Deployment.start();
+    const signer = await deployment.openReady();
+    const { ledger } = deployment;
+    ledger.misbehave = (call, honest) =>
+      call.op === "commit" ? { head: { checkpoint: 1 } } : honest();
+    const asked = refusalOf(deployment.client().request(WANTED));
+    await until(() => ledger.commits().length > 2);
+    await assertCloses(signer);
+    assert.match(await asked, /ERR_SIGNER_LOG|ERR_WIRE_CLOSED/);
+  });
+
+  it("with neither ledger nor monitor there, and twice", async () => {
+    await using deployment = new Deployment();
+    const signer = await deployment.open();
+    await assertCloses(signer);
+    await assertCloses(signer);
+  });
+
+  it("keeps what it saw, for the next start to refuse less", async () => {
+    await using deployment = await Deployment.start();
+    const signer = await deployment.openReady();
+    await deployment.client().request(WANTED);
+    await signer[Symbol.asyncDispose]();
+    const state = readState(join(deployment.folder, "state.json"));
+    assert.equal(state?.log.size, 1);
+    assert.deepEqual(state?.log.root, deployment.ledger.issuance.range().root());
+    assert.equal(state?.registry.size, deployment.ledger.registry.size);
+    assert.ok((state?.log.sinceSeconds ?? 0) > 0);
+  });
+
+  it("THREAT-05: a disk on which nothing can be kept stops no token", async () => {
+    await using deployment = await Deployment.start();
+    const path = join(deployment.folder, "state.json");
+    const signer = await deployment.openReady();
+    rmSync(path, { force: true });
+    mkdirSync(path);
+    for (let count = 0; count < 6; count += 1) {
+      await deployment.client().request(WANTED);
+      await signer.tick();
+    }
+    assert.equal(deployment.log.count("state_not_kept") > 0, true);
+    rmSync(path, { recursive: true });
+    for (let count = 0; count < 6; count += 1) await signer.tick();
+    assert.equal(existsSync(path), true);
+  });
+
+  it("a ledger that answers every wait at once does not make the signer spin", async () => {
+    await using deployment = await Deployment.start();
+    await deployment.openReady();
+    const { calls } = deployment.ledger;
+    const before = calls.length;
+    const start = performance.now();
+    await until(() => calls.length > before + 20);
+    const polls = calls.filter(({ op }) => op === "registry").length;
+    assert.ok(polls < 20 + (performance.now() - start) / 15);
+  });
+});
