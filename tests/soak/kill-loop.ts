@@ -128,7 +128,7 @@ async function provenEntries(
   const entries: Buffer[] = [];
   for (;;) {
     const from = range.size;
-    const reply = await operator.client("ledger").request({ op: "entries", log, from, max: 4096 });
+    const reply = await operator.client("ledger").request({ op: "entries", log, from, max: 256 });
     const reader = new MemberReader(reply.head, "entries");
     const size = reader.integer("size", 0, Number.MAX_SAFE_INTEGER);
     for (const entry of parseEntryBundle(reply.attachment)) {

@@ -10,6 +10,9 @@ export interface SignerWatchOptions {
   readonly intervalMs: number;
 }
 
+/** A signer that starts is asked more often: somebody waits for the first token. */
+const NOT_READY_INTERVAL_MS = 100;
+
 /** Asks the signer again and again whether it can work, for readiness and status only. */
 export class SignerWatch implements Disposable {
   /** Resolves once the signer was ready for the first time. */
@@ -45,8 +48,10 @@ export class SignerWatch implements Disposable {
     } catch (error) {
       this.#say(errorCode(error));
     }
-    if (!this.#closed)
-      this.#timer = setTimeout(() => void this.#ask(), this.#options.intervalMs).unref();
+    if (this.#closed) return;
+    const { intervalMs } = this.#options;
+    const wait = this.isReady ? intervalMs : Math.min(intervalMs, NOT_READY_INTERVAL_MS);
+    this.#timer = setTimeout(() => void this.#ask(), wait).unref();
   }
 
   #problemOf(head: ConstructorParameters<typeof MemberReader>[0]): string | undefined {

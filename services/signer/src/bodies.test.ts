@@ -47,7 +47,6 @@ describe("THREAT-35: what is published", () => {
 
 describe("blobs", () => {
   const sealer = new BodySealer(Buffer.alloc(32, 7), LOG);
-  const idOf = (blob: Buffer): string => blob.toString("utf8", 2, 2 + (blob[1] ?? 0));
 
   it("one for each tenant and day, each commitment by its position in it", () => {
     const tokens = [
@@ -97,3 +96,7 @@ describe("blobs", () => {
     assert.equal(nonces.size, 200);
   });
 });
+
+function idOf(blob: Buffer): string {
+  return blob.toString("utf8", 2, 2 + (blob[1] ?? 0));
+}

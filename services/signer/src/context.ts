@@ -13,6 +13,7 @@ import {
 import { openFileCustodian, type Custodian, type SignedStatement } from "@redoubt/keys";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import {
+  MAX_HEAD_BYTES,
   readSocketSecret,
   RemoteError,
   serveSocket,
@@ -20,6 +21,7 @@ import {
   socketPlace,
   type Answer,
   type Call,
+  type ClientOptions,
 } from "@redoubt/wire";
 import type { SignerConfig } from "./config.ts";
 import { signerEvents, type SignerEvents } from "./events.ts";
@@ -59,6 +61,9 @@ export interface Signer extends Service {
   tick(): Promise<void>;
 }
 
+/** docs/spec/wire.md §2: kind, id and head length. */
+const FRAME_FIXED_BYTES = 9;
+const MAX_CONNECTIONS = 32;
 const TICK_MS = 1000;
 /** Until the first key is active somebody waits for the start. */
 const START_TICK_MS = 50;
@@ -116,8 +121,13 @@ class SignerService implements Signer {
       options.custodian ??
       openFileCustodian({ folder: join(folder, SIGNER_FILES.custody), passphrase: "beside" });
     this.#resources.use(this.#custodian);
-    this.#ledger = this.#connect("ledger");
-    this.#reports = new MonitorReports(this.#connect("monitor"), this.#events);
+    // Both secrets first: a start that fails must not leave a connection behind.
+    const [ledger, monitor] = [this.#peer("ledger"), this.#peer("monitor")];
+    this.#ledger = this.#resources.use(new SocketClient(ledger));
+    this.#reports = new MonitorReports(
+      this.#resources.use(new SocketClient(monitor)),
+      this.#events,
+    );
     this.#registryGuard = new WitnessGuard({
       ...config,
       log: config.registry.log,
@@ -138,10 +148,9 @@ class SignerService implements Signer {
     this.#becomeReady = ready.resolve;
   }
 
-  #connect(service: string): SocketClient {
+  #peer(service: string): ClientOptions {
     const place = socketPlace(this.#options.root, service, this.#options.service);
-    const secret = readSocketSecret(place);
-    return this.#resources.use(new SocketClient({ path: place.path, secret }));
+    return { path: place.path, secret: readSocketSecret(place) };
   }
 
   async listen(): Promise<void> {
@@ -154,6 +163,9 @@ class SignerService implements Signer {
         secret: readSocketSecret(place),
         service,
         instance: this.#instance,
+        // THREAT-26: no call here has an attachment, and a caller is one process.
+        maxFrameBytes: MAX_HEAD_BYTES + FRAME_FIXED_BYTES,
+        maxConnections: MAX_CONNECTIONS,
         handler: (call) => this.#handle(call),
         log: (event, fields) => {
           log(event, fields);

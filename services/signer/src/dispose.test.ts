@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { readState } from "./state-file.ts";
@@ -63,6 +63,25 @@ describe("an end in order", () => {
     const signer = await deployment.open();
     await assertCloses(signer);
     await assertCloses(signer);
+  });
+
+  for (const [service, file] of [
+    ["ledger", "secret"],
+    ["monitor", "secret"],
+  ] as const)
+    it(`a start without the ${service}'s ${file} fails, and leaves nothing open`, async () => {
+      await using deployment = await Deployment.start();
+      rmSync(join(deployment.root, service, "s", deployment.service, file));
+      assert.equal(await refusalOf(deployment.open()), "ENOENT");
+    });
+
+  it("THREAT-32: a folder that others may enter is refused", async () => {
+    await using deployment = await Deployment.start();
+    chmodSync(deployment.folder, 0o750);
+    assert.equal(await refusalOf(deployment.open()), "ERR_FILE_MODE");
+    chmodSync(deployment.folder, 0o700);
+    chmodSync(deployment.place("issuer").folder, 0o755);
+    assert.equal(await refusalOf(deployment.open()), "ERR_FILE_MODE");
   });
 
   it("keeps what it saw, for the next start to refuse less", async () => {

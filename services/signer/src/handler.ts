@@ -119,10 +119,12 @@ export class SignerHandler {
   }
 
   #fetchKeys(head: JsonObject): object {
-    const { config, registry, clock } = this.#options;
+    const { config, registry, clock, checkRegistry } = this.#options;
     const reader = new MemberReader(head, "fetchKeys");
     const since = reader.optionalInteger("since", 0, Number.MAX_SAFE_INTEGER) ?? 0;
     reader.done();
+    // Half a registry would look like a realm without keys.
+    checkRegistry();
     return listKeys(registry(), config.realm, since, nowSeconds(clock));
   }
 

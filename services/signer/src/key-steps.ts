@@ -84,8 +84,10 @@ export class KeySteps {
       await step();
     } catch (error) {
       // The ledger is away, custody is full, or the compare-and-swap was lost: the next tick reads anew.
-      this.#failure = errorCode(error);
-      this.#options.events.keyStepFailed(this.#failure);
+      const code = errorCode(error);
+      this.#options.events.keyStepFailed(code);
+      // A lost compare-and-swap wrote nothing: it needs no pause, only a newer registry.
+      if (code !== "ERR_LEDGER_SIZE") this.#failure = code;
     } finally {
       // Only now: between the two entries of a takeover the old key signs on, so that nobody is refused.
       this.#options.ring.refresh();

@@ -1,7 +1,7 @@
 import { ServiceError, nowSeconds, type Clock } from "@redoubt/base";
 import type { SealedBatch } from "./bodies.ts";
 import type { Grant } from "./policy.ts";
-import { buildToken, type UnsignedToken } from "./token.ts";
+import { buildToken, JtiSource, type UnsignedToken } from "./token.ts";
 
 /** The log as the mint needs it; replaced only where tests take log-before-sign away on purpose. */
 export interface TokenLog {
@@ -49,6 +49,7 @@ const MAX_WAIT_MS = 15_000;
 /** Turns grants into tokens: committed to the log first, signed after (P3). Batches form by themselves under load. */
 export class Mint {
   readonly #options: MintOptions;
+  readonly #jtis = new JtiSource();
   #waiting: Waiting[] = [];
   #underWay = 0;
   #isScheduled = false;
@@ -67,7 +68,7 @@ export class Mint {
     const { log, clock } = this.#options;
     this.check();
     log.check();
-    return buildToken(grant, caller, nowSeconds(clock));
+    return buildToken(grant, caller, this.#jtis.next(), nowSeconds(clock));
   }
 
   issue(unsigned: UnsignedToken): Promise<IssuedToken> {

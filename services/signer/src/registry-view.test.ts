@@ -56,7 +56,10 @@ describe("the registry as a signer sees it", () => {
     for (let count = 0; count < 3; count += 1) {
       assert.equal(await refusalOf(signer.tick()), "ERR_REGISTRY_HIDDEN");
       assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_REGISTRY");
+      const keys = deployment.client().request({ op: "fetchKeys" });
+      assert.equal(await refusalOf(keys), "ERR_SIGNER_REGISTRY");
     }
+    assert.equal(deployment.monitor.told.all.filter(({ op }) => op === "refusal").length, 0);
     assert.equal(Reflect.get(await signer.status(), "ready"), false);
     deployment.ledger.misbehave = undefined;
     await signer.tick();

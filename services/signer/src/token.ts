@@ -1,4 +1,4 @@
-import { hash, randomBytes } from "node:crypto";
+import { hash, randomFillSync } from "node:crypto";
 import { canonicalBytes } from "@redoubt/base";
 import type { Grant } from "./policy.ts";
 import type { RingKey } from "./key-ring.ts";
@@ -17,10 +17,31 @@ export interface UnsignedToken {
 }
 
 const JTI_BYTES = 16;
+const JTIS_AT_ONCE = 128;
+
+/** Token ids of 128 random bits, drawn many at once: one call for each costs a tenth of a signature. */
+export class JtiSource {
+  readonly #pool = Buffer.alloc(JTI_BYTES * JTIS_AT_ONCE);
+  #at = this.#pool.length;
+
+  next(): string {
+    if (this.#at === this.#pool.length) {
+      randomFillSync(this.#pool);
+      this.#at = 0;
+    }
+    const start = this.#at;
+    this.#at += JTI_BYTES;
+    return this.#pool.toString("base64url", start, this.#at);
+  }
+}
 
 /** RFC 9068 access token. The signer sets every reserved claim; the clock is the signer's. */
-export function buildToken(grant: Grant, caller: string, nowSeconds: number): UnsignedToken {
-  const jti = randomBytes(JTI_BYTES).toString("base64url");
+export function buildToken(
+  grant: Grant,
+  caller: string,
+  jti: string,
+  nowSeconds: number,
+): UnsignedToken {
   const { key, ttlSeconds, scope } = grant;
   // A token never outlives the time in which its key verifies.
   const exp = Math.min(nowSeconds + ttlSeconds, key.record.verifyUntil);

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { createKeyFile } from "@redoubt/keys";
-import { initialise as initialiseLedger } from "@redoubt/ledger";
-import { initialise as initialiseMonitor } from "@redoubt/monitor";
-import { initialise as initialiseSigner } from "@redoubt/signer";
+import { initialise as initialiseLedger } from "@redoubt/ledger/initialise";
+import { initialise as initialiseMonitor } from "@redoubt/monitor/initialise";
+import { initialise as initialiseSigner } from "@redoubt/signer/initialise";
 import { encodeVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
 import { issuanceLog, REALMS, REGISTRY_LOG, type Realm } from "../layout.ts";
 import type { RealmKeys } from "../realms.ts";

@@ -73,15 +73,15 @@ export function launch(service: ServiceName, dataFolder: string): ChildProcess {
   ];
   return spawn("/bin/sh", ["-c", WITHOUT_CORE, process.execPath, ...args], {
     cwd: dataFolder,
-    env: environment(service, own),
+    env: environment(own),
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
 }
 
-/** Nothing of the caller's environment gets in: NODE_OPTIONS alone would run code before every check. */
-function environment(service: ServiceName, own: string): NodeJS.ProcessEnv {
-  const base = { PATH: "/usr/bin:/bin", LANG: "C.UTF-8" };
-  // The cache is code that nobody checks again: the processes with keys and judgement start without it.
-  const isTrusted = service.startsWith("signer") || service === "monitor" || service === "ledger";
-  return isTrusted ? base : { ...base, NODE_COMPILE_CACHE: join(own, "cache") };
+/**
+ * Nothing of the caller's environment gets in: NODE_OPTIONS alone would run code before every check. The compile
+ * cache is a folder of the process's own and never shared: whoever can write there is that process already.
+ */
+function environment(own: string): NodeJS.ProcessEnv {
+  return { PATH: "/usr/bin:/bin", LANG: "C.UTF-8", NODE_COMPILE_CACHE: join(own, "cache") };
 }

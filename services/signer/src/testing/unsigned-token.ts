@@ -3,7 +3,7 @@ import { publicJwk, signerFor } from "@redoubt/keys";
 import { encodeKeyRecord } from "@redoubt/keys";
 import type { RingKey } from "../key-ring.ts";
 import type { Grant } from "../policy.ts";
-import { buildToken, encodeHeader, type UnsignedToken } from "../token.ts";
+import { buildToken, encodeHeader, JtiSource, type UnsignedToken } from "../token.ts";
 
 export type RecordChange = Readonly<Record<string, string | number | object>>;
 
@@ -37,6 +37,7 @@ export function ringKey(change: RecordChange = {}): RingKey {
 }
 
 const KEY = ringKey();
+const JTIS = new JtiSource();
 
 export function grant(change: Partial<Grant> = {}): Grant {
   return {
@@ -54,7 +55,7 @@ export function grant(change: Partial<Grant> = {}): Grant {
 }
 
 export function unsignedToken(tenant: string, nowSeconds: number): UnsignedToken {
-  return buildToken(grant({ tenant }), "issuer", nowSeconds);
+  return buildToken(grant({ tenant }), "issuer", JTIS.next(), nowSeconds);
 }
 
 /** Whether a token's signature is by the key of `ringKey`. */
