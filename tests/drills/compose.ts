@@ -134,6 +134,8 @@ export async function compose(replace: Replacements = {}): Promise<Composed> {
   await stateBootstrap(operator, { realms: readRealms(folder), demo, port: settings.port });
   await Promise.all(REALMS.map((realm) => signers[realm].ready));
   for (const realm of REALMS) await operator.signerCaughtUp(realm);
+  // What is in a log before the monitor's first look can be no forgery that it missed: it must have looked.
+  await monitor.tick();
   if (!replace.withoutIssuers) {
     for (const realm of REALMS)
       stack.use(

@@ -3,7 +3,6 @@ import { join } from "node:path";
 import {
   checkPrivateFolder,
   errorCode,
-  errorLine,
   MemberReader,
   ServiceError,
   type Clock,
@@ -15,7 +14,6 @@ import { encodeBase64url } from "@redoubt/verify/base64url";
 import {
   MAX_HEAD_BYTES,
   readSocketSecret,
-  RemoteError,
   serveSocket,
   SocketClient,
   socketPlace,
@@ -30,11 +28,13 @@ import type { LogWriter } from "./log-writer.ts";
 import type { TokenLog } from "./mint.ts";
 import { MonitorReports } from "./monitor-reports.ts";
 import { decideIssue, type Policy } from "./policy.ts";
+import { appendStatement } from "./registry-append.ts";
 import { RegistryView } from "./registry-view.ts";
 import { openCore, type SignerCore } from "./signer-core.ts";
-import { Sleeper } from "./sleeper.ts";
 import { encodeState, readState, writeState, type SignerState } from "./state-file.ts";
 import { describeKeys, describeSigner } from "./status.ts";
+import { Trouble } from "./trouble.ts";
+import { TurnLoop } from "./turn-loop.ts";
 import { WitnessGuard } from "./witness-guard.ts";
 
 export interface SignerOptions {
@@ -64,14 +64,7 @@ export interface Signer extends Service {
 /** docs/spec/wire.md §2: kind, id and head length. */
 const FRAME_FIXED_BYTES = 9;
 const MAX_CONNECTIONS = 32;
-const TICK_MS = 1000;
-/** Until the first key is active somebody waits for the start. */
-const START_TICK_MS = 50;
-/** A ledger that answers `wait` at once, always, must not make this loop spin. */
-const MIN_TURN_MS = 20;
-const GROWTH_WAIT_MS = 8000;
-const RETRY_MS = [100, 200, 500, 1000, 2000] as const;
-const LAST_RETRY_MS = 5000;
+const REPORT_MS = 1000;
 const STATE_EVERY_TICKS = 5;
 
 /** Wires one signer: one process, one realm, one issuance log. */
@@ -98,17 +91,14 @@ class SignerService implements Signer {
   readonly #view: RegistryView;
   readonly #registryGuard: WitnessGuard;
   readonly #custodian: Custodian;
+  readonly #trouble: Trouble;
   readonly #resources = new AsyncDisposableStack();
-  readonly #sleeper = new Sleeper();
+  readonly #loop: TurnLoop;
   readonly #becomeReady: () => void;
   #core: SignerCore | undefined;
-  #running: Promise<unknown> = Promise.resolve();
-  #turn: Promise<unknown> = Promise.resolve();
-  #isWaiting = false;
   #isClosed = false;
   #wasReady = false;
   #ticks = 0;
-  #trouble: string | undefined;
   #kept = "";
 
   constructor(options: SignerOptions) {
@@ -116,7 +106,7 @@ class SignerService implements Signer {
     checkPrivateFolder(folder);
     this.#options = options;
     this.#events = signerEvents(log);
-    this.#remembered = readState(join(folder, SIGNER_FILES.state));
+    this.#remembered = readState(join(folder, SIGNER_FILES.state), config);
     this.#custodian =
       options.custodian ??
       openFileCustodian({ folder: join(folder, SIGNER_FILES.custody), passphrase: "beside" });
@@ -128,6 +118,7 @@ class SignerService implements Signer {
       this.#resources.use(new SocketClient(monitor)),
       this.#events,
     );
+    this.#trouble = new Trouble(this.#events, this.#reports);
     this.#registryGuard = new WitnessGuard({
       ...config,
       log: config.registry.log,
@@ -142,6 +133,11 @@ class SignerService implements Signer {
       guard: this.#registryGuard,
       events: this.#events,
       remembered: this.#remembered?.registry,
+    });
+    this.#loop = new TurnLoop({
+      turn: (isAsked) => this.#turn(isAsked),
+      waitForNews: (timeoutMs) => this.#view.wait(timeoutMs),
+      trouble: this.#trouble,
     });
     const ready = Promise.withResolvers<void>();
     this.ready = ready.promise;
@@ -178,8 +174,8 @@ class SignerService implements Signer {
   }
 
   start(): void {
-    this.#running = this.#run();
-    const flush = setInterval(() => this.#reports.flush(), TICK_MS).unref();
+    this.#loop.start();
+    const flush = setInterval(() => this.#reports.flush(), REPORT_MS).unref();
     this.#resources.defer(() => clearInterval(flush));
   }
 
@@ -205,38 +201,15 @@ class SignerService implements Signer {
     this.#reports.refusal(caller, errorCode(error), detail);
   }
 
+  async tick(): Promise<void> {
+    await this.#loop.ask();
+  }
+
   /** Reads the registry until this signer is in it, opens its log, and then follows the clock. */
-  async #run(): Promise<void> {
-    let failures = 0;
-    while (!this.#isClosed) {
-      try {
-        await this.#inTurn(() => this.#step(false));
-        failures = 0;
-        this.#say(undefined);
-        await this.#untilNews(this.#wasReady ? TICK_MS : START_TICK_MS);
-      } catch (error) {
-        this.#say(error);
-        await this.#sleeper.sleep(RETRY_MS[failures] ?? LAST_RETRY_MS);
-        failures += 1;
-      }
-    }
-  }
-
-  tick(): Promise<void> {
-    return this.#inTurn(() => this.#step(true));
-  }
-
-  /** One step at a time, whoever asks for it. */
-  #inTurn(step: () => Promise<void>): Promise<void> {
-    const turn = this.#turn.then(step);
-    this.#turn = turn.catch(() => undefined);
-    return turn;
-  }
-
-  async #step(isAsked: boolean): Promise<void> {
+  async #turn(isAsked: boolean): Promise<boolean> {
     await this.#view.poll();
     const core = (this.#core ??= await this.#takeUp());
-    if (!core) return;
+    if (!core) return false;
     core.ring.refresh();
     await Promise.all([core.writer.refreshCosigned(), this.#view.refreshCosigned()]);
     // THREAT-29: no key is retired or destroyed by a clock that the witness contradicts.
@@ -246,12 +219,14 @@ class SignerService implements Signer {
     if (this.#ticks % STATE_EVERY_TICKS === 1) this.#keepState();
     this.#wasReady ||= this.#isReady();
     if (this.#wasReady) this.#becomeReady();
+    return this.#wasReady;
   }
 
   async #takeUp(): Promise<SignerCore | undefined> {
     const { config } = this.#options;
-    const info = this.#view.registry.writers.get(config.log);
-    if (!info || !this.#view.registry.realms.has(config.realm)) return undefined;
+    const [ledger, view] = [this.#ledger, this.#view];
+    const info = view.registry.writers.get(config.log);
+    if (!info || !view.registry.realms.has(config.realm)) return undefined;
     const since = this.#remembered?.registry.sinceSeconds ?? 0;
     this.#registryGuard.begin(since > 0 ? since : undefined);
     const { policy = decideIssue, tokenLog = (writer: LogWriter) => writer } = this.#options;
@@ -260,63 +235,15 @@ class SignerService implements Signer {
       policy,
       tokenLog,
       events: this.#events,
-      ledger: this.#ledger,
-      view: this.#view,
+      ledger,
+      view,
       custodian: this.#custodian,
       reports: this.#reports,
-      append: (statement: SignedStatement, ifSize?: number) => this.#append(statement, ifSize),
+      append: (signed: SignedStatement, ifSize?: number) =>
+        appendStatement({ ledger, view, log: config.registry.log }, signed, ifSize),
       refused: (caller: string, error: unknown) => this.#refused(caller, error),
     };
     return openCore(core, info, this.#remembered);
-  }
-
-  /** A statement takes effect when the registry holds it, and not before. */
-  async #append({ statement, envelope }: SignedStatement, ifSize?: number): Promise<void> {
-    const { log } = this.#options.config.registry;
-    const head = {
-      op: "append",
-      log,
-      statement: encodeBase64url(statement),
-      envelope: encodeBase64url(envelope),
-    };
-    try {
-      await this.#ledger.request(ifSize === undefined ? head : { ...head, ifSize });
-      await this.#view.poll();
-    } catch (error) {
-      throw appendRefusal(error);
-    }
-  }
-
-  /** Until the registry grew or it is time for the next turn. */
-  async #untilNews(ms: number): Promise<void> {
-    await this.#sleeper.sleep(MIN_TURN_MS);
-    // One at a time and never waited for: a ledger that answers none must not stop this loop.
-    if (!this.#isWaiting) void this.#waitForGrowth();
-    await this.#sleeper.sleep(ms);
-  }
-
-  async #waitForGrowth(): Promise<void> {
-    this.#isWaiting = true;
-    try {
-      await this.#view.wait(GROWTH_WAIT_MS);
-    } catch {
-      // The next turn asks the ledger itself, and says what is wrong.
-    } finally {
-      this.#isWaiting = false;
-      this.#sleeper.wake();
-    }
-  }
-
-  /** What keeps this signer from its work, once and not every second. */
-  #say(error: unknown): void {
-    const code = error === undefined ? undefined : errorCode(error);
-    if (code === this.#trouble) return;
-    this.#trouble = code;
-    if (code === undefined) return this.#events.ledgerBack();
-    this.#events.ledgerTrouble(code, errorLine(error));
-    // THREAT-06, THREAT-30: said where an operator looks, and where nobody on this machine can take it back.
-    if (/^ERR_(?:LOG|REGISTRY|SIGNER)_/.test(code))
-      this.#reports.event("signer-refuses-ledger", `${code}: ${errorLine(error)}`);
   }
 
   /** Why nothing can be issued now, whatever the keys. */
@@ -344,13 +271,18 @@ class SignerService implements Signer {
   #keepState(): void {
     if (!this.#core) return;
     const { writer, guard } = this.#core;
+    const { config, folder } = this.#options;
     const text = encodeState({
-      log: { ...writer.tree, sinceSeconds: guard.sinceSeconds ?? 0 },
-      registry: { ...this.#view.held, sinceSeconds: this.#registryGuard.sinceSeconds ?? 0 },
+      log: { origin: config.log, ...writer.tree, sinceSeconds: guard.sinceSeconds ?? 0 },
+      registry: {
+        origin: config.registry.log,
+        ...this.#view.held,
+        sinceSeconds: this.#registryGuard.sinceSeconds ?? 0,
+      },
     });
     if (text === this.#kept) return;
     try {
-      writeState(join(this.#options.folder, SIGNER_FILES.state), text);
+      writeState(join(folder, SIGNER_FILES.state), text);
       this.#kept = text;
     } catch (error) {
       // Disk full: signing does not hang on it, a later tick tries again.
@@ -361,7 +293,7 @@ class SignerService implements Signer {
   status(): object {
     const { realm } = this.#options.config;
     const keys = describeKeys(this.#view.registry, realm);
-    return { ...this.#metadata(), trouble: this.#trouble ?? null, keys };
+    return { ...this.#metadata(), trouble: this.#trouble.code ?? null, keys };
   }
 
   #metadata(): object {
@@ -381,17 +313,9 @@ class SignerService implements Signer {
     this.#isClosed = true;
     this.#core?.writer.close();
     this.#keepState();
-    this.#sleeper.close();
+    this.#loop.close();
     // Connections before what waits on them: a ledger that never answers must not hold this up.
     await this.#resources.disposeAsync();
-    await Promise.all([this.#running, this.#turn]);
+    await this.#loop.ended();
   }
-}
-
-/** What a ledger answers must not be able to look like a refusal of ours: those are alarms about the caller. */
-function appendRefusal(cause: unknown): ServiceError {
-  const code = errorCode(cause);
-  const isLedgers = cause instanceof RemoteError && code.startsWith("ERR_LEDGER_");
-  const shown = isLedgers ? code : "ERR_SIGNER_REGISTRY";
-  return new ServiceError(shown, `Registry did not confirm the statement: ${code}`, { cause });
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { chmodSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { parseConfig } from "./config.ts";
 import { readState } from "./state-file.ts";
 import { Deployment, refusalOf, WANTED } from "./testing/deployment.ts";
 import { until } from "./testing/test-events.ts";
@@ -89,11 +90,17 @@ describe("an end in order", () => {
     const signer = await deployment.openReady();
     await deployment.client().request(WANTED);
     await signer[Symbol.asyncDispose]();
-    const state = readState(join(deployment.folder, "state.json"));
-    assert.equal(state?.log.size, 1);
-    assert.deepEqual(state?.log.root, deployment.ledger.issuance.range().root());
+    const path = join(deployment.folder, "state.json");
+    const config = parseConfig(deployment.config);
+    const state = readState(path, config);
+    assert.equal(state?.log?.size, 1);
+    assert.deepEqual(state?.log?.root, deployment.ledger.issuance.range().root());
     assert.equal(state?.registry.size, deployment.ledger.registry.size);
-    assert.ok((state?.log.sinceSeconds ?? 0) > 0);
+    assert.ok((state?.log?.sinceSeconds ?? 0) > 0);
+    // The next quarter's log begins with nothing; another registry is another deployment.
+    assert.equal(readState(path, { ...config, log: "redoubt.test/next" })?.log, undefined);
+    const other = { ...config, registry: { log: "other.test/registry" } };
+    assert.throws(() => readState(path, other), { code: "ERR_SIGNER_STATE" });
   });
 
   it("THREAT-05: a disk on which nothing can be kept stops no token", async () => {

@@ -99,7 +99,8 @@ function openGuard(
 ): WitnessGuard {
   const { log, witness, maxUnwitnessedSeconds } = config;
   const guard = new WitnessGuard({ log, logKey, witness, maxUnwitnessedSeconds, clock });
-  if (remembered && remembered.log.sinceSeconds > 0) guard.begin(remembered.log.sinceSeconds);
+  const since = remembered?.log?.sinceSeconds ?? 0;
+  if (since > 0) guard.begin(since);
   return guard;
 }
 

@@ -10,6 +10,8 @@ import { parseJsonObject } from "@redoubt/verify/json";
 
 /** A tree that was seen once: whatever is shown later must contain it. */
 export interface RememberedTree {
+  /** Of the log that it is a tree of. */
+  readonly origin: string;
   readonly size: number;
   readonly root: Buffer;
   /** From when the age of the witness's word counts; 0 where there was nothing to witness yet. */
@@ -18,29 +20,37 @@ export interface RememberedTree {
 
 /** What a signer remembers between runs, only to refuse. */
 export interface SignerState {
-  readonly log: RememberedTree;
+  /** Absent when it is of another log, for instance last quarter's. */
+  readonly log?: RememberedTree;
   readonly registry: RememberedTree;
 }
 
 /** @throws ServiceError `ERR_SIGNER_STATE` for a file that is not one of ours: it is never taken for none */
-export function readState(path: string): SignerState | undefined {
+export function readState(
+  path: string,
+  { log, registry }: { readonly log: string; readonly registry: { readonly log: string } },
+): SignerState | undefined {
   if (!privateFileExists(path)) return undefined;
-  const bytes = readPrivateFile(path);
+  const state = parseState(readPrivateFile(path));
+  if (state.registry.origin !== registry.log)
+    throw new ServiceError("ERR_SIGNER_STATE", "State file is of another registry");
+  return state.log.origin === log ? state : { registry: state.registry };
+}
+
+function parseState(bytes: Uint8Array): Required<SignerState> {
   try {
     const reader = new MemberReader(parseJsonObject(bytes), "signer state");
     reader.integer("v", 1, 1);
-    const state = {
-      log: readTree(reader.object("log")),
-      registry: readTree(reader.object("registry")),
-    };
+    const log = readTree(reader.object("log"));
+    const registry = readTree(reader.object("registry"));
     reader.done();
-    return state;
+    return { log, registry };
   } catch (cause) {
     throw new ServiceError("ERR_SIGNER_STATE", "State file is damaged", { cause });
   }
 }
 
-export function encodeState({ log, registry }: SignerState): string {
+export function encodeState({ log, registry }: Required<SignerState>): string {
   return JSON.stringify({ v: 1, log: encodeTree(log), registry: encodeTree(registry) });
 }
 
@@ -50,6 +60,7 @@ export function writeState(path: string, text: string): void {
 
 function readTree(reader: MemberReader): RememberedTree {
   const tree = {
+    origin: reader.string("origin", 256),
     size: reader.integer("size", 0, Number.MAX_SAFE_INTEGER),
     root: decodeBase64url(reader.string("root", 43), { bytes: 32 }),
     sinceSeconds: reader.integer("since", 0, Number.MAX_SAFE_INTEGER),
@@ -58,6 +69,6 @@ function readTree(reader: MemberReader): RememberedTree {
   return tree;
 }
 
-function encodeTree({ size, root, sinceSeconds }: RememberedTree): object {
-  return { size, root: encodeBase64url(root), since: Math.floor(sinceSeconds) };
+function encodeTree({ origin, size, root, sinceSeconds }: RememberedTree): object {
+  return { origin, size, root: encodeBase64url(root), since: Math.floor(sinceSeconds) };
 }

@@ -268,9 +268,9 @@ describe("THREAT-04: a compromised issuer on the raw socket", () => {
   it("THREAT-26: a frame that is larger than any call is not even read", async () => {
     await using peer = await deployment.rawPeer();
     peer.send(1, JSON.stringify({ ...WANTED, sub: "x".repeat(300 * 1024) }));
-    assert.equal((await peer.frame())?.head["code"], "ERR_WIRE_TOO_LARGE");
-    assert.equal(await peer.frame(), undefined);
-    await deployment.monitor.refusal("ERR_WIRE_TOO_LARGE");
+    // The answer may be lost with the connection, on which more bytes are still coming.
+    await peer.closed();
+    assert.equal((await deployment.monitor.refusal("ERR_WIRE_TOO_LARGE")).caller, "issuer");
   });
 
   it("nothing before the greeting", async () => {

@@ -114,12 +114,12 @@ describe("THREAT-05: a ledger that cannot or will not commit", () => {
     const held: (() => void)[] = [];
     ledger.misbehave = async ({ op, head }, honest) => {
       const answer = honest();
-      // The first answer waits until the second has gone out.
-      if (op === "commit" && head["first"] === 0)
-        await new Promise<void>((resolve) => {
-          held.push(resolve);
-        });
-      return answer;
+      if (op !== "commit" || head["first"] !== 0) return answer;
+      // The first answer waits until the second has gone out, and is an error then.
+      await new Promise<void>((resolve) => {
+        held.push(resolve);
+      });
+      throw new ServiceError("ERR_LEDGER_IO", "Answer lost");
     };
     const client = deployment.client();
     const first = client.request(WANTED);
@@ -128,6 +128,9 @@ describe("THREAT-05: a ledger that cannot or will not commit", () => {
     assert.equal(second.head["index"], 1);
     assert.equal((await first).head["index"], 0);
     for (const release of held) release();
+    // A third answer comes after that error on the same connection.
+    assert.equal((await client.request(WANTED)).head["index"], 2);
+    assert.equal(deployment.log.count("log_lost"), 0);
   });
 
   const MALFORMED: readonly (readonly [string, (note: string, log: FakeLog) => unknown])[] = [

@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import type { Secret } from "@redoubt/base";
 import { FrameReader, type Frame } from "@redoubt/wire";
@@ -8,16 +7,19 @@ export class RawPeer implements AsyncDisposable {
   readonly #socket: Socket;
   readonly #reader = new FrameReader();
   readonly #frames: Frame[] = [];
-  readonly #closed: Promise<unknown>;
+  readonly #closed: Promise<void>;
+  #wake: () => void = () => undefined;
 
   constructor(path: string) {
     this.#socket = connect({ path });
     this.#socket.on("error", () => this.#socket.destroy());
     this.#socket.on("data", (chunk: Buffer) => {
       this.#frames.push(...this.#reader.push(chunk));
-      this.#socket.emit("frame");
+      this.#wake();
     });
-    this.#closed = once(this.#socket, "close");
+    this.#closed = new Promise((resolve) => {
+      this.#socket.on("close", () => resolve());
+    });
   }
 
   async greet(secret: Secret): Promise<void> {
@@ -32,8 +34,18 @@ export class RawPeer implements AsyncDisposable {
   /** The next frame, or undefined once the other side has closed. */
   async frame(): Promise<Frame | undefined> {
     while (this.#frames.length === 0 && !this.#socket.closed)
-      await Promise.race([once(this.#socket, "frame"), this.#closed]);
+      await Promise.race([this.#closed, this.#news()]);
     return this.#frames.shift();
+  }
+
+  closed(): Promise<void> {
+    return this.#closed;
+  }
+
+  #news(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
