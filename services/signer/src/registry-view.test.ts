@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
 import { describe, it } from "node:test";
+import { publicJwk } from "@redoubt/keys";
 import type { JsonObject } from "@redoubt/verify/json";
 import type { Answer, Call } from "@redoubt/wire";
 import { list } from "./testing/answers.ts";
@@ -148,10 +150,15 @@ describe("the registry as a signer sees it", () => {
   it("readings that overlap do not disturb one another", async () => {
     await using deployment = await Deployment.start();
     const signer = await deployment.openReady();
-    for (let count = 0; count < 5; count += 1) {
-      deployment.state({ ...SUSPEND, status: "active" });
-      await Promise.all([signer.tick(), signer.tick(), signer.tick()]);
-    }
+    const client = deployment.client("drill");
+    const now = deployment.clock.seconds;
+    const window = { signFrom: now, signUntil: now + 60, verifyUntil: now + 120 };
+    // Each registers two statements and reads them back, while the loop and this test read too.
+    const registrations = Array.from({ length: 8 }, () => {
+      const publicKey = publicJwk(generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey);
+      return client.request({ op: "drillKey", publicKey, tenant: TENANT, ...window });
+    });
+    await Promise.all([...registrations, signer.tick(), signer.tick(), signer.tick()]);
     await deployment.client().request({ ...WANTED, client: CLIENT });
     assert.equal(deployment.log.count("registry_refused"), 0);
   });
