@@ -26,15 +26,17 @@ const REQUEST: IssueRequest = {
 };
 
 /** A registry in which every pair is registered that `owns` names. */
-function registryOf(owns: readonly (readonly [string, string])[]): Registry {
+function registryOf(
+  owns: readonly (readonly [string, string])[],
+  audiences: readonly string[] = ["api://one", "api://two"],
+): Registry {
   const tenants = new Map<string, TenantStatement>();
   const clients = new Map<string, ClientStatement>();
   for (const [realm, tenant] of owns) {
-    const audiences = ["api://one", "api://two"];
     const one = { ...COMMON, realm, tenant, status: "active" } as const;
     tenants.set(`${realm}/${tenant}`, { ...one, type: "tenant", audiences });
     const client = { ...one, type: "client", client: "app-1", scopes: ["read"] } as const;
-    clients.set(`${realm}/${tenant}/app-1`, { ...client, audiences: ["api://one"] });
+    clients.set(`${realm}/${tenant}/app-1`, { ...client, audiences: audiences.slice(0, 1) });
   }
   const registry: Pick<Registry, "tenants" | "clients"> = { tenants, clients };
   return fakeRegistry(registry);
@@ -132,7 +134,7 @@ describe("THREAT-01: a signer's scope", () => {
   });
 
   const LAST: readonly (readonly [string, ReturnType<typeof ringKey>, string])[] = [
-    ["of another realm", CONSUMER_KEY, "ERR_SIGNER_HANDLE"],
+    ["of another realm", ringKey({ realm: "partner" }), "ERR_SIGNER_HANDLE"],
     ["of another class", ringKey({ class: "oidc" }), "ERR_SIGNER_HANDLE"],
     ["for other tenants", ringKey({ tenants: { ids: [OTHER_TENANT] } }), "ERR_SIGNER_HANDLE"],
     [
@@ -157,6 +159,17 @@ describe("THREAT-01: a signer's scope", () => {
         code,
       );
     });
+
+  it("the drill audience is no client's, not even where a registry said so", () => {
+    const audience = "urn:redoubt:drill";
+    const registry = registryOf([["enterprise", TENANT]], [audience]);
+    const input = { realm: "enterprise", registry, activeKey: () => KEY };
+    const request = { ...REQUEST, audience };
+    assert.equal(
+      codeOf(() => decideIssue(input, "issuer", request)),
+      "ERR_SIGNER_AUDIENCE",
+    );
+  });
 
   it("no key is ERR_SIGNER_NO_KEY", () => {
     const registry = registryOf([["enterprise", TENANT]]);
