@@ -28,7 +28,7 @@ const EVENT_BYTES = 200;
 const ROUNDS = 3;
 const ROUND_MS = 2500;
 const PG_CONNECTIONS = 64;
-const MAX_BATCH = 512;
+const MAX_BATCH = 256;
 
 interface Round {
   readonly perSecond: number;
