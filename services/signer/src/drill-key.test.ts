@@ -95,7 +95,11 @@ describe("drill keys (docs/spec/key-record.md §5)", () => {
     const now = deployment.clock.seconds;
     const client = deployment.client("drill");
     await client.request(wanted(deployment, { verifyUntil: now + 3600 }));
-    await client.request(wanted(deployment, { signFrom: 1, signUntil: 2, verifyUntil: 3 }));
+    const past = { signFrom: 1, signUntil: 2, verifyUntil: 3 };
+    const over = await client.request(wanted(deployment, past));
+    const { head } = await client.request({ op: "fetchKeys" });
+    const kids = list(head, "keys").map((key) => key["kid"]);
+    assert.deepEqual([kids.length, kids.includes(over.head["kid"])], [3, false]);
     const issuer = "https://login.test/{tenantid}/v2.0";
     await client.request(wanted(deployment, { issuer }));
   });
@@ -172,6 +176,7 @@ describe("drill keys (docs/spec/key-record.md §5)", () => {
     const { head } = await client.request({ op: "fetchKeys" });
     const states = list(head, "keys").map((key) => text(key, "state"));
     assert.equal(states.includes("active"), true);
+    assert.equal(states.length, 48);
     // The budget of tokens is another one.
     await deployment.client().request(WANTED);
   });

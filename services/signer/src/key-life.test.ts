@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
 import { describe, it } from "node:test";
 import { ServiceError } from "@redoubt/base";
-import type { KeyState } from "@redoubt/keys";
+import { publicJwk, type KeyState } from "@redoubt/keys";
 import { list, readToken, text } from "./testing/answers.ts";
 import type { Signer } from "./context.ts";
-import { Deployment, refusalOf, RING, WANTED } from "./testing/deployment.ts";
+import { Deployment, refusalOf, RING, TENANT, WANTED } from "./testing/deployment.ts";
 import { until } from "./testing/test-events.ts";
 
 const { prepublishSeconds, activeSeconds, verifyOnlySeconds } = RING;
@@ -132,6 +133,22 @@ describe("the life of a key", () => {
     assert.deepEqual(await states(signer), ["revoked", "active", "prepublished"]);
     assert.equal(await kidNow(deployment), standby);
     assert.equal(deployment.custodian.destroyed.length, 1);
+  });
+
+  it("THREAT-02: nothing is committed for a key from the moment that its taint was read", async () => {
+    await using deployment = await Deployment.start();
+    const signer = await deployment.openReady();
+    const [old = ""] = await kids(signer);
+    setState(deployment, old, "tainted");
+    // Reads the registry on its way, without waiting for the next turn.
+    const now = deployment.clock.seconds;
+    const window = { signFrom: now, signUntil: now + 1, verifyUntil: now + 2 };
+    const publicKey = publicJwk(generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey);
+    const drill = deployment.client("drill");
+    await drill.request({ op: "drillKey", publicKey, tenant: TENANT, ...window });
+    const commits = deployment.ledger.commits().length;
+    assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_NO_KEY");
+    assert.equal(deployment.ledger.commits().length, commits);
   });
 
   it("THREAT-02: what was committed under a key that was tainted meanwhile is not signed", async () => {
@@ -274,6 +291,20 @@ describe("a crash between the steps of a key", () => {
     const signer = await deployment.openReady();
     assert.deepEqual(await states(signer), ["verify-only", "active", "prepublished"]);
     await deployment.client().request(WANTED);
+  });
+
+  it("a record that stays void is not registered again every second, under no new key", async () => {
+    await using deployment = await Deployment.start();
+    const { ledger, custodian, log } = deployment;
+    ledger.misbehave = ({ op }, honest) =>
+      op === "append" ? { head: { index: 0, size: 0, checkpoint: "" } } : honest();
+    await deployment.open();
+    const { fields } = await log.named("key_step_failed");
+    assert.equal(fields["code"], "ERR_SIGNER_REGISTRY_VOID");
+    const calls = ledger.calls.length;
+    await until(() => ledger.calls.length >= calls + 30);
+    assert.equal(ledger.calls.filter(({ op }) => op === "append").length, 1);
+    assert.deepEqual([custodian.generated, log.count("key_made")], [1, 0]);
   });
 
   it("a statement that stays void is not repeated every second", async () => {

@@ -5,6 +5,7 @@ import { describe, it } from "node:test";
 import type { JsonObject } from "@redoubt/verify/json";
 import { RemoteError } from "@redoubt/wire";
 import { Deployment, refusalOf, WANTED } from "./testing/deployment.ts";
+import { until } from "./testing/test-events.ts";
 
 /** A signer that issued three tokens and stopped in order. */
 async function afterThree(): Promise<Deployment> {
@@ -47,6 +48,10 @@ describe("THREAT-06, THREAT-30: a restart", () => {
     const { batches } = deployment.ledger.issuance;
     const lost = batches.splice(2);
     await assertRefused(deployment, "ERR_LOG_SHORT");
+    const calls = deployment.ledger.calls.length;
+    await until(() => deployment.ledger.calls.length > calls + 6);
+    // Tried again and again, said once.
+    assert.equal(deployment.log.count("ledger_trouble"), 1);
     batches.push(...lost);
     assert.equal((await retried(deployment))["index"], 3);
   });
@@ -135,15 +140,16 @@ describe("THREAT-06, THREAT-30: a restart", () => {
   it("old news of the witness do not become fresh by restarting", async () => {
     await using deployment = await afterThree();
     const { ledger, clock } = deployment;
-    ledger.witness.isUp = false;
-    ledger.misbehave = (_, honest) => ({ head: { ...honest().head, cosigned: null } });
+    const { origin } = ledger.issuance;
+    // The registry is witnessed as ever; what the witness says of our log is kept back.
+    ledger.misbehave = ({ head }, honest) =>
+      head["log"] === origin ? { head: { ...honest().head, cosigned: null } } : honest();
     clock.forward(901);
     const signer = await deployment.open();
     await deployment.log.named("log_opened");
     await signer.tick();
     assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_UNWITNESSED");
     ledger.misbehave = undefined;
-    ledger.witness.isUp = true;
     await signer.tick();
     assert.equal((await deployment.client().request(WANTED)).head["index"], 3);
   });

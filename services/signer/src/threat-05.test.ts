@@ -189,6 +189,29 @@ describe("THREAT-05: a ledger that cannot or will not commit", () => {
       assert.equal(Reflect.get(await signer.status(), "ready"), false);
     });
 
+  it("a batch that was acknowledged together with a fork is not signed any more", async () => {
+    await using deployment = await Deployment.start();
+    await deployment.openReady();
+    const { ledger, custodian } = deployment;
+    const { signed } = custodian;
+    const both = Promise.withResolvers<void>();
+    let commits = 0;
+    ledger.misbehave = async ({ op }, honest) => {
+      if (op !== "commit") return honest();
+      const answer = honest();
+      const isSecond = (commits += 1) === 2;
+      if (isSecond) both.resolve();
+      await both.promise;
+      return isSecond ? withCheckpoint(() => answer, ledger.issuance.fork(2).checkpoint) : answer;
+    };
+    const client = deployment.client();
+    const first = refusalOf(client.request(WANTED));
+    await until(() => commits === 1);
+    const second = refusalOf(client.request(WANTED));
+    assert.deepEqual(await Promise.all([first, second]), ["ERR_SIGNER_LOG", "ERR_SIGNER_LOG"]);
+    assert.equal(custodian.signed, signed);
+  });
+
   for (const code of ["ERR_LEDGER_SIZE", "ERR_LEDGER_ROOT", "ERR_LEDGER_WRITER"])
     it(`THREAT-07: ${code} for our own place: other entries are there, it halts`, async () => {
       await using deployment = await Deployment.start();
