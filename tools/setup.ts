@@ -17,6 +17,11 @@ const packages: readonly DebianPackage[] = [
     proof: "/usr/lib/postgresql/15/bin/postgres",
     why: "what the log's append rate is compared with",
   },
+  {
+    name: "softhsm2",
+    proof: "/usr/bin/softhsm2-util",
+    why: "the PKCS#11 token that key custody is tested on",
+  },
 ];
 
 const missing = packages.filter(({ proof }) => !existsSync(proof));
