@@ -48,6 +48,33 @@ export function decodeBase64url(text: string, limits: Base64urlLimits = {}): Buf
   return decoded;
 }
 
+/**
+ * As `decodeBase64url`, into memory that is there already and large enough, for a text of ASCII without `+` and `/`:
+ * then each foreign character makes the result shorter, because Node's decoder skips it, and the spare bits are all
+ * that is left to see. Returns the number of bytes, or undefined for a text that is not canonical.
+ */
+export function writePlainBase64url(asciiText: string, target: Buffer): number | undefined {
+  const bytes = Math.floor((asciiText.length * 3) / 4);
+  return hasCanonicalEnd(asciiText) && target.write(asciiText, 0, "base64url") === bytes
+    ? bytes
+    : undefined;
+}
+
+// RFC 4648 §3.5: the last character of a partial group carries 2 or 4 bits that mean nothing, and must be zero.
+function hasCanonicalEnd(text: string): boolean {
+  const last = text.charAt(text.length - 1);
+  switch (text.length % 4) {
+    case 0:
+      return true;
+    case 2:
+      return "AQgw".includes(last);
+    case 3:
+      return "AEIMQUYcgkosw048".includes(last);
+    default:
+      return false;
+  }
+}
+
 export function encodeBase64url(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64url");
 }

@@ -13,6 +13,19 @@ function refuses(text: string | Uint8Array, code: JsonErrorCode, limits = {}): v
   );
 }
 
+function quoted(...bytes: number[]): Uint8Array {
+  return Uint8Array.of(0x22, ...bytes, 0x22);
+}
+
+function outcome(text: string | Uint8Array): unknown {
+  try {
+    return { value: parseJson(text) };
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error;
+    return error.code;
+  }
+}
+
 describe("parseJson()", () => {
   it("reads what JSON.parse reads, in the compact and in every other form", () => {
     for (const text of [
@@ -81,6 +94,36 @@ describe("parseJson()", () => {
     refuses("\ufeff{}", "ERR_JSON_SYNTAX");
   });
 
+  it("tells U+FFFD in a document from bytes that are not UTF-8", () => {
+    for (const text of ['{"a":"\ufffd"}', '"é\ufffd"', '"\uffff"', '"\u{1f600}"'])
+      assert.deepEqual(parseJson(Buffer.from(text)), JSON.parse(text));
+    assert.equal(parseJson(quoted(0xef, 0xbf, 0xbd)), "\ufffd");
+    for (const bytes of [[0xff], [0xef, 0xbf], [0xc0, 0xaf], [0xef, 0xbf, 0xbd, 0x80], [0xf8]])
+      refuses(quoted(...bytes), "ERR_JSON_UTF8");
+  });
+
+  it("reads bytes exactly as a fatal decoder does", () => {
+    const fatal = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+    const bytes = fc.oneof(
+      fc.uint8Array({ maxLength: 6 }),
+      fc.string({ unit: "binary", maxLength: 4 }).map((text) => Buffer.from(text)),
+    );
+    fc.assert(
+      fc.property(bytes, (inside) => {
+        const document = quoted(...inside);
+        let text: string | undefined;
+        try {
+          text = fatal.decode(document);
+        } catch {
+          refuses(document, "ERR_JSON_UTF8");
+          return;
+        }
+        assert.deepEqual(outcome(document), outcome(text));
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
   it("refuses a number that would become Infinity", () => {
     refuses('{"exp":1e400}', "ERR_JSON_NUMBER");
     refuses('{"exp":-1e400}', "ERR_JSON_NUMBER");
@@ -142,6 +185,9 @@ describe("parseJson()", () => {
     assert.equal(parseJson('"é"', { maxBytes: 4 }), "é");
     refuses('"é"', "ERR_JSON_SIZE", { maxBytes: 3 });
     refuses('"ab"', "ERR_JSON_SIZE", { maxBytes: 3 });
+    // A text is counted only if three bytes for each unit could be too many.
+    assert.equal(parseJson('"\u20ac\u20ac\u20ac\u20ac"', { maxBytes: 14 }), "\u20ac".repeat(4));
+    refuses('"\u20ac\u20ac\u20ac\u20ac"', "ERR_JSON_SIZE", { maxBytes: 13 });
     refuses(Buffer.from('"ab"'), "ERR_JSON_SIZE", { maxBytes: 3 });
     assert.equal(parseJson(Buffer.from('"ab"'), { maxBytes: 4 }), "ab");
     assert.equal(parseJson(`"${"x".repeat(1_048_574)}"`), "x".repeat(1_048_574));

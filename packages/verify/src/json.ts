@@ -1,6 +1,6 @@
-import { isAscii } from "node:buffer";
-import { scanJson } from "./json-scan.ts";
 import { JsonError } from "./json-error.ts";
+import { isProven } from "./json-proof.ts";
+import { scanJson } from "./json-scan.ts";
 
 export { JsonError, type JsonErrorCode } from "./json-error.ts";
 
@@ -59,39 +59,6 @@ export function isJsonObject(value: JsonValue | undefined): value is JsonObject 
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/**
- * The cheap proof. A serialisation has no duplicate member and reads back as the value that it came from, so if
- * the value serialises to exactly this text, it is what this text means, whatever the engine's parser does.
- * Backslashes go to the scanner: V8 13.6 to 14.6 mis-reads an escaped member name (nodejs/node #63785), and
- * an unauthenticated document can prepare the mistake. Anything not proven here is decided by the scanner.
- */
-function isProven(value: JsonValue, source: string, maxDepth: number): boolean {
-  return (
-    !source.includes("\\") &&
-    !source.includes("__proto__") &&
-    // Before JSON.stringify, which recurses and would overflow the stack.
-    (countOpeners(source) <= maxDepth || isWithinDepth(value, maxDepth)) &&
-    JSON.stringify(value) === source
-  );
-}
-
-// No nesting is deeper than the brackets that open it, and counting them costs next to nothing.
-function countOpeners(source: string): number {
-  let count = 0;
-  for (const opener of ["{", "["])
-    for (let at = source.indexOf(opener); at !== -1; at = source.indexOf(opener, at + 1))
-      count += 1;
-  return count;
-}
-
-function isWithinDepth(value: JsonValue, depthLeft: number): boolean {
-  if (typeof value !== "object" || value === null) return true;
-  if (depthLeft === 0) return false;
-  for (const member of Object.values(value))
-    if (!isWithinDepth(member, depthLeft - 1)) return false;
-  return true;
-}
-
 function parseOrUndefined(source: string): JsonValue | undefined {
   try {
     const value: JsonValue = JSON.parse(source);
@@ -103,7 +70,8 @@ function parseOrUndefined(source: string): JsonValue | undefined {
 }
 
 function boundText(text: string, maxBytes: number): string {
-  if (text.length > maxBytes || Buffer.byteLength(text) > maxBytes)
+  // No UTF-16 unit takes more than three bytes, so a short text needs no count.
+  if (text.length > maxBytes || (text.length * 3 > maxBytes && Buffer.byteLength(text) > maxBytes))
     throw new JsonError("ERR_JSON_SIZE", `JSON size: more than ${maxBytes} bytes`);
   if (!text.isWellFormed()) throw new JsonError("ERR_JSON_SURROGATE", "JSON text: lone surrogate");
   return text;
@@ -115,8 +83,12 @@ function decode(bytes: Uint8Array, maxBytes: number): string {
       "ERR_JSON_SIZE",
       `JSON size: ${bytes.length} bytes, expected ≤ ${maxBytes}`,
     );
-  if (isAscii(bytes))
-    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+  const buffer = Buffer.isBuffer(bytes)
+    ? bytes
+    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const text = buffer.toString("utf8");
+  // The lenient decoder is the faster one, and writes U+FFFD wherever it had to forgive something.
+  if (!text.includes("\ufffd")) return text;
   try {
     return utf8.decode(bytes);
   } catch {

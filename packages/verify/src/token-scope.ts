@@ -68,7 +68,7 @@ export function checkScope(
     throw scopeError(key, "tenant", tid, "a tenant of the accept rule");
   // THREAT-01, Storm-0558: a consumer key's tenants do not cover an enterprise tenant, whatever iss says.
   if (!key.coversTenant(tid)) throw scopeError(key, "tenant", tid, "a tenant of the key");
-  if (claims.iss !== key.issuerOf(tid))
+  if (!key.isIssuerOf(tid, claims.iss))
     throw scopeError(key, "issuer", "another iss", key.issuerOf(tid));
   if (!claims.audiences.every((audience) => key.coversAudience(audience)))
     throw scopeError(key, "audience", "another audience", "audiences of the key");

@@ -69,6 +69,18 @@ export class TrustedKey {
     return after === undefined ? before : before + tenantId + after;
   }
 
+  /** Tells whether this is the issuer of that tenant, without building it. */
+  isIssuerOf(tenantId: TenantId, issuer: string): boolean {
+    const [before, after] = this.#issuerParts;
+    if (after === undefined) return issuer === before;
+    return (
+      issuer.length === before.length + tenantId.length + after.length &&
+      issuer.startsWith(before) &&
+      issuer.startsWith(tenantId, before.length) &&
+      issuer.endsWith(after)
+    );
+  }
+
   coversAudience(audience: string): boolean {
     return this.#audiences === "any" || this.#audiences.has(audience);
   }

@@ -1,4 +1,4 @@
-import type { JsonValue } from "./json.ts";
+import { isJsonObject, type JsonValue } from "./json.ts";
 import type { KeyAlgorithm } from "./public-key.ts";
 import type { TenantId } from "./tenant.ts";
 import type { TokenPayload } from "./token-claims.ts";
@@ -33,15 +33,28 @@ export function sealVerifiedToken(
 ): VerifiedToken {
   // Two requests with one token share one payload: what the first changes, the second would believe.
   deepFreeze(facts.payload);
-  return Object.freeze({ ...facts, [verified]: true as const, cached: false });
+  const { payload, protectedHeader, key, tenantId, digest } = facts;
+  return Object.freeze({
+    payload,
+    protectedHeader,
+    key,
+    tenantId,
+    digest,
+    [verified]: true as const,
+    cached: false,
+  });
 }
 
 export function asCached(token: VerifiedToken): VerifiedToken {
   return Object.freeze({ ...token, cached: true });
 }
 
-function deepFreeze(value: JsonValue): void {
-  if (typeof value !== "object" || value === null) return;
-  for (const member of Object.values(value)) if (typeof member === "object") deepFreeze(member);
-  Object.freeze(value);
+function deepFreeze(value: JsonValue | undefined): void {
+  if (isJsonObject(value)) {
+    for (const name in value) deepFreeze(value[name]);
+    Object.freeze(value);
+  } else if (Array.isArray(value)) {
+    for (const item of value) deepFreeze(item);
+    Object.freeze(value);
+  }
 }

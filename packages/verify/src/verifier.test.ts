@@ -188,6 +188,39 @@ describe("the positive cache", () => {
   });
 });
 
+describe("buffers that tokens share", () => {
+  it("hands out nothing that the next token changes", async () => {
+    const verifier = await verifierWith([staticKey("ent-es256"), staticKey("ent-ed25519")]);
+    const first = verifier.verify(mint({ payload: { sub: "first" } }));
+    const copy = structuredClone({ payload: first.payload, digest: first.digest });
+    verifier.verify(mint({ key: "ent-ed25519", payload: { sub: "another, and longer" } }));
+    assert.throws(() => verifier.verify("x.y.z"), TokenError);
+    assert.deepEqual({ payload: first.payload, digest: first.digest }, copy);
+    assert.equal(first.payload.sub, "first");
+  });
+
+  it("may be used again by the reporter that is told of a token", async () => {
+    const seen: Sighting[] = [];
+    const [outer, inner] = [mint(), mint({ key: "ent-ed25519", payload: { sub: "inner" } })];
+    const reporter = {
+      add(sighting: Sighting): void {
+        seen.push(sighting);
+        if (seen.length === 1) assert.equal(verifier.verify(inner).payload.sub, "inner");
+      },
+    };
+    const verifier = await verifierWith([staticKey("ent-es256"), staticKey("ent-ed25519")], {
+      issuance: { mode: "audit", reporter },
+    });
+    const { digest, payload } = verifier.verify(outer);
+    assert.equal(payload.sub, "user-1");
+    assert.equal(digest, hash("sha256", outer.slice(0, outer.lastIndexOf(".")), "base64url"));
+    assert.deepEqual(
+      seen.map(({ signature }) => signature),
+      [outer, inner].map((token) => token.slice(token.lastIndexOf(".") + 1)),
+    );
+  });
+});
+
 describe("trust data of a verifier", () => {
   it("THREAT-02: forgets all it decided when the keys change", async () => {
     const trust = new SwappableTrust([staticKey("ent-es256"), staticKey("ent-ed25519")]);

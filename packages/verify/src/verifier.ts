@@ -1,12 +1,12 @@
 import { hash } from "node:crypto";
 import { isJsonObject } from "./json.ts";
 import type { ReportSink } from "./report-queue.ts";
-import { isSignedBy } from "./signature.ts";
+import { SignatureCheck } from "./signature.ts";
+import { TokenBuffers } from "./token-buffers.ts";
 import { TokenCache } from "./token-cache.ts";
 import { checkClaims, checkTimes } from "./token-claims.ts";
 import { TokenError, type TokenErrorCode } from "./token-error.ts";
 import { parseUnverifiedHeader, type TokenHeader } from "./token-header.ts";
-import { decodeSegment, parseSegment } from "./token-json.ts";
 import { checkScope, parseScopeClaims, ruleForKey, scopeError } from "./token-scope.ts";
 import type { TrustReader } from "./trust-source.ts";
 import type { TrustedKey } from "./trusted-key.ts";
@@ -79,6 +79,8 @@ class TokenVerifier implements Verifier {
   readonly #policy: VerifierPolicy;
   readonly #trust: TrustReader;
   readonly #tokens: TokenCache<CachedToken>;
+  readonly #buffers: TokenBuffers;
+  readonly #signatures = new SignatureCheck();
   readonly #headers = new TokenCache<ResolvedHeader>(MAX_HEADERS);
   readonly #refused = new Map<TokenErrorCode, number>();
   #keys: TrustReader["keys"];
@@ -91,6 +93,7 @@ class TokenVerifier implements Verifier {
     this.#trust = trust;
     this.#keys = trust.keys;
     this.#tokens = new TokenCache(policy.cacheMax);
+    this.#buffers = new TokenBuffers(policy.maxTokenLength);
   }
 
   verify(token: string): VerifiedToken {
@@ -115,7 +118,7 @@ class TokenVerifier implements Verifier {
       throw new TokenError("ERR_TOKEN_TOO_LARGE", "Token is longer than maxTokenLength");
     this.#followTrust();
     // The whole token, because a good signing input says nothing about the signature beside it.
-    const cacheKey = this.#policy.cacheMax === 0 ? "" : hash("sha256", token, "base64url");
+    const cacheKey = this.#policy.cacheMax === 0 ? "" : hash("sha256", token, "binary");
     const known = this.#tokens.get(cacheKey);
     if (known !== undefined) return this.#recheck(known, cacheKey, nowMs);
     const { key, result } = this.#verifyNew(token, nowMs);
@@ -133,18 +136,17 @@ class TokenVerifier implements Verifier {
     const resolved = remembered ?? this.#resolve(headerText);
     const { header, key, rule, verifiedKey } = resolved;
     checkFresh(key, nowMs);
-    const signature = decodeSegment(signatureText, "signature");
-    const payload = parseSegment(decodeSegment(payloadText, "payload"), "payload");
+    const buffers = this.#buffers;
+    buffers.load(token);
+    const signature = buffers.signature(signatureText);
+    const payload = buffers.payload(payloadText);
     // RFC 7519 §7.2 step 10.
     if (!isJsonObject(payload))
       throw new TokenError("ERR_JWT_INVALID", "Token payload is not an object");
     const claims = parseScopeClaims(payload);
     checkScope(claims, key, rule, nowSeconds);
-    const signingInput = Buffer.from(
-      token.slice(0, headerText.length + 1 + payloadText.length),
-      "latin1",
-    );
-    if (!isSignedBy(key, signingInput, signature))
+    const signingInput = buffers.signingInput(headerText.length + 1 + payloadText.length);
+    if (!this.#signatures.isSignedBy(key, signingInput, signature))
       throw new TokenError("ERR_JWS_SIGNATURE_VERIFICATION_FAILED", "Token signature is wrong");
     // A copy: a slice would hold the whole token in memory.
     if (remembered === undefined)
@@ -236,6 +238,7 @@ class TokenVerifier implements Verifier {
     this.#trust.close();
     this.#tokens.clear();
     this.#headers.clear();
+    this.#buffers.wipe();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
