@@ -1,1 +1,9 @@
-export {};
+export {
+  openAzureKeyVaultCustodian,
+  type AzureKeyVaultCustodian,
+  type AzureKeyVaultParts,
+} from "./azure-key-vault-custodian.ts";
+export { DEFAULT_LIMITS, type CallLimits, type GateParts } from "./call-gate.ts";
+export { parseAzureKeyVaultConfig } from "./config.ts";
+export type { TokenCredential } from "./sdk.ts";
+export type { AzureIdentity, AzureKeyVaultSettings } from "./settings.ts";

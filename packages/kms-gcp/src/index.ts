@@ -1,1 +1,9 @@
-export {};
+export { DEFAULT_LIMITS, type CallLimits, type GateParts } from "./call-gate.ts";
+export { parseGoogleKmsConfig } from "./config.ts";
+export {
+  openGoogleKmsCustodian,
+  type GoogleKmsCustodian,
+  type GoogleKmsParts,
+} from "./google-kms-custodian.ts";
+export type { AuthClient } from "./sdk.ts";
+export type { GoogleKmsSettings } from "./settings.ts";
