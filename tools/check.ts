@@ -8,6 +8,7 @@ const checks: Record<string, readonly [string, ...string[]]> = {
   format: [bin("oxfmt"), "--check"],
   layers: [process.execPath, "tools/check-layers.mjs"],
   lock: [process.execPath, "tools/check-lock.ts"],
+  errors: [process.execPath, "tools/errors.ts", "--check"],
   unused: [bin("knip")],
 };
 

@@ -5,30 +5,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readRealms, setUp } from "@redoubt/cli";
 import { openKeyFile } from "@redoubt/keys";
-import {
-  CompactRange,
-  ed25519Signer,
-  encodeCheckpoint,
-  encodeEntryBundle,
-  hashLeaf,
-  signNote,
-  type NoteSigner,
-} from "@redoubt/tlog";
-import { joinBlobs, readSocketSecret, SocketClient, socketPlace } from "@redoubt/wire";
+import { ed25519Signer } from "@redoubt/tlog";
+import { readSocketSecret, SocketClient, socketPlace } from "@redoubt/wire";
 import { launch } from "../../apps/redoubt/src/up/launch.ts";
 import { freeBasePort } from "../e2e/free-ports.ts";
+import { EVENT_BYTES, GroupWriter } from "./group-writer.ts";
 import { medianRatio, median, percentile, round, type Measure } from "./measure.ts";
 import { startPostgres, type Postgres } from "./postgres.ts";
 
 export { postgresIsInstalled } from "./postgres.ts";
 
-const ENTRY_BYTES = 65;
-/** Entry and sealed body together: the size of the compared row. */
-const EVENT_BYTES = 200;
 const ROUNDS = 3;
 const ROUND_MS = 2500;
 const PG_CONNECTIONS = 64;
-const MAX_BATCH = 256;
 
 interface Round {
   readonly perSecond: number;
@@ -128,74 +117,4 @@ async function startLedger(): Promise<{ append: Append } & AsyncDisposable> {
       rmSync(folder, { recursive: true, force: true });
     },
   };
-}
-
-/** Many appenders, one writer: what arrives in one turn is one batch, two batches are under way at once. */
-class GroupWriter {
-  readonly #client: SocketClient;
-  readonly #log: string;
-  readonly #signer: NoteSigner;
-  readonly #range = CompactRange.empty();
-  #waiting: { done: () => void; failed: (error: unknown) => void }[] = [];
-  #underWay = 0;
-  #isScheduled = false;
-
-  constructor(client: SocketClient, log: string, signer: NoteSigner) {
-    this.#client = client;
-    this.#log = log;
-    this.#signer = signer;
-  }
-
-  append(): Promise<void> {
-    return new Promise((done, failed) => {
-      this.#waiting.push({ done, failed });
-      this.#schedule();
-    });
-  }
-
-  #schedule(): void {
-    if (this.#isScheduled || this.#underWay >= 2 || this.#waiting.length === 0) return;
-    this.#isScheduled = true;
-    setImmediate(() => {
-      this.#isScheduled = false;
-      void this.#flush();
-    });
-  }
-
-  async #flush(): Promise<void> {
-    const batch = this.#waiting.splice(0, MAX_BATCH);
-    this.#underWay += 1;
-    try {
-      await this.#commit(batch.length);
-      for (const { done } of batch) done();
-    } catch (error) {
-      for (const { failed } of batch) failed(error);
-    }
-    this.#underWay -= 1;
-    this.#schedule();
-  }
-
-  async #commit(count: number): Promise<void> {
-    const first = this.#range.size;
-    const random = randomBytes(count * (ENTRY_BYTES - 1));
-    const entries = Array.from({ length: count }, (_, i) =>
-      Buffer.concat([Buffer.of(1), random.subarray(i * 64, i * 64 + 64)]),
-    );
-    for (const entry of entries) this.#range.append(hashLeaf(entry));
-    const { size } = this.#range;
-    const body = encodeCheckpoint({ origin: this.#log, size, root: this.#range.root() });
-    const bundle = encodeEntryBundle(entries);
-    const blob = randomBytes(count * (EVENT_BYTES - ENTRY_BYTES));
-    await this.#client.request(
-      {
-        op: "commit",
-        log: this.#log,
-        first,
-        count,
-        checkpoint: signNote(body, [this.#signer]),
-        entriesBytes: bundle.length,
-      },
-      Buffer.concat([bundle, joinBlobs([blob])]),
-    );
-  }
 }

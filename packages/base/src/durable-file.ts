@@ -6,12 +6,12 @@ import {
   openSync,
   renameSync,
   rmSync,
-  writeSync,
   type Stats,
 } from "node:fs";
 import { resolve } from "node:path";
 import { errorCode, ServiceError } from "./errors.ts";
 import { readExactly } from "./read-exactly.ts";
+import { writeFully } from "./write-fully.ts";
 
 const { O_CREAT, O_DSYNC, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_SYNC, O_WRONLY } = constants;
 
@@ -42,17 +42,10 @@ function syncName(path: string, bytes: Uint8Array): void {
   writeFile(path, O_SYNC, bytes.subarray(0, 1));
 }
 
-/** The loop because a write may be short without an error. */
 function writeFile(path: string, flags: number, bytes: Uint8Array, mode?: number): void {
   const file = openSync(path, O_WRONLY | O_NOFOLLOW | flags, mode);
   try {
-    let written = 0;
-    while (written < bytes.length) {
-      const count = writeSync(file, bytes, written);
-      if (count === 0)
-        throw new ServiceError("ERR_FILE_SHORT_WRITE", `Write made no progress: ${path}`);
-      written += count;
-    }
+    writeFully(file, bytes, path);
   } finally {
     closeSync(file);
   }

@@ -1,6 +1,7 @@
 export { isJsonObject } from "@redoubt/verify/json";
 export { canonicalBytes, encodeCanonical } from "./canonical.ts";
 export { nowSeconds, systemClock, type Clock } from "./clock.ts";
+export { ConfigReader, configError } from "./config-reader.ts";
 export {
   checkPrivateFolder,
   privateFileExists,

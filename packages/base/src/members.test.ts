@@ -111,6 +111,16 @@ describe("MemberReader", () => {
     refused(() => reader({ rule: [] }).object("rule"), /^message: rule must be an object$/);
   });
 
+  it("tells null said aloud from any other value, and from absence", () => {
+    const from = reader({ m: null });
+    assert.equal(from.isNull("m"), true);
+    from.done();
+    assert.equal(reader({}).isNull("m"), false);
+    assert.equal(reader({}).isNull("constructor"), false);
+    for (const value of [0, "", "null", false, [], {}])
+      assert.equal(reader({ m: value }).isNull("m"), false);
+  });
+
   it("refuses a member that nobody asked for, also one that was only looked for", () => {
     const from = reader({ a: "x", b: 1 });
     assert.equal(from.has("b"), true);

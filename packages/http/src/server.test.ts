@@ -85,6 +85,7 @@ describe("serveHttp", () => {
     const post = await fetch(`http://127.0.0.1:${ready.port}/health`, { method: "POST" });
     assert.equal(post.status, 405);
     assert.equal(post.headers.get("allow"), "GET, HEAD");
+    assert.match(await post.text(), /"code":"ERR_HTTP_METHOD"/);
   });
 
   test("a refusal is problem+json, anything else says nothing and is logged", async () => {
@@ -136,7 +137,8 @@ describe("THREAT-26: every input is bounded", () => {
     await using server = await serve(echo, { bodyBytes: 10 });
     for (const request of [announced, chunked]) {
       assert.match(await exchange(server.port, request(10)), /^HTTP\/1.1 200/);
-      assert.match(await exchange(server.port, request(11)), /^HTTP\/1.1 413/);
+      const answer = await exchange(server.port, request(11));
+      assert.match(answer, /^HTTP\/1.1 413[^]*"code":"ERR_HTTP_BODY_TOO_LARGE"/);
     }
     // Without its body: the announcement is enough, and the connection is not kept.
     const huge = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n";
@@ -198,11 +200,15 @@ describe("THREAT-26: every input is bounded", () => {
     const answers = exchange(server.port, one + one + one + last);
     while (server.counts().requests < 4) await new Promise(setImmediate);
     release.resolve();
-    assert.deepEqual((await answers).match(/HTTP\/1.1 \d+/g), [
+    assert.deepEqual((await answers).match(/HTTP\/1.1 \d+|retry-after: \d+|ERR_\w+/g), [
       "HTTP/1.1 200",
       "HTTP/1.1 200",
       "HTTP/1.1 503",
+      "retry-after: 1",
+      "ERR_HTTP_BUSY",
       "HTTP/1.1 503",
+      "retry-after: 1",
+      "ERR_HTTP_BUSY",
     ]);
   });
 
@@ -248,5 +254,6 @@ describe("shutdown", () => {
     while (server.counts().inFlight < 1) await new Promise(setImmediate);
     await Promise.all([server[Symbol.asyncDispose](), server[Symbol.asyncDispose]()]);
     assert.equal(await hanging, "");
+    assert.throws(() => server.port, { code: "ERR_HTTP_CLOSED" });
   });
 });

@@ -1,4 +1,5 @@
 import type { SignatureAlgorithm, Signer } from "./algorithm.ts";
+import { KeyError } from "./errors.ts";
 
 /** What a relying party is told about where a private key lives; a label, never a promise. */
 export const CUSTODY_LABELS = [
@@ -20,17 +21,35 @@ export interface CustodyKey {
   readonly sign: Signer;
 }
 
+/** A key that custody holds and that must not be used. */
+export interface RefusedKey {
+  readonly id: string;
+  readonly reason: string;
+}
+
 /**
  * The port to whatever holds private keys. Keys are made inside; nothing imports or exports one.
- * Adapters answer the same contract tests.
+ * Adapters answer the same contract tests. Where custody lies outside of this process, each call may fail with
+ * `ERR_KEY_BUSY` within a bounded time; the next one may succeed, the custodian recovers by itself.
  */
 export interface Custodian extends AsyncDisposable {
   readonly label: CustodyLabel;
   /** Makes a key; it is durable when this resolves. */
   generate(alg: SignatureAlgorithm): Promise<CustodyKey>;
-  /** @throws KeyError `ERR_KEY_UNKNOWN` */
+  /** @throws KeyError `ERR_KEY_UNKNOWN`, `ERR_KEY_REFUSED` for one that must not be used */
   open(id: string): Promise<CustodyKey>;
+  /** Keys that are whole; never a short list because custody is away. */
   list(): Promise<readonly string[]>;
   /** Ends a key for good; an id that is not there is no error, so that it can be repeated after a crash. */
   destroy(id: string): Promise<void>;
+  /**
+   * Looks at every key again, as `open` did; those it names sign no more. For the owner's clock, daily; absent
+   * where there is nothing to look at.
+   */
+  audit?(): Promise<readonly RefusedKey[]>;
+}
+
+/** Whether custody is away for now: neither the key nor the request is at fault, and a later try may succeed. */
+export function isCustodyAway(error: unknown): boolean {
+  return error instanceof KeyError && error.code === "ERR_KEY_BUSY";
 }

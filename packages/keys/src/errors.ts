@@ -7,6 +7,30 @@ export type KeyErrorCode =
   | "ERR_KEY_RECORD"
   | "ERR_KEY_SIGNATURE"
   | "ERR_KEY_TRANSITION"
+  | "ERR_ROTATION_POLICY"
+  /** Custody asks to be left alone for a while, or does not answer; the same call may succeed later. */
+  | "ERR_KEY_BUSY"
+  /** Custody does not let this identity do it. */
+  | "ERR_KEY_DENIED"
+  /** The key is there and may not be used now. */
+  | "ERR_KEY_DISABLED"
+  /** What drives custody from this process is not there, or may not be loaded. */
+  | "ERR_KEY_MODULE"
+  /** Custody holds it, and it is not what custody must hold: readable, from outside, ambiguous, no pair. */
+  | "ERR_KEY_REFUSED"
+  /** Custody cannot be used as it is set up, or answered something that it must not. */
+  | "ERR_KEY_CUSTODY"
+  /** A root, or a chain of them, is not what docs/spec/trust-data.md says. */
+  | "ERR_ROOT_FORM"
+  | "ERR_ROOT_MEMBER"
+  | "ERR_ROOT_SIGNATURE"
+  | "ERR_ROOT_THRESHOLD"
+  | "ERR_ROOT_VERSION"
+  /** Two documents where there must be one. */
+  | "ERR_ROOT_FORK"
+  | "ERR_ROOT_KIND"
+  | "ERR_ROOT_EXPIRED"
+  | "ERR_ROOT_PIN"
   | "ERR_STATEMENT_MALFORMED"
   | "ERR_STATEMENT_DIGEST"
   | "ERR_STATEMENT_AUTHOR"
@@ -15,9 +39,17 @@ export type KeyErrorCode =
 export class KeyError extends Error {
   override readonly name = "KeyError";
   readonly code: KeyErrorCode;
+  /** With `ERR_KEY_BUSY`: when it is worth asking again. */
+  readonly retryAfterSeconds: number | undefined;
 
-  constructor(code: KeyErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
+  constructor(
+    code: KeyErrorCode,
+    message: string,
+    options: ErrorOptions & { readonly retryAfterSeconds?: number } = {},
+  ) {
+    const { retryAfterSeconds, ...rest } = options;
+    super(message, rest);
     this.code = code;
+    this.retryAfterSeconds = retryAfterSeconds;
   }
 }

@@ -7,10 +7,34 @@ export {
   type SignatureAlgorithm,
   type Signer,
 } from "./algorithm.ts";
-export { CUSTODY_LABELS, type Custodian, type CustodyKey, type CustodyLabel } from "./custody.ts";
+export {
+  CLOUD_CUSTODY,
+  openCustodian,
+  parseCustodyConfig,
+  type CloudCustody,
+  type CustodyConfig,
+  type CustodyLoaders,
+} from "./custody-config.ts";
+export {
+  CUSTODY_LABELS,
+  isCustodyAway,
+  type Custodian,
+  type CustodyKey,
+  type CustodyLabel,
+  type RefusedKey,
+} from "./custody.ts";
+export { formatDuration, parseDuration } from "./duration.ts";
 export { KeyError, type KeyErrorCode } from "./errors.ts";
 export { openFileCustodian, type FileCustodianOptions } from "./file-custodian.ts";
 export { jwkOf, keysForIssuer, type RedoubtJwk } from "./jwks.ts";
+export {
+  AGE_LEVELS,
+  keyAge,
+  lifeCycleInput,
+  signingEnd,
+  type AgeLevel,
+  type KeyAge,
+} from "./key-age.ts";
 export { createKeyFile, openKeyFile, readPassphrase, type KeyPair } from "./key-file.ts";
 export {
   checkTransition,
@@ -31,6 +55,50 @@ export {
 } from "./record.ts";
 export type { FoldResult, KeyInfo, RealmInfo, RegistryItem, WriterInfo } from "./registry-types.ts";
 export { Registry, ringGroup } from "./registry.ts";
+export {
+  defaultRotationPolicy,
+  parseRotationPolicy,
+  type RotationPolicy,
+  type RotationSubject,
+} from "./rotation-policy.ts";
+export {
+  checkRootLife,
+  verifyNextRoot,
+  verifyRootChain,
+  type RootChainOptions,
+} from "./root-chain.ts";
+export {
+  encodeRoot,
+  MAX_ROOT_KEYS,
+  MAX_ROOT_SECONDS,
+  parseRoot,
+  ROOT_KEY_NAME,
+  ROOT_KINDS,
+  type Root,
+  type RootDocument,
+  type RootKey,
+  type RootKind,
+  type RootRealm,
+} from "./root-document.ts";
+export type { RootInfo } from "./root-fold.ts";
+export {
+  createRootKeyFile,
+  encodeRootKey,
+  MAX_ROOT_KEY_BYTES,
+  openRootKeyFile,
+  parseRootKey,
+} from "./root-key-file.ts";
+export {
+  combineRoots,
+  encodeSignedRoot,
+  MAX_SIGNED_ROOT_BYTES,
+  parseSignedRoot,
+  rootSigners,
+  signRoot,
+  verifyRootThreshold,
+  type RootSignature,
+  type SignedRoot,
+} from "./root-signature.ts";
 export { DRILL_AUDIENCE } from "./scope-rules.ts";
 export { openSealedFile, writeSealedFile, type Kdf } from "./sealed-file.ts";
 export { MAX_STATEMENT_BYTES, parseStatement } from "./statement-parser.ts";
@@ -43,10 +111,13 @@ export {
 } from "./statement.ts";
 export type {
   ClientStatement,
+  KeyRetainStatement,
   KeyStateStatement,
   KeyStatement,
   RealmStatement,
   ReporterStatement,
+  RetainAuthor,
+  RootStatement,
   Statement,
   StatementBody,
   StatementType,

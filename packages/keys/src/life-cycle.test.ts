@@ -17,7 +17,7 @@ const TABLE: Readonly<Record<KeyState, string>> = {
   generated: "      .   x   .   .   .   x   x   .",
   prepublished: "   .   .   x   .   x   .   x   .",
   active: "         .   .   .   x   .   .   x   .",
-  "verify-only": "  .   .   .   .   x   .   x   .",
+  "verify-only": "  .   .   x   .   x   .   x   .",
   retired: "        .   .   .   .   .   x   x   .",
   destroyed: "      .   .   .   .   .   .   x   .",
   tainted: "        .   .   .   .   .   .   .   x",
@@ -148,6 +148,31 @@ describe("decideNextState", () => {
     );
     for (const state of KEY_STATES)
       assert.equal(isReadyToSign({ ...waiting, state }, policy, 9000), state === "prepublished");
+  });
+
+  it("THREAT-11: withdraws no key that is retained, however old; everything else happens to it", () => {
+    const late = 2 ** 40;
+    const spent = { ...key, state: "verify-only", isRetained: true } as const;
+    for (const now of [1600, 9000, late])
+      assert.equal(decideNextState(spent, policy, now), undefined);
+    assert.equal(decideNextState({ ...spent, isRetained: false }, policy, 1600), "retired");
+    const waiting = {
+      ...key,
+      state: "prepublished",
+      isRetained: true,
+      ringHasActive: true,
+    } as const;
+    for (const now of [5000, late]) assert.equal(decideNextState(waiting, policy, now), undefined);
+    const first = { ...waiting, ringHasActive: false, isFirstOfRing: true };
+    assert.equal(decideNextState(first, policy, 2000), "active");
+    assert.equal(decideNextState({ ...spent, state: "active" }, policy, 5000), "verify-only");
+    assert.equal(decideNextState({ ...spent, state: "tainted" }, policy, 0), "revoked");
+  });
+
+  it("never rolls back by itself", () => {
+    const spent = { ...key, state: "verify-only", verifyUntil: 2 ** 40, stateAt: 4000 } as const;
+    for (const now of [4000, 4001, 4599])
+      assert.equal(decideNextState(spent, policy, now), undefined);
   });
 
   it("revokes what is tainted, at once, and leaves ended keys alone", () => {

@@ -17,7 +17,8 @@ const NEXT: Readonly<Record<KeyState, readonly KeyState[]>> = {
   generated: ["prepublished", "destroyed", "tainted"],
   prepublished: ["active", "retired", "tainted"],
   active: ["verify-only", "tainted"],
-  "verify-only": ["retired", "tainted"],
+  // Back to active: one roll-back within the record's window; the registry refuses a second active key.
+  "verify-only": ["active", "retired", "tainted"],
   retired: ["destroyed", "tainted"],
   destroyed: ["tainted"],
   tainted: ["revoked"],
@@ -40,6 +41,7 @@ export interface LifeCycleInput {
   readonly state: KeyState;
   readonly stateAt: number;
   readonly signFrom: number;
+  /** The end of the record's window, or the age at which the policy stops the key: see `signingEnd`. */
   readonly signUntil: number;
   readonly verifyUntil: number;
   /** The ring has never had an active key, so that nobody can hold metadata without this one. */
@@ -48,6 +50,8 @@ export interface LifeCycleInput {
   readonly ringHasActive: boolean;
   /** A pre-published key of the ring has waited long enough to take over. */
   readonly successorReady: boolean;
+  /** Somebody said `key-retain`: automation must leave the key in every JWKS (THREAT-11). */
+  readonly isRetained?: boolean;
 }
 
 export interface LifeCyclePolicy {
@@ -77,7 +81,7 @@ export function decideNextState(
       return decideEndOfActive(key, policy, nowSeconds);
     case "verify-only": {
       const end = Math.min(key.verifyUntil, key.stateAt + policy.verifyOnlySeconds);
-      return nowSeconds >= end ? "retired" : undefined;
+      return nowSeconds >= end && key.isRetained !== true ? "retired" : undefined;
     }
     case "tainted":
       return "revoked";
@@ -118,7 +122,7 @@ function decideActivation(
   { prepublishSeconds }: LifeCyclePolicy,
   nowSeconds: number,
 ): KeyState | undefined {
-  if (nowSeconds >= key.signUntil) return "retired";
+  if (nowSeconds >= key.signUntil) return key.isRetained === true ? undefined : "retired";
   if (key.ringHasActive || nowSeconds < key.signFrom) return undefined;
   // The first key of a ring cannot be unknown to a cache: there was no metadata before it.
   const waited = key.isFirstOfRing || nowSeconds >= key.stateAt + prepublishSeconds;

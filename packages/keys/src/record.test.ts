@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync, hash } from "node:crypto";
 import { describe, it } from "node:test";
-import { parseJsonObject } from "@redoubt/verify/json";
+import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
+import { KeyError } from "./errors.ts";
 import { encodeKeyRecord, signKeyRecord, verifyKeyRecord } from "./record.ts";
 import { RegistryFixture } from "./testing/registry-fixture.ts";
 
@@ -10,6 +11,17 @@ const { consumer, enterprise } = fixture;
 const ring = enterprise.ring.verifier.publicKey;
 const signed = fixture.record(enterprise);
 const { v, ...fields } = parseJsonObject(signed.recordBytes);
+
+/** Why a record is refused. */
+function named(change: JsonObject): string {
+  try {
+    encodeKeyRecord(change);
+  } catch (error) {
+    if (error instanceof KeyError && error.code === "ERR_KEY_RECORD") return error.message;
+    throw error;
+  }
+  return "accepted";
+}
 
 describe("key records", () => {
   it("are named by the digest of their bytes, whatever order their fields are given in", () => {
@@ -26,10 +38,42 @@ describe("key records", () => {
     assert.notEqual(other.record.kid, signed.record.kid);
     for (const name of Object.keys(fields)) {
       const { [name]: _, ...rest } = fields;
-      assert.throws(() => encodeKeyRecord(rest), { name: "TrustError" }, name);
+      assert.throws(
+        () => encodeKeyRecord(rest),
+        { name: "KeyError", code: "ERR_KEY_RECORD" },
+        name,
+      );
     }
-    assert.throws(() => encodeKeyRecord({ ...fields, extra: 1 }), { name: "TrustError" });
-    assert.throws(() => encodeKeyRecord({ ...fields, v: 2 }), { name: "TrustError" });
+    assert.throws(() => encodeKeyRecord({ ...fields, extra: 1 }), {
+      name: "KeyError",
+      code: "ERR_KEY_RECORD",
+    });
+    assert.throws(() => encodeKeyRecord({ ...fields, v: 2 }), {
+      name: "KeyError",
+      code: "ERR_KEY_RECORD",
+    });
+  });
+
+  it("P1: without their scope are refused with every problem named", () => {
+    const { publicKey = "" } = fields;
+    // A record of nothing but a key: each of the twelve others is named, and nothing that is there.
+    const problems = named({ publicKey, alg: "ES256" }).split("; ");
+    const missing = Object.keys(fields).filter((name) => name !== "publicKey" && name !== "alg");
+    assert.deepEqual(
+      new Set(problems.map((problem) => /^Key record (\w+): expected/.exec(problem)?.[1])),
+      new Set(missing),
+    );
+    assert.equal(problems.length, missing.length);
+    assert.equal(named({}).split("; ").length, Object.keys(fields).length);
+    const wrong = { ...fields, realm: "X", alg: "HS256", publicKey: {}, signUntil: 1, a: 1, b: 2 };
+    assert.deepEqual(
+      named(wrong)
+        .split("; ")
+        .map((problem) => /^Key record (\w+):/.exec(problem)?.[1]),
+      ["alg", "realm", "signUntil", "a", "b"],
+    );
+    const flood = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`x${i}`, 1]));
+    assert.match(named({ ...fields, ...flood }), /and more$/);
   });
 
   it("count with their ring's signature over exactly their bytes", () => {

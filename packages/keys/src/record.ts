@@ -1,8 +1,9 @@
 import { sign, verify, type KeyObject } from "node:crypto";
 import { canonicalBytes } from "@redoubt/base";
 import type { JsonObject } from "@redoubt/verify/json";
-import { parseKeyRecord, type KeyRecord } from "@redoubt/verify/record";
+import type { KeyRecord } from "@redoubt/verify/record";
 import { KeyError } from "./errors.ts";
+import { readKeyRecord } from "./record-problems.ts";
 
 /** docs/spec/key-record.md §2: keeps a ring signature from being read as one over something else. */
 export const KEY_RECORD_CONTEXT = "redoubt/key-record/v1\n";
@@ -20,13 +21,13 @@ export interface SignedKeyRecord {
 /** Encodes a record and reads it back with the reader that verifiers use: an incomplete scope never gets a name. */
 export function encodeKeyRecord(fields: KeyRecordFields): { record: KeyRecord; bytes: Buffer } {
   const bytes = canonicalBytes({ v: 1, ...fields });
-  return { record: parseKeyRecord(bytes), bytes };
+  return { record: readKeyRecord(bytes), bytes };
 }
 
 /**
  * Signs a record with the realm's ring key (Ed25519).
  *
- * @throws KeyError `ERR_KEY_ALG`; TrustError for an incomplete record
+ * @throws KeyError `ERR_KEY_ALG`, `ERR_KEY_RECORD` for an incomplete record, with every problem named
  */
 export function signKeyRecord(fields: KeyRecordFields, ringKey: KeyObject): SignedKeyRecord {
   if (ringKey.asymmetricKeyType !== "ed25519")
@@ -38,7 +39,7 @@ export function signKeyRecord(fields: KeyRecordFields, ringKey: KeyObject): Sign
 /**
  * P1: a record counts only with the signature of its realm's ring key.
  *
- * @throws KeyError `ERR_KEY_SIGNATURE`; TrustError for a malformed record
+ * @throws KeyError `ERR_KEY_SIGNATURE`, `ERR_KEY_RECORD` with every problem named
  */
 export function verifyKeyRecord(
   recordBytes: Buffer,
@@ -50,7 +51,7 @@ export function verifyKeyRecord(
   if (!isEd25519 || !verify(null, signedBytes(recordBytes), ringKey, ringSignature))
     throw new KeyError("ERR_KEY_SIGNATURE", "Key record is not signed by its realm's ring key");
   return {
-    record: parseKeyRecord(recordBytes),
+    record: readKeyRecord(recordBytes),
     recordBytes,
     ringSignature: Buffer.from(ringSignature),
   };

@@ -2,7 +2,7 @@ import type { VerifierKey } from "@redoubt/tlog";
 import type { KeyErrorCode } from "./errors.ts";
 import type { KeyState } from "./life-cycle.ts";
 import type { SignedKeyRecord } from "./record.ts";
-import type { Statement, TenantRule } from "./statement-types.ts";
+import type { RetainAuthor, Statement, TenantRule } from "./statement-types.ts";
 
 export interface RealmInfo {
   readonly realm: string;
@@ -21,6 +21,10 @@ export interface KeyInfo extends SignedKeyRecord {
   readonly realm: string;
   readonly state: KeyState;
   readonly stateAt: number;
+  /** When it was active for the first time: its age counts from here, whatever was rolled back since. */
+  readonly activatedAt?: number;
+  /** Who said that automation must not withdraw it; absent where nobody did. */
+  readonly retainedBy?: RetainAuthor;
   /** Where the record stands in the registry log. */
   readonly index: number;
 }

@@ -3,10 +3,11 @@ import { parseVerifierKey, SIGNATURE_TYPE, type VerifierKey } from "@redoubt/tlo
 import { decodeBase64url } from "@redoubt/verify/base64url";
 import type { KeyRecord } from "@redoubt/verify/record";
 import { KeyError } from "./errors.ts";
-import { checkTransition } from "./life-cycle.ts";
+import { checkTransition, isPublished } from "./life-cycle.ts";
 import { verifyKeyRecord } from "./record.ts";
 import type { FoldResult, KeyInfo, RealmInfo, RegistryItem, WriterInfo } from "./registry-types.ts";
 import { RoleKeys } from "./role-keys.ts";
+import { RootFold, type RootInfo } from "./root-fold.ts";
 import {
   checkApart,
   checkDrill,
@@ -19,6 +20,7 @@ import {
 import { parseStatement } from "./statement-parser.ts";
 import type {
   ClientStatement,
+  KeyRetainStatement,
   KeyStatement,
   KeyStateStatement,
   RealmStatement,
@@ -44,6 +46,7 @@ export class Registry {
   readonly #reporters = new Map<string, ReporterStatement>();
   readonly #keys = new Map<string, KeyInfo>();
   readonly #roleKeys = new RoleKeys();
+  readonly #roots = new RootFold();
   readonly #ringsActivated = new Set<string>();
   readonly #realmOfTenant = new Map<string, string>();
   readonly #audiences = new Tally();
@@ -87,6 +90,10 @@ export class Registry {
   }
   get keys(): ReadonlyMap<string, KeyInfo> {
     return this.#keys;
+  }
+  /** The current chain of roots, from its version 1 to the newest; empty before the first. */
+  get roots(): readonly RootInfo[] {
+    return this.#roots.chain;
   }
 
   /** Whether a key of this ring group was ever active, so that caches may hold metadata of it. */
@@ -139,11 +146,14 @@ export class Registry {
       case "key":
       case "key-state":
         return this.#realm(statement.realm).ring;
+      case "key-retain":
+        return statement.by === "ring" ? this.#realm(statement.realm).ring : this.#operator;
       case "realm":
       case "writer":
       case "tenant":
       case "client":
       case "reporter":
+      case "root":
         return this.#operator;
     }
   }
@@ -164,6 +174,13 @@ export class Registry {
         return this.#takeKey(index, statement);
       case "key-state":
         return this.#takeKeyState(statement);
+      case "key-retain":
+        return this.#takeKeyRetain(statement);
+      case "root":
+        return this.#roots.take(index, statement, {
+          realms: this.#realms,
+          roleKeys: this.#roleKeys,
+        });
     }
   }
 
@@ -271,19 +288,43 @@ export class Registry {
   }
 
   #takeKeyState({ realm, kid, state, at }: KeyStateStatement): void {
+    const key = this.#key(realm, kid);
+    checkTransition(key.state, state);
+    // THREAT-11: in 2021 automation withdrew a key that was marked to be kept. Here nobody believes it.
+    if (state === "retired" && key.retainedBy !== undefined)
+      throw conflict("The key is retained: it stays published until that is taken back");
+    // An author whose clock went back must still be able to taint a key; its times only never go back.
+    const stateAt = Math.max(at, key.stateAt);
+    if (state === "active") {
+      this.#activate(key, stateAt);
+      this.#keys.set(kid, { activatedAt: stateAt, ...key, state, stateAt });
+    } else this.#keys.set(kid, { ...key, state, stateAt });
+  }
+
+  #takeKeyRetain({ realm, kid, by, retain }: KeyRetainStatement): void {
+    const { retainedBy, ...key } = this.#key(realm, kid);
+    if (retain && !isPublished(key.state))
+      throw conflict("Only a published key is kept from being withdrawn");
+    // Automation holds the ring key: what the operator wants kept, it can neither lift nor take over.
+    if (by === "ring" && retainedBy === "operator")
+      throw conflict("The operator retains this key, and only the operator takes that back");
+    this.#keys.set(kid, retain ? { ...key, retainedBy: by } : key);
+  }
+
+  #key(realm: string, kid: string): KeyInfo {
     const key = this.#keys.get(kid);
     if (!key || key.realm !== realm)
       throw new KeyError("ERR_KEY_UNKNOWN", "No such key in this realm");
-    checkTransition(key.state, state);
-    // P1: a drill key is in relying parties' hands only for drills; it never becomes a signing key.
-    if (state === "active" && key.record.custody === "drill")
-      throw conflict("A drill key is never active");
-    if (state === "active") this.#activate(key);
-    // An author whose clock went back must still be able to taint a key; its times only never go back.
-    this.#keys.set(kid, { ...key, state, stateAt: Math.max(at, key.stateAt) });
+    return key;
   }
 
-  #activate(key: KeyInfo): void {
+  #activate(key: KeyInfo, at: number): void {
+    const { custody, signFrom, signUntil } = key.record;
+    // P1: a drill key is in relying parties' hands only for drills; it never becomes a signing key.
+    if (custody === "drill") throw conflict("A drill key is never active");
+    // Also bounds a roll-back: a key signs again only within the window that it was made for.
+    if (at < signFrom || at >= signUntil)
+      throw conflict("The key's signing window does not hold this time");
     const group = ringGroup(key.record);
     for (const other of this.#keys.values())
       if (other.state === "active" && ringGroup(other.record) === group)

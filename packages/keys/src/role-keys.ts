@@ -3,7 +3,7 @@ import { encodeCanonical } from "@redoubt/base";
 import { publicJwk } from "./algorithm.ts";
 import { KeyError } from "./errors.ts";
 
-/** What a public key is for: `operator`, `ring:<realm>`, `writer:<realm>`, `log:<realm>`, `token:<kid>`. */
+/** What a public key is for: `operator`, `ring:<realm>`, `writer:<realm>`, `log:<realm>`, `token:<kid>`, `root:<kind>`. */
 export type KeyRole = string;
 
 /**

@@ -4,6 +4,8 @@ import { decodeBase64url } from "@redoubt/verify/base64url";
 import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { KeyError } from "./errors.ts";
 import { KEY_STATES } from "./life-cycle.ts";
+import { MAX_ROOT_VERSION, ROOT_KINDS } from "./root-document.ts";
+import { MAX_SIGNED_ROOT_BYTES } from "./root-signature.ts";
 import type {
   ClientStatement,
   RealmStatement,
@@ -13,6 +15,7 @@ import type {
 
 export const MAX_STATEMENT_BYTES = 128 * 1024;
 const MAX_RECORD_TEXT = 96 * 1024;
+const MAX_ROOT_TEXT = Math.ceil((MAX_SIGNED_ROOT_BYTES * 4) / 3);
 const REALM = /^[a-z][a-z0-9-]{0,31}$/;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 // RFC 6749 §3.3: a scope with a space in it would be two.
@@ -46,6 +49,8 @@ function parseBody(reader: MemberReader, common: StatementCommon): Statement {
     "reporter",
     "key",
     "key-state",
+    "key-retain",
+    "root",
   ]);
   switch (type) {
     case "realm":
@@ -96,6 +101,25 @@ function parseBody(reader: MemberReader, common: StatementCommon): Statement {
         state: reader.oneOf("state", KEY_STATES),
         reason: reader.string("reason", 256),
       };
+    case "key-retain":
+      return {
+        ...common,
+        type,
+        realm: realm(reader),
+        kid: base64urlText(reader, "kid", DIGEST_BYTES),
+        by: reader.oneOf("by", ["ring", "operator"]),
+        retain: reader.boolean("retain"),
+        reason: reader.string("reason", 256),
+      };
+    case "root":
+      return {
+        ...common,
+        type,
+        kind: reader.oneOf("kind", ROOT_KINDS),
+        version: reader.integer("version", 1, MAX_ROOT_VERSION),
+        hash: base64urlText(reader, "hash", DIGEST_BYTES),
+        root: signedRootText(reader),
+      };
   }
 }
 
@@ -142,6 +166,12 @@ function distinct(
 function base64urlText(reader: MemberReader, name: string, bytes: number): string {
   const text = reader.string(name, 128);
   decodeBase64url(text, { bytes });
+  return text;
+}
+
+function signedRootText(reader: MemberReader): string {
+  const text = reader.string("root", MAX_ROOT_TEXT);
+  decodeBase64url(text, { maxBytes: MAX_SIGNED_ROOT_BYTES });
   return text;
 }
 

@@ -1,4 +1,5 @@
 import type { KeyState } from "./life-cycle.ts";
+import type { RootKind } from "./root-document.ts";
 
 /** docs/spec/logs.md §4. `nonce` keeps a public digest from being guessed from a guessable statement. */
 export interface StatementCommon {
@@ -58,6 +59,26 @@ export interface KeyStateStatement extends StatementCommon {
   readonly state: KeyState;
   readonly reason: string;
 }
+/** The ring is the signer's automation and its socket; the operator's word holds against it. */
+export type RetainAuthor = "ring" | "operator";
+export interface KeyRetainStatement extends StatementCommon {
+  readonly type: "key-retain";
+  readonly realm: string;
+  readonly kid: string;
+  readonly by: RetainAuthor;
+  readonly retain: boolean;
+  readonly reason: string;
+}
+/** What the root's keys signed, as the operator records it; the first three members say what `root` holds. */
+export interface RootStatement extends StatementCommon {
+  readonly type: "root";
+  readonly kind: RootKind;
+  readonly version: number;
+  /** SHA-256 of the document. */
+  readonly hash: string;
+  /** The signed root, base64url. */
+  readonly root: string;
+}
 
 export type Statement =
   | RealmStatement
@@ -66,7 +87,9 @@ export type Statement =
   | ClientStatement
   | ReporterStatement
   | KeyStatement
-  | KeyStateStatement;
+  | KeyStateStatement
+  | KeyRetainStatement
+  | RootStatement;
 export type StatementType = Statement["type"];
 
 /** A statement as its author wrote it; time and nonce are added when it is signed. */

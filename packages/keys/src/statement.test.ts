@@ -137,6 +137,23 @@ const cases: readonly Case[] = [
   },
   {
     body: {
+      type: "key-retain",
+      realm: "consumer",
+      kid: digest,
+      by: "operator",
+      retain: true,
+      reason: "a client that caches for a week",
+    },
+    wrong: {
+      realm: realmNames,
+      kid: digests,
+      by: ["", "issuer", 1],
+      retain: ["true", 1, null],
+      reason: ["", "x".repeat(257), 1],
+    },
+  },
+  {
+    body: {
       type: "key",
       realm: "consumer",
       kid: digest,
@@ -163,6 +180,15 @@ const cases: readonly Case[] = [
       kid: digests,
       state: ["Active", "", "gone", 1],
       reason: ["", "x".repeat(257), 1],
+    },
+  },
+  {
+    body: { type: "root", kind: "production", version: 3, hash: digest, root: "e30" },
+    wrong: {
+      kind: ["", "Demo", 1],
+      version: [0, 2 ** 31, "1"],
+      hash: digests,
+      root: ["", "a b", "a=", "e31", "A".repeat(43_692), 1],
     },
   },
 ];

@@ -22,6 +22,8 @@ export interface OpenedCheckpoint extends Checkpoint {
   readonly body: string;
   /** Who signed it: the log, and those cosigners whose keys were given. */
   readonly verified: readonly VerifiedSignature[];
+  /** How many signature lines the note has, those of unknown keys included. */
+  readonly signatureCount: number;
 }
 
 /** C2SP tlog-checkpoint: the body to be signed. Throws `ERR_TLOG_CHECKPOINT`. */
@@ -62,7 +64,7 @@ export function openCheckpoint(
   note: string | Uint8Array,
   expected: { readonly origin: string; readonly verifiers: readonly VerifierKey[] },
 ): OpenedCheckpoint {
-  const { body, verified } = verifyNote(note, expected.verifiers);
+  const { body, verified, signatureCount } = verifyNote(note, expected.verifiers);
   // A cosignature is what a witness says about a checkpoint. Without the log's own signature,
   // a witness alone could make checkpoints.
   if (verified.every(({ type }) => type === SIGNATURE_TYPE.cosignature))
@@ -70,7 +72,7 @@ export function openCheckpoint(
   const checkpoint = parseCheckpoint(body);
   // One key may sign for several logs: the root of one must not pass for the root of another.
   if (checkpoint.origin !== expected.origin) throw malformed("Checkpoint is of another log");
-  return { ...checkpoint, body, verified };
+  return { ...checkpoint, body, verified, signatureCount };
 }
 
 /** RFC 6962 §2.1: a tree without entries has one possible root. */

@@ -15,6 +15,7 @@ export {
   HASH_BYTES,
   hashLeaf,
   hashNode,
+  sha256,
   RFC6962_LEAF_PREFIX,
   RFC6962_NODE_PREFIX,
 } from "./hash.ts";
@@ -22,7 +23,7 @@ export { buildInclusionProof, verifyInclusion, verifySubtreeInclusion } from "./
 export type { Inclusion, SubtreeInclusion } from "./inclusion.ts";
 export { ed25519Cosigner, ed25519Signer } from "./note-signer.ts";
 export type { NoteSigner } from "./note-signer.ts";
-export { addSignature, MAX_NOTE_BYTES, parseNote, signNote, verifyNote } from "./note.ts";
+export { addSignature, MAX_NOTE_BYTES, parseNote, signLine, signNote, verifyNote } from "./note.ts";
 export type { UnverifiedNote, VerifiedNote } from "./note.ts";
 export { encodeProofFile, parseProofFile, verifyProofFile } from "./proof-file.ts";
 export type { ProofFile, VerifiedProof } from "./proof-file.ts";

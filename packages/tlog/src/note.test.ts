@@ -6,7 +6,7 @@ import { logKey, witnessKey } from "./fixture-keys.ts";
 import { refuses, survives } from "./fixture-refusal.ts";
 import { NEEDS_VECTORS, publishedVector } from "./fixture-vectors.ts";
 import type { NoteSigner } from "./note-signer.ts";
-import { addSignature, MAX_NOTE_BYTES, parseNote, signNote, verifyNote } from "./note.ts";
+import { addSignature, MAX_NOTE_BYTES, parseNote, signLine, signNote, verifyNote } from "./note.ts";
 import { encodeSignatureLine, MAX_NOTE_SIGNATURES } from "./signature-line.ts";
 import { createVerifierKey, parseVerifierKey, SIGNATURE_TYPE } from "./vkey.ts";
 
@@ -47,7 +47,16 @@ describe("verifyNote()", () => {
       assert.deepEqual(verifyNote(text, [log.verifier]), {
         body,
         verified: [{ name, keyId, type: 1 }],
+        signatureCount: 1,
       });
+  });
+
+  it("counts the lines of unknown keys too", () => {
+    const extra = mislabelled(other.verifier.name, other.verifier.keyId);
+    const { verified, signatureCount } = verifyNote(`${body}\n${extra}${line}${line}`, [
+      log.verifier,
+    ]);
+    assert.deepEqual([verified.length, signatureCount], [1, 3]);
   });
 
   it("ignores unknown keys, even those with the name or the id of a known one", () => {
@@ -335,6 +344,21 @@ describe("signNote()", () => {
     refuses("ERR_TLOG_COSIGNATURE", () =>
       signNote(body, [log.signer, witnessKey("w.example", 4).signer]),
     );
+  });
+});
+
+describe("signLine()", () => {
+  it("gives the line that signNote() writes", () => {
+    assert.equal(signLine(body, log.signer), line);
+    assert.equal(note + signLine(body, other.signer), signNote(body, [log.signer, other.signer]));
+  });
+
+  it("refuses the bodies and signers that signNote() refuses", () => {
+    for (const text of ["", "no newline", "\n\ttab\n", "cosignature/v1\ntime 1\nlog\n1\n\n"])
+      refuses("ERR_TLOG_NOTE_MALFORMED", () => signLine(text, log.signer));
+    for (const wrong of [{ name: "a b" }, { keyId: -1 }, { sign: () => Buffer.alloc(0) }])
+      refuses("ERR_TLOG_NOTE_MALFORMED", () => signLine(body, { ...log.signer, ...wrong }));
+    refuses("ERR_TLOG_COSIGNATURE", () => signLine(body, witnessKey("w.example", 4).signer));
   });
 });
 

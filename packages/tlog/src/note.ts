@@ -22,6 +22,8 @@ export interface VerifiedNote {
   readonly body: string;
   /** Every known key that signed, once each, in the order of the note. Never empty. */
   readonly verified: readonly VerifiedSignature[];
+  /** How many signature lines the note has, those of unknown keys included. */
+  readonly signatureCount: number;
 }
 
 /** C2SP signed-note: text, an empty line, signature lines. Throws `ERR_TLOG_NOTE_MALFORMED`. */
@@ -36,14 +38,24 @@ export function parseNote(note: string | Uint8Array): UnverifiedNote {
 /** Signs a body, which ends in a newline. Cosigners sign with `cosignCheckpoint`. */
 export function signNote(body: string, signers: readonly NoteSigner[]): string {
   requireBody(body);
+  return encodeNote(
+    body,
+    signers.map((signer) => signBody(body, signer)),
+  );
+}
+
+/** The signature line that `signNote` would write under this body, to stand beside those that are there. */
+export function signLine(body: string, signer: NoteSigner): string {
+  requireBody(body);
+  return encodeSignatureLine(signBody(body, signer));
+}
+
+function signBody(body: string, signer: NoteSigner): NoteSignature {
+  const { name, keyId, type } = signer;
   // C2SP tlog-cosignature: such a signature has a time in it, and stands only under a checkpoint.
-  if (signers.some(({ type }) => type === SIGNATURE_TYPE.cosignature))
+  if (type === SIGNATURE_TYPE.cosignature)
     throw new TlogError("ERR_TLOG_COSIGNATURE", "A cosigner does not sign notes as such");
-  const signatures = signers.map((signer) => {
-    const { name, keyId } = signer;
-    return { name, keyId, signature: signer.sign(Buffer.from(body)) };
-  });
-  return encodeNote(body, signatures);
+  return { name, keyId, signature: signer.sign(Buffer.from(body)) };
 }
 
 /** The note with one more signature line (or several), in place of an earlier one of the same key. Verifies nothing. */
@@ -76,7 +88,7 @@ export function verifyNote(
   }
   if (verified.length === 0)
     throw new TlogError("ERR_TLOG_NOTE_UNKNOWN_KEY", "Note is not signed by a known key");
-  return { body, verified };
+  return { body, verified, signatureCount: signatures.length };
 }
 
 function findKey(

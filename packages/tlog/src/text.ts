@@ -17,19 +17,18 @@ export function readText(
   const text = typeof input === "string" ? input : decode(input);
   // A string with half a surrogate pair has no UTF-8: what is signed would not be what was checked.
   if (!text?.isWellFormed()) throw new TlogError(code, "Text is not valid UTF-8");
-  if (hasControl(text.replaceAll("\n", "")))
-    throw new TlogError(code, "Text has control characters");
+  if (hasControl(text, true)) throw new TlogError(code, "Text has control characters");
   return text;
 }
 
 /** One line without its newline: not empty, well-formed, no control character. */
 export function isLine(text: string): boolean {
-  return text !== "" && text.isWellFormed() && !hasControl(text);
+  return text !== "" && text.isWellFormed() && !hasControl(text, false);
 }
 
 /** C2SP signed-note: control characters are those below U+0020. */
-function hasControl(text: string): boolean {
-  return /[^ -\u{10FFFF}]/u.test(text);
+function hasControl(text: string, allowsNewline: boolean): boolean {
+  return (allowsNewline ? /[^\n -\u{10FFFF}]/u : /[^ -\u{10FFFF}]/u).test(text);
 }
 
 function decode(bytes: Uint8Array): string | undefined {

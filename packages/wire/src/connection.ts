@@ -173,11 +173,18 @@ function isGreeting(head: JsonObject, secret: Secret): boolean {
 async function answer(frame: Frame, options: ConnectionOptions): Promise<Buffer> {
   try {
     const { op, ...head } = frame.head;
-    if (typeof op !== "string" || op === "") throw new WireError("ERR_WIRE_FRAME", "No op");
+    if (typeof op !== "string" || op === "") throw refuseRequest(options);
     const call = { caller: options.caller, op, head, attachment: frame.attachment };
     const { head: answerHead, attachment } = await options.handler(call);
     return encodeFrame(FRAME_KIND.response, frame.id, answerHead, attachment);
   } catch (error) {
     return encodeError(frame.id, error, options);
   }
+}
+
+/** THREAT-04: no handler sees this request, so this event is all that a service has to count and alarm by. */
+function refuseRequest({ caller, log }: ConnectionOptions): WireError {
+  const error = new WireError("ERR_WIRE_FRAME", "No op");
+  log("request_refused", { caller, code: error.code });
+  return error;
 }

@@ -42,7 +42,14 @@ function publicHead(error: unknown): Head | undefined {
   if (error instanceof ServiceError) return { ...error.fields, code, message: error.message };
   const isOurs =
     error instanceof WireError || (CODE.test(code) && !NODE_NAMES.includes(error.name));
-  return isOurs ? { code, message: error.message } : undefined;
+  return isOurs ? { code, message: error.message, ...waitOf(error) } : undefined;
+}
+
+/** Errors of libraries say it as a member of their own: whoever asks again sooner makes it worse. */
+function waitOf(error: Error): { readonly retryAfterSeconds?: number } {
+  const seconds = "retryAfterSeconds" in error ? error.retryAfterSeconds : undefined;
+  const isTime = typeof seconds === "number" && Number.isFinite(seconds) && seconds >= 0;
+  return isTime ? { retryAfterSeconds: Math.ceil(seconds) } : {};
 }
 
 function internal(id: number, error: unknown, { caller, log }: Place): Buffer {

@@ -1,3 +1,4 @@
+export { Batcher, type BatcherOptions } from "./batcher.ts";
 export { joinBlobs, splitBlobs } from "./blobs.ts";
 export { SocketClient, type ClientOptions, type Reply } from "./client.ts";
 export { type Answer, type Call, type Handler } from "./connection.ts";
@@ -13,5 +14,6 @@ export {
   type Head,
 } from "./frame.ts";
 export { createSocketPlace, readSocketSecret, socketPlace, type SocketPlace } from "./place.ts";
-export { RegistryFeed, type RegistryFeedItem, type RegistryFeedOptions } from "./registry-feed.ts";
+export { RegistryFeed, type RegistryFeedOptions } from "./registry-feed.ts";
+export type { RegistryFeedItem } from "./registry-page.ts";
 export { serveSocket, type SocketOptions } from "./server.ts";

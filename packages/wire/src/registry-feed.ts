@@ -1,38 +1,42 @@
 import { decodeBase64url } from "@redoubt/verify/base64url";
-import type { JsonValue } from "@redoubt/verify/json";
-import { isJsonObject, MemberReader } from "@redoubt/base";
-import { CompactRange, hashLeaf, openCheckpoint, type VerifierKey } from "@redoubt/tlog";
+import { MemberReader } from "@redoubt/base";
+import {
+  CompactRange,
+  hashLeaf,
+  MAX_PROOF_HASHES,
+  openCheckpoint,
+  verifyConsistency,
+  type VerifierKey,
+} from "@redoubt/tlog";
 import type { SocketClient } from "./client.ts";
 import { WireError } from "./errors.ts";
-
-/** One registry entry as the ledger handed it out, already proven to stand in the signed tree. */
-export interface RegistryFeedItem {
-  readonly index: number;
-  readonly entry: Buffer;
-  readonly statement?: Buffer;
-  readonly envelope?: Buffer;
-}
+import {
+  MAX_PAGE_ITEMS,
+  parsePage,
+  type RegistryFeedItem,
+  type UnverifiedPage,
+} from "./registry-page.ts";
 
 export interface RegistryFeedOptions {
   readonly client: SocketClient;
   readonly log: string;
   readonly logKey: VerifierKey;
-  /** Takes each item in order, once. */
+  /** Takes each item in order, once; it is proven to stand in the signed tree. */
   readonly onItem: (item: RegistryFeedItem) => void;
 }
 
-const PAGE = 512;
-const MAX_STATEMENT_TEXT = 200 * 1024;
-const MAX_NOTE_TEXT = 64 * 1024;
+// THREAT-26: what a ledger can make its readers hold without having proven any of it.
+const MAX_UNPROVEN_ITEMS = 4096;
+const MAX_UNPROVEN_BYTES = 2 * 1024 * 1024;
 
 /**
- * Reads the registry log through a ledger's socket. The ledger is not trusted: a page counts only when its entries
- * lead from the tree that we hold to the root that the registry's key signed.
+ * Reads the registry log through a ledger's socket. The ledger is not trusted: entries count only when they lead
+ * from the tree that we hold to a root that the registry's key signed. What does not fit into the bounds at once
+ * is read in steps, each proven to be the beginning of that root's tree.
  */
 export class RegistryFeed {
   readonly #options: RegistryFeedOptions;
   #range = CompactRange.empty();
-  #checkpoint = "";
   #turn: Promise<number> = Promise.resolve(0);
 
   constructor(options: RegistryFeedOptions) {
@@ -47,14 +51,10 @@ export class RegistryFeed {
     return this.#range.root();
   }
 
-  /** The signed checkpoint of exactly `size`; empty before the first entry. */
-  get checkpoint(): string {
-    return this.#checkpoint;
-  }
-
   /**
    * Reads until nothing is new; resolves with the number of items taken. Calls take turns, so that two callers never
-   * deliver one item twice, and each has read at least what was there when it called.
+   * deliver one item twice, and each has read at least what was there when it called. After an error, what was
+   * proven before it stays taken.
    */
   poll(): Promise<number> {
     const turn = this.#turn.then(() => this.#read());
@@ -63,21 +63,32 @@ export class RegistryFeed {
   }
 
   async #read(): Promise<number> {
+    const from = this.size;
+    while (await this.#step());
+    return this.size - from;
+  }
+
+  /** Takes what the bounds allow; whether there may be more. */
+  async #step(): Promise<boolean> {
     const range = this.#range.clone();
     const unproven: RegistryFeedItem[] = [];
-    let page = await this.#page(range.size);
-    while (page.items.length > 0) {
+    let bytes = 0;
+    let page: UnverifiedPage;
+    do {
+      page = await this.#page(range.size);
       for (const { entry } of page.items) range.append(hashLeaf(entry));
       unproven.push(...page.items);
-      if (range.size >= page.size) break;
-      page = await this.#page(range.size);
-    }
-    if (unproven.length === 0) return 0;
-    this.#check(page.checkpoint, range, page.size);
+      bytes += page.bytes;
+    } while (
+      range.size < page.size &&
+      unproven.length < MAX_UNPROVEN_ITEMS &&
+      bytes < MAX_UNPROVEN_BYTES
+    );
+    if (unproven.length === 0) return false;
+    await this.#prove(range, page);
     this.#range = range;
-    this.#checkpoint = page.checkpoint;
     for (const item of unproven) this.#options.onItem(item);
-    return unproven.length;
+    return range.size < page.size;
   }
 
   /** Resolves when the registry may have grown, or after `timeoutMs`. */
@@ -86,43 +97,29 @@ export class RegistryFeed {
     await client.request({ op: "wait", log, size: this.size, timeoutMs });
   }
 
-  async #page(from: number): Promise<Page> {
-    const { client, log } = this.#options;
-    const { head } = await client.request({ op: "registry", from, max: PAGE });
-    const reader = new MemberReader(head, "registry page");
-    const size = reader.integer("size", 0, Number.MAX_SAFE_INTEGER);
-    if (size < from)
-      throw new WireError("ERR_WIRE_FRAME", `Registry ${log} is shorter than it was`);
-    const items = reader.array("items", PAGE).map((item, place) => parseItem(item, from + place));
-    // Empty before the first entry, so no length is demanded here; the check below wants a real one.
-    const checkpoint = size === 0 ? "" : reader.string("checkpoint", MAX_NOTE_TEXT);
-    return { items, size, checkpoint };
+  async #page(from: number): Promise<UnverifiedPage> {
+    const { client } = this.#options;
+    const { head } = await client.request({ op: "registry", from, max: MAX_PAGE_ITEMS });
+    return parsePage(head, from);
   }
 
-  #check(note: string, range: CompactRange, size: number): void {
+  /** That the entries read so far are the beginning of the signed tree, or all of it. */
+  async #prove(range: CompactRange, { checkpoint, size: saidSize }: UnverifiedPage): Promise<void> {
     const { log, logKey } = this.#options;
-    const { size: signedSize, root } = openCheckpoint(note, { origin: log, verifiers: [logKey] });
-    if (signedSize !== size || range.size !== size || !range.root().equals(root))
+    const { size, root } = openCheckpoint(checkpoint, { origin: log, verifiers: [logKey] });
+    const isWhole = range.size === size;
+    if (size !== saidSize || (isWhole && !range.root().equals(root)))
       throw new WireError("ERR_WIRE_FRAME", `Registry ${log} does not lead to its signed root`);
+    if (isWhole) return;
+    const proof = await this.#growth(range.size, size);
+    verifyConsistency({ size1: range.size, root1: range.root(), size2: size, root2: root, proof });
   }
-}
 
-interface Page {
-  readonly items: readonly RegistryFeedItem[];
-  readonly size: number;
-  readonly checkpoint: string;
-}
-
-function parseItem(value: JsonValue, index: number): RegistryFeedItem {
-  if (!isJsonObject(value)) throw new WireError("ERR_WIRE_FRAME", "Registry item is not an object");
-  const reader = new MemberReader(value, "registry item");
-  const entry = decodeBase64url(reader.string("entry", 128), { maxBytes: 65 });
-  const statement = reader.optionalString("statement", MAX_STATEMENT_TEXT);
-  const envelope = reader.optionalString("envelope", 2048);
-  return {
-    index,
-    entry,
-    ...(statement === undefined ? {} : { statement: decodeBase64url(statement) }),
-    ...(envelope === undefined ? {} : { envelope: decodeBase64url(envelope) }),
-  };
+  /** Every size of the registry is one at which a batch ends, so the ledger can prove each. */
+  async #growth(size1: number, size2: number): Promise<Buffer[]> {
+    const { client, log } = this.#options;
+    const { head } = await client.request({ op: "prove", log, size1, size2 });
+    const hashes = new MemberReader(head, "registry growth").strings("proof", MAX_PROOF_HASHES, 43);
+    return hashes.map((hash) => decodeBase64url(hash));
+  }
 }

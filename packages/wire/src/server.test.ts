@@ -143,16 +143,26 @@ describe("serveSocket", () => {
     gate.openAll();
   });
 
-  it("refuses a request without an op, and goes on", async () => {
+  it("THREAT-04: refuses a request without an op, tells the service, and goes on", async () => {
     await using fixture = new Fixture();
     await fixture.serve(echo);
     const peer = await fixture.peer();
-    for (const head of [{}, { op: 1 }, { op: "" }]) {
+    const heads: readonly Head[] = [{}, { op: 1 }, { op: "" }, { op: null }, { op: ["x"] }];
+    for (const head of heads) {
       peer.send(request, 1, head);
       assert.equal((await peer.frame())?.head["code"], "ERR_WIRE_FRAME");
     }
+    peer.send(notice, 0, {});
     peer.send(request, 1, { op: "x" });
     assert.equal((await peer.frame())?.kind, response);
+    const refused = {
+      name: "request_refused",
+      fields: { caller: "issuer", code: "ERR_WIRE_FRAME" },
+    };
+    assert.deepEqual(
+      fixture.events,
+      Array.from({ length: heads.length + 1 }, () => refused),
+    );
   });
 
   it("hands notices to the handler and answers none, not even one that fails", async () => {
@@ -303,6 +313,20 @@ describe("an error answer", () => {
       code: "ERR_OWN_CODE",
       message: "Refused",
     });
+    // A library's error says when to ask again as a member of its own; nothing else of it leaves.
+    const busy = Object.assign(new OwnError("Busy"), { retryAfterSeconds: 1.2, secret: "x" });
+    assert.deepEqual((await errorFor(() => busy)).head, {
+      code: "ERR_OWN_CODE",
+      message: "Busy",
+      retryAfterSeconds: 2,
+    });
+    for (const retryAfterSeconds of [-1, Number.NaN, Infinity, "2"]) {
+      const odd = Object.assign(new OwnError("Busy"), { retryAfterSeconds });
+      assert.deepEqual((await errorFor(() => odd)).head, {
+        code: "ERR_OWN_CODE",
+        message: "Busy",
+      });
+    }
   });
 
   const internal: readonly (readonly [string, () => unknown])[] = [

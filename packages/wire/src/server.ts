@@ -19,6 +19,7 @@ export interface SocketOptions {
   /** Tells one run of the process from the next. */
   readonly instance: string;
   readonly handler: Handler;
+  /** `connection_refused` and `request_refused` have `caller` and `code`: what the handler never sees. */
   readonly log: EventSink;
   readonly maxFrameBytes?: number;
   /** Requests and notices under way on a connection; past it the connection is not read. Default 1024. */

@@ -38,13 +38,32 @@ export function canFind(caller: string): boolean {
  */
 export function checkAppend(caller: string, statement: Statement): void {
   if (caller === "operator") return;
-  const isOfKeys = statement.type === "key" || statement.type === "key-state";
-  if (!isOfKeys || caller !== `${SIGNER}${statement.realm}`)
+  if (!isOfRing(statement) || caller !== `${SIGNER}${statement.realm}`)
     throw refusal("ERR_LEDGER_DENIED", `${caller} may not append this statement`);
 }
+
+/** Whether a statement is one that a realm's ring key signs: of its keys, and in its own name. */
+export function isOfRing(statement: Statement): statement is RingStatement {
+  const { type } = statement;
+  return (
+    type === "key" || type === "key-state" || (type === "key-retain" && statement.by === "ring")
+  );
+}
+
+type RingStatement = Extract<Statement, { readonly type: "key" | "key-state" | "key-retain" }>;
+
+/** What decides which keys an issuer's JWKS lists. */
+const OF_KEY_SETS: readonly string[] = [
+  "realm",
+  "writer",
+  "tenant",
+  "key",
+  "key-state",
+  "key-retain",
+];
 
 /** docs/spec/logs.md §4: whose statement bodies a caller is given. */
 export function seesBody(caller: string, type: Statement["type"]): boolean {
   if (caller === "operator" || caller === "monitor" || caller.startsWith(SIGNER)) return true;
-  return caller === "publisher" && ["realm", "writer", "tenant", "key", "key-state"].includes(type);
+  return caller === "publisher" && OF_KEY_SETS.includes(type);
 }

@@ -1,11 +1,6 @@
-import { errorLine, MemberReader, ServiceError } from "@redoubt/base";
+import { configError, ConfigReader, MemberReader, type ServiceError } from "@redoubt/base";
 import { parseVerifierKey, SIGNATURE_TYPE, type VerifierKey } from "@redoubt/tlog";
-import {
-  isJsonObject,
-  parseJsonObject,
-  type JsonObject,
-  type JsonValue,
-} from "@redoubt/verify/json";
+import { isJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
 
 /** One issuance log: who may write it, and over which connection. */
 export interface LogConfig {
@@ -31,40 +26,31 @@ const MAX_LOGS = 256;
 
 /** @throws ServiceError `ERR_CONFIG` that names every problem at once */
 export function parseConfig(json: JsonObject | Uint8Array): Config {
-  const problems: string[] = [];
-  const object = json instanceof Uint8Array ? readObject(json) : json;
-  const reader = new MemberReader(object, "config");
-  const attempt = <T>(read: () => T): T | undefined => {
-    try {
-      return read();
-    } catch (error) {
-      problems.push(errorLine(error));
-      return undefined;
-    }
-  };
-  attempt(() => reader.integer("v", 1, 1));
-  const org = attempt(() => reader.string("org", 200, ORIGIN));
-  const callers = attempt(() => readCallers(reader));
-  const registry = attempt(() => reader.string("registry", 256, ORIGIN));
-  const logs = attempt(() => reader.array("logs", MAX_LOGS))?.map((value, i) =>
-    attempt(() => readLog(value, `config logs[${i}]`)),
-  );
-  const operator = attempt(() => readKey(reader, "operator", SIGNATURE_TYPE.ed25519));
-  const witness = attempt(() => readWitness(reader.object("witness")));
-  attempt(() => reader.done());
-  const complete = logs?.filter((log) => log !== undefined) ?? [];
-  problems.push(...contradictions(org, registry, callers, complete));
-  if (!org || !callers || !registry || !operator || !witness || problems.length > 0)
-    throw new ServiceError("ERR_CONFIG", problems.join("; "));
-  return { org, callers, registry, logs: complete, operator, witness };
+  const config = new ConfigReader(json, "config");
+  const org = config.attempt((from) => from.string("org", 200, ORIGIN));
+  const callers = config.attempt(readCallers);
+  const registry = config.attempt((from) => from.string("registry", 256, ORIGIN));
+  const logs = readLogs(config);
+  for (const found of contradictions(org, registry, callers, logs))
+    config.attempt(() => {
+      throw problem(found);
+    });
+  return config.finish<Config>({
+    org,
+    callers,
+    registry,
+    logs,
+    operator: config.attempt((from) => readKey(from, "operator", SIGNATURE_TYPE.ed25519)),
+    witness: config.attempt((from) => readWitness(from.object("witness"))),
+  });
 }
 
-function readObject(bytes: Uint8Array): JsonObject {
-  try {
-    return parseJsonObject(bytes);
-  } catch (cause) {
-    throw new ServiceError("ERR_CONFIG", "config: not strict JSON", { cause });
-  }
+function readLogs(config: ConfigReader): readonly LogConfig[] {
+  const values = config.attempt((from) => from.array("logs", MAX_LOGS)) ?? [];
+  return values.flatMap((value, i) => {
+    const log = config.attempt(() => readLog(value, `config logs[${i}]`));
+    return log ? [log] : [];
+  });
 }
 
 function readCallers(reader: MemberReader): readonly string[] {
@@ -119,5 +105,5 @@ function contradictions(
 }
 
 function problem(message: string): ServiceError {
-  return new ServiceError("ERR_CONFIG", message);
+  return configError(message);
 }

@@ -80,8 +80,8 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     store,
     events,
     onFatal,
-    onAdvance: (log) => {
-      running.get(log)?.tiles.changed();
+    onAdvance: (log, growth) => {
+      running.get(log)?.tiles.grew(growth);
       waiters.advanced(log);
     },
     reload: (log) => reload(log, store, halt),

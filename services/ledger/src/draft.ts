@@ -1,6 +1,6 @@
-import type { CompactRange } from "@redoubt/tlog";
 import type { Head, Log } from "./log.ts";
 import type { NewBatch, StoredBatch } from "./store.ts";
+import type { Growth } from "./tile-builder.ts";
 
 /** Sizes at which a restart can begin to read: each time a log crosses a multiple, its compact range is stored. */
 export const EDGE_EVERY = 65_536;
@@ -18,6 +18,7 @@ export class Draft {
   readonly log: Log;
   readonly #edgeEvery: number;
   readonly #added = new Map<number, NewBatch>();
+  readonly #growth: Growth[] = [];
   #head: Head;
 
   constructor(log: Log, edgeEvery: number) {
@@ -34,13 +35,18 @@ export class Draft {
     return this.#head.range.size;
   }
 
+  /** For the tiles: hashed already, and theirs once it is durable. */
+  get growth(): readonly Growth[] {
+    return this.#growth;
+  }
+
   added(first: number): NewBatch | undefined {
     return this.#added.get(first);
   }
 
-  /** Takes a batch whose entries lead from this draft's range to `range`. */
-  add(range: CompactRange, batch: Omit<NewBatch, "log" | "first" | "n">): NewBatch {
-    const first = this.size;
+  /** Takes a batch whose entries are `growth`, which continues this draft's range. */
+  add(growth: Growth, batch: Omit<NewBatch, "log" | "first" | "n">): NewBatch {
+    const { first, range } = growth;
     const crosses =
       Math.floor(first / this.#edgeEvery) !== Math.floor(range.size / this.#edgeEvery);
     const row: NewBatch = {
@@ -51,6 +57,7 @@ export class Draft {
       ...(crosses ? { edge: Buffer.concat(range.hashes()) } : {}),
     };
     this.#added.set(first, row);
+    this.#growth.push(growth);
     this.#head = { range, checkpoint: batch.checkpoint };
     return row;
   }

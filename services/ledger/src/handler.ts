@@ -3,7 +3,7 @@ import { parseStatement, verifyStatementAuthor } from "@redoubt/keys";
 import { encodeVerifierKey, type VerifierKey } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import type { Answer, Call, Handler } from "@redoubt/wire";
-import { canCommit, canFind, canOpen, canRead, checkAppend, readsAll } from "./access.ts";
+import { canCommit, canFind, canOpen, canRead, checkAppend, isOfRing, readsAll } from "./access.ts";
 import type { DigestIndex } from "./digest-index.ts";
 import { readEntries } from "./entry-reader.ts";
 import { refusal, storageFailure } from "./errors.ts";
@@ -111,8 +111,7 @@ export class LedgerHandler {
       throw error;
     }
     // The ring keys of realms are in the registry and not known here: a wrong author there is void for every fold.
-    if (parsed.type !== "key" && parsed.type !== "key-state")
-      verifyStatementAuthor(statement, envelope, this.#parts.operator);
+    if (!isOfRing(parsed)) verifyStatementAuthor(statement, envelope, this.#parts.operator);
   }
 
   #openLog(call: Call): Answer {

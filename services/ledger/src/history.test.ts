@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { test } from "node:test";
 import { CompactRange, encodeCheckpoint, hashLeaf, openCheckpoint, signNote } from "@redoubt/tlog";
+import { bundleEntry } from "./entries.ts";
+import { checkMarks, openFullCheckpoint, replayBatch } from "./history.ts";
 import { openLogKey } from "./log-key.ts";
 import {
   CONSUMER,
@@ -237,4 +239,43 @@ test("THREAT-06: an entry that is altered under the running ledger has no proof"
   assert.equal(await refusalOf(monitor.request(ask)), "ERR_LEDGER_IO");
   const halted = await deployment.event("log_halted");
   assert.equal(halted.fields.log, CONSUMER);
+});
+
+const HISTORY = { code: "ERR_LEDGER_HISTORY" } as const;
+
+test("THREAT-06: a batch goes where the range ends, nowhere else", () => {
+  const entries = randomEntries(2);
+  const bundle = Buffer.concat(entries.map(bundleEntry));
+  for (const first of [0, 1, 3, 4]) {
+    const range = CompactRange.empty();
+    range.appendEntries(randomEntries(2));
+    const batch = { first, n: 2, checkpoint: "", entries: bundle };
+    assert.throws(() => replayBatch(range, batch, "issuance"), HISTORY, String(first));
+    assert.equal(range.size, 2);
+    replayBatch(range, { ...batch, first: 2 }, "issuance");
+    assert.equal(range.size, 4);
+  }
+});
+
+test("THREAT-06: a root that somebody was shown is held against the range at its size", () => {
+  const range = CompactRange.empty();
+  range.appendEntries(randomEntries(3));
+  const mark = { size: 3, root: range.root(), what: "the cosigned checkpoint" };
+  const other = { size: 4, root: Buffer.alloc(32), what: "another" };
+  const open = new Set([mark, other]);
+  checkMarks(range, open);
+  assert.deepEqual([...open], [other]);
+  const wrong = new Set([{ ...mark, root: Buffer.alloc(32) }]);
+  assert.throws(() => checkMarks(range, wrong), HISTORY);
+});
+
+test("THREAT-06: a checkpoint needs the writer's signature beside the log's", async () => {
+  await using deployment = await createDeployment();
+  const key = openLogKey(deployment.folder, CONSUMER);
+  const { key: writer, signer } = deployment.consumer;
+  const identity = { origin: CONSUMER, id: "1", kind: "issuance", key, writer } as const;
+  const body = encodeCheckpoint({ origin: CONSUMER, size: 1, root: Buffer.alloc(32, 1) });
+  assert.equal(openFullCheckpoint(signNote(body, [key.signer, signer]), identity).size, 1);
+  for (const one of [key.signer, signer])
+    assert.throws(() => openFullCheckpoint(signNote(body, [one]), identity), HISTORY);
 });

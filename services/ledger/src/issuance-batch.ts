@@ -1,11 +1,11 @@
-import { addSignature, openCheckpoint, parseNote, signNote, type Checkpoint } from "@redoubt/tlog";
-import type { LogKey } from "./log-key.ts";
+import { openCheckpoint, signLine, type OpenedCheckpoint } from "@redoubt/tlog";
 import type { Draft, Stage } from "./draft.ts";
 import { splitEntries } from "./entries.ts";
 import { refusal, sizeRefusal } from "./errors.ts";
 import type { LedgerEvents } from "./events.ts";
 import type { Log } from "./log.ts";
 import type { Store, StoredBatch } from "./store.ts";
+import { grow } from "./tile-builder.ts";
 
 export const MAX_BATCH_ENTRIES = 4096;
 
@@ -30,15 +30,15 @@ export function stageBatch(
     if (batch.first < draft.size) return { kind: "held", batch: findResent(batch, draft, store) };
     if (batch.first > draft.size) throw sizeRefusal(draft.size);
     const signed = openWriterCheckpoint(batch.checkpoint, log);
-    const range = draft.head.range.clone();
-    range.appendEntries(splitEntries(batch.entries, batch.n, "issuance"));
+    const growth = grow(draft.head.range, splitEntries(batch.entries, batch.n, "issuance"));
+    const { range } = growth;
     // P3: the log key never signs a tree that it did not compute, nor one that the writer did not sign.
     if (signed.size !== range.size || !signed.root.equals(range.root())) {
       events.rootMismatch(log.origin, batch.first);
       throw refusal("ERR_LEDGER_ROOT", "Signed root is not that of the entries");
     }
-    const checkpoint = countersign(batch.checkpoint, signed.body, log.identity.key);
-    return { kind: "new", batch: draft.add(range, { ...batch, checkpoint }) };
+    const checkpoint = batch.checkpoint + signLine(signed.body, log.identity.key.signer);
+    return { kind: "new", batch: draft.add(growth, { ...batch, checkpoint }) };
   };
 }
 
@@ -63,20 +63,15 @@ function isCountersigned(checkpoint: string, note: string): boolean {
 }
 
 /** THREAT-06: a batch counts only under the signature of the one writer that this log has. */
-function openWriterCheckpoint(note: string, log: Log): Checkpoint & { readonly body: string } {
+function openWriterCheckpoint(note: string, log: Log): OpenedCheckpoint {
   const { origin, identity } = log;
   try {
     if (!identity.writer) throw new TypeError(`Log ${origin} has no writer`);
     const checkpoint = openCheckpoint(note, { origin, verifiers: [identity.writer] });
     // What is stored and published is what was checked: no further signatures, no extension lines.
-    if (parseNote(note).signatures.length === 1 && checkpoint.extensions.length === 0)
-      return checkpoint;
+    if (checkpoint.signatureCount === 1 && checkpoint.extensions.length === 0) return checkpoint;
   } catch (cause) {
     throw refusal("ERR_LEDGER_WRITER", "Checkpoint is not signed by the writer", { cause });
   }
   throw refusal("ERR_LEDGER_WRITER", "Checkpoint must have one signature and no extensions");
-}
-
-function countersign(note: string, body: string, key: LogKey): string {
-  return addSignature(note, signNote(body, [key.signer]).slice(body.length + 1));
 }

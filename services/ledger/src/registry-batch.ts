@@ -4,6 +4,7 @@ import { joinBlobs } from "@redoubt/wire";
 import type { Stage } from "./draft.ts";
 import { bundleEntry } from "./entries.ts";
 import { sizeRefusal } from "./errors.ts";
+import { grow } from "./tile-builder.ts";
 
 /**
  * One statement as a batch of its own. The ledger computes the digests itself, so that the entry is that of
@@ -17,12 +18,12 @@ export function stageStatement(
     const { origin, identity } = draft.log;
     if (ifSize !== undefined && ifSize !== draft.size) throw sizeRefusal(draft.size);
     const entry = registryEntry(statement, envelope);
-    const range = draft.head.range.clone();
-    range.appendEntries([entry]);
+    const growth = grow(draft.head.range, [entry]);
+    const { range } = growth;
     const body = encodeCheckpoint({ origin, size: range.size, root: range.root() });
     const checkpoint = signNote(body, [identity.key.signer]);
     const entries = bundleEntry(entry);
     const blobs = joinBlobs([statement, envelope]);
-    return { kind: "new", batch: draft.add(range, { checkpoint, entries, blobs }) };
+    return { kind: "new", batch: draft.add(growth, { checkpoint, entries, blobs }) };
   };
 }

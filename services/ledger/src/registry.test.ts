@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync, hash } from "node:crypto";
 import { test } from "node:test";
+import { isJsonObject } from "@redoubt/base";
 import { Registry, signStatement, type SignedStatement, type StatementBody } from "@redoubt/keys";
 import {
   createVerifierKey,
@@ -58,6 +59,23 @@ const keyStateBody = (realm: string): StatementBody => ({
   state: "tainted",
   reason: "test",
 });
+
+const keyRetainBody = (by: "ring" | "operator", retain = true): StatementBody => ({
+  type: "key-retain",
+  realm: "consumer",
+  kid: hash("sha256", "consumer", "base64url"),
+  by,
+  retain,
+  reason: "test",
+});
+
+const rootBody: StatementBody = {
+  type: "root",
+  kind: "demo",
+  version: 1,
+  hash: hash("sha256", "root", "base64url"),
+  root: "e30",
+};
 
 function appendHead(
   { statement, envelope }: Pick<SignedStatement, "statement" | "envelope">,
@@ -157,6 +175,16 @@ test("append refuses what its caller may not say", async (t) => {
       "signer-consumer",
       appendHead(deployment.statement(tenantBody())),
       "ERR_LEDGER_DENIED",
+    ],
+    "a signer: a root, even signed by the operator": [
+      "signer-consumer",
+      appendHead(deployment.statement(rootBody)),
+      "ERR_LEDGER_DENIED",
+    ],
+    "the operator: a root that a ring signed": [
+      "operator",
+      appendHead(ring.sign(rootBody)),
+      "ERR_STATEMENT_AUTHOR",
     ],
     "the monitor": ["monitor", appendHead(own), "ERR_LEDGER_DENIED"],
     "the publisher": ["publisher", appendHead(own), "ERR_LEDGER_DENIED"],
@@ -306,3 +334,29 @@ function hashes(texts: unknown): Buffer[] {
   assert.ok(Array.isArray(texts));
   return texts.map((text) => Buffer.from(textOf(text), "base64url"));
 }
+
+test("THREAT-11: key-retain comes from its realm's signer or bears the operator's signature; the publisher sees it", async () => {
+  await using deployment = await createDeployment();
+  await deployment.open();
+  await using operator = deployment.connect("operator");
+  await using signer = deployment.connect("signer-consumer");
+  await using foreign = deployment.connect("signer-enterprise");
+  const ring = makeRing("consumer");
+  await signer.request(appendHead(ring.sign(keyRetainBody("ring"))));
+  await operator.request(appendHead(deployment.statement(keyRetainBody("operator"))));
+  const denied = [
+    foreign.request(appendHead(ring.sign(keyRetainBody("ring", false)))),
+    signer.request(appendHead(deployment.statement(keyRetainBody("operator", false)))),
+  ];
+  for (const request of denied) await assert.rejects(request, { code: "ERR_LEDGER_DENIED" });
+  // In the operator's name, and not by it: the ledger knows that key.
+  const forged = operator.request(appendHead(ring.sign(keyRetainBody("operator", false))));
+  await assert.rejects(forged, { code: "ERR_STATEMENT_AUTHOR" });
+  await using publisher = deployment.connect("publisher");
+  const { head } = await publisher.request({ op: "registry", from: 0, max: 512 });
+  assert.ok(Array.isArray(head.items));
+  assert.deepEqual(
+    head.items.map((item) => isJsonObject(item) && typeof item["statement"] === "string"),
+    [true, true],
+  );
+});

@@ -34,6 +34,7 @@ export function runLog(parts: RunningLogParts): RunningLog {
   const delayMs = options.publishDelayMs;
   const tiles = new TileWriter({
     ...parts,
+    clock: options.clock,
     onPublished: () => submitter.changed(),
     ...(delayMs === undefined ? {} : { delayMs }),
   });

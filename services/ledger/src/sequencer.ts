@@ -3,6 +3,7 @@ import { refusal, sizeRefusal, storageFailure } from "./errors.ts";
 import type { LedgerEvents } from "./events.ts";
 import type { Log } from "./log.ts";
 import type { Store, StoredBatch } from "./store.ts";
+import type { Growth } from "./tile-builder.ts";
 
 interface Request {
   readonly log: Log;
@@ -14,8 +15,8 @@ interface Request {
 export interface SequencerOptions {
   readonly store: Store;
   readonly events: LedgerEvents;
-  /** The log moved: what it holds is durable. */
-  readonly onAdvance: (log: Log) => void;
+  /** The log moved by this growth: what it holds is durable. */
+  readonly onAdvance: (log: Log, growth: readonly Growth[]) => void;
   /** Storage can no longer be trusted: the process must end. */
   readonly onFatal: (error: unknown) => void;
   /** Reads a log again that another process advanced (THREAT-07). */
@@ -104,7 +105,7 @@ export class Sequencer {
       events.compareAndSwapLost(log.origin, log.size);
     } else if (draft.size > log.size) {
       log.advance(draft.head);
-      onAdvance(log);
+      onAdvance(log, draft.growth);
     }
   }
 

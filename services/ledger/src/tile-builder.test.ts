@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { parseTilePath, tilePath, type TileReader } from "@redoubt/tlog";
-import { TileBuilder, type TileFile } from "./tile-builder.ts";
+import { CompactRange, parseTilePath, tilePath, type TileReader } from "@redoubt/tlog";
+import { grow, TileBuilder, type TileFile } from "./tile-builder.ts";
 
 /** Entries that are cheap and all different. */
 function entriesOf(from: number, to: number): Buffer[] {
@@ -79,6 +79,39 @@ test("a builder that goes on from its files ends where one that never stopped do
     }),
     { numRuns: 25 },
   );
+});
+
+test("growth that was hashed elsewhere gives the same files, however it is cut", () => {
+  const cuts = fc.array(fc.integer({ min: 1, max: 700 }), { minLength: 1, maxLength: 6 });
+  fc.assert(
+    fc.property(cuts, (counts) => {
+      const files = new Map<string, Buffer>();
+      const builder = new TileBuilder();
+      let range = CompactRange.empty();
+      for (const count of counts) {
+        const growth = grow(range, entriesOf(range.size, range.size + count));
+        assert.equal(range.size, growth.first, "what was there before is not changed");
+        range = growth.range;
+        write(files, builder.take(growth));
+      }
+      write(files, builder.partials());
+      const whole = build(range.size);
+      assert.deepEqual([builder.size, builder.range.root()], [range.size, range.root()]);
+      assert.deepEqual(files, whole.files);
+    }),
+    { numRuns: 25 },
+  );
+});
+
+test("a builder takes only growth that continues it, and changes nothing of it", () => {
+  const builder = build(300).builder;
+  const size = (from: number) => grow(build(from).builder.range, entriesOf(from, from + 1));
+  for (const from of [0, 299, 301]) assert.throws(() => builder.take(size(from)), TypeError);
+  assert.deepEqual(builder.partials(), build(300).builder.partials());
+  const growth = size(300);
+  builder.take(growth);
+  builder.append(entriesOf(301, 700));
+  assert.equal(growth.range.size, 301);
 });
 
 test("every changed byte of a right edge changes the root that it leads to", () => {

@@ -15,11 +15,38 @@ export interface TileFile {
   readonly bytes: Buffer;
 }
 
+/** A hash that stands in a tile: nodes of the other levels are computed from these by whoever needs them. */
+export interface TileNode {
+  /** Of tiles, not of nodes. */
+  readonly level: number;
+  readonly index: number;
+  readonly hash: Buffer;
+}
+
+/** Entries by which a log grew, with what was computed for them before they were committed. */
+export interface Growth {
+  readonly first: number;
+  readonly entries: readonly Buffer[];
+  readonly nodes: readonly TileNode[];
+  /** After these entries; never changed. */
+  readonly range: CompactRange;
+}
+
 const LEVELS_PER_TILE = 8;
+
+/** Appends entries to a copy of `before`, and keeps the hashes that tiles will need. */
+export function grow(before: CompactRange, entries: readonly Buffer[]): Growth {
+  const range = before.clone();
+  const nodes: TileNode[] = [];
+  range.appendEntries(entries, (level, index, hash) => {
+    if (level % LEVELS_PER_TILE === 0) nodes.push({ level: level / LEVELS_PER_TILE, index, hash });
+  });
+  return { first: before.size, entries, nodes, range };
+}
 
 /** The right edge of a log's tiles: all that is needed to go on from one size to the next (C2SP tlog-tiles). */
 export class TileBuilder {
-  readonly #range: CompactRange;
+  #range: CompactRange;
   /** Per tile level: the hashes of the tile that is not full yet. */
   readonly #edges: Buffer[][];
   #bundle: Buffer[];
@@ -62,23 +89,31 @@ export class TileBuilder {
 
   /** Takes entries and gives the files that they fill. */
   append(entries: readonly Buffer[]): TileFile[] {
+    return this.take(grow(this.#range, entries));
+  }
+
+  /** The same without hashing again. */
+  take({ first, entries, nodes, range }: Growth): TileFile[] {
+    if (first !== this.size) throw new TypeError(`Growth from ${this.size}, not from ${first}`);
     const full: TileFile[] = [];
+    for (const node of nodes) {
+      const tile = this.#fill(node);
+      if (tile) full.push(tile);
+    }
+    let size = first;
     for (const entry of entries) {
-      this.#range.appendEntries([entry], (level, index, hash) => {
-        const tile =
-          level % LEVELS_PER_TILE === 0 && this.#fill(level / LEVELS_PER_TILE, index, hash);
-        if (tile) full.push(tile);
-      });
       this.#bundle.push(entry);
+      size += 1;
       if (this.#bundle.length < TILE_WIDTH) continue;
-      const path = entryBundlePath(this.size / TILE_WIDTH - 1);
+      const path = entryBundlePath(size / TILE_WIDTH - 1);
       full.push({ path, bytes: encodeEntryBundle(this.#bundle) });
       this.#bundle = [];
     }
+    this.#range = range;
     return full;
   }
 
-  #fill(level: number, index: number, hash: Buffer): TileFile | undefined {
+  #fill({ level, index, hash }: TileNode): TileFile | undefined {
     const edge = (this.#edges[level] ??= []);
     edge.push(hash);
     if (edge.length < TILE_WIDTH) return undefined;

@@ -4,6 +4,8 @@ import { dirname, join } from "node:path";
 import { errorCode } from "@redoubt/base";
 import type { TileFile } from "./tile-builder.ts";
 
+const PARTIAL_SUFFIX = ".p";
+
 /**
  * The published files of one log. They are derived: a reader trusts none of them without a signature, and what is
  * lost or wrong is written again from the database. So they are not synced, only never seen half written.
@@ -12,6 +14,8 @@ export class TileFolder {
   readonly #folder: string;
   /** Folders that exist: one system call less for nearly every file. */
   readonly #made = new Set<string>();
+  /** Folders of partial files that this process wrote. */
+  readonly #partials = new Set<string>();
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -23,6 +27,7 @@ export class TileFolder {
     try {
       if (!this.#made.has(parent)) await mkdir(parent, { recursive: true });
       this.#made.add(parent);
+      if (parent.endsWith(PARTIAL_SUFFIX)) this.#partials.add(parent);
       await writeFile(`${target}.new`, bytes);
       await rename(`${target}.new`, target);
     } catch (error) {
@@ -32,19 +37,24 @@ export class TileFolder {
     }
   }
 
-  /** Writes a full file and removes the partial ones that it replaces (C2SP tlog-tiles, "Partial Tiles"). */
-  async writeFull(file: TileFile): Promise<void> {
+  /**
+   * Writes a full file and removes the partial ones that it replaces (C2SP tlog-tiles, "Partial Tiles").
+   * `isNew`: no earlier process can have written any, so that most files need no look.
+   */
+  async writeFull(file: TileFile, { isNew }: { readonly isNew: boolean }): Promise<void> {
     await this.write(file);
-    const partials = join(this.#folder, `${file.path}.p`);
+    const partials = join(this.#folder, `${file.path}${PARTIAL_SUFFIX}`);
+    if (isNew && !this.#partials.has(partials)) return;
     this.#made.delete(partials);
     await rm(partials, { recursive: true, force: true });
+    this.#partials.delete(partials);
   }
 
   /** Writes the file unless it stands there already; says whether it had to. */
   async repair(file: TileFile): Promise<boolean> {
     const found = await readFile(join(this.#folder, file.path)).catch(absent);
     if (found?.equals(file.bytes)) return false;
-    await this.writeFull(file);
+    await this.writeFull(file, { isNew: false });
     return true;
   }
 

@@ -1,3 +1,4 @@
+import type { Clock } from "@redoubt/base";
 import { tilePath, type TileReader } from "@redoubt/tlog";
 import { auditLog, deriveSlice } from "./derive.ts";
 import { splitEntries } from "./entries.ts";
@@ -6,8 +7,9 @@ import type { LedgerEvents } from "./events.ts";
 import { openFullCheckpoint, type Mark } from "./history.ts";
 import type { Log } from "./log.ts";
 import type { Store } from "./store.ts";
-import { TileBuilder, type TileFile } from "./tile-builder.ts";
+import { TileBuilder, type Growth } from "./tile-builder.ts";
 import type { TileFolder } from "./tile-folder.ts";
+import { TileQueue } from "./tile-queue.ts";
 
 export interface TileWriterOptions {
   readonly log: Log;
@@ -17,6 +19,7 @@ export interface TileWriterOptions {
   readonly halt: (log: Log, error: unknown) => void;
   /** Tiles and checkpoint of a new size can be read. */
   readonly onPublished: () => void;
+  readonly clock: Clock;
   readonly delayMs?: number;
 }
 
@@ -26,29 +29,41 @@ export interface Published {
 }
 
 const DELAY_MS = 200;
+/**
+ * A log that grows all the time publishes its right edge at most once in so many delays: each time leaves a handful
+ * of files that the next one replaces, and P3's 5 s leave room for one second here and one at the witness.
+ */
+const BUSY_DELAYS = 5;
+/** The longest time from a commit to a published checkpoint that covers it, on a disk that keeps up. */
+export const PUBLISH_WITHIN_MS: number = BUSY_DELAYS * DELAY_MS;
+/** How far a publication runs after a log that grows meanwhile, so that its growth can be taken from memory again. */
+const CHASE_SLICES = 64;
 const RETRY_MS = 1000;
 export const CHECKPOINT_FILE = "checkpoint";
 
 /**
- * Publishes one log: reads stored batches, writes tiles, then the checkpoint. It runs behind the commits and knows
- * only the database, so that it can neither delay a commit nor publish what is not durable.
+ * Publishes one log: tiles, then the checkpoint. It runs behind the commits and is told only of what is durable, so
+ * that it can neither delay a commit nor publish what a crash would take back. What it holds in memory may be lost
+ * at any time: a start goes on from the published files and the database.
  */
 export class TileWriter implements AsyncDisposable {
   readonly #options: TileWriterOptions;
   readonly #stop = new AbortController();
   #builder: TileBuilder;
-  /** Files that a full disk refused; nothing further is derived before they are written. */
-  #pending: TileFile[] = [];
+  readonly #queue: TileQueue;
   #published: Published = { size: 0, checkpoint: "" };
   /** Whether this process wrote the partial files; those of an earlier one may be torn. */
   #edgeWritten = false;
   #last: Promise<void> = Promise.resolve();
+  #queued = 0;
   #audit: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
+  #edgeAt = -Infinity;
   #failing = false;
 
   constructor(options: TileWriterOptions) {
     this.#options = options;
+    this.#queue = new TileQueue(options.folder);
     this.#builder = this.#resume();
   }
 
@@ -58,23 +73,48 @@ export class TileWriter implements AsyncDisposable {
 
   /** Tiles of what is published, the part of the right edge that is not full included. */
   readonly readTile: TileReader = (level, index, width) =>
-    this.#builder.partial(level, index, width) ?? this.#readFull(tilePath(level, index));
+    this.#builder.partial(level, index, width) ?? this.#queue.read(tilePath(level, index));
 
   /** Catches up with the database, then reads the log from its beginning (THREAT-06). */
   start(marks: readonly Mark[]): void {
     this.#audit = this.flush().then(() => this.#runAudit(marks));
   }
 
-  /** The log or its cosignature moved: to be published within `delayMs`. */
+  /** The log or its cosignature moved: to be published within `delayMs`, or five times that while it keeps moving. */
   changed(): void {
-    this.#schedule(this.#options.delayMs ?? DELAY_MS);
+    if (this.#timer) return;
+    const { clock, delayMs = DELAY_MS } = this.#options;
+    const pause = this.#edgeAt + BUSY_DELAYS * delayMs - clock.monotonic();
+    this.#schedule(Math.max(delayMs, pause));
+  }
+
+  /**
+   * The log grew by this, and it is durable. What continues the tiles is taken with its hashes; what does not, for
+   * instance what another process wrote, is read from the database when its time comes.
+   */
+  grew(growth: readonly Growth[]): void {
+    for (const step of growth)
+      if (step.first === this.#builder.size && !this.#queue.isFull)
+        this.#queue.add(this.#builder.take(step));
+    if (this.#queue.hasMany && this.#queued === 0 && !this.#failing)
+      void this.#enqueue(() => this.#writeFull());
+    this.changed();
   }
 
   /** Publishes now. Never rejects: a failure is an event, and tried again. */
   flush(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#last = this.#last.then(() => this.#publishOrRetry());
+    return this.#enqueue(() => this.#publish());
+  }
+
+  /** One after the other: each works on the same builder and the same list of files. */
+  #enqueue(work: () => Promise<void>): Promise<void> {
+    this.#queued += 1;
+    this.#last = this.#last.then(async () => {
+      await this.#runOrRetry(work);
+      this.#queued -= 1;
+    });
     return this.#last;
   }
 
@@ -88,11 +128,11 @@ export class TileWriter implements AsyncDisposable {
     this.#timer ??= setTimeout(() => void this.flush(), delayMs).unref();
   }
 
-  async #publishOrRetry(): Promise<void> {
+  async #runOrRetry(work: () => Promise<void>): Promise<void> {
     const { log, events, halt } = this.#options;
     if (this.#stop.signal.aborted || log.halted !== undefined) return;
     try {
-      await this.#publish();
+      await work();
       if (this.#failing) events.tilesRecovered(log.origin);
       this.#failing = false;
     } catch (error) {
@@ -105,22 +145,33 @@ export class TileWriter implements AsyncDisposable {
   }
 
   async #publish(): Promise<void> {
-    const { log, store, folder, onPublished } = this.#options;
-    const until = log.size;
-    await this.#writePending();
-    while (this.#builder.size < until && !this.#stop.signal.aborted) {
-      this.#pending = deriveSlice(this.#builder, { store, log, until });
-      await this.#writePending();
-    }
+    const { folder, clock, onPublished } = this.#options;
+    await this.#writeFull();
+    await this.#catchUp();
+    // All of the edge at once: the log may grow at each await.
     const size = this.#builder.size;
     const checkpoint = this.#checkpointAt(size);
     if (checkpoint === this.#published.checkpoint && this.#edgeWritten) return;
-    if (size !== this.#published.size || !this.#edgeWritten)
-      for (const file of this.#builder.partials()) await folder.write(file);
+    const isMoved = size !== this.#published.size || !this.#edgeWritten;
+    const edge = isMoved ? this.#builder.partials() : [];
+    if (isMoved) this.#edgeAt = clock.monotonic();
+    for (const file of edge) await folder.write(file);
     if (size > 0) await folder.write({ path: CHECKPOINT_FILE, bytes: Buffer.from(checkpoint) });
     this.#edgeWritten = true;
     this.#published = { size, checkpoint };
     onPublished();
+  }
+
+  /** Reads from the database what was not taken from memory. */
+  async #catchUp(): Promise<void> {
+    const { log, store } = this.#options;
+    const least = log.size;
+    for (let slices = 0; this.#builder.size < log.size; slices++) {
+      const isFar = this.#builder.size >= least && slices >= CHASE_SLICES;
+      if (isFar || this.#stop.signal.aborted) return;
+      this.#queue.add(deriveSlice(this.#builder, { store, log, until: log.size }));
+      await this.#writeFull();
+    }
   }
 
   /** docs/spec/logs.md §5: the newest checkpoint, with every signature that is known for it. */
@@ -133,18 +184,9 @@ export class TileWriter implements AsyncDisposable {
     return batch.checkpoint;
   }
 
-  async #writePending(): Promise<void> {
-    for (let file = this.#pending[0]; file; file = this.#pending[0]) {
-      // oxlint-disable-next-line no-await-in-loop -- in order, so that a failure leaves the rest for the next time
-      await this.#options.folder.writeFull(file);
-      this.#pending.shift();
-    }
-  }
-
-  #readFull(path: string): Buffer {
-    return (
-      this.#pending.find((file) => file.path === path)?.bytes ?? this.#options.folder.read(path)
-    );
+  #writeFull(): Promise<void> {
+    // Once this process has published, every partial file that an earlier one left is known or gone.
+    return this.#queue.write({ isNew: this.#edgeWritten });
   }
 
   async #runAudit(marks: readonly Mark[]): Promise<void> {

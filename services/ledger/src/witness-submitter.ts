@@ -30,7 +30,7 @@ export interface SubmitterOptions {
 }
 
 /** P3: cosignatures follow within 5 s, so a changed log is submitted every second. */
-const INTERVAL_MS = 1000;
+export const SUBMIT_WITHIN_MS = 1000;
 /** An unchanged checkpoint is cosigned again, because signers stop on the age of the newest cosignature. */
 const REFRESH_MS = 15_000;
 const LATE_SECONDS = 60;
@@ -61,7 +61,7 @@ export class WitnessSubmitter implements AsyncDisposable {
 
   /** A new size is published, or the last one has a new cosignature. */
   changed(): void {
-    const { log, clock, tiles, intervalMs = INTERVAL_MS } = this.#options;
+    const { log, clock, tiles, intervalMs = SUBMIT_WITHIN_MS } = this.#options;
     const { size } = tiles.published;
     if (size === 0 || size === log.cosigned?.size) return;
     // A log that had nothing to show until now is not late.

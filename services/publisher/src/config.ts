@@ -1,7 +1,7 @@
 import { isAbsolute, normalize } from "node:path";
-import { errorLine, MemberReader, ServiceError } from "@redoubt/base";
+import { configError, ConfigReader, type MemberReader } from "@redoubt/base";
 import { parseVerifierKey, type VerifierKey } from "@redoubt/tlog";
-import { JsonError, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
+import type { JsonObject } from "@redoubt/verify/json";
 
 export interface PublisherConfig {
   readonly port: number;
@@ -18,55 +18,27 @@ const MAX_REALMS = 64;
 
 /** @throws ServiceError `ERR_CONFIG` that names every problem at once */
 export function parseConfig(bytes: Uint8Array): PublisherConfig {
-  const problems: string[] = [];
-  const attempt = <T>(read: () => T): T | undefined => {
-    try {
-      return read();
-    } catch (error) {
-      problems.push(errorLine(error));
-      return undefined;
-    }
-  };
-  const reader = new MemberReader(attempt(() => parseObject(bytes)) ?? {}, "config");
-  attempt(() => reader.integer("v", 1, 1));
-  const port = attempt(() => reader.integer("port", 0, 65_535));
-  const registry = attempt(() => readRegistry(reader.object("registry")));
-  const operator = attempt(() => parseVerifierKey(reader.string("operator")));
-  const tokenEndpoints = attempt(() => readEndpoints(reader.rawObject("tokenEndpoints")));
-  const publishedFolder = attempt(() => readFolder(reader.string("publishedFolder")));
-  attempt(() => reader.done());
-  if (
-    problems.length > 0 ||
-    port === undefined ||
-    !registry ||
-    !operator ||
-    !tokenEndpoints ||
-    publishedFolder === undefined
-  )
-    throw refusal(problems.join("; "));
-  return { port, registry, operator, tokenEndpoints, publishedFolder };
-}
-
-function parseObject(bytes: Uint8Array): JsonObject {
-  try {
-    return parseJsonObject(bytes);
-  } catch (cause) {
-    if (!(cause instanceof JsonError)) throw cause;
-    throw new ServiceError("ERR_CONFIG", "config: not a strict JSON object", { cause });
-  }
+  const config = new ConfigReader(bytes, "config");
+  return config.finish<PublisherConfig>({
+    port: config.attempt((from) => from.integer("port", 0, 65_535)),
+    registry: config.attempt((from) => readRegistry(from.object("registry"))),
+    operator: config.attempt((from) => parseVerifierKey(from.string("operator"))),
+    tokenEndpoints: config.attempt((from) => readEndpoints(from.rawObject("tokenEndpoints"))),
+    publishedFolder: config.attempt((from) => readFolder(from.string("publishedFolder"))),
+  });
 }
 
 function readRegistry(reader: MemberReader): PublisherConfig["registry"] {
   const log = reader.string("log", 256);
   const vkey = parseVerifierKey(reader.string("vkey"));
   reader.done();
-  if (vkey.name !== log) throw refusal(`config: registry vkey must be named ${log}`);
+  if (vkey.name !== log) throw configError(`config: registry vkey must be named ${log}`);
   return { log, vkey };
 }
 
 function readEndpoints(object: JsonObject): ReadonlyMap<string, string> {
   const entries = Object.entries(object);
-  if (entries.length > MAX_REALMS) throw refusal("config: tokenEndpoints has too many realms");
+  if (entries.length > MAX_REALMS) throw configError("config: tokenEndpoints has too many realms");
   return new Map(
     entries.map(([realm, template]) => {
       const isUrl =
@@ -74,7 +46,7 @@ function readEndpoints(object: JsonObject): ReadonlyMap<string, string> {
         /^https?:\/\/[^\s?#@\\]+$/.test(template) &&
         URL.canParse(template.replace("{tenantid}", ""));
       if (!REALM.test(realm) || !isUrl)
-        throw refusal("config: tokenEndpoints must give each realm an http or https URL");
+        throw configError("config: tokenEndpoints must give each realm an http or https URL");
       return [realm, template];
     }),
   );
@@ -82,10 +54,6 @@ function readEndpoints(object: JsonObject): ReadonlyMap<string, string> {
 
 function readFolder(folder: string): string {
   if (isAbsolute(folder) || normalize(folder) !== folder || folder.startsWith(".."))
-    throw refusal("config: publishedFolder must be a plain path below the data folder");
+    throw configError("config: publishedFolder must be a plain path below the data folder");
   return folder;
-}
-
-function refusal(problem: string): ServiceError {
-  return new ServiceError("ERR_CONFIG", problem);
 }

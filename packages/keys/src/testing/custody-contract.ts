@@ -76,6 +76,14 @@ export function custodyContract(
       await custodian.destroy(key.id);
     });
 
+    it("refuses none of the keys that it made itself", async () => {
+      await using custodian = await open();
+      const key = await custodian.generate("ES256");
+      assert.deepEqual((await custodian.audit?.()) ?? [], []);
+      await assertSigns(key);
+      await custodian.destroy(key.id);
+    });
+
     it("knows no key by a name that is none of its own", async () => {
       await using custodian = await open();
       for (const id of ["", "0".repeat(32), "../passphrase", "x/../y", "\u0000", "A".repeat(32)])
@@ -84,7 +92,7 @@ export function custodyContract(
 
     it("signs no more once it is closed", async () => {
       const custodian = await open();
-      const key = await custodian.generate("Ed25519");
+      const key = await custodian.generate(algorithms[0] ?? "Ed25519");
       await assertSigns(key);
       await custodian[Symbol.asyncDispose]();
       await isUnknown(() => key.sign(input));

@@ -1,0 +1,88 @@
+export interface BatcherOptions<T> {
+  /** What one batch holds at most. */
+  readonly maxItems: number;
+  /** How many batches are under way at most. */
+  readonly maxBatches: number;
+  /** What goes at once, also beside a batch that is under way. */
+  readonly minBeside: number;
+  /** How long fewer than that wait for the end of a batch under way. */
+  readonly holdMs: number;
+  /** How long a batch waits for callers that were answered just before; 0: not at all. */
+  readonly lingerMs: number;
+  /** Resolves when the batch has ended, whatever became of it. Never rejects. */
+  readonly send: (batch: readonly T[]) => Promise<void>;
+}
+
+/** With fewer callers a batch stays small whatever it waits for. */
+const MIN_LINGER = 16;
+
+/**
+ * Collects what arrives into batches. A caller alone never waits. Where there are many, each batch has costs of its
+ * own (signatures, a sync, a wake-up of the other side), and two half-full batches would take turns for ever: the
+ * next one waits for the end of the one under way, and for those that were just answered to ask again.
+ */
+export class Batcher<T> {
+  readonly #options: BatcherOptions<T>;
+  #waiting: T[] = [];
+  #batches = 0;
+  #callers = 0;
+  #isScheduled = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: BatcherOptions<T>) {
+    this.#options = options;
+  }
+
+  /** Items that are in no batch yet. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  add(item: T): void {
+    this.#waiting.push(item);
+    if (this.#isScheduled) return;
+    const waitMs = this.#waitMs();
+    if (waitMs === undefined || (waitMs > 0 && this.#timer)) return;
+    this.#isScheduled = true;
+    // After this turn's reads, so that everything that arrived together is one batch.
+    setImmediate(() => {
+      this.#isScheduled = false;
+      this.#look();
+    });
+  }
+
+  /** How long what waits is kept; undefined until a batch ends. */
+  #waitMs(): number | undefined {
+    const { maxBatches, minBeside, holdMs, lingerMs } = this.#options;
+    const waiting = this.#waiting.length;
+    if (waiting === 0 || this.#batches >= maxBatches) return undefined;
+    if (waiting >= minBeside) return 0;
+    if (this.#batches > 0) return holdMs;
+    return this.#callers >= MIN_LINGER && waiting < this.#callers ? lingerMs : 0;
+  }
+
+  #look(): void {
+    let waitMs = this.#waitMs();
+    for (; waitMs === 0; waitMs = this.#waitMs()) this.#send();
+    if (waitMs !== undefined) this.#timer ??= setTimeout(() => this.#send(), waitMs);
+  }
+
+  #send(): void {
+    this.#stopTimer();
+    this.#batches += 1;
+    void this.#run(this.#waiting.splice(0, this.#options.maxItems));
+  }
+
+  async #run(batch: readonly T[]): Promise<void> {
+    await this.#options.send(batch);
+    this.#batches -= 1;
+    this.#callers = batch.length + this.#waiting.length;
+    this.#stopTimer();
+    this.#look();
+  }
+
+  #stopTimer(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+}
