@@ -328,9 +328,13 @@ describe("THREAT-34: over HTTP", () => {
     const form = { grant_type: "client_credentials" };
     const guess = (name: string, secret: string) =>
       post(system.tokenUrl(), form, { authorization: basic(name, secret) });
+    const codes = (): readonly unknown[] =>
+      system.events.map(({ fields }) => ("code" in fields ? fields.code : undefined));
     for (const name of ["app", "nobody"]) {
       for (let i = 0; i < 5; i++) assert.equal((await guess(name, `guess-${i}`)).status, 401);
+      assert.equal(codes().at(-1), "ERR_ISSUER_SECRET");
       const limited = await guess(name, SECRET);
+      assert.equal(codes().at(-1), "ERR_ISSUER_AUTH_LIMITED");
       assert.deepEqual([limited.status, limited.body["error"]], [429, "temporarily_unavailable"]);
       assert.ok(Number(limited.headers.get("retry-after")) >= 1);
     }

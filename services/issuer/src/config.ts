@@ -1,5 +1,4 @@
-import { errorLine, MemberReader, ServiceError } from "@redoubt/base";
-import { JsonError, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
+import { configError, ConfigReader, type MemberReader } from "@redoubt/base";
 
 export interface IssuerConfig {
   readonly realm: string;
@@ -19,62 +18,39 @@ const NIL_TENANT = "00000000-0000-0000-0000-000000000000";
 
 /** @throws ServiceError `ERR_CONFIG` that names every problem at once */
 export function parseConfig(bytes: Uint8Array): IssuerConfig {
-  const problems: string[] = [];
-  const attempt = <T>(read: () => T, otherwise: T): T => {
-    try {
-      return read();
-    } catch (error) {
-      problems.push(errorLine(error));
-      return otherwise;
-    }
-  };
-  const { tenant: written, ...others } = attempt(() => parseObject(bytes), {});
+  const config = new ConfigReader(bytes, "config");
+  const issuer = config.attempt((from) => from.string("issuer"));
   // `null` is said aloud: the path then names the tenant.
-  const named = written === undefined || written === null ? {} : { tenant: written };
-  const reader = new MemberReader({ ...others, ...named }, "config");
-  attempt(() => reader.integer("v", 1, 1), 1);
-  const config: IssuerConfig = {
-    realm: attempt(() => reader.string("realm", 32, /^[a-z][a-z0-9-]{0,31}$/), ""),
-    port: attempt(() => reader.integer("port", 0, 65_535), 0),
-    issuer: attempt(() => reader.string("issuer"), ""),
-    tenant: written === null ? null : attempt(() => reader.string("tenant", 36, UUID), ""),
-    callers: attempt(() => readCallers(reader), []),
+  const tenant = config.attempt((from) =>
+    from.isNull("tenant") ? null : from.string("tenant", 36, UUID),
+  );
+  config.attempt(() => checkTemplate(issuer ?? "", tenant === null));
+  return config.finish<IssuerConfig>({
+    realm: config.attempt((from) => from.string("realm", 32, /^[a-z][a-z0-9-]{0,31}$/)),
+    port: config.attempt((from) => from.integer("port", 0, 65_535)),
+    issuer,
+    tenant,
+    callers: config.attempt(readCallers),
     // ARCHITECTURE §3: tokens live an hour at most.
-    maxTtlSeconds: attempt(() => reader.integer("maxTtlSeconds", 60, 3600), 60),
-  };
-  attempt(() => checkTemplate(config), undefined);
-  attempt(() => reader.done(), undefined);
-  if (problems.length > 0) throw new ServiceError("ERR_CONFIG", problems.join("; "));
-  return config;
-}
-
-function parseObject(bytes: Uint8Array): JsonObject {
-  try {
-    return parseJsonObject(bytes);
-  } catch (cause) {
-    if (!(cause instanceof JsonError)) throw cause;
-    throw new ServiceError("ERR_CONFIG", "config: not a strict JSON object", { cause });
-  }
+    maxTtlSeconds: config.attempt((from) => from.integer("maxTtlSeconds", 60, 3600)),
+  });
 }
 
 function readCallers(reader: MemberReader): readonly string[] {
   const callers = reader.strings("callers", CALLERS.length, 64);
   if (!callers.every((caller) => CALLERS.includes(caller)))
-    throw new ServiceError("ERR_CONFIG", `config: callers must be of ${CALLERS.join(", ")}`);
+    throw configError(`config: callers must be of ${CALLERS.join(", ")}`);
   return callers;
 }
 
 // RFC 8414 §2: no query, no fragment. A template with a fixed tenant, or the reverse, would mix up issuers.
-function checkTemplate({ issuer, tenant }: IssuerConfig): void {
+function checkTemplate(issuer: string, isTenantInPath: boolean): void {
   const [before = "", after, more] = issuer.split(PLACEHOLDER);
   const isShared = after !== undefined;
   const filled = `${before}${isShared ? NIL_TENANT : ""}${after ?? ""}`;
   const isUrl = /^https?:\/\/[^\s{}?#@\\]+$/.test(filled) && URL.canParse(filled);
   if (!isUrl || more !== undefined)
-    throw new ServiceError("ERR_CONFIG", "config: issuer must be an http or https URL");
-  if (isShared !== (tenant === null))
-    throw new ServiceError(
-      "ERR_CONFIG",
-      `config: issuer must hold ${PLACEHOLDER} exactly where tenant is null`,
-    );
+    throw configError("config: issuer must be an http or https URL");
+  if (isShared !== isTenantInPath)
+    throw configError(`config: issuer must hold ${PLACEHOLDER} exactly where tenant is null`);
 }

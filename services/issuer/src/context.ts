@@ -10,6 +10,7 @@ import { Deliveries, type DeliveryLimits } from "./deliveries.ts";
 import { issuerEvents, type IssuerEvents } from "./events.ts";
 import { FailureLimiter, type FailureLimits } from "./failure-limiter.ts";
 import { operatorHandler } from "./operator.ts";
+import { IssueBatches } from "./issue-batches.ts";
 import { SignerPort } from "./signer-port.ts";
 import { SignerWatch } from "./signer-watch.ts";
 import { TokenEndpoint } from "./token-endpoint.ts";
@@ -122,7 +123,13 @@ function openSigner(
       onClose: () => deliveries.lost(port.underWay),
     }),
   );
-  const port = new SignerPort({ client, realm, ttlSeconds, events, deliveries });
+  const port = new SignerPort({
+    batches: new IssueBatches(client),
+    realm,
+    ttlSeconds,
+    events,
+    deliveries,
+  });
   const intervalMs = options.watchIntervalMs ?? WATCH_INTERVAL_MS;
   const watch = stack.use(new SignerWatch({ client, realm, ttlSeconds, events, intervalMs }));
   return { port, watch };

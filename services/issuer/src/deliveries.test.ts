@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { EventSink } from "@redoubt/base";
 import { RemoteError, WireError, type Reply } from "@redoubt/wire";
 import { Deliveries, type DeliveryLimits } from "./deliveries.ts";
 import { issuerEvents } from "./events.ts";
@@ -11,6 +12,8 @@ type Head = Readonly<Record<string, unknown>>;
 class Scripted {
   readonly requests: Head[] = [];
   readonly events: string[] = [];
+  /** Why reports failed, as the log says it. */
+  readonly failures: unknown[] = [];
   answer: (head: Head) => Head | Promise<Head> = ({ seq }) => ({ seq });
 
   get reports(): readonly Head[] {
@@ -26,10 +29,15 @@ class Scripted {
   open(limits: Partial<DeliveryLimits> = {}): Deliveries {
     return new Deliveries({
       client: this,
-      events: issuerEvents((name) => void this.events.push(name), { monotonic: () => 0 }),
+      events: issuerEvents(this.#log, { monotonic: () => 0 }),
       limits: { intervalMs: 1, retryMs: 1, ...limits },
     });
   }
+
+  readonly #log: EventSink = (name, fields = {}) => {
+    this.events.push(name);
+    if (name === "delivery_report_failed") this.failures.push(fields["code"]);
+  };
 }
 
 describe("delivery reports (THREAT-28)", () => {
@@ -83,6 +91,24 @@ describe("delivery reports (THREAT-28)", () => {
       "delivery_report_failed",
       "delivery_reports_back",
     ]);
+    assert.deepEqual(monitor.failures, ["ERR_WIRE_TIMEOUT"]);
+  });
+
+  test("an answer counts as acknowledgement only with the number of the report", async () => {
+    for (const [seq, failures] of [
+      [1, []],
+      [0, ["ERR_ISSUER_ACKNOWLEDGEMENT"]],
+      [2, ["ERR_ISSUER_ACKNOWLEDGEMENT"]],
+      [undefined, ["ERR_ISSUER_ACKNOWLEDGEMENT"]],
+    ] as const) {
+      const monitor = new Scripted();
+      const answers: Head[] = [{ seq }];
+      monitor.answer = (head) => answers.shift() ?? head;
+      await using deliveries = monitor.open();
+      deliveries.add("a");
+      await until(() => deliveries.counts().waiting === 0);
+      assert.deepEqual(monitor.failures, failures, String(seq));
+    }
   });
 
   test("digests that come during a report go into the next one", async () => {

@@ -1,8 +1,11 @@
 import { hash } from "node:crypto";
 import { errorCode } from "@redoubt/base";
-import { RemoteError, WireError, type Reply, type SocketClient } from "@redoubt/wire";
+import type { JsonObject } from "@redoubt/verify/json";
+import { RemoteError, WireError } from "@redoubt/wire";
+import { digestOfUnsigned } from "./unsigned-token.ts";
 import { OAuthError } from "./errors.ts";
 import type { IssuerEvents } from "./events.ts";
+import type { IssueBatches } from "./issue-batches.ts";
 
 /** What this process may ask for: intent, never bytes, a key or a claim that is the signer's (P2). */
 export interface Intent {
@@ -18,7 +21,7 @@ export interface IssuedToken {
 }
 
 export interface SignerPortOptions {
-  readonly client: Pick<SocketClient, "request">;
+  readonly batches: Pick<IssueBatches, "issue">;
   readonly realm: string;
   readonly ttlSeconds: number;
   readonly events: IssuerEvents;
@@ -43,21 +46,22 @@ export class SignerPort {
     return this.#underWay;
   }
 
-  async issue({ tenant, client, audience, scope }: Intent): Promise<IssuedToken> {
+  async issue(intent: Intent): Promise<IssuedToken> {
+    const { tenant, client, audience, scope } = intent;
     const { realm, ttlSeconds } = this.#options;
     const handle = { realm, tenant, class: "at" };
-    const asked = { op: "issue", handle, client, sub: client, audience, scope, ttl: ttlSeconds };
+    const asked = { handle, client, sub: client, audience, scope, ttl: ttlSeconds };
     this.#underWay += 1;
     try {
-      return this.#take(await this.#options.client.request(asked));
+      return this.#take(await this.#options.batches.issue(asked));
     } catch (error) {
-      throw this.#refusal(error);
+      throw this.#refusal(error, intent);
     } finally {
       this.#underWay -= 1;
     }
   }
 
-  #take({ head }: Reply): IssuedToken {
+  #take(head: JsonObject): IssuedToken {
     const { token, expiresIn } = head;
     const isToken =
       typeof token === "string" && token.length <= MAX_TOKEN_LENGTH && TOKEN.test(token);
@@ -72,7 +76,7 @@ export class SignerPort {
     return { token, expiresIn };
   }
 
-  #refusal(error: unknown): unknown {
+  #refusal(error: unknown, intent: Intent): unknown {
     if (error instanceof WireError) {
       // The signer may have signed; a connection that broke is counted where it is seen to break.
       if (error.code === "ERR_WIRE_TIMEOUT") this.#options.deliveries.lost(1);
@@ -80,7 +84,19 @@ export class SignerPort {
     }
     if (!(error instanceof RemoteError)) return error;
     this.#options.events.signerRefused(errorCode(error));
+    if (error.details["committed"] === true) this.#account(error.details["unsigned"], intent);
     return refusalOf(error);
+  }
+
+  /**
+   * docs/spec/reports.md §4: the entry is in the log, and the token was not signed. Accounted for by its digest, and
+   * only where it says what was asked for: a signer must not explain a forgery away by refusing somebody (THREAT-28).
+   */
+  #account(unsigned: unknown, intent: Intent): void {
+    const { ttlSeconds, events, deliveries } = this.#options;
+    const digest = digestOfUnsigned(unsigned, { ...intent, ttlSeconds });
+    if (digest === undefined) events.signerAnswer();
+    else deliveries.add(digest);
   }
 }
 

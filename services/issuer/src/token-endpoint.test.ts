@@ -10,6 +10,7 @@ import {
   Configuration,
   PrivateKeyJwt,
 } from "openid-client";
+import type { IssuerErrorCode } from "./errors.ts";
 import {
   basic,
   CONFIG,
@@ -30,6 +31,20 @@ async function ready(options?: Parameters<typeof System.open>[0]): Promise<Syste
   await system.putTenant();
   await system.putClient();
   return system;
+}
+
+/** What the log says of each refusal; the client is told less. */
+function refusalCodes(system: System): readonly unknown[] {
+  return system.events
+    .filter(({ name }) => name === "token_refused")
+    .map(({ fields }) => ("code" in fields ? fields.code : undefined));
+}
+
+/** Why the issuer was not ready, each time that changed; undefined when it was. */
+function signerReasons(system: System): readonly unknown[] {
+  return system.events
+    .filter(({ name }) => name === "signer_state")
+    .map(({ fields }) => ("reason" in fields ? fields.reason : undefined));
 }
 
 function as(client: string) {
@@ -153,20 +168,50 @@ describe("RFC 6749 §5.2, RFC 8707: the error matrix", () => {
       name: string,
       status: number,
       error: string,
+      code: IssuerErrorCode,
       form: Readonly<Record<string, string>> | string,
       headers?: Readonly<Record<string, string>>,
     ];
     const cases: readonly Case[] = [
-      ["no grant type", 400, "invalid_request", "", AUTH],
-      ["empty grant type", 400, "invalid_request", "grant_type=", AUTH],
-      ["another grant", 400, "unsupported_grant_type", { grant_type: "password" }, AUTH],
-      ["scope not registered", 400, "invalid_scope", { ...GRANT, scope: "read admin" }, AUTH],
-      ["scope with two spaces", 400, "invalid_scope", { ...GRANT, scope: "read  write" }, AUTH],
-      ["scope with a quote", 400, "invalid_scope", { ...GRANT, scope: 'read"' }, AUTH],
+      ["no grant type", 400, "invalid_request", "ERR_ISSUER_GRANT", "", AUTH],
+      ["empty grant type", 400, "invalid_request", "ERR_ISSUER_GRANT", "grant_type=", AUTH],
+      [
+        "another grant",
+        400,
+        "unsupported_grant_type",
+        "ERR_ISSUER_GRANT",
+        { grant_type: "password" },
+        AUTH,
+      ],
+      [
+        "scope not registered",
+        400,
+        "invalid_scope",
+        "ERR_ISSUER_SCOPE",
+        { ...GRANT, scope: "read admin" },
+        AUTH,
+      ],
+      [
+        "scope with two spaces",
+        400,
+        "invalid_scope",
+        "ERR_ISSUER_SCOPE",
+        { ...GRANT, scope: "read  write" },
+        AUTH,
+      ],
+      [
+        "scope with a quote",
+        400,
+        "invalid_scope",
+        "ERR_ISSUER_SCOPE",
+        { ...GRANT, scope: 'read"' },
+        AUTH,
+      ],
       [
         "scope too long",
         400,
         "invalid_scope",
+        "ERR_ISSUER_SCOPE",
         { ...GRANT, scope: "read ".repeat(300).trim() },
         AUTH,
       ],
@@ -174,52 +219,125 @@ describe("RFC 6749 §5.2, RFC 8707: the error matrix", () => {
         "resource not registered",
         400,
         "invalid_target",
+        "ERR_ISSUER_RESOURCE",
         { ...GRANT, resource: "api://stock" },
         AUTH,
       ],
-      ["resource missing, two audiences", 400, "invalid_target", GRANT, as("two")],
-      ["no audience at all", 400, "invalid_target", GRANT, as("none")],
-      ["disabled client", 400, "unauthorized_client", GRANT, as("off")],
-      ["no authentication", 401, "invalid_client", GRANT],
-      ["client_id alone", 401, "invalid_client", { ...GRANT, client_id: "app" }],
+      [
+        "resource missing, two audiences",
+        400,
+        "invalid_target",
+        "ERR_ISSUER_RESOURCE",
+        GRANT,
+        as("two"),
+      ],
+      ["no audience at all", 400, "invalid_target", "ERR_ISSUER_RESOURCE", GRANT, as("none")],
+      ["disabled client", 400, "unauthorized_client", "ERR_ISSUER_CLIENT_STATUS", GRANT, as("off")],
+      ["no authentication", 401, "invalid_client", "ERR_ISSUER_AUTH_MISSING", GRANT],
+      [
+        "client_id alone",
+        401,
+        "invalid_client",
+        "ERR_ISSUER_AUTH_MISSING",
+        { ...GRANT, client_id: "app" },
+      ],
       [
         "client_secret_post",
         401,
         "invalid_client",
+        "ERR_ISSUER_AUTH_METHOD",
         { ...GRANT, client_id: "app", client_secret: SECRET },
       ],
-      ["wrong secret", 401, "invalid_client", GRANT, { authorization: basic("app", "x") }],
-      ["unknown client", 401, "invalid_client", GRANT, { authorization: basic("nobody", SECRET) }],
-      ["another scheme", 401, "invalid_client", GRANT, { authorization: "Bearer abc" }],
-      ["malformed Basic", 401, "invalid_client", GRANT, { authorization: "Basic ???" }],
+      [
+        "wrong secret",
+        401,
+        "invalid_client",
+        "ERR_ISSUER_SECRET",
+        GRANT,
+        { authorization: basic("app", "x") },
+      ],
+      [
+        "unknown client",
+        401,
+        "invalid_client",
+        "ERR_ISSUER_SECRET",
+        GRANT,
+        { authorization: basic("nobody", SECRET) },
+      ],
+      [
+        "another scheme",
+        401,
+        "invalid_client",
+        "ERR_ISSUER_AUTH_METHOD",
+        GRANT,
+        { authorization: "Bearer abc" },
+      ],
+      [
+        "malformed Basic",
+        401,
+        "invalid_client",
+        "ERR_ISSUER_AUTH_MALFORMED",
+        GRANT,
+        { authorization: "Basic ???" },
+      ],
       [
         "Basic with a stray percent",
         401,
         "invalid_client",
+        "ERR_ISSUER_AUTH_MALFORMED",
         GRANT,
         { authorization: `Basic ${btoa("app:%")}` },
       ],
-      ["Basic and post", 400, "invalid_request", { ...GRANT, client_secret: SECRET }, AUTH],
+      [
+        "Basic and post",
+        400,
+        "invalid_request",
+        "ERR_ISSUER_AUTH_METHODS",
+        { ...GRANT, client_secret: SECRET },
+        AUTH,
+      ],
       [
         "Basic and assertion",
         400,
         "invalid_request",
+        "ERR_ISSUER_AUTH_METHODS",
         { ...GRANT, ...jwt, client_assertion: "a.b.c" },
         AUTH,
       ],
-      ["client_id of another", 400, "invalid_request", { ...GRANT, client_id: "two" }, AUTH],
-      ["assertion without type", 401, "invalid_client", { ...GRANT, client_assertion: "a.b.c" }],
-      ["type without assertion", 401, "invalid_client", { ...GRANT, ...jwt }],
+      [
+        "client_id of another",
+        400,
+        "invalid_request",
+        "ERR_ISSUER_CLIENT_ID",
+        { ...GRANT, client_id: "two" },
+        AUTH,
+      ],
+      [
+        "assertion without type",
+        401,
+        "invalid_client",
+        "ERR_ISSUER_AUTH_METHOD",
+        { ...GRANT, client_assertion: "a.b.c" },
+      ],
+      [
+        "type without assertion",
+        401,
+        "invalid_client",
+        "ERR_ISSUER_AUTH_METHOD",
+        { ...GRANT, ...jwt },
+      ],
       [
         "malformed assertion",
         401,
         "invalid_client",
+        "ERR_ISSUER_ASSERTION_FORM",
         { ...GRANT, ...jwt, client_assertion: "a.b.c" },
       ],
       [
         "two scopes",
         400,
         "invalid_request",
+        "ERR_ISSUER_FORM",
         "grant_type=client_credentials&scope=read&scope=write",
         AUTH,
       ],
@@ -227,6 +345,7 @@ describe("RFC 6749 §5.2, RFC 8707: the error matrix", () => {
         "two resources",
         400,
         "invalid_request",
+        "ERR_ISSUER_FORM",
         "grant_type=client_credentials&resource=a&resource=b",
         AUTH,
       ],
@@ -234,15 +353,17 @@ describe("RFC 6749 §5.2, RFC 8707: the error matrix", () => {
         "not a form",
         400,
         "invalid_request",
+        "ERR_ISSUER_FORM",
         GRANT,
         { ...AUTH, "content-type": "application/json" },
       ],
-      ["bad UTF-8", 400, "invalid_request", "grant_type=%ff", AUTH],
+      ["bad UTF-8", 400, "invalid_request", "ERR_ISSUER_FORM", "grant_type=%ff", AUTH],
     ];
-    for (const [name, status, error, form, headers] of cases) {
+    for (const [name, status, error, code, form, headers] of cases) {
       const answer = await post(system.tokenUrl(), form, headers);
       assert.equal(answer.status, status, name);
       assert.equal(answer.body["error"], error, name);
+      assert.equal(refusalCodes(system).at(-1), code, name);
       assert.equal(answer.headers.get("cache-control"), "no-store", name);
       const isChallenged = answer.headers.has("www-authenticate");
       const usedForm =
@@ -253,7 +374,8 @@ describe("RFC 6749 §5.2, RFC 8707: the error matrix", () => {
     const suspended = await post(system.tokenUrl(SUSPENDED_TENANT), GRANT, AUTH);
     assert.equal(suspended.body["error"], "unauthorized_client");
     assert.deepEqual(system.signer.asked, []);
-    assert.equal(system.names.filter((name) => name === "token_refused").length, cases.length + 1);
+    assert.equal(refusalCodes(system).at(-1), "ERR_ISSUER_CLIENT_STATUS");
+    assert.equal(refusalCodes(system).length, cases.length + 1);
   });
 
   test("THREAT-34: a client of one tenant is nobody in another, and paths are exact", async () => {
@@ -274,6 +396,7 @@ describe("RFC 6749 §5.2, RFC 8707: the error matrix", () => {
     const get = await fetch(system.tokenUrl());
     assert.equal(get.status, 405);
     assert.equal(get.headers.get("allow"), "POST");
+    assert.match(await get.text(), /"code":"ERR_HTTP_METHOD"/);
   });
 
   test("refusals look alike and quote nothing", async () => {
@@ -289,14 +412,20 @@ describe("THREAT-26: shapes of a hostile client", () => {
   test("a huge body and a huge header are cut off with their own status", async () => {
     await using system = await ready();
     const body = await post(system.tokenUrl(), `grant_type=${"x".repeat(20_000)}`, AUTH);
-    assert.equal(body.status, 413);
+    assert.deepEqual([body.status, body.body["code"]], [413, "ERR_HTTP_BODY_TOO_LARGE"]);
     const header = await fetch(system.tokenUrl(), { headers: { "x-long": "x".repeat(10_000) } });
     assert.equal(header.status, 431);
     const many = await post(system.tokenUrl(), "a=1&".repeat(100) + "b=1", AUTH);
     assert.equal(many.body["error"], "invalid_request");
+    assert.deepEqual(refusalCodes(system), ["ERR_ISSUER_FORM"]);
     assert.equal((await post(system.tokenUrl(), GRANT, AUTH)).status, 200);
   });
 });
+
+function refuse(unsigned: unknown): never {
+  const fields = { retryAfterSeconds: 7, committed: true, unsigned };
+  throw new ServiceError("ERR_KEY_BUSY", "Custody did not sign", { fields });
+}
 
 describe("when the signer refuses or is not there", () => {
   const refusals: readonly (readonly [code: string, status: number, error: string])[] = [
@@ -323,6 +452,9 @@ describe("when the signer refuses or is not there", () => {
       };
       const answer = await post(system.tokenUrl(), GRANT, AUTH);
       assert.deepEqual([answer.status, answer.body["error"]], [status, error], code);
+      const isBudget = code === "ERR_SIGNER_BUDGET";
+      const own = isBudget ? "ERR_ISSUER_BUDGET" : "ERR_ISSUER_SIGNER_REFUSED";
+      assert.equal(refusalCodes(system).at(-1), own, code);
       assert.equal(
         answer.headers.get("retry-after"),
         status === 429 || status === 503 ? "7" : null,
@@ -341,9 +473,41 @@ describe("when the signer refuses or is not there", () => {
     ]) {
       system.signer.issue = () => ({ head });
       assert.equal((await post(system.tokenUrl(), GRANT, AUTH)).status, 503);
+      assert.equal(refusalCodes(system).at(-1), "ERR_ISSUER_SIGNER_ANSWER");
     }
     await until(() => system.monitor.reports.reduce((sum, { lost }) => sum + lost, 0) === 4);
     assert.deepEqual(system.monitor.digests, []);
+  });
+
+  test("THREAT-28: what was logged and not signed is reported by its digest, if it is what was asked for", async () => {
+    await using system = await ready();
+    let unsigned = "";
+    system.signer.issue = (head) => {
+      system.signer.sign(head);
+      const token = system.signer.tokens.at(-1) ?? "";
+      unsigned = token.slice(0, token.lastIndexOf("."));
+      return refuse(unsigned);
+    };
+    const answer = await post(system.tokenUrl(), GRANT, AUTH);
+    assert.deepEqual(
+      [answer.status, answer.body["error"], answer.headers.get("retry-after")],
+      [503, "temporarily_unavailable", "7"],
+    );
+    await until(() => system.monitor.digests.length === 1);
+    assert.deepEqual(system.monitor.digests, [hash("sha256", unsigned, "base64url")]);
+
+    // A forgery that a signer logged is not explained away by refusing somebody.
+    for (const other of ["x", 7, undefined, unsigned.replace(".", ".A")]) {
+      system.signer.issue = () => refuse(other);
+      assert.equal((await post(system.tokenUrl(), GRANT, AUTH)).status, 503);
+    }
+    system.signer.issue = (head) => system.signer.sign(head);
+    assert.equal((await post(system.tokenUrl(), GRANT, AUTH)).status, 200);
+    await until(() => system.monitor.digests.length === 2);
+    assert.equal(
+      system.monitor.reports.reduce((sum, { lost }) => sum + lost, 0),
+      0,
+    );
   });
 
   test("a signer that is gone is 503 with Retry-After, health says so, and it comes back by itself", async () => {
@@ -356,6 +520,7 @@ describe("when the signer refuses or is not there", () => {
     ]);
     assert.equal(token.status, 503);
     assert.equal(token.headers.get("retry-after"), "2");
+    assert.deepEqual(refusalCodes(system), ["ERR_ISSUER_SIGNER_DOWN"]);
     assert.equal((await fetch(`${system.origin}/health`)).status, 503);
     await system.startSigner();
     await until(() => system.names.filter((name) => name === "signer_state").length === 3);
@@ -365,10 +530,15 @@ describe("when the signer refuses or is not there", () => {
   test("requests under way when the connection breaks are reported as lost, exactly those", async () => {
     await using system = await ready();
     system.signer.issue = () => new Promise(() => undefined);
-    const pending = [1, 2, 3].map(() => post(system.tokenUrl(), GRANT, AUTH));
-    await until(() => system.signer.asked.length === 3);
+    const pending = [];
+    // One after the other: each is a call of its own.
+    for (const count of [1, 2, 3]) {
+      pending.push(post(system.tokenUrl(), GRANT, AUTH));
+      await until(() => system.signer.asked.length === count);
+    }
     await system.stopSigner();
     for (const { status } of await Promise.all(pending)) assert.equal(status, 503);
+    assert.deepEqual(refusalCodes(system), Array(3).fill("ERR_ISSUER_SIGNER_DOWN"));
     await until(() => system.monitor.reports.some(({ lost }) => lost === 3));
   });
 
@@ -376,20 +546,28 @@ describe("when the signer refuses or is not there", () => {
     await using system = await ready({ signerTimeoutMs: 20 });
     system.signer.issue = () => new Promise(() => undefined);
     assert.equal((await post(system.tokenUrl(), GRANT, AUTH)).status, 503);
+    assert.deepEqual(refusalCodes(system), ["ERR_ISSUER_SIGNER_DOWN"]);
     await until(() => system.monitor.reports.some(({ lost }) => lost === 1));
   });
 
   test("the issuer is not ready for a signer of another realm, a shorter lifetime, or one that is not ready", async () => {
-    for (const change of [{ realm: "consumer" }, { maxTtlSeconds: 3599 }, { ready: false }]) {
+    const mistakes: readonly (readonly [change: object, reason: string])[] = [
+      [{ realm: "consumer" }, "ERR_ISSUER_SIGNER_REALM"],
+      [{ maxTtlSeconds: 3599 }, "ERR_ISSUER_SIGNER_TTL"],
+      [{ ready: false }, "ERR_ISSUER_SIGNER_NOT_READY"],
+    ];
+    for (const [change, reason] of mistakes) {
       await using system = new System();
       system.signer.metadata = { ...system.signer.metadata, ...change };
       await system.startSigner();
       await system.startMonitor();
       await system.start();
       await until(() => system.names.includes("signer_state"));
+      assert.deepEqual(signerReasons(system), [reason]);
       assert.equal((await fetch(`${system.origin}/health`)).status, 503);
       system.signer.metadata = { realm: "enterprise", maxTtlSeconds: 3600, ready: true };
       await system.issuer.ready;
+      assert.deepEqual(signerReasons(system), [reason, undefined]);
       assert.equal((await fetch(`${system.origin}/health`)).status, 200);
     }
   });

@@ -70,8 +70,7 @@ export class TokenEndpoint {
       scope,
     });
     this.#issued += 1;
-    const body = { access_token: token, token_type: "Bearer", expires_in: expiresIn, scope };
-    return { status: 200, headers: JSON_HEADERS, body: JSON.stringify(body) };
+    return { status: 200, headers: JSON_HEADERS, body: encodeAnswer(token, expiresIn, scope) };
   }
 
   // Said only to a client that has proven who it is.
@@ -97,6 +96,12 @@ export class TokenEndpoint {
     });
     return refusal.answer();
   }
+}
+
+/** RFC 6749 §5.1. The signer port has made sure of the token's form: nothing in it needs an escape. */
+function encodeAnswer(token: string, expiresIn: number, scope: string | undefined): string {
+  const rest = JSON.stringify({ token_type: "Bearer", expires_in: expiresIn, scope });
+  return `{"access_token":"${token}",${rest.slice(1)}`;
 }
 
 function malformed(cause: HttpError): OAuthError {

@@ -1,4 +1,5 @@
-import { createCipheriv, hash, hkdfSync, randomBytes } from "node:crypto";
+import { createCipheriv, hkdfSync, randomBytes } from "node:crypto";
+import { sha256 } from "@redoubt/tlog";
 import type { UnsignedToken } from "./token.ts";
 
 /** docs/spec/logs.md §1 and §2. */
@@ -26,14 +27,14 @@ export class BodySealer {
   }
 
   seal(tokens: readonly UnsignedToken[]): SealedBatch {
-    const entries = tokens.map(({ digest }) => Buffer.concat([TAG, digest], ENTRY_BYTES));
+    const entries = carveEntries(tokens);
     const blobs: Buffer[] = [];
     for (const [keyId, places] of groupByTenantAndDay(tokens)) {
       const group = places.flatMap((place) => tokens[place] ?? []);
       const blob = this.#sealGroup(keyId, group);
-      const blobDigest = hash("sha256", blob, "buffer");
+      const commitment = new Commitment(sha256(blob));
       for (const [position, place] of places.entries())
-        entries[place]?.set(commit(position, blobDigest), COMMITMENT_OFFSET);
+        entries[place]?.set(commitment.of(position), COMMITMENT_OFFSET);
       blobs.push(blob);
     }
     return { entries, blobs };
@@ -67,16 +68,33 @@ export class BodySealer {
   }
 }
 
-const TAG = Buffer.of(ISSUANCE_ENTRY_TAG);
 const ENTRY_BYTES = 65;
+const DIGEST_OFFSET = 1;
 const COMMITMENT_OFFSET = 33;
 
+/** The entries of a batch, side by side, without their commitments. */
+function carveEntries(tokens: readonly UnsignedToken[]): Buffer[] {
+  const bytes = Buffer.alloc(tokens.length * ENTRY_BYTES);
+  return tokens.map(({ digest }, place) => {
+    const entry = bytes.subarray(place * ENTRY_BYTES, (place + 1) * ENTRY_BYTES);
+    entry[0] = ISSUANCE_ENTRY_TAG;
+    entry.set(digest, DIGEST_OFFSET);
+    return entry;
+  });
+}
+
 /** THREAT-35: two entries of one blob share nothing that the public can see. */
-function commit(position: number, blobDigest: Buffer): Buffer {
-  const bytes = Buffer.allocUnsafe(34);
-  bytes.writeUInt16BE(position);
-  blobDigest.copy(bytes, 2);
-  return hash("sha256", bytes, "buffer");
+class Commitment {
+  readonly #bytes = Buffer.alloc(34);
+
+  constructor(blobDigest: Buffer) {
+    this.#bytes.set(blobDigest, 2);
+  }
+
+  of(position: number): Buffer {
+    this.#bytes.writeUInt16BE(position);
+    return sha256(this.#bytes);
+  }
 }
 
 /** Places in the batch of each tenant's tokens of one day. */

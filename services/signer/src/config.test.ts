@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { ServiceError } from "@redoubt/base";
 import type { JsonObject } from "@redoubt/verify/json";
 import { parseConfig } from "./config.ts";
-import { Deployment, RING } from "./testing/deployment.ts";
+import { Deployment, RING, TIMES } from "./testing/deployment.ts";
 
 function messageOf(json: JsonObject | Uint8Array): string {
   try {
@@ -16,6 +16,19 @@ function messageOf(json: JsonObject | Uint8Array): string {
   return "accepted";
 }
 
+const rotate = (timeAfterCreate: string): JsonObject => ({
+  lifetimeActions: [{ trigger: { timeAfterCreate }, action: { type: "Rotate" } }],
+});
+const { rotation: _policy, ...FIXED } = RING;
+const DECIDED = {
+  ...FIXED,
+  ...TIMES,
+  standby: 1,
+  alarmAtPercent: 80,
+  notifySeconds: null,
+  labels: [],
+  notes: [],
+};
 const withRing = (change: object): JsonObject => ({ rings: [{ ...RING, ...change }] });
 
 const WRONG: readonly (readonly [JsonObject, RegExp])[] = [
@@ -36,9 +49,13 @@ const WRONG: readonly (readonly [JsonObject, RegExp])[] = [
   [withRing({ class: "id" }), /class must/],
   [withRing({ alg: "HS256" }), /alg must/],
   [withRing({ maxLifetimeSeconds: 3601 }), /maxLifetimeSeconds must/],
-  [withRing({ prepublishSeconds: 7199 }), /prepublishSeconds must/],
-  [withRing({ activeSeconds: 3599 }), /activeSeconds must/],
-  [withRing({ verifyOnlySeconds: 3659 }), /verifyOnlySeconds must be maxLifetimeSeconds \+ 60/],
+  [withRing({ rotation: "P7D" }), /rotation must be an object/],
+  [withRing({ rotation: { more: 1 } }), /rings\[0\]: Rotation policy: policy: unknown member more/],
+  [
+    withRing({ rotation: rotate("P15D") }),
+    /Rotate after P15D: keys of many must rotate within P14D/,
+  ],
+  [withRing({ prepublishSeconds: 7200 }), /unknown member prepublishSeconds/],
   [withRing({ unsafe: true }), /unknown member unsafe/],
   [{ budget: { perSecond: 0, burst: 1 } }, /perSecond must/],
   [{ budget: { perSecond: 1, burst: 1, x: 1 } }, /unknown member x/],
@@ -52,7 +69,7 @@ describe("config", () => {
     const config = parseConfig(Buffer.from(JSON.stringify(deployment.config)));
     assert.deepEqual(
       [config.realm, config.callers, config.maxUnwitnessedSeconds, config.rings],
-      ["enterprise", ["issuer", "drill", "operator"], 900, [RING]],
+      ["enterprise", ["issuer", "drill", "operator"], 900, [DECIDED]],
     );
   });
 
@@ -61,7 +78,7 @@ describe("config", () => {
     assert.equal(messageOf(deployment.config), "accepted");
     for (const [change, message] of WRONG)
       assert.match(messageOf({ ...deployment.config, ...change }), message);
-    const edge = withRing({ verifyOnlySeconds: 3660 });
+    const edge = withRing({ rotation: rotate("P11D") });
     assert.equal(messageOf({ ...deployment.config, ...edge }), "accepted");
   });
 
@@ -94,7 +111,7 @@ describe("config", () => {
       operator: "x",
       rings: [
         { ...RING, alg: "none" },
-        { ...RING, activeSeconds: 1 },
+        { ...RING, rotation: rotate("PT1S") },
       ],
       budget: { perSecond: 0, burst: 0 },
       more: 1,
@@ -105,7 +122,7 @@ describe("config", () => {
       "maxUnwitnessed",
       "erifier key",
       "alg",
-      "activeSeconds",
+      "Rotate must come P7D after",
       "perSecond",
       "burst",
       "more",

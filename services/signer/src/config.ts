@@ -1,20 +1,30 @@
-import { errorLine, MemberReader, ServiceError } from "@redoubt/base";
-import { SIGNATURE_ALGORITHMS, type LifeCyclePolicy, type SignatureAlgorithm } from "@redoubt/keys";
+import { configError, ConfigReader, MemberReader, type ServiceError } from "@redoubt/base";
+import {
+  KeyError,
+  parseRotationPolicy,
+  SIGNATURE_ALGORITHMS,
+  type CustodyConfig,
+  type RotationPolicy,
+  type RotationSubject,
+  type SignatureAlgorithm,
+} from "@redoubt/keys";
 import {
   parseVerifierKey,
   SIGNATURE_TYPE,
   type SignatureType,
   type VerifierKey,
 } from "@redoubt/tlog";
+import { isJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
+import { readCustody, readCustodyNeeds, type CustodyNeeds } from "./custody-settings.ts";
 import {
-  isJsonObject,
-  parseJsonObject,
-  type JsonObject,
-  type JsonValue,
-} from "@redoubt/verify/json";
+  checkKubernetes,
+  kubernetesLabels,
+  readKubernetes,
+  type KubernetesPolicy,
+} from "./external-jwt/config.ts";
 
 /** One ring: which keys this signer makes and keeps, and what they may sign. */
-export interface RingPolicy extends LifeCyclePolicy {
+export interface RingPolicy extends RotationPolicy {
   readonly class: "at" | "oidc";
   readonly alg: SignatureAlgorithm;
   readonly maxLifetimeSeconds: number;
@@ -39,74 +49,50 @@ export interface SignerConfig {
   readonly rings: readonly RingPolicy[];
   readonly budget: BudgetPolicy;
   readonly labels: readonly string[];
+  /** Where private keys are. */
+  readonly custody: CustodyConfig;
+  readonly custodyNeeds: CustodyNeeds;
+  /** The cluster that this realm is for; null for every other realm. */
+  readonly kubernetes: KubernetesPolicy | null;
 }
 
-const DAY = 86_400;
 const ORIGIN = /^[A-Za-z0-9][A-Za-z0-9._/-]*$/;
 /** docs/spec/wire.md §1. */
 const CALLERS: readonly string[] = ["issuer", "drill", "operator"];
-/** What a verifier's clock may be off: a key is published this much longer than its tokens live. */
-const SKEW_SECONDS = 60;
 
 /** @throws ServiceError `ERR_CONFIG` that names every problem at once */
 export function parseConfig(json: Uint8Array | JsonObject): SignerConfig {
-  const problems = new Problems();
-  const { attempt } = problems;
-  const reader = new MemberReader(
-    json instanceof Uint8Array ? readObject(json) : json,
-    "signer config",
-  );
-  const config = {
-    v: attempt(() => reader.integer("v", 1, 1)),
-    realm: attempt(() => reader.string("realm", 32, /^[a-z][a-z0-9-]{0,31}$/)),
-    instance: attempt(() => reader.string("instance", 64, /^[a-z0-9-]+$/)),
-    log: attempt(() => reader.string("log", 256, ORIGIN)),
-    callers: attempt(() => readCallers(reader)),
-    registry: attempt(() => readRegistry(reader.object("registry"))),
-    operator: attempt(() => readKey(reader, "operator", SIGNATURE_TYPE.ed25519)),
-    witness: attempt(() => readKey(reader, "witness", SIGNATURE_TYPE.cosignature)),
-    maxUnwitnessedSeconds: attempt(() => reader.integer("maxUnwitnessedSeconds", 60, 900)),
-    rings: readRings(reader, problems),
-    budget: readBudget(reader, problems),
-    labels: attempt(() => reader.strings("labels", 16, 64)),
-  };
-  attempt(() => reader.done());
-  attempt(() => {
-    if (config.registry && config.registry.log === config.log)
-      throw problem("log must not be the registry");
+  const config = new ConfigReader(json, "signer config");
+  const log = config.attempt((from) => from.string("log", 256, ORIGIN));
+  const registry = config.attempt((from) => readRegistry(from.object("registry")));
+  config.attempt(() => {
+    if (registry && registry.log === log) throw problem("log must not be the registry");
   });
-  if (problems.found.length > 0 || !isComplete(config))
-    throw new ServiceError("ERR_CONFIG", problems.found.join("; "));
-  const { v: _, ...read } = config;
-  return read;
-}
-
-/** Reads on after a problem, so that the operator hears of all of them at once. */
-class Problems {
-  readonly found: string[] = [];
-  readonly attempt = <T>(read: () => T): T | undefined => {
-    try {
-      return read();
-    } catch (error) {
-      this.found.push(errorLine(error));
-      return undefined;
-    }
-  };
-}
-
-type Partly<T> = { readonly [K in keyof T]: T[K] | undefined };
-type Parsed = SignerConfig & { readonly v: number };
-
-function isComplete(read: Partly<Parsed>): read is Parsed {
-  return Object.values(read).every((value) => value !== undefined);
-}
-
-function readObject(bytes: Uint8Array): JsonObject {
-  try {
-    return parseJsonObject(bytes, { maxDepth: 8 });
-  } catch (cause) {
-    throw new ServiceError("ERR_CONFIG", "signer config: not strict JSON", { cause });
-  }
+  const callers = config.attempt(readCallers);
+  const rings = readRings(config);
+  const kubernetes = config.attempt(readKubernetes);
+  config.attempt(() => {
+    if (kubernetes && rings && callers) checkKubernetes({ rings, callers });
+  });
+  return config.finish<SignerConfig>({
+    realm: config.attempt((from) => from.string("realm", 32, /^[a-z][a-z0-9-]{0,31}$/)),
+    instance: config.attempt((from) => from.string("instance", 64, /^[a-z0-9-]+$/)),
+    log,
+    callers,
+    registry,
+    operator: config.attempt((from) => readKey(from, "operator", SIGNATURE_TYPE.ed25519)),
+    witness: config.attempt((from) => readKey(from, "witness", SIGNATURE_TYPE.cosignature)),
+    maxUnwitnessedSeconds: config.attempt((from) => from.integer("maxUnwitnessedSeconds", 60, 900)),
+    rings,
+    budget: readBudget(config),
+    labels: config.attempt((from) => [
+      ...from.strings("labels", 16, 64),
+      ...kubernetesLabels(kubernetes ?? null),
+    ]),
+    custody: config.attempt(readCustody),
+    custodyNeeds: config.attempt(readCustodyNeeds),
+    kubernetes,
+  });
 }
 
 function readCallers(reader: MemberReader): readonly string[] {
@@ -132,10 +118,10 @@ function readKey(reader: MemberReader, name: string, type: SignatureType): Verif
   return key;
 }
 
-function readRings(reader: MemberReader, { attempt }: Problems): RingPolicy[] | undefined {
-  const values = attempt(() => reader.array("rings", 2));
-  const rings = values?.map((value, place) => attempt(() => readRing(value, `rings[${place}]`)));
-  attempt(() => {
+function readRings(config: ConfigReader): RingPolicy[] | undefined {
+  const values = config.attempt((from) => from.array("rings", 2));
+  const rings = values?.map((value, i) => config.attempt(() => readRing(value, `rings[${i}]`)));
+  config.attempt(() => {
     if (values?.length === 0) throw problem("rings must name one ring at least");
     const classes = rings?.flatMap((ring) => (ring ? [ring.class] : [])) ?? [];
     // Two policies over one set of keys would undo each other's steps.
@@ -147,32 +133,35 @@ function readRings(reader: MemberReader, { attempt }: Problems): RingPolicy[] | 
 function readRing(value: JsonValue, what: string): RingPolicy {
   if (!isJsonObject(value)) throw problem(`${what} must be an object`);
   const reader = new MemberReader(value, what);
-  const ring: RingPolicy = {
+  const ring = {
     class: reader.oneOf("class", ["at", "oidc"]),
     alg: reader.oneOf("alg", SIGNATURE_ALGORITHMS),
     maxLifetimeSeconds: reader.integer("maxLifetimeSeconds", 60, 3600),
-    // ARCHITECTURE §3: twice the longest metadata cache (1 h), at least 2 h.
-    prepublishSeconds: reader.integer("prepublishSeconds", 7200, 30 * DAY),
-    activeSeconds: reader.integer("activeSeconds", 3600, 14 * DAY),
-    verifyOnlySeconds: reader.integer("verifyOnlySeconds", 120, 30 * DAY),
   };
+  const rotation = reader.has("rotation") ? reader.rawObject("rotation") : {};
   reader.done();
-  // P6: a key stays published until the last token that it signed has ended everywhere.
-  if (ring.verifyOnlySeconds < ring.maxLifetimeSeconds + SKEW_SECONDS)
-    throw problem(
-      `${what}: verifyOnlySeconds must be maxLifetimeSeconds + ${SKEW_SECONDS} at least`,
-    );
-  return ring;
+  // A key of this signer is for every tenant of its realm; the consumer realm's only tenant is everybody.
+  const subject = { tenants: "many", maxLifetimeSeconds: ring.maxLifetimeSeconds } as const;
+  return { ...ring, ...readRotation(rotation, subject, what) };
 }
 
-function readBudget(reader: MemberReader, { attempt }: Problems): BudgetPolicy | undefined {
-  const budget = attempt(() => reader.object("budget"));
-  const perSecond = attempt(() => budget?.integer("perSecond", 1, 1_000_000));
-  const burst = attempt(() => budget?.integer("burst", 1, 1_000_000));
-  attempt(() => budget?.done());
+function readRotation(json: JsonObject, subject: RotationSubject, what: string): RotationPolicy {
+  try {
+    return parseRotationPolicy(json, subject);
+  } catch (error) {
+    if (error instanceof KeyError) throw problem(`${what}: ${error.message}`);
+    throw error;
+  }
+}
+
+function readBudget(config: ConfigReader): BudgetPolicy | undefined {
+  const budget = config.attempt((from) => from.object("budget"));
+  const perSecond = config.attempt(() => budget?.integer("perSecond", 1, 1_000_000));
+  const burst = config.attempt(() => budget?.integer("burst", 1, 1_000_000));
+  config.attempt(() => budget?.done());
   return perSecond === undefined || burst === undefined ? undefined : { perSecond, burst };
 }
 
 function problem(message: string): ServiceError {
-  return new ServiceError("ERR_CONFIG", `signer config: ${message}`);
+  return configError(`signer config: ${message}`);
 }

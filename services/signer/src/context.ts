@@ -9,7 +9,7 @@ import {
   type EventSink,
   type Service,
 } from "@redoubt/base";
-import { openFileCustodian, type Custodian, type SignedStatement } from "@redoubt/keys";
+import type { Custodian, SignedStatement } from "@redoubt/keys";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import {
   MAX_HEAD_BYTES,
@@ -23,14 +23,17 @@ import {
 } from "@redoubt/wire";
 import type { SignerConfig } from "./config.ts";
 import { signerEvents, type SignerEvents } from "./events.ts";
+import { serveExternalJwt } from "./external-jwt/serve-external-jwt.ts";
 import { SIGNER_FILES } from "./initialise.ts";
 import type { LogWriter } from "./log-writer.ts";
 import type { TokenLog } from "./mint.ts";
 import { MonitorReports } from "./monitor-reports.ts";
+import { openCustody } from "./open-custody.ts";
 import { decideIssue, type Policy } from "./policy.ts";
 import { appendStatement } from "./registry-append.ts";
 import { RegistryView } from "./registry-view.ts";
 import { openCore, type SignerCore } from "./signer-core.ts";
+import type { SignerCustody } from "./signer-custody.ts";
 import { encodeState, readState, writeState, type SignerState } from "./state-file.ts";
 import { describeKeys, describeSigner } from "./status.ts";
 import { Trouble } from "./trouble.ts";
@@ -46,7 +49,7 @@ export interface SignerOptions {
   readonly service: string;
   readonly clock: Clock;
   readonly log: EventSink;
-  /** Where private keys are; default: sealed files in the signer's folder. */
+  /** Replaced by tests; default: what the configuration names. */
   readonly custodian?: Custodian;
   /** Replaced by tests that take scope enforcement away, never by configuration. */
   readonly policy?: Policy;
@@ -66,10 +69,18 @@ const FRAME_FIXED_BYTES = 9;
 const MAX_CONNECTIONS = 32;
 const REPORT_MS = 1000;
 const STATE_EVERY_TICKS = 5;
+const SHOWN_REFUSED = 100;
+const MAX_REASON = 400;
 
-/** Wires one signer: one process, one realm, one issuance log. */
+/**
+ * Wires one signer: one process, one realm, one issuance log. Custody has been loaded when this resolves, though it
+ * may be away: a process needs the permission to load native code no more.
+ */
 export async function openSigner(options: SignerOptions): Promise<Signer> {
-  const signer = new SignerService(options);
+  checkPrivateFolder(options.folder);
+  const folder = join(options.folder, SIGNER_FILES.custody);
+  const custody = await openCustody({ ...options, folder });
+  const signer = await makeSigner(options, custody);
   try {
     await signer.listen();
   } catch (error) {
@@ -78,6 +89,15 @@ export async function openSigner(options: SignerOptions): Promise<Signer> {
   }
   signer.start();
   return signer;
+}
+
+async function makeSigner(options: SignerOptions, custody: SignerCustody): Promise<SignerService> {
+  try {
+    return new SignerService(options, custody);
+  } catch (error) {
+    await custody[Symbol.asyncDispose]();
+    throw error;
+  }
 }
 
 class SignerService implements Signer {
@@ -90,7 +110,7 @@ class SignerService implements Signer {
   readonly #reports: MonitorReports;
   readonly #view: RegistryView;
   readonly #registryGuard: WitnessGuard;
-  readonly #custodian: Custodian;
+  readonly #custody: SignerCustody;
   readonly #trouble: Trouble;
   readonly #resources = new AsyncDisposableStack();
   readonly #loop: TurnLoop;
@@ -101,18 +121,15 @@ class SignerService implements Signer {
   #ticks = 0;
   #kept = "";
 
-  constructor(options: SignerOptions) {
+  constructor(options: SignerOptions, custody: SignerCustody) {
     const { config, folder, clock, log } = options;
-    checkPrivateFolder(folder);
     this.#options = options;
     this.#events = signerEvents(log);
     this.#remembered = readState(join(folder, SIGNER_FILES.state), config);
-    this.#custodian =
-      options.custodian ??
-      openFileCustodian({ folder: join(folder, SIGNER_FILES.custody), passphrase: "beside" });
-    this.#resources.use(this.#custodian);
+    this.#custody = custody;
     // Both secrets first: a start that fails must not leave a connection behind.
     const [ledger, monitor] = [this.#peer("ledger"), this.#peer("monitor")];
+    this.#resources.use(custody);
     this.#ledger = this.#resources.use(new SocketClient(ledger));
     this.#reports = new MonitorReports(
       this.#resources.use(new SocketClient(monitor)),
@@ -165,12 +182,21 @@ class SignerService implements Signer {
         handler: (call) => this.#handle(call),
         log: (event, fields) => {
           log(event, fields);
-          if (event === "connection_refused")
+          if (event === "connection_refused" || event === "request_refused")
             this.#reports.refusal(caller, String(fields?.["code"]), "connection refused");
         },
       });
       this.#resources.use(server);
     }
+    if (config.kubernetes) this.#resources.use(await this.#listenToKubernetes());
+  }
+
+  #listenToKubernetes(): Promise<AsyncDisposable> {
+    return serveExternalJwt({
+      ...this.#options,
+      open: () => this.#core?.externalJwt,
+      refused: (caller, error) => this.#refused(caller, error),
+    });
   }
 
   start(): void {
@@ -186,13 +212,21 @@ class SignerService implements Signer {
         return { head: this.#metadata() };
       }
       if (this.#core) return await this.#core.handler.handle(call);
-      throw new ServiceError("ERR_SIGNER_STARTING", "Signer has not read its registry yet", {
-        fields: { retryAfterSeconds: 1 },
-      });
+      throw this.#starting();
     } catch (error) {
       this.#refused(call.caller, error);
       throw error;
     }
+  }
+
+  /** The code of what keeps it, for whoever asks; its text is the operator's (`status`). */
+  #starting(): ServiceError {
+    const { code } = this.#trouble;
+    const why =
+      code === undefined
+        ? "Signer has not read its registry yet"
+        : `Signer cannot work yet: ${code}`;
+    return new ServiceError("ERR_SIGNER_STARTING", why, { fields: { retryAfterSeconds: 1 } });
   }
 
   /** THREAT-04: each refusal of what nobody may have is logged here and told to the monitor. */
@@ -215,10 +249,15 @@ class SignerService implements Signer {
     // THREAT-29: no key is retired or destroyed by a clock that the witness contradicts.
     if (this.#problem(core) === undefined)
       await (isAsked ? core.steps.tick() : core.steps.tickWhenDue());
+    core.audit.look();
+    this.#custody.look();
     this.#ticks += 1;
     if (this.#ticks % STATE_EVERY_TICKS === 1) this.#keepState();
     this.#wasReady ||= this.#isReady();
     if (this.#wasReady) this.#becomeReady();
+    // Last: whatever needs no custody has been done, and this is told as any other trouble.
+    const { problem } = this.#custody;
+    if (problem) throw problem;
     return this.#wasReady;
   }
 
@@ -237,11 +276,12 @@ class SignerService implements Signer {
       events: this.#events,
       ledger,
       view,
-      custodian: this.#custodian,
+      custodian: this.#custody,
       reports: this.#reports,
       append: (signed: SignedStatement, ifSize?: number) =>
         appendStatement({ ledger, view, log: config.registry.log }, signed, ifSize),
       refused: (caller: string, error: unknown) => this.#refused(caller, error),
+      registryTimeSeconds: () => this.#registryGuard.newest?.timeSeconds ?? 0,
     };
     return openCore(core, info, this.#remembered);
   }
@@ -259,7 +299,7 @@ class SignerService implements Signer {
 
   #isReady(): boolean {
     const core = this.#core;
-    if (!core || this.#problem(core) !== undefined) return false;
+    if (!core || this.#problem(core) !== undefined || this.#custody.problem) return false;
     try {
       core.writer.check();
     } catch {
@@ -293,7 +333,15 @@ class SignerService implements Signer {
   status(): object {
     const { realm } = this.#options.config;
     const keys = describeKeys(this.#view.registry, realm);
-    return { ...this.#metadata(), trouble: this.#trouble.code ?? null, keys };
+    const refused = [...(this.#core?.ring.refused ?? [])].slice(0, SHOWN_REFUSED);
+    const { code = null, reason } = this.#trouble;
+    return {
+      ...this.#metadata(),
+      trouble: code,
+      ...(reason !== undefined && { reason }),
+      refusedKeys: refused.map(([id, why]) => ({ id, reason: why.slice(0, MAX_REASON) })),
+      keys,
+    };
   }
 
   #metadata(): object {
@@ -301,10 +349,10 @@ class SignerService implements Signer {
     return describeSigner({
       config,
       instance: this.#instance,
-      custody: this.#custodian.label,
+      custody: this.#custody.label,
       isReady: this.#isReady(),
       core: this.#core,
-      problem: this.#core && this.#problem(this.#core),
+      problem: (this.#core && this.#problem(this.#core)) ?? this.#custody.problem?.code,
     });
   }
 
@@ -317,5 +365,6 @@ class SignerService implements Signer {
     // Connections before what waits on them: a ledger that never answers must not hold this up.
     await this.#resources.disposeAsync();
     await this.#loop.ended();
+    await this.#core?.audit.ended();
   }
 }

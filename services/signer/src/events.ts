@@ -5,8 +5,15 @@ export interface SignerEvents {
   opened(log: string, size: number): void;
   keyMade(kid: string, alg: string, custody: string): void;
   keyState(kid: string, from: string, to: string, reason: string): void;
+  keyRetained(kid: string, retain: boolean, reason: string): void;
+  keyAge(kid: string, level: string, percent: number): void;
   keyStepFailed(code: string): void;
   keyUnreadable(id: string, code: string): void;
+  /** Custody holds it, and it is not what custody must hold. */
+  keyRefused(id: string, reason: string): void;
+  auditFailed(code: string): void;
+  custodyTrouble(code: string, reason: string): void;
+  custodyBack(): void;
   /** Refusals of one kind and stops, as they are told to the monitor; `count` of them at once. */
   reported(report: Readonly<Record<string, string>>, count: number): void;
   reportRefused(code: string): void;
@@ -26,8 +33,14 @@ export function signerEvents(log: EventSink): SignerEvents {
     opened: (origin, size) => log("log_opened", { log: origin, size }),
     keyMade: (kid, alg, custody) => log("key_made", { kid, alg, custody }),
     keyState: (kid, from, to, reason) => log("key_state", { kid, from, to, reason }),
+    keyRetained: (kid, retain, reason) => log("key_retained", { kid, retain, reason }),
+    keyAge: (kid, level, percent) => log("key_age", { kid, level, percent }),
     keyStepFailed: (code) => log("key_step_failed", { code }),
     keyUnreadable: (id, code) => log("key_unreadable", { id, code }),
+    keyRefused: (id, reason) => log("custody_refused_key", { id, reason }),
+    auditFailed: (code) => log("custody_audit_failed", { code }),
+    custodyTrouble: (code, reason) => log("custody_trouble", { code, reason }),
+    custodyBack: () => log("custody_back"),
     reported: (report, count) => log("reported", { ...report, count }),
     reportRefused: (code) => log("report_refused", { code }),
     logLost: (code) => log("log_lost", { code }),

@@ -14,8 +14,10 @@ import { signDrillRecord } from "./drill-key.ts";
 import { listKeys } from "./fetch-keys.ts";
 import { parseIssueRequest, refuseReserved, type IssueRequest } from "./issue-request.ts";
 import type { IssuedToken, Mint } from "./mint.ts";
+import { isOperatorOp, type OperatorCalls } from "./operator-calls.ts";
 import type { Grant, Policy, PolicyInput } from "./policy.ts";
 import type { UnsignedToken } from "./token.ts";
+import { withUnsigned } from "./unsigned-refusal.ts";
 
 export interface HandlerOptions {
   readonly config: Pick<SignerConfig, "realm" | "log">;
@@ -25,6 +27,7 @@ export interface HandlerOptions {
   readonly budgets: Budgets;
   readonly drillBudgets: Budgets;
   readonly mint: Mint;
+  readonly operatorCalls: OperatorCalls;
   readonly ringSigner: StatementSigner;
   readonly clock: Clock;
   /** Throws while the registry cannot be relied on. */
@@ -58,13 +61,23 @@ export class SignerHandler {
       case "drillKey":
         return { head: await this.#drillKey(caller, head) };
       default:
+        if (isOperatorOp(op))
+          return { head: await this.#options.operatorCalls.handle(caller, op, head) };
         throw new ServiceError("ERR_SIGNER_OP", "No such call here");
     }
   }
 
-  #issue(caller: string, head: JsonObject): Promise<IssuedToken> {
+  async #issue(caller: string, head: JsonObject): Promise<IssuedToken> {
     checkIssuer(caller);
-    return this.#options.mint.issue(this.#build(caller, head));
+    return this.#mint(this.#build(caller, head));
+  }
+
+  async #mint(unsigned: UnsignedToken): Promise<IssuedToken> {
+    try {
+      return await this.#options.mint.issue(unsigned);
+    } catch (error) {
+      throw withUnsigned(error, unsigned);
+    }
   }
 
   /** Everything that may refuse a request, up to but not including the log. */
@@ -110,7 +123,7 @@ export class SignerHandler {
       room.chars -= unsigned.signingInput.length + this.#options.config.log.length + RESULT_CHARS;
       if (room.chars < 0)
         throw new ServiceError("ERR_SIGNER_BUSY", "The answer is full: ask for fewer at once");
-      return await this.#options.mint.issue(unsigned);
+      return await this.#mint(unsigned);
     } catch (error) {
       this.#options.refused(caller, error);
       room.chars -= RESULT_CHARS;
@@ -164,10 +177,11 @@ function checkIssuer(caller: string): void {
 /** As a refused call would be answered: only what is meant for callers leaves. */
 function refusalOf(error: unknown): object {
   if (!(error instanceof ServiceError)) return { code: "ERR_INTERNAL", message: "Internal error" };
-  const { retryAfterSeconds } = error.fields;
+  const { retryAfterSeconds, committed, unsigned } = error.fields;
   return {
     code: errorCode(error),
     message: error.message.slice(0, 200),
     ...(typeof retryAfterSeconds === "number" && { retryAfterSeconds }),
+    ...(committed === true && { committed, unsigned }),
   };
 }

@@ -1,6 +1,7 @@
-import { errorCode, nowSeconds, type Clock } from "@redoubt/base";
+import { errorCode, errorLine, nowSeconds, type Clock } from "@redoubt/base";
 import {
   KeyError,
+  signingEnd,
   type Custodian,
   type CustodyKey,
   type KeyInfo,
@@ -8,6 +9,8 @@ import {
 } from "@redoubt/keys";
 import type { SignatureAlgorithm } from "@redoubt/keys";
 import { tenantCovered, type KeyRecord } from "@redoubt/verify/record";
+import type { RingPolicy } from "./config.ts";
+import { isCustodyFault } from "./custody-health.ts";
 import type { SignerEvents } from "./events.ts";
 import { encodeHeader } from "./token.ts";
 
@@ -22,10 +25,20 @@ export interface RingKey {
 export interface KeyRingOptions {
   readonly realm: string;
   readonly log: string;
+  /** The age at which the keys of a class stop signing. */
+  readonly policies: readonly Pick<RingPolicy, "class" | "expirySeconds">[];
   readonly registry: () => Registry;
   readonly custodian: Custodian;
   readonly clock: Clock;
   readonly events: SignerEvents;
+  /** Told once of each key that custody holds and that must not be used. */
+  readonly onRefused?: (id: string, reason: string) => void;
+}
+
+interface ActiveKey {
+  readonly key: RingKey;
+  /** Seconds; nothing is signed from here on, whatever the successor. */
+  readonly signUntil: number;
 }
 
 /** The keys of this signer: those that the registry says it has, joined with what custody holds. */
@@ -33,39 +46,69 @@ export class KeyRing {
   readonly #options: KeyRingOptions;
   /** By public key, which is what a record and custody have in common. */
   readonly #held = new Map<string, CustodyKey>();
-  #active: readonly RingKey[] = [];
+  readonly #refused = new Map<string, string>();
+  readonly #texts = new WeakMap<object, string>();
+  #own: { registry: Registry; size: number; keys: readonly KeyInfo[] } | undefined;
+  #active: readonly ActiveKey[] = [];
 
   constructor(options: KeyRingOptions) {
     this.#options = options;
   }
 
-  /** Opens what custody holds. */
+  /** Opens what custody holds and was not opened yet. */
   async open(): Promise<void> {
+    await this.look();
+    this.refresh();
+  }
+
+  /** As `open`, while what signs stays as it is. */
+  async look(): Promise<void> {
     const { custodian, events } = this.#options;
+    const opened = new Set([...this.#held.values()].map(({ id }) => id));
     for (const id of await custodian.list()) {
+      if (opened.has(id)) continue;
       try {
         this.hold(await custodian.open(id));
+        this.#refused.delete(id);
       } catch (error) {
-        // One damaged key must not take the others with it; custody that is away is tried again as a whole.
-        if (!(error instanceof KeyError)) throw error;
+        // One damaged key must not take the others with it. Custody that is away says nothing about its keys: taken
+        // for lost they would be ended, so that it is tried again as a whole (THREAT-05).
+        if (!(error instanceof KeyError) || isCustodyFault(error)) throw error;
         events.keyUnreadable(id, errorCode(error));
+        if (error.code === "ERR_KEY_REFUSED") this.refuse(id, errorLine(error));
       }
     }
-    this.refresh();
+  }
+
+  /** Keys that custody holds and that must not be used, by id, with the reason. */
+  get refused(): ReadonlyMap<string, string> {
+    return this.#refused;
+  }
+
+  /** Signs no more from here on; the life cycle treats it as a key that is not there. */
+  refuse(id: string, reason: string): void {
+    for (const [text, key] of this.#held)
+      if (key.id === id) {
+        this.#held.delete(text);
+        this.refresh();
+      }
+    if (this.#refused.get(id) === reason) return;
+    this.#refused.set(id, reason);
+    this.#options.onRefused?.(id, reason);
   }
 
   /** The key that signs for a tenant and class now (P2: no caller names one). */
   activeKey(tenant: string, tokenClass: string): RingKey | undefined {
     const now = nowSeconds(this.#options.clock);
     return this.#active.find(
-      ({ kid, record }) =>
+      ({ key: { kid, record }, signUntil }) =>
         record.class === tokenClass &&
         this.maySign(kid) &&
-        // THREAT-02: the record's window is looked at for each token, whatever the last tick said.
+        // THREAT-02: window and age limit are looked at for each token, whatever the last tick said.
         now >= record.signFrom &&
-        now < record.signUntil &&
+        now < signUntil &&
         tenantCovered(record.tenants, tenant),
-    );
+    )?.key;
   }
 
   /**
@@ -79,34 +122,50 @@ export class KeyRing {
 
   get hasActive(): boolean {
     const now = nowSeconds(this.#options.clock);
-    return this.#active.some(({ record }) => now >= record.signFrom && now < record.signUntil);
+    return this.#active.some(({ key, signUntil }) => now >= key.record.signFrom && now < signUntil);
   }
 
   /** Takes over what the registry says now. */
   refresh(): void {
-    const known = new Map(this.#active.map((key) => [key.kid, key]));
+    const known = new Map(this.#active.map(({ key }) => [key.kid, key]));
     this.#active = this.own().flatMap((info) => {
-      const custody = this.custodyOf(info.record);
       // P1: the private half of a drill key is outside; nothing here signs under its record.
-      if (info.state !== "active" || !custody || info.record.custody === "drill") return [];
-      return [known.get(info.kid) ?? ringKey(info, custody)];
+      if (info.state !== "active" || info.record.custody === "drill") return [];
+      const custody = this.custodyOf(info.record);
+      if (!custody) return [];
+      const key = known.get(info.kid) ?? ringKey(info, custody);
+      return [{ key, signUntil: this.#signUntil(info) }];
     });
   }
 
+  #signUntil(info: KeyInfo): number {
+    const policy = this.#options.policies.find((one) => one.class === info.record.class);
+    // A class that no policy names any more: its keys are not this signer's to use.
+    return policy ? signingEnd(info, policy) : 0;
+  }
+
   /** Every key of this realm whose tokens go into this signer's log, drill keys too. */
-  own(): KeyInfo[] {
-    const { registry, realm, log } = this.#options;
-    return [...registry().keys.values()].filter(
+  own(): readonly KeyInfo[] {
+    const { realm, log } = this.#options;
+    const registry = this.#options.registry();
+    // Asked many times for each step, and a fold changes only by growing.
+    if (this.#own?.registry === registry && this.#own.size === registry.size) return this.#own.keys;
+    const keys = [...registry.keys.values()].filter(
       (key) => key.realm === realm && key.record.log === log,
     );
+    this.#own = { registry, size: registry.size, keys };
+    return keys;
   }
 
   hold(key: CustodyKey): void {
     this.#held.set(publicText(key.publicJwk), key);
   }
 
-  custodyOf(record: KeyRecord): CustodyKey | undefined {
-    return this.#held.get(publicText(record.publicKey));
+  custodyOf({ publicKey }: KeyRecord): CustodyKey | undefined {
+    // Asked several times a second for keys that never change.
+    const text = this.#texts.get(publicKey) ?? publicText(publicKey);
+    this.#texts.set(publicKey, text);
+    return this.#held.get(text);
   }
 
   /**

@@ -1,36 +1,18 @@
-import { errorCode, nowSeconds, ServiceError, type Clock } from "@redoubt/base";
-import {
-  decideNextState,
-  isReadyToSign,
-  signKeyRecord,
-  signStatement,
-  type Custodian,
-  type CustodyKey,
-  type KeyInfo,
-  type KeyState,
-  type RealmInfo,
-  type Registry,
-  type SignedStatement,
-  type StatementBody,
-  type StatementSigner,
-} from "@redoubt/keys";
-import { encodeBase64url } from "@redoubt/verify/base64url";
+import { errorCode, nowSeconds } from "@redoubt/base";
+import { decideNextState, type KeyInfo, type KeyState } from "@redoubt/keys";
 import type { RingPolicy } from "./config.ts";
-import type { SignerEvents } from "./events.ts";
-import type { KeyRing } from "./key-ring.ts";
+import { makeKey, type KeyMakingOptions } from "./key-making.ts";
+import { KeyStatements, type KeyStatementsOptions } from "./key-statements.ts";
+import { KeyWatch, type KeyWatchOptions } from "./key-watch.ts";
+import { RingFacts } from "./ring-facts.ts";
 
-export interface KeyStepsOptions {
-  readonly realm: string;
-  readonly log: string;
+export interface KeyStepsOptions
+  extends Omit<KeyMakingOptions, "statements">, KeyStatementsOptions, KeyWatchOptions {
   readonly policies: readonly RingPolicy[];
-  readonly ring: KeyRing;
-  readonly registry: () => Registry;
-  readonly custodian: Custodian;
-  readonly ringSigner: StatementSigner;
-  readonly clock: Clock;
-  readonly events: SignerEvents;
-  /** Appends to the registry; `ifSize` makes it a compare-and-swap. Resolves when the fold holds it. */
-  readonly append: (statement: SignedStatement, ifSize?: number) => Promise<void>;
+  /** Reads what the registry holds by now. */
+  readonly refresh: () => Promise<void>;
+  /** Replaced by tests that take a rule of the life cycle away, never by configuration. */
+  readonly decide?: typeof decideNextState;
 }
 
 interface Step {
@@ -38,10 +20,10 @@ interface Step {
   readonly reason: string;
 }
 
-/** One that signs, and one standby that every verifier already knows. */
-const KEYS_OF_A_RING = 2;
-/** In one tick of one ring: two new keys and the first activation are three. */
+/** In one go of one ring: two new keys and the first activation are three. */
 const MAX_STEPS = 8;
+/** Somebody else writes into the registry all the time; past it the next tick goes on. */
+const MAX_LOST_SWAPS = 32;
 const MAX_BACKOFF_MS = 30_000;
 
 /**
@@ -49,27 +31,50 @@ const MAX_BACKOFF_MS = 30_000;
  * repeat after any crash: what is done and what is left is read from the registry and from custody.
  */
 export class KeySteps {
+  readonly statements: KeyStatements;
+  readonly rings: readonly RingFacts[];
   readonly #options: KeyStepsOptions;
+  readonly #watch: KeyWatch;
+  #last: Promise<unknown> = Promise.resolve();
   #failure: string | undefined;
   #backoffMs = 0;
   #notBeforeMs = -Infinity;
 
   constructor(options: KeyStepsOptions) {
+    const { policies, ring, registry } = options;
     this.#options = options;
+    this.rings = policies.map((policy) => new RingFacts(policy, ring, registry));
+    this.statements = new KeyStatements(options);
+    this.#watch = new KeyWatch(options);
   }
 
   /** Not before what failed has had its pause: a statement that stays void must not fill the registry. */
   async tickWhenDue(): Promise<void> {
+    // Ages are looked at even where the steps fail: that is when they matter.
+    this.#watch.look(this.rings, this.#now());
     if (this.#options.clock.monotonic() >= this.#notBeforeMs) await this.tick();
   }
 
-  async tick(): Promise<void> {
+  tick(): Promise<void> {
+    return this.inOrder(() => this.step());
+  }
+
+  /** One after another: a step and an operator's order never decide about the same ring at once. */
+  inOrder<T>(task: () => Promise<T>): Promise<T> {
+    const run = this.#last.then(task);
+    this.#last = run.catch(() => undefined);
+    return run;
+  }
+
+  /** All that is due; to be called inside `inOrder`. */
+  async step(): Promise<void> {
+    this.#watch.look(this.rings, this.#now());
     this.#failure = undefined;
-    for (const policy of this.#options.policies) {
+    for (const facts of this.rings) {
       // Each on its own: a full disk that stops the making of keys must not stop a takeover.
-      await this.#attempt(() => this.#advance(policy));
+      await this.#attempt(() => this.#advance(facts));
       await this.#attempt(async () => {
-        if (await this.#fill(policy)) await this.#advance(policy);
+        if (await this.#fill(facts)) await this.#advance(facts);
       });
     }
     await this.#attempt(() => this.#retireDrills());
@@ -77,6 +82,28 @@ export class KeySteps {
     this.#backoffMs = this.#failure === undefined ? 0 : Math.max(1000, 2 * this.#backoffMs);
     this.#backoffMs = Math.min(this.#backoffMs, MAX_BACKOFF_MS);
     this.#notBeforeMs = this.#options.clock.monotonic() + this.#backoffMs;
+  }
+
+  /**
+   * One key signs in place of another, now: two entries, and whoever breaks off between them is followed by the life
+   * cycle, which activates a standby. To be called inside `inOrder`.
+   *
+   * @throws ServiceError `ERR_LEDGER_SIZE`, `ERR_SIGNER_REGISTRY_VOID`
+   */
+  async takeOver(facts: RingFacts, kid: string, reason: string): Promise<void> {
+    try {
+      await this.#againWhileLost(async () => {
+        const successor = facts.keys().find((key) => key.kid === kid);
+        if (!successor || successor.state === "active") return false;
+        const active = facts.active();
+        await (active
+          ? this.statements.state(active, "verify-only", reason)
+          : this.statements.state(successor, "active", reason));
+        return true;
+      });
+    } finally {
+      this.#options.ring.refresh();
+    }
   }
 
   async #attempt(step: () => Promise<void>): Promise<void> {
@@ -94,98 +121,70 @@ export class KeySteps {
     }
   }
 
-  /** Whether a key was made. */
-  async #fill(policy: RingPolicy): Promise<boolean> {
-    const usable = this.#ofRing(policy).filter(
-      ({ state, record }) =>
-        ["generated", "prepublished", "active"].includes(state) &&
-        this.#options.ring.custodyOf(record) !== undefined,
-    );
-    for (let count = usable.length; count < KEYS_OF_A_RING; count += 1) await this.#make(policy);
-    return usable.length < KEYS_OF_A_RING;
-  }
-
-  async #make(policy: RingPolicy): Promise<void> {
-    const { custodian, ring, ringSigner, realm, events } = this.#options;
-    const key = ring.spare(policy.alg) ?? (await custodian.generate(policy.alg));
-    ring.hold(key);
-    const signed = signKeyRecord(this.#recordFields(policy, key), ringSigner.privateKey);
-    const { kid } = signed.record;
-    const record = encodeBase64url(signed.recordBytes);
-    await this.#append({
-      type: "key",
-      realm,
-      kid,
-      record,
-      ring: encodeBase64url(signed.ringSignature),
-    });
-    if (!this.#options.registry().keys.has(kid)) throw voidStatement();
-    events.keyMade(kid, policy.alg, custodian.label);
-  }
-
-  #recordFields(policy: RingPolicy, key: CustodyKey) {
-    const { realm, log, custodian } = this.#options;
-    const { issuer, tenantRule } = this.#realmInfo();
-    const now = this.#now();
-    // A standby waits for one active life and then signs for one.
-    const signUntil = now + policy.prepublishSeconds + 2 * policy.activeSeconds;
-    return {
-      alg: policy.alg,
-      publicKey: key.publicJwk,
-      realm,
-      issuer,
-      tenants:
-        "fixed" in tenantRule
-          ? { ids: [tenantRule.fixed] }
-          : { bucket: 0, of: 1, except: [...new Set(tenantRule.except)].toSorted() },
-      class: policy.class,
-      audiences: "any",
-      maxLifetimeSeconds: policy.maxLifetimeSeconds,
-      signFrom: now,
-      signUntil,
-      verifyUntil: signUntil + policy.verifyOnlySeconds,
-      custody: custodian.label,
-      issuanceFloor: "audit",
-      log,
-    };
-  }
-
-  /** Steps until the clock asks for none: what ends a key's signing first, so that its successor can follow. */
-  async #advance(policy: RingPolicy): Promise<void> {
-    for (let count = 0; count < MAX_STEPS; count += 1) {
-      const steps = this.#ofRing(policy).flatMap((key) => {
-        const step = this.#nextStep(key, policy);
-        return step ? [{ key, step }] : [];
-      });
-      const [next] = steps.toSorted((a, b) => urgency(a.step) - urgency(b.step));
-      if (!next) return;
-      await this.#take(next.key, next.step);
+  /** Runs `step` until it says that nothing is left. After a lost compare-and-swap it decides anew. */
+  async #againWhileLost(step: () => Promise<boolean>): Promise<void> {
+    for (let [count, lost] = [0, 0]; count < MAX_STEPS && lost <= MAX_LOST_SWAPS;) {
+      try {
+        if (!(await step())) return;
+        count += 1;
+      } catch (error) {
+        lost += 1;
+        if (errorCode(error) !== "ERR_LEDGER_SIZE" || lost > MAX_LOST_SWAPS) throw error;
+        await this.#options.refresh();
+      }
     }
   }
 
-  #nextStep(key: KeyInfo, policy: RingPolicy): Step | undefined {
-    const isLost = this.#options.ring.custodyOf(key.record) === undefined;
-    const lost = isLost ? LOST[key.state] : undefined;
-    if (lost) return { state: lost, reason: "custody does not hold it" };
-    const state = decideNextState(this.#lifeCycleInput(key, policy), policy, this.#now());
+  /** Whether a key was made. */
+  async #fill(facts: RingFacts): Promise<boolean> {
+    // One that signs, and the standbys that every verifier already knows.
+    const wanted = 1 + facts.policy.standby;
+    const isWanting = (): boolean =>
+      facts.keys().filter((key) => USABLE.has(key.state) && facts.isHeld(key)).length < wanted;
+    let isMade = false;
+    await this.#againWhileLost(async () => {
+      await this.#lookForLost(facts);
+      if (!isWanting()) return false;
+      await makeKey({ ...this.#options, statements: this.statements }, facts.policy);
+      isMade = true;
+      return true;
+    });
+    return isMade;
+  }
+
+  /** Steps until the clock asks for none: what ends a key's signing first, so that its successor can follow. */
+  async #advance(facts: RingFacts): Promise<void> {
+    await this.#againWhileLost(async () => {
+      await this.#lookForLost(facts);
+      const keys = facts.keys();
+      const steps = keys.flatMap((key) => {
+        const step = this.#nextStep(key, keys, facts);
+        return step ? [{ key, step }] : [];
+      });
+      const [next] = steps.toSorted((a, b) => urgency(a.step) - urgency(b.step));
+      if (!next) return false;
+      await this.statements.state(next.key, next.step.state, next.step.reason);
+      return true;
+    });
+  }
+
+  #nextStep(key: KeyInfo, keys: readonly KeyInfo[], facts: RingFacts): Step | undefined {
+    const lost = facts.isHeld(key) ? undefined : LOST[key.state];
+    // THREAT-11: not even without its private half does a retained key leave a JWKS by itself.
+    if (lost && (lost !== "retired" || key.retainedBy === undefined))
+      return { state: lost, reason: "custody does not hold it" };
+    const { decide = decideNextState } = this.#options;
+    const now = this.#now();
+    const state = decide(facts.lifeCycle(key, keys, now), facts.policy, now);
+    // A lost standby that is retained stays published, and never comes to sign.
+    if (state === "active" && lost) return undefined;
     return state && { state, reason: "life cycle" };
   }
 
-  #lifeCycleInput(key: KeyInfo, policy: RingPolicy) {
-    const { registry, ring } = this.#options;
-    const keys = this.#ofRing(policy);
-    return {
-      ...key.record,
-      state: key.state,
-      stateAt: key.stateAt,
-      isFirstOfRing: !registry().hasActivated(key.record),
-      ringHasActive: keys.some(({ state }) => state === "active"),
-      successorReady: keys.some(
-        (other) =>
-          ring.custodyOf(other.record) !== undefined &&
-          isReadyToSign({ ...other.record, ...other }, policy, this.#now()),
-      ),
-    };
+  /** Another process may have made a key in our custody since we looked: it is lost only if it is not there now. */
+  async #lookForLost(facts: RingFacts): Promise<void> {
+    const isLost = facts.keys().some((key) => LOST[key.state] !== undefined && !facts.isHeld(key));
+    if (isLost) await this.#options.ring.look();
   }
 
   /** A drill key leaves every JWKS when its time is over. */
@@ -193,7 +192,7 @@ export class KeySteps {
     for (const key of this.#options.ring.own()) {
       const isOver = key.record.custody === "drill" && this.#now() >= key.record.verifyUntil;
       const state = isOver ? DRILL_END[key.state] : undefined;
-      if (state) await this.#take(key, { state, reason: "drill is over" });
+      if (state) await this.statements.state(key, state, "drill is over");
     }
   }
 
@@ -203,42 +202,18 @@ export class KeySteps {
     for (const key of ring.own()) {
       const { state, record } = key;
       const isEnded = state === "retired" && this.#now() >= record.verifyUntil;
-      if (isEnded || state === "destroyed" || state === "revoked") await ring.destroy(record);
-      if (isEnded) await this.#take(key, { state: "destroyed", reason: "life cycle" });
+      const isOver = isEnded || state === "destroyed" || state === "revoked";
+      if (isOver && ring.custodyOf(record)) await ring.destroy(record);
+      if (isEnded) await this.statements.state(key, "destroyed", "life cycle");
     }
-  }
-
-  async #take({ kid, state: from }: KeyInfo, { state, reason }: Step): Promise<void> {
-    const { realm, registry, events } = this.#options;
-    // Activation is a compare-and-swap, so that two signers of a realm never activate two keys.
-    const ifSize = state === "active" ? registry().size : undefined;
-    await this.#append({ type: "key-state", realm, kid, state, reason }, ifSize);
-    if (registry().keys.get(kid)?.state !== state) throw voidStatement();
-    events.keyState(kid, from, state, reason);
-  }
-
-  async #append(body: StatementBody, ifSize?: number): Promise<void> {
-    const { ringSigner, append } = this.#options;
-    await append(signStatement(body, ringSigner, this.#now()), ifSize);
-  }
-
-  #ofRing(policy: RingPolicy): KeyInfo[] {
-    return this.#options.ring
-      .own()
-      .filter(({ record }) => record.class === policy.class && record.custody !== "drill");
-  }
-
-  #realmInfo(): RealmInfo {
-    const { registry, realm } = this.#options;
-    const info = registry().realms.get(realm);
-    if (!info) throw new ServiceError("ERR_SIGNER_REALM", `Realm ${realm} is not registered`);
-    return info;
   }
 
   #now(): number {
     return nowSeconds(this.#options.clock);
   }
 }
+
+const USABLE: ReadonlySet<KeyState> = new Set(["generated", "prepublished", "active"]);
 
 /** Where a key goes whose private half is gone, for instance after a restored backup: it must not block its ring. */
 const LOST: Partial<Record<KeyState, KeyState>> = {
@@ -257,8 +232,4 @@ const URGENCY: readonly KeyState[] = ["revoked", "verify-only", "active"];
 function urgency({ state }: Step): number {
   const place = URGENCY.indexOf(state);
   return place < 0 ? URGENCY.length : place;
-}
-
-function voidStatement(): ServiceError {
-  return new ServiceError("ERR_SIGNER_REGISTRY_VOID", "Registry did not take the statement");
 }

@@ -7,7 +7,15 @@ import { openSigner } from "./context.ts";
 const [folder = "signer"] = process.argv.slice(2);
 const service = basename(folder);
 
-await runService(service, ({ clock, log }) => {
+await runService(service, async ({ clock, log }) => {
   const config = parseConfig(readPrivateFile(`${folder}/config.json`));
-  return openSigner({ config, folder, root: "", service, clock, log });
+  const signer = await openSigner({ config, folder, root: "", service, clock, log });
+  // ARCHITECTURE §9: an HSM's module is loaded by now, and nothing else is to be.
+  dropAddons();
+  return signer;
 });
+
+function dropAddons(): void {
+  // Absent where the process was not started under the permission model, whatever the types say.
+  if ("permission" in process) process.permission.drop("addon");
+}

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ServiceError } from "@redoubt/base";
 import type { SealedBatch } from "./bodies.ts";
-import { Mint, type IssuedToken, type MintOptions } from "./mint.ts";
+import { Mint, MIN_SECOND_BATCH, type IssuedToken, type MintOptions } from "./mint.ts";
 import { TestClock } from "./testing/test-clock.ts";
 import { until } from "./testing/test-events.ts";
 import { grant, isSignedWith } from "./testing/unsigned-token.ts";
@@ -35,6 +35,10 @@ function open(replaced: Partial<MintOptions> = {}) {
   return { clock, submitted, mint, ask };
 }
 
+async function indexes(asked: readonly Promise<IssuedToken>[]): Promise<number[]> {
+  return (await Promise.all(asked)).map(({ index }) => index);
+}
+
 const refuse = (code: string) => (): never => {
   throw new ServiceError(code, "Refused");
 };
@@ -42,11 +46,11 @@ const refuse = (code: string) => (): never => {
 describe("mint", () => {
   it("what arrives in one turn shares a commit, and no more than 256 do", async () => {
     const { submitted, ask } = open();
-    const asked = ask(300);
+    const asked = ask(384);
     await until(() => submitted.length === 2);
     assert.deepEqual(
       submitted.map(({ count }) => count),
-      [256, 44],
+      [256, 128],
     );
     for (const [place, { commit }] of submitted.entries()) commit(place * 256);
     const tokens = await Promise.all(asked);
@@ -60,25 +64,35 @@ describe("mint", () => {
     const { submitted, ask } = open();
     const first = ask(2);
     await until(() => submitted.length === 1);
-    const second = ask(3);
+    const second = ask(MIN_SECOND_BATCH);
     await until(() => submitted.length === 2);
-    const third = ask(1);
+    const third = ask(MIN_SECOND_BATCH);
     submitted[1]?.commit(2);
     assert.deepEqual(
-      (await Promise.all(second)).map(({ index }) => index),
-      [2, 3, 4],
+      await indexes(second),
+      Array.from({ length: MIN_SECOND_BATCH }, (_, place) => 2 + place),
     );
     await until(() => submitted.length === 3);
     submitted[0]?.commit(0);
-    assert.deepEqual(
-      (await Promise.all(first)).map(({ index }) => index),
-      [0, 1],
-    );
-    submitted[2]?.commit(5);
-    assert.deepEqual(
-      (await Promise.all(third)).map(({ index }) => index),
-      [5],
-    );
+    assert.deepEqual(await indexes(first), [0, 1]);
+    submitted[2]?.commit(500);
+    assert.deepEqual((await indexes(third)).at(-1), 500 + MIN_SECOND_BATCH - 1);
+  });
+
+  it("a few requests do not go beside a batch under way, and go when it ended", async () => {
+    const { submitted, ask } = open();
+    const first = ask(1);
+    await until(() => submitted.length === 1);
+    const second = ask(MIN_SECOND_BATCH - 1);
+    await new Promise(setImmediate);
+    await new Promise(setImmediate);
+    assert.equal(submitted.length, 1);
+    submitted[0]?.commit(0);
+    await Promise.all(first);
+    await until(() => submitted.length === 2);
+    assert.equal(submitted[1]?.count, MIN_SECOND_BATCH - 1);
+    submitted[1]?.commit(1);
+    await Promise.all(second);
   });
 
   it("nothing is signed of a batch that failed", async () => {

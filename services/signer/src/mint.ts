@@ -1,4 +1,5 @@
 import { ServiceError, nowSeconds, type Clock } from "@redoubt/base";
+import { Batcher } from "@redoubt/wire";
 import type { SealedBatch } from "./bodies.ts";
 import type { Grant } from "./policy.ts";
 import { buildToken, JtiSource, type UnsignedToken } from "./token.ts";
@@ -38,10 +39,17 @@ interface Waiting {
   readonly failed: (error: unknown) => void;
 }
 
-/** While one batch commits the next is sent, and the one before is signed. */
-const MAX_BATCHES_UNDER_WAY = 2;
 /** C2SP tlog-tiles: what one entry bundle holds. Also keeps the largest bodies within one frame. */
 const MAX_BATCH = 256;
+/** While one batch commits the next is sent, and the one before is signed. */
+const MAX_BATCHES = 2;
+/**
+ * What a second batch needs beside the first. A batch costs its two signatures, two verifications and one sync
+ * however small it is: below this, waiting for the acknowledgement costs its requests less.
+ */
+export const MIN_SECOND_BATCH = 128;
+/** A ledger that answers this late is waited for no longer: the second batch may tell whether it lives. */
+const HOLD_MS = 100;
 const MAX_WAITING = 8192;
 /** No caller waits longer: what comes later would be a token that nobody takes, with an old iat. */
 const MAX_WAIT_MS = 15_000;
@@ -50,12 +58,19 @@ const MAX_WAIT_MS = 15_000;
 export class Mint {
   readonly #options: MintOptions;
   readonly #jtis = new JtiSource();
-  #waiting: Waiting[] = [];
-  #underWay = 0;
-  #isScheduled = false;
+  readonly #batcher: Batcher<Waiting>;
 
   constructor(options: MintOptions) {
     this.#options = options;
+    this.#batcher = new Batcher({
+      maxItems: MAX_BATCH,
+      maxBatches: MAX_BATCHES,
+      minBeside: MIN_SECOND_BATCH,
+      holdMs: HOLD_MS,
+      // Issuers collect before they ask.
+      lingerMs: 0,
+      send: (batch) => this.#run(batch),
+    });
   }
 
   /** @throws ServiceError when nothing may be committed, for the witness, the registry or the clock */
@@ -72,41 +87,20 @@ export class Mint {
   }
 
   issue(unsigned: UnsignedToken): Promise<IssuedToken> {
-    if (this.#waiting.length >= MAX_WAITING)
+    if (this.#batcher.waiting >= MAX_WAITING)
       throw new ServiceError("ERR_SIGNER_BUSY", "Too many requests wait", {
         fields: { retryAfterSeconds: 1 },
       });
     const sinceMs = this.#options.clock.monotonic();
     return new Promise<IssuedToken>((done, failed) => {
-      this.#waiting.push({ unsigned, sinceMs, done, failed });
-      this.#schedule();
+      this.#batcher.add({ unsigned, sinceMs, done, failed });
     });
-  }
-
-  #schedule(): void {
-    if (this.#isScheduled || this.#underWay >= MAX_BATCHES_UNDER_WAY) return;
-    this.#isScheduled = true;
-    // After this turn's reads, so that everything that arrived together shares one commit.
-    setImmediate(() => {
-      this.#isScheduled = false;
-      this.#flush();
-    });
-  }
-
-  #flush(): void {
-    while (this.#waiting.length > 0 && this.#underWay < MAX_BATCHES_UNDER_WAY) {
-      const batch = this.#waiting.splice(0, MAX_BATCH);
-      this.#underWay += 1;
-      void this.#run(batch);
-    }
   }
 
   /** Never rejects: each of the batch is told. */
   async #run(batch: readonly Waiting[]): Promise<void> {
     const wanted = batch.filter((waiting) => !this.#failLate(waiting));
     if (wanted.length > 0) await this.#commit(wanted);
-    this.#underWay -= 1;
-    if (this.#waiting.length > 0) this.#flush();
   }
 
   async #commit(batch: readonly Waiting[]): Promise<void> {
@@ -119,27 +113,50 @@ export class Mint {
       for (const { failed } of batch) failed(error);
       return;
     }
-    await Promise.all(batch.map((waiting, place) => this.#sign(waiting, first + place)));
+    const later = [];
+    for (const [place, waiting] of batch.entries()) {
+      const signing = this.#sign(waiting, first + place);
+      if (signing) later.push(signing);
+    }
+    await Promise.all(later);
   }
 
-  /** Only reached after the commit was acknowledged and checked. */
-  async #sign(waiting: Waiting, index: number): Promise<void> {
-    const { unsigned, done, failed } = waiting;
-    const { key, signingInput, jti, iat, exp } = unsigned;
+  /** Only reached after the commit was acknowledged and checked. A promise only where custody needs one. */
+  #sign(waiting: Waiting, index: number): Promise<void> | undefined {
+    const { key, signingInput } = waiting.unsigned;
     try {
-      if (this.#failLate(waiting)) return;
+      if (this.#failLate(waiting, COMMITTED)) return undefined;
       this.#options.checkSign(key.kid);
-      const signature = await key.custody.sign(Buffer.from(signingInput, "latin1"));
-      const token = `${signingInput}.${signature.toString("base64url")}`;
-      done({ token, kid: key.kid, jti, expiresIn: exp - iat, log: this.#options.origin, index });
+      const signature = key.custody.sign(Buffer.from(signingInput, "latin1"));
+      if (signature instanceof Promise) return this.#signLater(waiting, index, signature);
+      this.#release(waiting, index, signature);
     } catch (error) {
-      failed(error);
+      waiting.failed(error);
+    }
+    return undefined;
+  }
+
+  async #signLater(waiting: Waiting, index: number, signing: Promise<Buffer>): Promise<void> {
+    try {
+      this.#release(waiting, index, await signing);
+    } catch (error) {
+      waiting.failed(error);
     }
   }
 
-  #failLate({ sinceMs, failed }: Waiting): boolean {
+  #release({ unsigned, done }: Waiting, index: number, signature: Buffer): void {
+    const { key, signingInput, jti, iat, exp } = unsigned;
+    const token = `${signingInput}.${signature.toString("base64url")}`;
+    done({ token, kid: key.kid, jti, expiresIn: exp - iat, log: this.#options.origin, index });
+  }
+
+  #failLate({ sinceMs, failed }: Waiting, fields: Readonly<Record<string, unknown>> = {}): boolean {
     const isLate = this.#options.clock.monotonic() - sinceMs > MAX_WAIT_MS;
-    if (isLate) failed(new ServiceError("ERR_SIGNER_LOG", "Log did not commit in time"));
+    if (isLate)
+      failed(new ServiceError("ERR_SIGNER_LOG", "Log did not commit in time", { fields }));
     return isLate;
   }
 }
+
+/** The entry is in the log: whoever asked must account for it (docs/spec/reports.md §4). */
+const COMMITTED = { committed: true };

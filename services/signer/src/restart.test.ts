@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { ServiceError } from "@redoubt/base";
 import type { JsonObject } from "@redoubt/verify/json";
 import { RemoteError } from "@redoubt/wire";
-import { Deployment, refusalOf, WANTED } from "./testing/deployment.ts";
+import { Deployment, refusalOf, TIMES, WANTED } from "./testing/deployment.ts";
 import { until } from "./testing/test-events.ts";
 
 /** A signer that issued three tokens and stopped in order. */
@@ -154,6 +155,67 @@ describe("THREAT-06, THREAT-30: a restart", () => {
     assert.equal((await deployment.client().request(WANTED)).head["index"], 3);
   });
 });
+
+describe("P6: a crash at each step", () => {
+  const { activeSeconds, prepublishSeconds } = TIMES;
+  const orders = {
+    "of a takeover by the clock": { wait: activeSeconds, ask: undefined, appends: 4 },
+    "of a rotation by hand": {
+      wait: prepublishSeconds,
+      ask: { op: "rotate", class: "at", reason: "test" },
+      appends: 4,
+    },
+    "of a taint": { wait: prepublishSeconds, ask: "taint", appends: 5 },
+  } as const;
+  for (const [what, { wait, ask, appends }] of Object.entries(orders))
+    it(`${what}: the next start goes on from there, with one active key and one standby`, async () => {
+      for (let allowed = 0; allowed <= appends; allowed += 1) {
+        await using deployment = await Deployment.start();
+        const { ledger, clock, custodian, log } = deployment;
+        const signer = await deployment.openReady();
+        const kid = activeKidOf(await signer.status());
+        clock.forward(wait);
+        if (ask) await signer.tick();
+        let count = 0;
+        ledger.misbehave = ({ op }, honest) => {
+          if (op !== "append") return honest();
+          if (count >= allowed) throw new ServiceError("ERR_LEDGER_IO", "Away");
+          count += 1;
+          return honest();
+        };
+        const asked = ask === "taint" ? { op: ask, kid, reason: "test" } : ask;
+        if (asked) await refusalOf(deployment.client("operator").request(asked));
+        else await signer.tick();
+        assert.equal(count, allowed);
+        await signer[Symbol.asyncDispose]();
+        ledger.misbehave = undefined;
+        const again = await deployment.openReady();
+        await again.tick();
+        const found = statesOf(await again.status());
+        assert.deepEqual(
+          found.filter((state) => state === "active" || state === "prepublished").toSorted(),
+          ["active", "prepublished"],
+          `after ${allowed} entries: ${found.join()}`,
+        );
+        assert.equal(log.count("registry_void"), 0);
+        assert.ok(custodian.generated <= 3);
+        await deployment.client().request(WANTED);
+      }
+    });
+});
+
+function keysOf(status: object): readonly unknown[] {
+  const keys: unknown = Reflect.get(status, "keys");
+  return Array.isArray(keys) ? keys : [];
+}
+
+function statesOf(status: object): string[] {
+  return keysOf(status).map((key) => String(Object(key).state));
+}
+
+function activeKidOf(status: object): string {
+  return String(Object(keysOf(status).find((key) => Object(key).state === "active")).kid);
+}
 
 /** Asks again until the signer has taken up its log. */
 async function retried(deployment: Deployment): Promise<JsonObject> {

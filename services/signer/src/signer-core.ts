@@ -4,7 +4,6 @@ import {
   openKeyFile,
   openSealedFile,
   readPassphrase,
-  type Custodian,
   type SignedStatement,
   type WriterInfo,
 } from "@redoubt/keys";
@@ -13,16 +12,21 @@ import type { SocketClient } from "@redoubt/wire";
 import { BodySealer } from "./bodies.ts";
 import { Budgets } from "./budgets.ts";
 import type { SignerConfig } from "./config.ts";
+import { CustodyAudit } from "./custody-audit.ts";
 import type { SignerEvents } from "./events.ts";
+import { openExternalJwt, type ExternalJwtService } from "./external-jwt/external-jwt-service.ts";
 import { SignerHandler } from "./handler.ts";
 import { BODY_KEY_KIND, ringName, SIGNER_FILES } from "./initialise.ts";
 import { KeyRing } from "./key-ring.ts";
+import { KeyOrders } from "./key-orders.ts";
 import { KeySteps } from "./key-steps.ts";
 import { LogWriter } from "./log-writer.ts";
 import { Mint, type TokenLog } from "./mint.ts";
 import type { MonitorReports } from "./monitor-reports.ts";
+import { OperatorCalls } from "./operator-calls.ts";
 import type { Policy } from "./policy.ts";
 import type { RegistryView } from "./registry-view.ts";
+import type { SignerCustody } from "./signer-custody.ts";
 import type { SignerState } from "./state-file.ts";
 import { WitnessGuard } from "./witness-guard.ts";
 
@@ -32,7 +36,10 @@ export interface SignerCore {
   readonly guard: WitnessGuard;
   readonly ring: KeyRing;
   readonly steps: KeySteps;
+  readonly audit: CustodyAudit;
   readonly handler: SignerHandler;
+  /** Only where the realm is that of a cluster. */
+  readonly externalJwt: ExternalJwtService | undefined;
 }
 
 export interface CoreOptions {
@@ -42,12 +49,14 @@ export interface CoreOptions {
   readonly events: SignerEvents;
   readonly ledger: SocketClient;
   readonly view: RegistryView;
-  readonly custodian: Custodian;
+  readonly custodian: SignerCustody;
   readonly reports: MonitorReports;
   readonly policy: Policy;
   readonly tokenLog: (writer: LogWriter) => TokenLog;
   readonly append: (statement: SignedStatement, ifSize?: number) => Promise<void>;
   readonly refused: (caller: string, error: unknown) => void;
+  /** When a witness last vouched for the registry as it was read; 0 before the first time. */
+  readonly registryTimeSeconds: () => number;
 }
 
 /** A drill registers a handful of keys; each stays in the registry for ever. */
@@ -59,37 +68,63 @@ export async function openCore(
   info: WriterInfo,
   remembered: SignerState | undefined,
 ): Promise<SignerCore> {
-  const { config, folder, clock, ledger, view, events, custodian, append } = options;
+  const { config, folder, clock, ledger, view, events, custodian, append, reports } = options;
+  const { log, realm, rings: policies } = config;
+  const registry = () => view.registry;
+  // Before the log: custody may be away for long, and what asks again must leave nothing behind.
+  const ring = await openRing(options);
   const guard = openGuard(options, info, remembered);
   const writer = openWriter(options, info, guard);
-  const { log, realm } = config;
   await ledger.request({ op: "openLog", log, writer: encodeVerifierKey(info.writer) });
   await writer.open(remembered?.log);
-  const registry = () => view.registry;
-  const ring = new KeyRing({ realm, log, registry, custodian, clock, events });
-  await ring.open();
   const { privateKey } = openKeyFile(join(folder, SIGNER_FILES.ring));
   const ringSigner = { name: ringName(realm), privateKey };
-  const parts = { realm, log, ring, registry, custodian, ringSigner, clock, events, append };
-  const steps = new KeySteps({ ...parts, policies: config.rings });
+  const refresh = () => view.poll();
+  const alarm = (kind: string, detail: string) => reports.event(kind, detail);
+  const shared = { realm, registry, clock, refresh, alarm };
+  const parts = { ...shared, log, ring, custodian, ringSigner, events, append };
+  const steps = new KeySteps({ ...parts, policies });
+  const checkTime = () => {
+    view.check();
+    guard.check();
+  };
+  const orders = new KeyOrders({ ...shared, steps, checkTime });
   const mint = openMint(options, { writer, guard, ring });
-  const handler = new SignerHandler({
+  const deciding = {
     ...options,
-    registry,
     mint,
-    ringSigner,
     policyInput: {
       realm,
       get registry() {
         return view.registry;
       },
-      activeKey: (tenant, tokenClass) => ring.activeKey(tenant, tokenClass),
+      activeKey: (tenant: string, tokenClass: string) => ring.activeKey(tenant, tokenClass),
     },
     budgets: new Budgets(config.budget, () => clock.monotonic()),
-    drillBudgets: new Budgets(DRILL_BUDGET, () => clock.monotonic()),
     checkRegistry: () => view.checkUsable(),
-  });
-  return { writer, guard, ring, steps, handler };
+    checkLog: () => writer.check(),
+  };
+  const drillBudgets = new Budgets(DRILL_BUDGET, () => clock.monotonic());
+  const { checkRegistry } = deciding;
+  const operatorCalls = new OperatorCalls({ orders, steps, clock, checkRegistry });
+  const own = { registry, ringSigner, drillBudgets, operatorCalls };
+  const handler = new SignerHandler({ ...deciding, ...own });
+  const audit = new CustodyAudit({ custodian, ring, clock, events });
+  return { writer, guard, ring, steps, audit, handler, externalJwt: openExternalJwt(deciding) };
+}
+
+/** @throws KeyError while custody cannot be asked: without it no key could be told from a lost one */
+async function openRing({ config, view, reports, ...rest }: CoreOptions): Promise<KeyRing> {
+  const { realm, log, rings: policies } = config;
+  const { custodian, clock, events } = rest;
+  const onRefused = (id: string, reason: string) => {
+    events.keyRefused(id, reason);
+    reports.event("custody-refused-key", `${id}: ${reason}`);
+  };
+  const registry = () => view.registry;
+  const ring = new KeyRing({ realm, log, policies, registry, custodian, clock, events, onRefused });
+  await ring.open();
+  return ring;
 }
 
 function openGuard(
@@ -122,7 +157,7 @@ function openWriter(options: CoreOptions, info: WriterInfo, guard: WitnessGuard)
 }
 
 function openMint(
-  { config, folder, clock, view, tokenLog }: CoreOptions,
+  { config, folder, clock, view, custodian, tokenLog }: CoreOptions,
   { writer, guard, ring }: Pick<SignerCore, "writer" | "guard" | "ring">,
 ): Mint {
   const bodyPath = join(folder, SIGNER_FILES.body);
@@ -135,12 +170,13 @@ function openMint(
     checkIssue: () => {
       view.check();
       guard.check();
+      custodian.check();
     },
     checkSign: (kid) => {
       writer.checkIntact();
       if (!ring.maySign(kid))
         throw new ServiceError("ERR_SIGNER_NO_KEY", "Key stopped signing meanwhile", {
-          fields: { retryAfterSeconds: 1 },
+          fields: { retryAfterSeconds: 1, committed: true },
         });
     },
     clock,

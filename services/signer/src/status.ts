@@ -27,12 +27,15 @@ export function describeSigner(facts: SignerFacts): object {
     size: core?.writer.size ?? 0,
     pending: core?.writer.pending ?? 0,
     cosigned: cosigned ? { size: cosigned.size, timeSeconds: cosigned.timeSeconds } : null,
-    labels: config.labels,
+    labels: [...config.labels, ...config.rings.flatMap((ring) => ring.labels)],
   };
 }
 
 export function describeKeys(registry: Registry, realm: string): object[] {
   return [...registry.keys.values()]
     .filter((key) => key.realm === realm && key.record.custody !== "drill")
-    .map(({ kid, state, stateAt, record }) => ({ kid, state, stateAt, alg: record.alg }));
+    .map(({ kid, state, stateAt, retainedBy, record }) => {
+      const retained = retainedBy ?? null;
+      return { kid, state, stateAt, retained, alg: record.alg };
+    });
 }

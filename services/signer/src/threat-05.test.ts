@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import { ServiceError } from "@redoubt/base";
 import type { Answer, Call } from "@redoubt/wire";
 import { digestOf, text } from "./testing/answers.ts";
+import { MIN_SECOND_BATCH } from "./mint.ts";
 import { Deployment, refusalOf, WANTED } from "./testing/deployment.ts";
 import { FakeLog } from "./testing/fake-log.ts";
 import { until } from "./testing/test-events.ts";
@@ -124,12 +125,16 @@ describe("THREAT-05: a ledger that cannot or will not commit", () => {
     const client = deployment.client();
     const first = client.request(WANTED);
     await until(() => held.length === 1);
-    const second = await client.request(WANTED);
-    assert.equal(second.head["index"], 1);
+    const later = Array.from({ length: MIN_SECOND_BATCH }, () => client.request(WANTED));
+    const indexes = (await Promise.all(later)).map(({ head }) => head["index"]);
+    assert.deepEqual(
+      indexes,
+      Array.from(indexes, (_, place) => 1 + place),
+    );
     assert.equal((await first).head["index"], 0);
     for (const release of held) release();
     // A third answer comes after that error on the same connection.
-    assert.equal((await client.request(WANTED)).head["index"], 2);
+    assert.equal((await client.request(WANTED)).head["index"], 1 + MIN_SECOND_BATCH);
     assert.equal(deployment.log.count("log_lost"), 0);
   });
 
@@ -202,13 +207,21 @@ describe("THREAT-05: a ledger that cannot or will not commit", () => {
       const isSecond = (commits += 1) === 2;
       if (isSecond) both.resolve();
       await both.promise;
-      return isSecond ? withCheckpoint(() => answer, ledger.issuance.fork(2).checkpoint) : answer;
+      return isSecond
+        ? withCheckpoint(() => answer, ledger.issuance.fork(1 + MIN_SECOND_BATCH).checkpoint)
+        : answer;
     };
     const client = deployment.client();
     const first = refusalOf(client.request(WANTED));
     await until(() => commits === 1);
-    const second = refusalOf(client.request(WANTED));
-    assert.deepEqual(await Promise.all([first, second]), ["ERR_SIGNER_LOG", "ERR_SIGNER_LOG"]);
+    const second = Array.from({ length: MIN_SECOND_BATCH }, () =>
+      refusalOf(client.request(WANTED)),
+    );
+    const refusals = await Promise.all([first, ...second]);
+    assert.deepEqual(
+      refusals,
+      Array.from(refusals, () => "ERR_SIGNER_LOG"),
+    );
     assert.equal(custodian.signed, signed);
   });
 

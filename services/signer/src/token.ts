@@ -1,5 +1,6 @@
-import { hash, randomFillSync } from "node:crypto";
+import { randomFillSync } from "node:crypto";
 import { canonicalBytes } from "@redoubt/base";
+import { sha256 } from "@redoubt/tlog";
 import type { Grant } from "./policy.ts";
 import type { RingKey } from "./key-ring.ts";
 
@@ -60,7 +61,7 @@ export function buildToken(
     scope,
   });
   const signingInput = `${key.encodedHeader}.${Buffer.from(payload, "utf8").toString("base64url")}`;
-  const digest = hash("sha256", signingInput, "buffer");
+  const digest = sha256(signingInput);
   return { key, grant, caller, signingInput, digest, jti, iat: nowSeconds, exp };
 }
 

@@ -53,9 +53,17 @@ export const RING = {
   class: "at",
   alg: "ES256",
   maxLifetimeSeconds: 3600,
+  rotation: {
+    lifetimeActions: [{ trigger: { timeAfterCreate: "P1D" }, action: { type: "Rotate" } }],
+    redoubt: { shortDurations: true, metadataCache: "PT1H" },
+  },
+} as const;
+/** The same policy, decided. */
+export const TIMES = {
   prepublishSeconds: 7200,
   activeSeconds: 86_400,
   verifyOnlySeconds: 7200,
+  expirySeconds: 172_800,
 } as const;
 
 /** A signer's surroundings: folders, sockets, a ledger, a monitor and a witness that a test commands. */

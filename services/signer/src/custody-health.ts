@@ -1,0 +1,125 @@
+import { ServiceError, type Clock } from "@redoubt/base";
+import { KeyError, type KeyErrorCode } from "@redoubt/keys";
+
+/** Said of custody as a whole and of no key: a key is not lost, damaged or refused by it. */
+const FAULTS: ReadonlySet<KeyErrorCode> = new Set([
+  "ERR_KEY_BUSY",
+  "ERR_KEY_DENIED",
+  "ERR_KEY_CUSTODY",
+  "ERR_KEY_MODULE",
+]);
+/** Of a signature `ERR_KEY_CUSTODY` may be about that one input: no caller may stop the others with a long one. */
+const SIGNING_FAULTS: ReadonlySet<KeyErrorCode> = new Set([
+  "ERR_KEY_BUSY",
+  "ERR_KEY_DENIED",
+  "ERR_KEY_MODULE",
+]);
+
+const MIN_PAUSE_SECONDS = 1;
+const MAX_PAUSE_SECONDS = 30;
+/** Where custody does not say how long it wants to be left alone. */
+const PAUSE_SECONDS = 5;
+/** A throttled KMS signs now and then, one that is away does not: only the latter is told as not ready. */
+const AWAY_AFTER_MS = 3000;
+/** A list proves little about signatures: while they fail, it ends nothing. Without requests it must, in the end. */
+const SIGNING_FAILED_MS = 10_000;
+/** Listing costs calls that are paid for; a signature tells as much. */
+const IDLE_LOOK_MS = 60_000;
+
+/** Whether an error is about custody, which says nothing about any key. */
+export function isCustodyFault(error: unknown): boolean {
+  return error instanceof KeyError && FAULTS.has(error.code);
+}
+
+interface Fault {
+  readonly error: KeyError;
+  /** Nothing has succeeded since. */
+  sinceMs: number;
+  readonly pauseUntilMs: number;
+  /** When a signature failed last. */
+  readonly signingFailedMs: number;
+}
+
+/** How custody is, by what became of the calls to it. */
+export class CustodyHealth {
+  readonly #clock: Pick<Clock, "monotonic">;
+  #fault: Fault | undefined;
+  #faults = 0;
+  #workedMs = -Infinity;
+
+  constructor(clock: Pick<Clock, "monotonic">) {
+    this.#clock = clock;
+  }
+
+  /** To be kept from before a call, and given with what became of it. */
+  get faults(): number {
+    return this.#faults;
+  }
+
+  /** @throws ServiceError with the code of custody's KeyError, while custody asks to be left alone */
+  check(): void {
+    const fault = this.#fault;
+    const leftMs = fault ? fault.pauseUntilMs - this.#now() : 0;
+    if (!fault || leftMs <= 0) return;
+    throw new ServiceError(fault.error.code, "Custody does not sign now", {
+      cause: fault.error,
+      fields: { retryAfterSeconds: Math.ceil(leftMs / 1000) },
+    });
+  }
+
+  /** Why custody cannot be used, once that is more than a moment. */
+  get problem(): KeyError | undefined {
+    const fault = this.#fault;
+    if (!fault) return undefined;
+    const isMoment =
+      fault.error.code === "ERR_KEY_BUSY" && this.#now() - fault.sinceMs < AWAY_AFTER_MS;
+    return isMoment ? undefined : fault.error;
+  }
+
+  /** Whether somebody must ask custody how it is, since nothing else did. */
+  get isLookDue(): boolean {
+    const now = this.#now();
+    return this.#fault ? now >= this.#fault.pauseUntilMs : now - this.#workedMs >= IDLE_LOOK_MS;
+  }
+
+  /** A call that began before the last failure says that custody is there, not that its pause is over. */
+  signed(faultsBefore: number): void {
+    this.#workedMs = this.#now();
+    if (!this.#fault) return;
+    if (faultsBefore === this.#faults) this.#fault = undefined;
+    else this.#fault.sinceMs = this.#workedMs;
+  }
+
+  /** Another call than a signature succeeded. */
+  answered(faultsBefore: number): void {
+    const failedMs = this.#fault?.signingFailedMs ?? -Infinity;
+    if (this.#now() - failedMs >= SIGNING_FAILED_MS) this.signed(faultsBefore);
+  }
+
+  notSigned(error: unknown): void {
+    if (error instanceof KeyError && SIGNING_FAULTS.has(error.code))
+      this.#failed(error, this.#now());
+  }
+
+  notAnswered(error: unknown): void {
+    if (error instanceof KeyError && FAULTS.has(error.code))
+      this.#failed(error, this.#fault?.signingFailedMs ?? -Infinity);
+  }
+
+  #failed(error: KeyError, signingFailedMs: number): void {
+    this.#faults += 1;
+    const now = this.#now();
+    const { retryAfterSeconds = PAUSE_SECONDS } = error;
+    const pause = Math.min(MAX_PAUSE_SECONDS, Math.max(MIN_PAUSE_SECONDS, retryAfterSeconds));
+    this.#fault = {
+      error,
+      sinceMs: this.#fault?.sinceMs ?? now,
+      pauseUntilMs: now + pause * 1000,
+      signingFailedMs,
+    };
+  }
+
+  #now(): number {
+    return this.#clock.monotonic();
+  }
+}

@@ -1,0 +1,42 @@
+import type { Clock } from "@redoubt/base";
+import { openCustodian, type Custodian, type CustodyLoaders } from "@redoubt/keys";
+import type { CustodySettings } from "./custody-settings.ts";
+import { custodyLabel } from "./custody-settings.ts";
+import { SignerCustody } from "./signer-custody.ts";
+
+/** Each cloud's code is loaded where it is configured, and nowhere else. */
+const LOADERS: Required<CustodyLoaders> = {
+  "aws-kms": async () => {
+    const { openAwsKmsCustodian, parseAwsKmsConfig } = await import("@redoubt/kms-aws");
+    return (settings) => openAwsKmsCustodian(parseAwsKmsConfig(settings));
+  },
+  "azure-keyvault": async () => {
+    const { openAzureKeyVaultCustodian, parseAzureKeyVaultConfig } =
+      await import("@redoubt/kms-azure");
+    return (settings) => openAzureKeyVaultCustodian(parseAzureKeyVaultConfig(settings));
+  },
+  "google-kms": async () => {
+    const { openGoogleKmsCustodian, parseGoogleKmsConfig } = await import("@redoubt/kms-gcp");
+    return (settings) => openGoogleKmsCustodian(parseGoogleKmsConfig(settings));
+  },
+};
+
+export interface OpenCustodyOptions {
+  readonly config: Pick<CustodySettings, "custody">;
+  /** Of sealed files. */
+  readonly folder: string;
+  readonly clock: Clock;
+  /** In place of the one that is configured; its owner closes what is behind it. */
+  readonly custodian?: Custodian | undefined;
+}
+
+/** @throws as `SignerCustody.open` */
+export function openCustody(options: OpenCustodyOptions): Promise<SignerCustody> {
+  const { custodian, config, folder, clock } = options;
+  return SignerCustody.open({
+    label: custodian?.label ?? custodyLabel(config.custody),
+    open: async () =>
+      custodian ?? (await openCustodian(config.custody, folder, { loaders: LOADERS, clock })),
+    clock,
+  });
+}

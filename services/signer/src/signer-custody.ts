@@ -1,0 +1,179 @@
+import { ServiceError, type Clock } from "@redoubt/base";
+import {
+  KeyError,
+  type Custodian,
+  type CustodyKey,
+  type CustodyLabel,
+  type RefusedKey,
+  type SignatureAlgorithm,
+} from "@redoubt/keys";
+import { CustodyHealth, isCustodyFault } from "./custody-health.ts";
+
+export interface SignerCustodyOptions {
+  readonly label: CustodyLabel;
+  readonly open: () => Promise<Custodian>;
+  readonly clock: Pick<Clock, "monotonic">;
+}
+
+/**
+ * Custody as the signer sees it (THREAT-05): opened as soon as it can be, known to be away since a call said so, and
+ * back with the first call that succeeds. While it asks to be left alone nothing is committed to the log for it.
+ */
+export class SignerCustody implements Custodian {
+  readonly label: CustodyLabel;
+  readonly #options: SignerCustodyOptions;
+  readonly #health: CustodyHealth;
+  #custodian: Custodian | undefined;
+  #opening: Promise<Custodian> | undefined;
+  #final: KeyError | undefined;
+  #isLooking = false;
+  #isClosed = false;
+
+  private constructor(options: SignerCustodyOptions) {
+    this.label = options.label;
+    this.#options = options;
+    this.#health = new CustodyHealth(options.clock);
+  }
+
+  /**
+   * Custody that is away, denied or not installed is no failed start: the signer says so and signs nothing. A refused
+   * PIN must not be tried again and again by a supervisor that starts a failing process anew.
+   *
+   * @throws whatever else the adapter throws: a file that others can read, a passphrase that is wrong
+   */
+  static async open(options: SignerCustodyOptions): Promise<SignerCustody> {
+    const custody = new SignerCustody(options);
+    try {
+      await custody.#open();
+    } catch (error) {
+      if (!isCustodyFault(error)) throw error;
+    }
+    return custody;
+  }
+
+  generate(alg: SignatureAlgorithm): Promise<CustodyKey> {
+    return this.#key((custodian) => custodian.generate(alg));
+  }
+
+  open(id: string): Promise<CustodyKey> {
+    return this.#key((custodian) => custodian.open(id));
+  }
+
+  async list(): Promise<readonly string[]> {
+    const custodian = await this.#open();
+    return this.#watch(() => custodian.list());
+  }
+
+  async destroy(id: string): Promise<void> {
+    await (await this.#open()).destroy(id);
+  }
+
+  async audit(): Promise<readonly RefusedKey[]> {
+    const custodian = await this.#open();
+    return (await custodian.audit?.()) ?? [];
+  }
+
+  /**
+   * To be asked before anything is committed: what custody would not sign must not fill the log.
+   *
+   * @throws ServiceError with the code of custody's KeyError
+   */
+  check(): void {
+    this.#health.check();
+  }
+
+  /** Why custody cannot be used, once that is more than a moment. */
+  get problem(): KeyError | undefined {
+    return this.#health.problem;
+  }
+
+  /** To be called every second: asks custody how it is when nothing else does. Never waited for. */
+  look(): void {
+    if (!this.#health.isLookDue || this.#isLooking || this.#isClosed) return;
+    this.#isLooking = true;
+    this.list()
+      .catch(() => undefined)
+      .finally(() => {
+        this.#isLooking = false;
+      });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
+    const custodian = this.#custodian ?? (await this.#opening?.catch(() => undefined));
+    await custodian?.[Symbol.asyncDispose]();
+  }
+
+  #open(): Promise<Custodian> {
+    if (this.#custodian) return Promise.resolve(this.#custodian);
+    if (this.#isClosed) return Promise.reject(new KeyError("ERR_KEY_UNKNOWN", "Custody is closed"));
+    // What drives custody is loaded once: the permission for it is gone after that.
+    if (this.#final) return Promise.reject(this.#final);
+    this.#opening ??= this.#openNow().finally(() => {
+      this.#opening = undefined;
+    });
+    return this.#opening;
+  }
+
+  async #openNow(): Promise<Custodian> {
+    try {
+      this.#custodian = await this.#watch(this.#options.open);
+      return this.#custodian;
+    } catch (error) {
+      if (error instanceof KeyError && error.code === "ERR_KEY_MODULE") this.#final = error;
+      throw error;
+    }
+  }
+
+  /** A ring that may make no keys, or a quota for making them, does not keep those that are there from signing. */
+  async #key(take: (custodian: Custodian) => Promise<CustodyKey>): Promise<CustodyKey> {
+    const key = await take(await this.#open());
+    return { ...key, sign: (input) => this.#sign(key, input) };
+  }
+
+  #sign(key: CustodyKey, input: Uint8Array): Buffer | Promise<Buffer> {
+    const before = this.#health.faults;
+    try {
+      const signature = key.sign(input);
+      if (!(signature instanceof Promise)) {
+        this.#health.signed(before);
+        return signature;
+      }
+      return signature.then(
+        (bytes) => {
+          this.#health.signed(before);
+          return bytes;
+        },
+        (error: unknown) => {
+          throw this.#notSigned(error);
+        },
+      );
+    } catch (error) {
+      throw this.#notSigned(error);
+    }
+  }
+
+  /** P3: whatever is to be signed is in the log by now, and whoever asked must account for it. */
+  #notSigned(error: unknown): ServiceError {
+    this.#health.notSigned(error);
+    const isOurs = error instanceof KeyError;
+    const seconds = isOurs ? error.retryAfterSeconds : undefined;
+    const wait = seconds === undefined ? {} : { retryAfterSeconds: Math.ceil(seconds) };
+    return new ServiceError(isOurs ? error.code : "ERR_INTERNAL", "Custody did not sign", {
+      cause: error,
+      fields: { committed: true, ...wait },
+    });
+  }
+
+  async #watch<T>(call: () => Promise<T>): Promise<T> {
+    const before = this.#health.faults;
+    try {
+      const answer = await call();
+      this.#health.answered(before);
+      return answer;
+    } catch (error) {
+      this.#health.notAnswered(error);
+      throw error;
+    }
+  }
+}
