@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { setImmediate as turn } from "node:timers/promises";
+import { setImmediate as turn, setTimeout as delay } from "node:timers/promises";
+import { KeyError } from "@redoubt/keys";
 import { Calls, type CallsOptions } from "./calls.ts";
 import { RequestFailure, type FailureKind } from "./failures.ts";
 import { DEFAULT_LIMITS, type AwsKmsLimits } from "./options.ts";
@@ -13,6 +14,10 @@ function fail(kind: FailureKind) {
 
 async function hang(): Promise<never> {
   return new Promise<never>(() => undefined);
+}
+
+async function takeAWhile(signal: AbortSignal): Promise<string> {
+  return delay(20, "done", { signal });
 }
 
 /** Time is what pauses add up to. */
@@ -84,7 +89,7 @@ describe("Calls", () => {
     assert.equal(await calls.run({ ...exists, done: ["exists"] }), undefined);
     await assert.rejects(calls.run(exists), { code: "ERR_KEY_CUSTODY" });
     const lost = { operation: "B", request: async () => Promise.reject(fail("transient")) };
-    await assert.rejects(calls.run({ ...lost, never: ["transient"] }), {
+    await assert.rejects(calls.run({ ...lost, repeat: "if-refused" }), {
       code: "ERR_KEY_BUSY",
       retryAfterSeconds: 1,
     });
@@ -155,6 +160,35 @@ describe("Calls", () => {
       message: /Sign/,
     });
     assert.deepEqual(told, [true, true]);
+  });
+
+  it("ends a try with its call, whatever time the try has left", async () => {
+    const { calls } = setUp({ callTimeoutMs: 5, attemptTimeoutMs: 60_000 });
+    const error: unknown = await calls
+      .run({ operation: "Sign", request: takeAWhile })
+      .catch((reason: unknown) => reason);
+    assert.ok(error instanceof KeyError && error.cause instanceof Error);
+    assert.deepEqual([error.code, error.retryAfterSeconds], ["ERR_KEY_BUSY", 1]);
+    assert.deepEqual(
+      [error.message, error.cause.name, error.cause.message],
+      ["AWS KMS failed at Sign", "RequestFailure", "AWS KMS did not answer in time"],
+    );
+  });
+
+  it("tries again what the call adds, and writes each repetition into the log", async () => {
+    const events: unknown[] = [];
+    const { calls } = setUp({}, { log: (event, fields) => void events.push([event, fields]) });
+    const failures: FailureKind[] = ["not-found", "throttled", "not-found", "not-found"];
+    const request = async () => Promise.reject(fail(failures[events.length] ?? "answer"));
+    const call = { operation: "CreateAlias", request };
+    await assert.rejects(calls.run(call), { code: "ERR_KEY_UNKNOWN" });
+    assert.deepEqual(events, []);
+    await assert.rejects(calls.run({ ...call, retry: ["not-found"] }), { code: "ERR_KEY_UNKNOWN" });
+    const kinds = ["not-found", "throttled", "not-found"] as const;
+    assert.deepEqual(
+      events,
+      kinds.map((kind, i) => ["kms_retry", { operation: "CreateAlias", kind, attempt: i + 1 }]),
+    );
   });
 
   it("ends with what runs, waits and pauses when it is closed", async () => {

@@ -1,5 +1,12 @@
-import { KeyError } from "@redoubt/keys";
 import type { Clock, EventSink } from "@redoubt/base";
+import type { KeyError } from "@redoubt/keys";
+import {
+  AttemptTimeout,
+  CallGate,
+  type Pacing,
+  type Repeat,
+  type Verdict,
+} from "@redoubt/keys/call-gate";
 import { custodyError } from "./errors.ts";
 import { causeOf, failureKind, RequestFailure, type FailureKind } from "./failures.ts";
 import type { AwsKmsLimits } from "./options.ts";
@@ -15,137 +22,65 @@ export interface CallsOptions {
 export interface Call {
   readonly operation: string;
   readonly request: (signal: AbortSignal) => Promise<unknown>;
+  /** Default: `always`. */
+  readonly repeat?: Repeat;
   /** Further failures after which the same request is tried again. */
   readonly retry?: readonly FailureKind[];
-  /** Failures after which it is not, although another call would be. */
-  readonly never?: readonly FailureKind[];
   /** Failures that say that it was done before. */
   readonly done?: readonly FailureKind[];
 }
 
-interface Waiting {
-  readonly go: () => void;
-  readonly failed: (error: Error) => void;
-}
-
-const FIRST_PAUSE_MS = 50;
-const MAX_PAUSE_MS = 1000;
+const PACING: Pacing = { longestPauseMs: 1000, isLastAttemptCut: true };
 const RETRIED: readonly FailureKind[] = ["throttled", "transient"];
 
-/**
- * The one way to KMS: so many requests at a time, so many that wait, so many tries, so much time. THREAT-26: a KMS
- * that throttles, stalls or drops costs its callers a coded refusal with a time to come back, never a queue that grows.
- */
+/** The one way to KMS: what a failure of KMS means, behind a gate that bounds the rest. */
 export class Calls {
-  readonly #options: CallsOptions;
-  readonly #waiting: Waiting[] = [];
-  readonly #closing = new AbortController();
-  #running = 0;
+  readonly #gate: CallGate;
+  readonly #log: EventSink;
 
-  constructor(options: CallsOptions) {
-    this.#options = options;
+  constructor({ limits, clock, random, pause, log }: CallsOptions) {
+    this.#gate = new CallGate(limits, { clock, random, wait: pause }, PACING);
+    this.#log = log;
   }
 
   close(): void {
-    this.#closing.abort();
-    for (const { failed } of this.#waiting.splice(0)) failed(closedError());
+    this.#gate.close();
   }
 
   /** @throws KeyError as `publicError` maps them */
   async run(call: Call): Promise<unknown> {
-    const sinceMs = this.#options.clock.monotonic();
-    await this.#enter();
-    try {
-      return await this.#attempts(call, sinceMs);
-    } finally {
-      this.#leave();
-    }
-  }
-
-  async #enter(): Promise<void> {
-    const { maxConcurrent, maxWaiting } = this.#options.limits;
-    if (this.#closing.signal.aborted) throw closedError();
-    if (this.#running < maxConcurrent) {
-      this.#running += 1;
-      return;
-    }
-    if (this.#waiting.length >= maxWaiting)
-      throw custodyError("ERR_KEY_BUSY", "Too many calls wait for AWS KMS");
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#waiting.push({ go: resolve, failed: reject });
-    await promise;
-  }
-
-  /** The place goes to who waits longest. */
-  #leave(): void {
-    const next = this.#waiting.shift();
-    if (next) next.go();
-    else this.#running -= 1;
-  }
-
-  async #attempts(call: Call, sinceMs: number): Promise<unknown> {
-    const { limits, clock, pause, log } = this.#options;
-    for (let attempt = 1; ; attempt += 1) {
-      if (this.#closing.signal.aborted) throw closedError();
-      const leftMs = limits.callTimeoutMs - (clock.monotonic() - sinceMs);
-      if (leftMs <= 0) throw custodyError("ERR_KEY_BUSY", "Call waited too long for AWS KMS");
-      try {
-        return await this.#attempt(call, Math.min(leftMs, limits.attemptTimeoutMs));
-      } catch (error) {
-        const kind = failureKind(error);
-        if (this.#closing.signal.aborted) throw closedError();
-        if (call.done?.includes(kind)) return undefined;
-        const pauseMs = this.#pauseMs(attempt);
-        const isLate = clock.monotonic() - sinceMs + pauseMs >= limits.callTimeoutMs;
-        if (!isRetried(call, kind) || attempt >= limits.maxAttempts || isLate)
-          throw publicError(call.operation, kind, error);
-        log("kms_retry", { operation: call.operation, kind, attempt });
-        await this.#pause(pause, pauseMs);
-      }
-    }
-  }
-
-  /** The whole try, credentials included: a provider of them may hang as well as KMS. */
-  async #attempt({ request }: Call, ms: number): Promise<unknown> {
-    const ended = Promise.withResolvers<never>();
-    const controller = new AbortController();
-    const stop = (message: string) => {
-      ended.reject(new RequestFailure("transient", message));
-      controller.abort();
-    };
-    const timer = setTimeout(() => stop("AWS KMS did not answer in time"), ms);
-    const close = () => stop("Custody was closed");
-    this.#closing.signal.addEventListener("abort", close, { once: true });
-    try {
-      return await Promise.race([request(controller.signal), ended.promise]);
-    } finally {
-      clearTimeout(timer);
-      this.#closing.signal.removeEventListener("abort", close);
-    }
-  }
-
-  /** Full jitter: callers that were throttled together must not come back together. */
-  #pauseMs(attempt: number): number {
-    const most = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** attempt);
-    return Math.ceil(most * this.#options.random());
-  }
-
-  async #pause(pause: CallsOptions["pause"], ms: number): Promise<void> {
-    try {
-      await pause(ms, this.#closing.signal);
-    } catch (cause) {
-      if (this.#closing.signal.aborted) throw closedError();
-      throw cause;
-    }
+    const { operation, repeat = "always" } = call;
+    return this.#gate.run({
+      repeat,
+      request: async (signal) => requestOnce(call, signal),
+      judge: (error) => judgeFailure(call, failureOf(error)),
+      onRepeat: (error, attempt) =>
+        this.#log("kms_retry", { operation, kind: failureKind(failureOf(error)), attempt }),
+    });
   }
 }
 
-function isRetried({ retry = [], never = [] }: Call, kind: FailureKind): boolean {
-  return !never.includes(kind) && (RETRIED.includes(kind) || retry.includes(kind));
+async function requestOnce({ request, done = [] }: Call, signal: AbortSignal): Promise<unknown> {
+  try {
+    return await request(signal);
+  } catch (error) {
+    if (done.includes(failureKind(error))) return undefined;
+    throw error;
+  }
 }
 
-export function closedError(): KeyError {
-  return new KeyError("ERR_KEY_UNKNOWN", "Key is destroyed or its custody is closed");
+/** The whole attempt has a time, credentials included: a provider of them may hang as well as KMS. */
+function failureOf(error: unknown): unknown {
+  return error instanceof AttemptTimeout
+    ? new RequestFailure("transient", "AWS KMS did not answer in time")
+    : error;
+}
+
+function judgeFailure({ operation, retry = [] }: Call, failure: unknown): Verdict {
+  const kind = failureKind(failure);
+  const error = publicError(operation, kind, failure);
+  if (!RETRIED.includes(kind) && !retry.includes(kind)) return { kind: "final", error };
+  return { kind: "again", cause: failure, refused: kind !== "transient", error };
 }
 
 function publicError(operation: string, kind: FailureKind, error: unknown): KeyError {

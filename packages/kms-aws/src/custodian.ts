@@ -1,6 +1,5 @@
 import type { KeyObject } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
-import { errorCode, systemClock, type EventSink } from "@redoubt/base";
+import { errorCode, type EventSink } from "@redoubt/base";
 import {
   KeyError,
   publicJwk,
@@ -10,8 +9,9 @@ import {
   type RefusedKey,
   type SignatureAlgorithm,
 } from "@redoubt/keys";
+import { systemParts } from "@redoubt/keys/call-gate";
 import { KEY_ID, type KeyMetadata } from "./answers.ts";
-import { Calls, closedError } from "./calls.ts";
+import { Calls } from "./calls.ts";
 import { loadSdk, openKmsApi } from "./kms-api.ts";
 import { ALG_TAG, KmsKeys, RING_TAG } from "./kms-keys.ts";
 import { checkOptions, type AwsKmsOptions, type CheckedOptions } from "./options.ts";
@@ -29,9 +29,9 @@ export async function openAwsKmsCustodian(options: AwsKmsOptions): Promise<Custo
   const api = openKmsApi(await loadSdk(), checked, options.credentials);
   const {
     log = () => undefined,
-    clock = systemClock,
-    random = Math.random,
-    pause = async (ms, signal) => delay(ms, undefined, { signal }),
+    clock = systemParts.clock,
+    random = systemParts.random,
+    pause = systemParts.wait,
   } = options;
   const calls = new Calls({ limits: checked.limits, clock, random, pause, log });
   return new AwsKmsCustodian(checked, new KmsKeys(checked, api, calls), log);
@@ -165,7 +165,8 @@ class AwsKmsCustodian implements Custodian {
   #custodyKey({ id, arn, alg, publicKey }: OpenedKey): CustodyKey {
     this.#open.add(id);
     const checkOpen = () => {
-      if (!this.#open.has(id)) throw closedError();
+      if (!this.#open.has(id))
+        throw new KeyError("ERR_KEY_UNKNOWN", "Key is destroyed or its custody is closed");
     };
     return {
       id,

@@ -57,7 +57,7 @@ export class KmsKeys {
       operation: "CreateKey",
       request: async (signal) => this.#api.createKey({ ...input, Tags: [...input.Tags] }, signal),
       // Done twice it leaves a key that nobody knows of and somebody pays for.
-      never: ["transient"],
+      repeat: "if-refused",
     });
     return readMetadata(answer, region);
   }

@@ -1,4 +1,5 @@
 import type { Clock, EventSink, Secret } from "@redoubt/base";
+import type { CallLimits } from "@redoubt/keys/call-gate";
 import { custodyError } from "./errors.ts";
 
 /** Credentials of an IAM principal; a session token comes with temporary ones. */
@@ -20,18 +21,7 @@ export type AwsCredentialSource =
   | (() => Promise<AwsCredentials>)
   | "default-chain";
 
-export interface AwsKmsLimits {
-  /** Requests at KMS at the same time. */
-  readonly maxConcurrent: number;
-  /** Calls that wait for one of those places; one more is refused at once. */
-  readonly maxWaiting: number;
-  /** Tries of one call, the first included. */
-  readonly maxAttempts: number;
-  /** One try, from connecting to the last byte. */
-  readonly attemptTimeoutMs: number;
-  /** One call: waiting, every try and the pauses between them. */
-  readonly callTimeoutMs: number;
-}
+export type AwsKmsLimits = CallLimits;
 
 export interface AwsKmsOptions {
   readonly region: string;

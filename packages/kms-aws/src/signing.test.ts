@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { it } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { inspect } from "node:util";
-import { derOf, ecdsaOfDigest } from "./testing/digest-signatures.ts";
+import { derOf, ecdsaOfDigest } from "@redoubt/keys/testing/sign-digest";
 import { answering, describeKms, failing, openTestCustodian } from "./testing/fixture.ts";
 import { KmsServer } from "./testing/kms-server.ts";
 
@@ -59,7 +59,7 @@ describeKms("AWS KMS: signatures", () => {
     const lengths = new Set<number>();
     // One number in 256 is short; 70 to 72 bytes are the usual ones.
     while (!lengths.has(69) || lengths.size < 4) {
-      const der = derOf(ecdsaOfDigest(privateKey, DIGEST));
+      const der = derOf(ecdsaOfDigest(DIGEST, privateKey));
       if (lengths.has(der.length)) continue;
       lengths.add(der.length);
       server.fault = answering("Sign", { Signature: der.toString("base64") });
@@ -74,8 +74,8 @@ describeKms("AWS KMS: signatures", () => {
     const privateKey = server.state.keys.get(key.id)?.privateKey;
     assert.ok(privateKey);
     // Both with a leading zero, so that each part has its place.
-    let der = derOf(ecdsaOfDigest(privateKey, DIGEST));
-    while (der.length !== 72) der = derOf(ecdsaOfDigest(privateKey, DIGEST));
+    let der = derOf(ecdsaOfDigest(DIGEST, privateKey));
+    while (der.length !== 72) der = derOf(ecdsaOfDigest(DIGEST, privateKey));
     const [r, s] = [der.subarray(5, 37), der.subarray(40, 72)];
     const one = Buffer.from([0x02, 1, 1]);
     for (const [name, signature] of Object.entries({

@@ -8,9 +8,9 @@ import {
   type CustodyKey,
   type SignatureAlgorithm,
 } from "@redoubt/keys";
+import { systemParts, type GateParts } from "@redoubt/keys/call-gate";
 import { AZURE_KEYS, azureAlgorithm, checkSignature } from "./algorithm.ts";
 import { checkRing, checkKid, isOfRing, readFields, readKey, type VaultKey } from "./answers.ts";
-import { systemParts, type GateParts } from "./call-gate.ts";
 import { openCredential, retryableCredential } from "./credential.ts";
 import { unexpected } from "./failure.ts";
 import {

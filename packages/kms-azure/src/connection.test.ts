@@ -3,13 +3,13 @@ import { Agent } from "node:https";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { describe, it } from "node:test";
 import { errorCode, errorLine } from "@redoubt/base";
+import { AttemptTimeout } from "@redoubt/keys/call-gate";
+import { makeCertificate } from "@redoubt/keys/testing/certificate";
 import { BoundedHttpClient } from "./bounded-http-client.ts";
-import { AttemptTimeout } from "./call-gate.ts";
 import { openCredential } from "./credential.ts";
 import { openAzureKeyVaultCustodian } from "./index.ts";
 import { loadIdentitySdk, loadKeyVaultSdk } from "./sdk.ts";
 import { checkSettings } from "./settings.ts";
-import { makeCertificate } from "./testing/certificate.ts";
 import { ORIGIN } from "./testing/fake-key-vault.ts";
 import {
   assertRefused,

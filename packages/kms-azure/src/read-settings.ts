@@ -1,6 +1,6 @@
 import { MemberReader, ServiceError } from "@redoubt/base";
 import { KeyError } from "@redoubt/keys";
-import { DEFAULT_LIMITS, type CallLimits } from "./call-gate.ts";
+import { DEFAULT_LIMITS, type CallLimits } from "@redoubt/keys/call-gate";
 
 export type JsonObject = ConstructorParameters<typeof MemberReader>[0];
 

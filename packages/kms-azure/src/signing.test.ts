@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { it } from "node:test";
+import { derOf } from "@redoubt/keys/testing/sign-digest";
 import { fakeSignature, ORIGIN, refusal, type FakeAnswer } from "./testing/fake-key-vault.ts";
 import {
   assertRefused,
@@ -9,7 +10,6 @@ import {
   Harness,
   input,
 } from "./testing/harness.ts";
-import { derOf } from "./testing/sign-digest.ts";
 
 const digest = createHash("sha256").update(input).digest();
 

@@ -1,6 +1,6 @@
 import { Agent } from "node:https";
+import { CallGate, type GateParts, type Repeat } from "@redoubt/keys/call-gate";
 import { BoundedHttpClient } from "./bounded-http-client.ts";
-import { CallGate, type GateParts, type Repeat } from "./call-gate.ts";
 import { judgeFailure, unexpected } from "./failure.ts";
 import type {
   CryptographyClient,
@@ -40,9 +40,9 @@ export class VaultCalls {
     this.#options = options;
     this.#ownAgent = new Agent({ keepAlive: true, ...(roots !== undefined && { ca: roots }) });
     this.#client = new sdk.KeyClient(settings.origin, credential, this.#clientOptions());
-    this.#gate = new CallGate(limits, parts, judgeFailure);
+    this.#gate = new CallGate(limits, parts);
     const listLimits = { ...limits, maxConcurrent: 1, attemptTimeoutMs: LIST_TIMEOUT_MS };
-    this.#listGate = new CallGate(listLimits, parts, judgeFailure);
+    this.#listGate = new CallGate(listLimits, parts);
   }
 
   /**
@@ -54,12 +54,16 @@ export class VaultCalls {
     use: (client: KeyClient, options: { readonly abortSignal: AbortSignal }) => Promise<T>,
     repeat: Repeat = "always",
   ): Promise<T> {
-    return this.#gate.run(repeat, async (abortSignal) => use(this.#client, { abortSignal }));
+    return this.#gate.run({
+      repeat,
+      judge: judgeFailure,
+      request: async (abortSignal) => use(this.#client, { abortSignal }),
+    });
   }
 
   /** All of a list, read anew where a page failed. */
   async list(start: (client: KeyClient) => PagedList): Promise<readonly unknown[]> {
-    return this.#listGate.run("always", async (signal) => {
+    const request = async (signal: AbortSignal): Promise<readonly unknown[]> => {
       const pages = [];
       // By page: an empty one with another behind it must come back to us too, or a list could go on for ever.
       for await (const page of start(this.#client).byPage()) {
@@ -69,7 +73,8 @@ export class VaultCalls {
         pages.push(page);
       }
       return pages.flat();
-    });
+    };
+    return this.#listGate.run({ repeat: "always", judge: judgeFailure, request });
   }
 
   /** A client of one key, which the SDK need not fetch again. */

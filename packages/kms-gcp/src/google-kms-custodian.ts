@@ -7,8 +7,8 @@ import {
   type CustodyKey,
   type SignatureAlgorithm,
 } from "@redoubt/keys";
+import { systemParts, type GateParts } from "@redoubt/keys/call-gate";
 import { checkSignature, GOOGLE_ALGORITHMS, joseAlgorithm, readPublicKey } from "./algorithm.ts";
-import { systemParts, type GateParts } from "./call-gate.ts";
 import { isFailedPrecondition } from "./failure.ts";
 import { KmsCalls, unexpected } from "./kms-calls.ts";
 import { listKeyVersions } from "./list-key-versions.ts";

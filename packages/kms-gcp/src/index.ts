@@ -1,4 +1,4 @@
-export { DEFAULT_LIMITS, type CallLimits, type GateParts } from "./call-gate.ts";
+export { DEFAULT_LIMITS, type CallLimits, type GateParts } from "@redoubt/keys/call-gate";
 export { parseGoogleKmsConfig } from "./config.ts";
 export {
   openGoogleKmsCustodian,

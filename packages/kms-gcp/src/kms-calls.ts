@@ -1,6 +1,6 @@
 import { errorLine } from "@redoubt/base";
 import { KeyError } from "@redoubt/keys";
-import { CallGate, type GateParts, type Repeat } from "./call-gate.ts";
+import { CallGate, type GateParts, type Repeat } from "@redoubt/keys/call-gate";
 import { judgeFailure, UNAVAILABLE } from "./failure.ts";
 import {
   isRecord,
@@ -56,7 +56,7 @@ export class KmsCalls {
     const channel = await client.initialize().catch((cause: unknown) => {
       throw new KeyError("ERR_KEY_CUSTODY", "Google Cloud KMS client does not start", { cause });
     });
-    const gate = new CallGate(settings.limits, parts, judgeFailure);
+    const gate = new CallGate(settings.limits, parts);
     return new KmsCalls(client, channel, gate, settings.limits.attemptTimeoutMs);
   }
 
@@ -71,12 +71,13 @@ export class KmsCalls {
     read: (answer: Answer) => T,
     repeat: Repeat = "always",
   ): Promise<T> {
-    return this.#gate.run(repeat, async (signal) => {
+    const send = async (signal: AbortSignal): Promise<T> => {
       // The SDK's own retries are off: they would multiply with those of the gate.
       const options = { timeout: this.#timeoutMs, retry: null, autoPaginate: false, signal };
       const answer = await this.#client[method](request, options);
       return read(readAnswer(method, answer));
-    });
+    };
+    return this.#gate.run({ repeat, judge: judgeFailure, request: send });
   }
 
   // The SDK's own `close` first opens three clients of other services, to close them; none of them is in use.

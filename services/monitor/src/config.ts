@@ -1,8 +1,13 @@
-import { errorLine, MemberReader, Secret, type ServiceError } from "@redoubt/base";
+import {
+  configError,
+  ConfigReader,
+  type MemberReader,
+  Secret,
+  type ServiceError,
+} from "@redoubt/base";
 import { parseVerifierKey, SIGNATURE_TYPE, type VerifierKey } from "@redoubt/tlog";
-import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
+import type { JsonObject } from "@redoubt/verify/json";
 import type { WebhookTarget } from "./alarms/webhook.ts";
-import { monitorError } from "./errors.ts";
 
 export interface Config {
   /** On 127.0.0.1; 0 takes a free one. */
@@ -20,45 +25,18 @@ const WEBHOOK_SECRET = /^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/;
 
 /** Reads the whole configuration and reports everything that is wrong with it at once. */
 export function parseConfig(json: JsonObject | Uint8Array): Config {
-  const problems: string[] = [];
-  const reader = new MemberReader(objectOf(json), "config");
-  const attempt = <T>(read: () => T): T | undefined => {
-    try {
-      return read();
-    } catch (error) {
-      problems.push(errorLine(error));
-      return undefined;
-    }
-  };
-  attempt(() => reader.integer("v", 1, 1));
-  const port = attempt(() => reader.integer("port", 0, 65_535));
-  const registry = attempt(() => readRegistry(reader.object("registry")));
-  const operator = attempt(() => readKey(reader, "operator"));
-  const callers = attempt(() => readCallers(reader));
-  const publisherUrl = attempt(() => readPublisherUrl(reader));
-  const webhook = attempt(() =>
-    reader.has("webhook") ? readWebhook(reader.object("webhook")) : undefined,
+  const config = new ConfigReader(json, "config");
+  const webhook = config.attempt((from) =>
+    from.has("webhook") ? readWebhook(from.object("webhook")) : undefined,
   );
-  attempt(() => reader.done());
-  if (
-    problems.length > 0 ||
-    port === undefined ||
-    registry === undefined ||
-    operator === undefined ||
-    callers === undefined ||
-    publisherUrl === undefined
-  )
-    throw monitorError("ERR_CONFIG", problems.join("; "));
-  return { port, registry, operator, callers, publisherUrl, ...(webhook && { webhook }) };
-}
-
-function objectOf(json: JsonObject | Uint8Array): JsonObject {
-  if (!(json instanceof Uint8Array)) return json;
-  try {
-    return parseJsonObject(json);
-  } catch (cause) {
-    throw monitorError("ERR_CONFIG", "config: not strict JSON", { cause });
-  }
+  const whole = config.finish<Omit<Config, "webhook">>({
+    port: config.attempt((from) => from.integer("port", 0, 65_535)),
+    registry: config.attempt((from) => readRegistry(from.object("registry"))),
+    operator: config.attempt((from) => readKey(from, "operator")),
+    callers: config.attempt(readCallers),
+    publisherUrl: config.attempt(readPublisherUrl),
+  });
+  return { ...whole, ...(webhook && { webhook }) };
 }
 
 function readRegistry(reader: MemberReader): Config["registry"] {
@@ -109,5 +87,5 @@ function readWebhook(reader: MemberReader): WebhookTarget {
 }
 
 function refusal(problem: string): ServiceError {
-  return monitorError("ERR_CONFIG", `config: ${problem}`);
+  return configError(`config: ${problem}`);
 }

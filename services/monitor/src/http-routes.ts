@@ -37,6 +37,8 @@ export interface RouteParts {
 
 /** A proof of 63 hashes, and a checkpoint with a handful of signatures. */
 const MAX_CHECKPOINT_BYTES = 16 * 1024;
+/** docs/spec/wire.md §5: the SHA-256 of the log's origin. */
+const CHECKPOINT_PATH = /^\/([0-9a-f]{64})\/checkpoint$/;
 const NOT_READY: HttpReply = {
   status: 503,
   body: "Not ready\n",
@@ -53,12 +55,21 @@ export function monitorRoutes(parts: RouteParts): Route {
     ["/health", ["GET", async () => health(parts)]],
   ]);
   return async (call) => {
-    const found = routes.get(call.path);
+    const [, originHash] = CHECKPOINT_PATH.exec(call.path) ?? [];
+    const found =
+      originHash === undefined
+        ? routes.get(call.path)
+        : (["GET", async () => newestCheckpoint(parts, originHash)] as const);
     if (!found) return { status: 404, body: "Not found\n" };
     const [method, route] = found;
     if (call.method === method) return route(call);
     return { status: 405, body: "Method not allowed\n", headers: { allow: method } };
   };
+}
+
+function newestCheckpoint({ witness }: RouteParts, originHash: string): HttpReply {
+  const body = witness.newest(originHash);
+  return body === undefined ? { status: 404, body: "Not cosigned\n" } : { status: 200, body };
 }
 
 async function addCheckpoint(parts: RouteParts, call: HttpCall): Promise<HttpReply> {

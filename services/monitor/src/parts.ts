@@ -15,6 +15,7 @@ import type { LedgerPort } from "./follower/ledger-port.ts";
 import type { Identity } from "./initialise.ts";
 import { IssuedJoin } from "./issued/issued-join.ts";
 import { IssuedStore } from "./issued/issued-store.ts";
+import { RunningTime } from "./issued/running-time.ts";
 import { JwksWatch } from "./jwks/jwks-watch.ts";
 import type { HttpRequest } from "./outgoing-http.ts";
 import { EvidenceCheck } from "./reports/evidence-check.ts";
@@ -92,7 +93,11 @@ export function wireParts(options: PartsOptions): MonitorParts {
     findLog: findLogIn(registry, registryKeys),
     onCosigned: (origin) => watches.cosigned(origin, active()),
   });
-  const join = new IssuedJoin({ store: new IssuedStore(db), clock, active });
+  const join = new IssuedJoin({
+    store: new IssuedStore(db),
+    running: new RunningTime(db, clock, active),
+    active,
+  });
   const follower = new Follower({
     ledger,
     registry,

@@ -5,7 +5,12 @@ import {
   sign,
   type KeyObject,
 } from "node:crypto";
-import { derOf, ecdsaOfDigest, pkcs1OfDigest, pssOfDigest } from "./digest-signatures.ts";
+import {
+  derOf,
+  ecdsaOfDigest,
+  pkcs1OfDigest,
+  pssOfDigest,
+} from "@redoubt/keys/testing/sign-digest";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -208,10 +213,10 @@ function signMessage(key: StoredKey, algorithm: string, type: string, message: B
     return sign(null, message, key.privateKey);
   }
   if (type !== "DIGEST" || message.length !== DIGEST_BYTES) throw invalid("Message");
-  if (algorithm === "ECDSA_SHA_256") return derOf(ecdsaOfDigest(key.privateKey, message));
+  if (algorithm === "ECDSA_SHA_256") return derOf(ecdsaOfDigest(message, key.privateKey));
   return algorithm === "RSASSA_PSS_SHA_256"
-    ? pssOfDigest(key.privateKey, message, Number(key.keySpec.slice(4)))
-    : pkcs1OfDigest(key.privateKey, message);
+    ? pssOfDigest(message, key.privateKey)
+    : pkcs1OfDigest(message, key.privateKey);
 }
 
 function metadataOf(key: StoredKey, account: string): JsonObject {

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { CustodyKey } from "@redoubt/keys";
+import type { CallLimits } from "@redoubt/keys/call-gate";
 import {
   openAzureKeyVaultCustodian,
   type AzureKeyVaultCustodian,
   type AzureKeyVaultParts,
 } from "../azure-key-vault-custodian.ts";
-import type { CallLimits } from "../call-gate.ts";
 import type { TokenCredential } from "../sdk.ts";
 import type { AzureKeyVaultSettings } from "../settings.ts";
 import { FakeKeyVault, ORIGIN } from "./fake-key-vault.ts";

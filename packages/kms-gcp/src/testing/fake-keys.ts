@@ -1,5 +1,10 @@
 import { generateKeyPairSync, sign, type KeyObject } from "node:crypto";
-import { derOf, ecdsaOfDigest, pkcs1OfDigest, pssOfDigest } from "./sign-digest.ts";
+import {
+  derOf,
+  ecdsaOfDigest,
+  pkcs1OfDigest,
+  pssOfDigest,
+} from "@redoubt/keys/testing/sign-digest";
 
 /** A key version as the fake service keeps it; the private key is a real one. */
 export interface FakeVersion {

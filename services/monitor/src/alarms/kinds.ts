@@ -11,6 +11,7 @@ export const ALARM_SEVERITY = {
   "bad-entry": "critical",
   "witness-rollback": "critical",
   "log-shrunk": "critical",
+  "registry-hidden": "critical",
   "audit-blind": "critical",
   "void-statement": "warning",
   "witness-late": "warning",

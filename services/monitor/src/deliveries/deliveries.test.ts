@@ -9,6 +9,7 @@ import { AlarmStore } from "../alarms/alarm-store.ts";
 import { Alarms } from "../alarms/alarms.ts";
 import { IssuedJoin } from "../issued/issued-join.ts";
 import { IssuedStore } from "../issued/issued-store.ts";
+import { RunningTime } from "../issued/running-time.ts";
 import { Database } from "../store/database.ts";
 import { issue } from "../testing/deployment.ts";
 import { MonitorWorld } from "../testing/monitor-world.ts";
@@ -134,7 +135,11 @@ describe("deliveries that wait", () => {
     const deliveries = new Deliveries({
       store,
       gaps: new Gaps(store),
-      join: new IssuedJoin({ store: new IssuedStore(db), clock, active }),
+      join: new IssuedJoin({
+        store: new IssuedStore(db),
+        running: new RunningTime(db, clock, active),
+        active,
+      }),
       alarms: new Alarms({ store: new AlarmStore(db), clock, log }),
       clock,
       active,

@@ -118,6 +118,7 @@ export class Deliveries {
     this.#journal();
     this.#expire();
     if (isCurrent) this.#expireEarly();
+    join.prune();
     for (const caller of new Set(waiting.map(({ report }) => report.caller)))
       store.trimSessions(caller);
   }

@@ -15,6 +15,12 @@ async function sizes(world: MonitorWorld): Promise<Record<string, unknown>> {
   return Object.fromEntries(logs.map(({ log, size }) => [log, size]));
 }
 
+async function reporters(world: MonitorWorld): Promise<unknown[]> {
+  const { reporters: known } = await world.ask("operator", { op: "status" });
+  assert.ok(Array.isArray(known));
+  return known.map(({ reporter }) => reporter);
+}
+
 function issueMany(world: MonitorWorld, count: number): Buffer[] {
   const { log } = world.deployment.enterprise;
   return Array.from({ length: count }, () => issue(log));
@@ -179,9 +185,8 @@ describe("following the logs", () => {
       credentialHash: encodeBase64url(randomBytes(32)),
       status: "active",
     } as const;
-    const forged = signStatement(statement, { name: "operator", privateKey }, START_SECONDS);
-    world.ledger.append(forged);
-    world.ledger.registry.entries.push(forged.entry);
+    for (const at of [START_SECONDS, START_SECONDS + 1])
+      world.ledger.append(signStatement(statement, { name: "operator", privateKey }, at));
     await world.tick();
     await world.tick();
     const alarms = await world.alarms("void-statement");
@@ -199,6 +204,87 @@ describe("following the logs", () => {
       (await world.alarms("void-statement")).map(({ count }) => count),
       [1, 1],
     );
+  });
+
+  it("THREAT-06: a registry that withholds a body is an alarm and not read past it, until the body comes", async () => {
+    await using world = await MonitorWorld.open();
+    const { registry } = world.ledger;
+    const { size } = registry;
+    const { log } = world.deployment.enterprise;
+    world.deployment.addReporter("r1", "s1");
+    world.deployment.addReporter("r2", "s2");
+    world.deployment.addReporter("r3", "s3");
+    const body = registry.bodies[size + 1];
+    assert.ok(body?.statement);
+    const { statement, envelope: _, ...rest } = body;
+    for (const hidden of [
+      { statement },
+      { ...rest },
+      body.envelope ? { envelope: body.envelope } : {},
+    ]) {
+      registry.bodies[size + 1] = hidden;
+      await world.tick();
+    }
+    const [alarm, ...others] = await world.alarms();
+    assert.deepEqual(others, []);
+    assert.deepEqual(
+      [alarm?.["kind"], alarm?.["severity"], alarm?.["log"], alarm?.["count"]],
+      ["registry-hidden", "critical", registry.origin, 1],
+    );
+    assert.deepEqual({ ...Object(alarm?.["detail"]) }, { index: size + 1, size: size + 3 });
+    assert.deepEqual(await reporters(world), ["r1"]);
+    // The other logs go on being judged: one withheld body must not mute them.
+    const digest = issue(log);
+    await world.tick();
+    assert.equal((await sizes(world))[log.origin], 1);
+    await world.tickFor(46);
+    const [undelivered] = await world.alarms("undelivered");
+    assert.equal(undelivered?.["digest"], encodeBase64url(digest));
+    registry.bodies[size + 1] = body;
+    await world.tick();
+    assert.deepEqual(await reporters(world), ["r1", "r2", "r3"]);
+    assert.equal((await world.alarms("registry-hidden"))[0]?.["closed"], "recovered");
+    assert.deepEqual(await world.alarms("void-statement"), []);
+  });
+
+  it("a body that an earlier run was given is missed too: nothing is judged before the registry is whole", async () => {
+    await using world = await MonitorWorld.open();
+    const { registry } = world.ledger;
+    const body = registry.bodies[0] ?? {};
+    await world.stop();
+    registry.bodies[0] = {};
+    await world.start();
+    await world.tick();
+    assert.equal((await world.alarms("registry-hidden")).length, 1);
+    assert.equal((await world.post("/health", "", {}, "GET")).status, 503);
+    registry.bodies[0] = body;
+    await world.tick();
+    assert.equal((await world.post("/health", "", {}, "GET")).status, 200);
+    assert.equal((await world.alarms("registry-hidden"))[0]?.["closed"], "recovered");
+  });
+
+  it("THREAT-06: a registry that was cut or rewritten while the monitor was down", async () => {
+    await using world = await MonitorWorld.open();
+    const { registry } = world.ledger;
+    const [entries, bodies] = [[...registry.entries], [...registry.bodies]];
+    await world.stop();
+    registry.entries = entries.slice(0, 2);
+    await world.start();
+    await world.tick();
+    assert.equal((await world.alarms("log-shrunk")).length, 1);
+    registry.entries = entries;
+    await world.tick();
+    assert.equal((await world.alarms("log-shrunk"))[0]?.["closed"], "recovered");
+    await world.stop();
+    registry.entries = entries.toReversed();
+    registry.bodies.splice(0, bodies.length, ...bodies.toReversed());
+    await world.start();
+    await world.tick();
+    assert.deepEqual(
+      (await world.alarms("fork")).map(({ log }) => log),
+      [registry.origin],
+    );
+    assert.equal((await world.post("/health", "", {}, "GET")).status, 503);
   });
 
   it("entries that are none of ours are an alarm", async () => {
@@ -244,6 +330,12 @@ describe("following the logs", () => {
       await world.tick();
       assert.equal((await sizes(world))[log.origin], 0);
     }
+    // Signed, but of another size than the answer says.
+    const unread = world.events.filter(({ name }) => name === "ledger_unread");
+    assert.deepEqual(
+      new Set(unread.map(({ fields }) => `${String(fields["log"])} ${String(fields["code"])}`)),
+      new Set([`${log.origin} ERR_MONITOR_LEDGER`]),
+    );
     log.shown = undefined;
     await world.tick();
     assert.equal((await sizes(world))[log.origin], 1);

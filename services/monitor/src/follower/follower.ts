@@ -9,9 +9,10 @@ import type { LogKeys } from "../witness/log-keys.ts";
 import type { WitnessStore } from "../witness/witness-store.ts";
 import type { Witness } from "../witness/witness.ts";
 import type { FollowStore } from "./follow-store.ts";
-import { IssuanceFollower, type ReadOutcome } from "./issuance-follower.ts";
-import type { LedgerPort } from "./ledger-port.ts";
-import { RegistryFollower } from "./registry-follower.ts";
+import { issuanceReader } from "./issuance-reader.ts";
+import type { LedgerPort, UnverifiedEntries, UnverifiedItems } from "./ledger-port.ts";
+import type { LogReader, ReadOutcome } from "./log-reader.ts";
+import { registryReader } from "./registry-reader.ts";
 
 export interface FollowerParts {
   readonly ledger: LedgerPort;
@@ -30,15 +31,15 @@ export interface FollowerParts {
 /** Reads all logs: first the registry, which says what other logs there are. */
 export class Follower {
   readonly #parts: FollowerParts;
-  readonly #registry: RegistryFollower;
-  readonly #logs = new Map<string, IssuanceFollower>();
+  readonly #registry: LogReader<UnverifiedItems>;
+  readonly #logs = new Map<string, LogReader<UnverifiedEntries>>();
   #isFolded = false;
   #running: Promise<boolean> | undefined;
   #next: Promise<boolean> | undefined;
 
   constructor(parts: FollowerParts) {
     this.#parts = parts;
-    this.#registry = new RegistryFollower({ ...parts, keys: parts.registryKeys });
+    this.#registry = registryReader({ ...parts, keys: parts.registryKeys });
   }
 
   /** The registry was read to its end at least once: only then is it known who may report. */
@@ -116,7 +117,7 @@ export class Follower {
     for (const { log, realm, logKey, writer } of this.#parts.registry.writers.values()) {
       if (this.#logs.has(log)) continue;
       const keys = { origin: log, logKey, writer };
-      this.#logs.set(log, new IssuanceFollower({ ...this.#parts, keys, realm }));
+      this.#logs.set(log, issuanceReader({ ...this.#parts, keys, realm }));
     }
   }
 }

@@ -1,78 +1,59 @@
-import { HASH_BYTES, hashLeaf } from "@redoubt/tlog";
-import type { Alarms } from "../alarms/alarms.ts";
+import { HASH_BYTES, type CompactRange } from "@redoubt/tlog";
 import type { IssuedJoin } from "../issued/issued-join.ts";
-import type { FollowStore } from "./follow-store.ts";
-import { readEntries, type LedgerPort } from "./ledger-port.ts";
-import { LogReader, type LogReaderParts } from "./log-reader.ts";
+import type { FollowStore, Followed } from "./follow-store.ts";
+import { readEntries, type UnverifiedEntries } from "./ledger-port.ts";
+import { LogReader, type LogPages, type LogReaderParts } from "./log-reader.ts";
 
-export type ReadOutcome = "current" | "behind" | "distrusted";
-
-export interface IssuanceParts extends Omit<LogReaderParts, "ledger"> {
-  readonly ledger: LedgerPort;
-  readonly alarms: Alarms;
+export interface IssuanceParts extends LogReaderParts {
   readonly realm: string;
   readonly join: IssuedJoin;
   readonly store: FollowStore;
 }
 
-const MAX_READS = 32;
+const MAX_PAGES = 32;
 const ENTRY_BYTES = 65;
 const ISSUANCE_TAG = 0x01;
 
-/** Reads one issuance log to its end and hands its digests to the join. */
-export class IssuanceFollower {
-  readonly realm: string;
+/** Hands the digests of one issuance log to the join, from where an earlier run wrote them. */
+export function issuanceReader(parts: IssuanceParts): LogReader<UnverifiedEntries> {
+  const { store, keys } = parts;
+  const followed = store.load(keys.origin) ?? store.create(keys.origin, parts.realm);
+  const { range, root } = followed;
+  const pages = new IssuancePages(parts, followed);
+  return new LogReader(parts, pages, { range, before: { size: range.size, root } });
+}
+
+class IssuancePages implements LogPages<UnverifiedEntries> {
+  readonly maxPages = MAX_PAGES;
   readonly #parts: IssuanceParts;
-  readonly #reader: LogReader;
   readonly #id: number;
   /** Entries from before the first look at this log: nobody will report their delivery again. */
   #baseline: number | undefined;
 
-  constructor(parts: IssuanceParts) {
-    const { store, keys } = parts;
-    const followed = store.load(keys.origin) ?? store.create(keys.origin, parts.realm);
-    this.realm = parts.realm;
+  constructor(parts: IssuanceParts, { id, baseline }: Followed) {
     this.#parts = parts;
-    this.#id = followed.id;
-    this.#reader = new LogReader(parts, followed.range);
-    this.#baseline = followed.baseline;
+    this.#id = id;
+    this.#baseline = baseline;
   }
 
-  get size(): number {
-    return this.#reader.size;
+  fetch(from: number): Promise<UnverifiedEntries> {
+    return readEntries(this.#parts.ledger, this.#parts.keys.origin, from);
   }
 
-  /** @throws when the ledger cannot be read */
-  async read(): Promise<ReadOutcome> {
-    for (let reads = 0; reads < MAX_READS; reads++) {
-      const outcome = await this.#readOnce();
-      if (outcome === "behind") continue;
-      if (outcome === "current") await this.#reader.settleClaims();
-      return outcome;
-    }
-    return "behind";
-  }
-
-  async #readOnce(): Promise<ReadOutcome> {
-    const { ledger, keys, join } = this.#parts;
-    const first = this.#reader.size;
-    const reply = await readEntries(ledger, keys.origin, first);
-    const range = await this.#reader.accept(reply, reply.entries.map(hashLeaf));
-    if (!range) return "distrusted";
-    const baseline = this.#baseline ?? this.#setBaseline(reply.size);
-    const isWatched = first >= baseline;
-    if (!isWatched) this.#noteUnwatched(reply.entries.length);
-    if (reply.entries.length > 0)
-      join.add({
-        log: keys.origin,
-        logId: this.#id,
-        realm: this.realm,
-        first,
-        digests: this.#digestsOf(first, reply.entries),
-        range,
-        isWatched,
-      });
-    return range.size < reply.size ? "behind" : "current";
+  take({ entries, size }: UnverifiedEntries, first: number, range: CompactRange): void {
+    const { keys, join, realm } = this.#parts;
+    const isWatched = first >= (this.#baseline ?? this.#setBaseline(size));
+    if (!isWatched) this.#noteUnwatched(entries.length);
+    if (entries.length === 0) return;
+    join.add({
+      log: keys.origin,
+      logId: this.#id,
+      realm,
+      first,
+      digests: this.#digestsOf(first, entries),
+      range,
+      isWatched,
+    });
   }
 
   #setBaseline(size: number): number {

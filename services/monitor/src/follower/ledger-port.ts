@@ -24,7 +24,8 @@ export interface UnverifiedEntries extends UnverifiedState {
   readonly entries: readonly Buffer[];
 }
 
-export interface UnverifiedItems extends UnverifiedState {
+export interface UnverifiedItems extends UnverifiedEntries {
+  /** One for each of `entries`. */
   readonly items: readonly RegistryItem[];
 }
 
@@ -55,8 +56,10 @@ export async function readEntries(
 export async function readItems(ledger: LedgerPort, from: number): Promise<UnverifiedItems> {
   const reply = await existing(ledger, { op: "registry", from, max: ITEMS_PER_READ });
   if (!reply) return NOT_THERE;
-  const items = new MemberReader(reply.head, "ledger answer").array("items", ITEMS_PER_READ);
-  return { ...stateOf(reply.head), items: items.map((item, i) => itemOf(item, from + i)) };
+  const items = new MemberReader(reply.head, "ledger answer")
+    .array("items", ITEMS_PER_READ)
+    .map((item, i) => itemOf(item, from + i));
+  return { ...stateOf(reply.head), items, entries: items.map(({ entry }) => entry) };
 }
 
 /** The ledger's proof that the tree of size2 continues that of size1. */
@@ -100,7 +103,7 @@ function noteOf(value: JsonValue | undefined, name: string): string {
   return value;
 }
 
-function itemOf(item: JsonValue, index: number): RegistryItem {
+function itemOf(item: JsonValue, index: number): RegistryItem & { readonly entry: Buffer } {
   if (!isJsonObject(item)) throw malformed("items");
   const reader = new MemberReader(item, "registry item");
   const entry = decodeBase64url(reader.string("entry", 128));

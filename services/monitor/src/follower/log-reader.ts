@@ -1,4 +1,5 @@
 import {
+  hashLeaf,
   TlogError,
   verifyConsistency,
   type CompactRange,
@@ -9,7 +10,29 @@ import { monitorError } from "../errors.ts";
 import type { Claims, PendingClaim } from "../witness/claims.ts";
 import { judgeSignatures, type LogKeys } from "../witness/log-keys.ts";
 import type { Witness } from "../witness/witness.ts";
-import { readConsistency, type LedgerPort, type UnverifiedState } from "./ledger-port.ts";
+import { readConsistency, type LedgerPort, type UnverifiedEntries } from "./ledger-port.ts";
+
+/**
+ * `distrusted`: nothing may be believed of it, and an alarm says so. Others go on being judged: the ledger must not
+ * be able to mute them with one log.
+ */
+export type ReadOutcome = "current" | "behind" | "distrusted";
+
+/** What one kind of log gives and takes. */
+export interface LogPages<Page extends UnverifiedEntries> {
+  /** Pages of one reading; a log that grows faster is left `behind`. */
+  readonly maxPages: number;
+  /** Undefined when what the ledger gives cannot be used, with an alarm that says why. */
+  fetch(from: number): Promise<Page | undefined>;
+  /** Takes a page that is proven; `range` is the log after it. */
+  take(page: Page, first: number, range: CompactRange): void;
+}
+
+/** A tree that was proven before. */
+export interface Proven {
+  readonly size: number;
+  readonly root: Buffer;
+}
 
 export interface LogReaderParts {
   readonly keys: LogKeys;
@@ -25,58 +48,85 @@ export interface LogReaderParts {
 const CLAIM_PATIENCE_MS = 10_000;
 
 /**
- * Holds one log against its checkpoints: every root is computed here from the entries, and only roots that the log
- * and its writer signed are taken (THREAT-06).
+ * Reads one log to its end and holds it against its checkpoints: every root is computed here from the entries, and
+ * only roots that the log and its writer signed are taken (THREAT-06).
  */
-export class LogReader {
+export class LogReader<Page extends UnverifiedEntries> {
   readonly #parts: LogReaderParts;
+  readonly #pages: LogPages<Page>;
+  /** How far an earlier run read. It may lie ahead: the registry is read from its beginning at every start. */
+  readonly #before: Proven;
   #range: CompactRange;
   #checkedNote = "";
   #checked: OpenedCheckpoint | undefined;
 
-  constructor(parts: LogReaderParts, range: CompactRange) {
+  constructor(
+    parts: LogReaderParts,
+    pages: LogPages<Page>,
+    start: { readonly range: CompactRange; readonly before: Proven },
+  ) {
     this.#parts = parts;
-    this.#range = range;
+    this.#pages = pages;
+    this.#range = start.range;
+    this.#before = start.before;
   }
 
   get size(): number {
     return this.#range.size;
   }
 
-  /** A range at the present size, for looking ahead. */
-  copy(): CompactRange {
-    return this.#range.clone();
+  /** @throws when the ledger cannot be read */
+  async read(): Promise<ReadOutcome> {
+    for (let pages = 0; pages < this.#pages.maxPages; pages++) {
+      const outcome = await this.#readPage();
+      if (outcome === "behind") continue;
+      if (outcome === "current") await this.#settleClaims();
+      return outcome;
+    }
+    return "behind";
   }
 
-  /**
-   * Takes leaf hashes that follow what was read so far, if the checkpoint that came with them covers them.
-   * Returns the range after them; undefined when the log is not to be believed, with an alarm that says why.
-   */
-  async accept(
-    state: UnverifiedState,
-    leaves: readonly Buffer[],
-  ): Promise<CompactRange | undefined> {
+  async #readPage(): Promise<ReadOutcome> {
+    const first = this.size;
+    const page = await this.#pages.fetch(first);
+    const range = page && (await this.#accept(page));
+    if (!page || !range) return "distrusted";
+    this.#pages.take(page, first, range);
+    return range.size < page.size ? "behind" : "current";
+  }
+
+  /** The range after the page; undefined when the log is not to be believed, with an alarm that says why. */
+  async #accept(page: Page): Promise<CompactRange | undefined> {
     const { keys, witness } = this.#parts;
-    if (state.size < this.#range.size) return this.#shrunk(state);
-    if (state.cosigned !== "") witness.checkOwnCosignature(keys.origin, state.cosigned);
-    if (state.size === 0) return this.#range;
-    const checkpoint = this.#open(state.checkpoint);
+    if (page.size < Math.max(this.size, this.#before.size)) return this.#shrunk(page.size);
+    if (page.cosigned !== "") witness.checkOwnCosignature(keys.origin, page.cosigned);
+    if (page.size === 0) return this.#range;
+    const checkpoint = this.#open(page.checkpoint);
     if (!checkpoint) return undefined;
-    if (checkpoint.size !== state.size || (leaves.length === 0 && this.#range.size < state.size))
+    if (checkpoint.size !== page.size || (page.entries.length === 0 && this.size < page.size))
       throw monitorError("ERR_MONITOR_LEDGER", "Ledger answer: size and checkpoint do not fit");
     const next = this.#range.clone();
-    for (const leaf of leaves) next.append(leaf);
-    if (!(await this.#covers(checkpoint, next))) {
-      witness.halt(keys.origin, state.checkpoint, "entries do not give the signed root");
-      return undefined;
+    let isAsBefore = true;
+    for (const entry of page.entries) {
+      next.append(hashLeaf(entry));
+      if (next.size === this.#before.size) isAsBefore = next.root().equals(this.#before.root);
     }
+    if (!isAsBefore) return this.#forked(page, "log differs from what was read before");
+    if (!(await this.#covers(checkpoint, next)))
+      return this.#forked(page, "entries do not give the signed root");
     this.#range = next;
     this.#parts.alarms.recover("log-shrunk", keys.origin);
     return next;
   }
 
+  #forked({ checkpoint }: UnverifiedEntries, why: string): undefined {
+    const { keys, witness } = this.#parts;
+    witness.halt(keys.origin, checkpoint, why);
+    return undefined;
+  }
+
   /** Asks the ledger to agree with what was claimed of its log (see Claim). */
-  async settleClaims(): Promise<void> {
+  async #settleClaims(): Promise<void> {
     const { claims, keys } = this.#parts;
     for (const claim of claims.of(keys.origin)) {
       const agrees = await this.#agrees(claim);
@@ -142,13 +192,13 @@ export class LogReader {
     return isConsistent({ size1: next.size, root1: next.root(), size2: size, root2: root, proof });
   }
 
-  #shrunk(state: UnverifiedState): undefined {
+  #shrunk(now: number): undefined {
     const { alarms, keys } = this.#parts;
     alarms.raiseState({
       kind: "log-shrunk",
       subject: keys.origin,
       log: keys.origin,
-      detail: { read: this.#range.size, now: state.size },
+      detail: { read: Math.max(this.size, this.#before.size), now },
     });
     return undefined;
   }

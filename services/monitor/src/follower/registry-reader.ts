@@ -1,101 +1,74 @@
-import { CompactRange, hashLeaf } from "@redoubt/tlog";
+import { CompactRange } from "@redoubt/tlog";
 import type { Registry, RegistryItem } from "@redoubt/keys";
-import type { Alarms } from "../alarms/alarms.ts";
-import type { Witness } from "../witness/witness.ts";
 import type { FollowStore } from "./follow-store.ts";
-import type { ReadOutcome } from "./issuance-follower.ts";
-import { readItems, type LedgerPort } from "./ledger-port.ts";
-import { LogReader, type LogReaderParts } from "./log-reader.ts";
+import { readItems, type UnverifiedItems } from "./ledger-port.ts";
+import { LogReader, type LogPages, type LogReaderParts } from "./log-reader.ts";
 
 export interface RegistryParts extends LogReaderParts {
-  readonly ledger: LedgerPort;
-  readonly alarms: Alarms;
-  readonly witness: Witness;
   readonly registry: Registry;
   readonly store: FollowStore;
 }
 
-const MAX_READS = 256;
+const MAX_PAGES = 256;
 
 /**
  * Folds the registry log. It is read from its beginning at every start, because the fold lives in memory; what was
  * read before must come out the same.
  */
-export class RegistryFollower {
-  readonly #parts: RegistryParts;
-  readonly #reader: LogReader;
-  readonly #id: number;
-  /** How far an earlier run read, and what it found there. */
-  readonly #before: { readonly size: number; readonly root: Buffer };
+export function registryReader(parts: RegistryParts): LogReader<UnverifiedItems> {
+  const { store, keys } = parts;
+  const { id, range, root } = store.load(keys.origin) ?? store.create(keys.origin, "");
+  const before = { size: range.size, root };
+  const pages = new RegistryPages(parts, id, before.size);
+  return new LogReader(parts, pages, { range: CompactRange.empty(), before });
+}
 
-  constructor(parts: RegistryParts) {
-    const { store, keys } = parts;
-    const { id, range, root } = store.load(keys.origin) ?? store.create(keys.origin, "");
+class RegistryPages implements LogPages<UnverifiedItems> {
+  readonly maxPages = MAX_PAGES;
+  readonly #parts: RegistryParts;
+  readonly #id: number;
+  readonly #sizeBefore: number;
+
+  constructor(parts: RegistryParts, id: number, sizeBefore: number) {
     this.#parts = parts;
     this.#id = id;
-    this.#before = { size: range.size, root };
-    this.#reader = new LogReader(parts, CompactRange.empty());
+    this.#sizeBefore = sizeBefore;
   }
 
-  get size(): number {
-    return this.#reader.size;
+  /**
+   * What comes before the first entry whose body is withheld. docs/spec/logs.md §4: it may be a revocation, a
+   * writer or a reporter, so nothing after it is folded, and the alarm stands until the body comes.
+   */
+  async fetch(from: number): Promise<UnverifiedItems | undefined> {
+    const { ledger, alarms, keys } = this.#parts;
+    const page = await readItems(ledger, from);
+    const shown = page.items.findIndex(({ statement, envelope }) => !statement || !envelope);
+    if (shown === -1) return page;
+    const { origin } = keys;
+    const detail = { index: from + shown, size: page.size };
+    alarms.raiseState({ kind: "registry-hidden", subject: origin, log: origin, detail });
+    if (shown === 0) return undefined;
+    const [items, entries] = [page.items.slice(0, shown), page.entries.slice(0, shown)];
+    return { ...page, items, entries };
   }
 
-  async read(): Promise<ReadOutcome> {
-    for (let reads = 0; reads < MAX_READS; reads++) {
-      const outcome = await this.#readOnce();
-      if (outcome === "behind") continue;
-      if (outcome === "current") await this.#reader.settleClaims();
-      return outcome;
-    }
-    return "behind";
-  }
-
-  async #readOnce(): Promise<ReadOutcome> {
-    const { ledger, store } = this.#parts;
-    const first = this.#reader.size;
-    const reply = await readItems(ledger, first);
-    if (reply.size < this.#before.size && first === 0) return this.#shrunk(reply.size);
-    const leaves = reply.items.map(({ entry }) => hashLeaf(entry));
-    if (!this.#isAsBefore(first, leaves, reply.checkpoint)) return "distrusted";
-    const range = await this.#reader.accept(reply, leaves);
-    if (!range) return "distrusted";
-    for (const item of reply.items) this.#fold(item);
-    if (range.size > this.#before.size && leaves.length > 0) store.save(this.#id, range);
-    return range.size < reply.size ? "behind" : "current";
-  }
-
-  /** THREAT-06: a registry that was rewritten while this process was down. */
-  #isAsBefore(first: number, leaves: readonly Buffer[], note: string): boolean {
-    const { size, root } = this.#before;
-    if (size <= first || size > first + leaves.length) return true;
-    const range = this.#reader.copy();
-    for (const leaf of leaves.slice(0, size - first)) range.append(leaf);
-    if (range.root().equals(root)) return true;
-    const { witness, keys } = this.#parts;
-    witness.halt(keys.origin, note, "registry differs from what was read before");
-    return false;
-  }
-
-  #shrunk(size: number): ReadOutcome {
-    const { alarms, keys } = this.#parts;
-    const detail = { read: this.#before.size, now: size };
-    alarms.raiseState({ kind: "log-shrunk", subject: keys.origin, log: keys.origin, detail });
-    return "distrusted";
+  take(page: UnverifiedItems, _first: number, range: CompactRange): void {
+    const { store, alarms, keys } = this.#parts;
+    for (const item of page.items) this.#fold(item);
+    if (range.size > this.#sizeBefore && page.items.length > 0) store.save(this.#id, range);
+    if (range.size === page.size) alarms.recover("registry-hidden", keys.origin);
   }
 
   #fold(item: RegistryItem): void {
     const { registry, alarms, keys } = this.#parts;
     const result = registry.apply(item);
-    // What an earlier run folded it also reported.
-    if (result.kind === "applied" || item.index < this.#before.size) return;
-    const [code, reason] =
-      result.kind === "void" ? [result.code, result.reason] : ["hidden", "body is withheld"];
+    // What an earlier run folded it also reported. An item without a body does not come here.
+    if (result.kind !== "void" || item.index < this.#sizeBefore) return;
     alarms.raise({
       kind: "void-statement",
       subject: `${keys.origin} ${item.index}`,
       log: keys.origin,
-      detail: { index: item.index, code, reason: reason.slice(0, 512) },
+      detail: { index: item.index, code: result.code, reason: result.reason.slice(0, 512) },
     });
   }
 }

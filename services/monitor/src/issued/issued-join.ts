@@ -1,6 +1,6 @@
-import { nowSeconds, type Clock } from "@redoubt/base";
 import { batchOf, digestAt, keyOf, type Batch, type BatchInput } from "./batch.ts";
 import { DELIVERY, type IssuedStore } from "./issued-store.ts";
+import type { RunningTime } from "./running-time.ts";
 
 /** Told of each digest as it is read; says whether an issuer of this realm has delivered it before. */
 export type EarlyDelivery = (key: string, realm: string, batchId: number) => boolean;
@@ -23,13 +23,29 @@ const DELIVERY_DEADLINE_MS = 45_000;
 /** Rows are written when all of a batch is delivered, or after this: most rows are then written once. */
 const HOLD_MS = 2000;
 
+/** docs/spec/key-record.md §1: no token lives longer. */
+const MAX_LIFETIME_SECONDS = 86_400;
+/** The most that a verifier may be told to tolerate of a clock that is off. */
+const MAX_TOLERANCE_SECONDS = 300;
+/** Reports and deliveries may come this late, after an outage between their sender and this running monitor. */
+const MAX_OUTAGE_SECONDS = 7 * 86_400;
+/**
+ * docs/spec/reports.md §5: a digest that is forgotten would be a miss when it is reported (join 1), and unlogged when
+ * its delivery is (join 2). A row is written after its entry was logged, and nothing accepts the token after
+ * lifetime and tolerance.
+ */
+export const KEPT_SECONDS: number =
+  MAX_LIFETIME_SECONDS + MAX_TOLERANCE_SECONDS + MAX_OUTAGE_SECONDS;
+/** Rows forgotten in one tick: twice a second, this is more than are written. */
+const PRUNED_AT_ONCE = 5000;
+
 /**
  * Every digest of every issuance log, with what became of it. The newest are in memory until their rows are final;
  * a crash loses nothing, because `follow` stands before them and they are read again.
  */
 export class IssuedJoin {
   readonly #store: IssuedStore;
-  readonly #clock: Pick<Clock, "now">;
+  readonly #running: Pick<RunningTime, "seconds" | "save">;
   readonly #active: () => number;
   readonly #places = new Map<string, Place>();
   readonly #updates: Buffer[] = [];
@@ -41,11 +57,11 @@ export class IssuedJoin {
 
   constructor(parts: {
     readonly store: IssuedStore;
-    readonly clock: Pick<Clock, "now">;
+    readonly running: Pick<RunningTime, "seconds" | "save">;
     readonly active: () => number;
   }) {
     this.#store = parts.store;
-    this.#clock = parts.clock;
+    this.#running = parts.running;
     this.#active = parts.active;
     this.#restore();
   }
@@ -123,6 +139,12 @@ export class IssuedJoin {
       }
   }
 
+  /** Within a transaction: forgets what neither join can be asked about any more. */
+  prune(): void {
+    this.#running.save();
+    this.#store.prune(this.#running.seconds - KEPT_SECONDS, PRUNED_AT_ONCE);
+  }
+
   #take(batch: Batch, offset: number): void {
     const key = keyOf(digestAt(batch, offset));
     // The same digest twice: one token, and its first entry is the one that is awaited.
@@ -148,7 +170,7 @@ export class IssuedJoin {
   #writeBatch(batch: Batch): void {
     if (!batch.unwritten) return;
     const { logId, first, range } = batch.unwritten;
-    const at = nowSeconds(this.#clock);
+    const at = this.#running.seconds;
     for (const [offset, delivery] of batch.delivery.entries()) {
       const digest = digestAt(batch, offset);
       this.#store.insert(digest, logId, first + offset, at, delivery);

@@ -18,6 +18,7 @@ export class IssuedStore {
   readonly #update;
   readonly #get;
   readonly #open;
+  readonly #prune;
 
   constructor(db: Database) {
     this.#follow = new FollowStore(db);
@@ -29,6 +30,10 @@ export class IssuedStore {
     this.#open = db.prepare(
       `SELECT i.digest, f.log, f.realm FROM issued i JOIN follow f ON f.id = i.log
        WHERE i.delivered = 0 ORDER BY i.log, i.idx`,
+    );
+    this.#prune = db.prepare(
+      `DELETE FROM issued WHERE digest IN (SELECT digest FROM issued
+       WHERE at < ? AND delivered <> ${DELIVERY.open} ORDER BY at LIMIT ?)`,
     );
   }
 
@@ -54,6 +59,11 @@ export class IssuedStore {
       log: textOf(row, "log"),
       realm: textOf(row, "realm"),
     }));
+  }
+
+  /** Forgets at most `limit` of those that were written before this time, oldest first; never an open one. */
+  prune(before: number, limit: number): void {
+    this.#prune.run(before, limit);
   }
 
   saveRange(logId: number, range: CompactRange): void {

@@ -249,13 +249,18 @@ describe("THREAT-31: hostile reporters", () => {
     const [opened, key] = await withKey("ES256", "hostile", "shop");
     await using world = opened;
     const statuses: number[] = [];
+    const codes: unknown[] = [];
     for (let seq = 1; seq <= 70; seq++) {
       const digests = Array.from({ length: 300 }, () => randomBytes(32));
-      statuses.push((await report(world, "hostile", digests, { seq })).status);
+      const answer = await report(world, "hostile", digests, { seq });
+      statuses.push(answer.status);
+      codes.push(json(answer)["code"]);
     }
     assert.equal(statuses[0], 200);
     assert.equal(statuses.at(-1), 429);
     assert.ok(statuses.filter((status) => status === 200).length <= 3);
+    // First for its misses, in the end for asking at all.
+    assert.deepEqual([codes[3], codes.at(-1)], ["ERR_MONITOR_MISSES", "ERR_MONITOR_BUDGET"]);
     const token = await signSomething(key);
     await report(world, "shop", [token.digest], { kid: key.kid });
     await evidence(world, "shop", token, key.kid);
@@ -308,7 +313,8 @@ describe("THREAT-31: hostile reporters", () => {
     const first = await report(world, "shop", [digest], { seq: 5 });
     const again = await report(world, "shop", [digest], { seq: 5 });
     assert.deepEqual(json(again)["ack"], json(first)["ack"]);
-    assert.equal((await report(world, "shop", [randomBytes(32)], { seq: 5 })).status, 409);
+    const other = await report(world, "shop", [randomBytes(32)], { seq: 5 });
+    assert.deepEqual([other.status, json(other)["code"]], [409, "ERR_MONITOR_SEQUENCE"]);
     assert.equal((await report(world, "shop", [digest], { seq: 4 })).status, 409);
     assert.equal((await report(world, "other", [], { seq: 4 })).status, 200);
     assert.equal((await report(world, "shop", [], { seq: 6 })).status, 200);
@@ -370,7 +376,10 @@ describe("THREAT-31: hostile reporters", () => {
     ];
     const answers = await Promise.all(headers.map((one) => world.post("/reports", body, one)));
     assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([401]));
-    assert.equal(new Set(answers.map((answer) => answer.body)).size, 1);
+    assert.deepEqual(
+      new Set(answers.map((answer) => answer.body)),
+      new Set([JSON.stringify({ status: 401, code: "ERR_MONITOR_CREDENTIAL" })]),
+    );
     assert.equal((await report(world, "shop", [])).status, 200);
   });
 
@@ -400,7 +409,11 @@ describe("THREAT-31: hostile reporters", () => {
         assert.match(answer.body, /"code":"ERR_/);
       }
     const text = { ...credentials("shop"), "content-type": "text/plain" };
-    assert.equal((await world.post("/reports", JSON.stringify(good), text)).status, 415);
+    const wrongType = await world.post("/reports", JSON.stringify(good), text);
+    assert.deepEqual(
+      [wrongType.status, json(wrongType)["code"]],
+      [415, "ERR_MONITOR_CONTENT_TYPE"],
+    );
     assert.equal(
       (await world.post("/reports", "x".repeat(300_000), credentials("shop"))).status,
       413,

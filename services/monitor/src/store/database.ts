@@ -1,7 +1,7 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
 import { monitorError } from "../errors.ts";
-import { SCHEMA, SCHEMA_VERSION } from "./schema.ts";
+import { SCHEMA_STEPS } from "./schema.ts";
 
 export type Row = Readonly<Record<string, SQLOutputValue>>;
 
@@ -56,12 +56,12 @@ export class Database implements Disposable {
 
   #migrate(): void {
     const version = integerOf(this.#db.prepare("PRAGMA user_version").get() ?? {}, "user_version");
-    if (version === SCHEMA_VERSION) return;
-    if (version !== 0)
+    if (version > SCHEMA_STEPS.length)
       throw monitorError("ERR_MONITOR_STORE", `Monitor database: unknown version ${version}`);
+    if (version === SCHEMA_STEPS.length) return;
     this.transaction(() => {
-      this.#db.exec(SCHEMA);
-      this.#db.exec(`PRAGMA user_version = ${SCHEMA_VERSION}`);
+      for (const step of SCHEMA_STEPS.slice(version)) this.#db.exec(step);
+      this.#db.exec(`PRAGMA user_version = ${SCHEMA_STEPS.length}`);
     });
   }
 }

@@ -1,14 +1,12 @@
-export const SCHEMA_VERSION = 1;
-
 /**
  * witness   the newest checkpoint cosigned per log (C2SP tlog-witness)
  * halts     logs that are never cosigned or followed again
  * follow    how far each log was read, with the hashes of its compact range; baseline: its size at the first look
- * issued    one row per issuance entry; delivered: 0 open, 1 delivered, 2 undelivered, 3 orphaned
+ * issued    one row per issuance entry; at: running time; delivered: 0 open, 1 delivered, 2 undelivered, 3 orphaned
  * journal   deliveries that are acknowledged and not yet folded into `issued`
  * windows   gaps of issuers in which undelivered entries are orphans
  */
-export const SCHEMA = `
+const VERSION_1 = `
 CREATE TABLE witness (
   log TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL, note TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -64,3 +62,6 @@ CREATE TABLE counters (
   name TEXT PRIMARY KEY, value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 `;
+
+/** Each step leads to the version of its place, from 1 on; what is here is never changed, only added to. */
+export const SCHEMA_STEPS: readonly string[] = [VERSION_1, "CREATE INDEX issued_at ON issued (at)"];

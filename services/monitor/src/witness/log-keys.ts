@@ -30,7 +30,9 @@ export function judgeSignatures(note: string, keys: LogKeys): SignatureVerdict {
   const isWritten = both?.verified.some(
     ({ name, keyId }) => name === writer.name && keyId === writer.keyId,
   );
-  return { kind: isWritten === true ? "signed" : "unsigned-batch", checkpoint };
+  return both && isWritten === true
+    ? { kind: "signed", checkpoint: both }
+    : { kind: "unsigned-batch", checkpoint };
 }
 
 function tryOpen(

@@ -5,7 +5,7 @@ import { bytesOf, integerOf, textOf, type Database } from "../store/database.ts"
 export interface Held {
   readonly size: number;
   readonly root: Buffer;
-  /** Empty before the first. */
+  /** With the signatures that were asked for and ours, nothing else; empty before the first. */
   readonly note: string;
 }
 
@@ -18,6 +18,7 @@ export class WitnessStore {
   readonly #halted;
   readonly #halt;
   readonly #halts;
+  readonly #logs;
 
   constructor(db: Database) {
     this.#db = db;
@@ -26,6 +27,7 @@ export class WitnessStore {
       `INSERT INTO witness VALUES (?, ?, ?, ?) ON CONFLICT (log) DO UPDATE
        SET size = excluded.size, root = excluded.root, note = excluded.note`,
     );
+    this.#logs = db.prepare("SELECT log FROM witness");
     this.#halted = db.prepare("SELECT reason FROM halts WHERE log = ?");
     this.#halt = db.prepare("INSERT OR IGNORE INTO halts VALUES (?, ?, ?)");
     this.#halts = db.prepare("SELECT log, reason FROM halts ORDER BY log");
@@ -40,6 +42,11 @@ export class WitnessStore {
     const row = this.#get.get(log);
     if (!row) return NOTHING_HELD;
     return { size: integerOf(row, "size"), root: bytesOf(row, "root"), note: textOf(row, "note") };
+  }
+
+  /** Logs of which a checkpoint was cosigned. */
+  logs(): string[] {
+    return this.#logs.all().map((row) => textOf(row, "log"));
   }
 
   put(log: string, { size, root, note }: Held): void {

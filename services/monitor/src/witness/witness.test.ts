@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { generateKeyPairSync, randomBytes } from "node:crypto";
+import { generateKeyPairSync, hash, randomBytes } from "node:crypto";
 import { describe, it } from "node:test";
 import {
   addSignature,
@@ -21,7 +21,7 @@ function submit(
   oldSize = 0,
   proof: readonly Buffer[] = [],
 ): Promise<Answered> {
-  const lines = proof.map((hash) => `${hash.toString("base64")}\n`).join("");
+  const lines = proof.map((node) => `${node.toString("base64")}\n`).join("");
   return world.post("/add-checkpoint", `old ${oldSize}\n${lines}\n${note}`);
 }
 
@@ -75,6 +75,48 @@ describe("witness: C2SP tlog-witness", () => {
     assert.equal(smaller.body, "4\n");
   });
 
+  it("serves the newest checkpoint that it cosigned, with the signatures that count and no others", async () => {
+    await using world = await MonitorWorld.open();
+    const { log } = world.deployment.enterprise;
+    const newest = (origin: string, method = "GET"): Promise<Answered> =>
+      world.post(`/${hash("sha256", origin, "hex")}/checkpoint`, "", {}, method);
+    assert.equal((await newest(log.origin)).status, 404);
+    grow(log, 3);
+    const note = log.checkpoint();
+    const stranger = ed25519Signer("x", generateKeyPairSync("ed25519").privateKey);
+    // Whoever reaches the port can hand in a genuine checkpoint with lines of his own.
+    const padded = signNote(
+      encodeCheckpoint({ origin: log.origin, size: 3, root: log.root() }),
+      Array.from({ length: 60 }, () => stranger),
+    ).replace("\n\n", `\n\n${note.split("\n\n")[1] ?? ""}`);
+    const first = await submit(world, padded);
+    assert.equal(first.status, 200);
+    const answer = await newest(log.origin);
+    assert.equal(answer.status, 200);
+    assert.equal(answer.headers["content-type"], "text/plain; charset=utf-8");
+    assert.equal(answer.body, addSignature(note, first.body));
+    // Cosigned again, later and larger.
+    world.clock.advance(10_000);
+    grow(log, 1);
+    const second = await submit(world, log.checkpoint(), 3, log.proof(3));
+    assert.equal((await newest(log.origin)).body, addSignature(log.checkpoint(), second.body));
+    const key = parseVerifierKey(world.keys.witness);
+    const { timeSeconds, checkpoint } = verifyCosignature((await newest(log.origin)).body, key);
+    assert.deepEqual([timeSeconds, checkpoint.size], [START_SECONDS + 10, 4]);
+    // What is refused changes nothing; a restart and a halt do not take it away.
+    assert.equal((await submit(world, log.checkpoint(2), 2)).status, 409);
+    assert.equal((await submit(world, log.checkpoint(4, randomBytes(32)), 4)).status, 409);
+    assert.equal((await world.alarms("fork")).length, 1);
+    await world.stop();
+    await world.start();
+    assert.equal((await newest(log.origin)).body, addSignature(log.checkpoint(), second.body));
+    assert.equal((await newest(REGISTRY)).status, 404);
+    assert.equal((await newest(log.origin, "POST")).status, 405);
+    assert.equal((await world.post("/checkpoint", "", {}, "GET")).status, 404);
+    const upper = hash("sha256", log.origin, "hex").toUpperCase();
+    assert.equal((await world.post(`/${upper}/checkpoint`, "", {}, "GET")).status, 404);
+  });
+
   it("404: an unknown log", async () => {
     await using world = await MonitorWorld.open();
     const { privateKey } = generateKeyPairSync("ed25519");
@@ -115,12 +157,12 @@ describe("witness: C2SP tlog-witness", () => {
     await using world = await MonitorWorld.open();
     const { log } = world.deployment.enterprise;
     grow(log, 3);
-    const hash = randomBytes(32);
-    assert.equal((await submit(world, log.checkpoint(), 0, [hash])).status, 422);
+    const node = randomBytes(32);
+    assert.equal((await submit(world, log.checkpoint(), 0, [node])).status, 422);
     await submit(world, log.checkpoint());
     grow(log, 4);
     const proof = log.proof(3);
-    const bad = [[], proof.slice(1), [...proof, hash], [hash, ...proof.slice(1)]];
+    const bad = [[], proof.slice(1), [...proof, node], [node, ...proof.slice(1)]];
     for (const one of bad)
       assert.equal((await submit(world, log.checkpoint(), 3, one)).status, 422);
     // The checkpoint was genuine: whoever sends broken proofs for it can neither alarm nor halt anything.

@@ -1,8 +1,10 @@
+import { hash } from "node:crypto";
 import { nowSeconds, type Clock } from "@redoubt/base";
 import {
   cosignCheckpoint,
   encodeWitnessSize,
   parseAddCheckpointRequest,
+  parseNote,
   TlogError,
   verifyCosignature,
   verifyGrowth,
@@ -64,6 +66,16 @@ export class Witness {
   }
 
   /**
+   * The newest checkpoint that was cosigned of the log whose origin has this SHA-256 (hex), with the cosignature. The
+   * answer 409 is not signed: this is what the log itself signed, for the ledger to halt by (design note 0006).
+   */
+  newest(originHash: string): string | undefined {
+    const { store } = this.#parts;
+    const origin = store.logs().find((log) => hash("sha256", log, "hex") === originHash);
+    return origin === undefined ? undefined : store.held(origin).note;
+  }
+
+  /**
    * THREAT-30: a cosignature of ours for a larger tree than we remember means that our memory is an old copy.
    * Going on from it could sign a second history.
    */
@@ -113,10 +125,11 @@ export class Witness {
   #cosign(checkpoint: OpenedCheckpoint, note: string): WitnessAnswer {
     const { store, clock, cosigner, onCosigned } = this.#parts;
     const { origin, size, root, body } = checkpoint;
-    store.put(origin, { size, root, note: bounded(note) });
+    const line = cosignCheckpoint(body, nowSeconds(clock), cosigner);
+    store.put(origin, { size, root, note: `${signedPart(note, checkpoint)}${line}` });
     this.#claim("witnessed", checkpoint, note);
     onCosigned(origin);
-    return { status: 200, body: cosignCheckpoint(body, nowSeconds(clock), cosigner) };
+    return { status: 200, body: line };
   }
 
   #claim(
@@ -139,6 +152,16 @@ function grows(held: Held, next: OpenedCheckpoint, proof: readonly Uint8Array[])
 function cosignedSize(note: string, origin: string, self: VerifierKey): number | undefined {
   const checkpoint = attempt(() => verifyCosignature(note, self))?.checkpoint;
   return checkpoint?.origin === origin ? checkpoint.size : undefined;
+}
+
+/** The note without lines that anybody can have added: they would only push out what counts. */
+function signedPart(note: string, { body, verified }: OpenedCheckpoint): string {
+  const { signatures } = parseNote(note);
+  const lines = note.slice(body.length + 1).split("\n");
+  const places = verified.map(({ name, keyId }) =>
+    signatures.findIndex((one) => one.name === name && one.keyId === keyId),
+  );
+  return `${body}\n${places.map((place) => `${lines[place]}\n`).join("")}`;
 }
 
 function conflict({ size }: Held): WitnessAnswer {
