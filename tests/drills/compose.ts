@@ -39,6 +39,10 @@ export interface Replacements {
   readonly withoutIssuers?: boolean;
   /** For a test that plays the publisher on its port. */
   readonly withoutPublisher?: boolean;
+  /** The clock of every service; default: this machine's, and one of its own for the monitor. */
+  readonly clock?: MovableClock;
+  /** A folder to fill and to keep, and the first of its five ports; default: a new one that is removed at the end. */
+  readonly place?: { readonly folder: string; readonly port: number };
 }
 
 /** A clock that a test can put forward. */
@@ -74,11 +78,11 @@ export interface Composed extends AsyncDisposable {
 
 export async function compose(replace: Replacements = {}): Promise<Composed> {
   await using stack = new AsyncDisposableStack();
-  const parent = await mkdtemp(join(tmpdir(), "rdt-"));
-  stack.defer(() => rm(parent, { recursive: true, force: true }));
-  chmodSync(parent, 0o700);
-  const folder = parent;
-  await setUp(folder, await freeBasePort(), new Date());
+  const folder = replace.place?.folder ?? (await mkdtemp(join(tmpdir(), "rdt-")));
+  if (!replace.place) stack.defer(() => rm(folder, { recursive: true, force: true }));
+  chmodSync(folder, 0o700);
+  const { clock = systemClock } = replace;
+  await setUp(folder, replace.place?.port ?? (await freeBasePort()), new Date(clock.now()));
   const settings = readSettings(folder);
   const events: { service: string; event: string; fields: object }[] = [];
   const logOf =
@@ -88,7 +92,7 @@ export async function compose(replace: Replacements = {}): Promise<Composed> {
   const common = (service: string) => ({
     folder: join(folder, service),
     root: folder,
-    clock: systemClock,
+    clock,
     log: logOf(service),
   });
   const configOf = (service: string) => readPrivateFile(join(folder, service, "config.json"));
@@ -100,7 +104,7 @@ export async function compose(replace: Replacements = {}): Promise<Composed> {
       ...replace.ledger,
     }),
   );
-  const monitorClock = new MovableClock();
+  const monitorClock = replace.clock ?? new MovableClock();
   const monitor = stack.use(
     await openMonitor({
       ...common("monitor"),

@@ -2,6 +2,7 @@ import { ServiceError } from "@redoubt/base";
 
 export interface LoopbackAnswer {
   readonly status: number;
+  readonly headers: Headers;
   readonly body: Buffer;
 }
 
@@ -20,7 +21,8 @@ export async function fetchBytes(
   try {
     const signal = AbortSignal.timeout(TIMEOUT_MS);
     const response = await fetch(url, { ...init, signal, redirect: "error" });
-    return { status: response.status, body: await readBounded(response, maxBytes) };
+    const { status, headers } = response;
+    return { status, headers, body: await readBounded(response, maxBytes) };
   } catch (cause) {
     if (cause instanceof ServiceError) throw cause;
     throw new ServiceError("ERR_FETCH", `No answer from ${url}`, { cause });

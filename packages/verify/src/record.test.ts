@@ -43,7 +43,7 @@ describe("parseKeyRecord()", () => {
     for (const name of ["realm", "tenants", "audiences", "v", "publicKey", "maxLifetimeSeconds"])
       assert.throws(
         () => parseKeyRecord(recordBytes(recordFields("ent-es256", { [name]: undefined }))),
-        (error) => error instanceof TrustError && error.member === name,
+        { name: "TrustError", code: "ERR_RECORD_MEMBER", member: name },
       );
   });
 

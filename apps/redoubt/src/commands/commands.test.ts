@@ -16,13 +16,13 @@ const MODULES = [up, status, token, verify, tenants, clients, keys, ledger, alar
 
 /** The command line without its work: says which command would run, and with which options. */
 function parser() {
-  const runs: { name: string; options: unknown }[] = [];
+  const runs: { name: string; options: unknown; args: readonly string[] }[] = [];
   const cli = new Command("redoubt").exitOverride();
   for (const { register } of MODULES)
     register(cli, async (command) => {
       const parent = command.parent?.name() ?? "";
       const name = parent === "redoubt" ? command.name() : `${parent} ${command.name()}`;
-      runs.push({ name, options: command.opts() });
+      runs.push({ name, options: command.opts(), args: command.args });
     });
   const output = { text: "" };
   for (const command of everyCommand(cli))
@@ -37,6 +37,10 @@ function everyCommand(command: Command): Command[] {
   return [command, ...command.commands.flatMap(everyCommand)];
 }
 
+function pathOf(command: Command): string[] {
+  return command.parent ? [...pathOf(command.parent), command.name()] : [];
+}
+
 async function parse(...args: readonly string[]) {
   const { cli, runs } = parser();
   await cli.parseAsync(args, { from: "user" });
@@ -44,17 +48,14 @@ async function parse(...args: readonly string[]) {
 }
 
 test("every command has help with an example", async () => {
-  const paths = everyCommand(parser().cli)
-    .slice(1)
-    .map((command) => [command.parent?.name(), command.name()].filter((n) => n !== "redoubt"));
+  const paths = everyCommand(parser().cli).slice(1).map(pathOf);
   assert.ok(paths.length >= 22);
   for (const path of paths) {
     const { cli, output } = parser();
-    const words = path.filter((word) => word !== undefined);
-    await assert.rejects(cli.parseAsync([...words, "--help"], { from: "user" }), {
+    await assert.rejects(cli.parseAsync([...path, "--help"], { from: "user" }), {
       code: "commander.helpDisplayed",
     });
-    assert.match(output.text, /Examples?:\n {2}redoubt /, words.join(" "));
+    assert.match(output.text, /Examples?:\n {2}redoubt /, path.join(" "));
   }
 });
 
@@ -66,6 +67,7 @@ test("commands that list do so by default", async () => {
   assert.deepEqual(await parse("alarms", "--since", "5", "--follow"), {
     name: "alarms list",
     options: { since: 5, follow: true },
+    args: [],
   });
 });
 
@@ -74,6 +76,30 @@ test("repeatable options collect", async () => {
   assert.deepEqual(add?.options, { client: "c", scope: ["a", "b"] });
   const check = await parse("ledger", "verify", "--vkey", "k1", "--vkey", "k2", "--dir", "d");
   assert.deepEqual(check?.options, { vkey: ["k1", "k2"], dir: "d" });
+});
+
+test("a kid may begin with a hyphen, or two", async () => {
+  for (const kid of ["-OZ7t2jtYx7C", "--Z7t2jtYx7C", "-hZ7t2jtYx7C"])
+    for (const args of [
+      [kid, "--reason", "r", "--yes"],
+      ["--yes", "--reason", "r", kid],
+    ])
+      assert.deepEqual(await parse("keys", "taint", ...args), {
+        name: "keys taint",
+        options: { reason: "r", yes: true },
+        args: [kid],
+      });
+});
+
+const DRAFT = ["--keys", "a,b,c", "--threshold", "2", "--expires", "365d", "--out", "r"] as const;
+
+test("a draft takes a list of files and a time in days", async () => {
+  const draft = await parse("keys", "ceremony", "draft", ...DRAFT);
+  assert.equal(draft?.name, "ceremony draft");
+  const options = { keys: ["a", "b", "c"], threshold: 2, expires: 365 * 86_400, out: "r" };
+  assert.deepEqual(draft.options, options);
+  const publish = await parse("keys", "ceremony", "publish", "a.json", "b.json");
+  assert.deepEqual(publish?.args, ["a.json", "b.json"]);
 });
 
 const MISTAKES = [
@@ -85,6 +111,29 @@ const MISTAKES = [
   ["clients", "set-status", "c", "gone"],
   ["clients", "add"],
   ["ledger", "prove"],
+  ["keys", "rotate", "--reason", "r"],
+  ["keys", "rotate", "--realm", "consumer"],
+  ["keys", "rotate", "--realm", "consumer", "--class", "id", "--reason", "r"],
+  ["keys", "taint", "4fQ2xa"],
+  ["keys", "taint", "4fQ2xa", "--reason", "r", "--ja"],
+  ["keys", "taint", "--reason", "r"],
+  ["keys", "retain", "4fQ2xa", "--reason", " "],
+  ["keys", "rollback", "4fQ2xa", "--reason", "two\nlines"],
+  ["keys", "rollback", "4fQ2xa", "--reason", "r".repeat(161)],
+  ["keys", "policy", "check", "f", "--tenants", "few"],
+  ["keys", "policy", "check", "f", "--max-lifetime", "59"],
+  ["keys", "ceremony", "key", "--name", "alice"],
+  ["keys", "ceremony", "key", "--name", "Alice", "--out", "a.root"],
+  ["keys", "ceremony", "draft", ...DRAFT, "--expires", "365"],
+  ["keys", "ceremony", "draft", ...DRAFT, "--expires", "0d"],
+  ["keys", "ceremony", "draft", ...DRAFT, "--expires", "1097d"],
+  ["keys", "ceremony", "draft", ...DRAFT, "--keys", "a,b"],
+  ["keys", "ceremony", "draft", ...DRAFT, "--keys", "a,,b"],
+  ["keys", "ceremony", "draft", ...DRAFT, "--threshold", "1"],
+  ["keys", "ceremony", "draft", ...DRAFT, "--threshold", "16"],
+  ["keys", "ceremony", "sign", "root.json"],
+  ["keys", "ceremony", "publish"],
+  ["keys", "ceremony", "show", "a", "b"],
   ["verify", "a", "b"],
   ["status", "--colour"],
   ["no-such-command"],

@@ -1,24 +1,207 @@
-import type { Command } from "commander";
+import { Argument, InvalidArgumentError, Option, type Command } from "commander";
 import type { Run } from "../command.ts";
+import type {
+  PolicyCheckOptions,
+  RetainOptions,
+  RotateOptions,
+  TaintOptions,
+} from "../keys/commands.ts";
+import { register as registerCeremony } from "./ceremony.ts";
+import { realmOption } from "./realm-option.ts";
 
 const HELP = `
 Examples:
   redoubt keys list
-  redoubt keys list --all --json | jq '.[] | select(.state == "revoked")'`;
+  redoubt keys list --all --json | jq '.[] | select(.state == "revoked")'
+
+A kid may be named by its first 6 characters or more.
+
+Exit codes: 0 done, 1 could not be done, 2 something needs attention.`;
 
 export function register(cli: Command, run: Run): void {
-  cli
+  const keys = cli
     .command("keys")
-    .description("token signing keys: which sign now, and what becomes of each next")
-    .addHelpText("after", HELP)
+    .description(
+      "token signing keys: which sign now, what becomes of each next, and how to step in",
+    )
+    .addHelpText("after", HELP);
+  registerList(keys, run);
+  registerShow(keys, run);
+  registerRotate(keys, run);
+  registerTaint(keys, run);
+  registerRetain(keys, run);
+  registerRollBack(keys, run);
+  registerPolicy(keys, run);
+  registerCeremony(keys, run);
+}
+
+function registerList(keys: Command, run: Run): void {
+  keys
     .command("list", { isDefault: true })
-    .description("list keys, as the registry log has them")
+    .description("list keys, as the registry log has them, and what each can reach")
     .option("--all", "destroyed and revoked ones too")
     .addHelpText("after", HELP)
     .action((options: { all?: boolean }, command: Command) =>
+      run(command, async (context) => (await load()).keysList(context, options)),
+    );
+}
+
+function registerShow(keys: Command, run: Run): void {
+  keys
+    .command("show")
+    .description("everything about one key: record, history, ring, where it is published")
+    .addArgument(kidArgument())
+    .allowUnknownOption()
+    .addHelpText("after", "\nExample:\n  redoubt keys show 4fQ2xa --json | jq .record")
+    .action((kid: string, _options: object, command: Command) =>
+      run(command, async (context) => (await load()).keysShow(context, kid)),
+    );
+}
+
+const ROTATE_HELP = `
+The next rotation by age follows a whole active time later. Refused while no standby was published long enough.
+
+Example:
+  redoubt keys rotate --realm enterprise --reason "after the audit of Tuesday"`;
+
+function registerRotate(keys: Command, run: Run): void {
+  keys
+    .command("rotate")
+    .description("let the standby sign now; the key that signed verifies only")
+    .addOption(realmOption("which one must be said").makeOptionMandatory())
+    .addOption(
+      new Option("--class <class>", "kind of tokens").choices(["at", "oidc"]).default("at"),
+    )
+    .addOption(reasonOption())
+    .addHelpText("after", ROTATE_HELP)
+    .action((options: RotateOptions, command: Command) =>
+      run(command, async (context) => (await load()).keysRotate(context, options)),
+    );
+}
+
+const TAINT_HELP = `
+Nothing is signed under the key any more, every JWKS leaves it out, its private half is destroyed, and a standby that
+is ready signs. It cannot be undone. Says afterwards who may still take its tokens, and for how long.
+
+Examples:
+  redoubt keys taint 4fQ2xa --reason "found in a dump"          asks first
+  redoubt keys taint 4fQ2xa --reason "found in a dump" --yes    for a script
+
+Exit codes: 0 another key signs, 2 tainted and no key signs now, 1 not tainted.`;
+
+function registerTaint(keys: Command, run: Run): void {
+  keys
+    .command("taint")
+    .description("emergency: end a key now")
+    .addArgument(kidArgument())
+    .allowUnknownOption()
+    .addOption(reasonOption())
+    .option("--yes", "do not ask")
+    .addHelpText("after", TAINT_HELP)
+    .action((kid: string, options: TaintOptions, command: Command) =>
       run(command, async (context) => {
-        const { keysList } = await import("../keys/commands.ts");
-        return keysList(context, options);
+        const questions = { input: process.stdin, output: process.stderr };
+        return (await load()).keysTaint(context, kid, { ...options, questions });
       }),
     );
+}
+
+const RETAIN_HELP = `
+Examples:
+  redoubt keys retain 4fQ2xa --reason "a client that keeps keys for a week"
+  redoubt keys retain 4fQ2xa --off --reason "that client was updated"
+  redoubt keys retain 4fQ2xa --as-operator --reason "legal hold"     no signer can lift it`;
+
+function registerRetain(keys: Command, run: Run): void {
+  keys
+    .command("retain")
+    .description("keep a key published after it stopped signing, or no longer")
+    .addArgument(kidArgument())
+    .allowUnknownOption()
+    .option("--off", "no longer")
+    .option("--as-operator", "sign it with the operator key: automation cannot take that back")
+    .addOption(reasonOption())
+    .addHelpText("after", RETAIN_HELP)
+    .action((kid: string, options: RetainOptions, command: Command) =>
+      run(command, async (context) => (await load()).keysRetain(context, kid, options)),
+    );
+}
+
+const ROLLBACK_HELP = `
+Works while the key is verify-only, within its record's window and its age limit.
+
+Example:
+  redoubt keys rollback 4fQ2xa --reason "the new key breaks a client"`;
+
+function registerRollBack(keys: Command, run: Run): void {
+  keys
+    .command("rollback")
+    .description("let a key that was replaced sign again")
+    .addArgument(kidArgument())
+    .allowUnknownOption()
+    .addOption(reasonOption())
+    .addHelpText("after", ROLLBACK_HELP)
+    .action((kid: string, options: { reason: string }, command: Command) =>
+      run(command, async (context) => (await load()).keysRollBack(context, kid, options)),
+    );
+}
+
+const POLICY_HELP = `
+Examples:
+  redoubt keys policy check rotation.json
+  az keyvault key rotation-policy show --vault-name v --name k > p.json; redoubt keys policy check p.json
+
+Exit codes: 0 good, with every time that follows; 1 not so, with every problem.`;
+
+function registerPolicy(keys: Command, run: Run): void {
+  const policy = keys
+    .command("policy")
+    .description("rotation policies, in the form of Azure Key Vault")
+    .addHelpText("after", POLICY_HELP);
+  policy
+    .command("check")
+    .description("read a rotation policy as a signer would; nothing needs to run")
+    .argument("<file>", "the policy as JSON")
+    .addOption(
+      new Option("--tenants <many|one>", "whose tokens its keys sign: many tenants', or one's")
+        .choices(["many", "one"])
+        .default("many"),
+    )
+    .option("--max-lifetime <seconds>", "longest token lifetime of the ring", parseLifetime, 3600)
+    .addHelpText("after", POLICY_HELP)
+    .action((file: string, options: PolicyCheckOptions, command: Command) =>
+      run(command, async (context) => (await load()).keysPolicyCheck(context, file, options)),
+    );
+}
+
+/** One kid in 64 begins with a hyphen: its command takes what is no option of its own for the kid. */
+function kidArgument(): Argument {
+  return new Argument("<kid>", "the key, by the first 6 characters of its kid or more");
+}
+
+/** docs/spec/wire.md §3. */
+const REASON = /^[^\p{Cc}]{1,160}$/u;
+
+function reasonOption(): Option {
+  return new Option("--reason <text>", "why; stands in the registry for ever")
+    .argParser(parseReason)
+    .makeOptionMandatory();
+}
+
+function parseReason(text: string): string {
+  const reason = text.trim();
+  if (reason.length > 160 || !REASON.test(reason))
+    throw new InvalidArgumentError("Say why, in 1 to 160 characters on one line.");
+  return reason;
+}
+
+function parseLifetime(text: string): number {
+  const seconds = Number(text);
+  if (!/^\d{1,5}$/.test(text) || seconds < 60 || seconds > 3600)
+    throw new InvalidArgumentError("Tokens live for 60 to 3600 seconds.");
+  return seconds;
+}
+
+function load() {
+  return import("../keys/commands.ts");
 }

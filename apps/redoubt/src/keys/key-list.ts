@@ -1,9 +1,16 @@
-import { isJsonObject, MemberReader } from "@redoubt/base";
-import type { KeyInfo, LifeCyclePolicy } from "@redoubt/keys";
-import type { JsonObject } from "@redoubt/verify/json";
+import {
+  keyAge,
+  type KeyAge,
+  type KeyInfo,
+  type Registry,
+  type RotationPolicy,
+} from "@redoubt/keys";
 import type { KeyRecord } from "@redoubt/verify/record";
+import type { AlarmView } from "../alarms/alarm.ts";
 import { instant, span, table } from "../table.ts";
-import { nextStep, type KeyFold, type NextStep } from "./next-step.ts";
+import { coveredTenants } from "./blast-radius.ts";
+import { nextStep, type NextStep } from "./next-step.ts";
+import type { SignerKey } from "./signer-keys.ts";
 
 export interface KeyView {
   readonly realm: string;
@@ -13,46 +20,53 @@ export interface KeyView {
   readonly state: string;
   /** Seconds since the epoch. */
   readonly since: number;
+  /** Since its first activation, against the age at which it stops; null where it never signed. */
+  readonly age: KeyAge | null;
   readonly custody: string;
   readonly tenants: KeyRecord["tenants"];
+  /** Blast radius: how many active tenants' tokens it can make. */
+  readonly activeTenants: number;
   readonly signUntil: number;
   readonly verifyUntil: number;
   readonly next: NextStep | null;
-  /** What the signer says of the key; null where it does not know it or does not answer. */
+  /** Who said that automation must keep it published. */
+  readonly retained: string | null;
+  /** State that the signer tells; null where it does not know the key or does not answer. */
   readonly signer: string | null;
+  /** Whether the signer's custody has it; null where the signer does not say. */
+  readonly held: boolean | null;
+  /** Open alarms that name it. */
+  readonly alarms: readonly KeyAlarm[];
+}
+
+export interface KeyAlarm {
+  readonly id: number;
+  /** What happened: an event's own name rather than `event`. */
+  readonly kind: string;
+  readonly severity: string;
 }
 
 /** A ring's policy by realm and token class; undefined where no signer here makes such keys. */
-export type PolicyOf = (realm: string, tokenClass: string) => LifeCyclePolicy | undefined;
+export type PolicyOf = (realm: string, tokenClass: string) => RotationPolicy | undefined;
 
-/** State of each key as a realm's signer tells it, by kid. */
-export function parseSignerKeys(answer: JsonObject): ReadonlyMap<string, string> {
-  const reader = new MemberReader(answer, "keys of the signer");
-  const keys = reader.array("keys", 100_000).map((value) => {
-    const key = new MemberReader(isJsonObject(value) ? value : {}, "key of the signer");
-    return [key.string("kid", 64), key.string("state", 32)] as const;
-  });
-  return new Map(keys);
+/** Where a view of the keys comes from. */
+export interface KeySources {
+  readonly registry: Pick<Registry, "keys" | "hasActivated" | "tenants">;
+  readonly signers: ReadonlyMap<string, SignerKey>;
+  readonly policyOf: PolicyOf;
+  readonly alarms: readonly AlarmView[];
+  readonly nowSeconds: number;
 }
 
 /** Every key of the registry that is not gone for good, or all of them. */
-export function listKeys(
-  registry: KeyFold,
-  signers: ReadonlyMap<string, string>,
-  policyOf: PolicyOf,
-  isAll: boolean,
-): KeyView[] {
-  return [...registry.keys.values()]
+export function listKeys(sources: KeySources, isAll: boolean): KeyView[] {
+  return [...sources.registry.keys.values()]
     .filter(({ state }) => isAll || (state !== "destroyed" && state !== "revoked"))
-    .map((key) => viewOf(key, registry, signers, policyOf));
+    .map((key) => viewKey(key, sources));
 }
 
-function viewOf(
-  key: KeyInfo,
-  registry: KeyFold,
-  signers: ReadonlyMap<string, string>,
-  policyOf: PolicyOf,
-): KeyView {
+export function viewKey(key: KeyInfo, sources: KeySources): KeyView {
+  const { registry, signers, policyOf, alarms, nowSeconds } = sources;
   const { kid, realm, state, stateAt, record } = key;
   const policy = policyOf(realm, record.class);
   return {
@@ -62,13 +76,27 @@ function viewOf(
     class: record.class,
     state,
     since: stateAt,
+    age: (policy && keyAge(key, policy, nowSeconds)) ?? null,
     custody: record.custody,
     tenants: record.tenants,
+    activeTenants: coveredTenants(registry, key).length,
     signUntil: record.signUntil,
     verifyUntil: record.verifyUntil,
     next: (policy && nextStep(key, registry, policy)) ?? null,
-    signer: signers.get(kid) ?? null,
+    retained: key.retainedBy ?? null,
+    signer: signers.get(kid)?.state ?? null,
+    held: signers.get(kid)?.held ?? null,
+    alarms: alarmsOf(kid, alarms),
   };
+}
+
+function alarmsOf(kid: string, alarms: readonly AlarmView[]): KeyAlarm[] {
+  return alarms
+    .filter(({ isOpen, raw }) => isOpen && JSON.stringify(raw).includes(kid))
+    .map(({ id, kind, severity, detail }) => {
+      const event = typeof detail === "object" && detail !== null && Reflect.get(detail, "event");
+      return { id, kind: typeof event === "string" ? event : kind, severity };
+    });
 }
 
 /** Keys whose state is one thing in the registry and another in the signer. */
@@ -76,7 +104,45 @@ export function disagreements(keys: readonly KeyView[]): readonly KeyView[] {
   return keys.filter(({ state, signer }) => signer !== null && signer !== state);
 }
 
-const HEADING = ["REALM", "STATE", "SINCE", "NEXT", "ALG", "CUSTODY", "TENANTS", "KID"];
+/** What somebody must look at; empty while rotation works. */
+export function concerns(keys: readonly KeyView[]): readonly string[] {
+  return [...keys.flatMap(concernsOf), ...silentRings(keys)];
+}
+
+const USED: ReadonlySet<string> = new Set(["generated", "prepublished", "active"]);
+
+function concernsOf({ kid, state, held, age }: KeyView): string[] {
+  const found: string[] = [];
+  if (held === false && USED.has(state))
+    found.push(`Custody does not hold key ${kid}, which is ${state}`);
+  if (state === "active" && (age?.level === "alarm" || age?.level === "stop"))
+    found.push(
+      `Key ${kid} has reached ${age.percent} % of its age limit: rotation does not happen`,
+    );
+  return found;
+}
+
+function silentRings(keys: readonly KeyView[]): string[] {
+  const used = keys.filter(({ custody }) => custody !== "drill");
+  const rings = new Set(used.map((key) => `${key.realm}, class ${key.class}`));
+  for (const key of used)
+    if (key.state === "active" && key.age?.level !== "stop")
+      rings.delete(`${key.realm}, class ${key.class}`);
+  return [...rings].map((ring) => `No key signs in realm ${ring}`);
+}
+
+const HEADING = [
+  "REALM",
+  "STATE",
+  "AGE",
+  "NEXT",
+  "ALG",
+  "CUSTODY",
+  "SCOPE",
+  "TENANTS",
+  "NOTES",
+  "KID",
+];
 
 export function keyTable(keys: readonly KeyView[], nowSeconds: number): string {
   const rows = keys.map((key) => [
@@ -84,21 +150,44 @@ export function keyTable(keys: readonly KeyView[], nowSeconds: number): string {
     key.signer === null || key.signer === key.state
       ? key.state
       : `${key.state} (signer: ${key.signer})`,
-    instant(key.since),
+    ageText(key.age),
     nextText(key.next, nowSeconds),
     key.alg,
     key.custody,
     tenantsText(key.tenants),
+    String(key.activeTenants),
+    notesText(key),
     key.kid,
   ]);
   return table([HEADING, ...rows]);
 }
 
-function nextText(next: NextStep | null, nowSeconds: number): string {
+export function ageText(age: KeyAge | null): string {
+  return age ? `${span(age.seconds)} (${age.percent} %)` : "-";
+}
+
+export function nextText(next: NextStep | null, nowSeconds: number): string {
   if (!next) return "-";
   return next.at <= nowSeconds
     ? `${next.state} now`
     : `${next.state} in ${span(next.at - nowSeconds)}`;
+}
+
+function notesText({ retained, held, age, alarms }: KeyView): string {
+  const notes = [
+    ...(retained === null ? [] : [`retained by ${retained}`]),
+    ...(held === false ? ["not in custody"] : []),
+    ...(age === null || age.level === "young" ? [] : [`age: ${age.level}`]),
+    ...alarms.map(({ id, kind }) => `alarm ${id} ${kind}`),
+  ];
+  return notes.length > 0 ? notes.join(", ") : "-";
+}
+
+/** When something is or was, for a person. */
+export function whenText(seconds: number, nowSeconds: number): string {
+  const distance = Math.abs(seconds - nowSeconds);
+  const words = seconds > nowSeconds ? `in ${span(distance)}` : `${span(distance)} ago`;
+  return `${instant(seconds)} (${words})`;
 }
 
 export function tenantsText(tenants: KeyRecord["tenants"]): string {

@@ -4,17 +4,25 @@ import fc from "fast-check";
 import {
   decideNextState,
   isReadyToSign,
+  lifeCycleInput,
   ringGroup,
   type KeyInfo,
-  type LifeCyclePolicy,
 } from "@redoubt/keys";
 import { TestRegistry } from "../testing/registry.ts";
-import { nextStep, type KeyFold } from "./next-step.ts";
+import {
+  activeOf,
+  nextStep,
+  replacedOf,
+  standbysOf,
+  type KeyFold,
+  type StepPolicy,
+} from "./next-step.ts";
 
-const POLICY: LifeCyclePolicy = {
+const POLICY: StepPolicy = {
   prepublishSeconds: 7200,
   activeSeconds: 100_000,
   verifyOnlySeconds: 7200,
+  expirySeconds: 600_000,
 };
 
 function keyOf({ registry }: TestRegistry, kid: string): KeyInfo {
@@ -26,20 +34,12 @@ function keyOf({ registry }: TestRegistry, kid: string): KeyInfo {
 /** What the signer decides about a key at a time (the rules of the life cycle, not of this module). */
 function decidedAt(key: KeyInfo, { keys, hasActivated }: KeyFold, now: number) {
   const ring = [...keys.values()].filter((o) => ringGroup(o.record) === ringGroup(key.record));
-  return decideNextState(
-    {
-      ...key.record,
-      state: key.state,
-      stateAt: key.stateAt,
-      isFirstOfRing: !hasActivated(key.record),
-      ringHasActive: ring.some(({ state }) => state === "active"),
-      successorReady: ring.some((other) =>
-        isReadyToSign({ ...other.record, ...other }, POLICY, now),
-      ),
-    },
-    POLICY,
-    now,
-  );
+  const facts = {
+    isFirstOfRing: !hasActivated(key.record),
+    ringHasActive: ring.some(({ state }) => state === "active"),
+    successorReady: ring.some((other) => isReadyToSign({ ...other.record, ...other }, POLICY, now)),
+  };
+  return decideNextState(lifeCycleInput(key, facts, POLICY), POLICY, now);
 }
 
 function foldOf({ registry }: TestRegistry): KeyFold {
@@ -60,13 +60,13 @@ test("the first key of a ring is published and signs at once", () => {
   });
 });
 
-test("an active key signs for its time if a standby is ready, else as long as its record allows", () => {
+test("an active key signs for its time if a standby is ready, else to its age limit", () => {
   const fixed = new TestRegistry();
   const first = fixed.key({}, 5000);
   fixed.step(first, "prepublished", 5000);
   fixed.step(first, "active", 5000);
   const alone = nextStep(keyOf(fixed, first), foldOf(fixed), POLICY);
-  assert.deepEqual(alone, { state: "verify-only", at: 1_005_000 });
+  assert.deepEqual(alone, { state: "verify-only", at: 5000 + POLICY.expirySeconds });
   const standby = fixed.key({}, 90_000);
   fixed.step(standby, "prepublished", 101_000);
   // 5000 + 100 000 is over before caches know the standby.
@@ -111,6 +111,74 @@ test("a drill key is never said to become active", () => {
   fixed.step(kid, "prepublished", 5000);
   const step = nextStep(keyOf(fixed, kid), foldOf(fixed), POLICY);
   assert.deepEqual(step, { state: "retired", at: 6000 });
+});
+
+test("a key that was rolled back to is no younger for it", () => {
+  const fixed = new TestRegistry();
+  const kid = fixed.key({}, 5000);
+  for (const [state, at] of [
+    ["prepublished", 5000],
+    ["active", 5000],
+    ["verify-only", 100_000],
+    ["active", 104_000],
+  ] as const)
+    fixed.step(kid, state, at);
+  const step = nextStep(keyOf(fixed, kid), foldOf(fixed), POLICY);
+  assert.deepEqual(step, { state: "verify-only", at: 5000 + POLICY.expirySeconds });
+});
+
+test("what a roll-back could let sign: replaced keys of the ring, until their age limit, and no other", () => {
+  const fixed = new TestRegistry();
+  const kids = [5000, 6000, 7000].map((at) => {
+    const kid = fixed.key({}, 5000);
+    fixed.step(kid, "prepublished", 5000);
+    fixed.step(kid, "active", at);
+    fixed.step(kid, "verify-only", at + 500);
+    return kid;
+  });
+  const [first = "", second = "", third = ""] = kids;
+  fixed.step(third, "active", 8000);
+  const found = (now: number) =>
+    replacedOf(keyOf(fixed, third), foldOf(fixed), POLICY, now).map(({ kid }) => kid);
+  assert.deepEqual(found(9000), [second, first]);
+  assert.deepEqual(found(5000 + POLICY.expirySeconds - 1), [second, first]);
+  assert.deepEqual(found(5000 + POLICY.expirySeconds), [second]);
+  fixed.step(second, "tainted", 9000);
+  assert.deepEqual(found(9000), [first]);
+});
+
+test("THREAT-11: a key that is retained is not said to be withdrawn, before or after it signed", () => {
+  const fixed = new TestRegistry();
+  const kid = fixed.key({ signUntil: 50_000, verifyUntil: 54_000 }, 5000);
+  const late = fixed.key({ signUntil: 6000, verifyUntil: 7000 }, 5000);
+  for (const one of [kid, late]) {
+    fixed.step(one, "prepublished", 5000);
+    const retain = { realm: "enterprise", kid: one, by: "operator", retain: true } as const;
+    fixed.state({ type: "key-retain", ...retain, reason: "r" }, 5000);
+  }
+  fixed.step(kid, "active", 5000);
+  assert.equal(nextStep(keyOf(fixed, late), foldOf(fixed), POLICY), undefined);
+  fixed.step(kid, "verify-only", 6000);
+  assert.equal(nextStep(keyOf(fixed, kid), foldOf(fixed), POLICY), undefined);
+});
+
+test("of two standbys the one that is ready first follows; when the other does is not foretold", () => {
+  const fixed = new TestRegistry();
+  const active = fixed.key({}, 5000);
+  fixed.step(active, "prepublished", 5000);
+  fixed.step(active, "active", 5000);
+  const [second, first] = [fixed.key({}, 5000), fixed.key({}, 5001)];
+  fixed.step(first, "prepublished", 6000);
+  fixed.step(second, "prepublished", 6001);
+  const key = keyOf(fixed, active);
+  assert.deepEqual(
+    standbysOf(key, foldOf(fixed), POLICY).map(({ kid }) => kid),
+    [first, second],
+  );
+  assert.equal(activeOf(keyOf(fixed, first), foldOf(fixed))?.kid, active);
+  const next = (kid: string) => nextStep(keyOf(fixed, kid), foldOf(fixed), POLICY);
+  assert.deepEqual(next(first), { state: "active", at: 105_000 });
+  assert.deepEqual(next(second), { state: "retired", at: keyOf(fixed, second).record.signUntil });
 });
 
 test("property: at the time that is told the life cycle takes exactly that step, and not a second earlier", () => {

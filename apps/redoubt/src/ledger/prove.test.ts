@@ -96,23 +96,36 @@ test("a digest that no log has was issued by nobody", async () => {
   });
 });
 
-const LIES: readonly (readonly [string, (answer: JsonObject, log: PublishedLog) => JsonObject])[] =
+const LIES: readonly (readonly [
+  what: string,
+  code: string,
+  lie: (answer: JsonObject, log: PublishedLog) => JsonObject,
+])[] = [
   [
-    [
-      "another entry",
-      (a, log) => ({ ...a, leaf: encodeBase64url(log.entries[3] ?? Buffer.alloc(0)) }),
-    ],
-    ["the right digest in a made-up entry", (a, log) => ({ ...a, leaf: madeUp(log) })],
-    ["a proof that is cut", (a) => ({ ...a, proof: [] })],
-    [
-      "a checkpoint of another log",
-      (a) => ({
-        ...a,
-        checkpoint: new PublishedLog(300).files.get("checkpoint")?.toString() ?? "",
-      }),
-    ],
-    ["a checkpoint without the writer", (a, log) => ({ ...a, checkpoint: withoutWriter(log) })],
-  ];
+    "another entry",
+    "ERR_LOG_PROOF",
+    (a, log) => ({ ...a, leaf: encodeBase64url(log.entries[3] ?? Buffer.alloc(0)) }),
+  ],
+  [
+    "the right digest in a made-up entry",
+    "ERR_TLOG_PROOF",
+    (a, log) => ({ ...a, leaf: madeUp(log) }),
+  ],
+  ["a proof that is cut", "ERR_TLOG_PROOF", (a) => ({ ...a, proof: [] })],
+  [
+    "a checkpoint of another log",
+    "ERR_TLOG_NOTE_UNKNOWN_KEY",
+    (a) => ({
+      ...a,
+      checkpoint: new PublishedLog(300).files.get("checkpoint")?.toString() ?? "",
+    }),
+  ],
+  [
+    "a checkpoint without the writer",
+    "ERR_LOG_PROOF",
+    (a, log) => ({ ...a, checkpoint: withoutWriter(log) }),
+  ],
+];
 
 function madeUp(log: PublishedLog): string {
   const entry = Buffer.from(log.entries[77] ?? Buffer.alloc(65));
@@ -128,11 +141,9 @@ function withoutWriter(log: PublishedLog): string {
     .join("\n");
 }
 
-for (const [what, lie] of LIES)
+for (const [what, code, lie] of LIES)
   test(`a ledger that answers with ${what} is not believed`, async () => {
     const log = new PublishedLog(300);
     const ask = ledgerOf(log, (answer) => lie(answer, log));
-    await assert.rejects(proveDigest(ask, keysOf(log), digestAt(log, 77)), {
-      code: /^ERR_(LOG_PROOF|TLOG_PROOF|TLOG_NOTE_UNKNOWN_KEY)$/,
-    });
+    await assert.rejects(proveDigest(ask, keysOf(log), digestAt(log, 77)), { code });
   });

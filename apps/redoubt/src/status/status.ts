@@ -2,6 +2,7 @@ import { errorCode, nowSeconds, ServiceError, systemClock } from "@redoubt/base"
 import { parseVerifierKey } from "@redoubt/tlog";
 import { JsonError, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { alarmTable, parseAlarm } from "../alarms/alarm.ts";
+import { withRootsLabel } from "../ceremony/root-state.ts";
 import { EXIT, type CommandContext } from "../command.ts";
 import { fetchBytes } from "../loopback.ts";
 import { Operator } from "../operator.ts";
@@ -19,12 +20,25 @@ export async function status({ folder, terminal }: CommandContext): Promise<numb
     ask: (service, head) => operator.ask(service, head),
     witness: parseVerifierKey(settings.witness),
   });
+  const labels = await rootLabels(operator, found.labels);
   const heading = `Redoubt on ${folder}, ports ${settings.port} to ${ports.status}`;
   terminal.result({
-    json: { data: folder, port: settings.port, ...found },
-    text: statusText(heading, found, nowSeconds(systemClock)),
+    json: { data: folder, port: settings.port, ...found, labels },
+    text: statusText(heading, { ...found, labels }, nowSeconds(systemClock)),
   });
   return found.healthy ? EXIT.ok : EXIT.attention;
+}
+
+/** Where the registry cannot be read, the logs' problem says so, and what the services say about roots stands. */
+async function rootLabels(
+  operator: Operator,
+  labels: readonly string[],
+): Promise<readonly string[]> {
+  try {
+    return withRootsLabel(labels, await operator.readRegistry());
+  } catch {
+    return labels;
+  }
 }
 
 async function readPage(port: number): Promise<JsonObject> {

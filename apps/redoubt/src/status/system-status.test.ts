@@ -96,6 +96,17 @@ const TROUBLES: readonly (readonly [
     {},
     /publisher is not ready: no registry/,
   ],
+  [
+    "a key that custody must not hold",
+    {
+      "signer-consumer": {
+        ready: true,
+        refusedKeys: [{ id: "ab12", reason: "Key ab12: it can be read" }],
+      },
+    },
+    {},
+    /custody of signer-consumer holds a key that must not be used: ab12: Key ab12: it can be read/,
+  ],
   ["a process that the page does not name", { ledger: null }, {}, /ledger is not ready/],
   [
     "an open critical alarm",

@@ -12,6 +12,8 @@ export interface ProcessStatus {
   readonly labels: readonly string[];
   /** Why it is not ready, in its own words. */
   readonly reason: string | null;
+  /** Keys that its custody holds and that must not be used. */
+  readonly refusedKeys: readonly string[];
 }
 
 export interface LogStatus {
@@ -45,6 +47,7 @@ export interface StatusParts {
 }
 
 const SHOWN_ALARMS = 10;
+const MAX_REFUSED = 1000;
 const MAX_SIZE = Number.MAX_SAFE_INTEGER;
 
 /** The supervisor's page and what ledger and monitor say; a part that does not answer is a problem, not an end. */
@@ -65,6 +68,9 @@ export async function readSystemStatus(
   const processes = parseProcesses(page);
   for (const { service, ready, reason } of processes)
     if (!ready) problems.push(`${service} is not ready${reason === null ? "" : `: ${reason}`}`);
+  for (const { service, refusedKeys } of processes)
+    for (const refused of refusedKeys)
+      problems.push(`custody of ${service} holds a key that must not be used: ${refused}`);
   const askMonitor: AskMonitor = (head) => ask("monitor", head);
   const alarms = await attempt("alarms cannot be read", () => readAlarms(askMonitor), []);
   const open = alarms.filter(({ isOpen }) => isOpen);
@@ -98,7 +104,16 @@ export function parseProcesses(page: JsonObject): ProcessStatus[] {
       restarts: reader.optionalInteger("restarts", 0, MAX_SIZE) ?? 0,
       labels: readLabels(reader),
       reason: reader.optionalString("reason", 1024) ?? null,
+      refusedKeys: readRefused(reader),
     };
+  });
+}
+
+function readRefused(reader: MemberReader): readonly string[] {
+  const refused = reader.has("refusedKeys") ? reader.array("refusedKeys", MAX_REFUSED) : [];
+  return refused.map((value) => {
+    const key = new MemberReader(isJsonObject(value) ? value : {}, "refused key");
+    return `${key.string("id", 512)}: ${key.string("reason", 1024)}`;
   });
 }
 

@@ -89,26 +89,38 @@ test("RFC 6749 §2.3.1: name and secret are form-encoded; scope and resource go 
 
 const REFUSALS = [
   [
+    "ERR_TOKEN_REFUSED",
     401,
     '{"error":"invalid_client","error_description":"No such client"}',
     /invalid_client: No such client/,
   ],
-  [400, '{"error":"invalid_scope"}', /^Issuer refused: invalid_scope$/],
-  [503, "{}", /status 503/],
-  [200, "<html>", /not JSON/],
-  [502, "[]", /not JSON/],
-  [200, "{}", /access_token/],
-  [200, '{"access_token":"a b","token_type":"Bearer","expires_in":1}', /access_token/],
-  [200, '{"access_token":"a.b.c","token_type":"Bearer","expires_in":"1"}', /expires_in/],
+  ["ERR_TOKEN_REFUSED", 400, '{"error":"invalid_scope"}', /^Issuer refused: invalid_scope$/],
+  ["ERR_TOKEN_REFUSED", 503, "{}", /status 503/],
+  ["ERR_TOKEN_ANSWER", 200, "<html>", /not JSON/],
+  ["ERR_TOKEN_ANSWER", 502, "[]", /not JSON/],
+  ["ERR_REQUEST_MEMBER", 200, "{}", /access_token/],
+  [
+    "ERR_REQUEST_MEMBER",
+    200,
+    '{"access_token":"a b","token_type":"Bearer","expires_in":1}',
+    /access_token/,
+  ],
+  [
+    "ERR_REQUEST_MEMBER",
+    200,
+    '{"access_token":"a.b.c","token_type":"Bearer","expires_in":"1"}',
+    /expires_in/,
+  ],
 ] as const;
 
-for (const [status, body, pattern] of REFUSALS)
+for (const [code, status, body, pattern] of REFUSALS)
   test(`an answer ${status} ${body} is one clear error`, async () => {
     await withHttp(
       () => ({ status, body }),
       async (base) => {
         await assert.rejects(requestToken(base, CREDENTIAL, {}), (error: unknown) => {
-          assert.ok(error instanceof Error && "code" in error && typeof error.code === "string");
+          assert.ok(error instanceof Error && "code" in error);
+          assert.equal(error.code, code);
           assert.match(error.message, pattern);
           assert.doesNotMatch(error.message, /p%\+/);
           return true;

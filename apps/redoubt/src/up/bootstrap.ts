@@ -1,5 +1,6 @@
-import { errorCode } from "@redoubt/base";
+import { errorCode, nowSeconds, systemClock } from "@redoubt/base";
 import type { Registry, StatementBody } from "@redoubt/keys";
+import { demoRootStatement } from "../ceremony/demo-root.ts";
 import { demoStatements, type Demo } from "../demo.ts";
 import { REALMS, type Realm } from "../layout.ts";
 import type { Operator } from "../operator.ts";
@@ -26,6 +27,13 @@ export async function stateBootstrap(operator: Operator, input: BootstrapInput):
     if (!isKnown(registry, statement)) await operator.state(statement);
 }
 
+/** Says a demo root to the registry where there is none, or none that lasts. */
+export async function stateDemoRoot(operator: Operator): Promise<void> {
+  const registry = await operator.readRegistry();
+  const root = demoRootStatement(operator.folder, registry, nowSeconds(systemClock));
+  if (root) await operator.state(root);
+}
+
 function isKnown(registry: Registry, body: StatementBody): boolean {
   switch (body.type) {
     case "realm":
@@ -40,6 +48,8 @@ function isKnown(registry: Registry, body: StatementBody): boolean {
       return registry.reporters.has(body.reporter);
     case "key":
     case "key-state":
+    case "key-retain":
+    case "root":
       return false;
   }
 }

@@ -12,7 +12,6 @@ import {
 } from "../layout.ts";
 import type { Identities } from "./identities.ts";
 
-const DAY = 86_400;
 const MAX_TTL_SECONDS = 3600;
 
 /** The configuration of each process in the one-machine profile. */
@@ -81,9 +80,6 @@ function signerConfig(realm: Realm, ids: Identities): JsonValue {
         class: "at",
         alg: "ES256",
         maxLifetimeSeconds: MAX_TTL_SECONDS,
-        prepublishSeconds: 7200,
-        activeSeconds: 7 * DAY,
-        verifyOnlySeconds: 7200,
       },
     ],
     budget: { perSecond: 20_000, burst: 40_000 },

@@ -1,9 +1,11 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { readPrivateFile } from "@redoubt/base";
+import { custodyLaunch, parseConfig, type CustodyLaunch } from "@redoubt/signer/launch";
 import type { ServiceName } from "../layout.ts";
 
-const repository = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..", "..");
+export const repository = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..", "..");
 
 /** Folder of a service's code, and what of other processes' folders it may read besides its own. */
 interface Launch {
@@ -45,6 +47,22 @@ const LAUNCHES: Readonly<Record<ServiceName, Launch>> = {
   },
 };
 
+/** For an HSM's module; the signer gives the permission back once it has loaded it. */
+const NATIVE_CODE = ["--allow-addons", "--disable-warning=PERM0001"];
+const NO_CUSTODY: CustodyLaunch = { environment: {}, reads: [], addons: false };
+
+/** What a signer's own configuration says that its custody needs: exactly that is let through. */
+function custodyOf(code: string, own: string, dataFolder: string): CustodyLaunch {
+  if (code !== "signer") return NO_CUSTODY;
+  try {
+    const config = parseConfig(readPrivateFile(join(own, "config.json")));
+    return custodyLaunch(config, dataFolder);
+  } catch {
+    // The signer reads the same file and says what is wrong with it.
+    return NO_CUSTODY;
+  }
+}
+
 /** No core dump: a core file of a signer holds keys (THREAT-19). */
 const WITHOUT_CORE = 'ulimit -c 0; echo 0 >/proc/self/coredump_filter; exec "$0" "$@"';
 
@@ -55,12 +73,14 @@ const WITHOUT_CORE = 'ulimit -c 0; echo 0 >/proc/self/coredump_filter; exec "$0"
 export function launch(service: ServiceName, dataFolder: string): ChildProcess {
   const { code, reads, flags } = LAUNCHES[service];
   const own = join(dataFolder, service);
+  const custody = custodyOf(code, own, dataFolder);
   const readable = [
     join(repository, "packages"),
     join(repository, "services", code),
     join(repository, "node_modules"),
     own,
     ...reads.map((folder) => join(dataFolder, folder)),
+    ...custody.reads,
   ];
   const args = [
     "--permission",
@@ -68,20 +88,36 @@ export function launch(service: ServiceName, dataFolder: string): ChildProcess {
     `--allow-fs-write=${own}`,
     "--disable-sigusr1",
     ...flags,
+    ...(custody.addons ? NATIVE_CODE : []),
     join(repository, "services", code, "src", "main.ts"),
     service,
   ];
   return spawn("/bin/sh", ["-c", WITHOUT_CORE, process.execPath, ...args], {
     cwd: dataFolder,
-    env: environment(own),
+    env: { ...custody.environment, ...environment(own) },
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
 }
+
+/**
+ * glibc gives the top of its heap back as soon as 128 KiB are free, and the system clears each page anew when it is
+ * asked for again: a tenth of a busy signer's time. These bounds, in bytes, keep what a burst of requests needs.
+ */
+const KEEP_FREED_MEMORY = {
+  MALLOC_TRIM_THRESHOLD_: "8388608",
+  MALLOC_TOP_PAD_: "1048576",
+  MALLOC_MMAP_THRESHOLD_: "1048576",
+};
 
 /**
  * Nothing of the caller's environment gets in: NODE_OPTIONS alone would run code before every check. The compile
  * cache is a folder of the process's own and never shared: whoever can write there is that process already.
  */
 function environment(own: string): NodeJS.ProcessEnv {
-  return { PATH: "/usr/bin:/bin", LANG: "C.UTF-8", NODE_COMPILE_CACHE: join(own, "cache") };
+  return {
+    PATH: "/usr/bin:/bin",
+    LANG: "C.UTF-8",
+    NODE_COMPILE_CACHE: join(own, "cache"),
+    ...KEEP_FREED_MEMORY,
+  };
 }

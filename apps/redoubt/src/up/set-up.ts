@@ -6,12 +6,14 @@ import { makeDemo, writeDemo } from "../demo.ts";
 import { CALLERS, portsFrom, SERVICES } from "../layout.ts";
 import { writeSettings } from "../settings.ts";
 import { writeRealms } from "../realms.ts";
+import { copyCompileCache } from "./compile-cache.ts";
 import { makeConfigs } from "./configs.ts";
 import { makeIdentities } from "./identities.ts";
 
 /** Fills a fresh data folder for one machine: identities, sockets, configurations, demo clients. */
 export async function setUp(folder: string, basePort: number, now: Date): Promise<void> {
   makeFolders(folder);
+  copyCompileCache(folder);
   const ids = await makeIdentities(folder, now);
   for (const [service, config] of makeConfigs(ids, portsFrom(basePort)))
     writeDurable(join(folder, service, "config.json"), canonicalBytes(config));

@@ -7,7 +7,7 @@ import { Operator } from "../operator.ts";
 import { readRealms } from "../realms.ts";
 import { readSettings, type Settings } from "../settings.ts";
 import type { Terminal } from "../terminal.ts";
-import { putDemoClients, stateBootstrap } from "./bootstrap.ts";
+import { putDemoClients, stateBootstrap, stateDemoRoot } from "./bootstrap.ts";
 import {
   checkDataFolder,
   createDataFolder,
@@ -82,7 +82,8 @@ async function bringUp(
   await supervisor.ready(["signer-consumer", "signer-enterprise"]);
   for (const realm of REALMS) await operator.signerCaughtUp(realm);
   await putDemoClients(operator, demo);
-  await supervisor.ready();
+  // Last: the signers' first keys are compare-and-swaps, and nothing waits for the root.
+  await Promise.all([supervisor.ready(), stateDemoRoot(operator)]);
 }
 
 function announcement({ folder }: UpOptions, ports: Ports) {

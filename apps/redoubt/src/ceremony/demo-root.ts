@@ -1,0 +1,43 @@
+import { join } from "node:path";
+import { privateFileExists } from "@redoubt/base";
+import {
+  createKeyFile,
+  encodeRoot,
+  encodeRootKey,
+  openKeyFile,
+  parseRootKey,
+  signRoot,
+  type StatementBody,
+} from "@redoubt/keys";
+import { delegations, type KnownRoots } from "./root-state.ts";
+import { rootStatement } from "./root-statement.ts";
+
+const LIFE_SECONDS = 365 * 86_400;
+const RENEW_SECONDS = 30 * 86_400;
+
+/**
+ * ARCHITECTURE §9: what `redoubt up` has in place of offline keys, tagged `demo`: one key, and its passphrase beside
+ * it. Undefined where the registry has a production root, or a demo root that lasts.
+ */
+export function demoRootStatement(
+  folder: string,
+  registry: KnownRoots,
+  now: number,
+): StatementBody | undefined {
+  const before = registry.roots.at(-1)?.document;
+  if (before && (before.kind !== "demo" || before.expires - now > RENEW_SECONDS)) return undefined;
+  const path = join(folder, "up", "root.key");
+  const { privateKey } = privateFileExists(path)
+    ? openKeyFile(path)
+    : createKeyFile(path, "Ed25519");
+  const root = encodeRoot({
+    kind: "demo",
+    version: (before?.version ?? 0) + 1,
+    threshold: 1,
+    keys: [parseRootKey(encodeRootKey("demo", privateKey))],
+    made: now,
+    expires: now + LIFE_SECONDS,
+    realms: delegations(registry),
+  });
+  return rootStatement(signRoot({ ...root, signatures: [] }, privateKey));
+}

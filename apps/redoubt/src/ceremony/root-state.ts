@@ -1,0 +1,46 @@
+import type { Registry, RootRealm } from "@redoubt/keys";
+import { encodeVerifierKey } from "@redoubt/tlog";
+import { span } from "../table.ts";
+
+/** What a ceremony needs to know of a registry. */
+export type KnownRoots = Pick<Registry, "realms" | "roots">;
+
+const WARN_SECONDS = 30 * 86_400;
+
+/** The honest label (ARCHITECTURE §9); undefined where the registry has no root. */
+export function rootsLabel(registry: KnownRoots): string | undefined {
+  const kind = registry.roots.at(-1)?.document.kind;
+  return kind === undefined ? undefined : `roots: ${kind}`;
+}
+
+/** What a service was configured to say about roots gives way to what the registry proves. */
+export function withRootsLabel(labels: readonly string[], registry: KnownRoots): readonly string[] {
+  const label = rootsLabel(registry);
+  if (label === undefined) return labels;
+  return [...labels.filter((other) => !other.startsWith("roots: ")), label];
+}
+
+/** Each realm with its ring: what a root must say of them, or the registry takes it for void. */
+export function delegations({ realms }: KnownRoots): readonly RootRealm[] {
+  return [...realms.values()].map(({ realm, ring }) => ({ realm, ring: encodeVerifierKey(ring) }));
+}
+
+/** Why somebody should call the holders of the root keys together. */
+export function rootConcerns(registry: KnownRoots, now: number): readonly string[] {
+  const newest = registry.roots.at(-1);
+  if (!newest)
+    return ["The registry has no root: redoubt keys ceremony --help shows how to make one"];
+  const { version, expires, realms } = newest.document;
+  const left = expires - now;
+  const concerns: string[] = [];
+  if (left <= 0)
+    concerns.push(`Root ${version} expired ${span(-left)} ago: publish the next version`);
+  else if (left < WARN_SECONDS)
+    concerns.push(`Root ${version} expires in ${span(left)}: publish the next version before`);
+  for (const realm of registry.realms.keys())
+    if (!realms.some((delegated) => delegated.realm === realm))
+      concerns.push(
+        `Root ${version} does not delegate realm ${realm}: publish a version that does`,
+      );
+  return concerns;
+}

@@ -1,0 +1,39 @@
+import { rootSigners, type RootDocument, type SignedRoot } from "@redoubt/keys";
+import { instant, printable, span, table } from "../table.ts";
+
+/** What a root says, in words, for whoever signs or looks at it; who signed was verified. */
+export function rootText(root: SignedRoot, now: number): string {
+  const { document, hash } = root;
+  const { kind, version, threshold, keys, made, expires, realms } = document;
+  const signers = rootSigners(root, document);
+  const keyRows = keys.map((key) => [
+    `  ${key.name}`,
+    key.publicKey,
+    signers.includes(key) ? "signed" : "has not signed",
+  ]);
+  return [
+    `${kind} root, version ${version}: any ${threshold} of ${keys.length} keys speak for it`,
+    table(keyRows),
+    "It says that these ring keys, and no others, sign the keys of their realms",
+    table(realms.map(({ realm, ring }) => [`  ${realm}`, ring])),
+    `made     ${instant(made)}`,
+    `expires  ${instant(expires)} (${now < expires ? `in ${span(expires - now)}` : "expired"})`,
+    `hash     ${hash}`,
+    `signed   by ${signers.length} of the ${threshold} that it needs${rotationText(document)}`,
+  ].join("\n");
+}
+
+function rotationText({ version }: RootDocument): string {
+  return version === 1 ? "" : `, and it needs the signatures that version ${version - 1} asks for`;
+}
+
+/** As JSON: the document, and which of its keys signed. */
+export function rootJson(root: SignedRoot) {
+  const signed = rootSigners(root, root.document).map(({ name }) => name);
+  return { hash: root.hash, ...root.document, signed };
+}
+
+/** Lines for a person: what comes from a file may hold anything. */
+export function lines(text: string): readonly string[] {
+  return text.split("\n").map(printable);
+}

@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { hash } from "node:crypto";
+import { test } from "node:test";
+import { createReportQueue } from "@redoubt/verify";
+import type { JsonObject } from "@redoubt/verify/json";
+import type { DemoClient } from "../demo.ts";
+import { CONSUMER_TENANT, portsFrom, type Realm } from "../layout.ts";
+import type { Operator } from "../operator.ts";
+import { FakeSystem } from "../testing/fake-system.ts";
+import { DrillDeliveries } from "./deliveries.ts";
+import { activeKid, closeScene, issueLegitimate, type Scene } from "./scene.ts";
+
+const TENANT = "6ad6ba1a-1a51-4a31-a3a8-5b7b3a7e0001";
+
+function keys(...states: readonly string[]): JsonObject {
+  return { keys: states.map((state) => ({ kid: `kid-${state}`, state, record: "", ring: "" })) };
+}
+
+test("a realm's key is the active one; where none is, the drill has nothing to try", async () => {
+  const { system, operator } = await FakeSystem.start();
+  await using _ = system;
+  let answer = keys("verify-only", "active", "prepublished");
+  await system.serve("signer-enterprise", "drill", () => ({ head: answer }));
+  assert.equal(await activeKid(operator, "enterprise"), "kid-active");
+  for (answer of [keys("verify-only", "prepublished"), keys(), { keys: null }, {}])
+    await assert.rejects(activeKid(operator, "enterprise"), { code: "ERR_NO_ACTIVE_KEY" });
+});
+
+function demo(realm: Realm, tenant: string): DemoClient {
+  return { realm, tenant, client: `demo-${realm}`, secret: "s", audience: "a" };
+}
+
+function sceneOf(system: FakeSystem, operator: Operator): Scene {
+  const { settings } = system;
+  const key = { kid: "kid", record: "", ring: "", sign: () => Buffer.alloc(64) };
+  return {
+    operator,
+    settings,
+    ports: portsFrom(settings.port),
+    consumer: demo("consumer", CONSUMER_TENANT),
+    enterprise: demo("enterprise", TENANT),
+    stolen: { consumer: key, enterprise: key },
+    startedAt: 0,
+    refusalsBefore: 0,
+    reports: createReportQueue({
+      url: "http://127.0.0.1:1",
+      reporter: "drill",
+      secret: "s",
+      ackKey: settings.ack,
+      onAlarm: () => undefined,
+    }),
+    deliveries: new DrillDeliveries(operator),
+  };
+}
+
+test("THREAT-28: a legitimate token is told to the monitor; an answer without one is no token", async () => {
+  const { system, operator } = await FakeSystem.start();
+  await using _ = system;
+  const delivered: unknown[] = [];
+  await system.serve("monitor", "drill-enterprise", ({ head }) => {
+    delivered.push(head["digests"]);
+    return { head: {} };
+  });
+  let answer: JsonObject = { token: "aGVhZA.Ym9keQ.c2ln" };
+  await system.serve("signer-enterprise", "drill", () => ({ head: answer }));
+  const scene = sceneOf(system, operator);
+  assert.equal(await issueLegitimate(scene, "enterprise"), "aGVhZA.Ym9keQ.c2ln");
+  const digests = [[hash("sha256", "aGVhZA.Ym9keQ", "base64url")]];
+  assert.deepEqual(delivered, digests);
+  for (answer of [{}, { token: "" }, { token: 7 }])
+    await assert.rejects(issueLegitimate(scene, "enterprise"), { code: "ERR_NO_TOKEN" });
+  assert.deepEqual(delivered, digests);
+  await closeScene(scene);
+  assert.deepEqual(delivered, [...digests, []]);
+});

@@ -1,0 +1,72 @@
+import { Registry, type KeyState, type Statement } from "@redoubt/keys";
+import { parseVerifierKey } from "@redoubt/tlog";
+import { RegistryFeed } from "@redoubt/wire";
+import { REGISTRY_LOG } from "../layout.ts";
+import type { Operator } from "../operator.ts";
+import type { Settings } from "../settings.ts";
+
+/** One thing that the registry holds about a key. */
+export interface KeyEvent {
+  readonly event: KeyState | "retained" | "released";
+  /** Seconds since the epoch, as its author wrote it. */
+  readonly at: number;
+  /** Where it stands in the registry log. */
+  readonly index: number;
+  readonly reason: string | null;
+}
+
+/** The registry, and what it holds about each key in the order in which it was said. */
+export class KeyJournal {
+  readonly registry: Registry;
+  readonly #events = new Map<string, KeyEvent[]>();
+
+  constructor(options: ConstructorParameters<typeof Registry>[0]) {
+    this.registry = new Registry(options);
+  }
+
+  apply(item: Parameters<Registry["apply"]>[0]): void {
+    const result = this.registry.apply(item);
+    // What is void changed nothing, and is the monitor's to tell.
+    if (result.kind === "applied") this.#note(result.statement, item.index);
+  }
+
+  of(kid: string): readonly KeyEvent[] {
+    return this.#events.get(kid) ?? [];
+  }
+
+  #note(statement: Statement, index: number): void {
+    const { at } = statement;
+    if (statement.type === "key")
+      this.#add(statement.kid, { event: "generated", at, index, reason: null });
+    if (statement.type === "key-state") {
+      const { kid, state, reason } = statement;
+      this.#add(kid, { event: state, at, index, reason });
+    }
+    if (statement.type === "key-retain") {
+      const { kid, retain, reason } = statement;
+      this.#add(kid, { event: retain ? "retained" : "released", at, index, reason });
+    }
+  }
+
+  #add(kid: string, event: KeyEvent): void {
+    const events = this.#events.get(kid);
+    if (events) events.push(event);
+    else this.#events.set(kid, [event]);
+  }
+}
+
+/** Reads the whole registry, proven against its signed root. */
+export async function readKeyJournal(
+  operator: Operator,
+  { operator: operatorKey, registryKey }: Settings,
+): Promise<KeyJournal> {
+  const journal = new KeyJournal({ operator: parseVerifierKey(operatorKey) });
+  const feed = new RegistryFeed({
+    client: operator.client("ledger"),
+    log: REGISTRY_LOG,
+    logKey: parseVerifierKey(registryKey),
+    onItem: (item) => journal.apply(item),
+  });
+  await feed.poll();
+  return journal;
+}

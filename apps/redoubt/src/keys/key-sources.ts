@@ -1,0 +1,62 @@
+import { join } from "node:path";
+import { errorLine, nowSeconds, readPrivateFile, systemClock } from "@redoubt/base";
+import type { RotationPolicy } from "@redoubt/keys";
+import { parseConfig } from "@redoubt/signer";
+import { readAlarms, type AlarmView } from "../alarms/alarm.ts";
+import { REALMS } from "../layout.ts";
+import type { Operator } from "../operator.ts";
+import type { KeySources, PolicyOf } from "./key-list.ts";
+import { parseSignerKeys, type SignerKey } from "./signer-keys.ts";
+
+type Notice = (line: string) => void;
+
+/** Everything about the keys but the registry itself. */
+export async function readSources(
+  operator: Operator,
+  notice: Notice,
+): Promise<Omit<KeySources, "registry">> {
+  return {
+    signers: await readSigners(operator, notice),
+    policyOf: readPolicies(),
+    alarms: await readOpenAlarms(operator, notice),
+    nowSeconds: nowSeconds(systemClock),
+  };
+}
+
+async function readSigners(
+  operator: Operator,
+  notice: Notice,
+): Promise<ReadonlyMap<string, SignerKey>> {
+  const all = new Map<string, SignerKey>();
+  for (const realm of REALMS) {
+    const signer = `signer-${realm}` as const;
+    try {
+      const fetched = await operator.ask(signer, { op: "fetchKeys" });
+      const rings = await operator.ask(signer, { op: "rings" });
+      for (const [kid, key] of parseSignerKeys(fetched, rings)) all.set(kid, key);
+    } catch (error) {
+      // The registry alone answers the question; that a signer is away must be seen, not stop the answer.
+      notice(`Signer of realm ${realm} does not answer: ${errorLine(error)}`);
+    }
+  }
+  return all;
+}
+
+async function readOpenAlarms(operator: Operator, notice: Notice): Promise<readonly AlarmView[]> {
+  try {
+    return await readAlarms((head) => operator.ask("monitor", head));
+  } catch (error) {
+    notice(`Alarms cannot be read: ${errorLine(error)}`);
+    return [];
+  }
+}
+
+/** From the configuration of each signer here. Reads the working directory's data folder. */
+export function readPolicies(): PolicyOf {
+  const policies = new Map<string, RotationPolicy>();
+  for (const realm of REALMS) {
+    const config = parseConfig(readPrivateFile(join(`signer-${realm}`, "config.json")));
+    for (const ring of config.rings) policies.set(`${realm} ${ring.class}`, ring);
+  }
+  return (realm, tokenClass) => policies.get(`${realm} ${tokenClass}`);
+}

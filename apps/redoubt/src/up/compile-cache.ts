@@ -1,0 +1,30 @@
+import { cpSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { errorCode } from "@redoubt/base";
+import { repository } from "./launch.ts";
+import { SERVICES } from "../layout.ts";
+
+/**
+ * Compiled code of the services, made once when the tool chain is installed: as trusted as node_modules, in which
+ * it lies. A fresh data folder starts with a copy, so that no two processes ever share a cache they can write to.
+ */
+const TEMPLATE = join(repository, "node_modules", ".cache", "redoubt", "services");
+
+/** Keeps what the processes of `dataFolder` compiled. */
+export function keepCompileCache(dataFolder: string): void {
+  rmSync(TEMPLATE, { recursive: true, force: true });
+  for (const service of SERVICES) copy(join(dataFolder, service, "cache"), join(TEMPLATE, service));
+}
+
+/** Without one, or with one of another version, the processes compile for themselves: slower, nothing else. */
+export function copyCompileCache(dataFolder: string): void {
+  for (const service of SERVICES) copy(join(TEMPLATE, service), join(dataFolder, service, "cache"));
+}
+
+function copy(from: string, to: string): void {
+  try {
+    cpSync(from, to, { recursive: true });
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw error;
+  }
+}
