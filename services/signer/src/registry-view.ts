@@ -112,8 +112,15 @@ export class RegistryView {
       this.#held = { size: fold.range.size, root: fold.range.root() };
     } catch (error) {
       this.#refused(error);
+      // Whatever broke a page off, the feed is past it: what was not taken could be a suspension.
+      if (fold.feed.size !== fold.range.size) this.#brokenOff();
       throw error;
     }
+  }
+
+  #brokenOff(): void {
+    if (this.#problem === undefined) this.#options.events.registryRefused("ERR_REGISTRY_ORDER");
+    this.#problem ??= "ERR_REGISTRY_ORDER";
   }
 
   #refused(error: unknown): void {

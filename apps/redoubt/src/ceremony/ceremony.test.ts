@@ -7,6 +7,7 @@ import { after, describe, it } from "node:test";
 import { Secret } from "@redoubt/base";
 import {
   createRootKeyFile,
+  encodeRoot,
   openRootKeyFile,
   parseRootKey,
   signRoot,
@@ -181,10 +182,17 @@ describe("what a holder is shown", () => {
   it("that a rotation needs keys of the version before, too", () => {
     const system = new TestRegistry();
     system.state(rootStatement(signed(draftRoot(system.registry, plan))), NOW);
-    assert.match(
-      rootText(draftRoot(system.registry, plan), NOW),
-      /the signatures that version 1 asks for$/,
-    );
+    const next = draftRoot(system.registry, plan);
+    assert.match(rootText(next, NOW), /the signatures that version 1 asks for$/);
+    assert.deepEqual(rootJson(next).alsoSignedBy, []);
+    const [alice, ...others] = holders;
+    assert.ok(alice);
+    const dave = createRootKeyFile(file("dave.root"), "dave", passphrase);
+    const stay = [...others.map(({ key }) => key), parseRootKey(dave)];
+    const root = { ...encodeRoot({ ...next.document, keys: stay }), signatures: [] };
+    const left = signRoot(root, alice.privateKey);
+    assert.match(rootText(left, NOW), new RegExp(`also +by ${alice.key.publicKey}`));
+    assert.deepEqual(rootJson(left).alsoSignedBy, [alice.key.publicKey]);
   });
 });
 

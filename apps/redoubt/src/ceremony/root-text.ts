@@ -20,7 +20,14 @@ export function rootText(root: SignedRoot, now: number): string {
     `expires  ${instant(expires)} (${now < expires ? `in ${span(expires - now)}` : "expired"})`,
     `hash     ${hash}`,
     `signed   by ${signers.length} of the ${threshold} that it needs${rotationText(document)}`,
+    ...otherSigners(root).map((key) => `also     by ${key}, which this version does not name`),
   ].join("\n");
+}
+
+/** A key that leaves with this version still speaks for the one before; a foreign one says nothing. */
+function otherSigners({ document, signatures }: SignedRoot): readonly string[] {
+  const own = new Set(document.keys.map(({ publicKey }) => publicKey));
+  return signatures.map(({ key }) => key).filter((key) => !own.has(key));
 }
 
 function rotationText({ version }: RootDocument): string {
@@ -30,7 +37,7 @@ function rotationText({ version }: RootDocument): string {
 /** As JSON: the document, and which of its keys signed. */
 export function rootJson(root: SignedRoot) {
   const signed = rootSigners(root, root.document).map(({ name }) => name);
-  return { hash: root.hash, ...root.document, signed };
+  return { hash: root.hash, ...root.document, signed, alsoSignedBy: otherSigners(root) };
 }
 
 /** Lines for a person: what comes from a file may hold anything. */
