@@ -1,4 +1,5 @@
 import type { MonitorParts } from "./parts.ts";
+import { ReadingPace } from "./reading-pace.ts";
 
 /**
  * One round after another of everything that has a deadline. The order matters: what came in is collected first,
@@ -6,6 +7,7 @@ import type { MonitorParts } from "./parts.ts";
  */
 export class Cycle {
   readonly #parts: MonitorParts;
+  readonly #pace = new ReadingPace();
   #background: Promise<unknown> | undefined;
 
   constructor(parts: MonitorParts) {
@@ -14,12 +16,12 @@ export class Cycle {
 
   /** @throws when the database cannot keep what others were promised: the process must be restarted */
   async tick(): Promise<void> {
-    const { active, reports, deliveries, readLogs, watches, alarms } = this.#parts;
+    const { active, reports, deliveries, watches, alarms } = this.#parts;
     active.advance();
     const undecided = reports.undecided();
     const waiting = deliveries.collect();
     try {
-      const isCurrent = await readLogs();
+      const isCurrent = await this.#readLogs(waiting.length + undecided.length > 0);
       if (isCurrent) reports.decide(undecided);
       this.#parts.db.transaction(() => deliveries.settle(waiting, isCurrent));
     } catch (error) {
@@ -31,6 +33,16 @@ export class Cycle {
     watches.check(active.now);
     alarms.flush();
     this.#startBackground();
+  }
+
+  /** False when they were not read: nothing may be concluded from what they do not hold. */
+  async #readLogs(isAwaited: boolean): Promise<boolean> {
+    const { active, follower, readLogs } = this.#parts;
+    if (!this.#pace.isDue(active.now, isAwaited)) return false;
+    const isCurrent = await readLogs();
+    const size = [...follower.sizes.values()].reduce((sum, one) => sum + one, 0);
+    this.#pace.wasRead(active.now, { isCurrent, size });
+    return isCurrent;
   }
 
   /** Waits for polls and webhooks under way; they never fail. */

@@ -6,9 +6,9 @@ import type { Alarms } from "../alarms/alarms.ts";
 import type { AlarmKind } from "../alarms/kinds.ts";
 import { monitorError } from "../errors.ts";
 import { issuerSession } from "../events.ts";
-import { keyOf } from "../issued/batch.ts";
+import { digestAt, type Place } from "../issued/batch.ts";
+import { DELIVERY } from "../issued/delivery.ts";
 import type { IssuedJoin } from "../issued/issued-join.ts";
-import { DELIVERY } from "../issued/issued-store.ts";
 import type { DeliveryStore } from "./delivery-store.ts";
 import type { Gaps } from "./gaps.ts";
 
@@ -76,7 +76,7 @@ export class Deliveries {
 
   constructor(parts: DeliveriesParts) {
     this.#parts = parts;
-    parts.join.onRead((key, realm, batchId) => this.#wasDelivered(key, realm, batchId));
+    parts.join.onRead((place) => this.#wasDelivered(place));
     for (const { id, realm, digests } of parts.store.journal()) this.#match(id, realm, digests);
   }
 
@@ -144,24 +144,28 @@ export class Deliveries {
     const { join, active } = this.#parts;
     const pending: Pending = { journalId: journalId ?? 0, realm, digests, early: 0, batchId: 0 };
     for (let at = 0; at < digests.length; at += HASH_BYTES) {
-      const digest = digests.subarray(at, at + HASH_BYTES);
-      const batchId = join.deliver(digest, realm);
-      if (batchId !== undefined) pending.batchId = Math.max(pending.batchId, batchId);
-      else if (!this.#early.has(`${realm}\n${keyOf(digest)}`)) {
-        this.#early.set(`${realm}\n${keyOf(digest)}`, { pending, digest, since: active() });
-        pending.early += 1;
+      const batchId = join.deliver(digests, realm, at);
+      if (batchId !== undefined) {
+        pending.batchId = Math.max(pending.batchId, batchId);
+        continue;
       }
+      const digest = digests.subarray(at, at + HASH_BYTES);
+      const key = earlyKey(realm, digest);
+      if (this.#early.has(key)) continue;
+      this.#early.set(key, { pending, digest, since: active() });
+      pending.early += 1;
     }
     this.#pending.add(pending);
   }
 
-  #wasDelivered(key: string, realm: string, batchId: number): boolean {
+  #wasDelivered({ batch, offset }: Place): boolean {
     if (this.#early.size === 0) return false;
-    const found = this.#early.get(`${realm}\n${key}`);
+    const key = earlyKey(batch.realm, digestAt(batch, offset));
+    const found = this.#early.get(key);
     if (!found) return false;
-    this.#early.delete(`${realm}\n${key}`);
+    this.#early.delete(key);
     found.pending.early -= 1;
-    found.pending.batchId = Math.max(found.pending.batchId, batchId);
+    found.pending.batchId = Math.max(found.pending.batchId, batch.id);
     return true;
   }
 
@@ -215,4 +219,9 @@ export class Deliveries {
       });
     }
   }
+}
+
+/** One byte per character: the cheapest form in which a map takes bytes. */
+function earlyKey(realm: string, digest: Buffer): string {
+  return `${realm}\n${digest.toString("latin1")}`;
 }

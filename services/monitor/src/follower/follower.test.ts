@@ -241,7 +241,8 @@ describe("following the logs", () => {
     const [undelivered] = await world.alarms("undelivered");
     assert.equal(undelivered?.["digest"], encodeBase64url(digest));
     registry.bodies[size + 1] = body;
-    await world.tick();
+    // Where nothing happens the logs are read every two seconds.
+    await world.tick(2000);
     assert.deepEqual(await reporters(world), ["r1", "r2", "r3"]);
     assert.equal((await world.alarms("registry-hidden"))[0]?.["closed"], "recovered");
     assert.deepEqual(await world.alarms("void-statement"), []);

@@ -1,5 +1,4 @@
 import {
-  hashLeaf,
   TlogError,
   verifyConsistency,
   type CompactRange,
@@ -58,6 +57,7 @@ export class LogReader<Page extends UnverifiedEntries> {
   readonly #before: Proven;
   #range: CompactRange;
   #checkedNote = "";
+  #checkedCosigned = "";
   #checked: OpenedCheckpoint | undefined;
 
   constructor(
@@ -97,26 +97,43 @@ export class LogReader<Page extends UnverifiedEntries> {
 
   /** The range after the page; undefined when the log is not to be believed, with an alarm that says why. */
   async #accept(page: Page): Promise<CompactRange | undefined> {
-    const { keys, witness } = this.#parts;
+    const { keys } = this.#parts;
     if (page.size < Math.max(this.size, this.#before.size)) return this.#shrunk(page.size);
-    if (page.cosigned !== "") witness.checkOwnCosignature(keys.origin, page.cosigned);
+    this.#checkCosigned(page.cosigned);
     if (page.size === 0) return this.#range;
     const checkpoint = this.#open(page.checkpoint);
     if (!checkpoint) return undefined;
     if (checkpoint.size !== page.size || (page.entries.length === 0 && this.size < page.size))
       throw monitorError("ERR_MONITOR_LEDGER", "Ledger answer: size and checkpoint do not fit");
     const next = this.#range.clone();
-    let isAsBefore = true;
-    for (const entry of page.entries) {
-      next.append(hashLeaf(entry));
-      if (next.size === this.#before.size) isAsBefore = next.root().equals(this.#before.root);
-    }
-    if (!isAsBefore) return this.#forked(page, "log differs from what was read before");
+    if (!this.#append(next, page.entries))
+      return this.#forked(page, "log differs from what was read before");
     if (!(await this.#covers(checkpoint, next)))
       return this.#forked(page, "entries do not give the signed root");
     this.#range = next;
     this.#parts.alarms.recover("log-shrunk", keys.origin);
     return next;
+  }
+
+  /** A note that was no larger than the witness's memory stays so: that memory only grows while this process lives. */
+  #checkCosigned(note: string): void {
+    if (note === "" || note === this.#checkedCosigned) return;
+    this.#parts.witness.checkOwnCosignature(this.#parts.keys.origin, note);
+    this.#checkedCosigned = note;
+  }
+
+  /** False when the log differs from what an earlier run read. */
+  #append(range: CompactRange, entries: readonly Buffer[]): boolean {
+    const { size, root } = this.#before;
+    const left = size - range.size;
+    if (left <= 0 || left > entries.length) {
+      range.appendEntries(entries);
+      return true;
+    }
+    range.appendEntries(entries.slice(0, left));
+    const isAsBefore = range.root().equals(root);
+    range.appendEntries(entries.slice(left));
+    return isAsBefore;
   }
 
   #forked({ checkpoint }: UnverifiedEntries, why: string): undefined {

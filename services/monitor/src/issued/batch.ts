@@ -1,5 +1,5 @@
 import { HASH_BYTES, type CompactRange } from "@redoubt/tlog";
-import { DELIVERY } from "./issued-store.ts";
+import { DELIVERY } from "./delivery.ts";
 
 /** Entries read from a log at one time. */
 export interface BatchInput {
@@ -33,6 +33,13 @@ export interface Batch {
   unwritten:
     | { readonly logId: number; readonly first: number; readonly range: CompactRange }
     | undefined;
+  /** Its settled digests are not to be known any more. */
+  isForgotten: boolean;
+}
+
+export interface Place {
+  readonly batch: Batch;
+  readonly offset: number;
 }
 
 export function batchOf(
@@ -50,6 +57,7 @@ export function batchOf(
     delivery: new Uint8Array(count).fill(initial),
     open: isWatched ? count : 0,
     unwritten: { logId, first, range },
+    isForgotten: false,
   };
 }
 
@@ -57,7 +65,11 @@ export function digestAt({ digests }: Pick<Batch, "digests">, offset: number): B
   return digests.subarray(offset * HASH_BYTES, (offset + 1) * HASH_BYTES);
 }
 
-/** One byte per character: the cheapest form in which a map takes bytes. */
-export function keyOf(digest: Buffer): string {
-  return digest.toString("latin1");
+/** Digests of the batch that have this fate. */
+export function digestsWith({ digests, delivery }: Batch, fate: number): Buffer {
+  if (delivery.every((one) => one === fate)) return digests;
+  const parts: Buffer[] = [];
+  for (const [offset, one] of delivery.entries())
+    if (one === fate) parts.push(digests.subarray(offset * HASH_BYTES, (offset + 1) * HASH_BYTES));
+  return Buffer.concat(parts);
 }

@@ -1,9 +1,13 @@
-import { batchOf, digestAt, keyOf, type Batch, type BatchInput } from "./batch.ts";
-import { DELIVERY, type IssuedStore } from "./issued-store.ts";
+import { HASH_BYTES } from "@redoubt/tlog";
+import { batchOf, digestAt, type Batch, type BatchInput, type Place } from "./batch.ts";
+import { DELIVERY } from "./delivery.ts";
+import type { IssuedStore } from "./issued-store.ts";
+import { Packs } from "./packs.ts";
+import { PlaceTable } from "./place-table.ts";
 import type { RunningTime } from "./running-time.ts";
 
-/** Told of each digest as it is read; says whether an issuer of this realm has delivered it before. */
-export type EarlyDelivery = (key: string, realm: string, batchId: number) => boolean;
+/** Told of each digest as it is read; says whether an issuer of its realm has delivered it before. */
+export type EarlyDelivery = (place: Place) => boolean;
 
 export interface Overdue {
   readonly log: string;
@@ -14,13 +18,8 @@ export interface Overdue {
 
 export type Verdict = typeof DELIVERY.undelivered | typeof DELIVERY.orphaned;
 
-interface Place {
-  readonly batch: Batch;
-  readonly offset: number;
-}
-
 const DELIVERY_DEADLINE_MS = 45_000;
-/** Rows are written when all of a batch is delivered, or after this: most rows are then written once. */
+/** A batch is written when all of it is delivered, or after this: most need no rows of their own then. */
 const HOLD_MS = 2000;
 
 /** docs/spec/key-record.md §1: no token lives longer. */
@@ -36,24 +35,30 @@ const MAX_OUTAGE_SECONDS = 7 * 86_400;
  */
 export const KEPT_SECONDS: number =
   MAX_LIFETIME_SECONDS + MAX_TOLERANCE_SECONDS + MAX_OUTAGE_SECONDS;
-/** Rows forgotten in one tick: twice a second, this is more than are written. */
+/** Digests forgotten in one tick: twice a second, this is more than are written. */
 const PRUNED_AT_ONCE = 5000;
+/** Places of digests that are neither awaited nor packed any more, before they are cleared away. */
+const MAX_STALE = 65_536;
 
 /**
- * Every digest of every issuance log, with what became of it. The newest are in memory until their rows are final;
- * a crash loses nothing, because `follow` stands before them and they are read again.
+ * Every digest of every issuance log, with what became of it. The newest are in memory; a crash loses nothing,
+ * because `follow` stands before what is not written, and it is read again (design note 0014).
  */
 export class IssuedJoin {
   readonly #store: IssuedStore;
+  readonly #packs: Packs;
   readonly #running: Pick<RunningTime, "seconds" | "save">;
   readonly #active: () => number;
-  readonly #places = new Map<string, Place>();
   readonly #updates: Buffer[] = [];
+  /** Of what is unwritten, awaited or packed, and of some that is none of these any more. */
+  #places = new PlaceTable();
+  #clearAt = MAX_STALE;
   #unwritten: Batch[] = [];
   #awaited: Batch[] = [];
   #onRead: EarlyDelivery = () => false;
   #lastId = 0;
   #writtenThrough = 0;
+  #prunedAt = -1;
 
   constructor(parts: {
     readonly store: IssuedStore;
@@ -61,17 +66,21 @@ export class IssuedJoin {
     readonly active: () => number;
   }) {
     this.#store = parts.store;
+    this.#packs = new Packs(parts.store.packed);
     this.#running = parts.running;
     this.#active = parts.active;
     this.#restore();
+    this.#clearStale();
   }
 
-  /** Digests in memory. */
+  /** Digests that are not settled in the database. */
   get held(): number {
-    return this.#places.size;
+    const unwritten = this.#unwritten.reduce((sum, { delivery }) => sum + delivery.length, 0);
+    const awaited = this.#awaited.filter((batch) => !batch.unwritten);
+    return awaited.reduce((sum, { open }) => sum + open, unwritten);
   }
 
-  /** Rows of all batches up to this id are in the database. */
+  /** All batches up to this id are in the database. */
   get writtenThrough(): number {
     return this.#writtenThrough;
   }
@@ -85,28 +94,29 @@ export class IssuedJoin {
     const readAt = this.#active();
     const times = { id: this.#lastId, readAt, deadline: readAt + DELIVERY_DEADLINE_MS };
     const batch = batchOf(input, times);
-    for (let offset = 0; offset < batch.delivery.length; offset++) this.#take(batch, offset);
+    for (let offset = 0; offset < batch.delivery.length; offset++) this.#take({ batch, offset });
     this.#unwritten.push(batch);
     if (batch.open > 0) this.#awaited.push(batch);
   }
 
   has(digest: Buffer): boolean {
-    return this.#places.has(keyOf(digest)) || this.#store.find(digest) !== undefined;
+    if (this.#find(digest, 0)) return true;
+    return this.#store.find(digest) !== undefined || this.#store.packed.has(digest);
   }
 
   /**
-   * Marks a digest as delivered by an issuer of this realm. A realm never speaks for another: THREAT-28, a taken
-   * consumer issuer must not be able to hide what the enterprise signer forged.
+   * Marks the digest that begins at `at` as delivered by an issuer of this realm. A realm never speaks for another:
+   * THREAT-28, a taken consumer issuer must not be able to hide what the enterprise signer forged.
    *
    * @returns the id of the batch that must be written before the delivery may be forgotten, 0 when none;
    *   undefined when no such digest was read
    */
-  deliver(digest: Buffer, realm: string): number | undefined {
-    const key = keyOf(digest);
-    const place = this.#places.get(key);
-    if (place) return place.batch.realm === realm ? this.#deliverHeld(key, place) : undefined;
+  deliver(digests: Buffer, realm: string, at = 0): number | undefined {
+    const place = this.#find(digests, at);
+    if (place) return place.batch.realm === realm ? this.#deliverHeld(place) : undefined;
+    const digest = digests.subarray(at, at + HASH_BYTES);
     const row = this.#store.find(digest);
-    if (row?.realm !== realm) return undefined;
+    if (row?.realm !== realm) return this.#store.packed.has(digest, realm) ? 0 : undefined;
     if (!row.isDelivered) this.#updates.push(digest);
     return 0;
   }
@@ -119,7 +129,8 @@ export class IssuedJoin {
     const kept = this.#unwritten.findIndex(isKept);
     const end = kept === -1 ? this.#unwritten.length : kept;
     for (const batch of this.#unwritten.slice(0, end)) this.#writeBatch(batch);
-    this.#unwritten = this.#unwritten.slice(end);
+    if (end > 0) this.#unwritten = this.#unwritten.slice(end);
+    if (this.#packs.shelve() || this.#places.size >= this.#clearAt) this.#clearStale();
   }
 
   /** Decides what nobody delivered in time. `judge` is asked for each digest, oldest first. */
@@ -135,35 +146,48 @@ export class IssuedJoin {
         batch.delivery[offset] = verdict;
         batch.open -= 1;
         this.#store.update(digest, verdict);
-        this.#places.delete(keyOf(digest));
       }
   }
 
   /** Within a transaction: forgets what neither join can be asked about any more. */
   prune(): void {
+    const { seconds } = this.#running;
+    if (seconds === this.#prunedAt) return;
     this.#running.save();
-    this.#store.prune(this.#running.seconds - KEPT_SECONDS, PRUNED_AT_ONCE);
+    const before = seconds - KEPT_SECONDS;
+    const isRunForgotten = this.#store.packed.prune(before);
+    const rows = this.#store.prune(before, PRUNED_AT_ONCE);
+    const count = rows + this.#packs.forget(before, PRUNED_AT_ONCE);
+    // Where more may be left, the next tick goes on.
+    if (count < PRUNED_AT_ONCE && !isRunForgotten) this.#prunedAt = seconds;
   }
 
-  #take(batch: Batch, offset: number): void {
-    const key = keyOf(digestAt(batch, offset));
+  #take(place: Place): void {
+    const { batch, offset } = place;
+    const before = this.#places.offer(batch, offset);
     // The same digest twice: one token, and its first entry is the one that is awaited.
-    const isRepeated = this.#places.has(key);
-    if (!isRepeated) this.#places.set(key, { batch, offset });
-    if (isRepeated || this.#onRead(key, batch.realm, batch.id)) this.#mark(batch, offset);
+    const isRepeated = before !== undefined && isUnsettled(before);
+    if (before && !isRepeated) this.#places.set(batch, offset);
+    if (isRepeated || this.#onRead(place)) this.#mark(place);
   }
 
-  #mark(batch: Batch, offset: number): void {
+  /** What is in memory, if it is to be known. */
+  #find(digests: Buffer, at: number): Place | undefined {
+    const place = this.#places.find(digests, at);
+    return place?.batch.isForgotten && !isUnsettled(place) ? undefined : place;
+  }
+
+  #mark({ batch, offset }: Place): void {
     if (batch.delivery[offset] === DELIVERY.open) batch.open -= 1;
     batch.delivery[offset] = DELIVERY.delivered;
   }
 
-  #deliverHeld(key: string, { batch, offset }: Place): number {
+  #deliverHeld(place: Place): number {
+    const { batch, offset } = place;
     if (batch.delivery[offset] === DELIVERY.delivered) return batch.unwritten ? batch.id : 0;
-    this.#mark(batch, offset);
+    this.#mark(place);
     if (batch.unwritten) return batch.id;
     this.#updates.push(digestAt(batch, offset));
-    this.#places.delete(key);
     return 0;
   }
 
@@ -171,20 +195,28 @@ export class IssuedJoin {
     if (!batch.unwritten) return;
     const { logId, first, range } = batch.unwritten;
     const at = this.#running.seconds;
-    for (const [offset, delivery] of batch.delivery.entries()) {
-      const digest = digestAt(batch, offset);
-      this.#store.insert(digest, logId, first + offset, at, delivery);
-      // What is still open stays in memory until it is delivered or overdue.
-      if (delivery !== DELIVERY.open) this.#forget(batch, digest);
-    }
+    this.#packs.write(batch, logId, at);
+    // What is still open has a row until it is delivered or overdue, and is found there after a restart.
+    if (batch.open > 0)
+      for (const [offset, delivery] of batch.delivery.entries())
+        if (delivery === DELIVERY.open)
+          this.#store.insert(digestAt(batch, offset), logId, first + offset, at, delivery);
     this.#store.saveRange(logId, range);
     batch.unwritten = undefined;
     this.#writtenThrough = batch.id;
   }
 
-  #forget(batch: Batch, digest: Buffer): void {
-    const key = keyOf(digest);
-    if (this.#places.get(key)?.batch === batch) this.#places.delete(key);
+  /** Keeps in memory only what is awaited, unwritten or packed; the first of equal ones, as when it was read. */
+  #clearStale(): void {
+    this.#places = new PlaceTable();
+    const awaited = this.#awaited.filter((batch) => !batch.unwritten);
+    for (const batch of [...awaited, ...this.#unwritten])
+      for (const [offset, delivery] of batch.delivery.entries())
+        if (batch.unwritten || delivery === DELIVERY.open) this.#places.offer(batch, offset);
+    for (const batch of this.#packs.batches)
+      for (let offset = 0; offset < batch.delivery.length; offset++)
+        this.#places.offer(batch, offset);
+    this.#clearAt = 2 * this.#places.size + MAX_STALE;
   }
 
   /** The deadline of what an earlier run read starts anew: each restart would raise alarms otherwise. */
@@ -193,7 +225,7 @@ export class IssuedJoin {
     for (const [log, [first, ...rest]] of byLog) {
       if (!first) continue;
       const rows = [first, ...rest];
-      const batch: Batch = {
+      this.#awaited.push({
         log,
         realm: first.realm,
         digests: Buffer.concat(rows.map(({ digest }) => digest)),
@@ -203,10 +235,13 @@ export class IssuedJoin {
         delivery: new Uint8Array(rows.length),
         open: rows.length,
         unwritten: undefined,
-      };
-      for (const [offset, { digest }] of rows.entries())
-        this.#places.set(keyOf(digest), { batch, offset });
-      this.#awaited.push(batch);
+        isForgotten: false,
+      });
     }
   }
+}
+
+/** Neither its fate nor its place in the database is final. */
+function isUnsettled({ batch, offset }: Place): boolean {
+  return batch.unwritten !== undefined || batch.delivery[offset] === DELIVERY.open;
 }

@@ -1,95 +1,17 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, it } from "node:test";
-import { CompactRange } from "@redoubt/tlog";
 import { Database } from "../store/database.ts";
 import { SCHEMA_STEPS } from "../store/schema.ts";
-import { IssuedJoin, KEPT_SECONDS } from "./issued-join.ts";
-import { DELIVERY, IssuedStore } from "./issued-store.ts";
-import { RunningTime } from "./running-time.ts";
-
-const REALM = "enterprise";
-
-/** One monitor's memory of what was issued, over several runs, at a time that the test sets. */
-class Memory implements Disposable {
-  readonly folder = mkdtempSync(joinPath(tmpdir(), "issued-"));
-  readonly path = joinPath(this.folder, "monitor.db");
-  wallSeconds = 1_795_000_000;
-  #activeSeconds = 0;
-  #db: Database | undefined;
-  #size = 0;
-  join: IssuedJoin;
-
-  constructor() {
-    this.join = this.#open();
-    this.#database.prepare("INSERT INTO follow VALUES (1, 'l', ?, 0, x'', x'', 0)").run(REALM);
-  }
-
-  get #database(): Database {
-    assert.ok(this.#db);
-    return this.#db;
-  }
-
-  get rows(): number {
-    return Number(this.#database.prepare("SELECT count(*) AS n FROM issued").get()?.["n"]);
-  }
-
-  /** A process that starts: its active time begins at 0. */
-  restart(): void {
-    this.#db?.[Symbol.dispose]();
-    this.#activeSeconds = 0;
-    this.join = this.#open();
-  }
-
-  /** The clock goes on, and this process is running. */
-  run(seconds: number): void {
-    this.wallSeconds += seconds;
-    this.#activeSeconds += seconds;
-  }
-
-  add(...digests: Buffer[]): void {
-    const first = this.#size;
-    this.#size += digests.length;
-    this.join.add({
-      log: "l",
-      logId: 1,
-      realm: REALM,
-      first,
-      digests: Buffer.concat(digests),
-      range: CompactRange.empty(),
-      isWatched: true,
-    });
-  }
-
-  /** What a tick does. */
-  tick(verdict: typeof DELIVERY.undelivered | typeof DELIVERY.orphaned = DELIVERY.orphaned): void {
-    this.#database.transaction(() => {
-      this.join.write();
-      this.join.expire(() => verdict);
-      this.join.prune();
-    });
-  }
-
-  #open(): IssuedJoin {
-    this.#db = new Database(this.path);
-    const active = (): number => this.#activeSeconds * 1000;
-    const running = new RunningTime(this.#db, { now: () => this.wallSeconds * 1000 }, active);
-    return new IssuedJoin({ store: new IssuedStore(this.#db), running, active });
-  }
-
-  [Symbol.dispose](): void {
-    this.#db?.[Symbol.dispose]();
-    rmSync(this.folder, { recursive: true });
-  }
-}
+import { IssuedMemory, REALM } from "../testing/issued-memory.ts";
+import { DELIVERY } from "./delivery.ts";
+import { KEPT_SECONDS } from "./issued-join.ts";
 
 describe("forgetting what was issued", () => {
   it("keeps a digest for lifetime, tolerance and outage, to the second, and forgets it then", () => {
-    using memory = new Memory();
+    using memory = new IssuedMemory();
     const [old, young] = [randomBytes(32), randomBytes(32)];
     memory.add(old);
     assert.notEqual(memory.join.deliver(old, REALM), undefined);
@@ -115,7 +37,7 @@ describe("forgetting what was issued", () => {
 
   for (const verdict of [DELIVERY.undelivered, DELIVERY.orphaned] as const)
     it(`keeps what was ${verdict === DELIVERY.undelivered ? "undelivered" : "orphaned"} as long, for a late delivery of it`, () => {
-      using memory = new Memory();
+      using memory = new IssuedMemory();
       const digest = randomBytes(32);
       memory.add(digest);
       memory.run(45);
@@ -131,7 +53,7 @@ describe("forgetting what was issued", () => {
     });
 
   it("THREAT-28: never forgets an entry whose delivery is still awaited", () => {
-    using memory = new Memory();
+    using memory = new IssuedMemory();
     const digest = randomBytes(32);
     memory.add(digest);
     memory.run(3);
@@ -157,7 +79,7 @@ describe("forgetting what was issued", () => {
   });
 
   it("THREAT-29: counts neither the time while it was down nor a clock that is set forward or back", () => {
-    using memory = new Memory();
+    using memory = new IssuedMemory();
     const digest = randomBytes(32);
     memory.add(digest);
     memory.join.deliver(digest, REALM);
@@ -178,7 +100,7 @@ describe("forgetting what was issued", () => {
   });
 
   it("a run that ends within a minute of its last note keeps rows longer, never shorter", () => {
-    using memory = new Memory();
+    using memory = new IssuedMemory();
     const digest = randomBytes(32);
     memory.add(digest);
     memory.join.deliver(digest, REALM);
@@ -195,7 +117,7 @@ describe("forgetting what was issued", () => {
   });
 
   it("forgets a bounded number at once, oldest first", () => {
-    using memory = new Memory();
+    using memory = new IssuedMemory();
     const digests = Array.from({ length: 5001 }, () => randomBytes(32));
     const [newest] = digests.slice(-1);
     assert.ok(newest);
@@ -214,28 +136,35 @@ describe("forgetting what was issued", () => {
   });
 });
 
-function versionOf(path: string): unknown {
-  using db = new DatabaseSync(path);
-  return db.prepare("PRAGMA user_version").get()?.["user_version"];
-}
-
 describe("the monitor's database", () => {
-  it("is brought up from an older version with what it holds, and refused from a newer one", () => {
-    using memory = new Memory();
-    const path = joinPath(memory.folder, "old.db");
-    const old = new DatabaseSync(path);
-    old.exec(SCHEMA_STEPS[0] ?? "");
-    old.exec("PRAGMA user_version = 1");
-    old.exec("INSERT INTO issued VALUES (x'00', 1, 0, 5, 1)");
-    old.close();
-    const upgraded = new Database(path);
-    assert.equal(upgraded.prepare("SELECT at FROM issued").get()?.["at"], 5);
-    upgraded[Symbol.dispose]();
-    assert.equal(versionOf(path), SCHEMA_STEPS.length);
-    new Database(path)[Symbol.dispose]();
-    const fresh = joinPath(memory.folder, "fresh.db");
-    new Database(fresh)[Symbol.dispose]();
-    assert.equal(versionOf(fresh), SCHEMA_STEPS.length);
+  for (const version of [1, 2])
+    it(`is brought up from version ${version} with what it holds`, () => {
+      using memory = new IssuedMemory();
+      const path = joinPath(memory.folder, "old.db");
+      const old = new DatabaseSync(path);
+      for (const step of SCHEMA_STEPS.slice(0, version)) old.exec(step);
+      old.exec(`PRAGMA user_version = ${version}`);
+      old.exec("INSERT INTO follow VALUES (1, 'l', 'enterprise', 2, x'', x'', 0)");
+      const insert = old.prepare("INSERT INTO issued VALUES (?, 1, ?, 5, ?)");
+      const [open, delivered] = [randomBytes(32), randomBytes(32)];
+      insert.run(open, 0, DELIVERY.open);
+      insert.run(delivered, 1, DELIVERY.delivered);
+      old.close();
+      memory.moveTo(path);
+      assert.equal(memory.version, SCHEMA_STEPS.length);
+      assert.deepEqual([memory.rows, memory.join.held], [2, 1]);
+      assert.deepEqual([memory.join.has(open), memory.join.has(delivered)], [true, true]);
+      assert.equal(memory.join.deliver(delivered, REALM), 0);
+      memory.run(45);
+      assert.deepEqual(memory.judged(), [open]);
+    });
+
+  it("is made anew with the newest version, and refused from a newer one", () => {
+    using memory = new IssuedMemory();
+    assert.equal(memory.version, SCHEMA_STEPS.length);
+    memory.restart();
+    assert.equal(memory.version, SCHEMA_STEPS.length);
+    const path = joinPath(memory.folder, "newer.db");
     const newer = new DatabaseSync(path);
     newer.exec(`PRAGMA user_version = ${SCHEMA_STEPS.length + 1}`);
     newer.close();

@@ -1,10 +1,8 @@
 import type { CompactRange } from "@redoubt/tlog";
 import { FollowStore } from "../follower/follow-store.ts";
 import { bytesOf, integerOf, textOf, type Database } from "../store/database.ts";
-
-/** What became of a logged digest; the numbers are those of the table. */
-export const DELIVERY = { open: 0, delivered: 1, undelivered: 2, orphaned: 3 } as const;
-export type Delivery = (typeof DELIVERY)[keyof typeof DELIVERY];
+import { DELIVERY, type Delivery } from "./delivery.ts";
+import { PackedStore } from "./packed-store.ts";
 
 export interface OpenRow {
   readonly digest: Buffer;
@@ -12,7 +10,10 @@ export interface OpenRow {
   readonly realm: string;
 }
 
+/** Digests with a row each: those that were open when they were written, whatever became of them. */
 export class IssuedStore {
+  /** All the others. */
+  readonly packed: PackedStore;
   readonly #follow: FollowStore;
   readonly #insert;
   readonly #update;
@@ -21,6 +22,7 @@ export class IssuedStore {
   readonly #prune;
 
   constructor(db: Database) {
+    this.packed = new PackedStore(db);
     this.#follow = new FollowStore(db);
     this.#insert = db.prepare("INSERT OR IGNORE INTO issued VALUES (?, ?, ?, ?, ?)");
     this.#update = db.prepare("UPDATE issued SET delivered = ? WHERE digest = ?");
@@ -61,9 +63,13 @@ export class IssuedStore {
     }));
   }
 
-  /** Forgets at most `limit` of those that were written before this time, oldest first; never an open one. */
-  prune(before: number, limit: number): void {
-    this.#prune.run(before, limit);
+  /**
+   * Forgets at most `limit` of those that were written before this time, oldest first; never an open one.
+   *
+   * @returns how many
+   */
+  prune(before: number, limit: number): number {
+    return Number(this.#prune.run(before, limit).changes);
   }
 
   saveRange(logId: number, range: CompactRange): void {

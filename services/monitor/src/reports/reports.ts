@@ -60,8 +60,8 @@ export class Reports {
     const sha256 = hash("sha256", body, "base64url");
     const before = this.#parts.store.ack(reporter, report.session);
     if (before && report.seq <= before.seq) return this.#repeated(reporter, report, before, sha256);
-    const missing = this.#missing(report);
-    if (!this.#hasRoom(reporter, missing)) return this.#busy(reporter, "ERR_MONITOR_MISSES", 30);
+    const missing = this.#missing(reporter, report);
+    if (!missing) return this.#busy(reporter, "ERR_MONITOR_MISSES", 30);
     const at = nowSeconds(this.#parts.clock);
     const ack = { seq: report.seq, at, items: report.items.length, sha256 };
     this.#store(reporter, report.session, ack, missing);
@@ -159,18 +159,24 @@ export class Reports {
     return { status: 409, body: { code: "ERR_MONITOR_SEQUENCE", seq: before.seq } };
   }
 
-  #missing(report: Report): Missing {
+  /**
+   * Undefined when there are more than this reporter may have open. It stops there: a digest that is in no log is the
+   * dearest one to look for, and the reporter chooses it (THREAT-31).
+   */
+  #missing(reporter: string, report: Report): Missing | undefined {
+    const { store, join } = this.#parts;
     const missing = new Map<string, { readonly digest: Buffer; readonly kid: string }>();
-    for (const { digest, kid } of report.items)
-      if (!this.#parts.join.has(digest)) missing.set(encodeBase64url(digest), { digest, kid });
+    let room: number | undefined;
+    for (const { digest, kid } of report.items) {
+      const key = encodeBase64url(digest);
+      if (missing.has(key) || join.has(digest)) continue;
+      missing.set(key, { digest, kid });
+      if (store.miss(reporter, digest)) continue;
+      room ??= MAX_OPEN_MISSES - store.countOpen(reporter);
+      if (room <= 0) return undefined;
+      room -= 1;
+    }
     return missing;
-  }
-
-  #hasRoom(reporter: string, missing: Missing): boolean {
-    const { store } = this.#parts;
-    if (missing.size === 0) return true;
-    const fresh = [...missing.values()].filter(({ digest }) => !store.miss(reporter, digest));
-    return store.countOpen(reporter) + fresh.length <= MAX_OPEN_MISSES;
   }
 
   /** Durable when it returns: only then may the acknowledgement leave. */

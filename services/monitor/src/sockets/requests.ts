@@ -1,5 +1,4 @@
 import { MemberReader } from "@redoubt/base";
-import { decodeBase64url } from "@redoubt/verify/base64url";
 import type { JsonObject } from "@redoubt/verify/json";
 import type { DeliveryReport } from "../deliveries/deliveries.ts";
 import { monitorError } from "../errors.ts";
@@ -7,6 +6,8 @@ import { monitorError } from "../errors.ts";
 const MAX_DIGESTS = 4096;
 const DIGEST_CHARS = 43;
 const DIGEST_BYTES = 32;
+/** RFC 4648 §3.5: the last character carries four bits, and the two below them are zero. */
+const DIGEST = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
 const MAX_LOST = 1_000_000;
 const MAX_ALARMS = 1000;
 const MAX_DETAIL_CHARS = 1024;
@@ -79,15 +80,12 @@ export function parseClose(head: JsonObject): {
 }
 
 function parseDigests(texts: readonly string[]): Buffer {
-  const digests = Buffer.allocUnsafe(texts.length * DIGEST_BYTES);
-  for (const [i, text] of texts.entries())
-    try {
-      decodeBase64url(text, { bytes: DIGEST_BYTES }).copy(digests, i * DIGEST_BYTES);
-    } catch (cause) {
-      throw monitorError("ERR_MONITOR_OP", "delivered: digests must be SHA-256 in base64url", {
-        cause,
-      });
-    }
+  const digests = Buffer.alloc(texts.length * DIGEST_BYTES);
+  for (const [i, text] of texts.entries()) {
+    if (!DIGEST.test(text))
+      throw monitorError("ERR_MONITOR_OP", "delivered: digests must be SHA-256 in base64url");
+    digests.write(text, i * DIGEST_BYTES, DIGEST_BYTES, "base64url");
+  }
   return digests;
 }
 

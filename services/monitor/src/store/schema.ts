@@ -2,7 +2,11 @@
  * witness   the newest checkpoint cosigned per log (C2SP tlog-witness)
  * halts     logs that are never cosigned or followed again
  * follow    how far each log was read, with the hashes of its compact range; baseline: its size at the first look
- * issued    one row per issuance entry; at: running time; delivered: 0 open, 1 delivered, 2 undelivered, 3 orphaned
+ * issued    entries that were not settled when they were written, and those of versions 1 and 2; at: running time;
+ *           delivered: 0 open, 1 delivered, 2 undelivered, 3 orphaned
+ * blocks    settled entries, many in a row, in the order of reading; digests: 32 bytes each
+ * runs      many blocks of one log; at: of the newest; filter: says of most other digests that they are not in it
+ * shelves   the digests of runs; id: 1024 times the run, and the first ten bits of the digest
  * journal   deliveries that are acknowledged and not yet folded into `issued`
  * windows   gaps of issuers in which undelivered entries are orphans
  */
@@ -63,5 +67,22 @@ CREATE TABLE counters (
 ) STRICT, WITHOUT ROWID;
 `;
 
+const VERSION_3 = `
+CREATE TABLE blocks (
+  id INTEGER PRIMARY KEY, log INTEGER NOT NULL, at INTEGER NOT NULL, delivered INTEGER NOT NULL,
+  digests BLOB NOT NULL
+) STRICT;
+CREATE TABLE runs (
+  run INTEGER PRIMARY KEY, log INTEGER NOT NULL, at INTEGER NOT NULL, filter BLOB NOT NULL
+) STRICT;
+CREATE TABLE shelves (
+  id INTEGER PRIMARY KEY, digests BLOB NOT NULL
+) STRICT;
+`;
+
 /** Each step leads to the version of its place, from 1 on; what is here is never changed, only added to. */
-export const SCHEMA_STEPS: readonly string[] = [VERSION_1, "CREATE INDEX issued_at ON issued (at)"];
+export const SCHEMA_STEPS: readonly string[] = [
+  VERSION_1,
+  "CREATE INDEX issued_at ON issued (at)",
+  VERSION_3,
+];
