@@ -1,4 +1,3 @@
-import { hash } from "node:crypto";
 import { errorCode } from "@redoubt/base";
 import type { JsonObject } from "@redoubt/verify/json";
 import { RemoteError, WireError } from "@redoubt/wire";
@@ -53,7 +52,7 @@ export class SignerPort {
     const asked = { handle, client, sub: client, audience, scope, ttl: ttlSeconds };
     this.#underWay += 1;
     try {
-      return this.#take(await this.#options.batches.issue(asked));
+      return this.#take(await this.#options.batches.issue(asked), intent);
     } catch (error) {
       throw this.#refusal(error, intent);
     } finally {
@@ -61,19 +60,30 @@ export class SignerPort {
     }
   }
 
-  #take(head: JsonObject): IssuedToken {
+  #take(head: JsonObject, intent: Intent): IssuedToken {
+    const { deliveries } = this.#options;
     const { token, expiresIn } = head;
     const isToken =
       typeof token === "string" && token.length <= MAX_TOKEN_LENGTH && TOKEN.test(token);
     if (!isToken || typeof expiresIn !== "number") {
-      this.#options.deliveries.lost(1);
-      this.#options.events.signerAnswer();
-      throw unavailable("ERR_ISSUER_SIGNER_ANSWER", 5);
+      deliveries.lost(1);
+      throw this.#badAnswer();
     }
-    // Computed here, not taken from the signer: the second join must not depend on its word (THREAT-28).
-    const input = token.slice(0, token.lastIndexOf("."));
-    this.#options.deliveries.add(hash("sha256", input, "base64url"));
+    // Computed here, not taken from the signer: the second join must not depend on its word (THREAT-28). And only for
+    // what was asked: a signer must not have a forgery delivered in answer to somebody else's request.
+    const digest = this.#digestOf(token.slice(0, token.lastIndexOf(".")), intent);
+    if (digest === undefined) throw this.#badAnswer();
+    deliveries.add(digest);
     return { token, expiresIn };
+  }
+
+  #badAnswer(): OAuthError {
+    this.#options.events.signerAnswer();
+    return unavailable("ERR_ISSUER_SIGNER_ANSWER", 5);
+  }
+
+  #digestOf(unsigned: unknown, intent: Intent): string | undefined {
+    return digestOfUnsigned(unsigned, { ...intent, ttlSeconds: this.#options.ttlSeconds });
   }
 
   #refusal(error: unknown, intent: Intent): unknown {
@@ -93,8 +103,8 @@ export class SignerPort {
    * only where it says what was asked for: a signer must not explain a forgery away by refusing somebody (THREAT-28).
    */
   #account(unsigned: unknown, intent: Intent): void {
-    const { ttlSeconds, events, deliveries } = this.#options;
-    const digest = digestOfUnsigned(unsigned, { ...intent, ttlSeconds });
+    const { events, deliveries } = this.#options;
+    const digest = this.#digestOf(unsigned, intent);
     if (digest === undefined) events.signerAnswer();
     else deliveries.add(digest);
   }

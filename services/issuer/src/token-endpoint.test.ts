@@ -15,6 +15,7 @@ import {
   basic,
   CONFIG,
   ISSUER,
+  OTHER_TENANT,
   post,
   SECRET,
   SUSPENDED_TENANT,
@@ -477,6 +478,43 @@ describe("when the signer refuses or is not there", () => {
     }
     await until(() => system.monitor.reports.reduce((sum, { lost }) => sum + lost, 0) === 4);
     assert.deepEqual(system.monitor.digests, []);
+  });
+
+  test("THREAT-28: a token for somebody else is no answer: refused, and not reported as delivered", async () => {
+    await using system = await ready();
+    const forged: readonly object[] = [
+      { sub: "an-administrator" },
+      { audience: "api://stock" },
+      { handle: { realm: "enterprise", tenant: OTHER_TENANT, class: "at" } },
+      { client: "another" },
+      { scope: "write" },
+    ];
+    for (const change of forged) {
+      system.signer.issue = (head) => system.signer.sign({ ...head, ...change });
+      const answer = await post(system.tokenUrl(), { ...GRANT, scope: "read" }, AUTH);
+      assert.equal(answer.status, 503);
+      assert.equal(answer.body["access_token"], undefined);
+      assert.equal(refusalCodes(system).at(-1), "ERR_ISSUER_SIGNER_ANSWER");
+    }
+    system.signer.issue = (head) => system.signer.sign(head);
+    assert.equal((await post(system.tokenUrl(), GRANT, AUTH)).status, 200);
+    await until(() => system.monitor.digests.length === 1);
+    // Nor counted as lost: a number would excuse an entry of the log that nobody asked for.
+    assert.equal(
+      system.monitor.reports.reduce((sum, { lost }) => sum + lost, 0),
+      0,
+    );
+  });
+
+  test("requests that come together each get their own token", async () => {
+    await using system = await ready();
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => post(system.tokenUrl(), GRANT, AUTH)),
+    );
+    const tokens = new Set(answers.map(({ body }) => body["access_token"]));
+    assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
+    assert.equal(tokens.size, 20);
+    await until(() => system.monitor.digests.length === 20);
   });
 
   test("THREAT-28: what was logged and not signed is reported by its digest, if it is what was asked for", async () => {

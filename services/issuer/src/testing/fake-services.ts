@@ -1,6 +1,7 @@
 import { generateKeyPairSync, randomBytes, sign } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { MemberReader, ServiceError } from "@redoubt/base";
+import { isJsonObject } from "@redoubt/verify/json";
 import {
   readSocketSecret,
   serveSocket,
@@ -54,10 +55,21 @@ export class FakeSigner {
 
   readonly handler: Handler = ({ op, head }) => {
     if (op === "metadata") return { head: this.metadata };
+    if (op === "issueBatch") return this.#issueBatch(head);
     if (op !== "issue") throw new ServiceError("ERR_REQUEST_OP", "No such operation");
     this.asked.push(head);
     return this.issue(head);
   };
+
+  async #issueBatch(head: Call["head"]): Promise<Answer> {
+    const items = new MemberReader(head, "issueBatch").array("items", 256);
+    const results = items.map(async (item) => {
+      if (!isJsonObject(item)) throw new TypeError("An item is no object");
+      this.asked.push(item);
+      return (await this.issue(item)).head;
+    });
+    return { head: { results: await Promise.all(results) } };
+  }
 
   sign(head: Call["head"]): Answer {
     const reader = new MemberReader(head, "issue");
