@@ -36,7 +36,7 @@ export interface LedgerOptions {
   readonly log: EventSink;
   /** Replaceable only where services are composed in tests; no configuration reaches these. */
   readonly openDatabase?: (path: string) => DatabaseSync;
-  readonly sendToWitness?: WitnessTransport;
+  readonly witness?: WitnessTransport;
   readonly edgeEvery?: number;
   readonly publishDelayMs?: number;
   readonly witnessTiming?: { readonly intervalMs: number; readonly refreshMs: number };
@@ -137,8 +137,8 @@ function openLogs(
   parts: Pick<RunningLogParts, "options" | "store" | "events" | "halt" | "onFatal">,
   stack: AsyncDisposableStack,
 ): { readonly logs: ReadonlyMap<string, Log>; readonly running: ReadonlyMap<Log, RunningLog> } {
-  const { config, folder, sendToWitness } = parts.options;
-  const send = sendToWitness ?? stack.use(new WitnessClient(config.witness.url)).send;
+  const { config, folder, witness } = parts.options;
+  const transport = witness ?? stack.use(new WitnessClient(config.witness.url));
   const logs = new Map<string, Log>();
   const running = new Map<Log, RunningLog>();
   for (const spec of logSpecs(config)) {
@@ -147,7 +147,7 @@ function openLogs(
     const { log } = opened;
     logs.set(log.origin, log);
     if (log.halted === undefined)
-      running.set(log, stack.use(runLog({ ...parts, ...opened, folder: published, send })));
+      running.set(log, stack.use(runLog({ ...parts, ...opened, folder: published, transport })));
   }
   return { logs, running };
 }

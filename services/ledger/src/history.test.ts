@@ -190,10 +190,21 @@ test("THREAT-06: a tail cut from database, notes and published files is seen by 
   assert.equal(await refusalOf(state), "ERR_LEDGER_HALTED");
 });
 
+/** The witness holds another tree, which the log's own keys signed: whoever has them forked it. */
+function witnessAnother({ folder, consumer, witness }: Deployment, size: number): void {
+  const root = hashLeaf(Buffer.from("another"));
+  const body = encodeCheckpoint({ origin: CONSUMER, size, root });
+  witness.held.set(CONSUMER, { size, root });
+  witness.notes.set(
+    CONSUMER,
+    signNote(body, [openLogKey(folder, CONSUMER).signer, consumer.signer]),
+  );
+}
+
 test("THREAT-06: another tree of the witnessed size is seen by the witness", async () => {
   await using deployment = await createDeployment();
   await fill(deployment);
-  deployment.witness.held.set(CONSUMER, { size: 9, root: hashLeaf(Buffer.from("another")) });
+  witnessAnother(deployment, 9);
   await deployment.open();
   const halted = await deployment.event("log_halted");
   assert.match(String(halted.fields.reason), /another tree of 9 entries/);
@@ -202,7 +213,7 @@ test("THREAT-06: another tree of the witnessed size is seen by the witness", asy
 test("THREAT-06: a growth that the witness cannot follow halts the log", async () => {
   await using deployment = await createDeployment();
   await fill(deployment);
-  deployment.witness.held.set(CONSUMER, { size: 5, root: hashLeaf(Buffer.from("another")) });
+  witnessAnother(deployment, 5);
   await deployment.open();
   const halted = await deployment.event("log_halted");
   assert.match(String(halted.fields.reason), /another tree of 5 entries/);

@@ -25,7 +25,7 @@ export interface RunningLogParts {
   readonly folder: TileFolder;
   readonly events: LedgerEvents;
   readonly halt: (log: Log, error: unknown) => void;
-  readonly send: WitnessTransport;
+  readonly transport: WitnessTransport;
   readonly onFatal: (error: unknown) => void;
 }
 

@@ -2,6 +2,7 @@ import type { Clock } from "@redoubt/base";
 import {
   addSignature,
   encodeAddCheckpointRequest,
+  openCheckpoint,
   parseWitnessSize,
   verifyCosignature,
   type VerifierKey,
@@ -20,7 +21,7 @@ export interface SubmitterOptions {
   readonly tiles: TileWriter;
   readonly prover: Prover;
   readonly witness: VerifierKey;
-  readonly send: WitnessTransport;
+  readonly transport: WitnessTransport;
   readonly clock: Clock;
   readonly events: LedgerEvents;
   readonly halt: (log: Log, error: unknown) => void;
@@ -111,49 +112,71 @@ export class WitnessSubmitter implements AsyncDisposable {
 
   /** Says whether the witness holds another size than we thought. */
   async #attempt(published: Published): Promise<boolean> {
-    const { log, events, send } = this.#options;
+    const { log, events, transport } = this.#options;
     const oldSize = Math.min(this.#witnessSize, published.size);
     const proof = await this.#proof(oldSize, published.size);
+    if (!proof) return false;
     // What is published may carry the witness's earlier line; the log's own lines are what it has to see.
     const { checkpoint } = published;
-    const answer = await send(encodeAddCheckpointRequest({ oldSize, proof, checkpoint }));
+    const answer = await transport.send(encodeAddCheckpointRequest({ oldSize, proof, checkpoint }));
     if (this.#closed) return false;
     switch (answer.status) {
       case 200:
         this.#accept(published, answer);
         return false;
       case 409:
-        return this.#resync(oldSize, published.size, parseWitnessSize(answer.body));
+        return await this.#resync(oldSize, published.size, parseWitnessSize(answer.body));
       case 422:
         // C2SP tlog-witness: the proof, which verified here, does not lead from what the witness holds.
-        throw historyError(`The witness holds another tree of ${oldSize} entries`);
+        await this.#examine(answer.status);
+        return false;
       default:
         events.witnessRefused(log.origin, answer.status);
         return false;
     }
   }
 
-  async #proof(oldSize: number, size: number): Promise<readonly Buffer[]> {
+  async #proof(oldSize: number, size: number): Promise<readonly Buffer[] | undefined> {
     if (oldSize === 0 || oldSize === size) return [];
     const { store, log, prover } = this.#options;
+    if (store.batchEndingAt(log.origin, oldSize))
+      return (await prover.consistency(oldSize, size)).proof;
     // Every checkpoint that was ever signed ends a batch: the witness cannot hold any other size of this log.
-    if (!store.batchEndingAt(log.origin, oldSize))
-      throw historyError(`The witness holds ${oldSize} entries, where no batch ends`);
-    return (await prover.consistency(oldSize, size)).proof;
+    this.#witnessSize = log.cosigned?.size ?? 0;
+    await this.#examine(409);
+    return undefined;
   }
 
-  /** THREAT-06, THREAT-07, THREAT-30: a witness that holds more than the log has means a lost or cut tail. */
-  #resync(sentSize: number, size: number, witnessSize: number): boolean {
-    const { log, events } = this.#options;
-    if (witnessSize > log.size)
-      throw historyError(`The witness holds ${witnessSize} entries, the log has ${log.size}`);
-    // C2SP tlog-witness: a conflict at the size that it holds means that the roots differ.
-    if (witnessSize === sentSize && sentSize === size)
-      throw historyError(`The witness holds another tree of ${witnessSize} entries`);
-    this.#witnessSize = witnessSize;
-    if (witnessSize !== sentSize) return true;
-    events.witnessRefused(log.origin, 409);
+  /** Whether another attempt, from where the witness says that it is, may help. */
+  async #resync(sentSize: number, size: number, witnessSize: number): Promise<boolean> {
+    const { log } = this.#options;
+    // More than the log has, or a conflict at the size that it holds: then the roots differ (C2SP tlog-witness).
+    const isConflict = witnessSize > log.size || (witnessSize === sentSize && sentSize === size);
+    if (!isConflict) this.#witnessSize = witnessSize;
+    if (!isConflict && witnessSize !== sentSize) return true;
+    await this.#examine(409);
     return false;
+  }
+
+  /**
+   * THREAT-06, THREAT-07, THREAT-30: a refusal may mean a lost or cut tail, or another history. It is not signed, so
+   * it halts nothing by itself (docs/design/0006): only what this log's own keys once signed does.
+   */
+  async #examine(status: number): Promise<void> {
+    const { log, store, transport, events } = this.#options;
+    events.witnessRefused(log.origin, status);
+    const answer = await transport.newest(log.origin);
+    if (answer.status !== 200) return;
+    const { key, writer } = log.identity;
+    const verifiers = writer ? [key.verifier, writer] : [key.verifier];
+    const held = openCheckpoint(answer.body, { origin: log.origin, verifiers });
+    if (held.verified.length !== verifiers.length) return;
+    if (held.size > log.size)
+      throw historyError(`The witness holds ${held.size} entries, the log has ${log.size}`);
+    const batch = store.batchEndingAt(log.origin, held.size);
+    if (!batch) throw historyError(`The witness holds ${held.size} entries, where no batch ends`);
+    if (!batch.checkpoint.startsWith(held.body))
+      throw historyError(`The witness holds another tree of ${held.size} entries`);
   }
 
   #accept({ size, checkpoint }: Published, { body }: WitnessAnswer): void {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
+import { hash } from "node:crypto";
 import { createServer, type Server } from "node:http";
 import { test } from "node:test";
-import { openCheckpoint } from "@redoubt/tlog";
+import { encodeCheckpoint, hashLeaf, openCheckpoint, signNote } from "@redoubt/tlog";
 import type { SocketClient } from "@redoubt/wire";
 import {
   CONSUMER,
@@ -10,15 +11,18 @@ import {
   type Deployment,
   textOf,
 } from "./testing/deployment.ts";
+import { openLogKey } from "./log-key.ts";
 import { TestWitness } from "./testing/witness.ts";
-import { randomEntries } from "./testing/writer.ts";
+import { randomEntries, TestWriter } from "./testing/writer.ts";
 import { WitnessClient, type WitnessTransport } from "./witness-client.ts";
 
 const FAST = { publishDelayMs: 1, witnessTiming: { intervalMs: 1, refreshMs: 5 } };
 
-const sayAlways =
-  (status: number, body: string): WitnessTransport =>
-  async () => ({ status, body });
+/** Answers everything in this way, and has no checkpoint to show. */
+const sayAlways = (status: number, body: string): WitnessTransport => ({
+  send: async () => ({ status, body }),
+  newest: async () => ({ status: 404, body: "" }),
+});
 
 async function commit(deployment: Deployment, signer: SocketClient) {
   const { head, attachment } = deployment.consumer.next(randomEntries(1));
@@ -100,7 +104,7 @@ test("only the pinned witness's cosignature is kept", async () => {
     () => 2_000_000_000,
     (origin) => deployment.verifiers(origin),
   );
-  await using ledger = await deployment.open({ ...FAST, sendToWitness: impostor.send });
+  await using ledger = await deployment.open({ ...FAST, witness: impostor });
   await using signer = deployment.connect("signer-consumer");
   await commit(deployment, signer);
   const failed = await deployment.event("witness_failed");
@@ -114,6 +118,9 @@ test("answers that are no cosignature change nothing", async (t) => {
     "text that is no signature line": [200, "hello\n", "witness_failed"],
     "a 409 that names no size": [409, "many\n", "witness_failed"],
     "a 409 that contradicts itself": [409, "0\n", "witness_refused"],
+    "a 409 that claims more than the log has": [409, "7\n", "witness_refused"],
+    "a 409 at the size that was sent": [409, "1\n", "witness_refused"],
+    "a 422": [422, "", "witness_refused"],
     "a 403": [403, "", "witness_refused"],
     "a 500": [500, "x".repeat(1000), "witness_refused"],
   };
@@ -121,13 +128,83 @@ test("answers that are no cosignature change nothing", async (t) => {
     await t.test(name, async () => {
       await using deployment = await createDeployment();
       const send = sayAlways(status, body);
-      await using ledger = await deployment.open({ ...FAST, sendToWitness: send });
+      await using ledger = await deployment.open({ ...FAST, witness: send });
       await using signer = deployment.connect("signer-consumer");
       await commit(deployment, signer);
       await deployment.event(event);
       assert.equal(ledger.logs.get(CONSUMER)?.cosigned, undefined);
       assert.equal(ledger.logs.get(REGISTRY)?.halted, undefined);
     });
+});
+
+type Signers = "both" | "log" | "writer" | "strangers";
+
+/** A checkpoint as somebody with these keys could have made it. */
+function noteBy(deployment: Deployment, size: number, root: Buffer, by: Signers): string {
+  const body = encodeCheckpoint({ origin: CONSUMER, size, root });
+  const log = openLogKey(deployment.folder, CONSUMER).signer;
+  const writer = deployment.consumer.signer;
+  const stranger = new TestWriter(CONSUMER).signer;
+  const signers = { both: [log, writer], log: [log], writer: [writer], strangers: [stranger] };
+  return signNote(body, signers[by]);
+}
+
+/** One batch of two entries, and a witness that refuses everything and shows `note` as its newest. */
+async function refusedWith(
+  status: number,
+  note: (deployment: Deployment) => string,
+  check: (deployment: Deployment, halted: () => string | undefined) => Promise<void>,
+): Promise<void> {
+  await using deployment = await createDeployment();
+  let shown = "";
+  const says = sayAlways(status, status === 409 ? "7\n" : "");
+  const witness = { ...says, newest: async () => ({ status: 200, body: shown }) };
+  await using ledger = await deployment.open({ ...FAST, witness });
+  await using signer = deployment.connect("signer-consumer");
+  const batch = deployment.consumer.next(randomEntries(2));
+  shown = note(deployment);
+  await signer.request(batch.head, batch.attachment);
+  await check(deployment, () => ledger.logs.get(CONSUMER)?.halted);
+}
+
+test("THREAT-06: a tree that the log's own keys signed, and the log does not continue, halts it", async (t) => {
+  const other = hashLeaf(Buffer.from("another"));
+  const cases: Readonly<Record<string, readonly [number, RegExp]>> = {
+    "a larger tree": [3, /witness holds 3 entries, the log has 2/],
+    "another tree of the same size": [2, /another tree of 2 entries/],
+    "a size at which no batch ends": [1, /1 entries, where no batch ends/],
+  };
+  for (const status of [409, 422])
+    for (const [name, [size, reason]] of Object.entries(cases))
+      await t.test(`${name}, after ${status}`, () =>
+        refusedWith(
+          status,
+          (deployment) => noteBy(deployment, size, other, "both"),
+          async (deployment) => {
+            const { fields } = await deployment.event("log_halted");
+            assert.match(String(fields.reason), reason);
+          },
+        ),
+      );
+});
+
+test("a refusal by the witness halts nothing by itself, whatever else it shows", async (t) => {
+  const other = hashLeaf(Buffer.from("another"));
+  const notes: Readonly<Record<string, (deployment: Deployment) => string>> = {
+    "text that is no note": () => "no note",
+    "a larger tree by the log's key alone": (d) => noteBy(d, 9, other, "log"),
+    "a larger tree by the writer alone": (d) => noteBy(d, 9, other, "writer"),
+    "a larger tree by strangers": (d) => noteBy(d, 9, other, "strangers"),
+    "the log's own tree": (d) => noteBy(d, 2, d.consumer.range.root(), "both"),
+  };
+  for (const status of [409, 422])
+    for (const [name, note] of Object.entries(notes))
+      await t.test(`${name}, after ${status}`, () =>
+        refusedWith(status, note, async (deployment, halted) => {
+          await until(() => deployment.eventsNamed("witness_refused").length > 2);
+          assert.equal(halted(), undefined);
+        }),
+      );
 });
 
 test("WitnessClient posts to add-checkpoint and bounds the answer", async () => {
@@ -144,7 +221,9 @@ test("WitnessClient posts to add-checkpoint and bounds the answer", async () => 
   const url = await listen(server);
   using client = new WitnessClient(new URL(`${url}/w/`));
   assert.deepEqual(await client.send("old 0\n"), { status: 409, body: "7\n" });
-  assert.deepEqual(requests, ["POST /w/add-checkpoint old 0\n"]);
+  const place = hash("sha256", "log.example/a", "hex");
+  assert.deepEqual(await client.newest("log.example/a"), { status: 409, body: "7\n" });
+  assert.deepEqual(requests, ["POST /w/add-checkpoint old 0\n", `GET /w/${place}/checkpoint `]);
   await assert.rejects(client.send("long"), { code: "ERR_WITNESS_ANSWER" });
   server.closeAllConnections();
   await new Promise((resolve) => server.close(resolve));

@@ -98,7 +98,7 @@ export class Deployment implements AsyncDisposable {
       root: this.root,
       clock: systemClock,
       log: (name, fields = {}) => this.#emit({ name, fields }),
-      sendToWitness: this.witness.send,
+      witness: this.witness,
       ...replaced,
     });
     return this.#opened.use(ledger);

@@ -15,7 +15,7 @@ import {
 import type { WitnessAnswer, WitnessTransport } from "../witness-client.ts";
 
 /** A witness by C2SP tlog-witness, in memory: the state that an attacker of the ledger cannot reach. */
-export class TestWitness {
+export class TestWitness implements WitnessTransport {
   readonly key: VerifierKey;
   readonly held = new Map<string, Pick<Checkpoint, "size" | "root">>();
   readonly answers: number[] = [];
@@ -36,7 +36,16 @@ export class TestWitness {
     this.#nowSeconds = nowSeconds;
   }
 
-  readonly send: WitnessTransport = async (body) => {
+  /** What it would show as the newest checkpoint that it cosigned. */
+  readonly notes = new Map<string, string>();
+
+  readonly newest = async (origin: string): Promise<WitnessAnswer> => {
+    if (this.isDown) throw new Error("Witness is down");
+    const note = this.notes.get(origin);
+    return note === undefined ? { status: 404, body: "" } : { status: 200, body: note };
+  };
+
+  readonly send = async (body: string): Promise<WitnessAnswer> => {
     if (this.isDown) throw new Error("Witness is down");
     const answer = this.#addCheckpoint(body);
     this.answers.push(answer.status);
@@ -59,6 +68,7 @@ export class TestWitness {
       return { status: 422, body: "" };
     }
     this.held.set(origin, opened);
+    this.notes.set(origin, checkpoint);
     return { status: 200, body: cosignCheckpoint(opened.body, this.#nowSeconds(), this.#signer) };
   }
 }
