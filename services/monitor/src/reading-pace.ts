@@ -1,6 +1,6 @@
 /** As long as requests of an issuer that went away may still be logged (Gaps): they are to be read in that time. */
 const LIVELY_MS = 5000;
-/** Adds to every time of docs/spec/reports.md, all of which end 10 s before 60 s do. */
+/** Adds to every time of docs/spec/reports.md, all of which end more than 10 s before the minute. */
 const QUIET_INTERVAL_MS = 2000;
 
 /** When the logs are read: in each tick while something happens, and less often where nothing does. */

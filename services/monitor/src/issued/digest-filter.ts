@@ -3,6 +3,8 @@ import { HASH_BYTES } from "@redoubt/tlog";
 /** Eight bits for each digest: one of forty absent ones is taken for present, and looked for on the disk. */
 const BITS_PER_DIGEST = 8;
 const MIN_BITS = 256;
+/** As many as the bytes of one place can choose from. */
+const MAX_BITS = 2 ** 24;
 /** Bytes of a digest that are the four places of its bits; the first ones choose its shelf. */
 const PLACES = [4, 8, 12, 16] as const;
 
@@ -18,30 +20,35 @@ export class DigestFilter {
   }
 
   static of(digests: Buffer): DigestFilter {
-    const bits = Math.max((digests.length / HASH_BYTES) * BITS_PER_DIGEST, MIN_BITS);
-    const filter = new DigestFilter(new Uint8Array(2 ** Math.ceil(Math.log2(bits)) / 8));
-    for (let at = 0; at < digests.length; at += HASH_BYTES) filter.#add(digests, at);
+    const wanted = Math.max((digests.length / HASH_BYTES) * BITS_PER_DIGEST, MIN_BITS);
+    const bits = Math.min(2 ** Math.ceil(Math.log2(wanted)), MAX_BITS);
+    const filter = new DigestFilter(new Uint8Array(bits / 8));
+    filter.#add(digests);
     return filter;
   }
 
   mayHold(digest: Buffer): boolean {
     const { bytes } = this;
+    const mask = 8 * bytes.length - 1;
     for (const place of PLACES) {
-      const bit = bitOf(digest, place, bytes);
+      const bit = numberAt(digest, place) & mask;
       if (((bytes[bit >>> 3] ?? 0) & (1 << (bit & 7))) === 0) return false;
     }
     return true;
   }
 
-  #add(digests: Buffer, at: number): void {
+  #add(digests: Buffer): void {
     const { bytes } = this;
-    for (const place of PLACES) {
-      const bit = bitOf(digests, at + place, bytes);
-      bytes[bit >>> 3] = (bytes[bit >>> 3] ?? 0) | (1 << (bit & 7));
-    }
+    const mask = 8 * bytes.length - 1;
+    for (let at = 0; at < digests.length; at += HASH_BYTES)
+      for (let i = 0; i < PLACES.length; i++) {
+        const bit = numberAt(digests, at + (PLACES[i] ?? 0)) & mask;
+        bytes[bit >>> 3] = (bytes[bit >>> 3] ?? 0) | (1 << (bit & 7));
+      }
   }
 }
 
-function bitOf(digests: Buffer, at: number, { length }: Uint8Array): number {
-  return digests.readUInt32LE(at) & (8 * length - 1);
+/** 24 bits, the first byte the lowest. */
+function numberAt(digests: Buffer, at: number): number {
+  return (digests[at] ?? 0) | ((digests[at + 1] ?? 0) << 8) | ((digests[at + 2] ?? 0) << 16);
 }

@@ -4,7 +4,7 @@ import { HASH_BYTES } from "@redoubt/tlog";
 export const SHELVES = 1024;
 
 export function shelfOf(digests: Buffer, at = 0): number {
-  return digests.readUInt16BE(at) >> 6;
+  return ((digests[at] ?? 0) << 2) | ((digests[at + 1] ?? 0) >> 6);
 }
 
 /** The digests of each shelf that has any, lowest shelf first. */
