@@ -13,6 +13,7 @@ export {
   type FrameKind,
   type Head,
 } from "./frame.ts";
+export { listenAtPlace, type ListenOptions } from "./listen.ts";
 export { createSocketPlace, readSocketSecret, socketPlace, type SocketPlace } from "./place.ts";
 export { RegistryFeed, type RegistryFeedOptions } from "./registry-feed.ts";
 export type { RegistryFeedItem } from "./registry-page.ts";

@@ -1,14 +1,7 @@
-import { chmodSync, lstatSync, rmSync } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
-import { dirname } from "node:path";
-import {
-  checkPrivateFolder,
-  errorCode,
-  ServiceError,
-  type EventSink,
-  type Secret,
-} from "@redoubt/base";
+import { createServer, type Socket } from "node:net";
+import type { EventSink, Secret } from "@redoubt/base";
 import { Connection, type Handler } from "./connection.ts";
+import { listenAtPlace } from "./listen.ts";
 
 export interface SocketOptions {
   /** Path of the socket, ≤ 107 bytes; relative to the working directory where that is longer. */
@@ -28,15 +21,12 @@ export interface SocketOptions {
   readonly maxConnections?: number;
 }
 
-const MAX_SOCKET_PATH_BYTES = 107;
-
 /**
  * Listens for one caller (docs/spec/wire.md §1).
  *
  * @throws ServiceError `ERR_SOCKET_PATH`, `ERR_FILE_*` for a folder that is not closed to others
  */
 export async function serveSocket(options: SocketOptions): Promise<AsyncDisposable> {
-  clearPlace(options.path);
   const connections = new Set<Socket>();
   const server = createServer((socket) => {
     connections.add(socket);
@@ -44,7 +34,7 @@ export async function serveSocket(options: SocketOptions): Promise<AsyncDisposab
     serveConnection(socket, options);
   });
   server.maxConnections = options.maxConnections ?? 64;
-  await listen(server, options);
+  await listenAtPlace(server, options);
   return {
     [Symbol.asyncDispose]: async () => {
       const closed = new Promise<void>((resolve) => {
@@ -54,38 +44,6 @@ export async function serveSocket(options: SocketOptions): Promise<AsyncDisposab
       await closed;
     },
   };
-}
-
-/** THREAT-32: what may be removed is a socket, and it stands in a folder that only we can write to. */
-function clearPlace(path: string): void {
-  if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES)
-    throw new ServiceError(
-      "ERR_SOCKET_PATH",
-      `Socket path is over ${MAX_SOCKET_PATH_BYTES} bytes: ${path}`,
-    );
-  checkPrivateFolder(dirname(path));
-  const found = lstatSync(path, { throwIfNoEntry: false });
-  if (found && !found.isSocket())
-    throw new ServiceError("ERR_SOCKET_PATH", `Not a socket: ${path}`);
-  rmSync(path, { force: true });
-}
-
-function listen(server: Server, { path, log, caller }: SocketOptions): Promise<void> {
-  return new Promise((resolve, reject) => {
-    // Stays: an accept that fails later, for want of descriptors, must not end the process.
-    server.on("error", (error) => {
-      log("socket_error", { caller, code: errorCode(error) });
-      reject(error);
-    });
-    server.listen({ path }, () => {
-      try {
-        chmodSync(path, 0o600);
-        resolve();
-      } catch (error) {
-        server.close(() => reject(error));
-      }
-    });
-  });
 }
 
 function serveConnection(socket: Socket, options: SocketOptions): void {

@@ -1,20 +1,13 @@
-import { chmodSync, lstatSync, rmSync } from "node:fs";
 import { createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
-import { dirname } from "node:path";
-import { checkPrivateFolder, errorCode, ServiceError, type EventSink } from "@redoubt/base";
+import { errorCode } from "@redoubt/base";
+import { listenAtPlace, type ListenOptions } from "@redoubt/wire";
 import { GrpcCall, type GrpcCallOptions } from "./grpc-call.ts";
 
-export interface GrpcServerOptions extends GrpcCallOptions {
-  /** Path of the socket, ≤ 107 bytes, in a folder that is closed to others. */
-  readonly path: string;
-  readonly caller: string;
-  readonly log: EventSink;
+export interface GrpcServerOptions extends GrpcCallOptions, ListenOptions {
   readonly maxConnections: number;
   /** A connection on which nothing moved for so long is closed. */
   readonly idleTimeoutMs: number;
 }
-
-const MAX_SOCKET_PATH_BYTES = 107;
 
 /**
  * THREAT-26: what a connection may hold. 128 calls of at most one window each are 4 MiB; a caller is one process.
@@ -42,7 +35,6 @@ const HTTP2_LIMITS = {
  * @throws ServiceError `ERR_SOCKET_PATH`, `ERR_FILE_*` for a folder that is not closed to others
  */
 export async function serveGrpc(options: GrpcServerOptions): Promise<AsyncDisposable> {
-  clearPlace(options.path);
   const sessions = new Set<ServerHttp2Session>();
   const server = createServer(HTTP2_LIMITS);
   server.maxConnections = options.maxConnections;
@@ -56,7 +48,7 @@ export async function serveGrpc(options: GrpcServerOptions): Promise<AsyncDispos
     options.log("connection_refused", { caller: options.caller, code: errorCode(error) }),
   );
   server.on("stream", (stream, headers) => new GrpcCall(stream, options).serve(headers));
-  await listen(server, options);
+  await listenAtPlace(server, options);
   return { [Symbol.asyncDispose]: () => close(server, sessions) };
 }
 
@@ -66,36 +58,4 @@ async function close(server: Http2Server, sessions: Iterable<ServerHttp2Session>
   });
   for (const session of sessions) session.destroy();
   await closed;
-}
-
-/** THREAT-32: what may be removed is a socket, and it stands in a folder that only we can write to. */
-function clearPlace(path: string): void {
-  if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES)
-    throw new ServiceError(
-      "ERR_SOCKET_PATH",
-      `Socket path is over ${MAX_SOCKET_PATH_BYTES} bytes: ${path}`,
-    );
-  checkPrivateFolder(dirname(path));
-  const found = lstatSync(path, { throwIfNoEntry: false });
-  if (found && !found.isSocket())
-    throw new ServiceError("ERR_SOCKET_PATH", `Not a socket: ${path}`);
-  rmSync(path, { force: true });
-}
-
-function listen(server: Http2Server, { path, log, caller }: GrpcServerOptions): Promise<void> {
-  return new Promise((resolve, reject) => {
-    // Stays: an accept that fails later, for want of descriptors, must not end the process.
-    server.on("error", (error) => {
-      log("socket_error", { caller, code: errorCode(error) });
-      reject(error);
-    });
-    server.listen({ path }, () => {
-      try {
-        chmodSync(path, 0o600);
-        resolve();
-      } catch (error) {
-        server.close(() => reject(error));
-      }
-    });
-  });
 }
