@@ -1,6 +1,7 @@
 import { MemberReader, ServiceError } from "@redoubt/base";
-import { KeyError } from "@redoubt/keys";
-import { DEFAULT_LIMITS, type CallLimits } from "@redoubt/keys/call-gate";
+import { DEFAULT_LIMITS } from "./call-gate.ts";
+import type { CallLimits } from "./call-gate-types.ts";
+import { KeyError } from "./errors.ts";
 
 export type JsonObject = ConstructorParameters<typeof MemberReader>[0];
 

@@ -1,3 +1,4 @@
+export { verifyJwsSignature } from "./jws-signature.ts";
 export {
   generateKeyPair,
   joseFromDer,

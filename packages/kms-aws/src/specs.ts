@@ -1,12 +1,5 @@
-import {
-  constants,
-  createHash,
-  createPublicKey,
-  verify,
-  type KeyObject,
-  type VerifyKeyObjectInput,
-} from "node:crypto";
-import { joseFromDer, KeyError, type SignatureAlgorithm } from "@redoubt/keys";
+import { createHash, createPublicKey, type KeyObject } from "node:crypto";
+import { joseFromDer, KeyError, verifyJwsSignature, type SignatureAlgorithm } from "@redoubt/keys";
 import { custodyError } from "./errors.ts";
 
 /** How one of our algorithms is asked for in KMS (KMS API Reference: CreateKey, Sign). */
@@ -104,22 +97,5 @@ export function jwsSignature(
   answered: Uint8Array,
 ): Buffer {
   const signature = alg === "ES256" ? joseFromDer(answered) : Buffer.from(answered);
-  const digest = alg === "Ed25519" ? null : "sha256";
-  if (!verify(digest, input, verifyingKey(alg, publicKey), signature))
-    throw new KeyError("ERR_KEY_SIGNATURE", "Signature does not verify: it was not released");
-  return signature;
-}
-
-// RFC 7518 §3.3 to §3.5: r ‖ s, PKCS #1 v1.5, and PSS with a salt as long as the hash.
-function verifyingKey(alg: SignatureAlgorithm, key: KeyObject): VerifyKeyObjectInput {
-  switch (alg) {
-    case "ES256":
-      return { key, dsaEncoding: "ieee-p1363" };
-    case "Ed25519":
-      return { key };
-    case "RS256":
-      return { key, padding: constants.RSA_PKCS1_PADDING };
-    case "PS256":
-      return { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 };
-  }
+  return verifyJwsSignature(alg, publicKey, input, signature);
 }

@@ -1,4 +1,4 @@
-import { constants, createPublicKey, verify, type JsonWebKey, type KeyObject } from "node:crypto";
+import { createPublicKey, type JsonWebKey, type KeyObject } from "node:crypto";
 import { KeyError, type SignatureAlgorithm } from "@redoubt/keys";
 import { unexpected } from "./failure.ts";
 
@@ -67,40 +67,4 @@ function importJwk(jwk: JsonWebKey): KeyObject {
 
 function notOurKey(cause?: unknown): KeyError {
   return unexpected("no public key of its algorithm", cause);
-}
-
-/**
- * Nothing leaves that relying parties would not accept: a fault in the HSM, a signature by another key, an answer
- * that was changed on the way. For ES256 Azure answers r ‖ s, as JWS has it.
- *
- * @throws KeyError `ERR_KEY_SIGNATURE`
- */
-export function checkSignature(
-  alg: AzureAlgorithm,
-  key: KeyObject,
-  input: Uint8Array,
-  signature: Uint8Array,
-): Buffer {
-  const bytes = Buffer.from(signature);
-  if (!verifies(alg, key, input, bytes))
-    throw new KeyError("ERR_KEY_SIGNATURE", "Signature does not verify: it was not released");
-  return bytes;
-}
-
-function verifies(
-  alg: AzureAlgorithm,
-  key: KeyObject,
-  input: Uint8Array,
-  signature: Buffer,
-): boolean {
-  switch (alg) {
-    case "ES256":
-      return verify("sha256", input, { key, dsaEncoding: "ieee-p1363" }, signature);
-    case "RS256":
-      return verify("sha256", input, { key, padding: constants.RSA_PKCS1_PADDING }, signature);
-    case "PS256": {
-      const padding = constants.RSA_PKCS1_PSS_PADDING;
-      return verify("sha256", input, { key, padding, saltLength: 32 }, signature);
-    }
-  }
 }

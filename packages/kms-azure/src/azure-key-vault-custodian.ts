@@ -4,12 +4,13 @@ import { systemClock, type Clock } from "@redoubt/base";
 import {
   KeyError,
   publicJwk,
+  verifyJwsSignature,
   type Custodian,
   type CustodyKey,
   type SignatureAlgorithm,
 } from "@redoubt/keys";
 import { systemParts, type GateParts } from "@redoubt/keys/call-gate";
-import { AZURE_KEYS, azureAlgorithm, checkSignature } from "./algorithm.ts";
+import { AZURE_KEYS, azureAlgorithm } from "./algorithm.ts";
 import { checkRing, checkKid, isOfRing, readFields, readKey, type VaultKey } from "./answers.ts";
 import { openCredential, retryableCredential } from "./credential.ts";
 import { unexpected } from "./failure.ts";
@@ -233,7 +234,7 @@ class VaultCustodian implements AzureKeyVaultCustodian {
       const { result } = readFields(await client.sign(alg, digest, { abortSignal, onResponse }));
       checkKid(this.#settings.origin, names, kid);
       if (!(result instanceof Uint8Array)) throw unexpected("no signature");
-      return checkSignature(alg, publicKey, input, result);
+      return verifyJwsSignature(alg, publicKey, input, Buffer.from(result));
     });
   }
 }

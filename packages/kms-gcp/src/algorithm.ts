@@ -1,4 +1,4 @@
-import { constants, createPublicKey, verify, type KeyObject } from "node:crypto";
+import { createPublicKey, type KeyObject } from "node:crypto";
 import { KeyError, type SignatureAlgorithm } from "@redoubt/keys";
 
 /** What a new key of each algorithm is; RSA keys are as long as those made in files. */
@@ -65,41 +65,4 @@ function notOurKey(cause?: unknown): KeyError {
   return new KeyError("ERR_KEY_CUSTODY", "Custody answered no public key of its algorithm", {
     cause,
   });
-}
-
-/**
- * Nothing leaves that relying parties would not accept: a fault in the HSM, a signature by another key, an answer
- * that was changed on the way.
- *
- * @throws KeyError `ERR_KEY_SIGNATURE`
- */
-export function checkSignature(
-  alg: SignatureAlgorithm,
-  key: KeyObject,
-  input: Uint8Array,
-  signature: Buffer,
-): Buffer {
-  if (!verifies(alg, key, input, signature))
-    throw new KeyError("ERR_KEY_SIGNATURE", "Signature does not verify: it was not released");
-  return signature;
-}
-
-function verifies(
-  alg: SignatureAlgorithm,
-  key: KeyObject,
-  input: Uint8Array,
-  signature: Buffer,
-): boolean {
-  switch (alg) {
-    case "ES256":
-      return verify("sha256", input, { key, dsaEncoding: "ieee-p1363" }, signature);
-    case "Ed25519":
-      return verify(null, input, key, signature);
-    case "RS256":
-      return verify("sha256", input, { key, padding: constants.RSA_PKCS1_PADDING }, signature);
-    case "PS256": {
-      const padding = constants.RSA_PKCS1_PSS_PADDING;
-      return verify("sha256", input, { key, padding, saltLength: 32 }, signature);
-    }
-  }
 }

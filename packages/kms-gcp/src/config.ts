@@ -4,7 +4,7 @@ import {
   readSettings,
   readUnsafe,
   type JsonObject,
-} from "./read-settings.ts";
+} from "@redoubt/keys/cloud-settings";
 import { checkSettings, type GoogleKmsSettings } from "./settings.ts";
 
 const MAX_ROOTS = 65_536;

@@ -3,12 +3,13 @@ import {
   joseFromDer,
   KeyError,
   publicJwk,
+  verifyJwsSignature,
   type Custodian,
   type CustodyKey,
   type SignatureAlgorithm,
 } from "@redoubt/keys";
 import { systemParts, type GateParts } from "@redoubt/keys/call-gate";
-import { checkSignature, GOOGLE_ALGORITHMS, joseAlgorithm, readPublicKey } from "./algorithm.ts";
+import { GOOGLE_ALGORITHMS, joseAlgorithm, readPublicKey } from "./algorithm.ts";
 import { isFailedPrecondition } from "./failure.ts";
 import { KmsCalls, unexpected } from "./kms-calls.ts";
 import { listKeyVersions } from "./list-key-versions.ts";
@@ -200,7 +201,7 @@ class KmsCustodian implements GoogleKmsCustodian {
       .call("asymmetricSign", request, (answer) => readSignature(version, alg, answer))
       .catch(async (error: unknown) => this.#whyNotSigned(version.name, error));
     const jose = alg === "ES256" ? joseFromDer(signature) : signature;
-    return checkSignature(alg, publicKey, input, jose);
+    return verifyJwsSignature(alg, publicKey, input, jose);
   }
 
   // One code for "disabled" and "destroyed"; the caller must know which, only one of them can end.

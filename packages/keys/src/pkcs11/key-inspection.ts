@@ -1,6 +1,7 @@
-import { randomBytes, verify, constants, type KeyObject } from "node:crypto";
+import { randomBytes, type KeyObject } from "node:crypto";
 import { publicJwk, type SignatureAlgorithm } from "../algorithm.ts";
 import { KeyError } from "../errors.ts";
+import { verifies } from "../jws-signature.ts";
 import { attributeProblem } from "./attributes.ts";
 import type { Cryptoki, Handle } from "./cryptoki.ts";
 import { findKey } from "./objects.ts";
@@ -54,26 +55,6 @@ export async function checkPair(
   const challenge = Buffer.concat([Buffer.from("redoubt/key-pair\n"), randomBytes(32)]);
   if (!verifies(alg, publicKey, challenge, await sign(challenge)))
     throw keyRefused(id, "its halves are no pair");
-}
-
-export function verifies(
-  alg: SignatureAlgorithm,
-  key: KeyObject,
-  input: Uint8Array,
-  signature: Uint8Array,
-): boolean {
-  switch (alg) {
-    case "ES256":
-      return verify("sha256", input, { key, dsaEncoding: "ieee-p1363" }, signature);
-    case "Ed25519":
-      return verify(null, input, key, signature);
-    case "RS256":
-      return verify("sha256", input, { key, padding: constants.RSA_PKCS1_PADDING }, signature);
-    case "PS256": {
-      const padding = constants.RSA_PKCS1_PSS_PADDING;
-      return verify("sha256", input, { key, padding, saltLength: 32 }, signature);
-    }
-  }
 }
 
 export function keyRefused(id: string, reason: string): KeyError {
