@@ -39,3 +39,8 @@ export function requireIndex(index: number, size: number): void {
       expected: `0 to below ${size}`,
     });
 }
+
+/** RFC 6962 §2.1: MTH(D[0:size]), the root of the first `size` entries, at least one. */
+export function buildRoot(reader: HashReader, size: number): Buffer {
+  return rangeHash(reader, 0, size);
+}

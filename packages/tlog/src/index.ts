@@ -9,6 +9,7 @@ export type { Cosignature } from "./cosignature.ts";
 export { encodeEntryBundle, MAX_ENTRY_BYTES, parseEntryBundle } from "./entry-bundle.ts";
 export { TlogError } from "./errors.ts";
 export type { TlogErrorCode, TlogErrorDetail } from "./errors.ts";
+export { buildRoot } from "./hash-reader.ts";
 export type { HashReader } from "./hash-reader.ts";
 export {
   EMPTY_ROOT,

@@ -1,6 +1,7 @@
 import {
   buildConsistencyProof,
   buildInclusionProof,
+  buildRoot,
   hashLeaf,
   parseCheckpoint,
   parseNote,
@@ -54,12 +55,16 @@ export class Prover {
     return { leaf: entry, proof, checkpoint };
   }
 
-  /** @throws ServiceError `ERR_LEDGER_NOT_FOUND` unless a batch ends at each size */
+  /**
+   * From any size: a reader takes as many entries as it can hold, and batches end elsewhere.
+   *
+   * @throws ServiceError `ERR_LEDGER_NOT_FOUND` unless a batch ends at `size2`
+   */
   async consistency(size1: number, size2: number): Promise<ConsistencyAnswer> {
-    const [old, next] = [this.#signedRoot(size1), this.#signedRoot(size2)];
+    const next = this.#signedRoot(size2);
     const proof = await this.#prove(size2, (reader) => {
       const hashes = buildConsistencyProof(reader, size1, size2);
-      const [root1, root2] = [old.root, next.root];
+      const [root1, root2] = [buildRoot(reader, size1), next.root];
       verifyConsistency({ size1, root1, size2, root2, proof: hashes });
       return hashes;
     });

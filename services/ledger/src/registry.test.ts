@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { isJsonObject } from "@redoubt/base";
 import { Registry, signStatement, type SignedStatement, type StatementBody } from "@redoubt/keys";
 import {
+  CompactRange,
   createVerifierKey,
   encodeVerifierKey,
   hashLeaf,
@@ -318,7 +319,18 @@ test("proofs of inclusion and consistency verify against the answer's own checkp
       if (size2 < size1) assert.equal(await refusalOf(ask), "ERR_LEDGER_NOT_FOUND");
       else verifyConsistency({ size1, root1, size2, root2, proof: hashes((await ask).head.proof) });
     }
+  // A reader that is behind stands where its page ended, not where a batch did.
+  const range = CompactRange.empty();
+  for (const entry of entries) {
+    range.appendEntries([entry]);
+    const [size1, root1, size2] = [range.size, range.root(), entries.length];
+    const { head } = await signer.request({ op: "prove", log: CONSUMER, size1, size2 });
+    const root2 = roots.get(size2) ?? Buffer.alloc(0);
+    verifyConsistency({ size1, root1, size2, root2, proof: hashes(head.proof) });
+  }
   const beyond = [
+    { size1: 8, size2: 9 },
+    { size1: 560, size2: 561 },
     { index: 560 },
     { index: 3, size: 561 },
     { index: 3, size: 2 },

@@ -1,0 +1,132 @@
+import { generateKeyPairSync } from "node:crypto";
+import { join } from "node:path";
+import { systemClock } from "@redoubt/base";
+import type { StatementBody } from "@redoubt/keys";
+import { initialise, openMonitor, parseConfig, type Monitor } from "@redoubt/monitor";
+import { createVerifierKey, encodeVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
+import type { JsonObject } from "@redoubt/verify/json";
+import {
+  CONSUMER,
+  createDeployment,
+  REGISTRY,
+  type Deployment,
+} from "../../services/ledger/src/testing/deployment.ts";
+import { randomEntries } from "../../services/ledger/src/testing/writer.ts";
+
+/** One look of a monitor at a log, from the first tick to the one that has read everything. */
+export interface Look {
+  /** How far it read, of how many entries. */
+  readonly read: number;
+  readonly size: number;
+  readonly seconds: number;
+  /** The kinds of alarm that it raised. */
+  readonly alarms: readonly string[];
+}
+
+/** No page of a reader ends where such batches do. */
+const BATCH_ENTRIES = 1001;
+
+/**
+ * A real monitor reads a real ledger's log, over its socket and on one core: from nothing, and again after the log
+ * grew by as much while the monitor was away.
+ */
+export async function catchUp(entries: number, more: number): Promise<readonly Look[]> {
+  await using deployment = await createDeployment();
+  await deployment.open();
+  await register(deployment);
+  await initialise(join(deployment.root, "monitor"));
+  const looks: Look[] = [];
+  for (const count of [entries, more]) {
+    await fill(deployment, count);
+    looks.push(await look(deployment));
+  }
+  return looks;
+}
+
+async function look(deployment: Deployment): Promise<Look> {
+  const alarms: string[] = [];
+  const size = deployment.consumer.range.size;
+  await using monitor = await openMonitor({
+    config: parseConfig(configOf(deployment)),
+    folder: join(deployment.root, "monitor"),
+    root: deployment.root,
+    clock: systemClock,
+    log: (name, fields = {}) => {
+      if (name === "alarm") alarms.push(String(fields["kind"]));
+      if (name === "ledger_unread") alarms.push(name);
+    },
+    every: () => ({ [Symbol.dispose]: () => undefined }),
+  });
+  const start = performance.now();
+  let read = -1;
+  for (let next = 0; next > read && next < size; next = readSize(monitor)) {
+    read = next;
+    await monitor.tick();
+  }
+  read = readSize(monitor);
+  return { read, size, seconds: (performance.now() - start) / 1000, alarms };
+}
+
+function readSize(monitor: Monitor): number {
+  const { logs } = monitor.status();
+  if (!Array.isArray(logs)) throw new TypeError("Status has no logs");
+  return logs.find(({ log }) => log === CONSUMER)?.size ?? 0;
+}
+
+/** What the registry says of the log: only what it names is followed. */
+async function register(deployment: Deployment): Promise<void> {
+  const { publicKey } = generateKeyPairSync("ed25519");
+  const ring = createVerifierKey({
+    name: "consumer/ring",
+    type: SIGNATURE_TYPE.ed25519,
+    publicKey,
+  });
+  const logKey = deployment.logKeys.get(CONSUMER);
+  if (!logKey) throw new TypeError("The log has a key");
+  await using operator = deployment.connect("operator");
+  const say = async (body: StatementBody): Promise<void> => {
+    const { statement, envelope } = deployment.statement(body);
+    const texts = {
+      statement: statement.toString("base64url"),
+      envelope: envelope.toString("base64url"),
+    };
+    await operator.request({ op: "append", log: REGISTRY, ...texts });
+  };
+  await say({
+    type: "realm",
+    realm: "consumer",
+    issuer: "http://127.0.0.1/consumer/v2.0",
+    ring: encodeVerifierKey(ring),
+    tenantRule: { fixed: "9188040d-6c67-4c5b-b112-36a304b66dad" },
+  });
+  await say({
+    type: "writer",
+    realm: "consumer",
+    log: CONSUMER,
+    writer: encodeVerifierKey(deployment.consumer.key),
+    logKey: encodeVerifierKey(logKey),
+  });
+}
+
+async function fill(deployment: Deployment, count: number): Promise<void> {
+  await using signer = deployment.connect("signer-consumer");
+  for (let left = count; left > 0; left -= BATCH_ENTRIES) {
+    const { head, attachment } = deployment.consumer.next(
+      randomEntries(Math.min(left, BATCH_ENTRIES)),
+    );
+    await signer.request(head, attachment);
+  }
+}
+
+function configOf({ operator, logKeys }: Deployment): JsonObject {
+  const registryKey = logKeys.get(REGISTRY);
+  if (!registryKey) throw new TypeError("The registry has a key");
+  return {
+    v: 1,
+    port: 0,
+    registry: { log: REGISTRY, vkey: encodeVerifierKey(registryKey) },
+    operator: encodeVerifierKey(operator),
+    callers: [],
+    publisherUrl: "http://127.0.0.1:9",
+  };
+}
