@@ -4,6 +4,7 @@ export type Severity = "critical" | "warning" | "notice";
 export const ALARM_SEVERITY = {
   forged: "critical",
   "foreign-key": "critical",
+  "unjudged-miss": "critical",
   undelivered: "critical",
   "unlogged-delivery": "critical",
   fork: "critical",
