@@ -3,11 +3,13 @@ import { generateKeyPairSync, hash } from "node:crypto";
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { describe, it } from "node:test";
 import { Secret } from "@redoubt/base";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { isJsonObject, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { Database } from "../store/database.ts";
+import { SCHEMA_STEPS } from "../store/schema.ts";
 import { issue } from "../testing/deployment.ts";
 import { MonitorWorld } from "../testing/monitor-world.ts";
 import { AlarmStore } from "./alarm-store.ts";
@@ -265,6 +267,64 @@ describe("THREAT-31: the outbox", () => {
     await room.tickFor(24_000);
     assert.equal(sumOf(room.told), 3600);
     assert.equal(room.webhook.status.dead, 0);
+  });
+
+  it("an alarm that is closed while there is no room is told all the same, over a crash", async () => {
+    using room = new Room();
+    room.alarms.raise(undelivered(1));
+    await room.tick();
+    room.isDown = true;
+    for (const kind of ["forged", "foreign-key"] as const)
+      for (let i = 0; i < 501; i++)
+        room.alarms.raise({ ...undelivered(i), kind, subject: `s${i}` });
+    room.alarms.raise(undelivered(2));
+    room.alarms.close({ alarm: 1, digest: digestOf(1), reason: "r" });
+    assert.equal(room.webhook.status.waiting, 1000);
+    room.crash();
+    await room.tick();
+    room.isDown = false;
+    await room.tickFor(600);
+    const told = room.told.filter(({ data }) => data["kind"] === "undelivered");
+    assert.deepEqual(
+      told.map(({ id, data }) => [id, data["digests"]]),
+      [
+        ["alarm_1", undefined],
+        ["alarm_1_2", [digestOf(2)]],
+      ],
+    );
+    assert.equal(room.webhook.status.dead, 0);
+  });
+
+  it("alarms of an older database are not told again, and what is new at them is", () => {
+    const folder = mkdtempSync(join(tmpdir(), "notices-"));
+    const path = join(folder, "monitor.db");
+    const old = new DatabaseSync(path);
+    for (const step of SCHEMA_STEPS.slice(0, 3)) old.exec(step);
+    old.exec(`INSERT INTO alarms VALUES
+      (1, 5, 5, 'undelivered', 'critical', 'log', '${digestOf(1)}', NULL, NULL, '{}', 1, NULL)`);
+    old.exec(`INSERT INTO alarm_digests VALUES ('${digestOf(1)}', 1)`);
+    old.exec("PRAGMA user_version = 3");
+    old.close();
+    const db = new Database(path);
+    const added: number[] = [];
+    const alarms = new Alarms({
+      store: new AlarmStore(db),
+      clock: { now: () => 5000 },
+      active: () => 0,
+      log: () => undefined,
+      outlet: {
+        raised: () => assert.fail("told again"),
+        updated: (notice) => added.push(notice.added) > 0,
+        waiting: () => 0,
+      },
+    });
+    alarms.flush();
+    alarms.raise(undelivered(1));
+    alarms.raise(undelivered(2));
+    alarms.flush();
+    assert.deepEqual(added, [1]);
+    db[Symbol.dispose]();
+    rmSync(folder, { recursive: true });
   });
 
   it("warnings never take the places of critical alarms, and those wait for room", async () => {

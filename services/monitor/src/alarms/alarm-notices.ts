@@ -31,6 +31,8 @@ export class AlarmNotices {
   readonly #paces = new Map<number, Pace>();
   readonly #unraised = new Set<number>();
   readonly #updated = new Set<number>();
+  /** Closed, and something is left to tell. */
+  readonly #ended = new Set<number>();
 
   constructor(parts: {
     readonly store: AlarmStore;
@@ -45,12 +47,9 @@ export class AlarmNotices {
     this.#clock = parts.clock;
     this.#active = parts.active;
     this.#log = parts.log;
-  }
-
-  /** An alarm that was open when the process started. What it did not tell of is due at once. */
-  resume(id: number, { isRaised, hasFresh }: { isRaised: boolean; hasFresh: boolean }): void {
-    if (!isRaised) this.#unraised.add(id);
-    else if (hasFresh) this.#updated.add(id);
+    // What the last process did not come to tell is due at once.
+    for (const { id, isRaised } of this.#store.pending())
+      (isRaised ? this.#updated : this.#unraised).add(id);
   }
 
   /** A new alarm; offered at once. */
@@ -72,19 +71,17 @@ export class AlarmNotices {
   flush(): void {
     for (const id of this.#unraised) {
       if (!this.#tellRaised(id)) break;
-      this.#unraised.delete(id);
     }
     for (const id of this.#updated)
       if (!this.#unraised.has(id) && this.#isDue(id) && !this.#tellUpdated(id)) break;
   }
 
-  /** The last chance before the alarm is closed. */
+  /** Before the alarm is closed. What finds no room then leaves later. */
   finish(id: number): void {
     if (this.#unraised.has(id)) this.#tellRaised(id);
     else if (this.#updated.has(id)) this.#tellUpdated(id);
-    this.#unraised.delete(id);
-    this.#updated.delete(id);
-    this.#paces.delete(id);
+    if (!this.#unraised.has(id) && !this.#updated.has(id)) this.#paces.delete(id);
+    else this.#ended.add(id);
   }
 
   #isDue(id: number): boolean {
@@ -116,8 +113,13 @@ export class AlarmNotices {
   }
 
   #told(id: number): void {
-    const pace = this.#paceOf(id);
+    this.#unraised.delete(id);
     this.#updated.delete(id);
+    if (this.#ended.delete(id)) {
+      this.#paces.delete(id);
+      return;
+    }
+    const pace = this.#paceOf(id);
     pace.streak = pace.hasDigests ? 0 : pace.streak + 1;
     pace.toldAt = this.#active();
     pace.hasDigests = false;

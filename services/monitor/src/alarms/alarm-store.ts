@@ -28,6 +28,7 @@ export class AlarmStore {
   readonly #update;
   readonly #addFresh;
   readonly #untold;
+  readonly #pending;
   readonly #tellDigests;
   readonly #tell;
   readonly #close;
@@ -50,6 +51,7 @@ export class AlarmStore {
     this.#untold = db.prepare(
       "SELECT digest FROM alarm_digests WHERE alarm = ? AND told = 0 LIMIT ?",
     );
+    this.#pending = db.prepare("SELECT id, notices FROM alarms WHERE fresh > 0 ORDER BY id");
     this.#tellDigests = db.prepare(
       "UPDATE alarm_digests SET told = 1 WHERE alarm = ? AND told = 0",
     );
@@ -67,7 +69,7 @@ export class AlarmStore {
       "SELECT digest FROM alarm_digests WHERE alarm = ? AND digest <> ? LIMIT ?",
     );
     this.#open = db.prepare(
-      `SELECT a.id, a.kind, a.subject, a.count, a.fresh, a.notices, (SELECT count(*) FROM alarm_digests d
+      `SELECT a.id, a.kind, a.subject, a.count, (SELECT count(*) FROM alarm_digests d
        WHERE d.alarm = a.id) AS digests FROM alarms a WHERE a.closed IS NULL ORDER BY a.id`,
     );
   }
@@ -114,6 +116,13 @@ export class AlarmStore {
 
   transaction<T>(work: () => T): T {
     return this.#db.transaction(work);
+  }
+
+  /** Alarms with something that no notice told of, closed ones too. */
+  pending(): { id: number; isRaised: boolean }[] {
+    return this.#pending
+      .all()
+      .map((row) => ({ id: integerOf(row, "id"), isRaised: integerOf(row, "notices") > 0 }));
   }
 
   /** What no notice told of yet; undefined when there is no such alarm. */
@@ -174,8 +183,6 @@ export class AlarmStore {
     subject: string;
     count: number;
     digests: number;
-    fresh: number;
-    notices: number;
   }[] {
     return this.#open.all().map((row) => ({
       id: integerOf(row, "id"),
@@ -183,8 +190,6 @@ export class AlarmStore {
       subject: textOf(row, "subject"),
       count: integerOf(row, "count"),
       digests: integerOf(row, "digests"),
-      fresh: integerOf(row, "fresh"),
-      notices: integerOf(row, "notices"),
     }));
   }
 

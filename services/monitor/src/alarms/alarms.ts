@@ -53,11 +53,8 @@ export class Alarms {
     this.#log = parts.log;
     const { outlet = NOWHERE } = parts;
     this.#notices = new AlarmNotices({ ...parts, outlet });
-    for (const { id, kind, subject, count, digests, fresh, notices } of this.#store.open()) {
-      if (!isAlarmKind(kind)) continue;
-      this.#remember(subject, { id, kind, count, unwritten: 0, digests });
-      this.#notices.resume(id, { isRaised: notices > 0, hasFresh: fresh > 0 });
-    }
+    for (const { id, kind, subject, count, digests } of this.#store.open())
+      if (isAlarmKind(kind)) this.#remember(subject, { id, kind, count, unwritten: 0, digests });
   }
 
   get openCount(): number {

@@ -89,6 +89,7 @@ ALTER TABLE alarms ADD COLUMN notices INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE alarm_digests ADD COLUMN told INTEGER NOT NULL DEFAULT 0;
 UPDATE alarms SET notices = 1;
 UPDATE alarm_digests SET told = 1;
+CREATE INDEX alarms_fresh ON alarms (id) WHERE fresh > 0;
 CREATE INDEX alarm_digests_untold ON alarm_digests (alarm) WHERE told = 0;
 `;
 
