@@ -16,6 +16,10 @@ export class ExpiringMap<Value> {
     return entry !== undefined && now < entry.expiresAt ? entry.value : undefined;
   }
 
+  delete(key: string): void {
+    this.#entries.delete(key);
+  }
+
   set(key: string, value: Value, expiresAt: number, now: number): void {
     this.#entries.delete(key);
     for (const [oldest, entry] of this.#entries) {

@@ -28,6 +28,7 @@ export {
 export { PinnedKey } from "./pinned-key.ts";
 export { isKeyId, parseKeyRecord, type KeyId, type KeyRecord, type TokenClass } from "./record.ts";
 export type { Sighting } from "./report-evidence.ts";
+export { REPORT_LIMITS } from "./report-limits.ts";
 export {
   createReportQueue,
   type ReportAlarm,

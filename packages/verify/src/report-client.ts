@@ -1,13 +1,25 @@
 import { fetchBounded, isSecureUrl, type BoundedResponse } from "./bounded-fetch.ts";
 import { PinnedKey } from "./pinned-key.ts";
-import { readAcknowledgement, type SealedReport } from "./report-message.ts";
+import type { EvidenceBatch } from "./report-evidence.ts";
+import {
+  readAcknowledgement,
+  readEvidenceAnswer,
+  type Acknowledged,
+  type SealedReport,
+} from "./report-message.ts";
 import type { ReportQueueOptions } from "./report-queue.ts";
 
 /** What became of a report. Only `acknowledged` lets anything be forgotten. */
 export type ReportOutcome =
-  | { readonly kind: "acknowledged"; readonly evidenceWanted: readonly string[] }
+  | ({ readonly kind: "acknowledged" } & Acknowledged)
   | { readonly kind: "refused"; readonly status: number }
   | { readonly kind: "invalid" }
+  | { readonly kind: "unreachable" };
+
+/** What became of evidence. */
+export type EvidenceOutcome =
+  | { readonly kind: "taken"; readonly refused: readonly string[] }
+  | { readonly kind: "refused"; readonly status: number }
   | { readonly kind: "unreachable" };
 
 const MAX_ANSWER_BYTES = 262_144;
@@ -50,16 +62,17 @@ export class ReportClient {
     this.#retryAfterMs = retryAfterSeconds(answer.headers) * 1000;
     if (answer.status >= 500) return { kind: "unreachable" };
     if (answer.status !== 200) return { kind: "refused", status: answer.status };
-    const evidenceWanted = readAcknowledgement(answer.body, report, this.#expected);
-    return evidenceWanted === undefined
+    const acknowledged = readAcknowledgement(answer.body, report, this.#expected);
+    return acknowledged === undefined
       ? { kind: "invalid" }
-      : { kind: "acknowledged", evidenceWanted };
+      : { kind: "acknowledged", ...acknowledged };
   }
 
-  /** True if the monitor took it. */
-  async sendEvidence(body: string): Promise<boolean> {
+  async sendEvidence({ body, digests }: EvidenceBatch): Promise<EvidenceOutcome> {
     const answer = await this.#post("evidence", body);
-    return answer !== undefined && answer.status >= 200 && answer.status < 300;
+    if (answer === undefined || answer.status >= 500) return { kind: "unreachable" };
+    if (answer.status >= 300) return { kind: "refused", status: answer.status };
+    return { kind: "taken", refused: readEvidenceAnswer(answer.body, digests) };
   }
 
   close(): void {

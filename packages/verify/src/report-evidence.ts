@@ -1,5 +1,6 @@
 import { ExpiringMap } from "./expiring-map.ts";
 import type { KeyAlgorithm } from "./public-key.ts";
+import { REPORT_LIMITS } from "./report-limits.ts";
 
 /** One token that a verifier took. */
 export interface Sighting {
@@ -17,8 +18,15 @@ export interface Sighting {
 
 // docs/spec/reports.md §2.
 const EVIDENCE_MS = 600_000;
-const MAX_BATCH_BYTES = 200_000;
-const MAX_BATCH_ITEMS = 100;
+// Leaves room for the frame.
+const MAX_BATCH_BYTES = REPORT_LIMITS.bodyBytes - 1024;
+
+export interface EvidenceBatch {
+  readonly body: string;
+  readonly digests: readonly string[];
+}
+
+export const EMPTY_EVIDENCE: EvidenceBatch = { body: bodyOf([]), digests: [] };
 
 /** Signatures of the last ten minutes, by digest, for the case that the monitor misses one; bounded. */
 export class EvidenceStore {
@@ -33,11 +41,14 @@ export class EvidenceStore {
 
   keep(sighting: Sighting, nowMs: number): void {
     const { digest, kid, alg, signature, signingInput } = sighting;
-    const item =
+    const bare = JSON.stringify({ digest, kid, signature });
+    const whole =
       alg === "Ed25519" && signingInput !== undefined
-        ? { digest, kid, signature, signingInput }
-        : { digest, kid, signature };
-    this.#kept.set(digest, JSON.stringify(item), nowMs + EVIDENCE_MS, nowMs);
+        ? JSON.stringify({ digest, kid, signature, signingInput })
+        : bare;
+    // What fits into no body goes without: the monitor then knows that nobody can judge it.
+    const item = Buffer.byteLength(whole) <= MAX_BATCH_BYTES ? whole : bare;
+    this.#kept.set(digest, item, nowMs + EVIDENCE_MS, nowMs);
   }
 
   /** The monitor wants these; what was never seen here, or is too old, is not answered. */
@@ -46,9 +57,7 @@ export class EvidenceStore {
   }
 
   /** The next body for `POST /evidence`, and what it answers; undefined if nothing is wanted. */
-  nextBatch(
-    nowMs: number,
-  ): { readonly body: string; readonly digests: readonly string[] } | undefined {
+  nextBatch(nowMs: number, maxItems: number): EvidenceBatch | undefined {
     const items: string[] = [];
     const digests: string[] = [];
     let bytes = 0;
@@ -58,15 +67,21 @@ export class EvidenceStore {
         this.#wanted.delete(digest);
         continue;
       }
-      bytes += item.length;
-      if (items.length > 0 && (bytes > MAX_BATCH_BYTES || items.length >= MAX_BATCH_ITEMS)) break;
+      bytes += Buffer.byteLength(item) + 1;
+      if (items.length > 0 && (bytes > MAX_BATCH_BYTES || items.length >= maxItems)) break;
       items.push(item);
       digests.push(digest);
     }
-    return items.length === 0 ? undefined : { body: `{"v":1,"items":[${items.join()}]}`, digests };
+    return items.length === 0 ? undefined : { body: bodyOf(items), digests };
   }
 
-  delivered(digests: readonly string[]): void {
-    for (const digest of digests) this.#wanted.delete(digest);
+  /** These were answered; what the monitor cannot take is not sent again, whoever asks. */
+  forget(answered: readonly string[], refused: readonly string[]): void {
+    for (const digest of answered) this.#wanted.delete(digest);
+    for (const digest of refused) this.#kept.delete(digest);
   }
+}
+
+function bodyOf(items: readonly string[]): string {
+  return `{"v":1,"items":[${items.join()}]}`;
 }

@@ -19,6 +19,19 @@ export interface SealedReport {
   readonly body: Buffer;
 }
 
+/** What an answer says of a report. Together these are all of its items. */
+export interface Acknowledged {
+  /** Digests of items that the monitor cannot take, and will not take when they come again. */
+  readonly refused: readonly string[];
+  readonly evidenceWanted: readonly string[];
+}
+
+/** Items that the monitor cannot take; `status` if it refused them in one piece. */
+export interface SetAside {
+  readonly digests: readonly string[];
+  readonly status?: number;
+}
+
 const ACK_CONTEXT = "redoubt/ack/v1\n";
 const MAX_WANTED = 1000;
 
@@ -31,29 +44,51 @@ export function sealReport(
 }
 
 /**
- * Reads the answer to a report. Returns the digests for which evidence is wanted, or undefined if the monitor did
- * not acknowledge exactly this report: then nothing may be forgotten (P4, THREAT-31).
+ * Reads the answer to a report. Undefined if the monitor did not acknowledge exactly this report, or does not account
+ * for each of its items: then nothing may be forgotten (P4, THREAT-31).
  */
 export function readAcknowledgement(
   body: Uint8Array,
   report: SealedReport,
   expected: { readonly reporter: string; readonly session: string; readonly ackKey: PinnedKey },
-): readonly string[] | undefined {
+): Acknowledged | undefined {
   const answer = readObject(body);
+  const sent = report.items.map(({ digest }) => digest);
+  const refused = readRefused(answer?.["refused"], sent);
   const ack = answer?.["ack"];
   const signature = answer === undefined ? undefined : readSignature(answer);
-  if (!isJsonObject(ack) || signature === undefined) return undefined;
+  if (!isJsonObject(ack) || signature === undefined || refused === undefined) return undefined;
   const isExpected =
     ack["v"] === 1 &&
     ack["reporter"] === expected.reporter &&
     ack["session"] === expected.session &&
     ack["seq"] === report.seq &&
-    ack["items"] === report.items.length &&
+    // Signed is how many were taken: what is not among them must be named.
+    ack["items"] === report.items.length - refused.length &&
     ack["sha256"] === hash("sha256", report.body, "base64url");
   if (!isExpected) return undefined;
   const signed = Buffer.from(ACK_CONTEXT + canonicalJson(ack), "utf8");
   if (!expected.ackKey.hasSigned(signed, signature)) return undefined;
-  return readWanted(answer?.["evidenceWanted"]);
+  return { refused, evidenceWanted: readWanted(answer?.["evidenceWanted"]) };
+}
+
+/** Digests of evidence that the monitor cannot take; an answer that says nothing of that took all. */
+export function readEvidenceAnswer(body: Uint8Array, sent: readonly string[]): readonly string[] {
+  return readRefused(readObject(body)?.["refused"], sent) ?? [];
+}
+
+/** Undefined unless each names another one of the items that were sent. */
+function readRefused(value: unknown, sent: readonly string[]): readonly string[] | undefined {
+  if (value === undefined) return [];
+  if (!Array.isArray(value) || value.length > sent.length) return undefined;
+  const digests = new Set<string>();
+  for (const item of value) {
+    const index: unknown = isJsonObject(item) ? item["index"] : undefined;
+    const digest = typeof index === "number" ? sent[index] : undefined;
+    if (digest === undefined) return undefined;
+    digests.add(digest);
+  }
+  return digests.size === value.length ? [...digests] : undefined;
 }
 
 function readObject(body: Uint8Array): JsonObject | undefined {

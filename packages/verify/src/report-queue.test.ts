@@ -120,6 +120,7 @@ describe("createReportQueue()", () => {
         pending: 0,
         acknowledged: 2,
         dropped: 0,
+        refused: 0,
         failures: 0,
         lastAcknowledgedAt: monitor.now,
       });
@@ -404,6 +405,147 @@ describe("createReportQueue()", () => {
       assert.equal(digests.length, 40);
       for (const { path, body } of monitor.site.requests)
         if (path === "/evidence") assert.equal(body.length <= 262_144, true);
+      await queue.close();
+    }));
+
+  for (const status of [400, 413])
+    it(`a monitor that answers ${status} to a whole batch: the item is found, and nothing else is lost`, () =>
+      withMonitor(async (monitor) => {
+        const queue = monitor.queue();
+        const items = Array.from({ length: 1000 }, () => sighting());
+        const bad = new Set([items[0], items[700], items[701], items[999]]);
+        const digests = [...bad].map((item) => item?.digest ?? "");
+        const good = monitor.forge;
+        monitor.forge = (answer) => {
+          const body = monitor.site.requests.at(-1)?.body.toString() ?? "";
+          return digests.some((digest) => body.includes(digest)) ? { status } : good(answer);
+        };
+        for (const item of items) queue.add(item);
+        await queue.flush();
+        const { pending, acknowledged, refused } = queue.status();
+        assert.deepEqual([pending, acknowledged, refused], [0, 996, 4]);
+        assert.deepEqual(
+          monitor.alarms.map(({ kind, digests: named }) => [kind, named]),
+          digests.map((digest) => ["reportItemRefused", [digest]]),
+        );
+        assert.equal(monitor.site.requests.length < 120, true);
+        await queue.close();
+      }));
+
+  it("a monitor that answers 400 to everything: nothing is lost, and it is not asked for ever", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue();
+      const good = monitor.forge;
+      monitor.forge = () => ({ status: 400 });
+      for (let i = 0; i < 1000; i += 1) queue.add(sighting());
+      await queue.flush();
+      await queue.flush();
+      assert.equal(queue.status().pending, 1000);
+      assert.deepEqual(monitor.alarms, [{ kind: "reportRefused", items: 1000, status: 400 }]);
+      assert.equal(monitor.site.requests.length < 20, true);
+      monitor.forge = good;
+      await queue.flush();
+      assert.deepEqual([queue.status().acknowledged, queue.status().refused], [1000, 0]);
+      await queue.close();
+    }));
+
+  it("an answer that names refused items counts them, and must account for every item", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue();
+      const [a, b, c] = [sighting(), sighting(), sighting()];
+      for (const item of [a, b, c]) queue.add(item);
+      let refused: unknown[] = [];
+      monitor.forge = ({ ack }) => {
+        const signed = { ...ack, items: 2 };
+        return { body: JSON.stringify({ ack: signed, sig: sealAck(signed), refused }) };
+      };
+      const wrong: readonly unknown[][] = [
+        [],
+        [{ index: 0 }, { index: 1 }],
+        [{ index: 3 }],
+        [{ index: -1 }],
+        [{ index: 0.5 }],
+        [{ index: "1" }],
+        [{}],
+        [7],
+      ];
+      for (const value of wrong) {
+        refused = value;
+        await queue.flush();
+        assert.equal(queue.status().pending, 3, JSON.stringify(value));
+      }
+      refused = [{ index: 1, digest: b.digest, code: "ERR_REQUEST_MEMBER" }];
+      await queue.flush();
+      const { pending, acknowledged, refused: count } = queue.status();
+      assert.deepEqual([pending, acknowledged, count], [0, 2, 1]);
+      assert.deepEqual(monitor.alarms.at(-1), {
+        kind: "reportItemRefused",
+        items: 1,
+        digests: [b.digest],
+      });
+      await queue.close();
+    }));
+
+  it("goes on under the next number when its own is refused as used", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue();
+      const good = monitor.forge;
+      monitor.forge = () => ({ status: 409 });
+      queue.add(sighting());
+      await queue.flush();
+      monitor.forge = good;
+      await queue.flush();
+      assert.deepEqual(
+        monitor.reports.map(({ seq }) => seq),
+        [1, 2],
+      );
+      assert.equal(queue.status().acknowledged, 1);
+      await queue.close();
+    }));
+
+  for (const status of [400, 413])
+    it(`evidence that is answered ${status}: the item is found, the rest is sent`, () =>
+      withMonitor(async (monitor) => {
+        const queue = monitor.queue();
+        const items = Array.from({ length: 60 }, () => sighting());
+        const bad = items[41]?.digest ?? "";
+        const { handler } = monitor.site;
+        monitor.site.handler = (request) =>
+          request.path === "/evidence" && request.body.includes(bad)
+            ? { status }
+            : handler(request);
+        for (const item of items) queue.add(item);
+        monitor.wanted = items.map(({ digest }) => digest);
+        await queue.flush();
+        const sent = monitor.evidence.flatMap(({ items: list }) =>
+          Array.isArray(list) ? list : [],
+        );
+        assert.equal(sent.length, 59);
+        assert.deepEqual(monitor.alarms, [
+          { kind: "reportItemRefused", items: 1, status, digests: [bad] },
+        ]);
+        const before = monitor.site.requests.length;
+        monitor.wanted = [bad];
+        queue.add(sighting());
+        await queue.flush();
+        assert.equal(monitor.site.requests.length, before + 1);
+        await queue.close();
+      }));
+
+  it("evidence of which a monitor takes nothing at all is kept", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue();
+      const items = [sighting(), sighting()];
+      const { handler } = monitor.site;
+      monitor.site.handler = (request) =>
+        request.path === "/evidence" ? { status: 400 } : handler(request);
+      for (const item of items) queue.add(item);
+      monitor.wanted = items.map(({ digest }) => digest);
+      await queue.flush();
+      monitor.site.handler = handler;
+      await queue.flush();
+      const sent = monitor.evidence.flatMap(({ items: list }) => (Array.isArray(list) ? list : []));
+      assert.equal(sent.length, 2);
       await queue.close();
     }));
 

@@ -1,9 +1,18 @@
 import { randomBytes } from "node:crypto";
 import { scheduleUnref, type Schedule } from "./bounded-fetch.ts";
+import { BatchSize, isContentRefusal } from "./batch-size.ts";
+import { EvidenceSender } from "./evidence-sender.ts";
 import { ExpiringMap } from "./expiring-map.ts";
 import { ReportClient } from "./report-client.ts";
-import { EvidenceStore, type Sighting } from "./report-evidence.ts";
-import { sealReport, type ReportItem, type SealedReport } from "./report-message.ts";
+import type { Sighting } from "./report-evidence.ts";
+import { REPORT_LIMITS } from "./report-limits.ts";
+import {
+  sealReport,
+  type Acknowledged,
+  type ReportItem,
+  type SealedReport,
+  type SetAside,
+} from "./report-message.ts";
 
 /** Where a verifier says which tokens it saw. */
 export interface ReportSink {
@@ -17,9 +26,12 @@ export interface ReportAlarm {
     | "reportStale"
     | "reportAckInvalid"
     | "reportRefused"
+    | "reportItemRefused"
     | "reportLost";
-  /** Items that wait, or that were lost. */
+  /** Items that wait, or that were lost or refused so far. */
   readonly items: number;
+  /** The first of the refused items; the monitor does not know of them if there is a `status`. */
+  readonly digests?: readonly string[];
   /** HTTP status of the refusal. */
   readonly status?: number;
 }
@@ -48,6 +60,8 @@ export interface ReportQueueStatus {
   readonly pending: number;
   readonly acknowledged: number;
   readonly dropped: number;
+  /** Items and evidence that the monitor cannot take. */
+  readonly refused: number;
   readonly failures: number;
   readonly lastAcknowledgedAt: number | null;
 }
@@ -62,8 +76,9 @@ export interface ReportQueue extends ReportSink {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-const MAX_REPORT_ITEMS = 1000;
-const MAX_REPORT_BYTES = 200_000;
+// Leaves room for the frame.
+const MAX_ITEM_BYTES = REPORT_LIMITS.bodyBytes - 1024;
+const MAX_NAMED = 16;
 const MAX_INTERVAL_MS = 5000;
 // P4: after an outage the monitor has 60 s from reconnection, so that this queue must not sleep through them.
 const MAX_BACKOFF_MS = 20_000;
@@ -95,12 +110,16 @@ class HttpReportQueue implements ReportQueue {
   readonly #client: ReportClient;
   readonly #pending = new Map<string, ReportItem>();
   readonly #seen: ExpiringMap<true>;
-  readonly #evidence: EvidenceStore;
+  readonly #evidence: EvidenceSender;
+  readonly #size = new BatchSize(REPORT_LIMITS.reportItems);
   readonly #raised = new Set<ReportAlarm["kind"]>();
   #unacknowledged: SealedReport | undefined;
+  /** Refused when it was alone; an empty report then shows whether the item or the reporter is refused. */
+  #suspect: { readonly digest: string; readonly status: number } | undefined;
   #seq = 0;
   #acknowledged = 0;
   #dropped = 0;
+  #refused = 0;
   #failures = 0;
   #failuresInRow = 0;
   #lastAcknowledgedAt: number | null = null;
@@ -120,7 +139,13 @@ class HttpReportQueue implements ReportQueue {
     this.#maxItems = integer("maxItems", options.maxItems ?? DEFAULT_MAX_ITEMS, 10_000_000);
     this.#client = new ReportClient(options, this.#session);
     this.#seen = new ExpiringMap(this.#maxItems);
-    this.#evidence = new EvidenceStore(this.#maxItems);
+    this.#evidence = new EvidenceSender({
+      max: this.#maxItems,
+      client: this.#client,
+      onSetAside: (what) => {
+        this.#setAside(what);
+      },
+    });
     this.#quietSince = this.#now();
     this.#plan();
   }
@@ -143,7 +168,7 @@ class HttpReportQueue implements ReportQueue {
     const expiresAt = sighting.expiresAt ?? nowSeconds + DEFAULT_LIFE_SECONDS;
     this.#pending.set(digest, { digest, kid, at: nowSeconds, count: 1 });
     this.#seen.set(digest, true, expiresAt * 1000, nowMs);
-    this.#evidence.keep(sighting, nowMs);
+    this.#evidence.store.keep(sighting, nowMs);
   }
 
   flush(): Promise<void> {
@@ -158,6 +183,7 @@ class HttpReportQueue implements ReportQueue {
       pending: this.#pending.size,
       acknowledged: this.#acknowledged,
       dropped: this.#dropped,
+      refused: this.#refused,
       failures: this.#failures,
       lastAcknowledgedAt: this.#lastAcknowledgedAt,
     };
@@ -194,7 +220,7 @@ class HttpReportQueue implements ReportQueue {
   async #sendAll(): Promise<void> {
     let isGoing = true;
     while (isGoing && this.#hasWork()) isGoing = await this.#sendReport();
-    if (isGoing) await this.#sendEvidence();
+    if (isGoing) await this.#evidence.send(this.#now);
     if (this.#now() - (this.#lastAcknowledgedAt ?? this.#quietSince) >= STALE_MS)
       this.#raise({ kind: "reportStale", items: this.#pending.size });
   }
@@ -205,48 +231,83 @@ class HttpReportQueue implements ReportQueue {
     return this.#unacknowledged !== undefined || this.#pending.size > 0 || since >= HEARTBEAT_MS;
   }
 
-  /** True if acknowledged. The same bytes go out until then: the monitor answers a repetition as it did before. */
+  /** True if there is more to do at once. The same bytes go out until then: the monitor answers a repetition as it did before. */
   async #sendReport(): Promise<boolean> {
     this.#unacknowledged ??= this.#sealNext();
     const report = this.#unacknowledged;
     const outcome = await this.#client.send(report);
-    if (outcome.kind !== "acknowledged") {
-      this.#failures += 1;
-      this.#failuresInRow += 1;
-      if (outcome.kind === "invalid")
-        this.#raise({ kind: "reportAckInvalid", items: this.#pending.size });
-      if (outcome.kind === "refused")
-        this.#raise({ kind: "reportRefused", items: this.#pending.size, status: outcome.status });
-      return false;
-    }
+    if (outcome.kind === "acknowledged") return this.#settle(report, outcome);
+    this.#failures += 1;
+    this.#failuresInRow += 1;
+    if (outcome.kind === "invalid")
+      this.#raise({ kind: "reportAckInvalid", items: this.#pending.size });
+    if (outcome.kind !== "refused") return false;
+    // Nothing of it was stored. The number may be used, and whatever comes next has another one.
+    if (outcome.status === 409) this.#unacknowledged = undefined;
+    if (isContentRefusal(outcome.status) && this.#split(report, outcome.status)) return true;
+    this.#raise({ kind: "reportRefused", items: this.#pending.size, status: outcome.status });
+    return false;
+  }
+
+  #settle(report: SealedReport, { refused, evidenceWanted }: Acknowledged): true {
     for (const { digest } of report.items) this.#pending.delete(digest);
     this.#unacknowledged = undefined;
-    this.#acknowledged += report.items.length;
+    this.#acknowledged += report.items.length - refused.length;
     this.#failuresInRow = 0;
     this.#lastAcknowledgedAt = this.#now();
     this.#raised.clear();
-    this.#evidence.want(outcome.evidenceWanted);
+    this.#size.taken();
+    this.#evidence.store.want(evidenceWanted);
+    if (refused.length > 0) this.#setAside({ digests: refused });
+    this.#convict();
     return true;
   }
 
+  /** Halves what is sent until the item at fault is alone. False when the monitor refuses whatever it is. */
+  #split({ items }: SealedReport, status: number): boolean {
+    const [first] = items;
+    this.#unacknowledged = undefined;
+    this.#suspect = undefined;
+    if (first === undefined) return false;
+    this.#size.refused(items.length);
+    if (items.length === 1) this.#suspect = { digest: first.digest, status };
+    return true;
+  }
+
+  /** The monitor refused one item, and took a report without it. */
+  #convict(): void {
+    if (this.#suspect === undefined) return;
+    const { digest, status } = this.#suspect;
+    this.#suspect = undefined;
+    this.#pending.delete(digest);
+    this.#setAside({ digests: [digest], status });
+  }
+
+  #setAside({ digests, status }: SetAside): void {
+    this.#refused += digests.length;
+    this.#raise({
+      kind: "reportItemRefused",
+      items: this.#refused,
+      digests: digests.slice(0, MAX_NAMED),
+      ...(status !== undefined && { status }),
+    });
+  }
+
   #sealNext(): SealedReport {
+    this.#seq += 1;
+    return sealReport(this.#session, this.#seq, this.#suspect === undefined ? this.#next() : []);
+  }
+
+  /** One item at least, if there is one: what fits into no report must be found out, not stay for ever. */
+  #next(): readonly ReportItem[] {
     const items: ReportItem[] = [];
     let bytes = 0;
     for (const item of this.#pending.values()) {
-      bytes += JSON.stringify(item).length + 1;
-      if (items.length >= MAX_REPORT_ITEMS || bytes > MAX_REPORT_BYTES) break;
+      bytes += Buffer.byteLength(JSON.stringify(item)) + 1;
+      if (items.length > 0 && (items.length >= this.#size.items || bytes > MAX_ITEM_BYTES)) break;
       items.push(item);
     }
-    this.#seq += 1;
-    return sealReport(this.#session, this.#seq, items);
-  }
-
-  async #sendEvidence(): Promise<void> {
-    for (;;) {
-      const batch = this.#evidence.nextBatch(this.#now());
-      if (batch === undefined || !(await this.#client.sendEvidence(batch.body))) return;
-      this.#evidence.delivered(batch.digests);
-    }
+    return items;
   }
 
   /** Once for each time that things go wrong; the next acknowledgement arms it again. */

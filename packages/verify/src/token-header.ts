@@ -1,5 +1,6 @@
 import { isJsonObject, type JsonObject } from "./json.ts";
 import { isKeyAlgorithm, type KeyAlgorithm } from "./public-key.ts";
+import { REPORT_LIMITS } from "./report-limits.ts";
 import { TokenError } from "./token-error.ts";
 import { decodeSegment, parseSegment } from "./token-json.ts";
 
@@ -11,8 +12,6 @@ export interface TokenHeader {
 }
 
 const ALLOWED = new Set(["alg", "kid", "typ"]);
-const MAX_KID_LENGTH = 256;
-
 // Named in errors; other names come from the token and are not repeated.
 const KNOWN = [
   "jwk",
@@ -55,7 +54,7 @@ export function parseUnverifiedHeader(segment: string): TokenHeader {
     throw new TokenError("ERR_JOSE_ALG_NOT_ALLOWED", "Token header: algorithm is never accepted");
   refuseOthers(header);
   // RFC 8725 §3.10: the kid is a name to look up, nothing else.
-  if (typeof kid !== "string" || kid === "" || kid.length > MAX_KID_LENGTH)
+  if (typeof kid !== "string" || kid === "" || kid.length > REPORT_LIMITS.kidChars)
     throw refusal("kid", "is missing or malformed");
   // RFC 8725 §3.11, RFC 9068 §4: typ is explicit, or an ID token would pass for an access token.
   if (typ !== "at+jwt")

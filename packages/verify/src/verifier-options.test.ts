@@ -80,6 +80,11 @@ describe("createVerifier() options", () => {
       await refuses({ clockToleranceSeconds: value ?? "x" }, /clockToleranceSeconds/);
     for (const value of [0, 63, 1_048_577, Number.NaN])
       await refuses({ maxTokenLength: value }, /maxTokenLength/);
+    await untyped.create({ ...GOOD, maxTokenLength: 1_048_576 });
+    // P4: a verifier that reports accepts nothing that the monitor cannot judge.
+    const issuance = { mode: "audit", reporter: { add() {} } };
+    await untyped.create({ ...GOOD, issuance, maxTokenLength: 131_072 });
+    await refuses({ issuance, maxTokenLength: 131_073 }, /maxTokenLength/);
     for (const max of [-1, 1_000_001, undefined, Number.NaN])
       await refuses({ cache: { max } }, /cache/);
   });

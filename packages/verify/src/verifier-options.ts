@@ -1,4 +1,5 @@
 import { isIssuerTemplate } from "./issuer-template.ts";
+import { REPORT_LIMITS } from "./report-limits.ts";
 import type { ReportSink } from "./report-queue.ts";
 import { isAudience, isRealm } from "./scope-reader.ts";
 import { isTenantId, type TenantId } from "./tenant.ts";
@@ -25,7 +26,7 @@ export interface VerifierOptions {
   readonly requiredClaims?: readonly string[];
   /** Default 60, at most 300. */
   readonly clockToleranceSeconds?: number;
-  /** Characters. Default 16384. */
+  /** Characters. Default 16384; at most 1048576, and 131072 where tokens are reported. */
   readonly maxTokenLength?: number;
   /** If given, the claim `client_id` must equal it. */
   readonly clientId?: string;
@@ -83,10 +84,13 @@ export function checkVerifierOptions(options: VerifierOptions): VerifierPolicy {
     throw new TypeError("clientId: not a string");
   if (typeof now !== "function") throw new TypeError("now: not a function");
   if (!isStringList(requiredClaims)) throw new TypeError("requiredClaims: not strings");
+  const reporter = checkIssuance(options.issuance);
+  // P4: what the monitor cannot judge is not accepted.
+  const longest = reporter === undefined ? 1_048_576 : REPORT_LIMITS.signingInputChars;
   return {
     audiences: checkAudience(options.audience, clientId),
     rules: checkRules(options.accept),
-    reporter: checkIssuance(options.issuance),
+    reporter,
     requiredClaims: [...requiredClaims],
     clockToleranceSeconds: integer(
       "clockToleranceSeconds",
@@ -94,7 +98,7 @@ export function checkVerifierOptions(options: VerifierOptions): VerifierPolicy {
       0,
       300,
     ),
-    maxTokenLength: integer("maxTokenLength", options.maxTokenLength ?? 16_384, 64, 1_048_576),
+    maxTokenLength: integer("maxTokenLength", options.maxTokenLength ?? 16_384, 64, longest),
     clientId,
     cacheMax: checkCache(options.cache),
     now,

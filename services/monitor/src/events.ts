@@ -1,9 +1,14 @@
 import type { EventSink } from "@redoubt/base";
-import type { Alarm } from "./alarms/kinds.ts";
+import type { Alarm, AlarmNotice } from "./alarms/kinds.ts";
 
 export function alarmRaised(log: EventSink, alarm: Alarm): void {
   const { at: _, ...fields } = alarm;
   log("alarm", fields);
+}
+
+export function alarmUpdated(log: EventSink, notice: AlarmNotice): void {
+  const { at: _, ...fields } = notice;
+  log("alarm_updated", fields);
 }
 
 export function alarmRepeated(

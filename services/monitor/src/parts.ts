@@ -69,7 +69,8 @@ export function wireParts(options: PartsOptions): MonitorParts {
     store: new AlarmStore(db),
     clock,
     log,
-    onRaised: (alarm) => webhook?.enqueue(alarm),
+    active,
+    ...(webhook && { outlet: webhook }),
   });
   const registryKeys: LogKeys = { origin: config.registry.log, logKey: config.registry.vkey };
   const witnessStore = new WitnessStore(db);

@@ -1,9 +1,17 @@
 import { parseJson } from "@redoubt/verify/json";
 import { integerOf, optionalTextOf, textOf, type Database, type Row } from "../store/database.ts";
-import { ALARM_SEVERITY, type Alarm, type AlarmInput } from "./kinds.ts";
+import {
+  ALARM_SEVERITY,
+  type Alarm,
+  type AlarmInput,
+  type AlarmKind,
+  type AlarmNotice,
+} from "./kinds.ts";
 
-/** Digests that one alarm lists; beyond them it only counts. */
-export const MAX_ALARM_DIGESTS = 256;
+/** Digests that one alarm or notice lists. */
+const MAX_LISTED_DIGESTS = 256;
+/** Digests by which one critical alarm is found; beyond them it only counts. */
+export const MAX_ALARM_DIGESTS = 100_000;
 
 export interface AlarmQuery {
   /** Only alarms with a larger id. */
@@ -18,6 +26,11 @@ export class AlarmStore {
   readonly #insert;
   readonly #insertDigest;
   readonly #update;
+  readonly #addFresh;
+  readonly #untold;
+  readonly #pending;
+  readonly #tellDigests;
+  readonly #tell;
   readonly #close;
   readonly #get;
   readonly #page;
@@ -28,11 +41,23 @@ export class AlarmStore {
   constructor(db: Database) {
     this.#db = db;
     this.#insert = db.prepare(
-      `INSERT INTO alarms (at, last, kind, severity, subject, digest, log, reporter, detail, count)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO alarms
+       (at, last, kind, severity, subject, digest, log, reporter, detail, count, fresh)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
-    this.#insertDigest = db.prepare("INSERT OR IGNORE INTO alarm_digests VALUES (?, ?)");
+    this.#insertDigest = db.prepare("INSERT OR IGNORE INTO alarm_digests VALUES (?, ?, 0)");
     this.#update = db.prepare("UPDATE alarms SET count = count + ?, last = ? WHERE id = ?");
+    this.#addFresh = db.prepare("UPDATE alarms SET fresh = fresh + ?, latest = ? WHERE id = ?");
+    this.#untold = db.prepare(
+      "SELECT digest FROM alarm_digests WHERE alarm = ? AND told = 0 LIMIT ?",
+    );
+    this.#pending = db.prepare("SELECT id, notices FROM alarms WHERE fresh > 0 ORDER BY id");
+    this.#tellDigests = db.prepare(
+      "UPDATE alarm_digests SET told = 1 WHERE alarm = ? AND told = 0",
+    );
+    this.#tell = db.prepare(
+      "UPDATE alarms SET fresh = 0, latest = NULL, notices = notices + 1 WHERE id = ?",
+    );
     this.#close = db.prepare("UPDATE alarms SET closed = ? WHERE id = ? AND closed IS NULL");
     this.#get = db.prepare("SELECT * FROM alarms WHERE id = ?");
     this.#page = db.prepare("SELECT * FROM alarms WHERE id > ? ORDER BY id LIMIT ?");
@@ -40,7 +65,9 @@ export class AlarmStore {
       `SELECT a.* FROM alarm_digests d JOIN alarms a ON a.id = d.alarm
        WHERE d.digest = ? AND a.id > ? ORDER BY a.id LIMIT ?`,
     );
-    this.#digests = db.prepare("SELECT digest FROM alarm_digests WHERE alarm = ? LIMIT ?");
+    this.#digests = db.prepare(
+      "SELECT digest FROM alarm_digests WHERE alarm = ? AND digest <> ? LIMIT ?",
+    );
     this.#open = db.prepare(
       `SELECT a.id, a.kind, a.subject, a.count, (SELECT count(*) FROM alarm_digests d
        WHERE d.alarm = a.id) AS digests FROM alarms a WHERE a.closed IS NULL ORDER BY a.id`,
@@ -64,17 +91,68 @@ export class AlarmStore {
         reporter ?? null,
         text,
         count,
+        count,
       );
       const id = Number(lastInsertRowid);
-      this.addDigests(id, digests.slice(0, MAX_ALARM_DIGESTS));
+      this.addDigests(id, digests.slice(0, digestsOf(kind)));
       return id;
     });
   }
 
-  addDigests(id: number, digests: readonly string[]): void {
-    if (digests.length === 0) return;
-    this.#db.transaction(() => {
-      for (const digest of digests) this.#insertDigest.run(digest, id);
+  /** Returns how many of them this alarm did not hold yet. */
+  addDigests(id: number, digests: readonly string[]): number {
+    if (digests.length === 0) return 0;
+    return this.#db.transaction(() => {
+      let added = 0;
+      for (const digest of digests) added += Number(this.#insertDigest.run(digest, id).changes);
+      return added;
+    });
+  }
+
+  /** Hits that a notice must tell of; durable on return. */
+  addFresh(id: number, fresh: number, detail: AlarmInput["detail"]): void {
+    this.#addFresh.run(fresh, JSON.stringify(detail), id);
+  }
+
+  transaction<T>(work: () => T): T {
+    return this.#db.transaction(work);
+  }
+
+  /** Alarms with something that no notice told of, closed ones too. */
+  pending(): { id: number; isRaised: boolean }[] {
+    return this.#pending
+      .all()
+      .map((row) => ({ id: integerOf(row, "id"), isRaised: integerOf(row, "notices") > 0 }));
+  }
+
+  /** What no notice told of yet; undefined when there is no such alarm. */
+  untold(id: number, atSeconds: number): AlarmNotice | undefined {
+    const row = this.#get.get(id);
+    if (!row) return undefined;
+    const log = optionalTextOf(row, "log");
+    const reporter = optionalTextOf(row, "reporter");
+    return {
+      id,
+      sequence: integerOf(row, "notices") + 1,
+      at: atSeconds,
+      kind: textOf(row, "kind"),
+      severity: textOf(row, "severity"),
+      ...(log !== undefined && { log }),
+      ...(reporter !== undefined && { reporter }),
+      count: integerOf(row, "count"),
+      added: integerOf(row, "fresh"),
+      digests: this.#untold.all(id, MAX_LISTED_DIGESTS).map((one) => textOf(one, "digest")),
+      detail: parseJson(optionalTextOf(row, "latest") ?? textOf(row, "detail")),
+    };
+  }
+
+  /** Both or none: what the outlet took is told. False when it took nothing. */
+  tell(id: number, offer: () => boolean): boolean {
+    return this.#db.transaction(() => {
+      if (!offer()) return false;
+      this.#tell.run(id);
+      this.#tellDigests.run(id);
+      return true;
     });
   }
 
@@ -99,7 +177,13 @@ export class AlarmStore {
     return rows.map((row) => this.#alarmOf(row));
   }
 
-  open(): { id: number; kind: string; subject: string; count: number; digests: number }[] {
+  open(): {
+    id: number;
+    kind: string;
+    subject: string;
+    count: number;
+    digests: number;
+  }[] {
     return this.#open.all().map((row) => ({
       id: integerOf(row, "id"),
       kind: textOf(row, "kind"),
@@ -115,14 +199,15 @@ export class AlarmStore {
     const log = optionalTextOf(row, "log");
     const reporter = optionalTextOf(row, "reporter");
     const closed = optionalTextOf(row, "closed");
-    const digests = this.#digests.all(id, MAX_ALARM_DIGESTS).map((one) => textOf(one, "digest"));
+    const others = this.#digests.all(id, digest ?? "", MAX_LISTED_DIGESTS - 1);
     return {
       id,
       at: integerOf(row, "at"),
       kind: textOf(row, "kind"),
       severity: textOf(row, "severity"),
       ...(digest !== undefined && { digest }),
-      ...(digests.length > 1 && { digests }),
+      ...(digest !== undefined &&
+        others.length > 0 && { digests: [digest, ...others.map((one) => textOf(one, "digest"))] }),
       ...(log !== undefined && { log }),
       ...(reporter !== undefined && { reporter }),
       detail: parseJson(textOf(row, "detail")),
@@ -130,4 +215,9 @@ export class AlarmStore {
       ...(closed !== undefined && { closed }),
     };
   }
+}
+
+/** Digests that an alarm of this kind keeps: whoever floods us with warnings shall not fill the disk. */
+export function digestsOf(kind: AlarmKind): number {
+  return ALARM_SEVERITY[kind] === "critical" ? MAX_ALARM_DIGESTS : MAX_LISTED_DIGESTS;
 }

@@ -21,6 +21,7 @@ function open(): Opened {
     new Alarms({
       store: new AlarmStore(db),
       clock: { now: () => 5000 },
+      active: () => 0,
       log: (name) => lines.push(name),
     });
   return {

@@ -1,8 +1,15 @@
 import { nowSeconds, type Clock, type EventSink } from "@redoubt/base";
 import { monitorError } from "../errors.ts";
 import { alarmRaised, alarmRepeated } from "../events.ts";
-import { MAX_ALARM_DIGESTS, type AlarmQuery, type AlarmStore } from "./alarm-store.ts";
-import { ALARM_SEVERITY, type Alarm, type AlarmInput, type AlarmKind } from "./kinds.ts";
+import { AlarmNotices } from "./alarm-notices.ts";
+import { digestsOf, type AlarmQuery, type AlarmStore } from "./alarm-store.ts";
+import {
+  ALARM_SEVERITY,
+  type Alarm,
+  type AlarmInput,
+  type AlarmKind,
+  type AlarmOutlet,
+} from "./kinds.ts";
 
 interface OpenAlarm {
   readonly id: number;
@@ -17,16 +24,19 @@ interface OpenAlarm {
 const MAX_OPEN_PER_KIND = 500;
 const SHARED_SUBJECT = "(others)";
 const MAX_PAGE_CHARS = 180_000;
+/** Where nobody listens but the log. */
+const NOWHERE: AlarmOutlet = { raised: () => true, updated: () => true, waiting: () => 0 };
 
 /**
- * Raises, counts and closes alarms. A new alarm is durable when `raise` returns. There is no list that suppresses
- * anything: a hit after closing is a new alarm (THREAT-31).
+ * Raises, counts and closes alarms. A new alarm, and a new digest of a critical one, is durable when `raise` returns.
+ * Nothing suppresses anything: a hit after closing is a new alarm, and a new digest is told of whatever is open
+ * (THREAT-31).
  */
 export class Alarms {
   readonly #store: AlarmStore;
   readonly #clock: Pick<Clock, "now">;
   readonly #log: EventSink;
-  readonly #onRaised: (alarm: Alarm) => void;
+  readonly #notices: AlarmNotices;
   readonly #open = new Map<string, OpenAlarm>();
   readonly #perKind = new Map<AlarmKind, number>();
   readonly #dirty = new Set<OpenAlarm>();
@@ -34,13 +44,15 @@ export class Alarms {
   constructor(parts: {
     readonly store: AlarmStore;
     readonly clock: Pick<Clock, "now">;
+    readonly active: () => number;
     readonly log: EventSink;
-    readonly onRaised?: (alarm: Alarm) => void;
+    readonly outlet?: AlarmOutlet;
   }) {
     this.#store = parts.store;
     this.#clock = parts.clock;
     this.#log = parts.log;
-    this.#onRaised = parts.onRaised ?? (() => undefined);
+    const { outlet = NOWHERE } = parts;
+    this.#notices = new AlarmNotices({ ...parts, outlet });
     for (const { id, kind, subject, count, digests } of this.#store.open())
       if (isAlarmKind(kind)) this.#remember(subject, { id, kind, count, unwritten: 0, digests });
   }
@@ -73,17 +85,15 @@ export class Alarms {
     if (open) this.#end(key, open, "recovered");
   }
 
-  /** Writes the counts of repeated alarms; called once per tick. */
+  /** Writes the counts of repeated alarms, and tells of what is new; called once per tick. */
   flush(): void {
-    const at = nowSeconds(this.#clock);
-    for (const alarm of this.#dirty) this.#store.addCount(alarm.id, alarm.unwritten, at);
-    for (const alarm of this.#dirty) alarm.unwritten = 0;
-    this.#dirty.clear();
+    this.#writeCounts();
+    this.#notices.flush();
   }
 
   /** At most `limit`, and no more than one answer holds; `next` continues. */
   list(query: AlarmQuery): { alarms: Alarm[]; next: number } {
-    this.flush();
+    this.#writeCounts();
     const alarms: Alarm[] = [];
     let next = query.since ?? 0;
     let chars = 0;
@@ -105,7 +115,7 @@ export class Alarms {
     readonly digest?: string;
     readonly reason: string;
   }): void {
-    this.flush();
+    this.#writeCounts();
     const alarm = this.#store.get(request.alarm);
     if (!alarm || alarm.closed !== undefined)
       throw monitorError("ERR_MONITOR_ALARM", "No such open alarm");
@@ -115,34 +125,54 @@ export class Alarms {
       if (open.id === alarm.id) return this.#end(key, open, request.reason);
   }
 
+  #writeCounts(): void {
+    const at = nowSeconds(this.#clock);
+    for (const alarm of this.#dirty) this.#store.addCount(alarm.id, alarm.unwritten, at);
+    for (const alarm of this.#dirty) alarm.unwritten = 0;
+    this.#dirty.clear();
+  }
+
   #insert(input: AlarmInput): void {
     const { kind, subject, digests = [], count = 1 } = input;
     const id = this.#store.insert(input, nowSeconds(this.#clock));
-    const listed = Math.min(digests.length, MAX_ALARM_DIGESTS);
-    this.#remember(subject, { id, kind, count, unwritten: 0, digests: listed });
+    const kept = Math.min(digests.length, digestsOf(kind));
+    this.#remember(subject, { id, kind, count, unwritten: 0, digests: kept });
     const alarm = this.#store.get(id);
-    if (!alarm) return;
-    alarmRaised(this.#log, alarm);
-    this.#onRaised(alarm);
+    if (alarm) alarmRaised(this.#log, alarm);
+    this.#notices.raised(id);
   }
 
   #repeat(open: OpenAlarm, input: AlarmInput): void {
-    const { digests = [], count = 1 } = input;
+    const { count = 1 } = input;
     const before = open.count;
     open.count += count;
     open.unwritten += count;
     this.#dirty.add(open);
-    const added = digests.slice(0, Math.max(0, MAX_ALARM_DIGESTS - open.digests));
-    this.#store.addDigests(open.id, added);
-    open.digests += added.length;
+    this.#addNew(open, input);
     // One line each time the count doubles: a flood cannot fill the log.
     if (Math.floor(Math.log2(open.count)) === Math.floor(Math.log2(before))) return;
     const { id, kind } = open;
     alarmRepeated(this.#log, { id, kind, severity: ALARM_SEVERITY[kind], count: open.count });
   }
 
+  /** A digest that the alarm holds already is not new; a hit of which nobody can say that is. */
+  #addNew(open: OpenAlarm, { digests = [], detail, count = 1 }: AlarmInput): void {
+    const kept = digests.slice(0, Math.max(0, digestsOf(open.kind) - open.digests));
+    this.#store.transaction(() => {
+      const added = this.#store.addDigests(open.id, kept);
+      open.digests += added;
+      const fresh = count - (kept.length - added);
+      if (ALARM_SEVERITY[open.kind] !== "critical" || fresh <= 0) return;
+      this.#store.addFresh(open.id, fresh, detail);
+      this.#store.addCount(open.id, open.unwritten, nowSeconds(this.#clock));
+      open.unwritten = 0;
+      this.#notices.added(open.id, added > 0);
+    });
+  }
+
   #end(key: string, open: OpenAlarm, how: string): void {
-    this.flush();
+    this.#writeCounts();
+    this.#notices.finish(open.id);
     this.#store.close(open.id, how);
     this.#open.delete(key);
     this.#perKind.set(open.kind, (this.#perKind.get(open.kind) ?? 1) - 1);

@@ -4,6 +4,7 @@ export type Severity = "critical" | "warning" | "notice";
 export const ALARM_SEVERITY = {
   forged: "critical",
   "foreign-key": "critical",
+  "unjudged-miss": "critical",
   undelivered: "critical",
   "unlogged-delivery": "critical",
   fork: "critical",
@@ -43,6 +44,35 @@ export interface Alarm {
   readonly detail: unknown;
   readonly count: number;
   readonly closed?: string;
+}
+
+/** What was new at an alarm that is open already: what the webhook sends as `alarm.updated`. */
+export interface AlarmNotice {
+  readonly id: number;
+  /** From 2 on: the first notice of an alarm is the alarm itself. */
+  readonly sequence: number;
+  /** Seconds. */
+  readonly at: number;
+  readonly kind: string;
+  readonly severity: string;
+  readonly log?: string;
+  readonly reporter?: string;
+  /** Hits since the alarm was raised. */
+  readonly count: number;
+  /** Those of them that no notice counted before. The `count` of the raised alarm and all of these add up. */
+  readonly added: number;
+  /** base64url; the first of the digests among them. */
+  readonly digests: readonly string[];
+  /** Of the newest hit. */
+  readonly detail: unknown;
+}
+
+/** Where notices leave. `false`: there is no room now, and the same is to be offered again. */
+export interface AlarmOutlet {
+  raised(alarm: Alarm): boolean;
+  updated(notice: AlarmNotice): boolean;
+  /** Updates of this alarm that did not leave yet. */
+  waiting(id: number): number;
 }
 
 /** What happened. Hits with one (kind, subject) are one alarm with a count until that alarm is closed. */

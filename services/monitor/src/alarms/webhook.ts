@@ -3,7 +3,7 @@ import { nowSeconds, type Clock, type EventSink, type Secret } from "@redoubt/ba
 import { webhookDropped } from "../events.ts";
 import type { HttpRequest } from "../outgoing-http.ts";
 import { integerOf, textOf, type Database } from "../store/database.ts";
-import type { Alarm } from "./kinds.ts";
+import type { Alarm, AlarmNotice, AlarmOutlet } from "./kinds.ts";
 
 export interface WebhookTarget {
   readonly url: string;
@@ -23,7 +23,8 @@ export interface WebhookParts {
   readonly random: () => number;
 }
 
-const MAX_WAITING = 1000;
+/** Events that may wait. What is dear has places that what is cheap to cause cannot take (THREAT-31). */
+const MAX_WAITING = { raised: 1000, updated: 750, other: 500 } as const;
 const MAX_PER_RUN = 8;
 const TIMEOUT_MS = 10_000;
 const BACKOFF_SECONDS = [5, 30, 120, 600, 3600, 10_800, 36_000] as const;
@@ -33,13 +34,14 @@ const DEAD = "webhook-dead";
  * Alarms on their way out, in the format of Standard Webhooks: at least once, bounded; what could not be
  * delivered is counted, never dropped silently.
  */
-export class Webhook {
+export class Webhook implements AlarmOutlet {
   readonly #parts: WebhookParts;
   readonly #insert;
   readonly #due;
   readonly #retry;
   readonly #remove;
   readonly #count;
+  readonly #countOf;
   readonly #countDead;
   readonly #dead;
 
@@ -51,6 +53,8 @@ export class Webhook {
     this.#retry = db.prepare("UPDATE outbox SET attempts = ?, due = ? WHERE id = ?");
     this.#remove = db.prepare("DELETE FROM outbox WHERE id = ?");
     this.#count = db.prepare("SELECT count(*) AS n FROM outbox");
+    // "`" follows "_": everything that begins with the first text.
+    this.#countOf = db.prepare("SELECT count(*) AS n FROM outbox WHERE id >= ? AND id < ?");
     this.#countDead = db.prepare(
       "INSERT INTO counters VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1",
     );
@@ -65,13 +69,36 @@ export class Webhook {
     };
   }
 
-  enqueue(alarm: Alarm): void {
-    const { db, clock } = this.#parts;
+  /** A critical alarm waits for room; another one is dropped and counted. */
+  raised(alarm: Alarm): boolean {
     const id = `alarm_${alarm.id}`;
-    const timestamp = new Date(alarm.at * 1000).toISOString();
-    const body = JSON.stringify({ type: "alarm.raised", timestamp, data: alarm });
-    if (this.status.waiting >= MAX_WAITING) return this.#drop(id, "full");
-    db.transaction(() => this.#insert.run(id, body, nowSeconds(clock)));
+    const isCritical = alarm.severity === "critical";
+    if (this.#enqueue(id, "alarm.raised", alarm, isCritical ? "raised" : "other")) return true;
+    if (!isCritical) this.#drop(id, "full");
+    return !isCritical;
+  }
+
+  /** The sequence is part of the id, or receivers would take the second notice for the first one again. */
+  updated(notice: AlarmNotice): boolean {
+    const id = `alarm_${notice.id}_${notice.sequence}`;
+    return this.#enqueue(id, "alarm.updated", notice, "updated");
+  }
+
+  waiting(alarm: number): number {
+    return integerOf(this.#countOf.get(`alarm_${alarm}_`, `alarm_${alarm}\``) ?? {}, "n");
+  }
+
+  #enqueue(
+    id: string,
+    type: string,
+    data: Alarm | AlarmNotice,
+    place: keyof typeof MAX_WAITING,
+  ): boolean {
+    if (integerOf(this.#count.get() ?? {}, "n") >= MAX_WAITING[place]) return false;
+    const timestamp = new Date(data.at * 1000).toISOString();
+    const body = JSON.stringify({ type, timestamp, data });
+    this.#insert.run(id, body, nowSeconds(this.#parts.clock));
+    return true;
   }
 
   /** Sends what is due, one after the other; a receiver that hangs holds up nothing but this. */

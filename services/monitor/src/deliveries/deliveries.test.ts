@@ -140,7 +140,7 @@ describe("deliveries that wait", () => {
         running: new RunningTime(db, clock, active),
         active,
       }),
-      alarms: new Alarms({ store: new AlarmStore(db), clock, log }),
+      alarms: new Alarms({ store: new AlarmStore(db), active: () => 0, clock, log }),
       clock,
       active,
       log,

@@ -5,8 +5,9 @@ import { isEvidenceSigned, type EvidenceKey } from "../prehash/evidence-signatur
 import type { EvidenceItem } from "./report-format.ts";
 
 export type EvidenceVerdict =
-  | { readonly isForged: true; readonly detail: Readonly<Record<string, string>> }
-  | { readonly isForged: false };
+  | { readonly kind: "forged"; readonly detail: Readonly<Record<string, string>> }
+  | { readonly kind: "unjudged"; readonly why: string }
+  | { readonly kind: "bad" };
 
 export interface EvidenceParts {
   readonly registry: Registry;
@@ -33,14 +34,18 @@ export class EvidenceCheck {
     const { registry, foreignKeys, refreshJwks } = this.#parts;
     const key = registry.keys.get(item.kid);
     if (key && isEvidenceSigned({ alg: key.record.alg, jwk: key.record.publicKey }, item))
-      return { isForged: true, detail: { kid: item.kid, realm: key.realm, via: "registered-key" } };
+      return { kind: "forged", detail: { kid: item.kid, realm: key.realm, via: "registered-key" } };
     if (!key && foreignKeys(item.kid).length === 0) await refreshJwks();
     for (const foreign of foreignKeys(item.kid))
       if (isEvidenceSigned(foreign satisfies EvidenceKey, item))
         return {
-          isForged: true,
+          kind: "forged",
           detail: { kid: item.kid, issuer: foreign.issuer, via: "foreign-key" },
         };
-    return { isForged: false };
+    const algorithms = [key?.record.alg, ...foreignKeys(item.kid).map(({ alg }) => alg)];
+    // An Ed25519 signature says nothing without its signing input: that is not a bad one.
+    return item.signingInput === undefined && algorithms.includes("Ed25519")
+      ? { kind: "unjudged", why: "no signing input" }
+      : { kind: "bad" };
   }
 }

@@ -1,4 +1,5 @@
-import { isJsonObject, MemberReader, ServiceError } from "@redoubt/base";
+import { errorCode, isJsonObject, MemberReader, ServiceError } from "@redoubt/base";
+import { REPORT_LIMITS } from "@redoubt/verify";
 import { decodeBase64url } from "@redoubt/verify/base64url";
 import { parseJsonObject, type JsonValue } from "@redoubt/verify/json";
 
@@ -10,10 +11,23 @@ export interface ReportItem {
   readonly count: number;
 }
 
-export interface Report {
+/** An item that cannot be judged. */
+export interface RefusedItem {
+  readonly index: number;
+  /** If it could be read. */
+  readonly digest?: Buffer;
+  readonly code: string;
+}
+
+/** Each item is answered for itself: one that nobody can read must not hide the others. */
+export interface Items<Item> {
+  readonly items: readonly Item[];
+  readonly refused: readonly RefusedItem[];
+}
+
+export interface Report extends Items<ReportItem> {
   readonly session: string;
   readonly seq: number;
-  readonly items: readonly ReportItem[];
 }
 
 /** docs/spec/reports.md §2. */
@@ -24,12 +38,9 @@ export interface EvidenceItem {
   readonly signingInput?: string;
 }
 
-export const MAX_REPORT_BYTES: number = 256 * 1024;
-const MAX_REPORT_ITEMS = 1000;
-const MAX_EVIDENCE_ITEMS = 256;
-const MAX_KID_CHARS = 256;
-const MAX_SIGNATURE_BYTES = 1024;
-const MAX_SIGNING_INPUT_CHARS = 32_768;
+export const MAX_REPORT_BYTES: number = REPORT_LIMITS.bodyBytes;
+// What a verifier accepts can be judged: these limits are the verifier's own.
+const { kidChars, signatureBytes, signingInputChars } = REPORT_LIMITS;
 const MAX_SECONDS = 2 ** 40;
 const SESSION = /^[A-Za-z0-9_-]{22}$/;
 const DIGEST_CHARS = 43;
@@ -40,25 +51,50 @@ export function parseReport(body: Uint8Array): Report {
   reader.integer("v", 1, 1);
   const session = reader.string("session", 22, SESSION);
   const seq = reader.integer("seq", 0, Number.MAX_SAFE_INTEGER);
-  const items = reader.array("items", MAX_REPORT_ITEMS).map(parseItem);
+  const items = reader.array("items", REPORT_LIMITS.reportItems);
   reader.done();
-  return { session, seq, items };
+  return { session, seq, ...itemsOf(items, parseItem) };
 }
 
-export function parseEvidence(body: Uint8Array): readonly EvidenceItem[] {
+export function parseEvidence(body: Uint8Array): Items<EvidenceItem> {
   const object = parseJsonObject(body, { maxBytes: MAX_REPORT_BYTES });
   const reader = new MemberReader(object, "evidence");
   reader.integer("v", 1, 1);
-  const items = reader.array("items", MAX_EVIDENCE_ITEMS).map(parseEvidenceItem);
+  const items = reader.array("items", REPORT_LIMITS.evidenceItems);
   reader.done();
-  return items;
+  return itemsOf(items, parseEvidenceItem);
+}
+
+function itemsOf<Item>(
+  values: readonly JsonValue[],
+  parse: (value: JsonValue) => Item,
+): Items<Item> {
+  const items: Item[] = [];
+  const refused: RefusedItem[] = [];
+  for (const [index, value] of values.entries())
+    try {
+      items.push(parse(value));
+    } catch (error) {
+      const digest = digestIn(value);
+      refused.push({ index, ...(digest && { digest }), code: errorCode(error) });
+    }
+  return { items, refused };
+}
+
+/** The digest alone is enough to look for: whatever is wrong beside it hides no miss. */
+function digestIn(value: JsonValue): Buffer | undefined {
+  try {
+    return isJsonObject(value) ? digestOf(new MemberReader(value, "item")) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function parseItem(value: JsonValue): ReportItem {
   const reader = readerOf(value, "report item");
   const item = {
     digest: digestOf(reader),
-    kid: reader.string("kid", MAX_KID_CHARS),
+    kid: reader.string("kid", kidChars),
     at: reader.integer("at", 0, MAX_SECONDS),
     count: reader.integer("count", 1, Number.MAX_SAFE_INTEGER),
   };
@@ -69,10 +105,10 @@ function parseItem(value: JsonValue): ReportItem {
 function parseEvidenceItem(value: JsonValue): EvidenceItem {
   const reader = readerOf(value, "evidence item");
   const digest = digestOf(reader);
-  const kid = reader.string("kid", MAX_KID_CHARS);
-  const text = reader.string("signature", MAX_SIGNATURE_BYTES * 2);
-  const signature = decodeBase64url(text, { maxBytes: MAX_SIGNATURE_BYTES });
-  const signingInput = reader.optionalString("signingInput", MAX_SIGNING_INPUT_CHARS);
+  const kid = reader.string("kid", kidChars);
+  const text = reader.string("signature", signatureBytes * 2);
+  const signature = decodeBase64url(text, { maxBytes: signatureBytes });
+  const signingInput = reader.optionalString("signingInput", signingInputChars);
   reader.done();
   return { digest, kid, signature, ...(signingInput !== undefined && { signingInput }) };
 }

@@ -5,9 +5,10 @@ import { bytesOf, integerOf, textOf, type Database, type Row } from "../store/da
  * wanted     in no log that was read after it: evidence is asked for
  * forged     the evidence verified
  * bad        the evidence did not verify
+ * unjudged   the evidence is such that nobody can say
  * unproven   no evidence came in time
  */
-export type MissState = "undecided" | "wanted" | "forged" | "bad" | "unproven";
+export type MissState = "undecided" | "wanted" | "forged" | "bad" | "unjudged" | "unproven";
 
 export interface Miss {
   readonly reporter: string;
@@ -80,8 +81,8 @@ export class ReportStore {
     );
     this.#overdue = db.prepare("SELECT * FROM misses WHERE state = 'wanted' AND deadline <= ?");
     this.#trim = db.prepare(
-      `DELETE FROM misses WHERE reporter = ?1 AND state IN ('bad', 'unproven') AND digest NOT IN
-       (SELECT digest FROM misses WHERE reporter = ?1 AND state IN ('bad', 'unproven')
+      `DELETE FROM misses WHERE reporter = ?1 AND state IN ('bad', 'unjudged', 'unproven') AND digest NOT IN
+       (SELECT digest FROM misses WHERE reporter = ?1 AND state IN ('bad', 'unjudged', 'unproven')
         ORDER BY at DESC LIMIT ${KEPT_SETTLED})`,
     );
     this.#restart = db.prepare("UPDATE misses SET deadline = ? WHERE state = 'wanted'");

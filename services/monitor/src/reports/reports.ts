@@ -7,7 +7,13 @@ import type { IssuedJoin } from "../issued/issued-join.ts";
 import type { Database } from "../store/database.ts";
 import { signAck } from "./ack.ts";
 import type { EvidenceCheck } from "./evidence-check.ts";
-import { parseEvidence, parseReport, type EvidenceItem, type Report } from "./report-format.ts";
+import {
+  parseEvidence,
+  parseReport,
+  type EvidenceItem,
+  type RefusedItem,
+  type Report,
+} from "./report-format.ts";
 import type { Miss, ReportStore, StoredAck } from "./report-store.ts";
 import { ReporterBudgets } from "./reporter-budget.ts";
 
@@ -55,7 +61,7 @@ export class Reports {
     const report = this.#parse(reporter, () => parseReport(body));
     if ("status" in report) return report;
     const budget = this.#budgets.of(reporter, this.#now);
-    if (!budget.requests.take(1, this.#now) || !budget.items.take(report.items.length, this.#now))
+    if (!budget.requests.take(1, this.#now) || !budget.items.take(sizeOf(report), this.#now))
       return this.#busy(reporter, "ERR_MONITOR_BUDGET", 5);
     const sha256 = hash("sha256", body, "base64url");
     const before = this.#parts.store.ack(reporter, report.session);
@@ -64,18 +70,20 @@ export class Reports {
     if (!missing) return this.#busy(reporter, "ERR_MONITOR_MISSES", 30);
     const at = nowSeconds(this.#parts.clock);
     const ack = { seq: report.seq, at, items: report.items.length, sha256 };
-    this.#store(reporter, report.session, ack, missing);
+    this.#store(reporter, report, ack, missing);
     await this.#decideNow(reporter, [...missing.values()]);
-    return this.#acknowledged(reporter, report.session, ack);
+    return this.#acknowledged(reporter, report, ack);
   }
 
   async evidence(reporter: string, body: Uint8Array): Promise<ReportAnswer> {
-    const items = this.#parse(reporter, () => parseEvidence(body));
-    if ("status" in items) return items;
+    const parsed = this.#parse(reporter, () => parseEvidence(body));
+    if ("status" in parsed) return parsed;
+    const { items, refused } = parsed;
+    const readable = refused.flatMap(({ digest, code }) => (digest ? [{ digest, code }] : []));
     const { requests, evidence } = this.#budgets.of(reporter, this.#now);
-    if (!requests.take(1, this.#now) || !evidence.take(items.length, this.#now))
+    if (!requests.take(1, this.#now) || !evidence.take(sizeOf(parsed), this.#now))
       return this.#busy(reporter, "ERR_MONITOR_BUDGET", 10);
-    await this.#decideNow(reporter, items);
+    await this.#decideNow(reporter, [...items, ...readable]);
     let taken = 0;
     for (const item of items) {
       const miss = this.#askedFor(reporter, item.digest);
@@ -85,7 +93,13 @@ export class Reports {
       // oxlint-disable-next-line no-await-in-loop
       await this.#judge(miss, item);
     }
-    return { status: 200, body: { taken, evidenceWanted: this.#wanted(reporter) } };
+    this.#noteRefused(reporter, refused, "evidence");
+    for (const { digest, code } of readable) {
+      const miss = this.#askedFor(reporter, digest);
+      if (miss) this.#unjudged(miss, code);
+    }
+    const evidenceWanted = this.#wanted(reporter);
+    return { status: 200, body: { taken, ...namesOf(refused), evidenceWanted } };
   }
 
   /** Misses that wait for the logs to be read; to be given to `decide` when they were. */
@@ -154,7 +168,7 @@ export class Reports {
   /** THREAT-31: a replayed report changes nothing, and says nothing about its digests that was not said before. */
   #repeated(reporter: string, report: Report, before: StoredAck, sha256: string): ReportAnswer {
     if (report.seq === before.seq && sha256 === before.sha256)
-      return this.#acknowledged(reporter, report.session, before);
+      return this.#acknowledged(reporter, report, before);
     reportRefused(this.#parts.log, { reporter, code: "ERR_MONITOR_SEQUENCE" });
     return { status: 409, body: { code: "ERR_MONITOR_SEQUENCE", seq: before.seq } };
   }
@@ -167,7 +181,8 @@ export class Reports {
     const { store, join } = this.#parts;
     const missing = new Map<string, { readonly digest: Buffer; readonly kid: string }>();
     let room: number | undefined;
-    for (const { digest, kid } of report.items) {
+    const items = [...report.items, ...report.refused.flatMap(withoutKid)];
+    for (const { digest, kid } of items) {
       const key = encodeBase64url(digest);
       if (missing.has(key) || join.has(digest)) continue;
       missing.set(key, { digest, kid });
@@ -180,14 +195,16 @@ export class Reports {
   }
 
   /** Durable when it returns: only then may the acknowledgement leave. */
-  #store(reporter: string, session: string, ack: StoredAck, missing: Missing): void {
+  #store(reporter: string, report: Report, ack: StoredAck, missing: Missing): void {
     const { db, store } = this.#parts;
     db.transaction(() => {
-      store.putAck(reporter, session, ack);
+      store.putAck(reporter, report.session, ack);
+      this.#noteRefused(reporter, report.refused, "report");
       for (const { digest, kid } of missing.values()) {
         const known = store.miss(reporter, digest);
         // An incident that was closed does not suppress the next hit of the same forgery.
         if (known?.state === "forged") this.#raiseForged(known, {});
+        else if (known?.state === "unjudged") this.#raiseUnjudged(known, {});
         else if (!known) store.addMiss(reporter, digest, kid, ack.at);
       }
     });
@@ -203,10 +220,11 @@ export class Reports {
       this.decide(misses.filter((miss) => miss !== undefined));
   }
 
-  #acknowledged(reporter: string, session: string, stored: StoredAck): ReportAnswer {
-    const signed = signAck(reporter, session, stored, this.#parts.ackKey);
+  #acknowledged(reporter: string, report: Report, stored: StoredAck): ReportAnswer {
+    const signed = signAck(reporter, report.session, stored, this.#parts.ackKey);
     this.#parts.onReport(reporter);
-    return { status: 200, body: { ...signed, evidenceWanted: this.#wanted(reporter) } };
+    const names = namesOf(report.refused);
+    return { status: 200, body: { ...signed, ...names, evidenceWanted: this.#wanted(reporter) } };
   }
 
   #wanted(reporter: string): string[] {
@@ -228,10 +246,47 @@ export class Reports {
   async #judge(miss: Miss, item: EvidenceItem): Promise<void> {
     const { db, store, alarms, evidence } = this.#parts;
     const verdict = await evidence.judge(item);
+    if (verdict.kind === "unjudged") return this.#unjudged(miss, verdict.why);
     db.transaction(() => {
-      store.setState(miss, verdict.isForged ? "forged" : "bad", { attempts: 1 });
-      if (verdict.isForged) return this.#raiseForged(miss, verdict.detail);
+      store.setState(miss, verdict.kind, { attempts: 1 });
+      if (verdict.kind === "forged") return this.#raiseForged(miss, verdict.detail);
       alarms.raise({ kind: "bad-report", subject: miss.reporter, ...subjectOf(miss) });
+    });
+  }
+
+  /** A token that a verifier accepted, that no log holds, and of which nobody can say who signed it. */
+  #unjudged(miss: Miss, why: string): void {
+    const { db, store } = this.#parts;
+    db.transaction(() => {
+      store.setState(miss, "unjudged", { attempts: 1 });
+      this.#raiseUnjudged(miss, { why });
+    });
+  }
+
+  #raiseUnjudged(miss: Miss, more: Readonly<Record<string, string>>): void {
+    const { detail, ...rest } = subjectOf(miss);
+    this.#parts.alarms.raise({
+      kind: "unjudged-miss",
+      subject: miss.reporter,
+      ...rest,
+      detail: { ...detail, ...more },
+    });
+  }
+
+  /** Charged to the reporter: a verifier of ours sends nothing that cannot be judged. */
+  #noteRefused(reporter: string, refused: readonly RefusedItem[], what: string): void {
+    const [first] = refused;
+    if (!first) return;
+    const { code } = first;
+    const digests = refused.flatMap(({ digest }) => (digest ? [encodeBase64url(digest)] : []));
+    reportRefused(this.#parts.log, { reporter, code });
+    this.#parts.alarms.raise({
+      kind: "bad-report",
+      subject: `${reporter} items`,
+      reporter,
+      digests,
+      detail: { what, code },
+      count: refused.length,
     });
   }
 
@@ -248,4 +303,29 @@ function subjectOf({ reporter, digest, kid }: Miss): {
   readonly detail: { readonly kid: string };
 } {
   return { reporter, digests: [encodeBase64url(digest)], detail: { kid } };
+}
+
+function sizeOf({
+  items,
+  refused,
+}: {
+  items: readonly unknown[];
+  refused: readonly unknown[];
+}): number {
+  return items.length + refused.length;
+}
+
+/** A kid is not looked at before evidence comes: a miss without one is a miss. */
+function withoutKid({ digest }: RefusedItem): { readonly digest: Buffer; readonly kid: string }[] {
+  return digest ? [{ digest, kid: "" }] : [];
+}
+
+function namesOf(refused: readonly RefusedItem[]): Readonly<Record<string, unknown>> {
+  if (refused.length === 0) return {};
+  const names = refused.map(({ index, digest, code }) => ({
+    index,
+    ...(digest && { digest: encodeBase64url(digest) }),
+    code,
+  }));
+  return { refused: names };
 }

@@ -8,6 +8,8 @@
  * runs      many blocks of one log; at: of the newest; filter: says of most other digests that they are not in it
  * shelves   the digests of runs; id: 1024 times the run, and the first ten bits of the digest
  * journal   deliveries that are acknowledged and not yet folded into `issued`
+ * alarms    fresh: hits that nobody was told of; latest: the detail of the newest of them; notices: how many were made
+ * alarm_digests   told: 0 while no notice names or counts it
  * windows   gaps of issuers in which undelivered entries are orphans
  */
 const VERSION_1 = `
@@ -80,9 +82,21 @@ CREATE TABLE shelves (
 ) STRICT;
 `;
 
+const VERSION_4 = `
+ALTER TABLE alarms ADD COLUMN fresh INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE alarms ADD COLUMN latest TEXT;
+ALTER TABLE alarms ADD COLUMN notices INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE alarm_digests ADD COLUMN told INTEGER NOT NULL DEFAULT 0;
+UPDATE alarms SET notices = 1;
+UPDATE alarm_digests SET told = 1;
+CREATE INDEX alarms_fresh ON alarms (id) WHERE fresh > 0;
+CREATE INDEX alarm_digests_untold ON alarm_digests (alarm) WHERE told = 0;
+`;
+
 /** Each step leads to the version of its place, from 1 on; what is here is never changed, only added to. */
 export const SCHEMA_STEPS: readonly string[] = [
   VERSION_1,
   "CREATE INDEX issued_at ON issued (at)",
   VERSION_3,
+  VERSION_4,
 ];

@@ -1,0 +1,15 @@
+/**
+ * What one report or evidence may hold (docs/spec/reports.md). The monitor takes at least this much, and a verifier that
+ * reports accepts no token beyond it: what nobody can judge must not be accepted.
+ */
+export const REPORT_LIMITS = {
+  bodyBytes: 262_144,
+  reportItems: 1000,
+  evidenceItems: 256,
+  /** Characters, in UTF-16 units. */
+  kidChars: 256,
+  /** RSA of 4096 bits takes 512. */
+  signatureBytes: 1024,
+  /** One signing input fits into a body, with everything beside it. */
+  signingInputChars: 131_072,
+} as const;
