@@ -24,6 +24,8 @@ export interface Acknowledged {
   /** Digests of items that the monitor cannot take, and will not take when they come again. */
   readonly refused: readonly string[];
   readonly evidenceWanted: readonly string[];
+  /** How long ago the monitor had read every log to its end. */
+  readonly auditAgeSeconds: number;
 }
 
 /** Items that the monitor cannot take; `status` if it refused them in one piece. */
@@ -66,10 +68,12 @@ export function readAcknowledgement(
     // Signed is how many were taken: what is not among them must be named.
     ack["items"] === report.items.length - refused.length &&
     ack["sha256"] === hash("sha256", report.body, "base64url");
-  if (!isExpected) return undefined;
+  const { auditAgeSeconds } = ack;
+  if (!isExpected || typeof auditAgeSeconds !== "number" || !(auditAgeSeconds >= 0))
+    return undefined;
   const signed = Buffer.from(ACK_CONTEXT + canonicalJson(ack), "utf8");
   if (!expected.ackKey.hasSigned(signed, signature)) return undefined;
-  return { refused, evidenceWanted: readWanted(answer?.["evidenceWanted"]) };
+  return { refused, evidenceWanted: readWanted(answer?.["evidenceWanted"]), auditAgeSeconds };
 }
 
 /** Digests of evidence that the monitor cannot take; an answer that says nothing of that took all. */

@@ -29,6 +29,7 @@ class Monitor {
   readonly evidence: JsonObject[] = [];
   readonly reports: JsonObject[] = [];
   wanted: readonly string[] = [];
+  auditAgeSeconds = 1;
   /** Milliseconds. */
   now: number = NOW * 1000;
   /** Replaces the answer to a report. */
@@ -74,6 +75,7 @@ class Monitor {
       at: NOW,
       items: Array.isArray(items) ? items.length : -1,
       sha256: hash("sha256", body, "base64url"),
+      auditAgeSeconds: this.auditAgeSeconds,
     };
     return this.forge({ ack, sig: sealAck(ack) });
   }
@@ -123,6 +125,7 @@ describe("createReportQueue()", () => {
         refused: 0,
         failures: 0,
         lastAcknowledgedAt: monitor.now,
+        auditAgeSeconds: 1,
       });
       await queue.close();
       assert.deepEqual(monitor.alarms, []);
@@ -214,6 +217,8 @@ describe("createReportQueue()", () => {
         { seq: 2 },
         { items: 0 },
         { sha256: "A".repeat(43) },
+        { auditAgeSeconds: "0" },
+        { auditAgeSeconds: -1 },
       ];
       for (const change of changes) {
         monitor.forge = ({ ack }) => {
@@ -253,6 +258,23 @@ describe("createReportQueue()", () => {
       // The same session, number and bytes each time: the monitor can answer a repetition.
       const bodies = new Set(monitor.site.requests.map(({ body }) => body.toString()));
       assert.equal(bodies.size, 1);
+      await queue.close();
+    }));
+
+  it("P4: says once that the monitor sees nothing, when an acknowledgement says so, and again after it saw", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue();
+      assert.equal(queue.status().auditAgeSeconds, null);
+      for (const seconds of [29, 30, 31, 0, 600]) {
+        monitor.auditAgeSeconds = seconds;
+        queue.add(sighting());
+        await queue.flush();
+        assert.deepEqual([queue.status().pending, queue.status().auditAgeSeconds], [0, seconds]);
+      }
+      assert.deepEqual(monitor.alarms, [
+        { kind: "auditBlind", items: 0, seconds: 30 },
+        { kind: "auditBlind", items: 0, seconds: 600 },
+      ]);
       await queue.close();
     }));
 

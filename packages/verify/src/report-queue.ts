@@ -27,13 +27,16 @@ export interface ReportAlarm {
     | "reportAckInvalid"
     | "reportRefused"
     | "reportItemRefused"
-    | "reportLost";
+    | "reportLost"
+    | "auditBlind";
   /** Items that wait, or that were lost or refused so far. */
   readonly items: number;
   /** The first of the refused items; the monitor does not know of them if there is a `status`. */
   readonly digests?: readonly string[];
   /** HTTP status of the refusal. */
   readonly status?: number;
+  /** Of `auditBlind`: how long the monitor, by its own word, has not seen all that the logs hold. */
+  readonly seconds?: number;
 }
 
 export interface ReportQueueOptions {
@@ -64,6 +67,8 @@ export interface ReportQueueStatus {
   readonly refused: number;
   readonly failures: number;
   readonly lastAcknowledgedAt: number | null;
+  /** What the last acknowledgement said: seconds since the monitor had read every log to its end. */
+  readonly auditAgeSeconds: number | null;
 }
 
 /** Reports to a monitor; see docs/spec/reports.md. */
@@ -83,6 +88,8 @@ const MAX_INTERVAL_MS = 5000;
 // P4: after an outage the monitor has 60 s from reconnection, so that this queue must not sleep through them.
 const MAX_BACKOFF_MS = 20_000;
 const HEARTBEAT_MS = 60_000;
+// P4: a token that the monitor takes while it does not read the logs is not noticed within the minute.
+const BLIND_SECONDS = 30;
 const STALE_MS = 900_000;
 const DEFAULT_MAX_ITEMS = 100_000;
 const DEFAULT_LIFE_SECONDS = 3600;
@@ -123,6 +130,7 @@ class HttpReportQueue implements ReportQueue {
   #failures = 0;
   #failuresInRow = 0;
   #lastAcknowledgedAt: number | null = null;
+  #auditAgeSeconds: number | null = null;
   #quietSince: number;
   #running: Promise<void> | undefined;
   #cancelTimer: () => void = () => undefined;
@@ -186,6 +194,7 @@ class HttpReportQueue implements ReportQueue {
       refused: this.#refused,
       failures: this.#failures,
       lastAcknowledgedAt: this.#lastAcknowledgedAt,
+      auditAgeSeconds: this.#auditAgeSeconds,
     };
   }
 
@@ -249,7 +258,8 @@ class HttpReportQueue implements ReportQueue {
     return false;
   }
 
-  #settle(report: SealedReport, { refused, evidenceWanted }: Acknowledged): true {
+  #settle(report: SealedReport, acknowledged: Acknowledged): true {
+    const { refused, evidenceWanted, auditAgeSeconds } = acknowledged;
     for (const { digest } of report.items) this.#pending.delete(digest);
     this.#unacknowledged = undefined;
     this.#acknowledged += report.items.length - refused.length;
@@ -260,7 +270,15 @@ class HttpReportQueue implements ReportQueue {
     this.#evidence.store.want(evidenceWanted);
     if (refused.length > 0) this.#setAside({ digests: refused });
     this.#convict();
+    this.#noteAudit(auditAgeSeconds);
     return true;
+  }
+
+  #noteAudit(seconds: number): void {
+    const wasBlind = (this.#auditAgeSeconds ?? 0) >= BLIND_SECONDS;
+    this.#auditAgeSeconds = seconds;
+    if (seconds >= BLIND_SECONDS && !wasBlind)
+      this.#raise({ kind: "auditBlind", items: this.#pending.size, seconds });
   }
 
   /** Halves what is sent until the item at fault is alone. False when the monitor refuses whatever it is. */

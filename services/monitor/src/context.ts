@@ -141,7 +141,7 @@ function openHttp(
   { config, clock, log }: MonitorOptions,
   vkey: string,
 ): ReturnType<typeof openHttpServer> {
-  const { witness, reports, registry, follower, watches, active } = parts;
+  const { witness, reports, registry, follower, sight } = parts;
   let lookedAt = -Infinity;
   const route = monitorRoutes({
     witness,
@@ -149,7 +149,7 @@ function openHttp(
     reporters: registry.reporters,
     vkey,
     isReady: () => follower.isFolded,
-    isHealthy: () => !watches.isBlind(active.now),
+    problem: () => sight.problem,
     lookAgain: async () => {
       // Anybody may ask for logs that do not exist.
       if (clock.monotonic() - lookedAt < 1000) return;

@@ -30,7 +30,8 @@ export interface RouteParts {
   readonly vkey: string;
   /** The registry was read: it is known which logs and reporters there are. */
   readonly isReady: () => boolean;
-  readonly isHealthy: () => boolean;
+  /** Why the audit cannot be relied on now. */
+  readonly problem: () => string | undefined;
   /** Reads the registry again when a log is not known yet. */
   readonly lookAgain: () => Promise<void>;
 }
@@ -119,11 +120,11 @@ function problem(
   return { status, body, contentType: "application/problem+json", headers };
 }
 
-function health({ isReady, isHealthy }: RouteParts): HttpReply {
-  const isWell = isReady() && isHealthy();
+function health(parts: RouteParts): HttpReply {
+  const reason = parts.problem();
   return {
-    status: isWell ? 200 : 503,
-    body: JSON.stringify({ status: isWell ? "ok" : "blind" }),
+    status: reason === undefined ? 200 : 503,
+    body: JSON.stringify(reason === undefined ? { status: "ok" } : { status: "blind", reason }),
     contentType: "application/json",
   };
 }

@@ -21,6 +21,7 @@ import type { HttpRequest } from "./outgoing-http.ts";
 import { EvidenceCheck } from "./reports/evidence-check.ts";
 import { ReportStore } from "./reports/report-store.ts";
 import { Reports } from "./reports/reports.ts";
+import { Sight } from "./sight.ts";
 import { Database } from "./store/database.ts";
 import { Watches } from "./watches.ts";
 import { Claims } from "./witness/claims.ts";
@@ -54,6 +55,7 @@ export interface MonitorParts {
   readonly reports: Reports;
   readonly jwks: JwksWatch;
   readonly watches: Watches;
+  readonly sight: Sight;
   /** Reads every log to its end, beginning after the call. */
   readonly readLogs: () => Promise<boolean>;
 }
@@ -112,8 +114,10 @@ export function wireParts(options: PartsOptions): MonitorParts {
     active,
     log,
   });
+  const sight = new Sight(clock);
   const readLogs = async (): Promise<boolean> => {
     const isCurrent = await follower.read();
+    sight.looked({ isCurrent, ...follower.progress });
     if (isCurrent) watches.logsRead(active());
     return isCurrent;
   };
@@ -146,6 +150,7 @@ export function wireParts(options: PartsOptions): MonitorParts {
     active,
     log,
     readLogs,
+    auditAgeSeconds: () => sight.ageSeconds,
     onReport: (reporter) => watches.reported(reporter, active()),
   });
   return {
@@ -162,6 +167,7 @@ export function wireParts(options: PartsOptions): MonitorParts {
     reports,
     jwks,
     watches,
+    sight,
     readLogs,
   };
 }

@@ -6,13 +6,15 @@ export function describeStatus(
   witness: string,
 ): Readonly<Record<string, unknown>> {
   const { follower, witnessStore, registry, reports, watches, alarms, deliveries, join } = parts;
+  const { problem, ageSeconds } = parts.sight;
   const halts = new Map(witnessStore.halts().map(({ log, reason }) => [log, reason]));
   return {
     witness,
     // ARCHITECTURE §9: said as what it is.
     labels: ["identity: plain-file", "witness: same-machine"],
-    ready: follower.isFolded,
-    blind: watches.isBlind(parts.active.now),
+    ready: problem === undefined,
+    ...(problem !== undefined && { reason: problem }),
+    auditAgeSeconds: ageSeconds,
     logs: [...follower.sizes].map(([log, size]) => ({
       log,
       size,

@@ -1,7 +1,9 @@
 import { appendFileSync, mkdirSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { jsonLines, systemClock } from "@redoubt/base";
 import { SERVICES, type ServiceName } from "../layout.ts";
 import { Child } from "./child.ts";
+import { ProcessWatch, viewOf, type ProcessView } from "./process-watch.ts";
 
 export interface SupervisorEvents {
   /** A line that the person at the terminal must see: an alarm, a process that ended. */
@@ -19,6 +21,8 @@ const STOP_ORDER: readonly (readonly ServiceName[])[] = [
   ["ledger"],
 ];
 
+/** With the time that a process has to answer and to be ready, well within the minute (P4). */
+const LOOK_MS = 5000;
 const MAX_LOG_BYTES = 16 * 1024 * 1024;
 
 /** Every process of one machine: started, watched, started again, stopped. */
@@ -27,6 +31,8 @@ export class Supervisor implements AsyncDisposable {
   readonly #logFolder: string;
   readonly #events: SupervisorEvents;
   readonly #waiting = new Map<ServiceName, (() => void)[]>();
+  readonly #watch: ProcessWatch;
+  #looks: NodeJS.Timeout | undefined;
   #isStopping = false;
 
   constructor(dataFolder: string, events: SupervisorEvents) {
@@ -45,6 +51,8 @@ export class Supervisor implements AsyncDisposable {
           );
       },
     };
+    const write = (line: string): void => this.#line("supervisor", line.trimEnd());
+    this.#watch = new ProcessWatch(jsonLines(write, systemClock, "supervisor"));
     this.#children = new Map(
       SERVICES.map((service) => [service, new Child(service, dataFolder, childEvents)]),
     );
@@ -52,6 +60,12 @@ export class Supervisor implements AsyncDisposable {
 
   start(): void {
     for (const child of this.#children.values()) child.start();
+    this.#looks = setInterval(() => void this.#look(), LOOK_MS).unref();
+  }
+
+  async #look(): Promise<void> {
+    const views = await this.#views();
+    if (!this.#isStopping) this.#watch.look(views, systemClock.monotonic());
   }
 
   get children(): ReadonlyMap<ServiceName, Child> {
@@ -72,19 +86,17 @@ export class Supervisor implements AsyncDisposable {
 
   /** What each service says of itself, and what the supervisor sees of it. */
   async status(): Promise<Record<string, unknown>> {
-    const entries = [...this.#children].map(async ([service, child]) => [
-      service,
-      {
-        ready: child.isReady,
-        pid: child.pid,
-        restarts: child.restarts,
-        ...spread(await child.status()),
-      },
-    ]);
-    return Object.fromEntries(await Promise.all(entries));
+    return Object.fromEntries(await this.#views());
   }
 
-  #line(service: ServiceName, line: string): void {
+  async #views(): Promise<ReadonlyMap<ServiceName, ProcessView>> {
+    const views = [...this.#children].map(
+      async ([service, child]) => [service, viewOf(child, await child.status())] as const,
+    );
+    return new Map(await Promise.all(views));
+  }
+
+  #line(service: ServiceName | "supervisor", line: string): void {
     const path = join(this.#logFolder, `${service}.ndjson`);
     try {
       if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > MAX_LOG_BYTES)
@@ -98,11 +110,8 @@ export class Supervisor implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isStopping = true;
+    clearInterval(this.#looks);
     for (const services of STOP_ORDER)
       await Promise.all(services.map(async (service) => this.#children.get(service)?.stop()));
   }
-}
-
-function spread(status: unknown): object {
-  return typeof status === "object" && status !== null ? status : {};
 }

@@ -40,6 +40,8 @@ export type Verdict =
       readonly tenant: string;
       readonly digest: string;
       readonly reported: boolean;
+      /** Where it was reported: how long ago the monitor had read every log to its end, by its own word. */
+      readonly auditAgeSeconds?: number;
     }
   | {
       readonly valid: false;
@@ -62,8 +64,8 @@ export async function verifyToken(
   const reports = openReports(place, demo, (problem) => problems.push(problem));
   try {
     const verdict = await decide(token, accept, place, reports);
-    if (verdict.valid) await acknowledged(reports, problems);
-    return verdict;
+    if (!verdict.valid) return verdict;
+    return { ...verdict, auditAgeSeconds: await acknowledged(reports, problems) };
   } finally {
     await reports.close();
   }
@@ -158,10 +160,11 @@ function openReports(
 const ATTEMPTS = 5;
 const PAUSE_MS = 500;
 
-async function acknowledged(reports: ReportQueue, problems: readonly string[]): Promise<void> {
+async function acknowledged(reports: ReportQueue, problems: readonly string[]): Promise<number> {
   for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
     await reports.flush();
-    if (reports.status().pending === 0) return;
+    const { pending, auditAgeSeconds } = reports.status();
+    if (pending === 0 && auditAgeSeconds !== null) return auditAgeSeconds;
     await pause(PAUSE_MS);
   }
   throw new ServiceError(
@@ -172,12 +175,21 @@ async function acknowledged(reports: ReportQueue, problems: readonly string[]): 
 
 export function verdictText(verdict: Verdict): string {
   if (!verdict.valid) return `REFUSED ${verdict.code}: ${verdict.message}`;
-  const { key, tenant, digest, reported } = verdict;
+  const { key, tenant, digest, auditAgeSeconds } = verdict;
   return [
     asciiJson(verdict.claims),
     `valid: realm ${key.realm}, tenant ${tenant}, key ${key.kid} (${key.alg})`,
-    `digest: ${digest}${reported ? ", reported and acknowledged" : ""}`,
+    `digest: ${digest}${auditAgeSeconds === undefined ? "" : `, reported and ${acknowledgement(auditAgeSeconds)}`}`,
   ].join("\n");
+}
+
+/** P4: the audit notices a forgery within the minute only while it reads the logs. */
+const AUDITED_WITHIN_SECONDS = 30;
+
+function acknowledgement(auditAgeSeconds: number): string {
+  return auditAgeSeconds < AUDITED_WITHIN_SECONDS
+    ? "acknowledged"
+    : `taken, but NOT AUDITED: the monitor has not read the logs for ${auditAgeSeconds} s, see redoubt status`;
 }
 
 const MAX_INPUT = 64 * 1024;

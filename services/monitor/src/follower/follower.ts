@@ -8,6 +8,7 @@ import type { Claims } from "../witness/claims.ts";
 import type { LogKeys } from "../witness/log-keys.ts";
 import type { WitnessStore } from "../witness/witness-store.ts";
 import type { Witness } from "../witness/witness.ts";
+import type { Reading } from "../sight.ts";
 import type { FollowStore } from "./follow-store.ts";
 import { issuanceReader } from "./issuance-reader.ts";
 import type { LedgerPort, UnverifiedEntries, UnverifiedItems } from "./ledger-port.ts";
@@ -34,6 +35,7 @@ export class Follower {
   readonly #registry: LogReader<UnverifiedItems>;
   readonly #logs = new Map<string, LogReader<UnverifiedEntries>>();
   #isFolded = false;
+  readonly #distrusted = new Set<string>();
   #running: Promise<boolean> | undefined;
   #next: Promise<boolean> | undefined;
 
@@ -51,6 +53,16 @@ export class Follower {
     const { origin } = this.#parts.registryKeys;
     const logs = [...this.#logs].map(([log, { size }]) => [log, size] as const);
     return new Map([[origin, this.#registry.size] as const, ...logs]);
+  }
+
+  /** Of all logs together: how far they were read, how far the ledger says that they go, and which are not believed. */
+  get progress(): Pick<Reading, "read" | "size" | "distrusted"> {
+    const readers = [this.#registry, ...this.#logs.values()];
+    return {
+      read: readers.reduce((sum, { size }) => sum + size, 0),
+      size: readers.reduce((sum, { unverifiedSize }) => sum + unverifiedSize, 0),
+      distrusted: [...this.#distrusted],
+    };
   }
 
   /**
@@ -89,8 +101,18 @@ export class Follower {
     return [registry, ...outcomes].every((one) => one === "current" || one === "distrusted");
   }
 
-  /** Undefined when the ledger does not answer. */
   async #readLog(
+    log: string,
+    follower: { read(): Promise<ReadOutcome> },
+  ): Promise<ReadOutcome | undefined> {
+    const outcome = await this.#tryLog(log, follower);
+    if (outcome === "distrusted") this.#distrusted.add(log);
+    else if (outcome !== undefined) this.#distrusted.delete(log);
+    return outcome;
+  }
+
+  /** Undefined when the ledger does not answer. */
+  async #tryLog(
     log: string,
     follower: { read(): Promise<ReadOutcome> },
   ): Promise<ReadOutcome | undefined> {

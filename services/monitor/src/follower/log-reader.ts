@@ -56,6 +56,7 @@ export class LogReader<Page extends UnverifiedEntries> {
   /** How far an earlier run read. It may lie ahead: the registry is read from its beginning at every start. */
   readonly #before: Proven;
   #range: CompactRange;
+  #said = 0;
   #checkedNote = "";
   #checkedCosigned = "";
   #checked: OpenedCheckpoint | undefined;
@@ -75,6 +76,11 @@ export class LogReader<Page extends UnverifiedEntries> {
     return this.#range.size;
   }
 
+  /** What the ledger last said that there is: never less than what was read. */
+  get unverifiedSize(): number {
+    return Math.max(this.#said, this.size);
+  }
+
   /** @throws when the ledger cannot be read */
   async read(): Promise<ReadOutcome> {
     for (let pages = 0; pages < this.#pages.maxPages; pages++) {
@@ -89,6 +95,7 @@ export class LogReader<Page extends UnverifiedEntries> {
   async #readPage(): Promise<ReadOutcome> {
     const first = this.size;
     const page = await this.#pages.fetch(first);
+    this.#said = page?.size ?? 0;
     const range = page && (await this.#accept(page));
     if (!page || !range) return "distrusted";
     this.#pages.take(page, first, range);

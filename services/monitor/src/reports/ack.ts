@@ -11,6 +11,8 @@ export interface Ack {
   readonly at: number;
   readonly items: number;
   readonly sha256: string;
+  /** P4: how long ago the monitor saw all that the logs hold. What it has not read since it cannot miss. */
+  readonly auditAgeSeconds: number;
 }
 
 const ACK_CONTEXT = "redoubt/ack/v1\n";
@@ -19,10 +21,11 @@ const ACK_CONTEXT = "redoubt/ack/v1\n";
 export function signAck(
   reporter: string,
   session: string,
-  { seq, at, items, sha256 }: StoredAck,
+  told: StoredAck & Pick<Ack, "auditAgeSeconds">,
   key: KeyObject,
 ): { readonly ack: Ack; readonly sig: string } {
-  const ack = { v: 1, reporter, session, seq, at, items, sha256 } as const;
+  const { seq, at, items, sha256, auditAgeSeconds } = told;
+  const ack = { v: 1, reporter, session, seq, at, items, sha256, auditAgeSeconds } as const;
   const signed = Buffer.concat([Buffer.from(ACK_CONTEXT, "utf8"), canonicalBytes(ack)]);
   return { ack, sig: encodeBase64url(sign(null, signed, key)) };
 }

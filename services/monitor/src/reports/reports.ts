@@ -35,6 +35,8 @@ export interface ReportsParts {
   readonly log: EventSink;
   /** Reads every log to its end, beginning after the call; false when that was not possible. */
   readonly readLogs: () => Promise<boolean>;
+  /** How long ago every log was read to its end. */
+  readonly auditAgeSeconds: () => number;
   /** An acknowledgement left for this reporter. */
   readonly onReport: (reporter: string) => void;
 }
@@ -221,7 +223,9 @@ export class Reports {
   }
 
   #acknowledged(reporter: string, report: Report, stored: StoredAck): ReportAnswer {
-    const signed = signAck(reporter, report.session, stored, this.#parts.ackKey);
+    const { ackKey, auditAgeSeconds } = this.#parts;
+    const told = { ...stored, auditAgeSeconds: auditAgeSeconds() };
+    const signed = signAck(reporter, report.session, told, ackKey);
     this.#parts.onReport(reporter);
     const names = namesOf(report.refused);
     return { status: 200, body: { ...signed, ...names, evidenceWanted: this.#wanted(reporter) } };

@@ -84,8 +84,8 @@ describe("sockets", () => {
     const status = await world.ask("operator", { op: "status" });
     assert.equal(status["witness"], world.keys.witness);
     assert.deepEqual(
-      [status["ready"], status["blind"], status["lastReportSeconds"], status["open"]],
-      [true, false, null, 0],
+      [status["ready"], status["auditAgeSeconds"], status["lastReportSeconds"], status["open"]],
+      [true, 0, null, 0],
     );
     assert.deepEqual(status["reporters"], [
       { reporter: "shop", status: "active", lastReport: null, openMisses: 0 },

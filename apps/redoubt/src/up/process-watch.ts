@@ -1,0 +1,74 @@
+import type { EventSink } from "@redoubt/base";
+import type { ServiceName } from "../layout.ts";
+
+/** How a process is, seen from outside: its own word counts only while it answers. */
+export interface ProcessView {
+  readonly ready: boolean;
+  /** Why it is not. */
+  readonly reason?: string;
+  readonly pid?: number;
+  readonly restarts: number;
+}
+
+interface Seen {
+  /** Monotonic milliseconds of the first look that found it not ready. */
+  readonly since: number | undefined;
+  readonly restarts: number;
+  readonly isAlarmed: boolean;
+}
+
+const ALARM_AFTER_MS = 30_000;
+
+/** `status`: what it says of itself; undefined when it does not answer. */
+export function viewOf(
+  child: { readonly isReady: boolean; readonly pid: number | undefined; readonly restarts: number },
+  status: unknown,
+): ProcessView {
+  const { isReady, pid, restarts } = child;
+  const own = typeof status === "object" && status !== null ? status : undefined;
+  const place = { restarts, ...(pid !== undefined && { pid }) };
+  if (pid === undefined) return { ...place, ready: false, reason: "does not run" };
+  if (!own) return { ...place, ready: false, reason: "does not answer" };
+  const saysNo = "ready" in own && own.ready === false;
+  if (isReady || saysNo) return { ...own, ...place, ready: isReady && !saysNo };
+  return { reason: "is starting", ...own, ...place, ready: false };
+}
+
+/**
+ * P4: the alarm for a process that cannot raise one itself, above all the monitor: stopped, away, behind or blind, or
+ * started again and again. One when it begins, and one line when it is over.
+ */
+export class ProcessWatch {
+  readonly #log: EventSink;
+  readonly #seen = new Map<ServiceName, Seen>();
+
+  constructor(log: EventSink) {
+    this.#log = log;
+  }
+
+  look(views: ReadonlyMap<ServiceName, ProcessView>, now: number): void {
+    for (const [process, view] of views) this.#seen.set(process, this.#judge(process, view, now));
+  }
+
+  #judge(process: ServiceName, view: ProcessView, now: number): Seen {
+    const { ready, restarts, reason = "is not ready" } = view;
+    const before = this.#seen.get(process);
+    // One that ends between two looks each time was ready at most of them.
+    const isRestarted = before !== undefined && restarts > before.restarts;
+    if (ready && !isRestarted) {
+      if (before?.isAlarmed) this.#log("alarm_over", { kind: "not-ready", process });
+      return { since: undefined, restarts, isAlarmed: false };
+    }
+    const since = before?.since ?? now;
+    const isAlarmed = before?.isAlarmed === true || now - since >= ALARM_AFTER_MS;
+    if (isAlarmed && !before?.isAlarmed)
+      this.#log("alarm", {
+        kind: "not-ready",
+        severity: "critical",
+        process,
+        reason: ready ? "is started again and again" : reason,
+        seconds: Math.round((now - since) / 1000),
+      });
+    return { since, restarts, isAlarmed };
+  }
+}
