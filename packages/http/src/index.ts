@@ -9,10 +9,12 @@ export {
   type HttpAnswer,
   type HttpRequest,
 } from "./message.ts";
+export type { PlaceCounts, PlaceLimits } from "./places.ts";
 export {
   DEFAULT_LIMITS,
   HttpServer,
   serveHttp,
+  type HttpCounts,
   type HttpLimits,
   type HttpOptions,
 } from "./server.ts";

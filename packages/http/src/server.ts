@@ -1,10 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { errorCode, errorLine, ServiceError, type EventSink } from "@redoubt/base";
 import { HttpError } from "./errors.ts";
 import { jsonAnswer, problemAnswer, type HttpAnswer, type HttpRequest } from "./message.ts";
+import { Places, type Place, type PlaceCounts, type PlaceLimits } from "./places.ts";
 
-export interface HttpLimits {
+export interface HttpLimits extends PlaceLimits {
   /** All header lines of a request together. */
   readonly headerBytes: number;
   readonly bodyBytes: number;
@@ -17,7 +19,6 @@ export interface HttpLimits {
   readonly idleTimeoutMs: number;
   /** How often the two request limits are enforced; Node's own default is 30 s. */
   readonly checkIntervalMs: number;
-  readonly connections: number;
   /** Requests under way, pipelined ones included. */
   readonly inFlight: number;
   /** How long requests under way may take at shutdown. */
@@ -32,7 +33,11 @@ export const DEFAULT_LIMITS: HttpLimits = {
   keepAliveTimeoutMs: 10_000,
   idleTimeoutMs: 15_000,
   checkIntervalMs: 1000,
+  // Twice what can wait to be accepted: one turn of the event loop never replaces a newcomer that has spoken.
   connections: 1024,
+  perName: 16,
+  named: 1024,
+  calmMs: 10_000,
   inFlight: 4096,
   graceMs: 5000,
 };
@@ -45,6 +50,20 @@ export interface HttpOptions {
   /** Answered at `GET /health`. */
   readonly ready: () => boolean;
   readonly limits?: Partial<HttpLimits>;
+  /** Called when strangers begin to lose their connections to newcomers, and when that is over. */
+  readonly onExhausted?: (isExhausted: boolean) => void;
+}
+
+export interface HttpCounts extends PlaceCounts {
+  readonly requests: number;
+  readonly inFlight: number;
+}
+
+/** A request that is to be answered. */
+interface Call {
+  readonly response: ServerResponse;
+  readonly place: Place;
+  readonly id: string;
 }
 
 const ADDRESS = "127.0.0.1";
@@ -58,15 +77,16 @@ export async function serveHttp(options: HttpOptions): Promise<HttpServer> {
   return server;
 }
 
-/** A node:http server whose every input is bounded in bytes, count and time (P12, THREAT-26). */
+/** A node:http server whose every input is bounded in bytes, count and time (P12, THREAT-26, THREAT-36). */
 export class HttpServer implements AsyncDisposable {
   readonly #options: HttpOptions;
   readonly #limits: HttpLimits;
   readonly #server: Server;
+  readonly #places: Places;
+  readonly #placeOf = new WeakMap<Socket, Place>();
   // Request ids are names for the log, not secrets: random per process, then counted.
   readonly #idPrefix = randomBytes(6).toString("base64url");
   #requests = 0;
-  #dropped = 0;
   #inFlight = 0;
   #drained: (() => void) | undefined;
   #closing: Promise<void> | undefined;
@@ -75,6 +95,8 @@ export class HttpServer implements AsyncDisposable {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#options = options;
     this.#limits = limits;
+    const { log, onExhausted } = options;
+    this.#places = new Places({ limits, log, ...(onExhausted ? { onExhausted } : {}) });
     this.#server = createServer({
       maxHeaderSize: limits.headerBytes,
       headersTimeout: limits.headersTimeoutMs,
@@ -84,9 +106,8 @@ export class HttpServer implements AsyncDisposable {
     });
     // 0 is "all": Node would otherwise drop the headers past the bound in silence; the bound is on their bytes.
     this.#server.maxHeadersCount = 0;
-    this.#server.maxConnections = limits.connections;
     this.#server.setTimeout(limits.idleTimeoutMs);
-    this.#server.on("drop", () => (this.#dropped += 1));
+    this.#server.on("connection", (socket: Socket) => this.#admit(socket));
     this.#server.on("request", (request, response) => this.#receive(request, response));
   }
 
@@ -98,8 +119,8 @@ export class HttpServer implements AsyncDisposable {
   }
 
   /** For the status page. */
-  counts(): { readonly requests: number; readonly dropped: number; readonly inFlight: number } {
-    return { requests: this.#requests, dropped: this.#dropped, inFlight: this.#inFlight };
+  counts(): HttpCounts {
+    return { requests: this.#requests, inFlight: this.#inFlight, ...this.#places.counts() };
   }
 
   listen(port: number): Promise<void> {
@@ -117,21 +138,34 @@ export class HttpServer implements AsyncDisposable {
     });
   }
 
-  #receive(request: IncomingMessage, response: ServerResponse): void {
-    this.#requests += 1;
-    const id = `${this.#idPrefix}-${this.#requests.toString(36)}`;
-    const { headers, method } = request;
-    const length = headers["content-length"];
-    const hasBody = headers["transfer-encoding"] !== undefined || (length ?? "0") !== "0";
-    if (!hasBody) return this.#run(request, response, id, NO_BODY);
-    // RFC 9110 §9.3.1: such a body has no meaning, and proxies disagree about where it ends.
-    if (method === "GET" || method === "HEAD")
-      return this.#refuse(response, id, new HttpError("ERR_HTTP_HEADER", `${method} has a body`));
-    if (Number(length) > this.#limits.bodyBytes) return this.#refuse(response, id, tooLarge());
-    this.#collect(request, response, id);
+  #admit(socket: Socket): Place {
+    const place = this.#places.admit(() => socket.destroy());
+    this.#placeOf.set(socket, place);
+    socket.once("close", () => place.gone());
+    return place;
   }
 
-  #collect(request: IncomingMessage, response: ServerResponse, id: string): void {
+  #receive(request: IncomingMessage, response: ServerResponse): void {
+    this.#requests += 1;
+    const { headers, method, socket } = request;
+    const call: Call = {
+      response,
+      place: this.#placeOf.get(socket) ?? this.#admit(socket),
+      id: `${this.#idPrefix}-${this.#requests.toString(36)}`,
+    };
+    const length = headers["content-length"];
+    const hasBody = headers["transfer-encoding"] !== undefined || (length ?? "0") !== "0";
+    if (!hasBody) return this.#run(request, call, NO_BODY);
+    call.place.reading();
+    // RFC 9110 §9.3.1: such a body has no meaning, and proxies disagree about where it ends.
+    if (method === "GET" || method === "HEAD")
+      return this.#refuse(call, new HttpError("ERR_HTTP_HEADER", `${method} has a body`));
+    if (Number(length) > this.#limits.bodyBytes) return this.#refuse(call, tooLarge());
+    this.#collect(request, call);
+  }
+
+  #collect(request: IncomingMessage, call: Call): void {
+    const { response } = call;
     let chunks: Buffer[] = [];
     let size = 0;
     request.on("data", (chunk: Buffer) => {
@@ -139,23 +173,25 @@ export class HttpServer implements AsyncDisposable {
       if (size <= this.#limits.bodyBytes) chunks.push(chunk);
       else if (!response.headersSent) {
         chunks = [];
-        this.#refuse(response, id, tooLarge());
+        this.#refuse(call, tooLarge());
       }
     });
     request.on("end", () => {
       if (response.headersSent) return;
       const [only = NO_BODY] = chunks;
-      this.#run(request, response, id, chunks.length <= 1 ? only : Buffer.concat(chunks, size));
+      this.#run(request, call, chunks.length <= 1 ? only : Buffer.concat(chunks, size));
     });
   }
 
   /** Answers without having read the rest, which makes the connection useless for another request. */
-  #refuse(response: ServerResponse, id: string, error: HttpError): void {
+  #refuse({ response, place, id }: Call, error: HttpError): void {
     response.shouldKeepAlive = false;
     this.#send(response, id, errorAnswer(error, id));
+    place.refused();
   }
 
-  #run(message: IncomingMessage, response: ServerResponse, id: string, body: Buffer): void {
+  #run(message: IncomingMessage, call: Call, body: Buffer): void {
+    const { id, place } = call;
     const url = message.url ?? "/";
     const question = url.indexOf("?");
     const request: HttpRequest = {
@@ -167,11 +203,13 @@ export class HttpServer implements AsyncDisposable {
       address: message.socket.remoteAddress ?? "",
       id,
       body,
+      promote: (name) => place.promote(name),
     };
+    place.running();
     this.#inFlight += 1;
     const answer = this.#answer(request);
-    if (answer instanceof Promise) void this.#sendLater(response, id, answer);
-    else this.#finish(response, id, answer);
+    if (answer instanceof Promise) void this.#sendLater(call, answer);
+    else this.#finish(call, answer);
   }
 
   #answer(request: HttpRequest): HttpAnswer | Promise<HttpAnswer> {
@@ -187,23 +225,20 @@ export class HttpServer implements AsyncDisposable {
     }
   }
 
-  async #sendLater(
-    response: ServerResponse,
-    id: string,
-    pending: Promise<HttpAnswer>,
-  ): Promise<void> {
+  async #sendLater(call: Call, pending: Promise<HttpAnswer>): Promise<void> {
     let answer: HttpAnswer;
     try {
       answer = await pending;
     } catch (error) {
-      answer = this.#failure(error, id);
+      answer = this.#failure(error, call.id);
     }
-    this.#finish(response, id, answer);
+    this.#finish(call, answer);
   }
 
-  #finish(response: ServerResponse, id: string, answer: HttpAnswer): void {
+  #finish({ response, place, id }: Call, answer: HttpAnswer): void {
     this.#inFlight -= 1;
     this.#send(response, id, answer);
+    place.answered();
     if (this.#inFlight === 0) this.#drained?.();
   }
 
@@ -245,6 +280,7 @@ export class HttpServer implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    this.#places[Symbol.dispose]();
     if (!this.#server.listening) return;
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
