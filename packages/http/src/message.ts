@@ -21,6 +21,9 @@ export interface HttpRequest {
   readonly promote: (name: string) => void;
 }
 
+/** A request whose body was not read yet. */
+export type RequestHead = Omit<HttpRequest, "body">;
+
 /** What goes out, as data. */
 export interface HttpAnswer {
   readonly status: number;

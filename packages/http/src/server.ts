@@ -3,7 +3,13 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from "node:net";
 import { errorCode, errorLine, ServiceError, type EventSink } from "@redoubt/base";
 import { HttpError } from "./errors.ts";
-import { jsonAnswer, problemAnswer, type HttpAnswer, type HttpRequest } from "./message.ts";
+import {
+  jsonAnswer,
+  problemAnswer,
+  type HttpAnswer,
+  type HttpRequest,
+  type RequestHead,
+} from "./message.ts";
 import { Places, type Place, type PlaceCounts, type PlaceLimits } from "./places.ts";
 
 export interface HttpLimits extends PlaceLimits {
@@ -47,12 +53,17 @@ export interface HttpOptions {
   readonly port: number;
   readonly handler: (request: HttpRequest) => HttpAnswer | Promise<HttpAnswer>;
   readonly log: EventSink;
-  /** Answered at `GET /health`. */
-  readonly ready: () => boolean;
+  /** Answered at `GET /health`; without it that path is the handler's, too. */
+  readonly ready?: () => boolean;
+  /** Called before a body is read; without it every body may have `bodyBytes`. */
+  readonly admit?: (head: RequestHead) => Admission;
   readonly limits?: Partial<HttpLimits>;
   /** Called when strangers begin to lose their connections to newcomers, and when that is over. */
   readonly onExhausted?: (isExhausted: boolean) => void;
 }
+
+/** How many bytes the body may have, or the answer without it. */
+export type Admission = number | HttpAnswer;
 
 export interface HttpCounts extends PlaceCounts {
   readonly requests: number;
@@ -155,22 +166,41 @@ export class HttpServer implements AsyncDisposable {
     };
     const length = headers["content-length"];
     const hasBody = headers["transfer-encoding"] !== undefined || (length ?? "0") !== "0";
-    if (!hasBody) return this.#run(request, call, NO_BODY);
-    call.place.reading();
+    if (hasBody) call.place.reading();
     // RFC 9110 §9.3.1: such a body has no meaning, and proxies disagree about where it ends.
-    if (method === "GET" || method === "HEAD")
+    if (hasBody && (method === "GET" || method === "HEAD"))
       return this.#refuse(call, new HttpError("ERR_HTTP_HEADER", `${method} has a body`));
-    if (Number(length) > this.#limits.bodyBytes) return this.#refuse(call, tooLarge());
-    this.#collect(request, call);
+    const admission = this.#admission(request, call);
+    if (typeof admission !== "number") return this.#answerHead(call, admission, hasBody);
+    if (!hasBody) return this.#run(request, call, NO_BODY);
+    if (Number(length) > admission) return this.#refuse(call, tooLarge());
+    this.#collect(request, call, admission);
   }
 
-  #collect(request: IncomingMessage, call: Call): void {
+  #admission(request: IncomingMessage, call: Call): Admission {
+    const { admit } = this.#options;
+    if (!admit) return this.#limits.bodyBytes;
+    try {
+      return admit(headOf(request, call));
+    } catch (error) {
+      return this.#failure(error, call.id);
+    }
+  }
+
+  #answerHead(call: Call, answer: HttpAnswer, hasBody: boolean): void {
+    if (hasBody) return this.#turnAway(call, answer);
+    call.place.running();
+    this.#inFlight += 1;
+    this.#finish(call, answer);
+  }
+
+  #collect(request: IncomingMessage, call: Call, maxBytes: number): void {
     const { response } = call;
     let chunks: Buffer[] = [];
     let size = 0;
     request.on("data", (chunk: Buffer) => {
       size += chunk.length;
-      if (size <= this.#limits.bodyBytes) chunks.push(chunk);
+      if (size <= maxBytes) chunks.push(chunk);
       else if (!response.headersSent) {
         chunks = [];
         this.#refuse(call, tooLarge());
@@ -183,29 +213,20 @@ export class HttpServer implements AsyncDisposable {
     });
   }
 
+  #refuse(call: Call, error: HttpError): void {
+    this.#turnAway(call, errorAnswer(error, call.id));
+  }
+
   /** Answers without having read the rest, which makes the connection useless for another request. */
-  #refuse({ response, place, id }: Call, error: HttpError): void {
+  #turnAway({ response, place, id }: Call, answer: HttpAnswer): void {
     response.shouldKeepAlive = false;
-    this.#send(response, id, errorAnswer(error, id));
+    this.#send(response, id, answer);
     place.refused();
   }
 
   #run(message: IncomingMessage, call: Call, body: Buffer): void {
-    const { id, place } = call;
-    const url = message.url ?? "/";
-    const question = url.indexOf("?");
-    const request: HttpRequest = {
-      method: message.method ?? "",
-      path: question < 0 ? url : url.slice(0, question),
-      query: question < 0 ? "" : url.slice(question + 1),
-      headers: message.headers,
-      rawHeaders: message.rawHeaders,
-      address: message.socket.remoteAddress ?? "",
-      id,
-      body,
-      promote: (name) => place.promote(name),
-    };
-    place.running();
+    const request: HttpRequest = { ...headOf(message, call), body };
+    call.place.running();
     this.#inFlight += 1;
     const answer = this.#answer(request);
     if (answer instanceof Promise) void this.#sendLater(call, answer);
@@ -214,7 +235,8 @@ export class HttpServer implements AsyncDisposable {
 
   #answer(request: HttpRequest): HttpAnswer | Promise<HttpAnswer> {
     try {
-      if (request.path === "/health") return this.#health(request);
+      const { ready } = this.#options;
+      if (ready && request.path === "/health") return this.#health(request, ready);
       if (this.#inFlight > this.#limits.inFlight)
         throw new HttpError("ERR_HTTP_BUSY", "Too many requests", {
           headers: ["retry-after", "1"],
@@ -256,10 +278,10 @@ export class HttpServer implements AsyncDisposable {
     else response.end(body);
   }
 
-  #health({ method }: HttpRequest): HttpAnswer {
+  #health({ method }: HttpRequest, ready: () => boolean): HttpAnswer {
     if (method !== "GET" && method !== "HEAD")
       throw new HttpError("ERR_HTTP_METHOD", "Use GET", { headers: ["allow", "GET, HEAD"] });
-    const isReady = this.#options.ready() && !this.#closing;
+    const isReady = ready() && !this.#closing;
     return jsonAnswer(isReady ? 200 : 503, { ready: isReady }, ["cache-control", "no-store"]);
   }
 
@@ -300,6 +322,21 @@ export class HttpServer implements AsyncDisposable {
       };
     });
   }
+}
+
+function headOf(message: IncomingMessage, { id, place }: Call): RequestHead {
+  const url = message.url ?? "/";
+  const question = url.indexOf("?");
+  return {
+    method: message.method ?? "",
+    path: question < 0 ? url : url.slice(0, question),
+    query: question < 0 ? "" : url.slice(question + 1),
+    headers: message.headers,
+    rawHeaders: message.rawHeaders,
+    address: message.socket.remoteAddress ?? "",
+    id,
+    promote: (name) => place.promote(name),
+  };
 }
 
 function errorAnswer(error: HttpError, id: string): HttpAnswer {
