@@ -8,11 +8,15 @@ export {
   singleHeader,
   type HttpAnswer,
   type HttpRequest,
+  type RequestHead,
 } from "./message.ts";
+export type { PlaceCounts, PlaceLimits } from "./places.ts";
 export {
   DEFAULT_LIMITS,
   HttpServer,
   serveHttp,
+  type Admission,
+  type HttpCounts,
   type HttpLimits,
   type HttpOptions,
 } from "./server.ts";

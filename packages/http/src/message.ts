@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { HttpError } from "./errors.ts";
 
-/** A request as a handler sees it. Every member but `id` and `address` is chosen by the client. */
+/** A request as a handler sees it. Every member but `id`, `address` and `promote` is chosen by the client. */
 export interface HttpRequest {
   readonly method: string;
   /** As it came, without the query: nothing is decoded or normalised. */
@@ -14,7 +14,15 @@ export interface HttpRequest {
   readonly address: string;
   readonly id: string;
   readonly body: Buffer;
+  /**
+   * The request has proven to come from `name`: its connection gets one of the places of that name, which nobody else
+   * can take (THREAT-36). Said again on the same connection it costs nothing.
+   */
+  readonly promote: (name: string) => void;
 }
+
+/** A request whose body was not read yet. */
+export type RequestHead = Omit<HttpRequest, "body">;
 
 /** What goes out, as data. */
 export interface HttpAnswer {

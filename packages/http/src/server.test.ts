@@ -4,8 +4,8 @@ import { connect } from "node:net";
 import { describe, test } from "node:test";
 import { ServiceError } from "@redoubt/base";
 import { HttpError } from "./errors.ts";
-import { jsonAnswer, type HttpRequest } from "./message.ts";
-import { serveHttp, type HttpLimits, type HttpOptions } from "./server.ts";
+import { jsonAnswer, type HttpRequest, type RequestHead } from "./message.ts";
+import { serveHttp, type Admission, type HttpLimits, type HttpOptions } from "./server.ts";
 
 const events: string[] = [];
 
@@ -174,18 +174,6 @@ describe("THREAT-26: every input is bounded", () => {
     assert.match(idle, /^HTTP\/1.1 200/);
   });
 
-  test("connections past the bound are dropped and counted", async () => {
-    await using server = await serve(echo, { connections: 1 });
-    const first = connect({ host: "127.0.0.1", port: server.port });
-    await once(first, "connect");
-    // The server has seen the first one only once it has answered it.
-    first.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    await once(first, "data");
-    assert.equal(await exchange(server.port, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"), "");
-    assert.equal(server.counts().dropped, 1);
-    first.destroy();
-  });
-
   test("pipelined requests past the bound are refused, not queued", async () => {
     const release = Promise.withResolvers<void>();
     await using server = await serve(
@@ -226,6 +214,43 @@ describe("THREAT-26: every input is bounded", () => {
     release.resolve();
     while (server.counts().inFlight > 0) await new Promise(setImmediate);
     assert.equal((await fetch(`http://127.0.0.1:${server.port}/health`)).status, 200);
+  });
+});
+
+function admit({ path }: RequestHead): Admission {
+  if (path === "/broken") throw new ServiceError("ERR_SECRET", "path /etc/secret");
+  if (path === "/no") return jsonAnswer(401, { code: "no" });
+  return path === "/short" ? 5 : 20;
+}
+
+describe("admit: before the body is read", () => {
+  const options = { port: 0, handler: echo, admit, log: () => undefined };
+
+  test("refuses without a body having come, or says how long it may be", async () => {
+    await using server = await serveHttp(options);
+    const refused = "POST /no HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n";
+    assert.match(await exchange(server.port, refused), /^HTTP\/1.1 401[^]*Connection: close/);
+    const broken = refused.replace("/no", "/broken");
+    assert.match(await exchange(server.port, broken), /^HTTP\/1.1 500(?![^]*secret)/);
+    for (const request of [announced, chunked])
+      for (const [path, most] of [
+        ["/short", 5],
+        ["/long", 20],
+      ] as const) {
+        const ok = request(most).replace("POST /", `POST ${path}`);
+        assert.match(await exchange(server.port, ok), /^HTTP\/1.1 200/);
+        const long = request(most + 1).replace("POST /", `POST ${path}`);
+        assert.match(await exchange(server.port, long), /^HTTP\/1.1 413/);
+      }
+  });
+
+  test("a refusal of a request without a body keeps the connection", async () => {
+    await using server = await serveHttp(options);
+    const two = `GET /no HTTP/1.1\r\nHost: a\r\n\r\nGET /health HTTP/1.1\r\nHost: a\r\n${CLOSE}\r\n`;
+    const answer = await exchange(server.port, two);
+    // Without `ready` the path of health is the handler's.
+    assert.match(answer, /^HTTP\/1.1 401[^]*HTTP\/1.1 200[^]*"path":"\/health"/);
+    assert.equal(server.counts().inFlight, 0);
   });
 });
 

@@ -1,10 +1,18 @@
 import { randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { errorCode, errorLine, ServiceError, type EventSink } from "@redoubt/base";
 import { HttpError } from "./errors.ts";
-import { jsonAnswer, problemAnswer, type HttpAnswer, type HttpRequest } from "./message.ts";
+import {
+  jsonAnswer,
+  problemAnswer,
+  type HttpAnswer,
+  type HttpRequest,
+  type RequestHead,
+} from "./message.ts";
+import { Places, type Place, type PlaceCounts, type PlaceLimits } from "./places.ts";
 
-export interface HttpLimits {
+export interface HttpLimits extends PlaceLimits {
   /** All header lines of a request together. */
   readonly headerBytes: number;
   readonly bodyBytes: number;
@@ -17,7 +25,6 @@ export interface HttpLimits {
   readonly idleTimeoutMs: number;
   /** How often the two request limits are enforced; Node's own default is 30 s. */
   readonly checkIntervalMs: number;
-  readonly connections: number;
   /** Requests under way, pipelined ones included. */
   readonly inFlight: number;
   /** How long requests under way may take at shutdown. */
@@ -32,7 +39,11 @@ export const DEFAULT_LIMITS: HttpLimits = {
   keepAliveTimeoutMs: 10_000,
   idleTimeoutMs: 15_000,
   checkIntervalMs: 1000,
+  // Twice what can wait to be accepted: one turn of the event loop never replaces a newcomer that has spoken.
   connections: 1024,
+  perName: 16,
+  named: 1024,
+  calmMs: 10_000,
   inFlight: 4096,
   graceMs: 5000,
 };
@@ -42,9 +53,28 @@ export interface HttpOptions {
   readonly port: number;
   readonly handler: (request: HttpRequest) => HttpAnswer | Promise<HttpAnswer>;
   readonly log: EventSink;
-  /** Answered at `GET /health`. */
-  readonly ready: () => boolean;
+  /** Answered at `GET /health`; without it that path is the handler's, too. */
+  readonly ready?: () => boolean;
+  /** Called before a body is read; without it every body may have `bodyBytes`. */
+  readonly admit?: (head: RequestHead) => Admission;
   readonly limits?: Partial<HttpLimits>;
+  /** Called when strangers begin to lose their connections to newcomers, and when that is over. */
+  readonly onExhausted?: (isExhausted: boolean) => void;
+}
+
+/** How many bytes the body may have, or the answer without it. */
+export type Admission = number | HttpAnswer;
+
+export interface HttpCounts extends PlaceCounts {
+  readonly requests: number;
+  readonly inFlight: number;
+}
+
+/** A request that is to be answered. */
+interface Call {
+  readonly response: ServerResponse;
+  readonly place: Place;
+  readonly id: string;
 }
 
 const ADDRESS = "127.0.0.1";
@@ -58,15 +88,16 @@ export async function serveHttp(options: HttpOptions): Promise<HttpServer> {
   return server;
 }
 
-/** A node:http server whose every input is bounded in bytes, count and time (P12, THREAT-26). */
+/** A node:http server whose every input is bounded in bytes, count and time (P12, THREAT-26, THREAT-36). */
 export class HttpServer implements AsyncDisposable {
   readonly #options: HttpOptions;
   readonly #limits: HttpLimits;
   readonly #server: Server;
+  readonly #places: Places;
+  readonly #placeOf = new WeakMap<Socket, Place>();
   // Request ids are names for the log, not secrets: random per process, then counted.
   readonly #idPrefix = randomBytes(6).toString("base64url");
   #requests = 0;
-  #dropped = 0;
   #inFlight = 0;
   #drained: (() => void) | undefined;
   #closing: Promise<void> | undefined;
@@ -75,6 +106,8 @@ export class HttpServer implements AsyncDisposable {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#options = options;
     this.#limits = limits;
+    const { log, onExhausted } = options;
+    this.#places = new Places({ limits, log, ...(onExhausted ? { onExhausted } : {}) });
     this.#server = createServer({
       maxHeaderSize: limits.headerBytes,
       headersTimeout: limits.headersTimeoutMs,
@@ -84,9 +117,8 @@ export class HttpServer implements AsyncDisposable {
     });
     // 0 is "all": Node would otherwise drop the headers past the bound in silence; the bound is on their bytes.
     this.#server.maxHeadersCount = 0;
-    this.#server.maxConnections = limits.connections;
     this.#server.setTimeout(limits.idleTimeoutMs);
-    this.#server.on("drop", () => (this.#dropped += 1));
+    this.#server.on("connection", (socket: Socket) => this.#admit(socket));
     this.#server.on("request", (request, response) => this.#receive(request, response));
   }
 
@@ -98,8 +130,8 @@ export class HttpServer implements AsyncDisposable {
   }
 
   /** For the status page. */
-  counts(): { readonly requests: number; readonly dropped: number; readonly inFlight: number } {
-    return { requests: this.#requests, dropped: this.#dropped, inFlight: this.#inFlight };
+  counts(): HttpCounts {
+    return { requests: this.#requests, inFlight: this.#inFlight, ...this.#places.counts() };
   }
 
   listen(port: number): Promise<void> {
@@ -117,66 +149,94 @@ export class HttpServer implements AsyncDisposable {
     });
   }
 
-  #receive(request: IncomingMessage, response: ServerResponse): void {
-    this.#requests += 1;
-    const id = `${this.#idPrefix}-${this.#requests.toString(36)}`;
-    const { headers, method } = request;
-    const length = headers["content-length"];
-    const hasBody = headers["transfer-encoding"] !== undefined || (length ?? "0") !== "0";
-    if (!hasBody) return this.#run(request, response, id, NO_BODY);
-    // RFC 9110 §9.3.1: such a body has no meaning, and proxies disagree about where it ends.
-    if (method === "GET" || method === "HEAD")
-      return this.#refuse(response, id, new HttpError("ERR_HTTP_HEADER", `${method} has a body`));
-    if (Number(length) > this.#limits.bodyBytes) return this.#refuse(response, id, tooLarge());
-    this.#collect(request, response, id);
+  #admit(socket: Socket): Place {
+    const place = this.#places.admit(() => socket.destroy());
+    this.#placeOf.set(socket, place);
+    socket.once("close", () => place.gone());
+    return place;
   }
 
-  #collect(request: IncomingMessage, response: ServerResponse, id: string): void {
+  #receive(request: IncomingMessage, response: ServerResponse): void {
+    this.#requests += 1;
+    const { headers, method, socket } = request;
+    const call: Call = {
+      response,
+      place: this.#placeOf.get(socket) ?? this.#admit(socket),
+      id: `${this.#idPrefix}-${this.#requests.toString(36)}`,
+    };
+    const length = headers["content-length"];
+    const hasBody = headers["transfer-encoding"] !== undefined || (length ?? "0") !== "0";
+    if (hasBody) call.place.reading();
+    // RFC 9110 §9.3.1: such a body has no meaning, and proxies disagree about where it ends.
+    if (hasBody && (method === "GET" || method === "HEAD"))
+      return this.#refuse(call, new HttpError("ERR_HTTP_HEADER", `${method} has a body`));
+    const admission = this.#admission(request, call);
+    if (typeof admission !== "number") return this.#answerHead(call, admission, hasBody);
+    if (!hasBody) return this.#run(request, call, NO_BODY);
+    if (Number(length) > admission) return this.#refuse(call, tooLarge());
+    this.#collect(request, call, admission);
+  }
+
+  #admission(request: IncomingMessage, call: Call): Admission {
+    const { admit } = this.#options;
+    if (!admit) return this.#limits.bodyBytes;
+    try {
+      return admit(headOf(request, call));
+    } catch (error) {
+      return this.#failure(error, call.id);
+    }
+  }
+
+  #answerHead(call: Call, answer: HttpAnswer, hasBody: boolean): void {
+    if (hasBody) return this.#turnAway(call, answer);
+    call.place.running();
+    this.#inFlight += 1;
+    this.#finish(call, answer);
+  }
+
+  #collect(request: IncomingMessage, call: Call, maxBytes: number): void {
+    const { response } = call;
     let chunks: Buffer[] = [];
     let size = 0;
     request.on("data", (chunk: Buffer) => {
       size += chunk.length;
-      if (size <= this.#limits.bodyBytes) chunks.push(chunk);
+      if (size <= maxBytes) chunks.push(chunk);
       else if (!response.headersSent) {
         chunks = [];
-        this.#refuse(response, id, tooLarge());
+        this.#refuse(call, tooLarge());
       }
     });
     request.on("end", () => {
       if (response.headersSent) return;
       const [only = NO_BODY] = chunks;
-      this.#run(request, response, id, chunks.length <= 1 ? only : Buffer.concat(chunks, size));
+      this.#run(request, call, chunks.length <= 1 ? only : Buffer.concat(chunks, size));
     });
   }
 
-  /** Answers without having read the rest, which makes the connection useless for another request. */
-  #refuse(response: ServerResponse, id: string, error: HttpError): void {
-    response.shouldKeepAlive = false;
-    this.#send(response, id, errorAnswer(error, id));
+  #refuse(call: Call, error: HttpError): void {
+    this.#turnAway(call, errorAnswer(error, call.id));
   }
 
-  #run(message: IncomingMessage, response: ServerResponse, id: string, body: Buffer): void {
-    const url = message.url ?? "/";
-    const question = url.indexOf("?");
-    const request: HttpRequest = {
-      method: message.method ?? "",
-      path: question < 0 ? url : url.slice(0, question),
-      query: question < 0 ? "" : url.slice(question + 1),
-      headers: message.headers,
-      rawHeaders: message.rawHeaders,
-      address: message.socket.remoteAddress ?? "",
-      id,
-      body,
-    };
+  /** Answers without having read the rest, which makes the connection useless for another request. */
+  #turnAway({ response, place, id }: Call, answer: HttpAnswer): void {
+    response.shouldKeepAlive = false;
+    this.#send(response, id, answer);
+    place.refused();
+  }
+
+  #run(message: IncomingMessage, call: Call, body: Buffer): void {
+    const request: HttpRequest = { ...headOf(message, call), body };
+    call.place.running();
     this.#inFlight += 1;
     const answer = this.#answer(request);
-    if (answer instanceof Promise) void this.#sendLater(response, id, answer);
-    else this.#finish(response, id, answer);
+    if (answer instanceof Promise) void this.#sendLater(call, answer);
+    else this.#finish(call, answer);
   }
 
   #answer(request: HttpRequest): HttpAnswer | Promise<HttpAnswer> {
     try {
-      if (request.path === "/health") return this.#health(request);
+      const { ready } = this.#options;
+      if (ready && request.path === "/health") return this.#health(request, ready);
       if (this.#inFlight > this.#limits.inFlight)
         throw new HttpError("ERR_HTTP_BUSY", "Too many requests", {
           headers: ["retry-after", "1"],
@@ -187,23 +247,20 @@ export class HttpServer implements AsyncDisposable {
     }
   }
 
-  async #sendLater(
-    response: ServerResponse,
-    id: string,
-    pending: Promise<HttpAnswer>,
-  ): Promise<void> {
+  async #sendLater(call: Call, pending: Promise<HttpAnswer>): Promise<void> {
     let answer: HttpAnswer;
     try {
       answer = await pending;
     } catch (error) {
-      answer = this.#failure(error, id);
+      answer = this.#failure(error, call.id);
     }
-    this.#finish(response, id, answer);
+    this.#finish(call, answer);
   }
 
-  #finish(response: ServerResponse, id: string, answer: HttpAnswer): void {
+  #finish({ response, place, id }: Call, answer: HttpAnswer): void {
     this.#inFlight -= 1;
     this.#send(response, id, answer);
+    place.answered();
     if (this.#inFlight === 0) this.#drained?.();
   }
 
@@ -221,10 +278,10 @@ export class HttpServer implements AsyncDisposable {
     else response.end(body);
   }
 
-  #health({ method }: HttpRequest): HttpAnswer {
+  #health({ method }: HttpRequest, ready: () => boolean): HttpAnswer {
     if (method !== "GET" && method !== "HEAD")
       throw new HttpError("ERR_HTTP_METHOD", "Use GET", { headers: ["allow", "GET, HEAD"] });
-    const isReady = this.#options.ready() && !this.#closing;
+    const isReady = ready() && !this.#closing;
     return jsonAnswer(isReady ? 200 : 503, { ready: isReady }, ["cache-control", "no-store"]);
   }
 
@@ -245,6 +302,7 @@ export class HttpServer implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    this.#places[Symbol.dispose]();
     if (!this.#server.listening) return;
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
@@ -264,6 +322,21 @@ export class HttpServer implements AsyncDisposable {
       };
     });
   }
+}
+
+function headOf(message: IncomingMessage, { id, place }: Call): RequestHead {
+  const url = message.url ?? "/";
+  const question = url.indexOf("?");
+  return {
+    method: message.method ?? "",
+    path: question < 0 ? url : url.slice(0, question),
+    query: question < 0 ? "" : url.slice(question + 1),
+    headers: message.headers,
+    rawHeaders: message.rawHeaders,
+    address: message.socket.remoteAddress ?? "",
+    id,
+    promote: (name) => place.promote(name),
+  };
 }
 
 function errorAnswer(error: HttpError, id: string): HttpAnswer {

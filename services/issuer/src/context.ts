@@ -76,6 +76,10 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
       handler: (request) => endpoint.handle(request),
       log,
       ready: () => watch.isReady,
+      // THREAT-36: somebody takes the places of those who want to come in.
+      onExhausted: (isExhausted) => {
+        if (isExhausted) deliveries.tell("connections-full", config.realm);
+      },
       ...(options.httpLimits ? { limits: options.httpLimits } : {}),
     }),
   );

@@ -95,8 +95,12 @@ export class Deliveries implements AsyncDisposable {
     if (this.#isFull) return;
     this.#isFull = true;
     this.#events.queueFull(this.#limits.queue);
-    const alarm = { op: "event", kind: "delivery-queue-full", detail: String(this.#limits.queue) };
-    this.#client.request(alarm).catch((error: unknown) => {
+    this.tell("delivery-queue-full", String(this.#limits.queue));
+  }
+
+  /** An `event` of docs/spec/wire.md §5: an alarm of the monitor. */
+  tell(kind: string, detail: string): void {
+    this.#client.request({ op: "event", kind, detail }).catch((error: unknown) => {
       this.#events.reportFailed(errorCode(error));
     });
   }

@@ -25,6 +25,8 @@ const TENANT_PATH =
 export class TokenEndpoint {
   readonly #parts: TokenEndpointParts;
   readonly #fixedPath: string;
+  /** Names of places, made once: each request compares its own with that of the connection. */
+  readonly #placeNames = new WeakMap<Client, string>();
   #issued = 0;
   #refused = 0;
 
@@ -62,6 +64,8 @@ export class TokenEndpoint {
     const authenticated = authenticator.authenticate(tenant, credentials, request.address);
     const client = authenticated instanceof Promise ? await authenticated : authenticated;
     this.#checkStatus(client);
+    // THREAT-36: no stranger takes the connections of a client.
+    request.promote(this.#placeNameOf(client));
     const { audience, scope } = readTokenRequest(form, client);
     const { token, expiresIn } = await signer.issue({
       tenant,
@@ -71,6 +75,14 @@ export class TokenEndpoint {
     });
     this.#issued += 1;
     return { status: 200, headers: JSON_HEADERS, body: encodeAnswer(token, expiresIn, scope) };
+  }
+
+  #placeNameOf(client: Client): string {
+    const known = this.#placeNames.get(client);
+    if (known !== undefined) return known;
+    const name = `client:${client.tenant}/${client.client}`;
+    this.#placeNames.set(client, name);
+    return name;
   }
 
   // Said only to a client that has proven who it is.

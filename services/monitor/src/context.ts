@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { errorCode, errorLine, type Clock, type EventSink } from "@redoubt/base";
+import { serveHttp, type HttpLimits, type HttpServer } from "@redoubt/http";
 import { encodeVerifierKey } from "@redoubt/tlog";
 import {
   readSocketSecret,
@@ -13,7 +14,6 @@ import { Cycle } from "./cycle.ts";
 import { monitorOpened, tickFailed } from "./events.ts";
 import type { LedgerPort } from "./follower/ledger-port.ts";
 import { monitorRoutes } from "./http-routes.ts";
-import { openHttpServer } from "./http-server.ts";
 import { openIdentity } from "./initialise.ts";
 import { httpRequest, type HttpRequest } from "./outgoing-http.ts";
 import { wireParts, type MonitorParts } from "./parts.ts";
@@ -31,6 +31,7 @@ export interface MonitorOptions {
   /** Replaceable where services are composed in tests; no configuration reaches these. */
   readonly ledger?: LedgerPort;
   readonly request?: HttpRequest;
+  readonly httpLimits?: Partial<HttpLimits>;
   readonly random?: () => number;
   /** Runs a task again and again; the default is a timer. */
   readonly every?: (intervalMs: number, task: () => void) => Disposable;
@@ -49,6 +50,14 @@ export interface Monitor extends AsyncDisposable {
 
 const SERVICE = "monitor";
 const TICK_MS = 500;
+const HTTP_LIMITS: Partial<HttpLimits> = {
+  // A reporter's body may have 256 KiB.
+  connections: 512,
+  named: 512,
+  keepAliveTimeoutMs: 20_000,
+  // A report is answered when the logs were read.
+  idleTimeoutMs: 60_000,
+};
 const LEDGER_TIMEOUT_MS = 5000;
 const LEDGER_CONNECT_MS = 1000;
 const MAX_FRAME_BYTES = 320 * 1024;
@@ -138,12 +147,12 @@ class Ticks implements AsyncDisposable {
 
 function openHttp(
   parts: MonitorParts,
-  { config, clock, log }: MonitorOptions,
+  { config, clock, log, httpLimits }: MonitorOptions,
   vkey: string,
-): ReturnType<typeof openHttpServer> {
+): Promise<HttpServer> {
   const { witness, reports, registry, follower, sight } = parts;
   let lookedAt = -Infinity;
-  const route = monitorRoutes({
+  const routes = monitorRoutes({
     witness,
     reports,
     reporters: registry.reporters,
@@ -157,7 +166,13 @@ function openHttp(
       await follower.read();
     },
   });
-  return openHttpServer({ port: config.port, route, log });
+  return serveHttp({
+    ...routes,
+    port: config.port,
+    log,
+    limits: { ...HTTP_LIMITS, ...httpLimits },
+    onExhausted: (isExhausted) => watches.crowded(isExhausted),
+  });
 }
 
 function listen(

@@ -45,7 +45,3 @@ export function issuerSession(log: EventSink, fields: { caller: string; unclean:
 export function webhookDropped(log: EventSink, fields: { id: string; reason: string }): void {
   log("webhook_dropped", fields);
 }
-
-export function requestFailed(log: EventSink, fields: { code: string; message: string }): void {
-  log("request_failed", fields);
-}

@@ -1,26 +1,9 @@
-import type { IncomingHttpHeaders } from "node:http";
+import type { Admission, HttpAnswer, HttpOptions, HttpRequest, RequestHead } from "@redoubt/http";
 import type { ReporterStatement } from "@redoubt/keys";
 import { authenticate } from "./reports/credentials.ts";
 import { MAX_REPORT_BYTES } from "./reports/report-format.ts";
 import type { ReportAnswer, Reports } from "./reports/reports.ts";
 import type { Witness } from "./witness/witness.ts";
-
-export interface HttpCall {
-  readonly method: string;
-  readonly path: string;
-  readonly headers: IncomingHttpHeaders;
-  /** Undefined when the body is longer. */
-  readonly readBody: (maxBytes: number) => Promise<Buffer | undefined>;
-}
-
-export interface HttpReply {
-  readonly status: number;
-  readonly body: string;
-  readonly contentType?: string;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-export type Route = (call: HttpCall) => Promise<HttpReply>;
 
 export interface RouteParts {
   readonly witness: Witness;
@@ -40,91 +23,145 @@ export interface RouteParts {
 const MAX_CHECKPOINT_BYTES = 16 * 1024;
 /** docs/spec/wire.md §5: the SHA-256 of the log's origin. */
 const CHECKPOINT_PATH = /^\/([0-9a-f]{64})\/checkpoint$/;
-const NOT_READY: HttpReply = {
-  status: 503,
-  body: "Not ready\n",
-  headers: { "retry-after": "1" },
-};
-const TOO_LARGE: HttpReply = { status: 413, body: "Too large\n" };
+const TEXT = "text/plain; charset=utf-8";
 
-export function monitorRoutes(parts: RouteParts): Route {
-  const routes = new Map<string, readonly [method: string, route: Route]>([
-    ["/add-checkpoint", ["POST", (call) => addCheckpoint(parts, call)]],
-    ["/reports", ["POST", (call) => reporterCall(parts, call, "report")]],
-    ["/evidence", ["POST", (call) => reporterCall(parts, call, "evidence")]],
-    ["/vkey", ["GET", async () => ({ status: 200, body: `${parts.vkey}\n` })]],
-    ["/health", ["GET", async () => health(parts)]],
+type Answer = HttpAnswer | Promise<HttpAnswer>;
+
+interface Route {
+  readonly method: "GET" | "POST";
+  readonly admit: (head: RequestHead) => Admission;
+  readonly answer: (request: HttpRequest) => Answer;
+}
+
+/** What the monitor serves; a reporter is known by the headers, before a byte of the body is read (THREAT-36). */
+export function monitorRoutes(parts: RouteParts): Required<Pick<HttpOptions, "admit" | "handler">> {
+  const routes = routesOf(parts);
+  const routeOf = ({ path }: RequestHead): Route | undefined => {
+    const [, originHash] = CHECKPOINT_PATH.exec(path) ?? [];
+    return originHash === undefined
+      ? routes.get(path)
+      : reading(() => newestCheckpoint(parts, originHash));
+  };
+  return {
+    admit: (head) => {
+      const route = routeOf(head);
+      if (!route) return text(404, "Not found\n");
+      if (head.method === route.method) return route.admit(head);
+      return text(405, "Method not allowed\n", ["allow", route.method]);
+    },
+    handler: (request) => routeOf(request)?.answer(request) ?? text(404, "Not found\n"),
+  };
+}
+
+function routesOf(parts: RouteParts): ReadonlyMap<string, Route> {
+  const addCheckpointRoute: Route = {
+    method: "POST",
+    admit: () => MAX_CHECKPOINT_BYTES,
+    answer: (request) => addCheckpoint(parts, request),
+  };
+  return new Map([
+    ["/add-checkpoint", addCheckpointRoute],
+    ["/reports", reporterRoute(parts, "report")],
+    ["/evidence", reporterRoute(parts, "evidence")],
+    ["/vkey", reading(() => text(200, `${parts.vkey}\n`))],
+    ["/health", reading(() => health(parts))],
   ]);
-  return async (call) => {
-    const [, originHash] = CHECKPOINT_PATH.exec(call.path) ?? [];
-    const found =
-      originHash === undefined
-        ? routes.get(call.path)
-        : (["GET", async () => newestCheckpoint(parts, originHash)] as const);
-    if (!found) return { status: 404, body: "Not found\n" };
-    const [method, route] = found;
-    if (call.method === method) return route(call);
-    return { status: 405, body: "Method not allowed\n", headers: { allow: method } };
-  };
 }
 
-function newestCheckpoint({ witness }: RouteParts, originHash: string): HttpReply {
+function reading(answer: () => HttpAnswer): Route {
+  return { method: "GET", admit: () => 0, answer };
+}
+
+function newestCheckpoint({ witness }: RouteParts, originHash: string): HttpAnswer {
   const body = witness.newest(originHash);
-  return body === undefined ? { status: 404, body: "Not cosigned\n" } : { status: 200, body };
+  return body === undefined ? text(404, "Not cosigned\n") : text(200, body);
 }
 
-async function addCheckpoint(parts: RouteParts, call: HttpCall): Promise<HttpReply> {
-  const body = await call.readBody(MAX_CHECKPOINT_BYTES);
-  if (!body) return TOO_LARGE;
-  const answer = parts.witness.addCheckpoint(body);
-  if (answer.status !== 404) return answer;
-  // A log that was registered a moment ago: the registry may not have been read since.
-  if (!parts.isReady()) return NOT_READY;
-  await parts.lookAgain();
-  return parts.witness.addCheckpoint(body);
+async function addCheckpoint(
+  { witness, isReady, lookAgain }: RouteParts,
+  { body, promote }: HttpRequest,
+): Promise<HttpAnswer> {
+  let answer = witness.addCheckpoint(body);
+  if (answer.status === 404) {
+    // A log that was registered a moment ago: the registry may not have been read since.
+    if (!isReady()) return notReady();
+    await lookAgain();
+    answer = witness.addCheckpoint(body);
+  }
+  if (answer.isNews === true) promote("ledger");
+  return answerOf(answer.status, answer.contentType ?? TEXT, answer.body);
 }
 
-async function reporterCall(
-  { reports, reporters, isReady }: RouteParts,
-  call: HttpCall,
-  what: "report" | "evidence",
-): Promise<HttpReply> {
-  // Before the registry is read every reporter would look like an impostor.
-  if (!isReady()) return NOT_READY;
-  const reporter = authenticate(call.headers.authorization, reporters);
-  if (reporter === undefined)
-    return problem(401, { code: "ERR_MONITOR_CREDENTIAL" }, { "www-authenticate": "Basic" });
-  if (!/^application\/json(?:;|$)/i.test(call.headers["content-type"] ?? ""))
-    return problem(415, { code: "ERR_MONITOR_CONTENT_TYPE" });
-  const body = await call.readBody(MAX_REPORT_BYTES);
-  if (!body) return TOO_LARGE;
-  return replyOf(await reports[what](reporter, body));
-}
-
-function replyOf({ status, body, retryAfterSeconds }: ReportAnswer): HttpReply {
-  if (status === 200)
-    return { status, body: JSON.stringify(body), contentType: "application/json" };
-  const headers = {
-    ...(retryAfterSeconds !== undefined && { "retry-after": String(retryAfterSeconds) }),
+function reporterRoute(parts: RouteParts, what: "report" | "evidence"): Route {
+  return {
+    method: "POST",
+    admit: (head) => {
+      const reporter = reporterOf(parts, head);
+      if (typeof reporter !== "string") return reporter;
+      head.promote(`reporter:${reporter}`);
+      return MAX_REPORT_BYTES;
+    },
+    answer: async (request) => {
+      // Again: who was disabled while the body came is nobody any more.
+      const reporter = reporterOf(parts, request);
+      if (typeof reporter !== "string") return reporter;
+      return reportAnswer(await parts.reports[what](reporter, request.body));
+    },
   };
-  return problem(status, body, headers);
+}
+
+/** The reporter's name, or why the request is refused. */
+function reporterOf(
+  { isReady, reporters }: RouteParts,
+  { headers }: RequestHead,
+): string | HttpAnswer {
+  // Before the registry is read every reporter would look like an impostor.
+  if (!isReady()) return notReady();
+  const reporter = authenticate(headers.authorization, reporters);
+  if (reporter === undefined)
+    return problem(401, { code: "ERR_MONITOR_CREDENTIAL" }, ["www-authenticate", "Basic"]);
+  if (!/^application\/json(?:;|$)/i.test(headers["content-type"] ?? ""))
+    return problem(415, { code: "ERR_MONITOR_CONTENT_TYPE" });
+  return reporter;
+}
+
+function reportAnswer({ status, body, retryAfterSeconds }: ReportAnswer): HttpAnswer {
+  if (status === 200) return answerOf(status, "application/json", JSON.stringify(body));
+  const retry = retryAfterSeconds === undefined ? [] : ["retry-after", String(retryAfterSeconds)];
+  return problem(status, body, retry);
+}
+
+function notReady(): HttpAnswer {
+  return text(503, "Not ready\n", ["retry-after", "1"]);
+}
+
+function health(parts: RouteParts): HttpAnswer {
+  const reason = parts.problem();
+  const isWell = reason === undefined;
+  const body = JSON.stringify(isWell ? { status: "ok" } : { status: "blind", reason });
+  return answerOf(isWell ? 200 : 503, "application/json", body);
 }
 
 /** RFC 9457. */
 function problem(
   status: number,
   members: Readonly<Record<string, unknown>>,
-  headers: Readonly<Record<string, string>> = {},
-): HttpReply {
+  headers: readonly string[] = [],
+): HttpAnswer {
   const body = JSON.stringify({ status, ...members });
-  return { status, body, contentType: "application/problem+json", headers };
+  return answerOf(status, "application/problem+json", body, headers);
 }
 
-function health(parts: RouteParts): HttpReply {
-  const reason = parts.problem();
-  return {
-    status: reason === undefined ? 200 : 503,
-    body: JSON.stringify(reason === undefined ? { status: "ok" } : { status: "blind", reason }),
-    contentType: "application/json",
-  };
+function text(status: number, body: string, headers: readonly string[] = []): HttpAnswer {
+  return answerOf(status, TEXT, body, headers);
+}
+
+function answerOf(
+  status: number,
+  contentType: string,
+  body: string,
+  headers: readonly string[] = [],
+): HttpAnswer {
+  const common = ["cache-control", "no-store", "x-content-type-options", "nosniff"];
+  return { status, headers: ["content-type", contentType, ...common, ...headers], body };
 }

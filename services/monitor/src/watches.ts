@@ -25,6 +25,7 @@ export class Watches {
   readonly #cosignedAt = new Map<string, number>();
   readonly #reportedAt = new Map<string, number>();
   #readAt = 0;
+  #isCrowded = false;
 
   constructor(parts: WatchParts) {
     this.#parts = parts;
@@ -43,12 +44,18 @@ export class Watches {
     this.#readAt = now;
   }
 
+  /** Connections of strangers run out, or no longer do (THREAT-36). */
+  crowded(isCrowded: boolean): void {
+    this.#isCrowded = isCrowded;
+  }
+
   isBlind(now: number): boolean {
     return now - this.#readAt >= BLIND_MS;
   }
 
   check(now: number): void {
     this.#watch("audit-blind", "ledger", this.isBlind(now), { why: "ledger cannot be read" });
+    this.#watch("connections-full", "http", this.#isCrowded, { why: "strangers take connections" });
     for (const [log, size] of this.#parts.sizes())
       if (size > 0 && !this.#parts.isHalted(log)) this.#checkWitness(log, now);
     for (const { reporter, status } of this.#parts.registry.reporters.values())

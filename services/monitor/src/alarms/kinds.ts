@@ -15,6 +15,7 @@ export const ALARM_SEVERITY = {
   "registry-hidden": "critical",
   "audit-blind": "critical",
   "void-statement": "warning",
+  "connections-full": "warning",
   "witness-late": "warning",
   "unproven-miss": "warning",
   "bad-report": "warning",

@@ -8,7 +8,7 @@ import { encodeBase64url } from "@redoubt/verify/base64url";
 import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { readSocketSecret, SocketClient, socketPlace } from "@redoubt/wire";
 import { parseConfig } from "../config.ts";
-import { openMonitor, type Monitor } from "../context.ts";
+import { openMonitor, type Monitor, type MonitorOptions } from "../context.ts";
 import type { LedgerPort } from "../follower/ledger-port.ts";
 import { initialise, type MonitorKeys } from "../initialise.ts";
 import type { HttpAnswer, HttpOptions } from "../outgoing-http.ts";
@@ -44,6 +44,8 @@ export class MonitorWorld implements AsyncDisposable {
   readonly pages = new Map<string, Buffer | number>();
   /** Called before an outgoing request is answered. */
   onRequest: (path: string) => void = () => undefined;
+  /** Of the HTTP port, for the next start. */
+  httpLimits: NonNullable<MonitorOptions["httpLimits"]> = {};
   readonly posts: { url: string; options: HttpOptions }[] = [];
   root = mkdtempSync(join(tmpdir(), "monitor-"));
   keys: MonitorKeys = { witness: "", ack: "", eventKey: "" };
@@ -85,6 +87,7 @@ export class MonitorWorld implements AsyncDisposable {
       clock: this.clock,
       log: (name, fields = {}) => this.events.push({ name, fields }),
       ...(ledger !== "socket" && { ledger }),
+      httpLimits: this.httpLimits,
       random: () => 0.5,
       request: (url, options) => this.#answer(url, options),
       every: () => ({ [Symbol.dispose]: () => undefined }),

@@ -23,6 +23,8 @@ export interface WitnessAnswer {
   readonly status: 200 | 400 | 403 | 404 | 409 | 422;
   readonly body: string;
   readonly contentType?: string;
+  /** The log grew. A checkpoint that was cosigned before is public: anybody can send that again. */
+  readonly isNews?: boolean;
 }
 
 export interface WitnessParts {
@@ -118,7 +120,7 @@ export class Witness {
       this.#claim("fork", checkpoint, request.checkpoint);
       return { status: 422, body: "Consistency proof does not verify\n" };
     }
-    return this.#cosign(checkpoint, request.checkpoint);
+    return { ...this.#cosign(checkpoint, request.checkpoint), isNews: size > held.size };
   }
 
   /** Persists, then signs: within the transaction, so that no answer leaves before it is committed. */
