@@ -1,11 +1,12 @@
 import {
   encodeVerifierKey,
+  isDatedAhead,
   openCheckpoint,
   verifyCosignature,
   type VerifierKey,
 } from "@redoubt/tlog";
 import { CompactRange } from "@redoubt/tlog";
-import { errorCode, errorLine } from "@redoubt/base";
+import { errorCode, errorLine, nowSeconds, type Clock } from "@redoubt/base";
 import { historyError } from "./errors.ts";
 import type { LedgerEvents } from "./events.ts";
 import { loadHead, openFullCheckpoint, type Mark } from "./history.ts";
@@ -21,6 +22,7 @@ export interface OpenParts {
   readonly witness: VerifierKey;
   /** The service's own folder. */
   readonly folder: string;
+  readonly clock: Clock;
 }
 
 export interface OpenedLog {
@@ -101,8 +103,8 @@ function readMarks(
   return marks;
 }
 
-/** Only a note of the witness that is pinned now is handed out as cosigned. */
-function restoreCosigned(log: Log, { store, witness }: OpenParts): void {
+/** Only a note of the witness that is pinned now is handed out as cosigned, and only if its date can be true. */
+function restoreCosigned(log: Log, { store, witness, clock, events }: OpenParts): void {
   const cosigned = store.cosigned(log.origin);
   if (!cosigned) return;
   const { note } = cosigned;
@@ -112,5 +114,8 @@ function restoreCosigned(log: Log, { store, witness }: OpenParts): void {
   });
   if (verified.length <= log.verifiers.length) return;
   const { timeSeconds, checkpoint } = verifyCosignature(note, witness);
-  log.acceptCosigned({ note, size: checkpoint.size, timeSeconds });
+  const now = nowSeconds(clock);
+  // THREAT-37: an earlier run may have kept it, or this clock is set back.
+  if (isDatedAhead(timeSeconds, now)) events.cosignatureAhead(log.origin, timeSeconds, now);
+  log.acceptCosigned({ note, size: checkpoint.size, timeSeconds }, now);
 }

@@ -1,7 +1,8 @@
-import type { Clock } from "@redoubt/base";
+import { nowSeconds, type Clock } from "@redoubt/base";
 import {
   addSignature,
   encodeAddCheckpointRequest,
+  isDatedAhead,
   openCheckpoint,
   parseWitnessSize,
   verifyCosignature,
@@ -44,6 +45,7 @@ export class WitnessSubmitter implements AsyncDisposable {
   #submittedAt = -Infinity;
   #cosignedAt: number;
   #isLate = false;
+  #isAhead = false;
   #timer: NodeJS.Timeout | undefined;
   #dueAt = Infinity;
   #running: Promise<void> | undefined;
@@ -186,9 +188,15 @@ export class WitnessSubmitter implements AsyncDisposable {
     const note = addSignature(checkpoint, lines.map((line) => `${line}\n`).join(""));
     const { timeSeconds } = verifyCosignature(note, witness);
     this.#witnessSize = size;
+    const now = nowSeconds(clock);
+    const wasAhead = this.#isAhead;
+    this.#isAhead = isDatedAhead(timeSeconds, now);
+    // THREAT-37: said when it begins; that it goes on shows as a witness that is late.
+    if (this.#isAhead && !wasAhead) events.cosignatureAhead(log.origin, timeSeconds, now);
+    if (this.#isAhead) return;
     this.#cosignedAt = clock.monotonic();
     const cosigned = { note, size, timeSeconds };
-    if (!log.acceptCosigned(cosigned)) return;
+    if (!log.acceptCosigned(cosigned, now)) return;
     tiles.changed();
     try {
       store.putCosigned(log.origin, cosigned);

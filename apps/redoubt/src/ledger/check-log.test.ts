@@ -8,6 +8,9 @@ import { isFinding } from "./finding.ts";
 import { namedKeys, type LogKeys } from "./log-keys.ts";
 import { ORIGIN, PublishedLog } from "./testing/published-log.ts";
 
+/** The clock of whoever checks. */
+const NOW = 1_800_000_000;
+
 function keysOf({ key, writer, witness }: PublishedLog): LogKeys {
   return { required: [key.vkey, writer.vkey], optional: [witness.vkey] };
 }
@@ -17,6 +20,7 @@ function check(log: PublishedLog, keys: LogKeys | undefined = keysOf(log), origi
     keysOf: () => keys,
     ...(origin === undefined ? {} : { expectedOrigin: origin }),
     onProgress: () => undefined,
+    now: NOW,
   });
 }
 
@@ -50,7 +54,7 @@ test("progress is told, and ends at the size", async () => {
   const seen: (readonly [number, number])[] = [];
   const log = new PublishedLog(256 * 17 + 3);
   const onProgress = (done: number, total: number) => void seen.push([done, total]);
-  await checkLog(log, { keysOf: () => keysOf(log), onProgress });
+  await checkLog(log, { keysOf: () => keysOf(log), onProgress, now: NOW });
   assert.deepEqual(seen, [
     [4096, 4355],
     [4355, 4355],
@@ -168,13 +172,25 @@ test("a cosignature is told when it is there, and demanded when its key is named
   assert.equal((await check(log)).cosignedSeconds, 1_800_000_000);
 });
 
+test("THREAT-37: a cosignature that is dated more than 30 s ahead is refused", async () => {
+  const log = new PublishedLog(10);
+  log.cosign(NOW + 30);
+  assert.equal((await check(log)).cosignedSeconds, NOW + 30);
+  log.cosign(NOW + 31);
+  await refuses(log, "ERR_LOG_SIGNATURE");
+});
+
 test("without keys the answer is called what it is", async () => {
   const log = new PublishedLog(10);
-  const found = await checkLog(log, { keysOf: () => undefined, onProgress: () => undefined });
+  const found = await checkLog(log, {
+    keysOf: () => undefined,
+    onProgress: () => undefined,
+    now: NOW,
+  });
   assert.equal(found.label, "consistency only");
   assert.deepEqual(found.signedBy, []);
   log.files.set("tile/entries/000.p/10", encodeEntryBundle(log.entries.slice(1)));
-  const spoilt = checkLog(log, { keysOf: () => undefined, onProgress: () => undefined });
+  const spoilt = checkLog(log, { keysOf: () => undefined, onProgress: () => undefined, now: NOW });
   await assert.rejects(spoilt, (error) => isFinding(error));
 });
 

@@ -114,13 +114,14 @@ async function checkAll(
 ): Promise<{ readonly checked: readonly CheckedLog[]; readonly faults: readonly LogFault[] }> {
   const checked: CheckedLog[] = [];
   const faults: LogFault[] = [];
+  const now = nowSeconds(systemClock);
   for (const { origin, source } of sources) {
     if (only !== undefined && origin !== undefined && origin !== only) continue;
     // A log without entries has no checkpoint yet; one that should have some is missed below.
     if (origin !== undefined && !(await source.read("checkpoint"))) continue;
     const onProgress = progressTo(notice, origin ?? source.name);
     try {
-      const log = await checkLog(source, { keysOf, expectedOrigin: origin, onProgress });
+      const log = await checkLog(source, { keysOf, expectedOrigin: origin, onProgress, now });
       if (only === undefined || log.origin === only) checked.push(log);
     } catch (error) {
       if (!isFinding(error)) throw error;
