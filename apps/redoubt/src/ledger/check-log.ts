@@ -25,8 +25,11 @@ export interface CheckedLog {
   readonly signedBy: readonly string[];
   /** When a cosigner last signed it, by its clock. */
   readonly cosignedSeconds: number | null;
-  /** Without keys only this much is known: the files fit each other. */
-  readonly label: "verified" | "consistency only";
+  /**
+   * `not cosigned`: its own keys signed it, and no witness that the caller knows: it may be another log than others
+   * see (THREAT-06). Without keys only this much is known: the files fit each other.
+   */
+  readonly label: "verified" | "not cosigned" | "consistency only";
 }
 
 export interface CheckOptions {
@@ -66,8 +69,13 @@ export async function checkLog(source: LogSource, options: CheckOptions): Promis
     tiles,
     signedBy: signatures?.signedBy ?? [],
     cosignedSeconds: signatures?.cosignedSeconds ?? null,
-    label: signatures ? "verified" : "consistency only",
+    label: labelOf(signatures),
   };
+}
+
+function labelOf(signatures: Pick<CheckedLog, "cosignedSeconds"> | undefined): CheckedLog["label"] {
+  if (!signatures) return "consistency only";
+  return signatures.cosignedSeconds === null ? "not cosigned" : "verified";
 }
 
 function openSigned(
