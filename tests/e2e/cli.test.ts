@@ -161,7 +161,8 @@ describe("the commands, on a running system", () => {
   });
 
   it("tenants and clients: what the registry would not take is refused in one line, and not appended", async () => {
-    const size = async () => registrySize(await ok(["--json", "ledger", "verify"]));
+    // What is published follows the witness: how large the log is says the ledger.
+    const size = async () => registrySize(await ok(["--json", "status"]));
     const sizeBefore = await size();
     const [demo] = list(await ok(["--json", "tenants", "list"])).filter(
       (t) => t.string("realm") === "enterprise",
@@ -266,7 +267,12 @@ describe("the commands, on a running system", () => {
     assert.deepEqual(answer.array("faults", 10), []);
     const logs = readers(answer.array("logs", 10));
     assert.equal(logs.length, 3);
-    for (const log of logs) assert.equal(log.string("label"), "verified");
+    const witness = parseVerifierKey(witnessKey(system.folder)).name;
+    for (const log of logs) {
+      assert.equal(log.string("label"), "verified");
+      assert.ok(log.integer("cosignedSeconds", 0, Number.MAX_SAFE_INTEGER) > 0);
+      assert.equal(log.array("signedBy", 10).at(-1), witness);
+    }
     const one = json(await ok(["--json", "ledger", "verify", "--log", "redoubt.local/registry"]));
     assert.equal(one.array("logs", 10).length, 1);
     fails(
@@ -276,16 +282,20 @@ describe("the commands, on a running system", () => {
     );
   });
 
-  it("ledger verify --dir: a copy by itself; one changed byte, or a missing key's signature, exits 3", async () => {
+  it("ledger verify --dir: a copy by itself; one changed byte exits 3, no known witness 4", async () => {
     const copy = join(files, "published");
     cpSync(join(system.folder, "ledger", "published"), copy, { recursive: true });
     const vkeys = publishedKeys(copy);
     const all = [...vkeys.values()].flat().flatMap((key) => ["--vkey", key]);
-    assert.match((await ok(["ledger", "verify", "--dir", copy])).stdout, /consistency only/);
-    assert.doesNotMatch(
-      (await ok(["ledger", "verify", "--dir", copy, ...all])).stdout,
-      /consistency/,
-    );
+    const verify = async (...args: readonly string[]) =>
+      await run(["ledger", "verify", "--dir", copy, ...args]);
+    const keyless = await verify();
+    assert.deepEqual([keyless.code, keyless.stdout.match(/consistency only/g)?.length], [4, 3]);
+    const unwitnessed = await verify(...all);
+    assert.deepEqual([unwitnessed.code, unwitnessed.stdout.match(/not cosigned/g)?.length], [4, 3]);
+    const vkey = ["--vkey", witnessKey(system.folder)];
+    const cosigned = await ok(["ledger", "verify", "--dir", copy, ...all, ...vkey]);
+    assert.equal(cosigned.stdout.match(/ {2}verified {2}/g)?.length, 3);
     const [id] = [...vkeys.keys()];
     const tile = join(copy, id ?? "", "checkpoint");
     const note = readFileSync(tile, "utf8");
@@ -431,9 +441,16 @@ describe("the commands, where nothing runs", () => {
 
 function registrySize(ending: Ending): number {
   const logs = readers(json(ending).array("logs", 10));
-  const registry = logs.find((log) => log.string("origin") === "redoubt.local/registry");
+  const registry = logs.find((log) => log.string("log") === "redoubt.local/registry");
   assert.ok(registry);
   return registry.integer("size", 1, 10_000);
+}
+
+/** The witness's verifier key, as the data folder has it. */
+function witnessKey(folder: string): string {
+  const { witness } = parseJsonObject(readFileSync(join(folder, "up", "settings.json")));
+  assert.ok(typeof witness === "string");
+  return witness;
 }
 
 /** The verifier keys that `logs.json` of a published folder names, by log id. */

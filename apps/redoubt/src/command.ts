@@ -17,8 +17,11 @@ export type Run = (
   action: (context: CommandContext) => Promise<number>,
 ) => Promise<void>;
 
-/** Exit codes: 1 is for whatever kept the command from doing its work. */
-export const EXIT = { ok: 0, failed: 1, attention: 2, refused: 3 } as const;
+/**
+ * Exit codes: 1 is for whatever kept the command from doing its work. `uncosigned`: nothing is wrong with the logs that
+ * were read, and no witness's word stands behind at least one of them.
+ */
+export const EXIT = { ok: 0, failed: 1, attention: 2, refused: 3, uncosigned: 4 } as const;
 
 export function fileArgument({ typedIn }: CommandContext, name: string): string {
   return isAbsolute(name) ? name : resolve(typedIn, name);

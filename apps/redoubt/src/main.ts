@@ -26,7 +26,8 @@ Examples:
   redoubt drill storm-0558                    attack the running system
   redoubt status --json                       how it is, for a program
 
-Exit codes: 0 done, 1 could not be done, 2 something needs attention, 3 refused: token or log is not good.`;
+Exit codes: 0 done, 1 could not be done, 2 something needs attention, 3 refused: token or log is not good,
+4 a log was read and nothing is wrong with it, but no cosignature of a known witness was verified.`;
 
 // Loaded by each of them: what a command needs beyond its options is imported when it runs.
 const COMMANDS = [

@@ -37,6 +37,17 @@ export function verifyCosignature(note: string | Uint8Array, cosigner: VerifierK
   return { timeSeconds: signature.timeSeconds, checkpoint: parseCheckpoint(body) };
 }
 
+/** THREAT-37, ARCHITECTURE §3: how far a cosigner's clock may be ahead of one's own. */
+export const MAX_AHEAD_SECONDS = 30;
+
+/**
+ * Whether a cosignature is dated later than can be true. One that is vouches for nothing, and must not be kept: it
+ * would pass for the newest until its date is reached.
+ */
+export function isDatedAhead(timeSeconds: number, nowSeconds: number): boolean {
+  return timeSeconds > nowSeconds + MAX_AHEAD_SECONDS;
+}
+
 function notCosigner(): TlogError {
   return new TlogError("ERR_TLOG_COSIGNATURE", "Key is not of the type that cosigns");
 }

@@ -4,7 +4,12 @@ export { CompactRange } from "./compact-range.ts";
 export type { NodeVisitor } from "./compact-range.ts";
 export { buildConsistencyProof, verifyConsistency } from "./consistency.ts";
 export type { Consistency } from "./consistency.ts";
-export { cosignCheckpoint, verifyCosignature } from "./cosignature.ts";
+export {
+  cosignCheckpoint,
+  isDatedAhead,
+  MAX_AHEAD_SECONDS,
+  verifyCosignature,
+} from "./cosignature.ts";
 export type { Cosignature } from "./cosignature.ts";
 export { encodeEntryBundle, MAX_ENTRY_BYTES, parseEntryBundle } from "./entry-bundle.ts";
 export { TlogError } from "./errors.ts";

@@ -143,7 +143,11 @@ function openLogs(
   const running = new Map<Log, RunningLog>();
   for (const spec of logSpecs(config)) {
     const published = new TileFolder(join(folder, "published", logId(spec.origin)));
-    const opened = openLog({ ...parts, folder, witness: config.witness.key }, spec, published);
+    const opened = openLog(
+      { ...parts, folder, witness: config.witness.key, clock: parts.options.clock },
+      spec,
+      published,
+    );
     const { log } = opened;
     logs.set(log.origin, log);
     if (log.halted === undefined)

@@ -30,6 +30,9 @@ export function ledgerEvents(log: EventSink) {
       log("witness_refused", { log: origin, status }),
     witnessFailed: (origin: string, error: unknown) =>
       log("witness_failed", { log: origin, code: errorCode(error), message: errorLine(error) }),
+    /** THREAT-37: the witness dates later than this clock can bear; both in POSIX seconds. */
+    cosignatureAhead: (origin: string, cosigned: number, now: number) =>
+      log("cosignature_ahead", { log: origin, cosigned, now }),
     witnessLate: (origin: string, seconds: number) => log("witness_late", { log: origin, seconds }),
     witnessBack: (origin: string) => log("witness_back", { log: origin }),
   };

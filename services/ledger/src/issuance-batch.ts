@@ -37,7 +37,7 @@ export function stageBatch(
       events.rootMismatch(log.origin, batch.first);
       throw refusal("ERR_LEDGER_ROOT", "Signed root is not that of the entries");
     }
-    const checkpoint = batch.checkpoint + signLine(signed.body, log.identity.key.signer);
+    const checkpoint = countersign(batch.checkpoint, signed.body, log);
     return { kind: "new", batch: draft.add(growth, { ...batch, checkpoint }) };
   };
 }
@@ -51,15 +51,24 @@ function findResent(batch: SubmittedBatch, draft: Draft, store: Store): StoredBa
   if (
     held?.n !== batch.n ||
     !held.entries.equals(batch.entries) ||
-    !isCountersigned(held.checkpoint, batch.checkpoint)
+    batch.checkpoint !== withoutLine(held.checkpoint, draft.log)
   )
     throw sizeRefusal(draft.size);
   return held;
 }
 
-/** Whether `checkpoint` is the writer's note with one more signature line, the log's. */
-function isCountersigned(checkpoint: string, note: string): boolean {
-  return checkpoint.startsWith(note) && /^\u2014 [^\n]+\n$/.test(checkpoint.slice(note.length));
+/** The writer's note with the log's own line before the writer's: the first line says whose checkpoint it is. */
+function countersign(note: string, body: string, { identity }: Log): string {
+  const writerLine = note.slice(body.length + 1);
+  return `${body}\n${signLine(body, identity.key.signer)}${writerLine}`;
+}
+
+/** The note that the writer sent, wherever the log's own line stands in what was stored. */
+function withoutLine(checkpoint: string, { identity }: Log): string {
+  const { name } = identity.key.verifier;
+  const end = checkpoint.indexOf("\n\n") + 2;
+  const lines = checkpoint.slice(end).split("\n");
+  return `${checkpoint.slice(0, end)}${lines.filter((line) => !line.startsWith(`\u2014 ${name} `)).join("\n")}`;
 }
 
 /** THREAT-06: a batch counts only under the signature of the one writer that this log has. */

@@ -1,4 +1,4 @@
-import type { CompactRange, VerifierKey } from "@redoubt/tlog";
+import { isDatedAhead, type CompactRange, type VerifierKey } from "@redoubt/tlog";
 import type { LogKind } from "./entries.ts";
 import { refusal } from "./errors.ts";
 import type { LogKey } from "./log-key.ts";
@@ -76,8 +76,12 @@ export class Log {
     this.#head = head;
   }
 
-  /** Keeps the newer of two cosignatures, and says whether this one is. */
-  acceptCosigned(cosigned: Cosigned): boolean {
+  /**
+   * Keeps the newer of two cosignatures, and says whether this one is. THREAT-37: one that is dated ahead of this
+   * clock is no cosignature, from wherever it comes.
+   */
+  acceptCosigned(cosigned: Cosigned, nowSeconds: number): boolean {
+    if (isDatedAhead(cosigned.timeSeconds, nowSeconds)) return false;
     const held = this.#cosigned;
     const isNewer =
       !held ||

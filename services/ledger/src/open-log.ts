@@ -1,19 +1,20 @@
 import {
   encodeVerifierKey,
+  isDatedAhead,
   openCheckpoint,
   verifyCosignature,
   type VerifierKey,
 } from "@redoubt/tlog";
 import { CompactRange } from "@redoubt/tlog";
-import { errorCode, errorLine } from "@redoubt/base";
+import { errorCode, errorLine, nowSeconds, type Clock } from "@redoubt/base";
+import { CHECKPOINT_FILE } from "./checkpoint-file.ts";
 import { historyError } from "./errors.ts";
 import type { LedgerEvents } from "./events.ts";
-import { loadHead, openFullCheckpoint, type Mark } from "./history.ts";
+import { loadHead, logVerifiers, openFullCheckpoint, type Mark } from "./history.ts";
 import { Log, type LogIdentity } from "./log.ts";
 import { ensureLogKey, logId, openLogKey } from "./log-key.ts";
 import type { Store } from "./store.ts";
 import type { TileFolder } from "./tile-folder.ts";
-import { CHECKPOINT_FILE } from "./tile-writer.ts";
 
 export interface OpenParts {
   readonly store: Store;
@@ -21,6 +22,7 @@ export interface OpenParts {
   readonly witness: VerifierKey;
   /** The service's own folder. */
   readonly folder: string;
+  readonly clock: Clock;
 }
 
 export interface OpenedLog {
@@ -40,9 +42,12 @@ export function openLog(
   const log = new Log(identity, { range: CompactRange.empty(), checkpoint: "" });
   try {
     checkFixed(store, identity);
-    const marks = readMarks(parts, identity, published);
+    const shown = readPublished(parts, identity, published);
+    const marks = readMarks(parts, identity, shown);
     log.advance(loadHead(store, identity, marks));
-    restoreCosigned(log, parts);
+    const stored = store.cosigned(log.origin)?.note;
+    for (const note of new Set([stored, shown]))
+      if (note !== undefined) restoreCosigned(log, note, parts);
     events.opened(log.origin, log.size);
     return { log, marks };
   } catch (error) {
@@ -78,39 +83,49 @@ function writerText(writer: VerifierKey | undefined): string {
 }
 
 /** Roots that were given away: the newest cosigned one, and the one in the published folder. */
-function readMarks(
-  { store, events }: OpenParts,
+function readMarks({ store }: OpenParts, identity: LogIdentity, shown: string | undefined): Mark[] {
+  const cosigned = store.cosigned(identity.origin)?.note;
+  const notes = [
+    { note: cosigned, what: "the cosigned checkpoint" },
+    { note: shown, what: "the published checkpoint" },
+  ];
+  return notes.flatMap(({ note, what }) =>
+    note === undefined ? [] : [{ ...openFullCheckpoint(note, identity), what }],
+  );
+}
+
+/** The published checkpoint, if everybody whose line it has did sign it. */
+function readPublished(
+  { events, witness }: OpenParts,
   identity: LogIdentity,
   published: TileFolder,
-): Mark[] {
-  const marks: Mark[] = [];
-  const cosigned = store.cosigned(identity.origin);
-  if (cosigned)
-    marks.push({ ...openFullCheckpoint(cosigned.note, identity), what: "the cosigned checkpoint" });
+): string | undefined {
   try {
-    const note = published.readIfThere(CHECKPOINT_FILE);
-    if (note)
-      marks.push({
-        ...openFullCheckpoint(note.toString("utf8"), identity),
-        what: "the published checkpoint",
-      });
+    const note = published.readIfThere(CHECKPOINT_FILE)?.toString("utf8");
+    if (note === undefined) return undefined;
+    openFullCheckpoint(note, identity);
+    openCheckpoint(note, {
+      origin: identity.origin,
+      verifiers: [...logVerifiers(identity), witness],
+    });
+    return note;
   } catch (error) {
     // Published files are not synced: after a power cut this one may be torn, which proves nothing.
     events.publishedUnusable(identity.origin, error);
+    return undefined;
   }
-  return marks;
 }
 
-/** Only a note of the witness that is pinned now is handed out as cosigned. */
-function restoreCosigned(log: Log, { store, witness }: OpenParts): void {
-  const cosigned = store.cosigned(log.origin);
-  if (!cosigned) return;
-  const { note } = cosigned;
+/** Only a note of the witness that is pinned now is handed out as cosigned, and only if its date can be true. */
+function restoreCosigned(log: Log, note: string, { witness, clock, events }: OpenParts): void {
   const { verified } = openCheckpoint(note, {
     origin: log.origin,
     verifiers: [...log.verifiers, witness],
   });
   if (verified.length <= log.verifiers.length) return;
   const { timeSeconds, checkpoint } = verifyCosignature(note, witness);
-  log.acceptCosigned({ note, size: checkpoint.size, timeSeconds });
+  const now = nowSeconds(clock);
+  // THREAT-37: an earlier run may have kept it, or this clock is set back.
+  if (isDatedAhead(timeSeconds, now)) events.cosignatureAhead(log.origin, timeSeconds, now);
+  log.acceptCosigned({ note, size: checkpoint.size, timeSeconds }, now);
 }

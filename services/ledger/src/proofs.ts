@@ -93,7 +93,7 @@ export class Prover {
     size: number,
     build: (reader: ReturnType<typeof tileHashReader>) => Buffer[],
   ): Promise<Buffer[]> {
-    if (this.#tiles.published.size < size) await this.#tiles.flush();
+    if (this.#tiles.written.size < size) await this.#tiles.flush();
     try {
       return build(tileHashReader(this.#tiles.readTile, size));
     } catch (cause) {

@@ -35,7 +35,7 @@ export function runLog(parts: RunningLogParts): RunningLog {
   const tiles = new TileWriter({
     ...parts,
     clock: options.clock,
-    onPublished: () => submitter.changed(),
+    onWritten: () => submitter.changed(),
     ...(delayMs === undefined ? {} : { delayMs }),
   });
   const prover = new Prover(log, store, tiles, events);

@@ -1,5 +1,6 @@
 import type { Clock } from "@redoubt/base";
 import { tilePath, type TileReader } from "@redoubt/tlog";
+import { CHECKPOINT_FILE, CheckpointFile, type SizedCheckpoint } from "./checkpoint-file.ts";
 import { auditLog, deriveSlice } from "./derive.ts";
 import { splitEntries } from "./entries.ts";
 import { historyError, isHistoryError } from "./errors.ts";
@@ -17,15 +18,10 @@ export interface TileWriterOptions {
   readonly folder: TileFolder;
   readonly events: LedgerEvents;
   readonly halt: (log: Log, error: unknown) => void;
-  /** Tiles and checkpoint of a new size can be read. */
-  readonly onPublished: () => void;
+  /** The tiles of a new size can be read. */
+  readonly onWritten: () => void;
   readonly clock: Clock;
   readonly delayMs?: number;
-}
-
-export interface Published {
-  readonly size: number;
-  readonly checkpoint: string;
 }
 
 const DELAY_MS = 200;
@@ -34,15 +30,14 @@ const DELAY_MS = 200;
  * of files that the next one replaces, and P3's 5 s leave room for one second here and one at the witness.
  */
 const BUSY_DELAYS = 5;
-/** The longest time from a commit to a published checkpoint that covers it, on a disk that keeps up. */
+/** The longest time from a commit to tiles that cover it, on a disk that keeps up. */
 export const PUBLISH_WITHIN_MS: number = BUSY_DELAYS * DELAY_MS;
 /** How far a publication runs after a log that grows meanwhile, so that its growth can be taken from memory again. */
 const CHASE_SLICES = 64;
 const RETRY_MS = 1000;
-export const CHECKPOINT_FILE = "checkpoint";
 
 /**
- * Publishes one log: tiles, then the checkpoint. It runs behind the commits and is told only of what is durable, so
+ * Publishes one log: tiles, then a checkpoint that they lead to. It runs behind the commits and is told only of what is durable, so
  * that it can neither delay a commit nor publish what a crash would take back. What it holds in memory may be lost
  * at any time: a start goes on from the published files and the database.
  */
@@ -51,7 +46,8 @@ export class TileWriter implements AsyncDisposable {
   readonly #stop = new AbortController();
   #builder: TileBuilder;
   readonly #queue: TileQueue;
-  #published: Published = { size: 0, checkpoint: "" };
+  readonly #file: CheckpointFile;
+  #written: SizedCheckpoint = { size: 0, checkpoint: "" };
   /** Whether this process wrote the partial files; those of an earlier one may be torn. */
   #edgeWritten = false;
   #last: Promise<void> = Promise.resolve();
@@ -64,11 +60,17 @@ export class TileWriter implements AsyncDisposable {
   constructor(options: TileWriterOptions) {
     this.#options = options;
     this.#queue = new TileQueue(options.folder);
+    this.#file = new CheckpointFile(options.log, options.folder);
     this.#builder = this.#resume();
   }
 
-  get published(): Published {
-    return this.#published;
+  get published(): SizedCheckpoint {
+    return this.#file.published;
+  }
+
+  /** The newest size whose tiles can be read, with the log's own checkpoint of it: what the witness is asked about. */
+  get written(): SizedCheckpoint {
+    return this.#written;
   }
 
   /** Tiles of what is published, the part of the right edge that is not full included. */
@@ -80,7 +82,12 @@ export class TileWriter implements AsyncDisposable {
     this.#audit = this.flush().then(() => this.#runAudit(marks));
   }
 
-  /** The log or its cosignature moved: to be published within `delayMs`, or five times that while it keeps moving. */
+  /** There is a newer cosignature: its tiles are there, and only the checkpoint moves. */
+  cosigned(): void {
+    void this.#enqueue(() => this.#file.publish(this.#written));
+  }
+
+  /** The log moved: its tiles are to be written within `delayMs`, or five times that while it keeps moving. */
   changed(): void {
     if (this.#timer) return;
     const { clock, delayMs = DELAY_MS } = this.#options;
@@ -145,40 +152,49 @@ export class TileWriter implements AsyncDisposable {
   }
 
   async #publish(): Promise<void> {
-    const { folder, clock, onPublished } = this.#options;
+    const { clock, onWritten } = this.#options;
+    // What stays published while this catches up is an earlier process's, and may be torn.
+    if (!this.#edgeWritten) await this.#writeEdge();
     await this.#writeFull();
     await this.#catchUp();
+    const isMoved = this.#builder.size !== this.#written.size || !this.#edgeWritten;
+    if (isMoved) {
+      this.#edgeAt = clock.monotonic();
+      this.#written = await this.#writeEdge();
+      this.#edgeWritten = true;
+    }
+    await this.#file.publish(this.#written);
+    if (isMoved) onWritten();
+  }
+
+  async #writeEdge(): Promise<SizedCheckpoint> {
     // All of the edge at once: the log may grow at each await.
-    const size = this.#builder.size;
+    const { size } = this.#builder;
     const checkpoint = this.#checkpointAt(size);
-    if (checkpoint === this.#published.checkpoint && this.#edgeWritten) return;
-    const isMoved = size !== this.#published.size || !this.#edgeWritten;
-    const edge = isMoved ? this.#builder.partials() : [];
-    if (isMoved) this.#edgeAt = clock.monotonic();
-    for (const file of edge) await folder.write(file);
-    if (size > 0) await folder.write({ path: CHECKPOINT_FILE, bytes: Buffer.from(checkpoint) });
-    this.#edgeWritten = true;
-    this.#published = { size, checkpoint };
-    onPublished();
+    for (const file of this.#builder.partials()) await this.#options.folder.write(file);
+    return { size, checkpoint };
   }
 
   /** Reads from the database what was not taken from memory. */
   async #catchUp(): Promise<void> {
     const { log, store } = this.#options;
     const least = log.size;
+    const cosigned = log.cosigned?.size ?? 0;
     for (let slices = 0; this.#builder.size < log.size; slices++) {
       const isFar = this.#builder.size >= least && slices >= CHASE_SLICES;
       if (isFar || this.#stop.signal.aborted) return;
-      this.#queue.add(deriveSlice(this.#builder, { store, log, until: log.size }));
+      const until = this.#builder.size < cosigned ? cosigned : log.size;
+      this.#queue.add(deriveSlice(this.#builder, { store, log, until }));
       await this.#writeFull();
+      // This size will be published, and its partial tiles with it.
+      if (this.#builder.size === cosigned) await this.#writeEdge();
     }
   }
 
-  /** docs/spec/logs.md §5: the newest checkpoint, with every signature that is known for it. */
+  /** Signed by log and writer, and by nobody else. */
   #checkpointAt(size: number): string {
     const { log, store } = this.#options;
     if (size === 0) return "";
-    if (log.cosigned?.size === size) return log.cosigned.note;
     const batch = store.batchEndingAt(log.origin, size);
     if (!batch) throw historyError(`No batch ends at ${size}`);
     return batch.checkpoint;
@@ -226,7 +242,8 @@ export class TileWriter implements AsyncDisposable {
     const bundle = storedEntries(store, log, size - (size % 256), size);
     const builder = TileBuilder.resume(size, read, bundle);
     if (!builder.range.root().equals(root)) throw historyError("Published tiles are damaged");
-    this.#published = { size, checkpoint: note };
+    this.#written = { size, checkpoint: this.#checkpointAt(size) };
+    this.#file.resume({ size, checkpoint: note });
     return builder;
   }
 

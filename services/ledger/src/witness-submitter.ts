@@ -1,18 +1,20 @@
-import type { Clock } from "@redoubt/base";
+import { nowSeconds, type Clock } from "@redoubt/base";
 import {
   addSignature,
   encodeAddCheckpointRequest,
+  isDatedAhead,
   openCheckpoint,
   parseWitnessSize,
   verifyCosignature,
   type VerifierKey,
 } from "@redoubt/tlog";
+import type { SizedCheckpoint } from "./checkpoint-file.ts";
 import { historyError, isHistoryError, storageFailure } from "./errors.ts";
 import type { LedgerEvents } from "./events.ts";
 import type { Log } from "./log.ts";
 import type { Prover } from "./proofs.ts";
 import type { Store } from "./store.ts";
-import type { Published, TileWriter } from "./tile-writer.ts";
+import type { TileWriter } from "./tile-writer.ts";
 import type { WitnessAnswer, WitnessTransport } from "./witness-client.ts";
 
 export interface SubmitterOptions {
@@ -44,6 +46,7 @@ export class WitnessSubmitter implements AsyncDisposable {
   #submittedAt = -Infinity;
   #cosignedAt: number;
   #isLate = false;
+  #isAhead = false;
   #timer: NodeJS.Timeout | undefined;
   #dueAt = Infinity;
   #running: Promise<void> | undefined;
@@ -57,13 +60,13 @@ export class WitnessSubmitter implements AsyncDisposable {
 
   /** The first submission does not wait: the witness may remember more than this database does (THREAT-30). */
   start(): void {
-    if (this.#options.tiles.published.size > 0) this.#schedule(0);
+    if (this.#options.tiles.written.size > 0) this.#schedule(0);
   }
 
-  /** A new size is published, or the last one has a new cosignature. */
+  /** The tiles of a new size are written. */
   changed(): void {
     const { log, clock, tiles, intervalMs = SUBMIT_WITHIN_MS } = this.#options;
-    const { size } = tiles.published;
+    const { size } = tiles.written;
     if (size === 0 || size === log.cosigned?.size) return;
     // A log that had nothing to show until now is not late.
     if (this.#submittedAt === -Infinity) this.#cosignedAt = clock.monotonic();
@@ -94,15 +97,15 @@ export class WitnessSubmitter implements AsyncDisposable {
     });
   }
 
-  /** One submission of what is published. Never rejects. */
+  /** One submission of the newest size whose tiles are written. Never rejects. */
   async submit(): Promise<void> {
     const { log, tiles, events, clock, halt } = this.#options;
-    const { published } = tiles;
-    if (published.size === 0 || log.halted !== undefined) return;
+    const { written } = tiles;
+    if (written.size === 0 || log.halted !== undefined) return;
     this.#submittedAt = clock.monotonic();
     try {
       // A conflict tells what the witness holds: one more attempt with the proof from there.
-      if (await this.#attempt(published)) await this.#attempt(published);
+      if (await this.#attempt(written)) await this.#attempt(written);
     } catch (error) {
       if (isHistoryError(error)) halt(log, error);
       else events.witnessFailed(log.origin, error);
@@ -111,21 +114,19 @@ export class WitnessSubmitter implements AsyncDisposable {
   }
 
   /** Says whether the witness holds another size than we thought. */
-  async #attempt(published: Published): Promise<boolean> {
+  async #attempt({ size, checkpoint }: SizedCheckpoint): Promise<boolean> {
     const { log, events, transport } = this.#options;
-    const oldSize = Math.min(this.#witnessSize, published.size);
-    const proof = await this.#proof(oldSize, published.size);
+    const oldSize = Math.min(this.#witnessSize, size);
+    const proof = await this.#proof(oldSize, size);
     if (!proof) return false;
-    // What is published may carry the witness's earlier line; the log's own lines are what it has to see.
-    const { checkpoint } = published;
     const answer = await transport.send(encodeAddCheckpointRequest({ oldSize, proof, checkpoint }));
     if (this.#closed) return false;
     switch (answer.status) {
       case 200:
-        this.#accept(published, answer);
+        this.#accept({ size, checkpoint }, answer);
         return false;
       case 409:
-        return await this.#resync(oldSize, published.size, parseWitnessSize(answer.body));
+        return await this.#resync(oldSize, size, parseWitnessSize(answer.body));
       case 422:
         // C2SP tlog-witness: the proof, which verified here, does not lead from what the witness holds.
         await this.#examine(answer.status);
@@ -179,17 +180,23 @@ export class WitnessSubmitter implements AsyncDisposable {
       throw historyError(`The witness holds another tree of ${held.size} entries`);
   }
 
-  #accept({ size, checkpoint }: Published, { body }: WitnessAnswer): void {
+  #accept({ size, checkpoint }: SizedCheckpoint, { body }: WitnessAnswer): void {
     const { log, store, tiles, witness, clock, onFatal, events } = this.#options;
     // Only the pinned witness's line is kept: further ones are nobody's that we know.
     const lines = body.split("\n").filter((line) => line.startsWith(`\u2014 ${witness.name} `));
     const note = addSignature(checkpoint, lines.map((line) => `${line}\n`).join(""));
     const { timeSeconds } = verifyCosignature(note, witness);
     this.#witnessSize = size;
+    const now = nowSeconds(clock);
+    const wasAhead = this.#isAhead;
+    this.#isAhead = isDatedAhead(timeSeconds, now);
+    // THREAT-37: said when it begins; that it goes on shows as a witness that is late.
+    if (this.#isAhead && !wasAhead) events.cosignatureAhead(log.origin, timeSeconds, now);
+    if (this.#isAhead) return;
     this.#cosignedAt = clock.monotonic();
     const cosigned = { note, size, timeSeconds };
-    if (!log.acceptCosigned(cosigned)) return;
-    tiles.changed();
+    if (!log.acceptCosigned(cosigned, now)) return;
+    tiles.cosigned();
     try {
       store.putCosigned(log.origin, cosigned);
     } catch (error) {

@@ -98,6 +98,48 @@ test("a witness that fell behind gets the proof from where it is", async () => {
   assert.equal(log?.halted, undefined);
 });
 
+test("THREAT-37: a cosignature dated ahead is refused, not kept, said once; the next good one is taken", async () => {
+  await using deployment = await createDeployment();
+  await using ledger = await deployment.open(FAST);
+  await using signer = deployment.connect("signer-consumer");
+  await commit(deployment, signer);
+  const log = ledger.logs.get(CONSUMER);
+  await until(() => log?.cosigned?.size === 1);
+  deployment.witnessAheadSeconds = 3600;
+  await commit(deployment, signer);
+  const { fields } = await deployment.event("cosignature_ahead");
+  assert.equal(fields.log, CONSUMER);
+  assert.ok(Math.abs(Number(fields.cosigned) - Number(fields.now) - 3600) <= 1);
+  const answers = deployment.witness.answers.length;
+  await until(() => deployment.witness.answers.length > answers + 3);
+  assert.equal(log?.cosigned?.size, 1);
+  assert.ok((log?.cosigned?.timeSeconds ?? Infinity) <= Date.now() / 1000);
+  assert.equal((await commit(deployment, signer)).size, 3);
+  assert.equal(deployment.eventsNamed("cosignature_ahead").length, 1);
+  deployment.witnessAheadSeconds = 0;
+  await until(() => log?.cosigned?.size === 3);
+  assert.equal(deployment.eventsNamed("witness_failed").length, 0);
+});
+
+test("THREAT-37: a stored cosignature that lies ahead of the clock is not used at a start", async () => {
+  await using deployment = await createDeployment();
+  const early = { now: () => Date.now() - 3_600_000, monotonic: () => performance.now() };
+  {
+    await using ledger = await deployment.open(FAST);
+    await using signer = deployment.connect("signer-consumer");
+    await commit(deployment, signer);
+    await until(() => ledger.logs.get(CONSUMER)?.cosigned?.size === 1);
+  }
+  deployment.witness.isDown = true;
+  await using ledger = await deployment.open({ ...FAST, clock: early });
+  assert.equal(ledger.logs.get(CONSUMER)?.cosigned, undefined);
+  assert.equal(ledger.logs.get(CONSUMER)?.halted, undefined);
+  assert.equal(deployment.eventsNamed("cosignature_ahead").length, 1);
+  deployment.witnessAheadSeconds = -3600;
+  deployment.witness.isDown = false;
+  await until(() => ledger.logs.get(CONSUMER)?.cosigned?.size === 1);
+});
+
 test("only the pinned witness's cosignature is kept", async () => {
   await using deployment = await createDeployment();
   const impostor = new TestWitness(

@@ -150,7 +150,7 @@ function openHttp(
   { config, clock, log, httpLimits }: MonitorOptions,
   vkey: string,
 ): Promise<HttpServer> {
-  const { witness, reports, registry, follower, sight } = parts;
+  const { witness, reports, registry, follower, sight, watches } = parts;
   let lookedAt = -Infinity;
   const routes = monitorRoutes({
     witness,

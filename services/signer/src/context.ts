@@ -38,6 +38,7 @@ import { encodeState, readState, writeState, type SignerState } from "./state-fi
 import { describeKeys, describeSigner } from "./status.ts";
 import { Trouble } from "./trouble.ts";
 import { TurnLoop } from "./turn-loop.ts";
+import { witnessAlarm } from "./witness-alarm.ts";
 import { WitnessGuard } from "./witness-guard.ts";
 
 export interface SignerOptions {
@@ -141,6 +142,10 @@ class SignerService implements Signer {
       log: config.registry.log,
       logKey: config.registry.key,
       clock,
+      onDatedAhead: witnessAlarm(config.registry.log, {
+        events: this.#events,
+        reports: this.#reports,
+      }),
     });
     this.#view = new RegistryView({
       client: this.#ledger,
@@ -267,7 +272,7 @@ class SignerService implements Signer {
     const info = view.registry.writers.get(config.log);
     if (!info || !view.registry.realms.has(config.realm)) return undefined;
     const since = this.#remembered?.registry.sinceSeconds ?? 0;
-    this.#registryGuard.begin(since > 0 ? since : undefined);
+    this.#registryGuard.begin(view.held.size, since > 0 ? since : undefined);
     const { policy = decideIssue, tokenLog = (writer: LogWriter) => writer } = this.#options;
     const core = {
       ...this.#options,

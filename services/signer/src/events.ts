@@ -25,6 +25,8 @@ export interface SignerEvents {
   ledgerTrouble(code: string, reason: string): void;
   ledgerBack(): void;
   cosignatureRefused(log: string, code: string): void;
+  /** THREAT-37: the witness dates later than this clock can bear; both in POSIX seconds. */
+  cosignatureAhead(log: string, cosignedSeconds: number, nowSeconds: number): void;
   stateNotKept(code: string): void;
 }
 
@@ -51,6 +53,8 @@ export function signerEvents(log: EventSink): SignerEvents {
     ledgerTrouble: (code, reason) => log("ledger_trouble", { code, reason }),
     ledgerBack: () => log("ledger_back"),
     cosignatureRefused: (origin, code) => log("cosignature_refused", { log: origin, code }),
+    cosignatureAhead: (origin, cosigned, now) =>
+      log("cosignature_ahead", { log: origin, cosigned, now }),
     stateNotKept: (code) => log("state_not_kept", { code }),
   };
 }

@@ -103,7 +103,7 @@ export class LogWriter {
     this.#acknowledged = range;
     this.#predicted = range;
     this.#remember(range);
-    if (range.size > 0) this.#options.guard.begin();
+    if (range.size > 0) this.#options.guard.begin(range.size);
     events.opened(log, range.size);
     await this.#takeCosigned(head);
   }
@@ -114,7 +114,7 @@ export class LogWriter {
     // Nothing is changed before this line: a batch that cannot be made leaves no trace.
     const batch = this.#sign(sealed);
     this.#predicted = batch.range;
-    this.#options.guard.begin();
+    this.#options.guard.begin(batch.range.size);
     const { promise, resolve: done, reject: failed } = Promise.withResolvers<number>();
     const pending = { ...batch, done, failed };
     this.#queue.push(pending);

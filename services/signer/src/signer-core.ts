@@ -28,6 +28,7 @@ import type { Policy } from "./policy.ts";
 import type { RegistryView } from "./registry-view.ts";
 import type { SignerCustody } from "./signer-custody.ts";
 import type { SignerState } from "./state-file.ts";
+import { witnessAlarm } from "./witness-alarm.ts";
 import { WitnessGuard } from "./witness-guard.ts";
 
 /** What a signer consists of once the registry knows it. */
@@ -128,14 +129,16 @@ async function openRing({ config, view, reports, ...rest }: CoreOptions): Promis
 }
 
 function openGuard(
-  { config, clock }: CoreOptions,
+  { config, clock, events, reports }: CoreOptions,
   { logKey }: WriterInfo,
   remembered: SignerState | undefined,
 ): WitnessGuard {
   const { log, witness, maxUnwitnessedSeconds } = config;
-  const guard = new WitnessGuard({ log, logKey, witness, maxUnwitnessedSeconds, clock });
-  const since = remembered?.log?.sinceSeconds ?? 0;
-  if (since > 0) guard.begin(since);
+  const onDatedAhead = witnessAlarm(log, { events, reports });
+  const pinned = { log, logKey, witness };
+  const guard = new WitnessGuard({ ...pinned, maxUnwitnessedSeconds, clock, onDatedAhead });
+  const { size = 0, sinceSeconds = 0 } = remembered?.log ?? {};
+  if (sinceSeconds > 0) guard.begin(size, sinceSeconds);
   return guard;
 }
 

@@ -14,10 +14,9 @@ const witness = createVerifierKey({
   publicKey,
 });
 
-function open() {
-  const log = new FakeLog("redoubt.test/log");
-  log.append([Buffer.alloc(65, 1)], Buffer.alloc(0));
-  const clock = new TestClock();
+function open(log = new FakeLog("redoubt.test/log"), clock = new TestClock()) {
+  if (log.size === 0) grow(log);
+  const told: (readonly [number, number])[] = [];
   const maxUnwitnessedSeconds = 900;
   const guard = new WitnessGuard({
     log: log.origin,
@@ -25,12 +24,17 @@ function open() {
     witness,
     maxUnwitnessedSeconds,
     clock,
+    onDatedAhead: (cosigned, now) => told.push([cosigned, now]),
   });
   /** The witness vouches for the log, by its own clock. */
   const cosign = (ageSeconds = 0): void => {
     guard.accept(guard.open(log.cosign(signer, clock.seconds - ageSeconds)));
   };
-  return { log, clock, guard, cosign };
+  return { log, clock, guard, cosign, told };
+}
+
+function grow(log: FakeLog): void {
+  log.append([Buffer.alloc(65, 1)], Buffer.alloc(0));
 }
 
 const UNWITNESSED = { code: "ERR_SIGNER_UNWITNESSED" };
@@ -70,17 +74,17 @@ describe("P3: the age of the newest cosignature", () => {
     const { clock, guard } = open();
     clock.forward(100_000);
     guard.check();
-    guard.begin();
+    guard.begin(1);
     clock.forward(900);
     guard.check();
-    guard.begin();
+    guard.begin(1);
     clock.forward(1);
     assert.throws(() => guard.check(), UNWITNESSED);
   });
 
   it("THREAT-30: what an earlier run saw counts, whatever older note is shown now", () => {
     const { clock, guard, cosign } = open();
-    guard.begin(clock.seconds - 500);
+    guard.begin(1, clock.seconds - 500);
     cosign(700);
     assert.equal(guard.sinceSeconds, clock.seconds - 500);
     clock.forward(400);
@@ -144,6 +148,96 @@ describe("THREAT-29: this machine's clock", () => {
   it("what was kept from before this start says nothing about the clock", () => {
     const { guard, cosign } = open();
     cosign(600);
+    guard.check();
+  });
+});
+
+describe("THREAT-37: a witness that dates ahead", () => {
+  it("30 s are taken; one second more is refused, not kept, and told once", () => {
+    const { clock, guard, cosign, told } = open();
+    cosign(-30);
+    assert.equal(guard.newest?.timeSeconds, clock.seconds + 30);
+    clock.forward(60);
+    for (const age of [-31, -3600, -100_000_000]) cosign(age);
+    assert.equal(guard.newest?.timeSeconds, clock.seconds - 30);
+    assert.equal(guard.sinceSeconds, clock.seconds - 30);
+    assert.deepEqual(told, [[clock.seconds + 31, clock.seconds]]);
+    guard.check();
+  });
+
+  it("delays nothing but the age: issuance goes on until maxUnwitnessed, and with the next good one", () => {
+    const { clock, guard, cosign, told } = open();
+    cosign();
+    for (let minute = 0; minute < 15; minute += 1) {
+      clock.forward(60);
+      cosign(-3600);
+      guard.check();
+    }
+    clock.forward(1);
+    assert.throws(() => guard.check(), UNWITNESSED);
+    cosign();
+    guard.check();
+    assert.equal(told.length, 1);
+    cosign(-3600);
+    assert.equal(told.length, 2);
+  });
+
+  it("a signer that starts with its clock behind takes none, and stops at maxUnwitnessed", () => {
+    const { clock, guard, cosign, told } = open();
+    guard.begin(1);
+    for (let minute = 0; minute < 15; minute += 1) {
+      cosign(-31);
+      guard.check();
+      clock.forward(60);
+    }
+    clock.forward(1);
+    assert.throws(() => guard.check(), UNWITNESSED);
+    assert.equal(told.length, 1);
+  });
+
+  it("what an earlier run kept of it stops nothing once a good cosignature of the whole log is there", () => {
+    const { clock, guard, cosign, told } = open();
+    const ahead = clock.seconds + 100_000_000;
+    guard.begin(1, ahead);
+    assert.deepEqual(told, [[ahead, clock.seconds]]);
+    assert.throws(() => guard.check(), CLOCK);
+    cosign();
+    guard.check();
+    assert.equal(guard.sinceSeconds, clock.seconds);
+    clock.forward(901);
+    assert.throws(() => guard.check(), UNWITNESSED);
+  });
+
+  it("THREAT-29, THREAT-30: with this clock set back before a start, no older cosignature is fresh", () => {
+    const early = open();
+    const { log, clock } = early;
+    early.cosign();
+    const old = early.guard.open(log.cosigned);
+    clock.forward(86_400);
+    grow(log);
+    early.cosign();
+    const seen = clock.seconds;
+    clock.set(-86_400);
+    const { guard } = open(log, clock);
+    guard.begin(log.size, seen);
+    guard.accept(old);
+    assert.throws(() => guard.check(), CLOCK);
+    guard.accept(guard.open(log.cosign(signer, seen)));
+    assert.throws(() => guard.check(), CLOCK);
+    clock.set(86_400);
+    guard.accept(guard.open(log.cosign(signer, seen)));
+    guard.check();
+  });
+
+  it("this clock ahead at the start, and then set right, is over with the next good cosignature", () => {
+    const { clock, guard, cosign } = open();
+    clock.set(3600);
+    guard.begin(1);
+    cosign(3600);
+    clock.set(-3600);
+    clock.forward(1);
+    assert.throws(() => guard.check(), CLOCK);
+    cosign();
     guard.check();
   });
 });

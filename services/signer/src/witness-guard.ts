@@ -1,5 +1,11 @@
 import { ServiceError, type Clock } from "@redoubt/base";
-import { openCheckpoint, verifyCosignature, type VerifierKey } from "@redoubt/tlog";
+import {
+  isDatedAhead,
+  MAX_AHEAD_SECONDS,
+  openCheckpoint,
+  verifyCosignature,
+  type VerifierKey,
+} from "@redoubt/tlog";
 import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
 
 export interface WitnessGuardOptions {
@@ -9,6 +15,8 @@ export interface WitnessGuardOptions {
   readonly witness: VerifierKey;
   readonly maxUnwitnessedSeconds: number;
   readonly clock: Clock;
+  /** THREAT-37: told once, until a good cosignature is there again. Both times are in POSIX seconds. */
+  readonly onDatedAhead: (cosignedSeconds: number, nowSeconds: number) => void;
 }
 
 export interface Cosigned {
@@ -16,9 +24,6 @@ export interface Cosigned {
   readonly root: Buffer;
   readonly timeSeconds: number;
 }
-
-/** THREAT-29, ARCHITECTURE §3: a clock this far from the witness's is not used. */
-export const MAX_CLOCK_OFF_SECONDS = 30;
 
 /**
  * P3: how long ago the witness last vouched for a log. Cosignatures come through the ledger, which is not trusted:
@@ -30,6 +35,9 @@ export class WitnessGuard {
   #newest: Cosigned | undefined;
   /** From when the age counts; undefined while there is nothing that a witness could have seen. */
   #sinceSeconds: number | undefined;
+  /** How large the log was then. */
+  #sinceSize = 0;
+  #isAheadTold = false;
   #ageAtMarkMs = 0;
   #markedMs = 0;
   #isClockAhead = false;
@@ -47,9 +55,12 @@ export class WitnessGuard {
     return this.#sinceSeconds;
   }
 
-  /** There is something to witness from now on, or has been since an earlier run. */
-  begin(sinceSeconds: number = this.#now()): void {
-    if (this.#sinceSeconds === undefined) this.#mark(sinceSeconds);
+  /** There is something to witness from now on, a log of this size, or has been since an earlier run. */
+  begin(size: number, sinceSeconds: number = this.#now()): void {
+    if (this.#sinceSeconds !== undefined) return;
+    this.#sinceSize = size;
+    this.#mark(sinceSeconds);
+    if (this.#isAhead(sinceSeconds)) this.#tellAhead(sinceSeconds);
   }
 
   /** @throws TlogError for a note that the log or the witness did not sign */
@@ -63,14 +74,35 @@ export class WitnessGuard {
   /** Takes a cosignature whose root was found to be this log's at that size. */
   accept(cosigned: Cosigned): void {
     const last = this.#newest;
+    const { timeSeconds } = cosigned;
+    // THREAT-37: not kept, or a witness that once dated it ahead would be the newest for as long.
+    if (this.#isAhead(timeSeconds)) return this.#tellAhead(timeSeconds);
     if (last && !isNewer(cosigned, last)) return;
     this.#newest = cosigned;
-    const { timeSeconds } = cosigned;
+    this.#isAheadTold = false;
     // One that came while we looked every second was made just now: an old time on it means that ours is ahead.
-    this.#isClockAhead = last !== undefined && this.#now() - timeSeconds > MAX_CLOCK_OFF_SECONDS;
-    // THREAT-30: one older than what an earlier run saw makes nothing fresher.
-    if (this.#sinceSeconds === undefined || timeSeconds > this.#sinceSeconds)
-      this.#mark(timeSeconds);
+    this.#isClockAhead = last !== undefined && this.#now() - timeSeconds > MAX_AHEAD_SECONDS;
+    if (this.#isFresher(cosigned)) this.#mark(timeSeconds);
+  }
+
+  /**
+   * THREAT-30: one older than what an earlier run saw makes nothing fresher. Where that date itself lies ahead, either
+   * it was wrong or this clock is set back (THREAT-29): then only a cosignature of all that there was counts, since
+   * older ones are of less.
+   */
+  #isFresher({ size, timeSeconds }: Cosigned): boolean {
+    if (this.#sinceSeconds === undefined || timeSeconds > this.#sinceSeconds) return true;
+    return this.#isAhead(this.#sinceSeconds) && size >= this.#sinceSize;
+  }
+
+  #isAhead(timeSeconds: number): boolean {
+    return isDatedAhead(timeSeconds, this.#now());
+  }
+
+  #tellAhead(timeSeconds: number): void {
+    if (this.#isAheadTold) return;
+    this.#isAheadTold = true;
+    this.#options.onDatedAhead(timeSeconds, this.#now());
   }
 
   /** @throws ServiceError `ERR_SIGNER_UNWITNESSED`, `ERR_SIGNER_CLOCK` */
@@ -80,7 +112,7 @@ export class WitnessGuard {
     const maxMs = this.#options.maxUnwitnessedSeconds * 1000;
     const byClockMs = clock.now() - this.#sinceSeconds * 1000;
     const elapsedMs = this.#ageAtMarkMs + clock.monotonic() - this.#markedMs;
-    if (this.#isClockAhead || byClockMs < -MAX_CLOCK_OFF_SECONDS * 1000) throw wrongClock();
+    if (this.#isClockAhead || this.#isAhead(this.#sinceSeconds)) throw wrongClock();
     // THREAT-29: turning the clock back must not make a cosignature younger, so both ages count.
     if (elapsedMs > maxMs) throw unwitnessed(elapsedMs);
     if (byClockMs > maxMs) throw wrongClock();

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import { Deployment, refusalOf, WANTED } from "./testing/deployment.ts";
 
@@ -92,4 +94,77 @@ describe("THREAT-29: the clock of the signer", () => {
       await signer.tick();
       await client.request(WANTED);
     });
+});
+
+/** Of both logs, by an hour. */
+function dateAhead({ ledger, clock }: Deployment, seconds = 3600): void {
+  Reflect.set(ledger.witness, "nowSeconds", () => clock.seconds + seconds);
+}
+
+describe("THREAT-37: the witness dates its cosignatures ahead", () => {
+  it("issuance goes on, one alarm for each log names both times, nothing of it is kept", async () => {
+    await using deployment = await Deployment.start();
+    const signer = await deployment.openReady();
+    const { ledger, clock, log, monitor } = deployment;
+    const client = deployment.client();
+    await client.request(WANTED);
+    await signer.tick();
+    dateAhead(deployment);
+    for (let count = 0; count < 5; count += 1) {
+      clock.forward(1);
+      await signer.tick();
+      await client.request(WANTED);
+    }
+    const alarms = log.all.filter(({ name }) => name === "cosignature_ahead");
+    const now = clock.seconds - 4;
+    const origins = [ledger.issuance.origin, ledger.registry.origin];
+    assert.deepEqual(
+      alarms
+        .map(({ fields }) => fields)
+        .toSorted((a, b) => String(a["log"]).localeCompare(String(b["log"]))),
+      origins.map((origin) => ({ log: origin, cosigned: now + 3600, now })),
+    );
+    const told = await monitor.told.first(({ kind }) => kind === "cosignature-ahead");
+    assert.match(told.detail, new RegExp(`dated ${now + 3600}, this clock is at ${now}$`));
+    dateAhead(deployment, 0);
+    clock.forward(60);
+    await signer.tick();
+    await client.request(WANTED);
+    await signer[Symbol.asyncDispose]();
+    const state = readFileSync(join(deployment.folder, "state.json"), "utf8");
+    for (const [, since] of state.matchAll(/"since":(\d+)/g))
+      assert.equal(Number(since), clock.seconds);
+  });
+
+  it("only it: issuance stops at maxUnwitnessed", async () => {
+    await using deployment = await Deployment.start();
+    const signer = await deployment.openReady();
+    await deployment.client().request(WANTED);
+    await signer.tick();
+    dateAhead(deployment);
+    deployment.clock.forward(900.001);
+    await signer.tick();
+    assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_UNWITNESSED");
+  });
+
+  it("a state file with a date years ahead stops a start only until the witness has spoken", async () => {
+    await using deployment = await Deployment.start();
+    const first = await deployment.openReady();
+    await deployment.client().request(WANTED);
+    await first.tick();
+    await first[Symbol.asyncDispose]();
+    const path = join(deployment.folder, "state.json");
+    const ahead = deployment.clock.seconds + 100_000_000;
+    const state = readFileSync(path, "utf8").replaceAll(/"since":\d+/g, `"since":${ahead}`);
+    writeFileSync(path, state);
+    deployment.ledger.witness.isUp = false;
+    deployment.ledger.issuance.cosigned = "";
+    deployment.ledger.registry.cosigned = "";
+    const signer = await deployment.open();
+    await signer.tick();
+    assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_CLOCK");
+    deployment.ledger.witness.isUp = true;
+    await signer.tick();
+    assert.equal((await deployment.client().request(WANTED)).head["index"], 1);
+  });
 });

@@ -8,7 +8,8 @@ Examples:
   redoubt ledger verify --dir ./copy --vkey <log key> --vkey <writer key> --vkey <witness key>
   redoubt ledger verify --url https://id.example         without keys: consistency only
 
-Exit codes: 0 good, 3 a log is not what it should be, 1 could not be decided.`;
+Exit codes: 0 verified and cosigned, 3 a log is not what it should be, 1 could not be decided,
+4 nothing is wrong, but at least one log has no verified cosignature: without one it may be another than others see.`;
 
 const PROVE_HELP = `
 Examples:

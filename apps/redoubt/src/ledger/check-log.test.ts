@@ -8,6 +8,9 @@ import { isFinding } from "./finding.ts";
 import { namedKeys, type LogKeys } from "./log-keys.ts";
 import { ORIGIN, PublishedLog } from "./testing/published-log.ts";
 
+/** The clock of whoever checks. */
+const NOW = 1_800_000_000;
+
 function keysOf({ key, writer, witness }: PublishedLog): LogKeys {
   return { required: [key.vkey, writer.vkey], optional: [witness.vkey] };
 }
@@ -17,6 +20,7 @@ function check(log: PublishedLog, keys: LogKeys | undefined = keysOf(log), origi
     keysOf: () => keys,
     ...(origin === undefined ? {} : { expectedOrigin: origin }),
     onProgress: () => undefined,
+    now: NOW,
   });
 }
 
@@ -33,7 +37,7 @@ for (const size of [1, 2, 255, 256, 257, 511, 512, 700])
     const log = new PublishedLog(size);
     const found = await check(log);
     assert.equal(found.size, size);
-    assert.equal(found.label, "verified");
+    assert.equal(found.label, "not cosigned");
     assert.deepEqual(found.signedBy, [ORIGIN, `${ORIGIN}/writer`]);
     assert.equal(found.cosignedSeconds, null);
     // Every hash tile was compared: level 0, and level 1 from 256 entries on.
@@ -50,7 +54,7 @@ test("progress is told, and ends at the size", async () => {
   const seen: (readonly [number, number])[] = [];
   const log = new PublishedLog(256 * 17 + 3);
   const onProgress = (done: number, total: number) => void seen.push([done, total]);
-  await checkLog(log, { keysOf: () => keysOf(log), onProgress });
+  await checkLog(log, { keysOf: () => keysOf(log), onProgress, now: NOW });
   assert.deepEqual(seen, [
     [4096, 4355],
     [4355, 4355],
@@ -164,17 +168,31 @@ test("a cosignature is told when it is there, and demanded when its key is named
   assert.ok(named);
   await refuses(log, "ERR_LOG_SIGNATURE", named);
   log.cosign(1_800_000_000);
-  assert.equal((await check(log, named)).cosignedSeconds, 1_800_000_000);
-  assert.equal((await check(log)).cosignedSeconds, 1_800_000_000);
+  for (const found of [await check(log, named), await check(log)]) {
+    assert.equal(found.cosignedSeconds, 1_800_000_000);
+    assert.equal(found.label, "verified");
+  }
+});
+
+test("THREAT-37: a cosignature that is dated more than 30 s ahead is refused", async () => {
+  const log = new PublishedLog(10);
+  log.cosign(NOW + 30);
+  assert.equal((await check(log)).cosignedSeconds, NOW + 30);
+  log.cosign(NOW + 31);
+  await refuses(log, "ERR_LOG_SIGNATURE");
 });
 
 test("without keys the answer is called what it is", async () => {
   const log = new PublishedLog(10);
-  const found = await checkLog(log, { keysOf: () => undefined, onProgress: () => undefined });
+  const found = await checkLog(log, {
+    keysOf: () => undefined,
+    onProgress: () => undefined,
+    now: NOW,
+  });
   assert.equal(found.label, "consistency only");
   assert.deepEqual(found.signedBy, []);
   log.files.set("tile/entries/000.p/10", encodeEntryBundle(log.entries.slice(1)));
-  const spoilt = checkLog(log, { keysOf: () => undefined, onProgress: () => undefined });
+  const spoilt = checkLog(log, { keysOf: () => undefined, onProgress: () => undefined, now: NOW });
   await assert.rejects(spoilt, (error) => isFinding(error));
 });
 

@@ -1,6 +1,7 @@
 import {
   CompactRange,
   entryBundlePath,
+  isDatedAhead,
   openCheckpoint,
   parseCheckpoint,
   parseEntryBundle,
@@ -24,8 +25,11 @@ export interface CheckedLog {
   readonly signedBy: readonly string[];
   /** When a cosigner last signed it, by its clock. */
   readonly cosignedSeconds: number | null;
-  /** Without keys only this much is known: the files fit each other. */
-  readonly label: "verified" | "consistency only";
+  /**
+   * `not cosigned`: its own keys signed it, and no witness that the caller knows: it may be another log than others
+   * see (THREAT-06). Without keys only this much is known: the files fit each other.
+   */
+  readonly label: "verified" | "not cosigned" | "consistency only";
 }
 
 export interface CheckOptions {
@@ -33,6 +37,8 @@ export interface CheckOptions {
   readonly keysOf: (origin: string) => LogKeys | undefined;
   readonly expectedOrigin?: string | undefined;
   readonly onProgress: (done: number, total: number) => void;
+  /** POSIX seconds. */
+  readonly now: number;
 }
 
 const PARALLEL = 16;
@@ -54,7 +60,7 @@ export async function checkLog(source: LogSource, options: CheckOptions): Promis
   if (options.expectedOrigin !== undefined && origin !== options.expectedOrigin)
     throw finding("ERR_LOG_SIGNATURE", `${source.name} is not log ${options.expectedOrigin}`);
   const keys = options.keysOf(origin);
-  const signatures = keys ? openSigned(note, origin, keys) : undefined;
+  const signatures = keys ? openSigned(note, { origin, keys, now: options.now }) : undefined;
   const tiles = await recompute(source, unverified, options.onProgress);
   return {
     origin,
@@ -63,15 +69,20 @@ export async function checkLog(source: LogSource, options: CheckOptions): Promis
     tiles,
     signedBy: signatures?.signedBy ?? [],
     cosignedSeconds: signatures?.cosignedSeconds ?? null,
-    label: signatures ? "verified" : "consistency only",
+    label: labelOf(signatures),
   };
+}
+
+function labelOf(signatures: Pick<CheckedLog, "cosignedSeconds"> | undefined): CheckedLog["label"] {
+  if (!signatures) return "consistency only";
+  return signatures.cosignedSeconds === null ? "not cosigned" : "verified";
 }
 
 function openSigned(
   note: Buffer,
-  origin: string,
-  { required, optional }: LogKeys,
+  { origin, keys, now }: { readonly origin: string; readonly keys: LogKeys; readonly now: number },
 ): Pick<CheckedLog, "signedBy" | "cosignedSeconds"> {
+  const { required, optional } = keys;
   const { verified } = openCheckpoint(note, { origin, verifiers: [...required, ...optional] });
   for (const { name, keyId } of required)
     if (!verified.some((one) => one.name === name && one.keyId === keyId))
@@ -79,6 +90,9 @@ function openSigned(
   const times = verified.flatMap((one) =>
     one.type === SIGNATURE_TYPE.cosignature ? [one.timeSeconds] : [],
   );
+  // THREAT-37: a date that cannot be true yet says nothing of when the witness saw it.
+  if (times.some((time) => isDatedAhead(time, now)))
+    throw finding("ERR_LOG_SIGNATURE", `Cosignature of ${origin} is dated ahead of this clock`);
   return {
     signedBy: verified.map(({ name }) => name),
     cosignedSeconds: times.length === 0 ? null : Math.max(...times),

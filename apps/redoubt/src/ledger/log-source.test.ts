@@ -8,7 +8,7 @@ import { checkLog } from "./check-log.ts";
 import { folderLogs, folderSource, httpLogs, httpSource } from "./log-source.ts";
 import { ORIGIN, PublishedLog } from "./testing/published-log.ts";
 
-const CHECK = { keysOf: () => undefined, onProgress: () => undefined };
+const CHECK = { keysOf: () => undefined, onProgress: () => undefined, now: 0 };
 
 function publishedFolder(t: TestContext, log: PublishedLog): string {
   const folder = mkdtempSync(join(tmpdir(), "redoubt-published-"));

@@ -9,6 +9,9 @@ import { digestOf, proveDigest } from "./prove.ts";
 import type { LogKeys } from "./log-keys.ts";
 import { ORIGIN, PublishedLog } from "./testing/published-log.ts";
 
+/** The clock of whoever asks. */
+const NOW = 1_800_000_000;
+
 /** What a ledger with this log answers to the operator; `change` makes it a liar. */
 function ledgerOf(
   log: PublishedLog,
@@ -68,8 +71,8 @@ test("what is neither a digest nor a token is refused", () => {
 
 test("the proof file verifies offline, from the digest alone", async () => {
   const log = new PublishedLog(300);
-  log.cosign(1_800_000_000);
-  const found = await proveDigest(ledgerOf(log), keysOf(log), digestAt(log, 77));
+  log.cosign(NOW);
+  const found = await proveDigest(ledgerOf(log), keysOf(log), digestAt(log, 77), NOW);
   assert.equal(found.index, 77);
   assert.equal(found.cosigned, true);
   const entry = Buffer.from(found.entry, "base64url");
@@ -87,10 +90,22 @@ test("the proof file verifies offline, from the digest alone", async () => {
   );
 });
 
+test("THREAT-37: a proof whose cosignature is dated 31 s ahead passes for one without", async () => {
+  const log = new PublishedLog(300);
+  for (const [seconds, isCosigned] of [
+    [NOW + 30, true],
+    [NOW + 31, false],
+  ] as const) {
+    log.cosign(seconds);
+    const { cosigned } = await proveDigest(ledgerOf(log), keysOf(log), digestAt(log, 77), NOW);
+    assert.equal(cosigned, isCosigned);
+  }
+});
+
 test("a digest that no log has was issued by nobody", async () => {
   const log = new PublishedLog(10);
   const missing = hash("sha256", "never issued", "base64url");
-  await assert.rejects(proveDigest(ledgerOf(log), keysOf(log), missing), {
+  await assert.rejects(proveDigest(ledgerOf(log), keysOf(log), missing, NOW), {
     code: "ERR_LOG_MISSING",
     message: /nobody issued this token/,
   });
@@ -145,5 +160,5 @@ for (const [what, code, lie] of LIES)
   test(`a ledger that answers with ${what} is not believed`, async () => {
     const log = new PublishedLog(300);
     const ask = ledgerOf(log, (answer) => lie(answer, log));
-    await assert.rejects(proveDigest(ask, keysOf(log), digestAt(log, 77)), { code });
+    await assert.rejects(proveDigest(ask, keysOf(log), digestAt(log, 77), NOW), { code });
   });

@@ -1,9 +1,10 @@
 import { hash } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
-import { errorCode, MemberReader, ServiceError } from "@redoubt/base";
+import { errorCode, MemberReader, nowSeconds, ServiceError, systemClock } from "@redoubt/base";
 import {
   encodeProofFile,
   hashLeaf,
+  isDatedAhead,
   parseCheckpoint,
   parseNote,
   SIGNATURE_TYPE,
@@ -48,7 +49,7 @@ export async function ledgerProve(
   const keys = systemKeys(settings, await operator.readRegistry());
   const ask: AskLedger = (head) => operator.ask("ledger", head);
   try {
-    const found = await proveDigest(ask, keys, digest);
+    const found = await proveDigest(ask, keys, digest, nowSeconds(systemClock));
     terminal.result({ json: found, text: found.proof.trimEnd() });
     return EXIT.ok;
   } catch (error) {
@@ -77,11 +78,12 @@ export async function proveDigest(
   ask: AskLedger,
   keys: ReadonlyMap<string, LogKeys>,
   digest: string,
+  now: number,
 ): Promise<LoggedToken> {
   for (const [log, logKeys] of keys) {
     const index = await find(ask, log, digest);
     if (index === undefined) continue;
-    return await prove(ask, { log, keys: logKeys, digest, index });
+    return await prove(ask, { log, keys: logKeys, digest, index, now });
   }
   throw finding("ERR_LOG_MISSING", `No log has an entry for ${digest}: nobody issued this token`);
 }
@@ -101,10 +103,15 @@ interface Subject {
   readonly keys: LogKeys;
   readonly digest: string;
   readonly index: number;
+  /** POSIX seconds. */
+  readonly now: number;
 }
 
 /** The ledger is not trusted: what it answers counts only when the proof verifies. */
-async function prove(ask: AskLedger, { log, keys, digest, index }: Subject): Promise<LoggedToken> {
+async function prove(
+  ask: AskLedger,
+  { log, keys, digest, index, now }: Subject,
+): Promise<LoggedToken> {
   const atSize = await cosignedSize(ask, log, index);
   const size = atSize === undefined ? {} : { size: atSize };
   const reader = new MemberReader(await ask({ op: "prove", log, index, ...size }), "proof");
@@ -122,7 +129,10 @@ async function prove(ask: AskLedger, { log, keys, digest, index }: Subject): Pro
   for (const { name, keyId } of keys.required)
     if (!signed.verified.some((one) => one.name === name && one.keyId === keyId))
       throw finding("ERR_LOG_PROOF", `Checkpoint of the proof is not signed by ${name}`);
-  const cosigned = signed.verified.some(({ type }) => type === SIGNATURE_TYPE.cosignature);
+  // THREAT-37: one that is dated ahead vouches for nothing.
+  const cosigned = signed.verified.some(
+    (one) => one.type === SIGNATURE_TYPE.cosignature && !isDatedAhead(one.timeSeconds, now),
+  );
   return { log, index, size: signed.size, digest, entry: encodeBase64url(entry), cosigned, proof };
 }
 

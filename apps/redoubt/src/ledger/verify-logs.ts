@@ -7,6 +7,7 @@ import {
   ServiceError,
   systemClock,
 } from "@redoubt/base";
+import { parseVerifierKey, type VerifierKey } from "@redoubt/tlog";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
 import { Operator } from "../operator.ts";
 import { enterRunning } from "../running.ts";
@@ -54,7 +55,8 @@ export async function ledgerVerify(
       `No such log is published${options.log ? `: ${options.log}` : ""}`,
     );
   context.terminal.result({ json: { logs: checked, faults }, text: reportText(checked, faults) });
-  return faults.length > 0 ? EXIT.refused : EXIT.ok;
+  if (faults.length > 0) return EXIT.refused;
+  return checked.every(({ label }) => label === "verified") ? EXIT.ok : EXIT.uncosigned;
 }
 
 /** Where from, and by which keys: named ones, or those of the running system. */
@@ -71,7 +73,7 @@ async function planJob(context: CommandContext, options: LedgerVerifyOptions): P
   const named = namedKeys(vkey);
   const expected = await logsWithEntries(operator, [...known.keys()]);
   const publisher = `http://127.0.0.1:${ports.publisher}`;
-  await untilPublished(publisher, expected);
+  await untilCosigned(publisher, expected, parseVerifierKey(settings.witness));
   return {
     sources: await httpLogs(publisher),
     keysOf: vkey.length > 0 ? named : (origin) => known.get(origin),
@@ -92,17 +94,23 @@ async function logsWithEntries(operator: Operator, logs: readonly string[]): Pro
   return sizes.filter(({ size }) => size > 0).map(({ log }) => log);
 }
 
-const PUBLISH_ATTEMPTS = 10;
+const PUBLISH_ATTEMPTS = 17;
 const PUBLISH_PAUSE_MS = 300;
 
-/** The first entries of a log are published a moment after they are durable. */
-async function untilPublished(publisher: string, expected: readonly string[]): Promise<void> {
+/** P3: the first entries of a log are published a moment after they are durable, and cosigned within 5 s. */
+async function untilCosigned(
+  publisher: string,
+  expected: readonly string[],
+  witness: Pick<VerifierKey, "name">,
+): Promise<void> {
+  // Whether it is a cosignature at all is for the check: this only chooses when to look.
+  const line = `\u2014 ${witness.name} `;
   for (let attempt = 0; attempt < PUBLISH_ATTEMPTS; attempt += 1) {
     const sources = (await httpLogs(publisher)).filter(({ origin }) =>
       expected.includes(origin ?? ""),
     );
     const found = await Promise.all(sources.map(({ source }) => source.read("checkpoint")));
-    if (found.filter(Boolean).length === expected.length) return;
+    if (found.filter((note) => note?.includes(line)).length === expected.length) return;
     await pause(PUBLISH_PAUSE_MS);
   }
 }
@@ -114,13 +122,14 @@ async function checkAll(
 ): Promise<{ readonly checked: readonly CheckedLog[]; readonly faults: readonly LogFault[] }> {
   const checked: CheckedLog[] = [];
   const faults: LogFault[] = [];
+  const now = nowSeconds(systemClock);
   for (const { origin, source } of sources) {
     if (only !== undefined && origin !== undefined && origin !== only) continue;
     // A log without entries has no checkpoint yet; one that should have some is missed below.
     if (origin !== undefined && !(await source.read("checkpoint"))) continue;
     const onProgress = progressTo(notice, origin ?? source.name);
     try {
-      const log = await checkLog(source, { keysOf, expectedOrigin: origin, onProgress });
+      const log = await checkLog(source, { keysOf, expectedOrigin: origin, onProgress, now });
       if (only === undefined || log.origin === only) checked.push(log);
     } catch (error) {
       if (!isFinding(error)) throw error;

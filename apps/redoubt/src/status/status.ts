@@ -19,6 +19,7 @@ export async function status({ folder, terminal }: CommandContext): Promise<numb
   const found = await readSystemStatus(page, {
     ask: (service, head) => operator.ask(service, head),
     witness: parseVerifierKey(settings.witness),
+    now: nowSeconds(systemClock),
   });
   const labels = await rootLabels(operator, found.labels);
   const heading = `Redoubt on ${folder}, ports ${settings.port} to ${ports.status}`;

@@ -30,12 +30,12 @@ const LOG_KEY = testKey(LOG);
 const WITNESS = testKey("witness", SIGNATURE_TYPE.cosignature);
 const STRANGER = testKey("witness", SIGNATURE_TYPE.cosignature);
 
-function cosigned(witness: TestKey, origin = LOG): string {
+function cosigned(witness: TestKey, origin = LOG, timeSeconds = 90): string {
   const body = encodeCheckpoint({ origin, size: 2, root: Buffer.alloc(32, 1) });
   const note = signNote(body, [ed25519Signer(LOG, LOG_KEY.privateKey)]);
   return addSignature(
     note,
-    cosignCheckpoint(body, 90, ed25519Cosigner("witness", witness.privateKey)),
+    cosignCheckpoint(body, timeSeconds, ed25519Cosigner("witness", witness.privateKey)),
   );
 }
 
@@ -52,7 +52,7 @@ function askOf(change: Readonly<Record<string, () => JsonObject>> = {}): StatusP
     assert.ok(answer);
     return answer();
   };
-  return { ask, witness: WITNESS.vkey };
+  return { ask, witness: WITNESS.vkey, now: 100 };
 }
 
 function alarmsOnce(alarm: JsonObject): () => JsonObject {
@@ -144,6 +144,12 @@ const TROUBLES: readonly (readonly [
     {},
     { "ledger state": () => ({ size: 3, cosigned: cosigned(WITNESS, "redoubt.local/other") }) },
     /cosignature of another log/,
+  ],
+  [
+    "THREAT-37: a cosignature dated 31 s ahead",
+    {},
+    { "ledger state": () => ({ size: 3, cosigned: cosigned(WITNESS, LOG, 131) }) },
+    /Cosignature of redoubt\.local\/registry is dated ahead of this clock/,
   ],
 ];
 

@@ -1,5 +1,5 @@
 import { errorLine, MemberReader, ServiceError } from "@redoubt/base";
-import { verifyCosignature, type VerifierKey } from "@redoubt/tlog";
+import { isDatedAhead, verifyCosignature, type VerifierKey } from "@redoubt/tlog";
 import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { isOpenCritical, readAlarms, type AlarmView, type AskMonitor } from "../alarms/alarm.ts";
 import { SERVICES, type ServiceName } from "../layout.ts";
@@ -44,6 +44,8 @@ export type Ask = (service: ServiceName, head: object) => Promise<JsonObject>;
 export interface StatusParts {
   readonly ask: Ask;
   readonly witness: VerifierKey;
+  /** POSIX seconds. */
+  readonly now: number;
 }
 
 const SHOWN_ALARMS = 10;
@@ -134,7 +136,7 @@ async function readLogs(parts: StatusParts): Promise<LogStatus[]> {
   return Promise.all(origins.map((log) => readLog(parts, log)));
 }
 
-async function readLog({ ask, witness }: StatusParts, log: string): Promise<LogStatus> {
+async function readLog({ ask, witness, now }: StatusParts, log: string): Promise<LogStatus> {
   const state = await ask("ledger", { op: "state", log });
   const size = new MemberReader(state, "log state").integer("size", 0, MAX_SIZE);
   const { cosigned: note } = state;
@@ -143,6 +145,9 @@ async function readLog({ ask, witness }: StatusParts, log: string): Promise<LogS
   const { timeSeconds, checkpoint } = verifyCosignature(note, witness);
   if (checkpoint.origin !== log)
     throw new ServiceError("ERR_STATUS", `Ledger tells a cosignature of another log for ${log}`);
+  // THREAT-37: its age would be a lie.
+  if (isDatedAhead(timeSeconds, now))
+    throw new ServiceError("ERR_STATUS", `Cosignature of ${log} is dated ahead of this clock`);
   return { log, size, cosigned: { size: checkpoint.size, timeSeconds } };
 }
 

@@ -46,6 +46,8 @@ export class Deployment implements AsyncDisposable {
   readonly enterprise: TestWriter = new TestWriter(ENTERPRISE);
   readonly events: TestEvent[] = [];
   readonly witness: TestWitness;
+  /** How far the clock of the witness is ahead. */
+  witnessAheadSeconds = 0;
   readonly operator: VerifierKey;
   readonly configJson: JsonObject;
   readonly #operatorKey = generateKeyPairSync("ed25519");
@@ -60,7 +62,7 @@ export class Deployment implements AsyncDisposable {
     const name = "redoubt.test/operator";
     this.operator = createVerifierKey({ name, type: SIGNATURE_TYPE.ed25519, publicKey });
     this.witness = new TestWitness(
-      () => nowSeconds(systemClock),
+      () => nowSeconds(systemClock) + this.witnessAheadSeconds,
       (origin) => this.verifiers(origin),
     );
     const writers = [this.consumer, this.enterprise];

@@ -150,7 +150,10 @@ export class FakeLedger {
     const first = Number(head["first"]);
     const note = text(head["checkpoint"]);
     const held = log.batches.find((batch) => batch.first === first);
-    if (held?.bytes.equals(attachment) && held.checkpoint.startsWith(note))
+    if (
+      held?.bytes.equals(attachment) &&
+      held.checkpoint === log.sign(log.range(openUnverified(note).size), note)
+    )
       return { size: held.first + held.entries.length, checkpoint: held.checkpoint };
     if (first !== log.size) throw new ServiceError("ERR_LEDGER_SIZE", `Log has ${log.size}`);
     const entries = parseEntryBundle(attachment.subarray(0, Number(head["entriesBytes"])));

@@ -72,7 +72,7 @@ export class FakeLog {
   sign(range: CompactRange, writerNote?: string): string {
     const body = encodeCheckpoint({ origin: this.origin, size: range.size, root: range.root() });
     const own = signNote(body, [this.signer]);
-    return writerNote === undefined ? own : addSignature(writerNote, own.slice(body.length + 1));
+    return writerNote === undefined ? own : addSignature(own, writerNote.slice(body.length + 1));
   }
 
   append(entries: readonly Buffer[], bytes: Buffer, writerNote?: string): FakeBatch {
