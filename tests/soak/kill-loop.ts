@@ -1,13 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import {
-  Operator,
-  portsFrom,
-  readDemo,
-  readRealms,
-  readSettings,
-  REALMS,
-  tokenEndpoint,
-} from "@redoubt/cli";
+import { Operator, readRealms, readSettings, REALMS } from "@redoubt/cli";
 import { MemberReader } from "@redoubt/base";
 import {
   hashLeaf,
@@ -17,7 +9,7 @@ import {
   parseVerifierKey,
 } from "@redoubt/tlog";
 import type { System } from "../e2e/system.ts";
-import { TokenLoad } from "./token-load.ts";
+import { endpointsOf, TokenLoad } from "./token-load.ts";
 
 export const KILLABLE = [
   "ledger",
@@ -72,14 +64,6 @@ export async function killLoop(
     entries: logged.size,
     slowestRecoveryMs,
   };
-}
-
-function endpointsOf(system: System) {
-  const ports = portsFrom(system.base);
-  return readDemo(system.folder).clients.map((client) => ({
-    client,
-    url: tokenEndpoint(client.realm, ports).replace("{tenantid}", client.tenant),
-  }));
 }
 
 /** Ready again, by itself, and both realms' clients get tokens again. */

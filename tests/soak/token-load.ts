@@ -1,9 +1,19 @@
 import { hash } from "node:crypto";
-import type { DemoClient } from "@redoubt/cli";
+import { portsFrom, readDemo, tokenEndpoint, type DemoClient } from "@redoubt/cli";
+import type { System } from "../e2e/system.ts";
 
 export interface TokenEndpoint {
   readonly url: string;
   readonly client: DemoClient;
+}
+
+/** The token endpoint of each realm, with its demo client. */
+export function endpointsOf(system: System): readonly TokenEndpoint[] {
+  const ports = portsFrom(system.base);
+  return readDemo(system.folder).clients.map((client) => ({
+    client,
+    url: tokenEndpoint(client.realm, ports).replace("{tenantid}", client.tenant),
+  }));
 }
 
 /** Clients that ask for tokens all the time and remember each that they received, by digest. */
