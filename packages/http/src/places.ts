@@ -1,231 +1,230 @@
-import { Line, Standing } from "./line.ts";
+import type { EventSink } from "@redoubt/base";
 
 export interface PlaceLimits {
   /** Connections that have proven nothing. */
   readonly connections: number;
-  readonly connectionsPerName: number;
-  /** Of strangers and names together. */
-  readonly connectionsTotal: number;
+  /** Places of one name. */
+  readonly perName: number;
+  /** Places of all names together. */
+  readonly named: number;
+  /** A pool in which nobody lost a place for so long no longer runs out. */
+  readonly calmMs: number;
+}
+
+export interface PlacesOptions {
+  readonly limits: PlaceLimits;
+  readonly log: EventSink;
+  /** Called when connections begin to lose their places, and when that is over. */
+  readonly onExhausted?: (isExhausted: boolean) => void;
 }
 
 export interface PlaceCounts {
-  readonly strangers: number;
+  readonly unproven: number;
   readonly named: number;
-  /** Closed because a newcomer needed the place. */
+  /** Connections that lost their place to a newcomer. */
   readonly evicted: number;
-  /** Proven callers that stayed among the strangers because no more named places were left. */
-  readonly unplaced: number;
 }
 
-/** Below this part of its bound the strangers' pool has room again. */
-const ROOM = 0.75;
+/** Connections of one kind; those that have been in a lane longest come first. */
+class Pool {
+  /** No request yet, or the beginning of one. */
+  readonly silent = new Set<Place>();
+  /** Between two requests. */
+  readonly idle = new Set<Place>();
+  /** The headers are complete, the body is not. */
+  readonly reading = new Set<Place>();
+  /** A complete request waits for its answer. */
+  readonly running = new Set<Place>();
+
+  get size(): number {
+    return this.silent.size + this.idle.size + this.reading.size + this.running.size;
+  }
+}
 
 /**
- * Who may hold a connection (THREAT-36). Strangers share one pool, and a newcomer always gets in: it takes the place
- * of the stranger that is worth least. Whoever has proven a name stands in that name's own pool, where no stranger and
- * no other name can take anything.
+ * Who may be connected (THREAT-36). Strangers share a bounded pool in which a newcomer takes the place of somebody who
+ * does nothing with his; whoever has proven a name has places that no stranger can take.
  */
-export class Places {
-  readonly #limits: PlaceLimits;
-  readonly #onExhausted: (isExhausted: boolean) => void;
-  readonly #strangers = new Pool(undefined);
-  readonly #pools = new Map<string, Pool>();
+export class Places implements Disposable {
+  readonly #options: PlacesOptions;
+  readonly #unproven = new Pool();
+  readonly #byName = new Map<string, Pool>();
   #named = 0;
   #evicted = 0;
-  #unplaced = 0;
-  #isExhausted = false;
-  #isCalm = true;
+  #evictedBefore = 0;
+  #timer: NodeJS.Timeout | undefined;
 
-  constructor(limits: PlaceLimits, onExhausted: (isExhausted: boolean) => void) {
-    this.#limits = limits;
-    this.#onExhausted = onExhausted;
+  constructor(options: PlacesOptions) {
+    this.#options = options;
   }
 
   counts(): PlaceCounts {
-    return {
-      strangers: this.#strangers.size,
-      named: this.#named,
-      evicted: this.#evicted,
-      unplaced: this.#unplaced,
-    };
+    return { unproven: this.#unproven.size, named: this.#named, evicted: this.#evicted };
   }
 
-  /** `close` is called when somebody else needs the place. */
-  arrive(close: () => void): Place {
+  /** `close` ends the connection when it loses its place. */
+  admit(close: () => void): Place {
     this.#makeRoom();
-    return new Place(this, this.#strangers, close);
+    return new Place(this, this.#unproven, close);
   }
 
-  /**
-   * Called at even intervals. Running out is over once nobody lost a place for a whole interval and there is room:
-   * whoever fills and empties the pool as fast as possible causes one report of each kind in that time, no more.
-   */
-  settle(): void {
-    const wasCalm = this.#isCalm;
-    this.#isCalm = true;
-    const hasRoom = this.#strangers.size <= this.#limits.connections * ROOM;
-    if (!this.#isExhausted || !wasCalm || !hasRoom) return;
-    this.#isExhausted = false;
-    this.#onExhausted(false);
-  }
-
-  /** Use `Place.promote`. */
+  /** For `Place`. Where nothing can be had of this name, the place stays what it is. */
   promote(place: Place, name: string): void {
-    const own = this.#pools.get(name) ?? new Pool(name);
-    const isFull = own.size >= this.#limits.connectionsPerName;
-    const yielding = isFull ? own.leastUsed : undefined;
-    // All of its own are at work: this one is as well off among the strangers while it works, and asks again.
-    if (isFull && !yielding) return;
-    const isNew = place.name === undefined && !yielding;
-    if (isNew && this.#named >= this.#limits.connectionsTotal - this.#limits.connections) {
-      this.#unplaced += 1;
-      return this.#ranOut();
-    }
-    this.#move(place, own);
-    if (!yielding) return;
-    this.#makeRoom();
-    this.#move(yielding, this.#strangers);
-  }
-
-  /** Use `Place.leave`. */
-  left({ name }: Pool): void {
-    if (name !== undefined) this.#named -= 1;
-    this.#forget(name);
-  }
-
-  #move(place: Place, pool: Pool): void {
-    const { name } = place;
-    place.enter(pool);
-    if (name !== undefined) this.#named -= 1;
-    this.#forget(name);
-    if (pool.name === undefined) return;
+    const { perName, named } = this.#options.limits;
+    const pool = this.#byName.get(name) ?? new Pool();
+    const isFull = pool.size >= perName;
+    const oldest = isFull ? (first(pool.idle) ?? first(pool.reading)) : undefined;
+    if (isFull ? !oldest : this.#named >= named) return;
+    this.#byName.set(name, pool);
     this.#named += 1;
-    this.#pools.set(pool.name, pool);
+    place.moveTo(pool, name);
+    if (!oldest) return;
+    this.#makeRoom();
+    oldest.moveTo(this.#unproven, undefined);
   }
 
-  #forget(name: string | undefined): void {
-    if (name !== undefined && this.#pools.get(name)?.size === 0) this.#pools.delete(name);
+  /** For `Place`: it is no longer in the pool of this name. */
+  leave(name: string): void {
+    this.#named -= 1;
+    if (this.#byName.get(name)?.size === 0) this.#byName.delete(name);
   }
 
   #makeRoom(): void {
-    if (this.#strangers.size < this.#limits.connections) return;
+    if (this.#unproven.size < this.#options.limits.connections) return;
+    this.#victim()?.evict();
     this.#evicted += 1;
-    this.#strangers.leastWorth?.evict();
-    this.#ranOut();
+    if (this.#timer === undefined) this.#runOut();
   }
 
-  #ranOut(): void {
-    this.#isCalm = false;
-    if (this.#isExhausted) return;
-    this.#isExhausted = true;
-    this.#onExhausted(true);
+  /**
+   * A newcomer is silent, too, until his request is read: half of the places are kept for such, or the next newcomer
+   * would throw him out where all others hold idle connections. A request under way is the last to go.
+   */
+  #victim(): Place | undefined {
+    const { silent, idle, reading, running } = this.#unproven;
+    if (silent.size * 2 >= this.#options.limits.connections) return first(silent);
+    return first(idle) ?? first(reading) ?? first(silent) ?? first(running);
+  }
+
+  #runOut(): void {
+    const { log, limits, onExhausted } = this.#options;
+    const { evicted, ...counts } = this.counts();
+    this.#evictedBefore = evicted - 1;
+    log("connections_full", counts);
+    this.#watch(evicted, limits.calmMs);
+    onExhausted?.(true);
+  }
+
+  #watch(evicted: number, calmMs: number): void {
+    this.#timer = setTimeout(() => {
+      if (this.#evicted === evicted) this.#recover();
+      else this.#watch(this.#evicted, calmMs);
+    }, calmMs).unref();
+  }
+
+  #recover(): void {
+    const { log, onExhausted } = this.#options;
+    this.#timer = undefined;
+    log("connections_free", { evicted: this.#evicted - this.#evictedBefore });
+    onExhausted?.(false);
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
   }
 }
 
-/** Each line by how long its connections stand in it. */
-class Pool {
-  readonly name: string | undefined;
-  /** Without a complete request: silent, half a head, half a body. */
-  readonly waiting = new Line<Place>();
-  /** Everything that was asked is answered. */
-  readonly idle = new Line<Place>();
-  /** A complete request waits for its answer. */
-  readonly busy = new Line<Place>();
-
-  constructor(name: string | undefined) {
-    this.name = name;
-  }
-
-  get size(): number {
-    return this.waiting.size + this.idle.size + this.busy.size;
-  }
-
-  get leastWorth(): Place | undefined {
-    return this.waiting.first ?? this.idle.first ?? this.busy.first;
-  }
-
-  /** A caller with a name is trusted to end the request that it began. */
-  get leastUsed(): Place | undefined {
-    return this.idle.first ?? this.waiting.first;
-  }
-}
-
-/** One connection. */
-export class Place extends Standing<Place> {
+/** One connection's place. */
+export class Place {
   readonly #places: Places;
   readonly #close: () => void;
   #pool: Pool;
-  #underWay = 0;
-  // A new connection owes a request from the start.
-  #owesRequest = true;
-  #hasLeft = false;
+  #lane: Set<Place>;
+  #name: string | undefined;
+  #hasSpoken = false;
+  #isReading = false;
+  #running = 0;
+  #isGone = false;
 
+  /** Only `Places` makes one. */
   constructor(places: Places, pool: Pool, close: () => void) {
-    super();
     this.#places = places;
-    this.#close = close;
     this.#pool = pool;
-    pool.waiting.join(this);
+    this.#close = close;
+    this.#lane = pool.silent.add(this);
   }
 
-  get name(): string | undefined {
-    return this.#pool.name;
-  }
-
-  /** Requests that wait for their answers; more than one when they are pipelined. */
-  get underWay(): number {
-    return this.#underWay;
-  }
-
-  /** What came on this connection was proven to be from `name`. Cheap to say again with each request. */
-  promote(name: string): void {
-    if (name !== this.#pool.name && !this.#hasLeft) this.#places.promote(this, name);
-  }
-
-  /** The head of a request is there, its body is not. */
-  begin(): void {
-    this.#owesRequest = true;
-    this.#stand();
+  /** The headers of a request are complete; its body follows. */
+  reading(): void {
+    this.#hasSpoken = true;
+    this.#isReading = true;
+    this.#change();
   }
 
   /** A request is complete. */
-  take(): void {
-    this.#owesRequest = false;
-    this.#underWay += 1;
-    this.#stand();
+  running(): void {
+    this.#hasSpoken = true;
+    this.#isReading = false;
+    this.#running += 1;
+    this.#change();
   }
 
-  /** A request that was taken is answered. Whether the client reads the answer is its own affair. */
+  /** A complete request was answered. */
   answered(): void {
-    this.#underWay -= 1;
-    this.#stand();
+    this.#running -= 1;
+    this.#change();
   }
 
-  /** The connection is closed. */
-  leave(): void {
-    if (this.#hasLeft) return;
-    this.#hasLeft = true;
-    this.line?.leave(this);
-    this.#places.left(this.#pool);
+  /** A request was answered before it was complete. */
+  refused(): void {
+    this.#isReading = false;
+    this.#change();
   }
 
-  /** For `Places` only. */
+  /** Whoever speaks on this connection has proven to be `name`. */
+  promote(name: string): void {
+    if (this.#name === name || this.#isGone) return;
+    this.#places.promote(this, name);
+  }
+
+  /** For `Places`. */
+  moveTo(pool: Pool, name: string | undefined): void {
+    this.#lane.delete(this);
+    if (this.#name !== undefined) this.#places.leave(this.#name);
+    this.#pool = pool;
+    this.#name = name;
+    this.#lane = this.#laneNow().add(this);
+  }
+
+  /** For `Places`. */
   evict(): void {
-    this.leave();
+    this.gone();
     this.#close();
   }
 
-  /** For `Places` only. */
-  enter(pool: Pool): void {
-    this.#pool = pool;
-    this.#stand();
+  /** The connection is closed; more than one call changes nothing. */
+  gone(): void {
+    if (this.#isGone) return;
+    this.#isGone = true;
+    this.#lane.delete(this);
+    if (this.#name !== undefined) this.#places.leave(this.#name);
   }
 
-  #stand(): void {
-    if (this.#hasLeft) return;
-    const { waiting, idle, busy } = this.#pool;
-    if (this.#underWay > 0) busy.join(this);
-    else if (this.#owesRequest) waiting.join(this);
-    else idle.join(this);
+  #change(): void {
+    const lane = this.#laneNow();
+    if (lane === this.#lane || this.#isGone) return;
+    this.#lane.delete(this);
+    this.#lane = lane.add(this);
   }
+
+  #laneNow(): Set<Place> {
+    if (this.#running > 0) return this.#pool.running;
+    if (this.#isReading) return this.#pool.reading;
+    return this.#hasSpoken ? this.#pool.idle : this.#pool.silent;
+  }
+}
+
+function first(lane: ReadonlySet<Place>): Place | undefined {
+  const [place] = lane;
+  return place;
 }
