@@ -51,6 +51,12 @@ export class Batcher<T> {
     });
   }
 
+  /** Takes out all that is in no batch yet. */
+  clear(): T[] {
+    this.#stopTimer();
+    return this.#waiting.splice(0);
+  }
+
   /** How long what waits is kept; undefined until a batch ends. */
   #waitMs(): number | undefined {
     const { maxBatches, minBeside, holdMs, lingerMs } = this.#options;

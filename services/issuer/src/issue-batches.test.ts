@@ -2,9 +2,15 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { JsonObject } from "@redoubt/verify/json";
 import { RemoteError, WireError, type Reply } from "@redoubt/wire";
-import { IssueBatches } from "./issue-batches.ts";
+import { IssueBatches, type Asked } from "./issue-batches.ts";
 
 type Head = Readonly<Record<string, unknown>>;
+
+/** The request of this number. */
+function asked(n: number, client = "app"): Asked {
+  const handle = { realm: "enterprise", tenant: "t", class: "at" };
+  return { handle, client, sub: `s${n}`, audience: "api", scope: undefined, ttl: 60 };
+}
 
 /** A signer of which the test decides each answer; without one it echoes what it was asked. */
 class Scripted {
@@ -23,7 +29,9 @@ class Scripted {
 
   /** Asks for so many at once. */
   issue(count: number): Promise<PromiseSettledResult<JsonObject>[]> {
-    return Promise.allSettled(Array.from({ length: count }, (_, n) => this.batches.issue({ n })));
+    return Promise.allSettled(
+      Array.from({ length: count }, (_, n) => this.batches.issue(asked(n))),
+    );
   }
 
   /** What each of three that go together gets for these results. */
@@ -36,7 +44,9 @@ class Scripted {
 }
 
 function tokenOf(item: unknown): string {
-  return typeof item === "object" && item !== null && "n" in item ? `token-${String(item.n)}` : "";
+  return typeof item === "object" && item !== null && "sub" in item
+    ? `token-${String(item.sub).slice(1)}`
+    : "";
 }
 
 function tokens(outcomes: readonly PromiseSettledResult<JsonObject>[]): readonly unknown[] {
@@ -50,13 +60,13 @@ function itemsOf({ items }: Head): readonly unknown[] {
 describe("how requests go to the signer", () => {
   test("one alone is `issue` as it was asked, and gets that answer", async () => {
     const signer = new Scripted();
-    assert.deepEqual(await signer.batches.issue({ client: "app", n: 7 }), { token: "token-7" });
-    assert.deepEqual(signer.calls, [{ op: "issue", client: "app", n: 7 }]);
+    assert.deepEqual(await signer.batches.issue(asked(7)), { token: "token-7" });
+    assert.deepEqual(signer.calls, [{ op: "issue", ...asked(7) }]);
   });
 
   test("one after the other are calls of their own", async () => {
     const signer = new Scripted();
-    for (const n of [1, 2]) await signer.batches.issue({ n });
+    for (const n of [1, 2]) await signer.batches.issue(asked(n));
     assert.deepEqual(
       signer.calls.map(({ op }) => op),
       ["issue", "issue"],
@@ -66,7 +76,7 @@ describe("how requests go to the signer", () => {
   test("several that come together are one `issueBatch`, each with its own answer", async () => {
     const signer = new Scripted();
     assert.deepEqual(tokens(await signer.issue(3)), ["token-0", "token-1", "token-2"]);
-    assert.deepEqual(signer.calls, [{ op: "issueBatch", items: [{ n: 0 }, { n: 1 }, { n: 2 }] }]);
+    assert.deepEqual(signer.calls, [{ op: "issueBatch", items: [0, 1, 2].map((n) => asked(n)) }]);
   });
 
   test("64 are one call, of 65 the last is another", async () => {

@@ -682,7 +682,7 @@ describe("the operator's socket", () => {
     await post(system.tokenUrl(), GRANT, AUTH);
     const status = await system.operate({ op: "status" });
     assert.equal(status["ready"], true);
-    assert.deepEqual(status["tokens"], { issued: 1, refused: 0 });
+    assert.deepEqual(status["tokens"], { issued: 1, refused: 0, underWay: 0 });
     assert.deepEqual([status["tenants"], status["clients"]], [1, 1]);
   });
 
