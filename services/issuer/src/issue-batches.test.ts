@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { JsonObject } from "@redoubt/verify/json";
 import { RemoteError, WireError, type Reply } from "@redoubt/wire";
-import { IssueBatches, type Asked } from "./issue-batches.ts";
+import { until } from "./testing/system.ts";
+import { IssueBatches, QueueFull, type Asked } from "./issue-batches.ts";
 
 type Head = Readonly<Record<string, unknown>>;
 
@@ -115,6 +116,96 @@ describe("how requests go to the signer", () => {
     gate.resolve({ results: Array.from({ length: 64 }, () => ({ token: "late" })) });
     const found = tokens(await outcomes);
     assert.deepEqual([found[0], found[63], found[64]], ["late", "late", "token-64"]);
+  });
+});
+
+/** A signer that answers each call when the test says so. */
+class Held extends Scripted {
+  readonly #open: (() => void)[] = [];
+  #isOpen = false;
+
+  constructor() {
+    super();
+    const honest = this.answer;
+    this.answer = async (head) => {
+      if (!this.#isOpen)
+        await new Promise<void>((resolve) => {
+          this.#open.push(resolve);
+        });
+      return honest(head);
+    };
+  }
+
+  /** Ends every call, also those that are still to come. */
+  openAll(): void {
+    this.#isOpen = true;
+    for (const open of this.#open.splice(0)) open();
+  }
+
+  /** Ends the oldest call. */
+  async end(): Promise<void> {
+    this.#open.shift()?.();
+    for (let turn = 0; turn < 3; turn += 1) await new Promise(setImmediate);
+  }
+}
+
+describe("THREAT-36: between clients", () => {
+  test("one client's flood holds up another for the end of one call, not for the flood", async () => {
+    const signer = new Held();
+    const flood: Promise<JsonObject>[] = [];
+    const more = (count: number): void => {
+      for (let i = 0; i < count; i += 1)
+        flood.push(signer.batches.issue(asked(flood.length, "loud")));
+    };
+    more(800);
+    await new Promise(setImmediate);
+    assert.equal(signer.calls.length, 4, "the rest waits here, where it is shared out");
+    for (let round = 1; round <= 5; round += 1) {
+      const quiet = signer.batches.issue(asked(round, "quiet"));
+      const before: number = signer.calls.length;
+      await signer.end();
+      assert.equal(signer.calls.length, before + 1);
+      const items = itemsOf(signer.calls.at(-1) ?? {});
+      assert.equal(items.length, 64);
+      assert.deepEqual(
+        items.filter((item) => JSON.stringify(item).includes("quiet")),
+        [asked(round, "quiet")],
+      );
+      // The calls that were under way before it, and its own.
+      for (let call = 0; call < 4; call += 1) await signer.end();
+      assert.deepEqual(await quiet, { token: `token-${round}` });
+      more(315);
+    }
+    signer.openAll();
+    const answers = await Promise.all(flood);
+    assert.deepEqual(
+      answers.map(({ token }) => token),
+      flood.map((_, n) => `token-${n}`),
+    );
+  });
+
+  test("a client has 1024 places, and more of it are refused; another is not", async () => {
+    const signer = new Held();
+    const waiting = 4 * 64 + 1024;
+    const outcomes: (string | undefined)[] = [];
+    const issue = (n: number, client: string): void => {
+      signer.batches.issue(asked(n, client)).then(
+        () => outcomes.push("token"),
+        (error: unknown) => outcomes.push(error instanceof QueueFull ? error.code : "other"),
+      );
+    };
+    for (let n = 0; n < 4 * 64; n += 1) issue(n, "loud");
+    await new Promise(setImmediate);
+    for (let n = 4 * 64; n < waiting; n += 1) issue(n, "loud");
+    await new Promise(setImmediate);
+    assert.deepEqual(outcomes, []);
+    issue(waiting, "loud");
+    issue(0, "quiet");
+    await new Promise(setImmediate);
+    assert.deepEqual(outcomes, ["ERR_ISSUER_QUEUE"]);
+    signer.openAll();
+    await until(() => outcomes.length === waiting + 2);
+    assert.deepEqual(new Set(outcomes.slice(1)), new Set(["token"]));
   });
 });
 

@@ -1,5 +1,6 @@
 import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { Batcher, RemoteError, type SocketClient } from "@redoubt/wire";
+import { FairQueue } from "./fair-queue.ts";
 
 /** One request to the signer, without `op` (docs/spec/wire.md §3). */
 export interface Asked {
@@ -30,6 +31,12 @@ export class GivenUp extends Error {
   }
 }
 
+/** The client has too many requests that wait, or the most of all clients when there are too many. */
+export class QueueFull extends Error {
+  override readonly name = "QueueFull";
+  readonly code = "ERR_ISSUER_QUEUE";
+}
+
 interface Waiting {
   readonly asked: Asked;
   done: (head: JsonObject) => void;
@@ -38,7 +45,12 @@ interface Waiting {
 
 /** Keeps the answer, a token of up to 2 KiB for each, within one frame. */
 const MAX_ITEMS = 64;
-const MAX_BATCHES = 64;
+/** What waits is shared out here; what is under way is not any more. Enough that the signer is never idle. */
+const MAX_BATCHES = 4;
+/** More than a client has connections, as a rule. */
+const MAX_WAITING_PER_CLIENT = 1024;
+/** Below what the HTTP server lets in: one client's flood is refused here, by its own queue. */
+const MAX_WAITING = 3072;
 /** A signer that answers this late may refuse others at once: they are not kept for it. */
 const HOLD_MS = 50;
 /** What the next requests of those that were just answered take to come. */
@@ -59,10 +71,17 @@ export class IssueBatches {
       holdMs: HOLD_MS,
       lingerMs: LINGER_MS,
       send: (batch) => this.#send(batch),
+      queue: new FairQueue({
+        batch: MAX_ITEMS,
+        perClient: MAX_WAITING_PER_CLIENT,
+        total: MAX_WAITING,
+        clientOf: ({ asked }) => `${asked.handle.tenant}/${asked.client}`,
+        refuse: ({ failed }) => failed(new QueueFull("Too many requests wait")),
+      }),
     });
   }
 
-  /** The signer's answer to one request (docs/spec/wire.md §3). @throws RemoteError, WireError, GivenUp */
+  /** The signer's answer to one request (docs/spec/wire.md §3). @throws RemoteError, WireError, GivenUp, QueueFull */
   issue(asked: Asked): Promise<JsonObject> {
     return new Promise((done, failed) => {
       this.#batcher.add({ asked, done, failed });

@@ -4,7 +4,7 @@ import { RemoteError, WireError } from "@redoubt/wire";
 import { digestOfUnsigned } from "./unsigned-token.ts";
 import { OAuthError } from "./errors.ts";
 import type { IssuerEvents } from "./events.ts";
-import { GivenUp, type IssueBatches } from "./issue-batches.ts";
+import { GivenUp, QueueFull, type IssueBatches } from "./issue-batches.ts";
 
 /** What this process may ask for: intent, never bytes, a key or a claim that is the signer's (P2). */
 export interface Intent {
@@ -140,6 +140,7 @@ export class SignerPort {
       if (error.wasSent) this.#underWay += 1;
       return unavailable(error.code, 2, error);
     }
+    if (error instanceof QueueFull) return tooMany(error.code, 1, error);
     if (error instanceof WireError) {
       // The signer may have signed; a connection that broke is counted where it is seen to break.
       if (error.code === "ERR_WIRE_TIMEOUT") this.#timedOut();
@@ -169,11 +170,7 @@ function refusalOf(error: RemoteError): OAuthError {
   const refused = "ERR_ISSUER_SIGNER_REFUSED";
   switch (code) {
     case "ERR_SIGNER_BUDGET":
-      return new OAuthError("ERR_ISSUER_BUDGET", "temporarily_unavailable", "Too many requests", {
-        status: 429,
-        retryAfterSeconds,
-        cause: error,
-      });
+      return tooMany("ERR_ISSUER_BUDGET", retryAfterSeconds, error);
     case "ERR_SIGNER_HANDLE":
     case "ERR_SIGNER_CLIENT":
       return new OAuthError(refused, "unauthorized_client", "Client may not obtain tokens here", {
@@ -191,6 +188,19 @@ function refusalOf(error: RemoteError): OAuthError {
     default:
       return unavailable(refused, retryAfterSeconds, error);
   }
+}
+
+/** To this client alone. */
+function tooMany(
+  code: "ERR_ISSUER_BUDGET" | "ERR_ISSUER_QUEUE",
+  retryAfterSeconds: number,
+  cause: unknown,
+): OAuthError {
+  return new OAuthError(code, "temporarily_unavailable", "Too many requests", {
+    status: 429,
+    retryAfterSeconds,
+    cause,
+  });
 }
 
 function unavailable(

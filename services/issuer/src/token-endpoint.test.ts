@@ -10,7 +10,10 @@ import {
   Configuration,
   PrivateKeyJwt,
 } from "openid-client";
-import type { IssuerErrorCode } from "./errors.ts";
+import { OAuthError, type IssuerErrorCode } from "./errors.ts";
+import { issuerEvents } from "./events.ts";
+import { QueueFull } from "./issue-batches.ts";
+import { SignerPort } from "./signer-port.ts";
 import {
   basic,
   CONFIG,
@@ -462,6 +465,28 @@ describe("when the signer refuses or is not there", () => {
       );
       assert.doesNotMatch(JSON.stringify(answer.body), /secret reason/);
     }
+  });
+
+  test("THREAT-36: whose own queue is full gets 429, and nothing is lost", async () => {
+    const lost: number[] = [];
+    const port = new SignerPort({
+      batches: {
+        issue: () => Promise.reject(new QueueFull("Too many requests wait")),
+        giveUp: () => undefined,
+      },
+      realm: "enterprise",
+      ttlSeconds: 60,
+      events: issuerEvents(() => undefined, { monotonic: () => 0 }),
+      deliveries: { add: () => undefined, lost: (count) => lost.push(count) },
+    });
+    const intent = { tenant: TENANT, client: "app", audience: "a", scope: undefined };
+    const error: unknown = await port.issue(intent).catch((reason: unknown) => reason);
+    assert.ok(error instanceof OAuthError);
+    assert.equal(error.code, "ERR_ISSUER_QUEUE");
+    const { status, headers, body } = error.answer();
+    assert.deepEqual([status, headers.slice(-2)], [429, ["retry-after", "1"]]);
+    assert.match(String(body), /^\{"error":"temporarily_unavailable",/);
+    assert.deepEqual([lost, port.underWay], [[], 0]);
   });
 
   test("an answer that is no token is refused, and counted as lost", async () => {
