@@ -71,12 +71,13 @@ export async function* benchIssuance(): AsyncGenerator<Measure> {
 
 /** The load is one client's, and measures what the machine can do: more than one client may take. */
 async function startUnbounded(folder: string): Promise<System> {
-  await (await startSystem({ folder })).stop();
+  const first = await startSystem({ folder });
+  await first.stop();
   const path = join(folder, "signer-enterprise", "config.json");
   const config = parseJsonObject(await readFile(path));
   const budget = { perSecond: 1_000_000, burst: 1_000_000 };
   await writeFile(path, JSON.stringify({ ...config, budget }));
-  return startSystem({ folder });
+  return startSystem({ folder, port: first.base });
 }
 
 async function* compare(ours: Side, theirs: Side): AsyncGenerator<Measure> {
