@@ -56,6 +56,18 @@ function open(t: TestContext, change: Partial<Limits> = {}): Sender {
   return new Sender({ ...LIMITS, ...change });
 }
 
+test("what was taken out is in no batch, and what comes after is", async () => {
+  const sender = new Sender(LIMITS);
+  sender.add(2);
+  assert.deepEqual(sender.batcher.clear(), [0, 1]);
+  assert.equal(sender.batcher.waiting, 0);
+  await turn();
+  assert.deepEqual(sender.batches, []);
+  sender.add();
+  await turn();
+  assert.deepEqual(sender.batches, [[2]]);
+});
+
 /** A sender that has just answered a batch of `count` callers. */
 async function afterBatchOf(t: TestContext, count: number, change: Partial<Limits> = {}) {
   const sender = open(t, { maxItems: 64, minBeside: 64, lingerMs: 5, ...change });

@@ -1,3 +1,11 @@
+/** What is in no batch yet. It decides what goes first, and may turn items away. */
+export interface BatchQueue<T> {
+  readonly length: number;
+  push(item: T): void;
+  /** The next ones, `max` at most. */
+  take(max: number): T[];
+}
+
 export interface BatcherOptions<T> {
   /** What one batch holds at most. */
   readonly maxItems: number;
@@ -11,6 +19,24 @@ export interface BatcherOptions<T> {
   readonly lingerMs: number;
   /** Resolves when the batch has ended, whatever became of it. Never rejects. */
   readonly send: (batch: readonly T[]) => Promise<void>;
+  /** In the order of arrival, and without bound, where none is given. */
+  readonly queue?: BatchQueue<T>;
+}
+
+class ArrivalQueue<T> implements BatchQueue<T> {
+  readonly #items: T[] = [];
+
+  get length(): number {
+    return this.#items.length;
+  }
+
+  push(item: T): void {
+    this.#items.push(item);
+  }
+
+  take(max: number): T[] {
+    return this.#items.splice(0, max);
+  }
 }
 
 /** With fewer callers a batch stays small whatever it waits for. */
@@ -23,7 +49,7 @@ const MIN_LINGER = 16;
  */
 export class Batcher<T> {
   readonly #options: BatcherOptions<T>;
-  #waiting: T[] = [];
+  readonly #waiting: BatchQueue<T>;
   #batches = 0;
   #callers = 0;
   #isScheduled = false;
@@ -31,6 +57,7 @@ export class Batcher<T> {
 
   constructor(options: BatcherOptions<T>) {
     this.#options = options;
+    this.#waiting = options.queue ?? new ArrivalQueue();
   }
 
   /** Items that are in no batch yet. */
@@ -49,6 +76,12 @@ export class Batcher<T> {
       this.#isScheduled = false;
       this.#look();
     });
+  }
+
+  /** Takes out all that is in no batch yet. */
+  clear(): T[] {
+    this.#stopTimer();
+    return this.#waiting.take(Infinity);
   }
 
   /** How long what waits is kept; undefined until a batch ends. */
@@ -70,7 +103,7 @@ export class Batcher<T> {
   #send(): void {
     this.#stopTimer();
     this.#batches += 1;
-    void this.#run(this.#waiting.splice(0, this.#options.maxItems));
+    void this.#run(this.#waiting.take(this.#options.maxItems));
   }
 
   async #run(batch: readonly T[]): Promise<void> {

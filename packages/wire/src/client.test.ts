@@ -108,9 +108,11 @@ describe("SocketClient", () => {
     });
     const client = fixture.client({ timeoutMs: 20 });
     await rejectsWith(client.request({ op: "slow" }), "ERR_WIRE_TIMEOUT");
+    assert.equal(client.heard, 1, "the greeting");
     gate.openAll();
     assert.equal((await client.request({ op: "quick" })).head["op"], "quick");
     assert.equal(client.inFlight, 0);
+    assert.equal(client.heard, 3, "a late answer is a sign of life");
   });
 
   it("gives up waiting for a connection, and says why there is none", async () => {

@@ -49,6 +49,7 @@ export class SocketClient implements AsyncDisposable {
   #outbox: Outbox | undefined;
   #greeted = false;
   #nextId = 1;
+  #heard = 0;
   #failures = 0;
   #closed = false;
   #refusal = "no answer";
@@ -69,6 +70,11 @@ export class SocketClient implements AsyncDisposable {
   /** Requests without an answer yet. */
   get inFlight(): number {
     return this.#waiting.size;
+  }
+
+  /** Grows with all that comes from the other side, late answers and greetings too: while it stands still, it is silent. */
+  get heard(): number {
+    return this.#heard;
   }
 
   async request(head: Head, attachment?: Uint8Array): Promise<Reply> {
@@ -157,6 +163,7 @@ export class SocketClient implements AsyncDisposable {
   }
 
   #frame(frame: Frame): void {
+    this.#heard += 1;
     if (frame.kind === FRAME_KIND.request || frame.kind === FRAME_KIND.notice)
       throw new WireError("ERR_WIRE_FRAME", "Only answers are taken here");
     if (frame.kind === FRAME_KIND.error && frame.id === 0) return this.#refused(frame);

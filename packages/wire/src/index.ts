@@ -1,4 +1,4 @@
-export { Batcher, type BatcherOptions } from "./batcher.ts";
+export { Batcher, type BatcherOptions, type BatchQueue } from "./batcher.ts";
 export { joinBlobs, splitBlobs } from "./blobs.ts";
 export { SocketClient, type ClientOptions, type Reply } from "./client.ts";
 export { type Answer, type Call, type Handler } from "./connection.ts";

@@ -28,6 +28,7 @@ export interface IssuerOptions {
   readonly deliveryLimits?: Partial<DeliveryLimits>;
   readonly watchIntervalMs?: number;
   readonly signerTimeoutMs?: number;
+  readonly signerSilenceMs?: number;
 }
 
 export interface Issuer extends Service {
@@ -36,6 +37,7 @@ export interface Issuer extends Service {
 }
 
 const SIGNER_TIMEOUT_MS = 8000;
+const SIGNER_SILENCE_MS = 2000;
 const SIGNER_CONNECT_MS = 1000;
 const MONITOR_TIMEOUT_MS = 5000;
 const WATCH_INTERVAL_MS = 1000;
@@ -66,7 +68,7 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
     signer: port,
     events,
   });
-  const parts = { config, directory, deliveries, watch, endpoint };
+  const parts = { config, directory, deliveries, port, watch, endpoint };
   const http: { server?: HttpServer } = {};
   const status = (): object => statusOf(parts, http.server);
   await serveOperator(options, operatorHandler({ directory, events, status }), stack);
@@ -124,7 +126,7 @@ function openSigner(
       secret: readSocketSecret(place),
       timeoutMs: options.signerTimeoutMs ?? SIGNER_TIMEOUT_MS,
       connectTimeoutMs: SIGNER_CONNECT_MS,
-      onClose: () => deliveries.lost(port.underWay),
+      onClose: () => port.connectionEnded(),
     }),
   );
   const port = new SignerPort({
@@ -135,7 +137,18 @@ function openSigner(
     deliveries,
   });
   const intervalMs = options.watchIntervalMs ?? WATCH_INTERVAL_MS;
-  const watch = stack.use(new SignerWatch({ client, realm, ttlSeconds, events, intervalMs }));
+  const watch = stack.use(
+    new SignerWatch({
+      client,
+      realm,
+      ttlSeconds,
+      events,
+      intervalMs,
+      silenceMs: options.signerSilenceMs ?? SIGNER_SILENCE_MS,
+      onSilent: () => port.signerSilent(),
+      onHeard: () => port.signerHeard(),
+    }),
+  );
   return { port, watch };
 }
 
@@ -158,12 +171,13 @@ interface StatusParts {
   readonly config: IssuerConfig;
   readonly directory: Directory;
   readonly deliveries: Deliveries;
+  readonly port: SignerPort;
   readonly watch: SignerWatch;
   readonly endpoint: TokenEndpoint;
 }
 
 function statusOf(
-  { config, directory, deliveries, watch, endpoint }: StatusParts,
+  { config, directory, deliveries, port, watch, endpoint }: StatusParts,
   server: HttpServer | undefined,
 ): object {
   return {
@@ -171,7 +185,7 @@ function statusOf(
     ready: watch.isReady,
     ...(watch.reason === undefined ? {} : { reason: watch.reason }),
     ...directory.counts(),
-    tokens: endpoint.counts(),
+    tokens: { ...endpoint.counts(), underWay: port.underWay },
     deliveries: deliveries.counts(),
     ...(server ? { http: server.counts() } : {}),
   };

@@ -35,9 +35,11 @@ export type IssuerErrorCode =
   | "ERR_ISSUER_RESOURCE"
   | "ERR_ISSUER_SCOPE"
   | "ERR_ISSUER_SIGNER_DOWN"
+  | "ERR_ISSUER_SIGNER_SILENT"
   | "ERR_ISSUER_SIGNER_ANSWER"
   | "ERR_ISSUER_SIGNER_REFUSED"
-  | "ERR_ISSUER_BUDGET";
+  | "ERR_ISSUER_BUDGET"
+  | "ERR_ISSUER_QUEUE";
 
 export interface OAuthErrorOptions extends ErrorOptions {
   /** Says how to authenticate (RFC 9110 §15.5.2): where nothing or Basic was used. */

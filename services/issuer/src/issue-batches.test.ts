@@ -2,9 +2,16 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { JsonObject } from "@redoubt/verify/json";
 import { RemoteError, WireError, type Reply } from "@redoubt/wire";
-import { IssueBatches } from "./issue-batches.ts";
+import { until } from "./testing/system.ts";
+import { IssueBatches, QueueFull, type Asked } from "./issue-batches.ts";
 
 type Head = Readonly<Record<string, unknown>>;
+
+/** The request of this number. */
+function asked(n: number, client = "app"): Asked {
+  const handle = { realm: "enterprise", tenant: "t", class: "at" };
+  return { handle, client, sub: `s${n}`, audience: "api", scope: undefined, ttl: 60 };
+}
 
 /** A signer of which the test decides each answer; without one it echoes what it was asked. */
 class Scripted {
@@ -23,7 +30,9 @@ class Scripted {
 
   /** Asks for so many at once. */
   issue(count: number): Promise<PromiseSettledResult<JsonObject>[]> {
-    return Promise.allSettled(Array.from({ length: count }, (_, n) => this.batches.issue({ n })));
+    return Promise.allSettled(
+      Array.from({ length: count }, (_, n) => this.batches.issue(asked(n))),
+    );
   }
 
   /** What each of three that go together gets for these results. */
@@ -36,7 +45,9 @@ class Scripted {
 }
 
 function tokenOf(item: unknown): string {
-  return typeof item === "object" && item !== null && "n" in item ? `token-${String(item.n)}` : "";
+  return typeof item === "object" && item !== null && "sub" in item
+    ? `token-${String(item.sub).slice(1)}`
+    : "";
 }
 
 function tokens(outcomes: readonly PromiseSettledResult<JsonObject>[]): readonly unknown[] {
@@ -50,13 +61,13 @@ function itemsOf({ items }: Head): readonly unknown[] {
 describe("how requests go to the signer", () => {
   test("one alone is `issue` as it was asked, and gets that answer", async () => {
     const signer = new Scripted();
-    assert.deepEqual(await signer.batches.issue({ client: "app", n: 7 }), { token: "token-7" });
-    assert.deepEqual(signer.calls, [{ op: "issue", client: "app", n: 7 }]);
+    assert.deepEqual(await signer.batches.issue(asked(7)), { token: "token-7" });
+    assert.deepEqual(signer.calls, [{ op: "issue", ...asked(7) }]);
   });
 
   test("one after the other are calls of their own", async () => {
     const signer = new Scripted();
-    for (const n of [1, 2]) await signer.batches.issue({ n });
+    for (const n of [1, 2]) await signer.batches.issue(asked(n));
     assert.deepEqual(
       signer.calls.map(({ op }) => op),
       ["issue", "issue"],
@@ -66,7 +77,7 @@ describe("how requests go to the signer", () => {
   test("several that come together are one `issueBatch`, each with its own answer", async () => {
     const signer = new Scripted();
     assert.deepEqual(tokens(await signer.issue(3)), ["token-0", "token-1", "token-2"]);
-    assert.deepEqual(signer.calls, [{ op: "issueBatch", items: [{ n: 0 }, { n: 1 }, { n: 2 }] }]);
+    assert.deepEqual(signer.calls, [{ op: "issueBatch", items: [0, 1, 2].map((n) => asked(n)) }]);
   });
 
   test("64 are one call, of 65 the last is another", async () => {
@@ -105,6 +116,96 @@ describe("how requests go to the signer", () => {
     gate.resolve({ results: Array.from({ length: 64 }, () => ({ token: "late" })) });
     const found = tokens(await outcomes);
     assert.deepEqual([found[0], found[63], found[64]], ["late", "late", "token-64"]);
+  });
+});
+
+/** A signer that answers each call when the test says so. */
+class Held extends Scripted {
+  readonly #open: (() => void)[] = [];
+  #isOpen = false;
+
+  constructor() {
+    super();
+    const honest = this.answer;
+    this.answer = async (head) => {
+      if (!this.#isOpen)
+        await new Promise<void>((resolve) => {
+          this.#open.push(resolve);
+        });
+      return honest(head);
+    };
+  }
+
+  /** Ends every call, also those that are still to come. */
+  openAll(): void {
+    this.#isOpen = true;
+    for (const open of this.#open.splice(0)) open();
+  }
+
+  /** Ends the oldest call. */
+  async end(): Promise<void> {
+    this.#open.shift()?.();
+    for (let turn = 0; turn < 3; turn += 1) await new Promise(setImmediate);
+  }
+}
+
+describe("THREAT-36: between clients", () => {
+  test("one client's flood holds up another for the end of one call, not for the flood", async () => {
+    const signer = new Held();
+    const flood: Promise<JsonObject>[] = [];
+    const more = (count: number): void => {
+      for (let i = 0; i < count; i += 1)
+        flood.push(signer.batches.issue(asked(flood.length, "loud")));
+    };
+    more(800);
+    await new Promise(setImmediate);
+    assert.equal(signer.calls.length, 4, "the rest waits here, where it is shared out");
+    for (let round = 1; round <= 5; round += 1) {
+      const quiet = signer.batches.issue(asked(round, "quiet"));
+      const before: number = signer.calls.length;
+      await signer.end();
+      assert.equal(signer.calls.length, before + 1);
+      const items = itemsOf(signer.calls.at(-1) ?? {});
+      assert.equal(items.length, 64);
+      assert.deepEqual(
+        items.filter((item) => JSON.stringify(item).includes("quiet")),
+        [asked(round, "quiet")],
+      );
+      // The calls that were under way before it, and its own.
+      for (let call = 0; call < 4; call += 1) await signer.end();
+      assert.deepEqual(await quiet, { token: `token-${round}` });
+      more(315);
+    }
+    signer.openAll();
+    const answers = await Promise.all(flood);
+    assert.deepEqual(
+      answers.map(({ token }) => token),
+      flood.map((_, n) => `token-${n}`),
+    );
+  });
+
+  test("a client has 1024 places, and more of it are refused; another is not", async () => {
+    const signer = new Held();
+    const waiting = 4 * 64 + 1024;
+    const outcomes: (string | undefined)[] = [];
+    const issue = (n: number, client: string): void => {
+      signer.batches.issue(asked(n, client)).then(
+        () => outcomes.push("token"),
+        (error: unknown) => outcomes.push(error instanceof QueueFull ? error.code : "other"),
+      );
+    };
+    for (let n = 0; n < 4 * 64; n += 1) issue(n, "loud");
+    await new Promise(setImmediate);
+    for (let n = 4 * 64; n < waiting; n += 1) issue(n, "loud");
+    await new Promise(setImmediate);
+    assert.deepEqual(outcomes, []);
+    issue(waiting, "loud");
+    issue(0, "quiet");
+    await new Promise(setImmediate);
+    assert.deepEqual(outcomes, ["ERR_ISSUER_QUEUE"]);
+    signer.openAll();
+    await until(() => outcomes.length === waiting + 2);
+    assert.deepEqual(new Set(outcomes.slice(1)), new Set(["token"]));
   });
 });
 

@@ -1,15 +1,56 @@
 import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { Batcher, RemoteError, type SocketClient } from "@redoubt/wire";
+import { FairQueue } from "./fair-queue.ts";
+
+/** One request to the signer, without `op` (docs/spec/wire.md §3). */
+export interface Asked {
+  readonly handle: { readonly realm: string; readonly tenant: string; readonly class: string };
+  readonly client: string;
+  readonly sub: string;
+  readonly audience: string;
+  readonly scope: string | undefined;
+  readonly ttl: number;
+}
+
+/** What became of requests that were given up. */
+export interface LateOutcomes {
+  done(asked: Asked, head: JsonObject): void;
+  failed(asked: Asked, error: unknown): void;
+}
+
+/** Nobody waits for the answer any more. */
+export class GivenUp extends Error {
+  override readonly name = "GivenUp";
+  readonly code = "ERR_ISSUER_SIGNER_SILENT";
+  /** The signer has the request: it may still sign, and `LateOutcomes` will be told. */
+  readonly wasSent: boolean;
+
+  constructor(wasSent: boolean) {
+    super("Signer does not answer");
+    this.wasSent = wasSent;
+  }
+}
+
+/** The client has too many requests that wait, or the most of all clients when there are too many. */
+export class QueueFull extends Error {
+  override readonly name = "QueueFull";
+  readonly code = "ERR_ISSUER_QUEUE";
+}
 
 interface Waiting {
-  readonly asked: object;
-  readonly done: (head: JsonObject) => void;
-  readonly failed: (error: unknown) => void;
+  readonly asked: Asked;
+  done: (head: JsonObject) => void;
+  failed: (error: unknown) => void;
 }
 
 /** Keeps the answer, a token of up to 2 KiB for each, within one frame. */
 const MAX_ITEMS = 64;
-const MAX_BATCHES = 64;
+/** What waits is shared out here; what is under way is not any more. Enough that the signer is never idle. */
+const MAX_BATCHES = 4;
+/** More than a client has connections, as a rule. */
+const MAX_WAITING_PER_CLIENT = 1024;
+/** Below what the HTTP server lets in: one client's flood is refused here, by its own queue. */
+const MAX_WAITING = 3072;
 /** A signer that answers this late may refuse others at once: they are not kept for it. */
 const HOLD_MS = 50;
 /** What the next requests of those that were just answered take to come. */
@@ -19,6 +60,7 @@ const LINGER_MS = 2;
 export class IssueBatches {
   readonly #client: Pick<SocketClient, "request">;
   readonly #batcher: Batcher<Waiting>;
+  readonly #underWay = new Set<readonly Waiting[]>();
 
   constructor(client: Pick<SocketClient, "request">) {
     this.#client = client;
@@ -29,24 +71,50 @@ export class IssueBatches {
       holdMs: HOLD_MS,
       lingerMs: LINGER_MS,
       send: (batch) => this.#send(batch),
+      queue: new FairQueue({
+        batch: MAX_ITEMS,
+        perClient: MAX_WAITING_PER_CLIENT,
+        total: MAX_WAITING,
+        clientOf: ({ asked }) => `${asked.handle.tenant}/${asked.client}`,
+        refuse: ({ failed }) => failed(new QueueFull("Too many requests wait")),
+      }),
     });
   }
 
-  /** The signer's answer to one request (docs/spec/wire.md §3). @throws RemoteError, WireError */
-  issue(asked: object): Promise<JsonObject> {
+  /** The signer's answer to one request (docs/spec/wire.md §3). @throws RemoteError, WireError, GivenUp, QueueFull */
+  issue(asked: Asked): Promise<JsonObject> {
     return new Promise((done, failed) => {
       this.#batcher.add({ asked, done, failed });
     });
   }
 
+  /** Fails all that wait; what still comes of those that were sent is told to `late`. */
+  giveUp(late: LateOutcomes): void {
+    const unsent = new GivenUp(false);
+    for (const { failed } of this.#batcher.clear()) failed(unsent);
+    const sent = new GivenUp(true);
+    for (const batch of this.#underWay)
+      for (const waiting of batch) {
+        const { asked } = waiting;
+        waiting.failed(sent);
+        waiting.done = (head) => late.done(asked, head);
+        waiting.failed = (error) => late.failed(asked, error);
+      }
+    this.#underWay.clear();
+  }
+
   async #send(batch: readonly Waiting[]): Promise<void> {
+    this.#underWay.add(batch);
     try {
       const [only] = batch;
-      if (batch.length === 1 && only) only.done(await this.#ask({ op: "issue", ...only.asked }));
-      else await this.#sendMany(batch);
+      if (batch.length === 1 && only) {
+        const head = await this.#ask({ op: "issue", ...only.asked });
+        only.done(head);
+      } else await this.#sendMany(batch);
     } catch (error) {
       for (const { failed } of batch) failed(error);
     }
+    this.#underWay.delete(batch);
   }
 
   async #sendMany(batch: readonly Waiting[]): Promise<void> {

@@ -4,7 +4,7 @@ import { RemoteError, WireError } from "@redoubt/wire";
 import { digestOfUnsigned } from "./unsigned-token.ts";
 import { OAuthError } from "./errors.ts";
 import type { IssuerEvents } from "./events.ts";
-import type { IssueBatches } from "./issue-batches.ts";
+import { GivenUp, QueueFull, type IssueBatches } from "./issue-batches.ts";
 
 /** What this process may ask for: intent, never bytes, a key or a claim that is the signer's (P2). */
 export interface Intent {
@@ -20,7 +20,7 @@ export interface IssuedToken {
 }
 
 export interface SignerPortOptions {
-  readonly batches: Pick<IssueBatches, "issue">;
+  readonly batches: Pick<IssueBatches, "issue" | "giveUp">;
   readonly realm: string;
   readonly ttlSeconds: number;
   readonly events: IssuerEvents;
@@ -35,20 +35,54 @@ const TOKEN = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 export class SignerPort {
   readonly #options: SignerPortOptions;
   #underWay = 0;
+  #isSilent = false;
+  /** Timed out at a signer that was silent: it may still sign them, once it goes on. */
+  #unknown = 0;
 
   constructor(options: SignerPortOptions) {
     this.#options = options;
   }
 
-  /** Requests without an answer: tokens that may exist without our knowing them. */
+  /** Requests without an answer: tokens that may exist, or come to exist, without our knowing them. */
   get underWay(): number {
-    return this.#underWay;
+    return this.#underWay + this.#unknown;
+  }
+
+  /**
+   * Nothing was heard of the signer for too long: until it is heard again, everybody is refused at once. What it has
+   * already is not forgotten: a late token is reported like any other.
+   */
+  signerSilent(): void {
+    this.#isSilent = true;
+    this.#options.batches.giveUp({
+      done: ({ handle, ...asked }, head) => {
+        this.#underWay -= 1;
+        this.#accountLate(head, { ...asked, tenant: handle.tenant });
+      },
+      failed: ({ handle, ...asked }, error) => {
+        this.#underWay -= 1;
+        this.#refusal(error, { ...asked, tenant: handle.tenant });
+      },
+    });
+  }
+
+  /** The time in which what it had is logged begins now: a loss that was reported before would not explain it. */
+  signerHeard(): void {
+    this.#isSilent = false;
+    this.#options.deliveries.lost(this.#unknown);
+    this.#unknown = 0;
+  }
+
+  connectionEnded(): void {
+    this.#options.deliveries.lost(this.underWay);
+    this.#unknown = 0;
   }
 
   async issue(intent: Intent): Promise<IssuedToken> {
     const { tenant, client, audience, scope } = intent;
     const { realm, ttlSeconds } = this.#options;
     const handle = { realm, tenant, class: "at" };
+    if (this.#isSilent) throw unavailable("ERR_ISSUER_SIGNER_SILENT", 2);
     const asked = { handle, client, sub: client, audience, scope, ttl: ttlSeconds };
     this.#underWay += 1;
     try {
@@ -86,10 +120,30 @@ export class SignerPort {
     return digestOfUnsigned(unsigned, { ...intent, ttlSeconds: this.#options.ttlSeconds });
   }
 
+  /** Nobody gets this token any more; it is accounted for, or it would look forged. */
+  #accountLate(head: JsonObject, intent: Intent): void {
+    try {
+      this.#take(head, intent);
+    } catch {
+      // Said and counted where it was found.
+    }
+  }
+
+  #timedOut(): void {
+    if (this.#isSilent) this.#unknown += 1;
+    else this.#options.deliveries.lost(1);
+  }
+
   #refusal(error: unknown, intent: Intent): unknown {
+    if (error instanceof GivenUp) {
+      // Still under way, until its late outcome is known.
+      if (error.wasSent) this.#underWay += 1;
+      return unavailable(error.code, 2, error);
+    }
+    if (error instanceof QueueFull) return tooMany(error.code, 1, error);
     if (error instanceof WireError) {
       // The signer may have signed; a connection that broke is counted where it is seen to break.
-      if (error.code === "ERR_WIRE_TIMEOUT") this.#options.deliveries.lost(1);
+      if (error.code === "ERR_WIRE_TIMEOUT") this.#timedOut();
       return unavailable("ERR_ISSUER_SIGNER_DOWN", 2, error);
     }
     if (!(error instanceof RemoteError)) return error;
@@ -116,11 +170,7 @@ function refusalOf(error: RemoteError): OAuthError {
   const refused = "ERR_ISSUER_SIGNER_REFUSED";
   switch (code) {
     case "ERR_SIGNER_BUDGET":
-      return new OAuthError("ERR_ISSUER_BUDGET", "temporarily_unavailable", "Too many requests", {
-        status: 429,
-        retryAfterSeconds,
-        cause: error,
-      });
+      return tooMany("ERR_ISSUER_BUDGET", retryAfterSeconds, error);
     case "ERR_SIGNER_HANDLE":
     case "ERR_SIGNER_CLIENT":
       return new OAuthError(refused, "unauthorized_client", "Client may not obtain tokens here", {
@@ -140,8 +190,25 @@ function refusalOf(error: RemoteError): OAuthError {
   }
 }
 
+/** To this client alone. */
+function tooMany(
+  code: "ERR_ISSUER_BUDGET" | "ERR_ISSUER_QUEUE",
+  retryAfterSeconds: number,
+  cause: unknown,
+): OAuthError {
+  return new OAuthError(code, "temporarily_unavailable", "Too many requests", {
+    status: 429,
+    retryAfterSeconds,
+    cause,
+  });
+}
+
 function unavailable(
-  code: "ERR_ISSUER_SIGNER_ANSWER" | "ERR_ISSUER_SIGNER_DOWN" | "ERR_ISSUER_SIGNER_REFUSED",
+  code:
+    | "ERR_ISSUER_SIGNER_ANSWER"
+    | "ERR_ISSUER_SIGNER_DOWN"
+    | "ERR_ISSUER_SIGNER_REFUSED"
+    | "ERR_ISSUER_SIGNER_SILENT",
   retryAfterSeconds: number,
   cause?: unknown,
 ): OAuthError {

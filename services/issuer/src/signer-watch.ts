@@ -3,17 +3,29 @@ import type { SocketClient } from "@redoubt/wire";
 import type { IssuerEvents } from "./events.ts";
 
 export interface SignerWatchOptions {
-  readonly client: Pick<SocketClient, "request">;
+  readonly client: Pick<SocketClient, "request" | "heard" | "inFlight">;
   readonly realm: string;
   readonly ttlSeconds: number;
   readonly events: IssuerEvents;
   readonly intervalMs: number;
+  /** A signer that was asked and is not heard for this long does not answer any more. */
+  readonly silenceMs: number;
+  readonly onSilent: () => void;
+  /** It was heard again. */
+  readonly onHeard: () => void;
 }
+
+const SILENT = "ERR_ISSUER_SIGNER_SILENT";
+/** Looks within a silence: a pause of this process is one of them, and no silence of the signer. */
+const LOOKS = 8;
 
 /** A signer that starts is asked more often: somebody waits for the first token. */
 const NOT_READY_INTERVAL_MS = 100;
 
-/** Asks the signer again and again whether it can work, for readiness and status only. */
+/**
+ * Asks the signer again and again whether it can work, for readiness and status; and listens whether it lives. Any
+ * answer is a sign of life: one that is slow, or refuses, is not silent.
+ */
 export class SignerWatch implements Disposable {
   /** Resolves once the signer was ready for the first time. */
   readonly ready: Promise<void>;
@@ -22,6 +34,13 @@ export class SignerWatch implements Disposable {
   #isReady: boolean | undefined;
   #reason: string | undefined;
   #timer: NodeJS.Timeout | undefined;
+  readonly #looking: NodeJS.Timeout;
+  #heard = 0;
+  #silentLooks = 0;
+  #isSilent = false;
+  /** What was heard when a question last came back for want of a connection. */
+  #failedAt: number | undefined;
+  #isAsking = false;
   #closed = false;
 
   constructor(options: SignerWatchOptions) {
@@ -29,6 +48,7 @@ export class SignerWatch implements Disposable {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.ready = promise;
     this.#resolve = resolve;
+    this.#looking = setInterval(() => this.#look(), options.silenceMs / LOOKS).unref();
     void this.#ask();
   }
 
@@ -41,17 +61,56 @@ export class SignerWatch implements Disposable {
     return this.#reason;
   }
 
+  #look(): void {
+    const { heard, inFlight } = this.#options.client;
+    if (heard !== this.#heard) return this.#hear(heard);
+    if (inFlight === 0 || this.#isSilent) return;
+    this.#silentLooks += 1;
+    if (this.#silentLooks > LOOKS) this.#fallSilent();
+  }
+
+  #hear(heard: number): void {
+    this.#heard = heard;
+    this.#silentLooks = 0;
+    if (!this.#isSilent) return;
+    this.#isSilent = false;
+    this.#options.onHeard();
+    if (!this.#isAsking) void this.#ask();
+  }
+
+  #fallSilent(): void {
+    if (this.#isSilent || this.#closed) return;
+    this.#isSilent = true;
+    this.#say(SILENT);
+    this.#options.onSilent();
+  }
+
   async #ask(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#isAsking = true;
     try {
       const { head } = await this.#options.client.request({ op: "metadata" });
+      this.#look();
       this.#say(this.#problemOf(head));
     } catch (error) {
-      this.#say(errorCode(error));
+      this.#failed(error);
     }
+    this.#isAsking = false;
     if (this.#closed) return;
     const { intervalMs } = this.#options;
     const wait = this.isReady ? intervalMs : Math.min(intervalMs, NOT_READY_INTERVAL_MS);
     this.#timer = setTimeout(() => void this.#ask(), wait).unref();
+  }
+
+  #failed(error: unknown): void {
+    const { heard } = this.#options.client;
+    this.#look();
+    if (errorCode(error) === "ERR_WIRE_CLOSED") {
+      // Once may be a restart that is over in a moment.
+      if (this.#failedAt === heard) this.#fallSilent();
+      this.#failedAt = heard;
+    }
+    this.#say(this.#isSilent ? SILENT : errorCode(error));
   }
 
   #problemOf(head: ConstructorParameters<typeof MemberReader>[0]): string | undefined {
@@ -81,5 +140,6 @@ export class SignerWatch implements Disposable {
   [Symbol.dispose](): void {
     this.#closed = true;
     clearTimeout(this.#timer);
+    clearInterval(this.#looking);
   }
 }

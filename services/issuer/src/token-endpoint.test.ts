@@ -10,7 +10,10 @@ import {
   Configuration,
   PrivateKeyJwt,
 } from "openid-client";
-import type { IssuerErrorCode } from "./errors.ts";
+import { OAuthError, type IssuerErrorCode } from "./errors.ts";
+import { issuerEvents } from "./events.ts";
+import { QueueFull } from "./issue-batches.ts";
+import { SignerPort } from "./signer-port.ts";
 import {
   basic,
   CONFIG,
@@ -464,6 +467,28 @@ describe("when the signer refuses or is not there", () => {
     }
   });
 
+  test("THREAT-36: whose own queue is full gets 429, and nothing is lost", async () => {
+    const lost: number[] = [];
+    const port = new SignerPort({
+      batches: {
+        issue: () => Promise.reject(new QueueFull("Too many requests wait")),
+        giveUp: () => undefined,
+      },
+      realm: "enterprise",
+      ttlSeconds: 60,
+      events: issuerEvents(() => undefined, { monotonic: () => 0 }),
+      deliveries: { add: () => undefined, lost: (count) => lost.push(count) },
+    });
+    const intent = { tenant: TENANT, client: "app", audience: "a", scope: undefined };
+    const error: unknown = await port.issue(intent).catch((reason: unknown) => reason);
+    assert.ok(error instanceof OAuthError);
+    assert.equal(error.code, "ERR_ISSUER_QUEUE");
+    const { status, headers, body } = error.answer();
+    assert.deepEqual([status, headers.slice(-2)], [429, ["retry-after", "1"]]);
+    assert.match(String(body), /^\{"error":"temporarily_unavailable",/);
+    assert.deepEqual([lost, port.underWay], [[], 0]);
+  });
+
   test("an answer that is no token is refused, and counted as lost", async () => {
     await using system = await ready();
     for (const head of [
@@ -682,7 +707,7 @@ describe("the operator's socket", () => {
     await post(system.tokenUrl(), GRANT, AUTH);
     const status = await system.operate({ op: "status" });
     assert.equal(status["ready"], true);
-    assert.deepEqual(status["tokens"], { issued: 1, refused: 0 });
+    assert.deepEqual(status["tokens"], { issued: 1, refused: 0, underWay: 0 });
     assert.deepEqual([status["tenants"], status["clients"]], [1, 1]);
   });
 

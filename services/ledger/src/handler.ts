@@ -205,7 +205,7 @@ export class LedgerHandler {
       timeoutMs: head.integer("timeoutMs", 0, MAX_WAIT_MS),
     }));
     const log = this.#allowed(call, origin, canRead);
-    await this.#parts.waiters.wait(log, size, timeoutMs);
+    await this.#parts.waiters.wait(call.caller, { log, size, timeoutMs });
     return { head: { size: log.size } };
   }
 

@@ -291,6 +291,27 @@ test("find gives the index of a digest, and wait ends when the log grows", async
   assert.equal(await refusalOf(unknown), "ERR_LEDGER_NOT_FOUND");
 });
 
+test("THREAT-36: one caller that waits for ever so often polls; another still waits", async () => {
+  await using deployment = await createDeployment();
+  await deployment.open();
+  await using operator = deployment.connect("operator");
+  await using monitor = deployment.connect("monitor");
+  await using publisher = deployment.connect("publisher");
+  await using again = deployment.connect("publisher");
+  const wait = { op: "wait", log: REGISTRY, size: 0, timeoutMs: 10_000 };
+  const flood = Array.from({ length: 1023 }, () => publisher.request(wait));
+  // One place of the connection stays free, so that this comes after all of them were taken.
+  await publisher.request({ ...wait, timeoutMs: 0 });
+  flood.push(again.request(wait));
+  await again.request({ ...wait, timeoutMs: 0 });
+  assert.equal((await again.request(wait)).head.size, 0, "answered at once: it polls");
+  const waiting = monitor.request(wait);
+  await monitor.request({ ...wait, timeoutMs: 0 });
+  await operator.request(appendHead(deployment.statement(tenantBody())));
+  assert.equal((await waiting).head.size, 1);
+  for (const { head } of await Promise.all(flood)) assert.equal(head.size, 1);
+});
+
 test("proofs of inclusion and consistency verify against the answer's own checkpoint", async () => {
   await using deployment = await createDeployment();
   await deployment.open();

@@ -14,6 +14,7 @@ export const ALARM_SEVERITY = {
   "log-shrunk": "critical",
   "registry-hidden": "critical",
   "audit-blind": "critical",
+  "deliveries-full": "critical",
   "void-statement": "warning",
   "connections-full": "warning",
   "witness-late": "warning",

@@ -13,7 +13,7 @@ import { RunningTime } from "../issued/running-time.ts";
 import { Database } from "../store/database.ts";
 import { issue } from "../testing/deployment.ts";
 import { MonitorWorld } from "../testing/monitor-world.ts";
-import { Deliveries } from "./deliveries.ts";
+import { Deliveries, type DeliveryReport } from "./deliveries.ts";
 import { DeliveryStore } from "./delivery-store.ts";
 import { Gaps } from "./gaps.ts";
 
@@ -126,13 +126,24 @@ describe("join 2: logged without delivered", () => {
   });
 });
 
-describe("deliveries that wait", () => {
-  it("are bounded: beyond the bound they are refused, to be sent again", () => {
-    const folder = mkdtempSync(join(tmpdir(), "deliveries-"));
-    using db = new Database(join(folder, "monitor.db"));
-    const [clock, active, log] = [{ now: () => 0 }, () => 0, () => undefined];
-    const store = new DeliveryStore(db);
-    const deliveries = new Deliveries({
+interface Bench extends Disposable {
+  readonly deliveries: Deliveries;
+  readonly alarms: Alarms;
+  /** As a process that starts on the same database. */
+  readonly reopen: () => Deliveries;
+  readonly forward: (ms: number) => void;
+}
+
+/** Deliveries on a database of their own, and nothing in any log. */
+function openBench(limits = { waiting: 100, held: 200 }): Bench {
+  const folder = mkdtempSync(join(tmpdir(), "deliveries-"));
+  const db = new Database(join(folder, "monitor.db"));
+  let now = 0;
+  const [clock, active, log] = [{ now: () => now }, () => now, () => undefined];
+  const store = new DeliveryStore(db);
+  const alarms = new Alarms({ store: new AlarmStore(db), active, clock, log });
+  const reopen = (): Deliveries =>
+    new Deliveries({
       store,
       gaps: new Gaps(store),
       join: new IssuedJoin({
@@ -140,25 +151,107 @@ describe("deliveries that wait", () => {
         running: new RunningTime(db, clock, active),
         active,
       }),
-      alarms: new Alarms({ store: new AlarmStore(db), active: () => 0, clock, log }),
+      alarms,
       clock,
       active,
       log,
+      limits,
     });
-    const report = {
-      caller: ISSUER,
-      realm: "enterprise",
-      session: "s",
-      seq: 1,
-      digests: Buffer.alloc(4096 * 32),
-      lost: 0,
-      isClosing: false,
-    };
-    for (let i = 0; i < 48; i++) void deliveries.take(report);
-    assert.throws(() => deliveries.take(report), { code: "ERR_MONITOR_BUSY" });
-    assert.equal(deliveries.collect().length, 48);
+  return {
+    deliveries: reopen(),
+    alarms,
+    reopen,
+    forward: (ms) => {
+      now += ms;
+    },
+    [Symbol.dispose]: () => {
+      db[Symbol.dispose]();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+function reportOf(caller: string, count: number): DeliveryReport {
+  const realm = caller.slice(caller.indexOf("-") + 1);
+  const digests = randomBytes(count * 32);
+  return { caller, realm, session: "s", seq: 1, digests, lost: 0, isClosing: false };
+}
+
+const BUSY = { code: "ERR_MONITOR_BUSY", fields: { retryAfterSeconds: 1 } };
+
+describe("THREAT-36: places for deliveries", () => {
+  it("one caller's reports that wait take nothing of another's", () => {
+    using bench = openBench();
+    const { deliveries } = bench;
+    // A place for each digest, and one for the report.
+    void deliveries.take(reportOf(ISSUER, 98));
+    assert.throws(() => deliveries.take(reportOf(ISSUER, 1)), BUSY);
+    void deliveries.take(reportOf(ISSUER, 0));
+    assert.throws(() => deliveries.take(reportOf(ISSUER, 0)), BUSY);
+    void deliveries.take(reportOf("issuer-consumer", 99));
+    void deliveries.take(reportOf("drill-enterprise", 99));
+  });
+
+  it("what was collected keeps its places until it is settled", () => {
+    using bench = openBench();
+    const { deliveries } = bench;
+    void deliveries.take(reportOf(ISSUER, 99));
+    const waiting = deliveries.collect();
+    assert.throws(() => deliveries.take(reportOf(ISSUER, 0)), BUSY);
+    deliveries.settle(waiting, true);
+    void deliveries.take(reportOf(ISSUER, 0));
+  });
+
+  it("one caller's losses are its own, an alarm that names it, and over when they are decided", () => {
+    using bench = openBench();
+    const { deliveries, alarms, forward } = bench;
+    void deliveries.take(reportOf(ISSUER, 99));
+    deliveries.settle(deliveries.collect(), true);
+    assert.equal(alarms.isOpen("deliveries-full", ISSUER), false);
+    assert.throws(() => deliveries.take(reportOf(ISSUER, 1)), BUSY);
+    void deliveries.take(reportOf("issuer-consumer", 99));
+    deliveries.settle(deliveries.collect(), true);
+    assert.equal(alarms.isOpen("deliveries-full", ISSUER), true);
+    assert.equal(alarms.isOpen("deliveries-full", "issuer-consumer"), false);
+    deliveries.settle([], true);
+    assert.equal(alarms.isOpen("deliveries-full", ISSUER), true, "nothing came free so far");
+    forward(45_001);
+    deliveries.settle([], true);
+    deliveries.settle([], true);
+    assert.equal(alarms.isOpen("deliveries-full", ISSUER), false);
     assert.equal(deliveries.waiting, 0);
-    rmSync(folder, { recursive: true });
+    void deliveries.take(reportOf(ISSUER, 99));
+  });
+
+  it("a whole report takes places as long as one digest of it is not final, also after a restart", () => {
+    using bench = openBench({ waiting: 1000, held: 100 });
+    void bench.deliveries.take(reportOf(ISSUER, 99));
+    bench.deliveries.settle(bench.deliveries.collect(), true);
+    for (const deliveries of [bench.deliveries, bench.reopen()]) {
+      assert.equal(deliveries.waiting, 99);
+      assert.throws(() => deliveries.take(reportOf(ISSUER, 0)), BUSY);
+      void deliveries.take(reportOf("drill-enterprise", 99));
+    }
+  });
+
+  it("over the socket: a full caller is told to come again, and another is acknowledged", async () => {
+    await using world = await MonitorWorld.open();
+    world.ledger.isDown = true;
+    const lost = Array.from({ length: 4096 }, () => randomBytes(32));
+    for (let seq = 1; seq <= 48; seq += 1) {
+      for (const digest of lost) digest.writeUInt32BE(seq);
+      await world.deliver(ISSUER, lost, { seq });
+    }
+    await assert.rejects(world.deliver(ISSUER, lost, { seq: 49 }), { code: "ERR_MONITOR_BUSY" });
+    const [digest] = issueMany(world, 1);
+    assert.ok(digest);
+    assert.deepEqual(await world.deliver("issuer-consumer", [digest]), { seq: 1 });
+    await world.tick();
+    const full = await world.alarms("deliveries-full");
+    assert.deepEqual(
+      full.map(({ severity, detail }) => [severity, detail]),
+      [["critical", { caller: ISSUER }]],
+    );
   });
 });
 

@@ -9,7 +9,8 @@ import { issuerSession } from "../events.ts";
 import { digestAt, type Place } from "../issued/batch.ts";
 import { DELIVERY } from "../issued/delivery.ts";
 import type { IssuedJoin } from "../issued/issued-join.ts";
-import type { DeliveryStore } from "./delivery-store.ts";
+import { CallerPlaces, type PlaceLimits } from "./caller-places.ts";
+import type { DeliveryStore, Kept } from "./delivery-store.ts";
 import type { Gaps } from "./gaps.ts";
 
 /** What an issuer says on its own socket (docs/spec/wire.md §5). */
@@ -30,10 +31,8 @@ export interface Waiting {
 }
 
 /** Digests of one report that are not yet final in the database. */
-interface Pending {
+interface Pending extends Kept {
   journalId: number;
-  readonly realm: string;
-  readonly digests: Buffer;
   /** Delivered, but not read in any log so far. */
   early: number;
   /** The newest batch that holds one of them. */
@@ -60,41 +59,43 @@ export interface DeliveriesParts {
   readonly clock: Pick<Clock, "now">;
   readonly active: () => number;
   readonly log: EventSink;
+  readonly limits?: PlaceLimits;
 }
 
 /** Logging precedes signing: a token that was delivered must be found in its log by then. */
 const EARLY_DEADLINE_MS = 45_000;
-const MAX_DIGESTS_WAITING = 200_000;
 
 /** Join 2: what was logged must have been delivered (THREAT-28), and what was delivered must have been logged (P3). */
 export class Deliveries {
   readonly #parts: DeliveriesParts;
   #inbox: Waiting[] = [];
-  #inboxDigests = 0;
+  readonly #places: CallerPlaces;
   readonly #pending = new Set<Pending>();
   readonly #early = new Map<string, Early>();
 
   constructor(parts: DeliveriesParts) {
     this.#parts = parts;
+    this.#places = new CallerPlaces(parts.limits);
     parts.join.onRead((place) => this.#wasDelivered(place));
-    for (const { id, realm, digests } of parts.store.journal()) this.#match(id, realm, digests);
+    for (const { id, ...kept } of parts.store.journal()) this.#match(id, kept);
   }
 
   /** Digests that wait in memory. */
   get waiting(): number {
-    return this.#inboxDigests + this.#early.size;
+    return this.#places.waiting;
   }
 
   /** Resolves when the report is durable. */
   take(report: DeliveryReport): Promise<void> {
-    const count = report.digests.length / HASH_BYTES;
-    if (this.waiting + count > MAX_DIGESTS_WAITING)
-      throw monitorError("ERR_MONITOR_BUSY", "Too many deliveries wait", {
+    const { caller } = report;
+    const places = placesOf(report);
+    if (!this.#places.hasRoom(caller, places))
+      throw monitorError("ERR_MONITOR_BUSY", "Too many deliveries of this caller wait", {
         fields: { retryAfterSeconds: 1 },
       });
     const done = Promise.withResolvers<void>();
     this.#inbox.push({ report, done });
-    this.#inboxDigests += count;
+    this.#places.add(caller, "inbox", places);
     return done.promise;
   }
 
@@ -102,7 +103,6 @@ export class Deliveries {
   collect(): Waiting[] {
     const inbox = this.#inbox;
     this.#inbox = [];
-    this.#inboxDigests = 0;
     return inbox;
   }
 
@@ -110,14 +110,16 @@ export class Deliveries {
   settle(waiting: readonly Waiting[], isCurrent: boolean): void {
     const { join, gaps, store, active } = this.#parts;
     for (const { report } of waiting) {
+      this.#places.add(report.caller, "inbox", -placesOf(report));
       this.#noteSession(report);
-      this.#match(undefined, report.realm, report.digests);
+      this.#match(0, report);
     }
     if (isCurrent) gaps.close(active());
     join.write();
     this.#journal();
     this.#expire();
     if (isCurrent) this.#expireEarly();
+    this.#watchPlaces();
     join.prune();
     for (const caller of new Set(waiting.map(({ report }) => report.caller)))
       store.trimSessions(caller);
@@ -140,9 +142,9 @@ export class Deliveries {
     store.putSession(caller, { session, seq: Math.max(seq, known?.seq ?? 0), end }, at);
   }
 
-  #match(journalId: number | undefined, realm: string, digests: Buffer): void {
+  #match(journalId: number, { caller, realm, digests }: Kept): void {
     const { join, active } = this.#parts;
-    const pending: Pending = { journalId: journalId ?? 0, realm, digests, early: 0, batchId: 0 };
+    const pending: Pending = { journalId, caller, realm, digests, early: 0, batchId: 0 };
     for (let at = 0; at < digests.length; at += HASH_BYTES) {
       const batchId = join.deliver(digests, realm, at);
       if (batchId !== undefined) {
@@ -156,6 +158,8 @@ export class Deliveries {
       pending.early += 1;
     }
     this.#pending.add(pending);
+    this.#places.add(caller, "early", pending.early);
+    this.#places.add(caller, "held", placesOf(pending));
   }
 
   #wasDelivered({ batch, offset }: Place): boolean {
@@ -163,10 +167,15 @@ export class Deliveries {
     const key = earlyKey(batch.realm, digestAt(batch, offset));
     const found = this.#early.get(key);
     if (!found) return false;
-    this.#early.delete(key);
-    found.pending.early -= 1;
+    this.#endEarly(key, found.pending);
     found.pending.batchId = Math.max(found.pending.batchId, batch.id);
     return true;
+  }
+
+  #endEarly(key: string, pending: Pending): void {
+    this.#early.delete(key);
+    pending.early -= 1;
+    this.#places.add(pending.caller, "early", -1);
   }
 
   /** Keeps durable what is not final yet, and forgets what is. */
@@ -174,11 +183,11 @@ export class Deliveries {
     const { store, join } = this.#parts;
     for (const pending of this.#pending) {
       const isFinal = pending.early === 0 && pending.batchId <= join.writtenThrough;
-      if (!isFinal && pending.journalId === 0)
-        pending.journalId = store.append(pending.realm, pending.digests);
+      if (!isFinal && pending.journalId === 0) pending.journalId = store.append(pending);
       if (!isFinal) continue;
       if (pending.journalId !== 0) store.remove(pending.journalId);
       this.#pending.delete(pending);
+      this.#places.add(pending.caller, "held", -placesOf(pending));
     }
   }
 
@@ -203,14 +212,22 @@ export class Deliveries {
       this.#parts.alarms.raise({ kind, subject: log, log, digests, detail: {}, count });
   }
 
+  /** THREAT-36: running out is said aloud, and names who ran out. */
+  #watchPlaces(): void {
+    const { alarms } = this.#parts;
+    for (const [caller, state] of this.#places.news())
+      if (state === "full")
+        alarms.raiseState({ kind: "deliveries-full", subject: caller, detail: { caller } });
+      else alarms.recover("deliveries-full", caller);
+  }
+
   #expireEarly(): void {
     const { active, alarms } = this.#parts;
     const due = active() - EARLY_DEADLINE_MS;
     for (const [key, { pending, digest, since }] of this.#early) {
       // In the order of arrival: the rest is younger.
       if (since > due) return;
-      this.#early.delete(key);
-      pending.early -= 1;
+      this.#endEarly(key, pending);
       alarms.raise({
         kind: "unlogged-delivery",
         subject: pending.realm,
@@ -219,6 +236,11 @@ export class Deliveries {
       });
     }
   }
+}
+
+/** A report without digests takes a place too. */
+function placesOf({ digests }: Pick<Kept, "digests">): number {
+  return 1 + digests.length / HASH_BYTES;
 }
 
 /** One byte per character: the cheapest form in which a map takes bytes. */

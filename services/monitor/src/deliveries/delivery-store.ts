@@ -8,10 +8,15 @@ export interface SessionRow {
   readonly end: SessionEnd;
 }
 
-export interface JournalRow {
-  readonly id: number;
+/** A report's digests, and who has places taken by them. */
+export interface Kept {
+  readonly caller: string;
   readonly realm: string;
   readonly digests: Buffer;
+}
+
+export interface JournalRow extends Kept {
+  readonly id: number;
 }
 
 export type WindowKind = "stop" | "lost";
@@ -43,8 +48,8 @@ export class DeliveryStore {
       `DELETE FROM sessions WHERE caller = ?1 AND session NOT IN
        (SELECT session FROM sessions WHERE caller = ?1 ORDER BY at DESC LIMIT ${KEPT_SESSIONS})`,
     );
-    this.#journal = db.prepare("SELECT id, realm, digests FROM journal ORDER BY id");
-    this.#append = db.prepare("INSERT INTO journal (realm, digests) VALUES (?, ?)");
+    this.#journal = db.prepare("SELECT id, caller, realm, digests FROM journal ORDER BY id");
+    this.#append = db.prepare("INSERT INTO journal (caller, realm, digests) VALUES (?, ?, ?)");
     this.#remove = db.prepare("DELETE FROM journal WHERE id = ?");
     this.#windows = db.prepare("SELECT realm, kind, remaining FROM windows");
     this.#putWindow = db.prepare(
@@ -74,13 +79,14 @@ export class DeliveryStore {
   journal(): JournalRow[] {
     return this.#journal.all().map((row) => ({
       id: integerOf(row, "id"),
+      caller: textOf(row, "caller"),
       realm: textOf(row, "realm"),
       digests: bytesOf(row, "digests"),
     }));
   }
 
-  append(realm: string, digests: Buffer): number {
-    return Number(this.#append.run(realm, digests).lastInsertRowid);
+  append({ caller, realm, digests }: Kept): number {
+    return Number(this.#append.run(caller, realm, digests).lastInsertRowid);
   }
 
   remove(id: number): void {

@@ -93,10 +93,16 @@ CREATE INDEX alarms_fresh ON alarms (id) WHERE fresh > 0;
 CREATE INDEX alarm_digests_untold ON alarm_digests (alarm) WHERE told = 0;
 `;
 
+const VERSION_5 = `
+ALTER TABLE journal ADD COLUMN caller TEXT NOT NULL DEFAULT '';
+UPDATE journal SET caller = 'issuer-' || realm;
+`;
+
 /** Each step leads to the version of its place, from 1 on; what is here is never changed, only added to. */
 export const SCHEMA_STEPS: readonly string[] = [
   VERSION_1,
   "CREATE INDEX issued_at ON issued (at)",
   VERSION_3,
   VERSION_4,
+  VERSION_5,
 ];
