@@ -12,4 +12,5 @@ export { errorCode, errorLine, ServiceError } from "./errors.ts";
 export { jsonLines, type EventSink } from "./events.ts";
 export { MemberReader, type MemberErrorCode } from "./members.ts";
 export { Secret } from "./secret.ts";
+export { writeFully } from "./write-fully.ts";
 export { runService, type Service, type ServiceContext } from "./service.ts";

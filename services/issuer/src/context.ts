@@ -6,7 +6,8 @@ import { Directory, openSqliteStore } from "@redoubt/store";
 import { readSocketSecret, serveSocket, SocketClient, socketPlace } from "@redoubt/wire";
 import { ClientAuthenticator } from "./client-auth.ts";
 import type { IssuerConfig } from "./config.ts";
-import { Deliveries, type DeliveryLimits } from "./deliveries.ts";
+import { Deliveries, type DeliveryLimits, type DeliveryOptions } from "./deliveries.ts";
+import { DeliveryJournal } from "./delivery-journal.ts";
 import { issuerEvents, type IssuerEvents } from "./events.ts";
 import { FailureLimiter, type FailureLimits } from "./failure-limiter.ts";
 import { operatorHandler } from "./operator.ts";
@@ -52,7 +53,8 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
   const path = join(folder, "store.sqlite");
   const store = stack.use(openSqliteStore({ path, realm: config.realm, clock }));
   const directory = await Directory.open(store);
-  const deliveries = openDeliveries(options, events, stack);
+  const journal = new DeliveryJournal({ path: join(folder, "deliveries.journal"), events });
+  const deliveries = openDeliveries(options, { events, journal: stack.use(journal) }, stack);
   const { port, watch } = openSigner(options, events, deliveries, stack);
   const endpoint = new TokenEndpoint({
     realm: config.realm,
@@ -97,7 +99,7 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
 
 function openDeliveries(
   { root, config, deliveryLimits = {} }: IssuerOptions,
-  events: IssuerEvents,
+  parts: Pick<DeliveryOptions, "events" | "journal">,
   stack: AsyncDisposableStack,
 ): Deliveries {
   const place = socketPlace(root, "monitor", `issuer-${config.realm}`);
@@ -109,7 +111,7 @@ function openDeliveries(
       connectTimeoutMs: MONITOR_TIMEOUT_MS,
     }),
   );
-  return stack.use(new Deliveries({ client, events, limits: deliveryLimits }));
+  return stack.use(new Deliveries({ client, ...parts, limits: deliveryLimits }));
 }
 
 function openSigner(

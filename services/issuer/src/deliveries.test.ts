@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import type { EventSink } from "@redoubt/base";
 import { RemoteError, WireError, type Reply } from "@redoubt/wire";
+import { DeliveryJournal } from "./delivery-journal.ts";
 import { Deliveries, type DeliveryLimits } from "./deliveries.ts";
 import { issuerEvents } from "./events.ts";
 import { until } from "./testing/system.ts";
@@ -9,7 +13,9 @@ import { until } from "./testing/system.ts";
 type Head = Readonly<Record<string, unknown>>;
 
 /** A monitor of which the test decides each answer. */
-class Scripted {
+class Scripted implements Disposable {
+  readonly folder = mkdtempSync(join(tmpdir(), "rdt-deliveries-"));
+  readonly path: string = join(this.folder, "journal");
   readonly requests: Head[] = [];
   readonly events: string[] = [];
   /** Why reports failed, as the log says it. */
@@ -27,11 +33,17 @@ class Scripted {
   };
 
   open(limits: Partial<DeliveryLimits> = {}): Deliveries {
+    const events = issuerEvents(this.#log, { monotonic: () => 0 });
     return new Deliveries({
       client: this,
-      events: issuerEvents(this.#log, { monotonic: () => 0 }),
+      events,
+      journal: new DeliveryJournal({ path: this.path, events }),
       limits: { intervalMs: 1, retryMs: 1, ...limits },
     });
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.folder, { recursive: true });
   }
 
   readonly #log: EventSink = (name, fields = {}) => {
@@ -40,9 +52,13 @@ class Scripted {
   };
 }
 
+function digestOf(byte: number): string {
+  return Buffer.alloc(32, byte).toString("base64url");
+}
+
 describe("delivery reports (THREAT-28)", () => {
   test("the first announces the session, batches are bounded, the last is closing", async () => {
-    const monitor = new Scripted();
+    using monitor = new Scripted();
     {
       await using deliveries = monitor.open({ batch: 2 });
       await until(() => monitor.reports.length === 1);
@@ -64,8 +80,41 @@ describe("delivery reports (THREAT-28)", () => {
     );
   });
 
+  test("THREAT-28: after a kill the next session begins with all that was received and not acknowledged", async () => {
+    using monitor = new Scripted();
+    const taken = digestOf(1);
+    const [waiting, unanswered] = [digestOf(2), digestOf(3)];
+    {
+      const killed = monitor.open();
+      await until(() => monitor.reports.length === 1);
+      killed.add(taken);
+      await until(() => killed.counts().waiting === 0);
+      monitor.answer = () => new Promise(() => undefined);
+      killed.add(unanswered);
+      await until(() => monitor.reports.length === 3);
+      killed.add(waiting);
+    }
+    monitor.answer = ({ seq }) => ({ seq });
+    await using next = monitor.open();
+    await until(() => next.counts().waiting === 0);
+    const [, , , first] = monitor.reports;
+    assert.deepEqual(first, {
+      ...first,
+      seq: 1,
+      // What was acknowledged may be told again: it changes nothing.
+      digests: [taken, unanswered, waiting],
+      resumed: true,
+    });
+    await next[Symbol.asyncDispose]();
+    // A clean stop leaves nothing to resume.
+    await using fresh = monitor.open();
+    await until(() => monitor.reports.length === 6);
+    assert.equal(fresh.counts().waiting, 0);
+    assert.equal(monitor.reports.at(-1)?.["resumed"], undefined);
+  });
+
   test("what is not acknowledged is sent again as it was, whatever went wrong", async () => {
-    const monitor = new Scripted();
+    using monitor = new Scripted();
     await using deliveries = monitor.open();
     await until(() => monitor.reports.length === 1);
     const answers: (() => Head)[] = [
@@ -101,7 +150,7 @@ describe("delivery reports (THREAT-28)", () => {
       [2, ["ERR_ISSUER_ACKNOWLEDGEMENT"]],
       [undefined, ["ERR_ISSUER_ACKNOWLEDGEMENT"]],
     ] as const) {
-      const monitor = new Scripted();
+      using monitor = new Scripted();
       const answers: Head[] = [{ seq }];
       monitor.answer = (head) => answers.shift() ?? head;
       await using deliveries = monitor.open();
@@ -112,7 +161,7 @@ describe("delivery reports (THREAT-28)", () => {
   });
 
   test("digests that come during a report go into the next one", async () => {
-    const monitor = new Scripted();
+    using monitor = new Scripted();
     const gate = Promise.withResolvers<void>();
     monitor.answer = async ({ seq }) => {
       if (seq === 2) await gate.promise;
@@ -133,7 +182,7 @@ describe("delivery reports (THREAT-28)", () => {
   });
 
   test("more than the contract's largest count of lost tokens takes several reports", async () => {
-    const monitor = new Scripted();
+    using monitor = new Scripted();
     {
       await using deliveries = monitor.open();
       await until(() => monitor.reports.length === 1);
@@ -145,7 +194,7 @@ describe("delivery reports (THREAT-28)", () => {
   });
 
   test("a full queue is an event, an alarm and a count, never silent", async () => {
-    const monitor = new Scripted();
+    using monitor = new Scripted();
     monitor.answer = ({ op, seq }) => {
       if (op === "delivered") throw new WireError("ERR_WIRE_CLOSED", "gone");
       return { seq };
@@ -159,12 +208,12 @@ describe("delivery reports (THREAT-28)", () => {
     assert.deepEqual([deliveries.counts().waiting, deliveries.counts().lost], [3, 2]);
     monitor.answer = ({ seq }) => ({ seq });
     await until(() => deliveries.counts().waiting === 0);
-    const lost = monitor.reports.map((report) => Number(report["lost"] ?? 0));
-    assert.equal(Math.max(...lost), 2);
+    const forgotten = monitor.reports.map((report) => Number(report["forgotten"] ?? 0));
+    assert.equal(Math.max(...forgotten), 2);
   });
 
   test("a stop without a monitor ends in time and says what is unreported", async () => {
-    const monitor = new Scripted();
+    using monitor = new Scripted();
     monitor.answer = () => {
       throw new WireError("ERR_WIRE_CLOSED", "gone");
     };

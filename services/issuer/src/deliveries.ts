@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { errorCode } from "@redoubt/base";
 import type { SocketClient } from "@redoubt/wire";
+import type { DeliveryJournal } from "./delivery-journal.ts";
 import type { IssuerEvents } from "./events.ts";
 
 export interface DeliveryLimits {
@@ -17,6 +18,7 @@ export interface DeliveryLimits {
 export interface DeliveryOptions {
   readonly client: Pick<SocketClient, "request">;
   readonly events: IssuerEvents;
+  readonly journal: DeliveryJournal;
   readonly limits?: Partial<DeliveryLimits>;
 }
 
@@ -26,6 +28,8 @@ interface Report {
   readonly seq: number;
   readonly digests: readonly string[];
   readonly lost?: number;
+  readonly forgotten?: number;
+  readonly resumed?: true;
   readonly closing?: true;
 }
 
@@ -49,8 +53,11 @@ export class Deliveries implements AsyncDisposable {
   readonly #events: IssuerEvents;
   readonly #limits: DeliveryLimits;
   readonly #session = randomBytes(16).toString("base64url");
-  #queue: string[] = [];
+  readonly #journal: DeliveryJournal;
+  #queue: string[];
   #lost = 0;
+  /** Received, and dropped from the queue: nobody can say any more which they were. */
+  #forgotten = 0;
   #seq = 0;
   #report: Report | undefined;
   #isSending = false;
@@ -60,7 +67,9 @@ export class Deliveries implements AsyncDisposable {
   #timer: NodeJS.Timeout | undefined;
   #settled: (() => void) | undefined;
 
-  constructor({ client, events, limits }: DeliveryOptions) {
+  constructor({ client, events, journal, limits }: DeliveryOptions) {
+    this.#journal = journal;
+    this.#queue = [...journal.found];
     this.#client = client;
     this.#events = events;
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
@@ -70,11 +79,14 @@ export class Deliveries implements AsyncDisposable {
 
   counts(): { readonly waiting: number; readonly lost: number; readonly failing: boolean } {
     const waiting = this.#queue.length + (this.#report?.digests.length ?? 0);
-    return { waiting, lost: this.#lost + (this.#report?.lost ?? 0), failing: this.#isFailing };
+    const { lost = 0, forgotten = 0 } = this.#report ?? {};
+    const unknown = this.#lost + this.#forgotten + lost + forgotten;
+    return { waiting, lost: unknown, failing: this.#isFailing };
   }
 
   add(digest: string): void {
     if (this.#queue.length >= this.#limits.queue) return this.#overflow();
+    this.#journal.add(digest);
     this.#queue.push(digest);
     if (this.#isSending || this.#report) return;
     if (this.#queue.length >= this.#limits.batch) void this.#send();
@@ -91,7 +103,7 @@ export class Deliveries implements AsyncDisposable {
 
   /** Said aloud, and counted: the monitor will miss these digests, which is an alarm of its own. */
   #overflow(): void {
-    this.#lost += 1;
+    this.#forgotten += 1;
     if (this.#isFull) return;
     this.#isFull = true;
     this.#events.queueFull(this.#limits.queue);
@@ -130,15 +142,20 @@ export class Deliveries implements AsyncDisposable {
   #nextReport(): Report {
     const digests = this.#queue.splice(0, this.#limits.batch);
     const lost = Math.min(this.#lost, MAX_LOST);
-    const isLast = this.#isClosing && this.#queue.length === 0 && this.#lost === lost;
+    const forgotten = Math.min(this.#forgotten, MAX_LOST);
     this.#seq += 1;
     this.#lost -= lost;
+    this.#forgotten -= forgotten;
+    const isAll = this.#queue.length + this.#lost + this.#forgotten === 0;
+    const isLast = this.#isClosing && isAll;
     return {
       op: "delivered",
       session: this.#session,
       seq: this.#seq,
       digests,
       ...(lost > 0 ? { lost } : {}),
+      ...(forgotten > 0 ? { forgotten } : {}),
+      ...(this.#seq === 1 && this.#journal.isComplete ? { resumed: true } : {}),
       ...(isLast ? { closing: true } : {}),
     };
   }
@@ -147,8 +164,11 @@ export class Deliveries implements AsyncDisposable {
     if (this.#isFailing) this.#events.reportsBack();
     this.#isFailing = false;
     this.#isFull = false;
-    if (this.#report?.closing) this.#settled?.();
+    const isLast = this.#report?.closing === true;
     this.#report = undefined;
+    if (!isLast) return this.#journal.acknowledged(() => this.#queue);
+    this.#journal.finished();
+    this.#settled?.();
   }
 
   #failed(code: string): void {
@@ -159,7 +179,8 @@ export class Deliveries implements AsyncDisposable {
   #goOn(): void {
     if (this.#report) return this.#schedule(this.#limits.retryMs);
     if (this.#isClosing || this.#queue.length >= this.#limits.batch) return this.#schedule(0);
-    if (this.#queue.length > 0 || this.#lost > 0) this.#schedule(this.#limits.intervalMs);
+    if (this.#queue.length + this.#lost + this.#forgotten > 0)
+      this.#schedule(this.#limits.intervalMs);
   }
 
   /** A clean stop is announced, so that the monitor need not take the gap for a crash. */

@@ -13,6 +13,7 @@ export interface IssuerEvents {
   signerState(ready: boolean, reason?: string): void;
   lost(count: number): void;
   queueFull(size: number): void;
+  journalFailed(code: string): void;
   reportFailed(code: string): void;
   reportsBack(): void;
   unreported(waiting: number, lost: number): void;
@@ -32,6 +33,7 @@ export function issuerEvents(log: EventSink, clock: Pick<Clock, "monotonic">): I
     signerState: (ready, reason) => log("signer_state", { ready, reason }),
     lost: (count) => log("tokens_lost", { count }),
     queueFull: (size) => log("delivery_queue_full", { size }),
+    journalFailed: (code) => log("delivery_journal_failed", { code }),
     reportFailed: (code) => log("delivery_report_failed", { code }),
     reportsBack: () => log("delivery_reports_back"),
     unreported: (waiting, lost) => log("deliveries_unreported", { waiting, lost }),

@@ -42,6 +42,13 @@ export function issuerSession(log: EventSink, fields: { caller: string; unclean:
   log("issuer_session", fields);
 }
 
+export function entriesOrphaned(
+  log: EventSink,
+  fields: { log: string; count: number; digests: readonly string[] },
+): void {
+  log("entries_orphaned", fields);
+}
+
 export function webhookDropped(log: EventSink, fields: { id: string; reason: string }): void {
   log("webhook_dropped", fields);
 }

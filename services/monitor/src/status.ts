@@ -26,6 +26,7 @@ export function describeStatus(
       status,
       ...reports.describe(reporter),
     })),
+    orphaned: deliveries.orphaned,
     pending: { deliveries: deliveries.waiting, entries: join.held },
     lastReportSeconds: watches.lastReportSeconds(),
     open: alarms.openCount,

@@ -113,6 +113,8 @@ export interface Delivered {
   readonly seq: number;
   readonly digests: readonly string[];
   readonly lost: number;
+  readonly forgotten: number;
+  readonly resumed: boolean;
   readonly closing: boolean;
 }
 
@@ -140,6 +142,8 @@ export class FakeMonitor {
       seq: reader.integer("seq", 1, 1e9),
       digests: reader.strings("digests", 4096, 43),
       lost: reader.optionalInteger("lost", 1, 1e9) ?? 0,
+      forgotten: reader.optionalInteger("forgotten", 1, 1e9) ?? 0,
+      resumed: reader.has("resumed") && reader.boolean("resumed"),
       closing: reader.has("closing") && reader.boolean("closing"),
     };
     reader.done();

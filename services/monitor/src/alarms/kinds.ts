@@ -6,6 +6,7 @@ export const ALARM_SEVERITY = {
   "foreign-key": "critical",
   "unjudged-miss": "critical",
   undelivered: "critical",
+  "orphan-used": "critical",
   "unlogged-delivery": "critical",
   fork: "critical",
   "unsigned-batch": "critical",

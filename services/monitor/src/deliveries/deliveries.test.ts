@@ -35,6 +35,20 @@ async function joinCounts(world: MonitorWorld): Promise<Record<string, unknown>>
   return rest;
 }
 
+async function report(world: MonitorWorld, digests: readonly Buffer[]): Promise<void> {
+  const items = digests.map((digest) => ({
+    digest: encodeBase64url(digest),
+    kid: "k",
+    at: 5,
+    count: 1,
+  }));
+  const body = JSON.stringify({ v: 1, session: "s".repeat(22), seq: 1, items });
+  const basic = Buffer.from("shop:secret").toString("base64");
+  const headers = { authorization: `Basic ${basic}`, "content-type": "application/json" };
+  const { status } = await world.post("/reports", body, headers);
+  assert.equal(status, 200);
+}
+
 describe("join 2: logged without delivered", () => {
   it("THREAT-28: a digest that no issuer received is a critical alarm that names it, ≤ 60 s", async () => {
     await using world = await MonitorWorld.open();
@@ -174,7 +188,17 @@ function openBench(limits = { waiting: 100, held: 200 }): Bench {
 function reportOf(caller: string, count: number): DeliveryReport {
   const realm = caller.slice(caller.indexOf("-") + 1);
   const digests = randomBytes(count * 32);
-  return { caller, realm, session: "s", seq: 1, digests, lost: 0, isClosing: false };
+  return {
+    caller,
+    realm,
+    session: "s",
+    seq: 1,
+    digests,
+    lost: 0,
+    forgotten: 0,
+    isResumed: false,
+    isClosing: false,
+  };
 }
 
 const BUSY = { code: "ERR_MONITOR_BUSY", fields: { retryAfterSeconds: 1 } };
@@ -269,6 +293,71 @@ describe("gaps of issuers", () => {
     assert.equal((await world.alarms("orphaned"))[0]?.["severity"], "notice");
   });
 
+  it("P4: kill -9 of an issuer that kept what it received is no alarm, and is counted", async () => {
+    await using world = await MonitorWorld.open();
+    await world.deliver(ISSUER, [], { session: "one" });
+    issueMany(world, 3);
+    await world.tickFor(2);
+    await world.deliver(ISSUER, [], { session: "two", resumed: true });
+    await world.tickFor(10);
+    assert.equal(world.monitor.status()["orphaned"], 0);
+    await world.tickFor(60);
+    assert.deepEqual(await joinCounts(world), {});
+    assert.equal(world.monitor.status()["orphaned"], 3);
+    const [line] = world.events.filter(({ name }) => name === "entries_orphaned");
+    assert.equal(line?.fields["count"], 3);
+    // After its end it explains nothing.
+    issueMany(world, 2);
+    await world.tickFor(60);
+    assert.deepEqual(await joinCounts(world), { undelivered: 2 });
+  });
+
+  it("THREAT-28: more than can have been in flight is told", async () => {
+    await using world = await MonitorWorld.open();
+    await world.deliver(ISSUER, [], { session: "one" });
+    issueMany(world, 1030);
+    await world.tickFor(2);
+    await world.deliver(ISSUER, [], { session: "two", resumed: true });
+    await world.tickFor(60);
+    assert.deepEqual(await joinCounts(world), { orphaned: 6 });
+    assert.equal(world.monitor.status()["orphaned"], 1024);
+  });
+
+  for (const when of ["before", "after"] as const)
+    it(`THREAT-28: an orphan that a verifier validates ${when} it is one is an alarm; an unknown one is not`, async () => {
+      await using world = await MonitorWorld.open({}, ({ deployment }) =>
+        deployment.addReporter("shop", "secret"),
+      );
+      await world.deliver(ISSUER, [], { session: "one" });
+      const [orphan, delivered] = issueMany(world, 2);
+      const { log } = world.deployment.consumer;
+      await world.deliver("issuer-consumer", [], { session: "one" });
+      const unknown = issue(log);
+      assert.ok(orphan && delivered);
+      await world.tickFor(2);
+      if (when === "before") await report(world, [orphan, delivered, unknown]);
+      await world.deliver(ISSUER, [delivered], { session: "two", resumed: true });
+      await world.deliver("issuer-consumer", [], { session: "two" });
+      await world.tickFor(50);
+      if (when === "after") await report(world, [orphan, delivered, unknown]);
+      await world.tick();
+      const used = await world.alarms("orphan-used");
+      assert.deepEqual(
+        used.map(({ severity, digest, reporter, count }) => [severity, digest, reporter, count]),
+        [["critical", orphan.toString("base64url"), "shop", 1]],
+      );
+    });
+
+  it("what an issuer could not keep is told, and nobody is said to hold a token that he must not", async () => {
+    await using world = await MonitorWorld.open();
+    await world.deliver(ISSUER, []);
+    issueMany(world, 3);
+    await world.tick();
+    await world.deliver(ISSUER, [], { seq: 2, forgotten: 2 });
+    await world.tickFor(60);
+    assert.deepEqual(await joinCounts(world), { orphaned: 2, undelivered: 1 });
+  });
+
   it("an orphan that the new session delivers after all is delivered", async () => {
     await using world = await MonitorWorld.open();
     await world.deliver(ISSUER, [], { session: "one" });
@@ -298,7 +387,8 @@ describe("gaps of issuers", () => {
     // Sent again: the loss is not counted twice.
     await world.deliver(ISSUER, [], { seq: 2, lost: 2 });
     await world.tickFor(60);
-    assert.deepEqual(await joinCounts(world), { orphaned: 2, undelivered: 1 });
+    assert.deepEqual(await joinCounts(world), { undelivered: 1 });
+    assert.equal(world.monitor.status()["orphaned"], 2);
   });
 
   it("THREAT-28: a gap of one realm does not excuse another, nor entries after it", async () => {

@@ -3,9 +3,10 @@ import { HASH_BYTES } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { MAX_ALARM_DIGESTS } from "../alarms/alarm-store.ts";
 import type { Alarms } from "../alarms/alarms.ts";
+import { orphanUsed } from "../alarms/orphan-used.ts";
 import type { AlarmKind } from "../alarms/kinds.ts";
 import { monitorError } from "../errors.ts";
-import { issuerSession } from "../events.ts";
+import { entriesOrphaned, issuerSession } from "../events.ts";
 import { digestAt, type Place } from "../issued/batch.ts";
 import { DELIVERY } from "../issued/delivery.ts";
 import type { IssuedJoin } from "../issued/issued-join.ts";
@@ -22,6 +23,8 @@ export interface DeliveryReport {
   /** 32 bytes each. */
   readonly digests: Buffer;
   readonly lost: number;
+  readonly forgotten: number;
+  readonly isResumed: boolean;
   readonly isClosing: boolean;
 }
 
@@ -62,6 +65,13 @@ export interface DeliveriesParts {
   readonly limits?: PlaceLimits;
 }
 
+const NAMES = {
+  [DELIVERY.undelivered]: "undelivered",
+  [DELIVERY.orphaned]: "orphaned",
+  [DELIVERY.unknown]: "unknown",
+} as const;
+/** Digests that one line of the log names. */
+const MAX_LOGGED = 16;
 /** Logging precedes signing: a token that was delivered must be found in its log by then. */
 const EARLY_DEADLINE_MS = 45_000;
 
@@ -72,12 +82,18 @@ export class Deliveries {
   readonly #places: CallerPlaces;
   readonly #pending = new Set<Pending>();
   readonly #early = new Map<string, Early>();
+  #orphaned = 0;
 
   constructor(parts: DeliveriesParts) {
     this.#parts = parts;
     this.#places = new CallerPlaces(parts.limits);
     parts.join.onRead((place) => this.#wasDelivered(place));
     for (const { id, ...kept } of parts.store.journal()) this.#match(id, kept);
+  }
+
+  /** Entries since the start that no issuer received, and of which one says why. */
+  get orphaned(): number {
+    return this.#orphaned;
   }
 
   /** Digests that wait in memory. */
@@ -125,7 +141,8 @@ export class Deliveries {
       store.trimSessions(caller);
   }
 
-  #noteSession({ caller, realm, session, seq, lost, isClosing }: DeliveryReport): void {
+  #noteSession(report: DeliveryReport): void {
+    const { caller, realm, session, seq, lost, forgotten, isResumed, isClosing } = report;
     const { store, gaps, clock, log } = this.#parts;
     const sessions = store.sessions(caller);
     const known = sessions.find((one) => one.session === session);
@@ -133,11 +150,14 @@ export class Deliveries {
     if (!known) {
       const left = sessions.filter(({ end }) => end === "open");
       for (const one of left) store.putSession(caller, { ...one, end: "superseded" }, at - 1);
-      if (left.length > 0) gaps.stopped(realm);
+      if (left.length > 0) gaps.stopped(realm, isResumed);
       issuerSession(log, { caller, unclean: left.length > 0 });
     }
     // A report that is sent again must not count its losses again.
-    if (lost > 0 && (!known || seq > known.seq)) gaps.lost(realm, lost);
+    if (!known || seq > known.seq) {
+      gaps.lost(realm, lost);
+      gaps.forgotten(realm, forgotten);
+    }
     const end = isClosing ? "closed" : "open";
     store.putSession(caller, { session, seq: Math.max(seq, known?.seq ?? 0), end }, at);
   }
@@ -192,19 +212,22 @@ export class Deliveries {
   }
 
   #expire(): void {
-    const { join, gaps } = this.#parts;
-    const undelivered = new Map<string, Decided>();
-    const orphaned = new Map<string, Decided>();
-    join.expire(({ log, realm, readAt }, digest) => {
-      const isOrphan = gaps.explains(realm, readAt);
-      const decided = isOrphan ? orphaned : undelivered;
-      const { count, digests } = decided.get(log) ?? { count: 0, digests: [] };
-      if (count < MAX_ALARM_DIGESTS) digests.push(encodeBase64url(digest));
-      decided.set(log, { count: count + 1, digests });
-      return isOrphan ? DELIVERY.orphaned : DELIVERY.undelivered;
+    const { join, gaps, alarms, log: events } = this.#parts;
+    const decided = { undelivered: new Map(), orphaned: new Map(), unknown: new Map() } as const;
+    join.expire(({ log, realm, readAt, usedBy }, digest) => {
+      const verdict = gaps.explains(realm, readAt) ?? DELIVERY.undelivered;
+      if (verdict === DELIVERY.orphaned && usedBy !== undefined)
+        alarms.raise(orphanUsed(digest, usedBy));
+      note(decided[NAMES[verdict]], log, digest);
+      return verdict;
     });
-    this.#raise("undelivered", undelivered);
-    this.#raise("orphaned", orphaned);
+    this.#raise("undelivered", decided.undelivered);
+    this.#raise("orphaned", decided.unknown);
+    // Nobody holds these tokens: nothing to do, unless one of them is used.
+    for (const [log, { count, digests }] of decided.orphaned) {
+      this.#orphaned += count;
+      entriesOrphaned(events, { log, count, digests: digests.slice(0, MAX_LOGGED) });
+    }
   }
 
   #raise(kind: AlarmKind, decided: ReadonlyMap<string, Decided>): void {
@@ -236,6 +259,12 @@ export class Deliveries {
       });
     }
   }
+}
+
+function note(decided: Map<string, Decided>, log: string, digest: Buffer): void {
+  const { count, digests } = decided.get(log) ?? { count: 0, digests: [] };
+  if (count < MAX_ALARM_DIGESTS) digests.push(encodeBase64url(digest));
+  decided.set(log, { count: count + 1, digests });
 }
 
 /** A report without digests takes a place too. */

@@ -19,7 +19,13 @@ export interface JournalRow extends Kept {
   readonly id: number;
 }
 
-export type WindowKind = "stop" | "lost";
+/**
+ * Why an issuer cannot say that it received a token. It never did: `resumed` (it was killed, and kept what it had
+ * received), `lost` (the connection or the answer was). Nobody knows: `stop` (it was killed, and kept nothing),
+ * `forgotten` (it received more than it could keep).
+ */
+export const WINDOW_KINDS = ["resumed", "lost", "stop", "forgotten"] as const;
+export type WindowKind = (typeof WINDOW_KINDS)[number];
 
 const ENDS = ["open", "closed", "superseded"] as const;
 const KEPT_SESSIONS = 16;
@@ -96,7 +102,7 @@ export class DeliveryStore {
   windows(): { realm: string; kind: WindowKind; remaining: number }[] {
     return this.#windows.all().map((row) => ({
       realm: textOf(row, "realm"),
-      kind: textOf(row, "kind") === "lost" ? "lost" : "stop",
+      kind: WINDOW_KINDS.find((kind) => kind === textOf(row, "kind")) ?? "stop",
       remaining: integerOf(row, "remaining"),
     }));
   }

@@ -1,4 +1,9 @@
-import type { DeliveryStore, WindowKind } from "./delivery-store.ts";
+import { DELIVERY } from "../issued/delivery.ts";
+import { WINDOW_KINDS, type DeliveryStore, type WindowKind } from "./delivery-store.ts";
+
+export type Explained = typeof DELIVERY.orphaned | typeof DELIVERY.unknown;
+
+const LOUD: readonly WindowKind[] = ["stop", "forgotten"];
 
 interface Gap {
   /** How many entries it may still explain. */
@@ -12,11 +17,12 @@ const IN_FLIGHT_MS = 5000;
 /** After this every entry of the gap has been decided. */
 const FORGET_MS = 60_000;
 const UNBOUNDED = Number.MAX_SAFE_INTEGER;
+/** More than an issuer has asked its signer for at one time. */
+const MAX_IN_FLIGHT = 1024;
 
 /**
- * Gaps of issuers: tokens that were logged and that nobody can report any more, after an unclean stop (`stop`) or a
- * broken connection (`lost`, with a count). Only entries read before the end of a gap are explained by it, or a
- * signer that forges could wait for one (THREAT-28).
+ * Gaps of issuers: tokens that were logged and that nobody can report any more. Only entries read before the end of a
+ * gap are explained by it, or a signer that forges could wait for one (THREAT-28).
  */
 export class Gaps {
   readonly #store: DeliveryStore;
@@ -29,18 +35,32 @@ export class Gaps {
       this.#of(realm).set(kind, { remaining, until: undefined });
   }
 
-  /** An issuer came back without having said that it stops. */
-  stopped(realm: string): void {
-    this.#of(realm).set("stop", { remaining: UNBOUNDED, until: undefined });
-    this.#store.putWindow(realm, "stop", UNBOUNDED);
+  /** An issuer came back without having said that it stops; `isResumed`: with all that it had received. */
+  stopped(realm: string, isResumed: boolean): void {
+    // What a machine's crash took cannot be known again, and explains whatever the other would.
+    if (isResumed) this.#set(realm, "resumed", MAX_IN_FLIGHT);
+    else this.#set(realm, "stop", UNBOUNDED);
   }
 
-  /** An issuer asked for `count` tokens and does not know what became of them. */
+  /** An issuer asked for `count` tokens and never got them. */
   lost(realm: string, count: number): void {
-    const before = this.#of(realm).get("lost")?.remaining ?? 0;
-    const remaining = Math.min(before + count, UNBOUNDED);
-    this.#of(realm).set("lost", { remaining, until: undefined });
-    this.#store.putWindow(realm, "lost", remaining);
+    this.#add(realm, "lost", count);
+  }
+
+  /** An issuer got `count` tokens more than it could keep. */
+  forgotten(realm: string, count: number): void {
+    this.#add(realm, "forgotten", count);
+  }
+
+  #add(realm: string, kind: WindowKind, count: number): void {
+    if (count === 0) return;
+    const before = this.#of(realm).get(kind)?.remaining ?? 0;
+    this.#set(realm, kind, Math.min(before + count, UNBOUNDED));
+  }
+
+  #set(realm: string, kind: WindowKind, remaining: number): void {
+    this.#of(realm).set(kind, { remaining, until: undefined });
+    this.#store.putWindow(realm, kind, remaining);
   }
 
   /** Every log was read after whatever happened before now. */
@@ -54,19 +74,28 @@ export class Gaps {
       }
   }
 
-  /** Whether a gap of the realm explains an entry that was read at this active time; uses up its count. */
-  explains(realm: string, readAt: number): boolean {
+  /**
+   * What a gap of the realm says of an entry that was read at this active time; uses up its count. Where one says
+   * that nobody can know, none says that nobody can hold the token.
+   */
+  explains(realm: string, readAt: number): Explained | undefined {
     const gaps = this.#gaps.get(realm);
-    if (!gaps) return false;
-    for (const kind of ["stop", "lost"] as const) {
-      const gap = gaps.get(kind);
-      if (!gap || gap.remaining === 0 || readAt > (gap.until ?? Infinity)) continue;
-      if (kind === "stop") return true;
-      gap.remaining -= 1;
-      this.#store.putWindow(realm, kind, gap.remaining);
-      return true;
-    }
-    return false;
+    if (!gaps) return undefined;
+    const open = WINDOW_KINDS.filter((kind) => readAt <= (gaps.get(kind)?.until ?? Infinity));
+    const kind = [...LOUD, ...WINDOW_KINDS].find(
+      (one) => open.includes(one) && (gaps.get(one)?.remaining ?? 0) > 0,
+    );
+    if (kind) this.#use(realm, kind);
+    else if (!open.includes("resumed") || !gaps.has("resumed")) return undefined;
+    // More than can have been in flight: not explained, and not as if nothing had happened.
+    return kind === undefined || LOUD.includes(kind) ? DELIVERY.unknown : DELIVERY.orphaned;
+  }
+
+  #use(realm: string, kind: WindowKind): void {
+    const gap = this.#of(realm).get(kind);
+    if (!gap || gap.remaining === UNBOUNDED) return;
+    gap.remaining -= 1;
+    this.#store.putWindow(realm, kind, gap.remaining);
   }
 
   #of(realm: string): Map<WindowKind, Gap> {

@@ -29,6 +29,8 @@ export interface Batch {
   readonly delivery: Uint8Array;
   /** How many of them are `open`. */
   open: number;
+  /** Who validated which of the open ones, by place: forgotten when they are settled. */
+  readonly usedBy: Map<number, string>;
   /** Where its rows go; undefined once they are written. */
   unwritten:
     | { readonly logId: number; readonly first: number; readonly range: CompactRange }
@@ -48,7 +50,7 @@ export function batchOf(
 ): Batch {
   const { log, realm, logId, first, range, isWatched } = input;
   const count = input.digests.length / HASH_BYTES;
-  const initial = isWatched ? DELIVERY.open : DELIVERY.orphaned;
+  const initial = isWatched ? DELIVERY.open : DELIVERY.unknown;
   return {
     ...times,
     log,
@@ -56,6 +58,7 @@ export function batchOf(
     digests: input.digests,
     delivery: new Uint8Array(count).fill(initial),
     open: isWatched ? count : 0,
+    usedBy: new Map(),
     unwritten: { logId, first, range },
     isForgotten: false,
   };

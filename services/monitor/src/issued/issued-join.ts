@@ -14,9 +14,17 @@ export interface Overdue {
   readonly realm: string;
   /** Active time; −1 when an earlier run read it. */
   readonly readAt: number;
+  /** The reporter that validated it meanwhile. */
+  readonly usedBy: string | undefined;
 }
 
-export type Verdict = typeof DELIVERY.undelivered | typeof DELIVERY.orphaned;
+export type Verdict =
+  | typeof DELIVERY.undelivered
+  | typeof DELIVERY.orphaned
+  | typeof DELIVERY.unknown;
+
+/** `orphaned`: somebody validates a token that nobody can hold. */
+export type Sighted = "missing" | "logged" | "orphaned";
 
 const DELIVERY_DEADLINE_MS = 45_000;
 /** A batch is written when all of it is delivered, or after this: most need no rows of their own then. */
@@ -104,6 +112,15 @@ export class IssuedJoin {
     return this.#store.find(digest) !== undefined || this.#store.packed.has(digest);
   }
 
+  /** The same for a digest that a reporter validated; one whose fate is open is remembered until it is settled. */
+  sighted(digest: Buffer, reporter: string): Sighted {
+    const place = this.#find(digest, 0);
+    const fate = place?.batch.delivery[place.offset] ?? this.#store.find(digest)?.delivery;
+    if (place && fate === DELIVERY.open) place.batch.usedBy.set(place.offset, reporter);
+    if (fate === DELIVERY.orphaned) return "orphaned";
+    return fate !== undefined || this.#store.packed.has(digest) ? "logged" : "missing";
+  }
+
   /**
    * Marks the digest that begins at `at` as delivered by an issuer of this realm. A realm never speaks for another:
    * THREAT-28, a taken consumer issuer must not be able to hide what the enterprise signer forged.
@@ -117,7 +134,7 @@ export class IssuedJoin {
     const digest = digests.subarray(at, at + HASH_BYTES);
     const row = this.#store.find(digest);
     if (row?.realm !== realm) return this.#store.packed.has(digest, realm) ? 0 : undefined;
-    if (!row.isDelivered) this.#updates.push(digest);
+    if (row.delivery !== DELIVERY.delivered) this.#updates.push(digest);
     return 0;
   }
 
@@ -142,7 +159,9 @@ export class IssuedJoin {
       for (let offset = 0; offset < batch.delivery.length; offset++) {
         if (batch.delivery[offset] !== DELIVERY.open) continue;
         const digest = digestAt(batch, offset);
-        const verdict = judge(batch, digest);
+        const { log, realm, readAt } = batch;
+        const usedBy = batch.usedBy.get(offset);
+        const verdict = judge({ log, realm, readAt, usedBy }, digest);
         batch.delivery[offset] = verdict;
         batch.open -= 1;
         this.#store.update(digest, verdict);
@@ -180,6 +199,7 @@ export class IssuedJoin {
   #mark({ batch, offset }: Place): void {
     if (batch.delivery[offset] === DELIVERY.open) batch.open -= 1;
     batch.delivery[offset] = DELIVERY.delivered;
+    batch.usedBy.delete(offset);
   }
 
   #deliverHeld(place: Place): number {
@@ -234,6 +254,7 @@ export class IssuedJoin {
         deadline: this.#active() + DELIVERY_DEADLINE_MS,
         delivery: new Uint8Array(rows.length),
         open: rows.length,
+        usedBy: new Map(),
         unwritten: undefined,
         isForgotten: false,
       });

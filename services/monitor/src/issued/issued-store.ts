@@ -47,11 +47,10 @@ export class IssuedStore {
     this.#update.run(delivery, digest);
   }
 
-  find(digest: Buffer): { readonly realm: string; readonly isDelivered: boolean } | undefined {
+  find(digest: Buffer): { readonly realm: string; readonly delivery: number } | undefined {
     const row = this.#get.get(digest);
     if (!row) return undefined;
-    const isDelivered = integerOf(row, "delivered") === DELIVERY.delivered;
-    return { realm: textOf(row, "realm"), isDelivered };
+    return { realm: textOf(row, "realm"), delivery: integerOf(row, "delivered") };
   }
 
   /** Entries that an earlier run stored and nobody delivered yet. */

@@ -32,7 +32,7 @@ export class Packs {
   /** Within a transaction: the digests of the batch that are settled now. */
   write(batch: Batch, logId: number, at: number): void {
     const { log, realm } = batch;
-    for (const delivery of [DELIVERY.delivered, DELIVERY.orphaned]) {
+    for (const delivery of [DELIVERY.delivered, DELIVERY.orphaned, DELIVERY.unknown]) {
       const digests = digestsWith(batch, delivery);
       if (digests.length === 0) continue;
       const id = this.#store.append(logId, at, delivery, digests);
@@ -86,6 +86,7 @@ function batchOfBlock({ log, realm, digests, delivery }: Block): Batch {
     delivery: new Uint8Array(digests.length / HASH_BYTES).fill(delivery),
     open: 0,
     unwritten: undefined,
+    usedBy: new Map(),
     isForgotten: false,
   };
 }

@@ -2,6 +2,7 @@ import { hash, type KeyObject } from "node:crypto";
 import { errorCode, nowSeconds, type Clock, type EventSink } from "@redoubt/base";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import type { Alarms } from "../alarms/alarms.ts";
+import { orphanUsed } from "../alarms/orphan-used.ts";
 import { reportRefused } from "../events.ts";
 import type { IssuedJoin } from "../issued/issued-join.ts";
 import type { Database } from "../store/database.ts";
@@ -41,8 +42,12 @@ export interface ReportsParts {
   readonly onReport: (reporter: string) => void;
 }
 
-/** By digest in base64url. */
-type Missing = ReadonlyMap<string, { readonly digest: Buffer; readonly kid: string }>;
+interface LookedUp {
+  /** By digest in base64url. */
+  readonly missing: ReadonlyMap<string, { readonly digest: Buffer; readonly kid: string }>;
+  /** Logged, and by their issuer's word in nobody's hands. */
+  readonly orphans: readonly Buffer[];
+}
 
 const MAX_OPEN_MISSES = 1000;
 const MAX_WANTED = 256;
@@ -68,12 +73,12 @@ export class Reports {
     const sha256 = hash("sha256", body, "base64url");
     const before = this.#parts.store.ack(reporter, report.session);
     if (before && report.seq <= before.seq) return this.#repeated(reporter, report, before, sha256);
-    const missing = this.#missing(reporter, report);
-    if (!missing) return this.#busy(reporter, "ERR_MONITOR_MISSES", 30);
+    const found = this.#lookUp(reporter, report);
+    if (!found) return this.#busy(reporter, "ERR_MONITOR_MISSES", 30);
     const at = nowSeconds(this.#parts.clock);
     const ack = { seq: report.seq, at, items: report.items.length, sha256 };
-    this.#store(reporter, report, ack, missing);
-    await this.#decideNow(reporter, [...missing.values()]);
+    this.#store(reporter, report, ack, found);
+    await this.#decideNow(reporter, [...found.missing.values()]);
     return this.#acknowledged(reporter, report, ack);
   }
 
@@ -114,13 +119,15 @@ export class Reports {
    * because logging precedes signing.
    */
   decide(misses: readonly Miss[]): void {
-    const { db, store, join } = this.#parts;
+    const { db, store, join, alarms } = this.#parts;
     if (misses.length === 0) return;
     db.transaction(() => {
       for (const { reporter, digest } of misses) {
         const miss = store.miss(reporter, digest);
         if (miss?.state !== "undecided") continue;
-        if (join.has(digest)) store.remove(miss);
+        const sighted = join.sighted(digest, reporter);
+        if (sighted === "orphaned") alarms.raise(orphanUsed(digest, reporter));
+        if (sighted !== "missing") store.remove(miss);
         else store.setState(miss, "wanted", { deadline: this.#now + EVIDENCE_DEADLINE_MS });
       }
     });
@@ -179,30 +186,35 @@ export class Reports {
    * Undefined when there are more than this reporter may have open. It stops there: a digest that is in no log is the
    * dearest one to look for, and the reporter chooses it (THREAT-31).
    */
-  #missing(reporter: string, report: Report): Missing | undefined {
+  #lookUp(reporter: string, report: Report): LookedUp | undefined {
     const { store, join } = this.#parts;
     const missing = new Map<string, { readonly digest: Buffer; readonly kid: string }>();
+    const orphans: Buffer[] = [];
     let room: number | undefined;
     const items = [...report.items, ...report.refused.flatMap(withoutKid)];
     for (const { digest, kid } of items) {
       const key = encodeBase64url(digest);
-      if (missing.has(key) || join.has(digest)) continue;
+      if (missing.has(key)) continue;
+      const sighted = join.sighted(digest, reporter);
+      if (sighted === "orphaned") orphans.push(digest);
+      if (sighted !== "missing") continue;
       missing.set(key, { digest, kid });
       if (store.miss(reporter, digest)) continue;
       room ??= MAX_OPEN_MISSES - store.countOpen(reporter);
       if (room <= 0) return undefined;
       room -= 1;
     }
-    return missing;
+    return { missing, orphans };
   }
 
   /** Durable when it returns: only then may the acknowledgement leave. */
-  #store(reporter: string, report: Report, ack: StoredAck, missing: Missing): void {
-    const { db, store } = this.#parts;
+  #store(reporter: string, report: Report, ack: StoredAck, found: LookedUp): void {
+    const { db, store, alarms } = this.#parts;
     db.transaction(() => {
       store.putAck(reporter, report.session, ack);
       this.#noteRefused(reporter, report.refused, "report");
-      for (const { digest, kid } of missing.values()) {
+      for (const digest of found.orphans) alarms.raise(orphanUsed(digest, reporter));
+      for (const { digest, kid } of found.missing.values()) {
         const known = store.miss(reporter, digest);
         // An incident that was closed does not suppress the next hit of the same forgery.
         if (known?.state === "forged") this.#raiseForged(known, {});

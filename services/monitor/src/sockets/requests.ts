@@ -23,6 +23,8 @@ export function parseDelivered(caller: string, head: JsonObject): DeliveryReport
     seq: reader.integer("seq", 0, Number.MAX_SAFE_INTEGER),
     digests: parseDigests(reader.strings("digests", MAX_DIGESTS, DIGEST_CHARS)),
     lost: reader.optionalInteger("lost", 0, MAX_LOST) ?? 0,
+    forgotten: reader.optionalInteger("forgotten", 0, MAX_LOST) ?? 0,
+    isResumed: reader.has("resumed") && reader.boolean("resumed"),
     isClosing: reader.has("closing") && reader.boolean("closing"),
   };
   reader.done();
