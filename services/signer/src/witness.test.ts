@@ -164,6 +164,7 @@ describe("THREAT-37: the witness dates its cosignatures ahead", () => {
     await signer.tick();
     assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_CLOCK");
     deployment.ledger.witness.isUp = true;
+    deployment.clock.forward(1);
     await signer.tick();
     assert.equal((await deployment.client().request(WANTED)).head["index"], 1);
   });
