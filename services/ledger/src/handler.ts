@@ -235,7 +235,8 @@ export class LedgerHandler {
   #newCosigned(caller: string, log: Log): string | undefined {
     const { cosigned } = log;
     const key = `${caller}\n${log.origin}`;
-    if (!cosigned || cosigned.timeSeconds <= (this.#told.get(key) ?? -1)) return undefined;
+    // Another time, not a later one: what was kept while this clock was ahead gives way to an earlier date.
+    if (!cosigned || cosigned.timeSeconds === this.#told.get(key)) return undefined;
     this.#told.set(key, cosigned.timeSeconds);
     return cosigned.note;
   }

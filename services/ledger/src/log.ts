@@ -78,7 +78,7 @@ export class Log {
 
   /**
    * Keeps the newer of two cosignatures, and says whether this one is. THREAT-37: one that is dated ahead of this
-   * clock is no cosignature, from wherever it comes.
+   * clock is no cosignature, from wherever it comes; one that was kept while this clock was ahead too gives way.
    */
   acceptCosigned(cosigned: Cosigned, nowSeconds: number): boolean {
     if (isDatedAhead(cosigned.timeSeconds, nowSeconds)) return false;
@@ -86,7 +86,8 @@ export class Log {
     const isNewer =
       !held ||
       cosigned.size > held.size ||
-      (cosigned.size === held.size && cosigned.timeSeconds > held.timeSeconds);
+      (cosigned.size === held.size &&
+        (cosigned.timeSeconds > held.timeSeconds || isDatedAhead(held.timeSeconds, nowSeconds)));
     if (isNewer) this.#cosigned = cosigned;
     return isNewer;
   }

@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { hash } from "node:crypto";
 import { createServer, type Server } from "node:http";
 import { test } from "node:test";
-import { encodeCheckpoint, hashLeaf, openCheckpoint, signNote } from "@redoubt/tlog";
+import {
+  encodeCheckpoint,
+  hashLeaf,
+  openCheckpoint,
+  signNote,
+  verifyCosignature,
+} from "@redoubt/tlog";
 import type { SocketClient } from "@redoubt/wire";
 import {
   CONSUMER,
@@ -139,6 +145,40 @@ test("THREAT-37: a stored cosignature that lies ahead of the clock is not used a
   deployment.witness.isDown = false;
   await until(() => ledger.logs.get(CONSUMER)?.cosigned?.size === 1);
 });
+
+test("THREAT-37: a clock that is the witness's too jumps ahead and back: what was kept of it gives way to the next good one", async () => {
+  await using deployment = await createDeployment();
+  let jumpSeconds = 0;
+  const clock = {
+    now: () => Date.now() + jumpSeconds * 1000,
+    monotonic: () => performance.now(),
+  };
+  const jump = (seconds: number): void => {
+    jumpSeconds = seconds;
+    deployment.witnessAheadSeconds = seconds;
+  };
+  await using ledger = await deployment.open({ ...FAST, clock });
+  await using signer = deployment.connect("signer-consumer");
+  const log = ledger.logs.get(CONSUMER);
+  const isAhead = (): boolean => (log?.cosigned?.timeSeconds ?? 0) > Date.now() / 1000 + 3000;
+  await commit(deployment, signer);
+  jump(3600);
+  await until(isAhead);
+  const { cosigned: early } = await commit(deployment, signer);
+  assert.ok(timeOf(early, deployment) > Date.now() / 1000 + 3000);
+  await until(() => log?.cosigned?.size === 2 && isAhead());
+  jump(0);
+  const answers = deployment.witness.answers.length;
+  await until(() => deployment.witness.answers.length > answers + 3);
+  assert.deepEqual([log?.cosigned?.size, isAhead()], [2, false]);
+  // A writer is told of it with its next commit.
+  const { cosigned } = await commit(deployment, signer);
+  assert.ok(timeOf(cosigned, deployment) <= Date.now() / 1000);
+});
+
+function timeOf(note: unknown, { witness }: Deployment): number {
+  return verifyCosignature(textOf(note), witness.key).timeSeconds;
+}
 
 test("only the pinned witness's cosignature is kept", async () => {
   await using deployment = await createDeployment();

@@ -201,6 +201,7 @@ describe("THREAT-37: a witness that dates ahead", () => {
     guard.begin(1, ahead);
     assert.deepEqual(told, [[ahead, clock.seconds]]);
     assert.throws(() => guard.check(), CLOCK);
+    clock.forward(1);
     cosign();
     guard.check();
     assert.equal(guard.sinceSeconds, clock.seconds);
@@ -227,6 +228,46 @@ describe("THREAT-37: a witness that dates ahead", () => {
     clock.set(86_400);
     guard.accept(guard.open(log.cosign(signer, seen)));
     guard.check();
+  });
+
+  it("THREAT-29, THREAT-30: nor one of the same tree, which a quiet log has every few seconds", () => {
+    const early = open();
+    const { log, clock } = early;
+    early.cosign();
+    const old = early.guard.open(log.cosigned);
+    clock.forward(86_400);
+    early.cosign();
+    const seen = clock.seconds;
+    for (const back of [86_400, 86_400 + 20, 86_400 - 800]) {
+      clock.set(-back);
+      const { guard, cosign } = open(log, clock);
+      guard.begin(log.size, seen);
+      clock.forward(60);
+      guard.accept(old);
+      assert.throws(() => guard.check(), CLOCK, `${back} s back`);
+      clock.set(back);
+      guard.accept(old);
+      cosign();
+      guard.check();
+    }
+  });
+
+  it("what an earlier run kept of it: one of the witness's from before this start does not count", () => {
+    for (const [ageSeconds, refused] of [
+      [1, false],
+      [9, false],
+      [10, true],
+      [600, true],
+    ] as const) {
+      const { clock, guard, cosign } = open();
+      guard.begin(1, clock.seconds + 100_000_000);
+      clock.forward(10);
+      cosign(ageSeconds);
+      if (refused) assert.throws(() => guard.check(), CLOCK, `${ageSeconds} s old`);
+      else guard.check();
+      cosign();
+      guard.check();
+    }
   });
 
   it("this clock ahead at the start, and then set right, is over with the next good cosignature", () => {

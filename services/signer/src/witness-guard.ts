@@ -37,6 +37,7 @@ export class WitnessGuard {
   #sinceSeconds: number | undefined;
   /** How large the log was then. */
   #sinceSize = 0;
+  readonly #startedMs: number;
   #isAheadTold = false;
   #ageAtMarkMs = 0;
   #markedMs = 0;
@@ -44,6 +45,7 @@ export class WitnessGuard {
 
   constructor(options: WitnessGuardOptions) {
     this.#options = options;
+    this.#startedMs = options.clock.monotonic();
   }
 
   get newest(): Cosigned | undefined {
@@ -87,12 +89,18 @@ export class WitnessGuard {
 
   /**
    * THREAT-30: one older than what an earlier run saw makes nothing fresher. Where that date itself lies ahead, either
-   * it was wrong or this clock is set back (THREAT-29): then only a cosignature of all that there was counts, since
-   * older ones are of less.
+   * it was wrong or this clock is set back (THREAT-29): then only a cosignature of all that there was counts, made
+   * since this start. An old one is of less, or, of a log that was quiet, from before; the witness whose clock is
+   * right dates ahead of one that is set back.
    */
   #isFresher({ size, timeSeconds }: Cosigned): boolean {
     if (this.#sinceSeconds === undefined || timeSeconds > this.#sinceSeconds) return true;
-    return this.#isAhead(this.#sinceSeconds) && size >= this.#sinceSize;
+    if (!this.#isAhead(this.#sinceSeconds) || size < this.#sinceSize) return false;
+    return timeSeconds > this.#now() - this.#runSeconds();
+  }
+
+  #runSeconds(): number {
+    return (this.#options.clock.monotonic() - this.#startedMs) / 1000;
   }
 
   #isAhead(timeSeconds: number): boolean {

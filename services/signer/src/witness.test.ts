@@ -147,6 +147,32 @@ describe("THREAT-37: the witness dates its cosignatures ahead", () => {
     assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_UNWITNESSED");
   });
 
+  it("a machine's clock, the witness's too, jumps ahead and back: nothing is signed until then, or a new start", async () => {
+    await using deployment = await Deployment.start();
+    const { clock } = deployment;
+    const first = await deployment.openReady();
+    const client = deployment.client();
+    await client.request(WANTED);
+    await first.tick();
+    clock.set(3600);
+    clock.forward(15);
+    await first.tick();
+    clock.set(-3600);
+    for (let count = 0; count < 3; count += 1) {
+      clock.forward(15);
+      await first.tick();
+      assert.equal(await refusalOf(client.request(WANTED)), "ERR_SIGNER_CLOCK");
+    }
+    await first[Symbol.asyncDispose]();
+    const second = await deployment.open();
+    await second.tick();
+    assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_CLOCK");
+    clock.forward(15);
+    await second.tick();
+    assert.equal((await deployment.client().request(WANTED)).head["index"], 1);
+    assert.ok(deployment.log.count("cosignature_ahead") >= 2, "said for each log at the start");
+  });
+
   it("a state file with a date years ahead stops a start only until the witness has spoken", async () => {
     await using deployment = await Deployment.start();
     const first = await deployment.openReady();
@@ -164,6 +190,7 @@ describe("THREAT-37: the witness dates its cosignatures ahead", () => {
     await signer.tick();
     assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_CLOCK");
     deployment.ledger.witness.isUp = true;
+    deployment.clock.forward(1);
     await signer.tick();
     assert.equal((await deployment.client().request(WANTED)).head["index"], 1);
   });
