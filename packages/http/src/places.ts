@@ -154,6 +154,11 @@ export class Place {
     this.#lane = pool.silent.add(this);
   }
 
+  /** Complete requests without an answer. */
+  get underWay(): number {
+    return this.#running;
+  }
+
   /** The headers of a request are complete; its body follows. */
   reading(): void {
     this.#hasSpoken = true;

@@ -200,6 +200,28 @@ describe("THREAT-26: every input is bounded", () => {
     ]);
   });
 
+  test("THREAT-36: one connection has a few of the requests under way, others are served", async () => {
+    const release = Promise.withResolvers<void>();
+    await using server = await serve(
+      async ({ path }) => {
+        if (path !== "/other") await release.promise;
+        return jsonAnswer(200, {});
+      },
+      { inFlight: 5, pipelined: 2 },
+    );
+    const last = `GET /last HTTP/1.1\r\nHost: a\r\n${CLOSE}\r\n`;
+    const answers = exchange(server.port, "GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(9) + last);
+    while (server.counts().requests < 10) await new Promise(setImmediate);
+    assert.equal(server.counts().inFlight, 2);
+    assert.equal((await fetch(`http://127.0.0.1:${server.port}/other`)).status, 200);
+    release.resolve();
+    const statuses = (await answers).match(/HTTP\/1.1 \d+/g);
+    assert.deepEqual(statuses, [
+      ...Array.from({ length: 2 }, () => "HTTP/1.1 200"),
+      ...Array.from({ length: 8 }, () => "HTTP/1.1 503"),
+    ]);
+  });
+
   test("a client that leaves before the answer harms nobody", async () => {
     const release = Promise.withResolvers<void>();
     await using server = await serve(async () => {

@@ -27,6 +27,8 @@ export interface HttpLimits extends PlaceLimits {
   readonly checkIntervalMs: number;
   /** Requests under way, pipelined ones included. */
   readonly inFlight: number;
+  /** The same of one connection, so that none takes the places of all others (THREAT-36). */
+  readonly pipelined: number;
   /** How long requests under way may take at shutdown. */
   readonly graceMs: number;
 }
@@ -45,6 +47,7 @@ export const DEFAULT_LIMITS: HttpLimits = {
   named: 1024,
   calmMs: 10_000,
   inFlight: 4096,
+  pipelined: 128,
   graceMs: 5000,
 };
 
@@ -228,16 +231,17 @@ export class HttpServer implements AsyncDisposable {
     const request: HttpRequest = { ...headOf(message, call), body };
     call.place.running();
     this.#inFlight += 1;
-    const answer = this.#answer(request);
+    const answer = this.#answer(request, call.place);
     if (answer instanceof Promise) void this.#sendLater(call, answer);
     else this.#finish(call, answer);
   }
 
-  #answer(request: HttpRequest): HttpAnswer | Promise<HttpAnswer> {
+  #answer(request: HttpRequest, place: Place): HttpAnswer | Promise<HttpAnswer> {
     try {
       const { ready } = this.#options;
       if (ready && request.path === "/health") return this.#health(request, ready);
-      if (this.#inFlight > this.#limits.inFlight)
+      const { inFlight, pipelined } = this.#limits;
+      if (this.#inFlight > inFlight || place.underWay > pipelined)
         throw new HttpError("ERR_HTTP_BUSY", "Too many requests", {
           headers: ["retry-after", "1"],
         });
