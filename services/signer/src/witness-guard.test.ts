@@ -61,6 +61,27 @@ describe("P3: the age of the newest cosignature", () => {
     assert.throws(() => guard.check(), UNWITNESSED);
   });
 
+  it("THREAT-06: fresh cosignatures of a tree that the log left behind do not hide what came after", () => {
+    const { log, clock, guard } = open();
+    const small = log.fork(0);
+    grow(small);
+    guard.begin(1);
+    grow(log);
+    guard.begin(2);
+    const cosign = (tree: FakeLog): void =>
+      guard.accept(guard.open(tree.cosign(signer, clock.seconds)));
+    for (let second = 0; second < 900; second += 100) {
+      clock.forward(100);
+      cosign(small);
+      guard.check();
+    }
+    clock.forward(1);
+    cosign(small);
+    assert.throws(() => guard.check(), UNWITNESSED);
+    cosign(log);
+    guard.check();
+  });
+
   it("a repeated cosignature makes nothing fresher", () => {
     const { log, clock, guard, cosign } = open();
     cosign();

@@ -25,6 +25,12 @@ export interface Cosigned {
   readonly timeSeconds: number;
 }
 
+interface Grown {
+  readonly size: number;
+  /** Monotonic. */
+  readonly atMs: number;
+}
+
 /**
  * P3: how long ago the witness last vouched for a log. Cosignatures come through the ledger, which is not trusted:
  * each is checked against the pinned witness key here, and by the caller against the roots that it computed.
@@ -42,6 +48,9 @@ export class WitnessGuard {
   #ageAtMarkMs = 0;
   #markedMs = 0;
   #isClockAhead = false;
+  /** Sizes that no cosignature covers yet, a second apart at least, and when the log reached them (monotonic). */
+  readonly #uncovered: Grown[] = [];
+  #grown: Grown = { size: 0, atMs: 0 };
 
   constructor(options: WitnessGuardOptions) {
     this.#options = options;
@@ -59,6 +68,7 @@ export class WitnessGuard {
 
   /** There is something to witness from now on, a log of this size, or has been since an earlier run. */
   begin(size: number, sinceSeconds: number = this.#now()): void {
+    this.#noteGrowth(size);
     if (this.#sinceSeconds !== undefined) return;
     this.#sinceSize = size;
     this.#mark(sinceSeconds);
@@ -82,6 +92,7 @@ export class WitnessGuard {
     if (last && !isNewer(cosigned, last)) return;
     this.#newest = cosigned;
     this.#isAheadTold = false;
+    this.#cover(cosigned.size);
     // One that came while we looked every second was made just now: an old time on it means that ours is ahead.
     this.#isClockAhead = last !== undefined && this.#now() - timeSeconds > MAX_AHEAD_SECONDS;
     if (this.#isFresher(cosigned)) this.#mark(timeSeconds);
@@ -113,6 +124,20 @@ export class WitnessGuard {
     this.#options.onDatedAhead(timeSeconds, this.#now());
   }
 
+  /** A second is a small part of what the oldest of them may wait; the list ends where `check` refuses. */
+  #noteGrowth(size: number): void {
+    if (size <= this.#grown.size) return;
+    this.#grown = { size, atMs: this.#options.clock.monotonic() };
+    const last = this.#uncovered.at(-1);
+    if (!last || this.#grown.atMs - last.atMs >= 1000) this.#uncovered.push(this.#grown);
+  }
+
+  #cover(size: number): void {
+    const left = this.#uncovered.findIndex((grown) => grown.size > size);
+    this.#uncovered.splice(0, left === -1 ? this.#uncovered.length : left);
+    if (left === -1 && this.#grown.size > size) this.#uncovered.push(this.#grown);
+  }
+
   /** @throws ServiceError `ERR_SIGNER_UNWITNESSED`, `ERR_SIGNER_CLOCK` */
   check(): void {
     if (this.#sinceSeconds === undefined) return;
@@ -123,6 +148,10 @@ export class WitnessGuard {
     if (this.#isClockAhead || this.#isAhead(this.#sinceSeconds)) throw wrongClock();
     // THREAT-29: turning the clock back must not make a cosignature younger, so both ages count.
     if (elapsedMs > maxMs) throw unwitnessed(elapsedMs);
+    // P3: a ledger that has the same small tree cosigned again and again keeps what came after it unseen.
+    const [oldest] = this.#uncovered;
+    const unseenMs = oldest ? clock.monotonic() - oldest.atMs : 0;
+    if (unseenMs > maxMs) throw unwitnessed(unseenMs);
     if (byClockMs > maxMs) throw wrongClock();
   }
 
