@@ -100,6 +100,8 @@ export class Reports {
       const miss = this.#askedFor(reporter, digest);
       if (miss) this.#unjudged(miss, code);
     }
+    // The reporter chooses how many it settles: none of them stays beyond what is kept (THREAT-31).
+    this.#parts.store.trim(reporter);
     const evidenceWanted = this.#wanted(reporter);
     return { status: 200, body: { taken, ...namesOf(refused), evidenceWanted } };
   }
@@ -200,7 +202,7 @@ export class Reports {
   #store(reporter: string, report: Report, ack: StoredAck, missing: Missing): void {
     const { db, store } = this.#parts;
     db.transaction(() => {
-      store.putAck(reporter, report.session, ack);
+      store.putAck(reporter, report, ack);
       this.#noteRefused(reporter, report.refused, "report");
       for (const { digest, kid } of missing.values()) {
         const known = store.miss(reporter, digest);
