@@ -16,6 +16,8 @@ export interface ReportItem {
 export interface SealedReport {
   readonly seq: number;
   readonly items: readonly ReportItem[];
+  /** The goodbye of this session. */
+  readonly isClosing: boolean;
   readonly body: Buffer;
 }
 
@@ -40,9 +42,10 @@ const MAX_WANTED = 1000;
 export function sealReport(
   session: string,
   seq: number,
-  items: readonly ReportItem[],
+  { items, isClosing }: Pick<SealedReport, "items" | "isClosing">,
 ): SealedReport {
-  return { seq, items, body: Buffer.from(JSON.stringify({ v: 1, session, seq, items }), "utf8") };
+  const report = { v: 1, session, seq, items, ...(isClosing && { closing: true }) };
+  return { seq, items, isClosing, body: Buffer.from(JSON.stringify(report), "utf8") };
 }
 
 /**

@@ -56,6 +56,15 @@ class Monitor {
     });
   }
 
+  /** Of each report: its number, how many items, and whether it was the goodbye. */
+  said(): readonly (readonly unknown[])[] {
+    return this.reports.map(({ seq, items, closing }) => [
+      seq,
+      Array.isArray(items) ? items.length : -1,
+      closing,
+    ]);
+  }
+
   #answer({ path, method, body, authorization }: SiteRequest): SiteAnswer {
     assert.equal(method, "POST");
     assert.equal(authorization, `Basic ${Buffer.from("orders-1:s3cret").toString("base64")}`);
@@ -588,6 +597,108 @@ describe("createReportQueue()", () => {
       queue.add(sighting());
       assert.deepEqual(monitor.alarms.length, 2);
       assert.equal(monitor.time.isPlanned, false);
+    }));
+
+  it("P4: says goodbye once when it is closed, with the last of what waits", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue();
+      await queue.flush();
+      for (let i = 0; i < 1500; i += 1) queue.add(sighting());
+      await queue.close();
+      await queue.close();
+      await queue.flush();
+      assert.deepEqual(monitor.said(), [
+        [1, 0, undefined],
+        [2, 1000, undefined],
+        [3, 500, true],
+      ]);
+      assert.deepEqual([queue.status().acknowledged, monitor.alarms], [1500, []]);
+    }));
+
+  it("P4: the first report of a queue may be its goodbye", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue();
+      queue.add(sighting());
+      await queue.close();
+      assert.deepEqual(monitor.said(), [[1, 1, true]]);
+    }));
+
+  it("P4: an empty goodbye where nothing waits, and none if it was never acknowledged", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue();
+      queue.add(sighting());
+      await queue.flush();
+      await queue.close();
+      assert.deepEqual(monitor.said().slice(1), [[2, 0, true]]);
+      const sent = monitor.reports.length;
+      await monitor.queue().close();
+      assert.equal(monitor.reports.length, sent);
+    }));
+
+  it("P4: what was sent without acknowledgement goes out again as it was, and the goodbye after it", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue();
+      const good = monitor.forge;
+      monitor.forge = () => ({ status: 503 });
+      queue.add(sighting());
+      await queue.flush();
+      monitor.forge = good;
+      await queue.close();
+      assert.deepEqual(monitor.said(), [
+        [1, 1, undefined],
+        [1, 1, undefined],
+        [2, 0, true],
+      ]);
+    }));
+
+  it("P4: a goodbye that fails is not tried again", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue();
+      await queue.flush();
+      monitor.forge = () => ({ status: 503 });
+      await queue.close();
+      assert.deepEqual(monitor.said(), [
+        [1, 0, undefined],
+        [2, 0, true],
+      ]);
+      assert.deepEqual([monitor.alarms, monitor.time.isPlanned], [[], false]);
+    }));
+
+  it("P4: closed while it sends, it still says goodbye once", () =>
+    withMonitor(async (monitor) => {
+      const item = sighting();
+      monitor.wanted = [item.digest];
+      const queue = monitor.queue();
+      queue.add(item);
+      const { handler } = monitor.site;
+      let closing: Promise<void> | undefined;
+      monitor.site.handler = (request) => {
+        // Its round is past the reports.
+        if (request.path === "/evidence") closing ??= queue.close();
+        return handler(request);
+      };
+      await queue.flush();
+      await closing;
+      assert.deepEqual(monitor.said(), [
+        [1, 1, undefined],
+        [2, 0, true],
+      ]);
+    }));
+
+  it("P4: no item is set aside for a goodbye that the monitor cannot read", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue();
+      const good = monitor.forge;
+      monitor.forge = (answer) =>
+        monitor.reports.at(-1)?.["closing"] === true ? { status: 400 } : good(answer);
+      queue.add(sighting());
+      await queue.close();
+      assert.deepEqual(monitor.said(), [
+        [1, 1, true],
+        [2, 1, undefined],
+      ]);
+      const { acknowledged, refused } = queue.status();
+      assert.deepEqual([acknowledged, refused, monitor.alarms], [1, 0, []]);
     }));
 
   it("refuses unsafe addresses and other mistakes", () => {

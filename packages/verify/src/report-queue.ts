@@ -76,7 +76,7 @@ export interface ReportQueue extends ReportSink {
   /** Sends what waits, now; resolves when it is acknowledged or an attempt failed. Never rejects. */
   flush(): Promise<void>;
   status(): ReportQueueStatus;
-  /** Tries once more to send what waits, then stops. */
+  /** Tries once more to send what waits, says goodbye to the monitor with it, then stops. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -135,6 +135,8 @@ class HttpReportQueue implements ReportQueue {
   #running: Promise<void> | undefined;
   #cancelTimer: () => void = () => undefined;
   #isClosed = false;
+  /** Said, or not to be said. */
+  #isGoodbyeDone = false;
 
   constructor(options: ReportQueueOptions) {
     this.#options = options;
@@ -203,6 +205,8 @@ class HttpReportQueue implements ReportQueue {
     this.#isClosed = true;
     this.#cancelTimer();
     await this.flush();
+    // A round that was under way may have been past its reports.
+    if (this.#failuresInRow === 0 && this.#hasWork()) await this.flush();
     this.#client.close();
     if (this.#pending.size > 0) this.#raise({ kind: "reportLost", items: this.#pending.size });
   }
@@ -236,8 +240,10 @@ class HttpReportQueue implements ReportQueue {
 
   // An empty report is a sign of life: without it nobody could tell a quiet verifier from a muted one.
   #hasWork(): boolean {
-    const since = this.#now() - (this.#lastAcknowledgedAt ?? Number.NEGATIVE_INFINITY);
-    return this.#unacknowledged !== undefined || this.#pending.size > 0 || since >= HEARTBEAT_MS;
+    if (this.#unacknowledged !== undefined || this.#pending.size > 0) return true;
+    // Of a queue that was never acknowledged the monitor expects nothing.
+    if (this.#isClosed) return !this.#isGoodbyeDone && this.#lastAcknowledgedAt !== null;
+    return this.#now() - (this.#lastAcknowledgedAt ?? Number.NEGATIVE_INFINITY) >= HEARTBEAT_MS;
   }
 
   /** True if there is more to do at once. The same bytes go out until then: the monitor answers a repetition as it did before. */
@@ -262,6 +268,7 @@ class HttpReportQueue implements ReportQueue {
     const { refused, evidenceWanted, auditAgeSeconds } = acknowledged;
     for (const { digest } of report.items) this.#pending.delete(digest);
     this.#unacknowledged = undefined;
+    if (report.isClosing) this.#isGoodbyeDone = true;
     this.#acknowledged += report.items.length - refused.length;
     this.#failuresInRow = 0;
     this.#lastAcknowledgedAt = this.#now();
@@ -282,11 +289,14 @@ class HttpReportQueue implements ReportQueue {
   }
 
   /** Halves what is sent until the item at fault is alone. False when the monitor refuses whatever it is. */
-  #split({ items }: SealedReport, status: number): boolean {
+  #split({ items, isClosing }: SealedReport, status: number): boolean {
     const [first] = items;
     this.#unacknowledged = undefined;
     this.#suspect = undefined;
+    if (isClosing) this.#isGoodbyeDone = true;
     if (first === undefined) return false;
+    // The goodbye may be at fault, and no item is to be set aside for it: the same ones again, without it.
+    if (isClosing) return true;
     this.#size.refused(items.length);
     if (items.length === 1) this.#suspect = { digest: first.digest, status };
     return true;
@@ -313,7 +323,10 @@ class HttpReportQueue implements ReportQueue {
 
   #sealNext(): SealedReport {
     this.#seq += 1;
-    return sealReport(this.#session, this.#seq, this.#suspect === undefined ? this.#next() : []);
+    const items = this.#suspect === undefined ? this.#next() : [];
+    const isLast = this.#isClosed && items.length === this.#pending.size;
+    const isClosing = isLast && !this.#isGoodbyeDone;
+    return sealReport(this.#session, this.#seq, { items, isClosing });
   }
 
   /** One item at least, if there is one: what fits into no report must be found out, not stay for ever. */

@@ -8,6 +8,11 @@ export function describeStatus(
   const { follower, witnessStore, registry, reports, watches, alarms, deliveries, join } = parts;
   const { problem, ageSeconds } = parts.sight;
   const halts = new Map(witnessStore.halts().map(({ log, reason }) => [log, reason]));
+  const reporters = [...registry.reporters.values()].map(({ reporter, status }) => ({
+    reporter,
+    status,
+    ...reports.describe(reporter),
+  }));
   return {
     witness,
     // ARCHITECTURE §9: said as what it is.
@@ -21,12 +26,12 @@ export function describeStatus(
       cosigned: witnessStore.held(log).size,
       halted: halts.get(log) ?? null,
     })),
-    reporters: [...registry.reporters.values()].map(({ reporter, status }) => ({
-      reporter,
-      status,
-      ...reports.describe(reporter),
-    })),
     orphaned: deliveries.orphaned,
+    reporters,
+    // P4 does not hold for verifiers that do not report: they are counted.
+    neverReported: reporters.filter(
+      ({ status, lastReport }) => status === "active" && lastReport === null,
+    ).length,
     pending: { deliveries: deliveries.waiting, entries: join.held },
     lastReportSeconds: watches.lastReportSeconds(),
     open: alarms.openCount,

@@ -2,7 +2,7 @@ import { nowSeconds, type Clock } from "@redoubt/base";
 import type { Registry } from "@redoubt/keys";
 import type { Alarms } from "./alarms/alarms.ts";
 import type { AlarmKind, Detail } from "./alarms/kinds.ts";
-import type { ReportStore } from "./reports/report-store.ts";
+import { REPORTER_SILENT_SECONDS, type ReportStore } from "./reports/report-store.ts";
 
 export interface WatchParts {
   readonly alarms: Alarms;
@@ -16,7 +16,7 @@ export interface WatchParts {
 
 const BLIND_MS = 30_000;
 const WITNESS_LATE_MS = 60_000;
-const REPORTER_SILENT_MS = 900_000;
+const REPORTER_SILENT_MS = REPORTER_SILENT_SECONDS * 1000;
 
 /** Things that should keep happening: an alarm when one does not, ended by itself when it does again. */
 export class Watches {
@@ -58,9 +58,9 @@ export class Watches {
     this.#watch("connections-full", "http", this.#isCrowded, { why: "strangers take connections" });
     for (const [log, size] of this.#parts.sizes())
       if (size > 0 && !this.#parts.isHalted(log)) this.#checkWitness(log, now);
+    const expected = this.#parts.reports.expected();
     for (const { reporter, status } of this.#parts.registry.reporters.values())
-      if (status === "active") this.#checkReporter(reporter, now);
-      else this.#parts.alarms.recover("reporter-silent", reporter);
+      this.#checkReporter(reporter, status === "active" && expected.has(reporter), now);
   }
 
   /** Seconds since any reporter was acknowledged; null when none ever was. */
@@ -77,9 +77,11 @@ export class Watches {
     this.#watch("witness-late", log, now - since >= WITNESS_LATE_MS, { seconds: 60 }, { log });
   }
 
-  #checkReporter(reporter: string, now: number): void {
-    const since = sinceFirst(this.#reportedAt, reporter, now);
-    const isSilent = now - since >= REPORTER_SILENT_MS;
+  /** docs/spec/reports.md §6: nobody waits for one that never reported, that said goodbye or that is disabled. */
+  #checkReporter(reporter: string, isExpected: boolean, now: number): void {
+    if (!isExpected) this.#reportedAt.delete(reporter);
+    const isSilent =
+      isExpected && now - sinceFirst(this.#reportedAt, reporter, now) >= REPORTER_SILENT_MS;
     this.#watch("reporter-silent", reporter, isSilent, { minutes: 15 }, { reporter });
   }
 

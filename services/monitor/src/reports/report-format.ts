@@ -28,6 +28,8 @@ export interface Items<Item> {
 export interface Report extends Items<ReportItem> {
   readonly session: string;
   readonly seq: number;
+  /** The session's goodbye: nothing more is to be expected of it. */
+  readonly isClosing: boolean;
 }
 
 /** docs/spec/reports.md §2. */
@@ -52,8 +54,9 @@ export function parseReport(body: Uint8Array): Report {
   const session = reader.string("session", 22, SESSION);
   const seq = reader.integer("seq", 0, Number.MAX_SAFE_INTEGER);
   const items = reader.array("items", REPORT_LIMITS.reportItems);
+  const isClosing = reader.has("closing") && reader.boolean("closing");
   reader.done();
-  return { session, seq, ...itemsOf(items, parseItem) };
+  return { session, seq, isClosing, ...itemsOf(items, parseItem) };
 }
 
 export function parseEvidence(body: Uint8Array): Items<EvidenceItem> {

@@ -28,16 +28,7 @@ async function open(alg: KeyFixture["alg"]): Promise<Scene> {
     key = deployment.addKey(deployment.enterprise, alg);
   });
   assert.ok(key);
-  const alarms: ReportAlarm[] = [];
-  const queue = createReportQueue({
-    url: `http://127.0.0.1:${world.monitor.port}`,
-    reporter: "shop",
-    secret: "secret of shop",
-    ackKey: world.keys.ack,
-    onAlarm: (alarm) => alarms.push(alarm),
-    now: () => world.clock.now(),
-    schedule: () => () => undefined,
-  });
+  const { queue, alarms } = queueTo(world);
   return {
     world,
     key,
@@ -48,6 +39,24 @@ async function open(alg: KeyFixture["alg"]): Promise<Scene> {
       await world[Symbol.asyncDispose]();
     },
   };
+}
+
+function queueTo(world: MonitorWorld): Pick<Scene, "queue" | "alarms"> {
+  const alarms: ReportAlarm[] = [];
+  const queue = createReportQueue({
+    url: `http://127.0.0.1:${world.monitor.port}`,
+    reporter: "shop",
+    secret: "secret of shop",
+    ackKey: world.keys.ack,
+    onAlarm: (alarm) => alarms.push(alarm),
+    now: () => world.clock.now(),
+    schedule: () => () => undefined,
+  });
+  return { queue, alarms };
+}
+
+async function passMinutes(world: MonitorWorld, minutes: number): Promise<void> {
+  for (let i = 0; i < minutes * 30; i++) await world.tick(2000);
 }
 
 function sightingOf(token: Sighted, { kid, alg }: KeyFixture): Sighting {
@@ -67,6 +76,47 @@ async function signLong(key: KeyFixture, chars: number): Promise<Sighted> {
   const signature = await signerFor(key.alg, key.privateKey, key.publicKey)(bytes);
   return { digest: hash("sha256", bytes, "buffer"), signingInput, signature };
 }
+
+describe("P4: a verifier that ends says goodbye", () => {
+  it("with what waits: the monitor judges it, and is not waiting for the verifier any more", async () => {
+    await using scene = await open("ES256");
+    const { world, queue, alarms } = scene;
+    queue.add({
+      digest: encodeBase64url(issue(world.deployment.enterprise.log)),
+      kid: "k",
+      alg: "ES256",
+      signature: "c2ln",
+    });
+    await queue.close();
+    assert.deepEqual([queue.status().acknowledged, alarms], [1, []]);
+    await passMinutes(world, 60);
+    assert.deepEqual(await world.alarms("reporter-silent"), []);
+  });
+
+  it("one that was killed is missed; one that ends beside it does not excuse it", async () => {
+    await using scene = await open("ES256");
+    const { world, queue } = scene;
+    await queue.flush();
+    const { queue: other } = queueTo(world);
+    await other.flush();
+    await other.close();
+    await passMinutes(world, 15.1);
+    assert.equal((await world.alarms("reporter-silent")).length, 1);
+    await queue.close();
+    await world.tick();
+    const alarms = await world.alarms("reporter-silent");
+    assert.deepEqual(
+      alarms.map(({ closed }) => closed),
+      ["recovered"],
+    );
+  });
+
+  it("one that had nothing to say is never heard of", async () => {
+    await using scene = await open("ES256");
+    await scene.queue.close();
+    assert.equal(scene.world.monitor.status()["neverReported"], 1);
+  });
+});
 
 describe("THREAT-03, THREAT-31: one item that cannot be judged harms no other", () => {
   it("a kid that is too long: the others are judged, and it is critical itself", async () => {

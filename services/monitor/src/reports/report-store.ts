@@ -25,6 +25,10 @@ export interface StoredAck {
   readonly sha256: string;
 }
 
+/** After this time without a report a session is silent, and a reporter of which it was the last. */
+export const REPORTER_SILENT_SECONDS = 900;
+
+/** Open ones, and as many that said goodbye: neither push out the others. */
 const KEPT_SESSIONS = 64;
 const KEPT_SETTLED = 10_000;
 
@@ -32,6 +36,8 @@ const KEPT_SETTLED = 10_000;
 export class ReportStore {
   readonly #last;
   readonly #setLast;
+  readonly #expected;
+  readonly #openBeside;
   readonly #ack;
   readonly #putAck;
   readonly #trimAcks;
@@ -49,18 +55,26 @@ export class ReportStore {
   constructor(db: Database) {
     this.#last = db.prepare("SELECT last FROM reporters WHERE reporter = ?");
     this.#setLast = db.prepare(
-      "INSERT INTO reporters VALUES (?, ?) ON CONFLICT (reporter) DO UPDATE SET last = excluded.last",
+      `INSERT INTO reporters (reporter, last, gone) VALUES (?, ?, ?) ON CONFLICT (reporter) DO UPDATE SET
+       last = excluded.last, gone = excluded.gone`,
+    );
+    this.#expected = db.prepare("SELECT reporter FROM reporters WHERE gone = 0");
+    this.#openBeside = db.prepare(
+      `SELECT count(*) AS n FROM acks
+       WHERE reporter = ? AND session <> ? AND closed = 0 AND at > ?`,
     );
     this.#ack = db.prepare(
       "SELECT seq, at, items, sha256 FROM acks WHERE reporter = ? AND session = ?",
     );
     this.#putAck = db.prepare(
-      `INSERT INTO acks VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (reporter, session) DO UPDATE SET
-       seq = excluded.seq, at = excluded.at, sha256 = excluded.sha256, items = excluded.items`,
+      `INSERT INTO acks (reporter, session, seq, at, sha256, items, closed) VALUES (?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (reporter, session) DO UPDATE SET seq = excluded.seq, at = excluded.at,
+       sha256 = excluded.sha256, items = excluded.items, closed = excluded.closed`,
     );
     this.#trimAcks = db.prepare(
-      `DELETE FROM acks WHERE reporter = ?1 AND session NOT IN
-       (SELECT session FROM acks WHERE reporter = ?1 ORDER BY at DESC LIMIT ${KEPT_SESSIONS})`,
+      `DELETE FROM acks WHERE reporter = ?1 AND closed = ?2 AND session NOT IN
+       (SELECT session FROM acks WHERE reporter = ?1 AND closed = ?2
+        ORDER BY at DESC LIMIT ${KEPT_SESSIONS})`,
     );
     this.#insert = db.prepare(
       "INSERT OR IGNORE INTO misses VALUES (?, ?, ?, 'undecided', 0, 0, ?)",
@@ -81,9 +95,9 @@ export class ReportStore {
     );
     this.#overdue = db.prepare("SELECT * FROM misses WHERE state = 'wanted' AND deadline <= ?");
     this.#trim = db.prepare(
-      `DELETE FROM misses WHERE reporter = ?1 AND state IN ('bad', 'unjudged', 'unproven') AND digest NOT IN
+      `DELETE FROM misses WHERE reporter = ?1 AND digest IN
        (SELECT digest FROM misses WHERE reporter = ?1 AND state IN ('bad', 'unjudged', 'unproven')
-        ORDER BY at DESC LIMIT ${KEPT_SETTLED})`,
+        ORDER BY at DESC LIMIT -1 OFFSET ${KEPT_SETTLED})`,
     );
     this.#restart = db.prepare("UPDATE misses SET deadline = ? WHERE state = 'wanted'");
   }
@@ -105,10 +119,21 @@ export class ReportStore {
     };
   }
 
-  putAck(reporter: string, session: string, { seq, at, items, sha256 }: StoredAck): void {
-    this.#putAck.run(reporter, session, seq, at, sha256, items);
-    this.#trimAcks.run(reporter);
-    this.#setLast.run(reporter, at);
+  putAck(
+    reporter: string,
+    { session, isClosing }: { readonly session: string; readonly isClosing: boolean },
+    { seq, at, items, sha256 }: StoredAck,
+  ): void {
+    const closed = Number(isClosing);
+    this.#putAck.run(reporter, session, seq, at, sha256, items, closed);
+    this.#trimAcks.run(reporter, closed);
+    const isGone = isClosing && !this.#hasOpenBeside(reporter, session, at);
+    this.#setLast.run(reporter, at, Number(isGone));
+  }
+
+  /** Reporters that reported, and did not say goodbye since. */
+  expected(): ReadonlySet<string> {
+    return new Set(this.#expected.all().map((row) => textOf(row, "reporter")));
   }
 
   addMiss(reporter: string, digest: Buffer, kid: string, atSeconds: number): void {
@@ -148,6 +173,12 @@ export class ReportStore {
   /** Forgets the oldest settled misses of a reporter, but never a forgery. */
   trim(reporter: string): void {
     this.#trim.run(reporter);
+  }
+
+  /** Processes that share a credential have sessions of their own: one that ends does not excuse another. */
+  #hasOpenBeside(reporter: string, session: string, at: number): boolean {
+    const row = this.#openBeside.get(reporter, session, at - REPORTER_SILENT_SECONDS);
+    return integerOf(row ?? {}, "n") > 0;
   }
 
   /** Active time starts anew with each run. */

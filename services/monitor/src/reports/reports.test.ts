@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync, hash, randomBytes, verify } from "node:crypto";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { describe, it } from "node:test";
 import { canonicalBytes } from "@redoubt/base";
 import { joseFromDer } from "@redoubt/keys";
@@ -59,6 +61,15 @@ function evidence(
   };
   const body = JSON.stringify({ v: 1, items: [item] });
   return world.post("/evidence", body, credentials(reporter));
+}
+
+/** Misses that were settled long ago, as the database of a stopped monitor has them. */
+function fillMisses(file: string, reporter: string, count: number): void {
+  using db = new DatabaseSync(file);
+  const insert = db.prepare("INSERT INTO misses VALUES (?, ?, 'k', 'unproven', 0, 0, ?)");
+  db.exec("BEGIN");
+  for (let i = 0; i < count; i++) insert.run(reporter, randomBytes(32), i);
+  db.exec("COMMIT");
 }
 
 function json({ body }: Answered): JsonObject {
@@ -223,25 +234,6 @@ describe("join 1: validated without issued", () => {
     await evidence(world, "shop", token, key.kid);
     assert.equal((await world.alarms("forged")).length, 1);
   });
-
-  it("reporter-silent after 15 min, for active reporters only, ended by a report", async () => {
-    await using world = await MonitorWorld.open({}, (one) => {
-      withReporters("shop")(one);
-      one.deployment.addReporter("gone", "x", "disabled");
-    });
-    await world.tickFor(890);
-    assert.deepEqual(await world.alarms("reporter-silent"), []);
-    await world.tickFor(15);
-    const [alarm] = await world.alarms("reporter-silent");
-    assert.equal(alarm?.["reporter"], "shop");
-    await report(world, "shop", []);
-    await world.tick();
-    const all = await world.alarms("reporter-silent");
-    assert.deepEqual(
-      all.map(({ closed }) => closed),
-      ["recovered"],
-    );
-  });
 });
 
 describe("THREAT-31: hostile reporters", () => {
@@ -344,6 +336,34 @@ describe("THREAT-31: hostile reporters", () => {
       ["handled", undefined],
     );
   });
+
+  for (const [state, signature] of [
+    ["bad", randomBytes(64)],
+    ["unjudged", randomBytes(2000)],
+  ] as const)
+    it(`misses that evidence settles as ${state} are bounded like those without evidence`, async () => {
+      const [opened, key] = await withKey("ES256", "hostile");
+      await using world = opened;
+      const file = join(world.root, "monitor", "monitor.db");
+      await world.stop();
+      fillMisses(file, "hostile", 10_000);
+      await world.start();
+      await world.tick();
+      const token = await signSomething(key);
+      await report(world, "hostile", [token.digest], { kid: key.kid });
+      await evidence(world, "hostile", { ...token, signature }, key.kid);
+      await world.stop();
+      using db = new DatabaseSync(file);
+      const states = db.prepare(
+        "SELECT state, count(*) AS n FROM misses GROUP BY state ORDER BY n",
+      );
+      const counts = states.all().map(({ state: found, n }) => [found, n]);
+      const kept = [
+        [state, 1],
+        ["unproven", 9999],
+      ];
+      assert.deepEqual(counts, kept);
+    });
 
   it("evidence that nobody asked for is not looked at", async () => {
     const [opened, key] = await withKey("ES256", "shop");

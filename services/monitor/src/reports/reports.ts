@@ -105,6 +105,8 @@ export class Reports {
       const miss = this.#askedFor(reporter, digest);
       if (miss) this.#unjudged(miss, code);
     }
+    // The reporter chooses how many it settles: none of them stays beyond what is kept (THREAT-31).
+    this.#parts.store.trim(reporter);
     const evidenceWanted = this.#wanted(reporter);
     return { status: 200, body: { taken, ...namesOf(refused), evidenceWanted } };
   }
@@ -211,7 +213,7 @@ export class Reports {
   #store(reporter: string, report: Report, ack: StoredAck, found: LookedUp): void {
     const { db, store, alarms } = this.#parts;
     db.transaction(() => {
-      store.putAck(reporter, report.session, ack);
+      store.putAck(reporter, report, ack);
       this.#noteRefused(reporter, report.refused, "report");
       for (const digest of found.orphans) alarms.raise(orphanUsed(digest, reporter));
       for (const { digest, kid } of found.missing.values()) {

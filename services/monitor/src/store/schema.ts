@@ -8,6 +8,8 @@
  * runs      many blocks of one log; at: of the newest; filter: says of most other digests that they are not in it
  * shelves   the digests of runs; id: 1024 times the run, and the first ten bits of the digest
  * journal   deliveries that are acknowledged and not yet folded into `issued`
+ * reporters gone: 1 since a goodbye that left no session of it open
+ * acks      the newest report of each session; closed: it was a goodbye
  * alarms    fresh: hits that nobody was told of; latest: the detail of the newest of them; notices: how many were made
  * alarm_digests   told: 0 while no notice names or counts it
  * windows   gaps of issuers in which undelivered entries are orphans
@@ -98,6 +100,12 @@ ALTER TABLE journal ADD COLUMN caller TEXT NOT NULL DEFAULT '';
 UPDATE journal SET caller = 'issuer-' || realm;
 `;
 
+const VERSION_6 = `
+ALTER TABLE reporters ADD COLUMN gone INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE acks ADD COLUMN closed INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX misses_settled ON misses (reporter, at) WHERE state IN ('bad', 'unjudged', 'unproven');
+`;
+
 /** Each step leads to the version of its place, from 1 on; what is here is never changed, only added to. */
 export const SCHEMA_STEPS: readonly string[] = [
   VERSION_1,
@@ -105,4 +113,5 @@ export const SCHEMA_STEPS: readonly string[] = [
   VERSION_3,
   VERSION_4,
   VERSION_5,
+  VERSION_6,
 ];
