@@ -3,9 +3,10 @@
 import { randomInt } from "node:crypto";
 import { startSystem, type System } from "../e2e/system.ts";
 import { catchUp } from "./catch-up.ts";
+import { clockSteps, stepsOf } from "./clock-steps.ts";
 import { faultsOf } from "./faults.ts";
 import { soak } from "./soak.ts";
-import { violationsOf } from "./violations.ts";
+import { clockViolationsOf, violationsOf } from "./violations.ts";
 
 const DEFAULT_ROUNDS = 50;
 /** Fewer rounds are a try, and read fewer entries. */
@@ -15,6 +16,7 @@ const SHORT = { entries: 100_000, more: 20_000 };
 const CATCH_UP_LIMIT_SECONDS = 60;
 /** Deadlines of the monitor for what never got its other half, and its alarms that end by themselves. */
 const SETTLE_MS = 120_000;
+const CLOCK_HOLD_MS = 5000;
 
 const rounds = Number(process.argv[2] ?? DEFAULT_ROUNDS);
 const seed = Number(process.argv[3] ?? randomInt(1, 2 ** 32));
@@ -23,9 +25,10 @@ say(`seed ${seed}, ${rounds} rounds`);
 const violations: string[] = [];
 
 const faulty = await faultPhase();
+const clocks = await clockPhase();
 const reading = await catchUpPhase();
 for (const violation of violations) say(`VIOLATION ${violation}`);
-say(JSON.stringify({ seed, ...faulty, catchUp: reading, violations: violations.length }));
+say(JSON.stringify({ seed, ...faulty, clocks, catchUp: reading, violations: violations.length }));
 if (violations.length > 0) process.exitCode = 1;
 
 async function faultPhase() {
@@ -41,6 +44,7 @@ async function faultPhase() {
     notices: result.notices.length,
     crowded: result.crowded.length,
     open: result.open.length,
+    verifier: { ...result.verifier, refusals: result.verifier.refusals.length },
     drill,
   };
 }
@@ -52,6 +56,27 @@ async function drillPhase(system: System): Promise<"alarmed" | "failed"> {
   if (code === 0) return "alarmed";
   violations.push(`the drill fails after the soak, exit code ${code}`);
   return "failed";
+}
+
+async function clockPhase() {
+  const result = await clockSteps({
+    steps: stepsOf(seed, rounds),
+    holdMs: CLOCK_HOLD_MS,
+    onLine: say,
+    settleMs: SETTLE_MS,
+  });
+  violations.push(...clockViolationsOf(result));
+  const { rounds: steps, tokens, refused, lost, falseCritical, notices, open, verifier } = result;
+  return {
+    rounds: steps,
+    tokens,
+    refused,
+    lost: lost.length,
+    falseCritical: falseCritical.length,
+    notices: notices.length,
+    open: open.length,
+    verifier: { ...verifier, refusals: verifier.refusals.length },
+  };
 }
 
 async function catchUpPhase() {
