@@ -6,7 +6,7 @@ import { catchUp } from "./catch-up.ts";
 import { clockSteps, stepsOf } from "./clock-steps.ts";
 import { faultsOf } from "./faults.ts";
 import { soak } from "./soak.ts";
-import { clockViolationsOf, violationsOf } from "./violations.ts";
+import { alarmText, clockViolationsOf, violationsOf } from "./violations.ts";
 
 const DEFAULT_ROUNDS = 50;
 /** Fewer rounds are a try, and read fewer entries. */
@@ -35,6 +35,7 @@ async function faultPhase() {
   await using system = await startSystem();
   const options = { faults: faultsOf(seed, rounds), onLine: say, settleMs: SETTLE_MS };
   const result = await soak(system, options);
+  for (const alarm of result.crowded) say(`expected ${alarmText(alarm)}`);
   violations.push(...violationsOf(result));
   const drill = await drillPhase(system);
   return {

@@ -131,11 +131,13 @@ async function runRounds(
 
 /** Ready again, by itself, and both realms' clients get tokens again. */
 async function runRound(
-  { system, load, watcher }: Parts,
+  { system, load, alarms, watcher }: Parts,
   fault: Fault,
 ): Promise<{ readonly backMs: number; readonly problem?: string }> {
   if (!(await load.more(TOKENS_BEFORE, RECOVERY_TIMEOUT_MS)))
     return { backMs: 0, problem: "clients get no tokens before it" };
+  // What is raised before it is not its doing.
+  await alarms.read(`load before ${fault.name}`);
   watcher.during = fault.name;
   const end = await fault.begin(system);
   try {

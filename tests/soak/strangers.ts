@@ -12,12 +12,14 @@ export async function openStrangers(
   text: string,
 ): Promise<() => void> {
   const sockets: Socket[] = [];
+  let connected = 0;
   while (sockets.length < count) {
     const some = Array.from({ length: Math.min(AT_ONCE, count - sockets.length) }, () => {
       const socket = connect({ host: "127.0.0.1", port });
       // The server ends the silent ones, and newcomers replace them: that is its answer, not a failure of this.
       socket.on("error", () => undefined);
       socket.resume();
+      socket.once("connect", () => (connected += 1));
       if (text !== "") socket.write(text);
       return socket;
     });
@@ -27,6 +29,8 @@ export async function openStrangers(
       pause(2000),
     ]);
   }
+  // A crowd that never came would be a round in which nothing was tried.
+  if (connected < count / 2) throw new Error(`Only ${connected} of ${count} connections opened`);
   return () => {
     for (const socket of sockets) socket.destroy();
   };
