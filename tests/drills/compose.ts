@@ -41,6 +41,8 @@ export interface Replacements {
   readonly withoutPublisher?: boolean;
   /** The clock of every service; default: this machine's, and one of its own for the monitor. */
   readonly clock?: MovableClock;
+  /** Clocks of single services, by name. */
+  readonly clocks?: Readonly<Record<string, Clock>>;
   /** A folder to fill and to keep, and the first of its five ports; default: a new one that is removed at the end. */
   readonly place?: { readonly folder: string; readonly port: number };
 }
@@ -92,7 +94,7 @@ export async function compose(replace: Replacements = {}): Promise<Composed> {
   const common = (service: string) => ({
     folder: join(folder, service),
     root: folder,
-    clock,
+    clock: replace.clocks?.[service] ?? clock,
     log: logOf(service),
   });
   const configOf = (service: string) => readPrivateFile(join(folder, service, "config.json"));
@@ -108,7 +110,7 @@ export async function compose(replace: Replacements = {}): Promise<Composed> {
   const monitor = stack.use(
     await openMonitor({
       ...common("monitor"),
-      clock: monitorClock,
+      clock: replace.clocks?.["monitor"] ?? monitorClock,
       config: parseMonitorConfig(configOf("monitor")),
     }),
   );

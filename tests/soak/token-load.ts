@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
 import { portsFrom, readDemo, tokenEndpoint, type DemoClient } from "@redoubt/cli";
-import type { System } from "../e2e/system.ts";
 
 export interface TokenEndpoint {
   readonly url: string;
@@ -8,7 +8,10 @@ export interface TokenEndpoint {
 }
 
 /** The token endpoint of each realm, with its demo client. */
-export function endpointsOf(system: System): readonly TokenEndpoint[] {
+export function endpointsOf(system: {
+  readonly folder: string;
+  readonly base: number;
+}): readonly TokenEndpoint[] {
   const ports = portsFrom(system.base);
   return readDemo(system.folder).clients.map((client) => ({
     client,
@@ -16,16 +19,25 @@ export function endpointsOf(system: System): readonly TokenEndpoint[] {
   }));
 }
 
+const RETRY_MS = 20;
+const POLL_MS = 10;
+
 /** Clients that ask for tokens all the time and remember each that they received, by digest. */
 export class TokenLoad {
   readonly #endpoints: readonly TokenEndpoint[];
+  readonly #onToken: (token: string) => void;
   readonly #received = new Set<string>();
+  readonly #counts = new Map<TokenEndpoint, number>();
   #refused = 0;
   #isStopped = false;
   #workers: Promise<void>[] = [];
 
-  constructor(endpoints: readonly TokenEndpoint[]) {
+  constructor(
+    endpoints: readonly TokenEndpoint[],
+    onToken: (token: string) => void = () => undefined,
+  ) {
     this.#endpoints = endpoints;
+    this.#onToken = onToken;
   }
 
   /** Digests of the signing inputs of every token that a client got. */
@@ -42,6 +54,19 @@ export class TokenLoad {
       for (let i = 0; i < workersPerEndpoint; i += 1) this.#workers.push(this.#work(endpoint));
   }
 
+  /** Whether the clients of every realm got this many more tokens in time. */
+  async more(tokens: number, timeoutMs: number): Promise<boolean> {
+    const deadline = performance.now() + timeoutMs;
+    const wanted = this.#endpoints.map(
+      (endpoint) => [endpoint, this.#count(endpoint) + tokens] as const,
+    );
+    while (wanted.some(([endpoint, count]) => this.#count(endpoint) < count)) {
+      if (performance.now() > deadline) return false;
+      await pause(POLL_MS);
+    }
+    return true;
+  }
+
   async stop(): Promise<void> {
     this.#isStopped = true;
     await Promise.all(this.#workers);
@@ -52,11 +77,17 @@ export class TokenLoad {
       const token = await requestToken(endpoint);
       if (token === undefined) {
         this.#refused += 1;
-        await new Promise((resolve) => {
-          setTimeout(resolve, 20);
-        });
-      } else this.#received.add(digestOf(token));
+        await pause(RETRY_MS);
+      } else {
+        this.#received.add(digestOf(token));
+        this.#counts.set(endpoint, this.#count(endpoint) + 1);
+        this.#onToken(token);
+      }
     }
+  }
+
+  #count(endpoint: TokenEndpoint): number {
+    return this.#counts.get(endpoint) ?? 0;
   }
 }
 

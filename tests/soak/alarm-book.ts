@@ -1,0 +1,106 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { textOf } from "@redoubt/cli/drill";
+import { SERVICES, type Operator } from "@redoubt/cli";
+import { isJsonObject, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
+
+/** An alarm, and what was going on when it was first seen. */
+export interface SeenAlarm {
+  readonly kind: string;
+  readonly severity: string;
+  /** What it is about, as far as it says. */
+  readonly about: JsonObject;
+  readonly during: string;
+}
+
+/** What silent connections rightly raise: somebody takes the places of clients (THREAT-36). */
+const CROWDED = "connections-full";
+
+/** Every alarm that the monitor raises while it is asked again and again, and what was open at last. */
+export class AlarmBook {
+  readonly #operator: Operator;
+  readonly #seen: SeenAlarm[] = [];
+  #open: JsonObject[] = [];
+  #since = 0;
+
+  constructor(operator: Operator) {
+    this.#operator = operator;
+  }
+
+  /** Returns the alarms that are new. */
+  async read(during: string): Promise<readonly SeenAlarm[]> {
+    const fresh = (await readAlarms(this.#operator, this.#since)).map((alarm) => {
+      this.#since = Math.max(this.#since, Number(alarm["id"]));
+      return seenAlarm(alarm, during);
+    });
+    this.#seen.push(...fresh);
+    return fresh;
+  }
+
+  async readOpen(): Promise<void> {
+    const all = await readAlarms(this.#operator, 0);
+    this.#open = all.filter((alarm) => alarm["closed"] === undefined);
+  }
+
+  get critical(): readonly SeenAlarm[] {
+    return this.#seen.filter(({ severity }) => severity === "critical");
+  }
+  get crowded(): readonly SeenAlarm[] {
+    return this.#seen.filter(isCrowded);
+  }
+  /** What ordinary life must not raise. */
+  get notices(): readonly SeenAlarm[] {
+    return this.#seen.filter((alarm) => alarm.severity !== "critical" && !isCrowded(alarm));
+  }
+  /** Whether strangers take the connections, as far as the monitor knows. */
+  get isCrowded(): boolean {
+    return this.open.some(isCrowded);
+  }
+  /** At the last `readOpen`. */
+  get open(): readonly SeenAlarm[] {
+    return this.#open.map((alarm) => seenAlarm(alarm, "the end"));
+  }
+}
+
+async function readAlarms(operator: Operator, after: number): Promise<JsonObject[]> {
+  const all: JsonObject[] = [];
+  for (let since = after; ;) {
+    const { alarms, next } = await operator.ask("monitor", { op: "alarms", since, limit: 1000 });
+    const page = Array.isArray(alarms) ? alarms.filter(isJsonObject) : [];
+    all.push(...page);
+    if (page.length === 0 || typeof next !== "number" || next <= since) return all;
+    since = next;
+  }
+}
+
+/** Alarms in the services' logs that are not the monitor's: the supervisor's, of processes that are away. */
+export function loggedAlarms(folder: string): SeenAlarm[] {
+  const services = [...SERVICES, "supervisor"].filter((service) => service !== "monitor");
+  return services.flatMap((service) =>
+    [".1", ""]
+      .flatMap((suffix) => linesOf(join(folder, "up", "logs", `${service}.ndjson${suffix}`)))
+      .filter((line) => line.includes('"event":"alarm"'))
+      .map((line) => seenAlarm(parseJsonObject(line), "logged")),
+  );
+}
+
+function linesOf(path: string): string[] {
+  try {
+    return readFileSync(path, "utf8").split("\n");
+  } catch {
+    // Nobody wrote to it.
+    return [];
+  }
+}
+
+function isCrowded({ kind, about }: SeenAlarm): boolean {
+  return kind === CROWDED || JSON.stringify(about).includes(CROWDED);
+}
+
+const LISTED_DIGESTS = 3;
+
+function seenAlarm(alarm: JsonObject, during: string): SeenAlarm {
+  const { kind, severity, digests, ...about } = alarm;
+  const listed = Array.isArray(digests) ? { digests: digests.slice(0, LISTED_DIGESTS) } : {};
+  return { kind: textOf(kind), severity: textOf(severity), about: { ...about, ...listed }, during };
+}

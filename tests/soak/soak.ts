@@ -1,0 +1,154 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { Operator, readSettings } from "@redoubt/cli";
+import type { System } from "../e2e/system.ts";
+import { AlarmBook, loggedAlarms, type SeenAlarm } from "./alarm-book.ts";
+import type { Fault } from "./faults.ts";
+import { loggedDigests } from "./logged-digests.ts";
+import { ReportingVerifier, type VerifierFigures } from "./reporting-verifier.ts";
+import { settled } from "./settled.ts";
+import { endpointsOf, TokenLoad } from "./token-load.ts";
+import { Watcher, type Longest } from "./watcher.ts";
+
+export interface SoakResult {
+  readonly rounds: number;
+  readonly tokens: number;
+  readonly refused: number;
+  readonly entries: number;
+  /** Digests of tokens that a client holds and no log does. */
+  readonly lost: readonly string[];
+  /** The longest time in which the monitor did not see all that the logs hold. */
+  readonly blind: Longest;
+  /** The same as a verifier that reports knows it, by its acknowledgements. */
+  readonly verifierBlind: Longest;
+  readonly slowestRecoveryMs: number;
+  /** What did not come back by itself. */
+  readonly notBack: readonly string[];
+  readonly falseCritical: readonly SeenAlarm[];
+  readonly notices: readonly SeenAlarm[];
+  /** Right while strangers take the connections; must end by itself. */
+  readonly crowded: readonly SeenAlarm[];
+  /** Alarms that nobody closed and that did not end. */
+  readonly open: readonly SeenAlarm[];
+  readonly verifier: VerifierFigures;
+  /** Whether everything that was logged is judged. */
+  readonly isSettled: boolean;
+}
+
+export interface SoakOptions {
+  readonly faults: readonly Fault[];
+  readonly onLine: (line: string) => void;
+  /** How long the monitor may take to judge what is left when the load has ended. */
+  readonly settleMs: number;
+}
+
+const RECOVERY_TIMEOUT_MS = 75_000;
+const WORKERS = 4;
+const SAMPLE = 10;
+const TOKENS_BEFORE = 20;
+
+/** One fault after the other under load; then what clients hold, what the logs hold and what was alarmed. */
+export async function soak(system: System, options: SoakOptions): Promise<SoakResult> {
+  await using operator = new Operator(system.folder, readSettings(system.folder));
+  await using verifier = await ReportingVerifier.open(system.folder);
+  let taken = 0;
+  const load = new TokenLoad(endpointsOf(system), (token) => {
+    taken += 1;
+    if (taken % SAMPLE === 0) verifier.take(token);
+  });
+  const alarms = new AlarmBook(operator);
+  const watcher = new Watcher({
+    status: () => system.status(),
+    verifierAgeSeconds: () => verifier.auditAgeSeconds,
+  });
+  load.start(WORKERS);
+  const rounds = await loaded({ system, load, alarms, watcher }, options);
+  const isSettled = await settled(async () => {
+    await verifier.flush();
+    const { monitor = {} } = await system.status();
+    await alarms.read("the end");
+    await alarms.readOpen();
+    return verifier.pending === 0 && !alarms.isCrowded ? monitor : undefined;
+  }, options.settleMs);
+  const logged = await loggedDigests(operator);
+  const supervisor = loggedAlarms(system.folder);
+  return {
+    ...rounds,
+    tokens: load.received.size,
+    refused: load.refused,
+    entries: logged.size,
+    lost: [...load.received].filter((digest) => !logged.has(digest)),
+    blind: watcher.blind,
+    verifierBlind: watcher.verifierBlind,
+    falseCritical: [...alarms.critical, ...supervisor],
+    notices: alarms.notices,
+    crowded: alarms.crowded,
+    open: alarms.open,
+    verifier: verifier.figures(),
+    isSettled,
+  };
+}
+
+/** Watched as long as there is something to see: a verifier without tokens says only each minute that it is there. */
+async function loaded(parts: Parts, options: SoakOptions) {
+  try {
+    return await runRounds(parts, options);
+  } finally {
+    await parts.load.stop();
+    await parts.watcher[Symbol.asyncDispose]();
+  }
+}
+
+interface Parts {
+  readonly system: System;
+  readonly load: TokenLoad;
+  readonly alarms: AlarmBook;
+  readonly watcher: Watcher;
+}
+
+async function runRounds(
+  parts: Parts,
+  { faults, onLine }: SoakOptions,
+): Promise<Pick<SoakResult, "rounds" | "slowestRecoveryMs" | "notBack">> {
+  let slowestRecoveryMs = 0;
+  let rounds = 0;
+  for (const fault of faults) {
+    rounds += 1;
+    const { problem, backMs } = await runRound(parts, fault);
+    slowestRecoveryMs = Math.max(slowestRecoveryMs, backMs);
+    const fresh = problem === undefined ? await parts.alarms.read(fault.name) : [];
+    const kinds = fresh.map(({ kind, severity }) => `${severity} ${kind}`);
+    const { load, watcher } = parts;
+    const [tokens, blind] = [load.received.size, watcher.blind.seconds];
+    onLine(
+      `round ${rounds}: ${fault.name}: ${problem ?? `back after ${backMs} ms`}, ${tokens} tokens, ` +
+        `longest blind ${blind} s, alarms: ${kinds.join(", ") || "none"}`,
+    );
+    if (problem !== undefined)
+      return { rounds, slowestRecoveryMs, notBack: [`${fault.name}: ${problem}`] };
+  }
+  return { rounds, slowestRecoveryMs, notBack: [] };
+}
+
+/** Ready again, by itself, and both realms' clients get tokens again. */
+async function runRound(
+  { system, load, alarms, watcher }: Parts,
+  fault: Fault,
+): Promise<{ readonly backMs: number; readonly problem?: string }> {
+  if (!(await load.more(TOKENS_BEFORE, RECOVERY_TIMEOUT_MS)))
+    return { backMs: 0, problem: "clients get no tokens before it" };
+  // What is raised before it is not its doing.
+  await alarms.read(`load before ${fault.name}`);
+  watcher.during = fault.name;
+  const end = await fault.begin(system);
+  try {
+    await pause(fault.holdMs);
+  } finally {
+    end();
+  }
+  const start = performance.now();
+  const isBack = await watcher.allBack(RECOVERY_TIMEOUT_MS);
+  const hasTokens = await load.more(1, RECOVERY_TIMEOUT_MS);
+  const backMs = Math.round(performance.now() - start);
+  if (!isBack) return { backMs, problem: `not back: ${JSON.stringify(watcher.last)}` };
+  return hasTokens ? { backMs } : { backMs, problem: "clients get no tokens after it" };
+}
