@@ -23,6 +23,7 @@ export interface Look {
   readonly alarms: readonly string[];
 }
 
+const GIVE_UP_MS = 120_000;
 /** No page of a reader ends where such batches do. */
 const BATCH_ENTRIES = 1001;
 
@@ -58,12 +59,11 @@ async function look(deployment: Deployment): Promise<Look> {
     every: () => ({ [Symbol.dispose]: () => undefined }),
   });
   const start = performance.now();
-  let read = -1;
-  for (let next = 0; next > read && next < size; next = readSize(monitor)) {
-    read = next;
+  let read = 0;
+  while (read < size && performance.now() - start < GIVE_UP_MS) {
     await monitor.tick();
+    read = readSize(monitor);
   }
-  read = readSize(monitor);
   return { read, size, seconds: (performance.now() - start) / 1000, alarms };
 }
 

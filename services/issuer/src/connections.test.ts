@@ -63,7 +63,7 @@ test("THREAT-36: a client that authenticated keeps its connection; running out i
   assert.equal(fresh.status, 200);
   assert.deepEqual(await token(system, kept), first);
   await until(() => system.monitor.events.length > 0);
-  assert.deepEqual(system.monitor.events, ["connections-full"]);
+  assert.equal(system.monitor.events[0], "connections-full");
   assert.equal(system.names.filter((name) => name === "connections_full").length, 1);
   kept.destroy();
 });

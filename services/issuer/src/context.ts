@@ -81,9 +81,7 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
       log,
       ready: () => watch.isReady,
       // THREAT-36: somebody takes the places of those who want to come in.
-      onExhausted: (isExhausted) => {
-        if (isExhausted) deliveries.tell("connections-full", config.realm);
-      },
+      onExhausted: (isExhausted) => deliveries.tell("connections-full", config.realm, !isExhausted),
       ...(options.httpLimits ? { limits: options.httpLimits } : {}),
     }),
   );

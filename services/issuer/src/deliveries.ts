@@ -110,9 +110,10 @@ export class Deliveries implements AsyncDisposable {
     this.tell("delivery-queue-full", String(this.#limits.queue));
   }
 
-  /** An `event` of docs/spec/wire.md §5: an alarm of the monitor. */
-  tell(kind: string, detail: string): void {
-    this.#client.request({ op: "event", kind, detail }).catch((error: unknown) => {
+  /** An `event` of docs/spec/wire.md §5: an alarm of the monitor; `isOver`: the end of one. */
+  tell(kind: string, detail: string, isOver = false): void {
+    const event = { op: "event", kind, detail, ...(isOver && { over: true }) };
+    this.#client.request(event).catch((error: unknown) => {
       this.#events.reportFailed(errorCode(error));
     });
   }
@@ -163,6 +164,7 @@ export class Deliveries implements AsyncDisposable {
   #acknowledged(): void {
     if (this.#isFailing) this.#events.reportsBack();
     this.#isFailing = false;
+    if (this.#isFull) this.tell("delivery-queue-full", String(this.#limits.queue), true);
     this.#isFull = false;
     const isLast = this.#report?.closing === true;
     this.#report = undefined;

@@ -586,7 +586,10 @@ describe("when the signer refuses or is not there", () => {
     assert.deepEqual(refusalCodes(system), ["ERR_ISSUER_SIGNER_DOWN"]);
     assert.equal((await fetch(`${system.origin}/health`)).status, 503);
     await system.startSigner();
-    await until(() => system.names.filter((name) => name === "signer_state").length === 3);
+    await until(() => {
+      const last = system.events.findLast(({ name }) => name === "signer_state");
+      return last !== undefined && "ready" in last.fields && last.fields.ready === true;
+    });
     assert.equal((await post(system.tokenUrl(), GRANT, AUTH)).status, 200);
   });
 

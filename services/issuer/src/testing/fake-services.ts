@@ -134,6 +134,7 @@ export class FakeMonitor {
     if (op === "event") {
       this.events.push(reader.string("kind"));
       reader.string("detail");
+      if (reader.has("over") && reader.boolean("over")) this.events.push("(over)");
       reader.done();
       return { head: {} };
     }

@@ -473,6 +473,23 @@ describe("restart of the monitor", () => {
     assert.deepEqual(await joinCounts(world), { orphaned: 12, undelivered: 1 });
   });
 
+  it("P4: a fresh system whose first tokens come before the first look raises nothing, also over a kill", async () => {
+    const tokens: Buffer[] = [];
+    await using world = await MonitorWorld.open({}, (one) => tokens.push(...issueMany(one, 5)));
+    await world.tickFor(5);
+    await world.crash((from, to) =>
+      cpSync(`${from}/monitor`, `${to}/monitor`, {
+        recursive: true,
+        filter: (path) => !path.endsWith("sock"),
+      }),
+    );
+    await world.start();
+    await world.deliver(ISSUER, tokens.slice(1));
+    await world.tickFor(60);
+    // The fifth that nobody delivers: nobody can know, because the monitor was not there.
+    assert.deepEqual(await joinCounts(world), { orphaned: 1 });
+  });
+
   it("a pause of the whole machine is not held against anybody", async () => {
     await using world = await MonitorWorld.open();
     await world.deliver(ISSUER, []);

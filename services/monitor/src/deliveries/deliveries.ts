@@ -214,8 +214,9 @@ export class Deliveries {
   #expire(): void {
     const { join, gaps, alarms, log: events } = this.#parts;
     const decided = { undelivered: new Map(), orphaned: new Map(), unknown: new Map() } as const;
-    join.expire(({ log, realm, readAt, usedBy }, digest) => {
-      const verdict = gaps.explains(realm, readAt) ?? DELIVERY.undelivered;
+    join.expire(({ log, realm, readAt, usedBy, isBefore }, digest) => {
+      const unexplained = isBefore ? DELIVERY.unknown : DELIVERY.undelivered;
+      const verdict = gaps.explains(realm, readAt) ?? unexplained;
       if (verdict === DELIVERY.orphaned && usedBy !== undefined)
         alarms.raise(orphanUsed(digest, usedBy));
       note(decided[NAMES[verdict]], log, digest);

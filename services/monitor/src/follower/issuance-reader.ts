@@ -1,7 +1,7 @@
 import { HASH_BYTES, type CompactRange } from "@redoubt/tlog";
 import type { IssuedJoin } from "../issued/issued-join.ts";
 import type { FollowStore, Followed } from "./follow-store.ts";
-import { readEntries, type UnverifiedEntries } from "./ledger-port.ts";
+import { ENTRIES_PER_READ, readEntries, type UnverifiedEntries } from "./ledger-port.ts";
 import { LogReader, type LogPages, type LogReaderParts } from "./log-reader.ts";
 
 export interface IssuanceParts extends LogReaderParts {
@@ -11,6 +11,8 @@ export interface IssuanceParts extends LogReaderParts {
 }
 
 const MAX_PAGES = 32;
+/** Deliveries that issuers may still report, where this monitor never looked at the log before. */
+const RECENT_ENTRIES = 8192;
 const ENTRY_BYTES = 65;
 const ISSUANCE_TAG = 0x01;
 
@@ -27,7 +29,7 @@ class IssuancePages implements LogPages<UnverifiedEntries> {
   readonly maxPages = MAX_PAGES;
   readonly #parts: IssuanceParts;
   readonly #id: number;
-  /** Entries from before the first look at this log: nobody will report their delivery again. */
+  /** Entries from before the first look at this log: most of their deliveries were told to somebody else, or to nobody. */
   #baseline: number | undefined;
 
   constructor(parts: IssuanceParts, { id, baseline }: Followed) {
@@ -37,14 +39,20 @@ class IssuancePages implements LogPages<UnverifiedEntries> {
   }
 
   fetch(from: number): Promise<UnverifiedEntries> {
-    return readEntries(this.#parts.ledger, this.#parts.keys.origin, from);
+    const { ledger, keys } = this.#parts;
+    // No page holds entries from before the first look and after it: those after it are all awaited.
+    const before = (this.#baseline ?? 0) - from;
+    const max = before > 0 ? Math.min(before, ENTRIES_PER_READ) : ENTRIES_PER_READ;
+    return readEntries(ledger, keys.origin, from, max);
   }
 
   take({ entries, size }: UnverifiedEntries, first: number, range: CompactRange): void {
     const { keys, join, realm } = this.#parts;
-    const isWatched = first >= (this.#baseline ?? this.#setBaseline(size));
-    if (!isWatched) this.#noteUnwatched(entries.length);
+    const baseline = this.#baseline ?? this.#setBaseline(size);
     if (entries.length === 0) return;
+    const isRecent = first + RECENT_ENTRIES >= baseline;
+    const awaits = first >= baseline ? "all" : isRecent ? "maybe" : "none";
+    if (awaits === "none") this.#noteUnwatched(entries.length);
     join.add({
       log: keys.origin,
       logId: this.#id,
@@ -52,7 +60,7 @@ class IssuancePages implements LogPages<UnverifiedEntries> {
       first,
       digests: this.#digestsOf(first, entries),
       range,
-      isWatched,
+      awaits,
     });
   }
 

@@ -46,8 +46,9 @@ export async function readEntries(
   ledger: LedgerPort,
   log: string,
   from: number,
+  max: number = ENTRIES_PER_READ,
 ): Promise<UnverifiedEntries> {
-  const reply = await existing(ledger, { op: "entries", log, from, max: ENTRIES_PER_READ });
+  const reply = await existing(ledger, { op: "entries", log, from, max });
   if (!reply) return NOT_THERE;
   const entries = splitEntries(reply.attachment);
   return { ...stateOf(reply.head), entries };

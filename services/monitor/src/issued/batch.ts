@@ -11,8 +11,8 @@ export interface BatchInput {
   readonly digests: Buffer;
   /** The log's range after these entries. */
   readonly range: CompactRange;
-  /** Whether their delivery is awaited. */
-  readonly isWatched: boolean;
+  /** `none`: their delivery is not awaited; `maybe`: it may have been told to somebody else before. */
+  readonly awaits: "all" | "maybe" | "none";
 }
 
 /** Digests that share their log, their time and their fate in the database. */
@@ -25,6 +25,8 @@ export interface Batch {
   /** Active time of the reading; −1 for those of an earlier run. */
   readonly readAt: number;
   readonly deadline: number;
+  /** Logged before this monitor first looked: what is not delivered now may have been before. */
+  readonly isBefore: boolean;
   /** One `Delivery` for each digest. */
   readonly delivery: Uint8Array;
   /** How many of them are `open`. */
@@ -48,16 +50,17 @@ export function batchOf(
   input: BatchInput,
   times: Pick<Batch, "id" | "readAt" | "deadline">,
 ): Batch {
-  const { log, realm, logId, first, range, isWatched } = input;
+  const { log, realm, logId, first, range, awaits } = input;
   const count = input.digests.length / HASH_BYTES;
-  const initial = isWatched ? DELIVERY.open : DELIVERY.unknown;
+  const initial = awaits !== "none" ? DELIVERY.open : DELIVERY.unknown;
   return {
     ...times,
     log,
     realm,
     digests: input.digests,
     delivery: new Uint8Array(count).fill(initial),
-    open: isWatched ? count : 0,
+    open: initial === DELIVERY.open ? count : 0,
+    isBefore: awaits === "maybe",
     usedBy: new Map(),
     unwritten: { logId, first, range },
     isForgotten: false,

@@ -1,7 +1,7 @@
 import { HASH_BYTES } from "@redoubt/tlog";
 import { batchOf, digestAt, type Batch, type BatchInput, type Place } from "./batch.ts";
 import { DELIVERY } from "./delivery.ts";
-import type { IssuedStore } from "./issued-store.ts";
+import type { IssuedStore, OpenRow } from "./issued-store.ts";
 import { Packs } from "./packs.ts";
 import { PlaceTable } from "./place-table.ts";
 import type { RunningTime } from "./running-time.ts";
@@ -16,6 +16,7 @@ export interface Overdue {
   readonly readAt: number;
   /** The reporter that validated it meanwhile. */
   readonly usedBy: string | undefined;
+  readonly isBefore: boolean;
 }
 
 export type Verdict =
@@ -159,9 +160,9 @@ export class IssuedJoin {
       for (let offset = 0; offset < batch.delivery.length; offset++) {
         if (batch.delivery[offset] !== DELIVERY.open) continue;
         const digest = digestAt(batch, offset);
-        const { log, realm, readAt } = batch;
+        const { log, realm, readAt, isBefore } = batch;
         const usedBy = batch.usedBy.get(offset);
-        const verdict = judge({ log, realm, readAt, usedBy }, digest);
+        const verdict = judge({ log, realm, readAt, usedBy, isBefore }, digest);
         batch.delivery[offset] = verdict;
         batch.open -= 1;
         this.#store.update(digest, verdict);
@@ -241,9 +242,9 @@ export class IssuedJoin {
 
   /** The deadline of what an earlier run read starts anew: each restart would raise alarms otherwise. */
   #restore(): void {
-    const byLog = Map.groupBy(this.#store.open(), ({ log }) => log);
-    for (const [log, [first, ...rest]] of byLog) {
+    for (const [first, ...rest] of Map.groupBy(this.#store.open(), alike).values()) {
       if (!first) continue;
+      const { log, isBefore } = first;
       const rows = [first, ...rest];
       this.#awaited.push({
         log,
@@ -255,11 +256,16 @@ export class IssuedJoin {
         delivery: new Uint8Array(rows.length),
         open: rows.length,
         usedBy: new Map(),
+        isBefore,
         unwritten: undefined,
         isForgotten: false,
       });
     }
   }
+}
+
+function alike({ log, isBefore }: OpenRow): string {
+  return `${isBefore} ${log}`;
 }
 
 /** Neither its fate nor its place in the database is final. */

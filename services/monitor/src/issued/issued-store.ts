@@ -8,6 +8,7 @@ export interface OpenRow {
   readonly digest: Buffer;
   readonly log: string;
   readonly realm: string;
+  readonly isBefore: boolean;
 }
 
 /** Digests with a row each: those that were open when they were written, whatever became of them. */
@@ -30,8 +31,8 @@ export class IssuedStore {
       "SELECT i.delivered, f.realm FROM issued i JOIN follow f ON f.id = i.log WHERE i.digest = ?",
     );
     this.#open = db.prepare(
-      `SELECT i.digest, f.log, f.realm FROM issued i JOIN follow f ON f.id = i.log
-       WHERE i.delivered = 0 ORDER BY i.log, i.idx`,
+      `SELECT i.digest, f.log, f.realm, i.idx < coalesce(f.baseline, 0) AS before
+       FROM issued i JOIN follow f ON f.id = i.log WHERE i.delivered = 0 ORDER BY i.log, i.idx`,
     );
     this.#prune = db.prepare(
       `DELETE FROM issued WHERE digest IN (SELECT digest FROM issued
@@ -59,6 +60,7 @@ export class IssuedStore {
       digest: bytesOf(row, "digest"),
       log: textOf(row, "log"),
       realm: textOf(row, "realm"),
+      isBefore: integerOf(row, "before") === 1,
     }));
   }
 

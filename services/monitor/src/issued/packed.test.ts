@@ -116,7 +116,7 @@ describe("settled digests", () => {
   it("that nobody awaits, from before the first look, are known all the same", () => {
     using memory = new IssuedMemory();
     const digests = randomBytes(10 * 32);
-    memory.addTo(REALM, digests, false);
+    memory.addTo(REALM, digests, "none");
     memory.tick();
     memory.restart();
     memory.run(60);

@@ -87,6 +87,7 @@ function batchOfBlock({ log, realm, digests, delivery }: Block): Batch {
     open: 0,
     unwritten: undefined,
     usedBy: new Map(),
+    isBefore: false,
     isForgotten: false,
   };
 }

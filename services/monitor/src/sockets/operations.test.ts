@@ -40,6 +40,26 @@ describe("sockets", () => {
     );
   });
 
+  it("a sender ends a state that it told of, and nothing else, and not another's", async () => {
+    await using world = await MonitorWorld.open();
+    const open = async (): Promise<unknown[]> => {
+      const alarms = await world.alarms("event");
+      return alarms.filter(({ closed }) => closed === undefined).map(({ detail }) => detail);
+    };
+    const full = { op: "event", kind: "connections-full" };
+    await world.ask("issuer-enterprise", full);
+    await world.ask("issuer-consumer", { ...full, over: true });
+    await world.ask("issuer-enterprise", { ...full, kind: "delivery-queue-full", over: true });
+    assert.equal((await open()).length, 1);
+    await world.ask("issuer-enterprise", { ...full, over: true });
+    assert.deepEqual(await open(), []);
+    const taint = { op: "event", kind: "key-tainted" };
+    await world.ask("signer-enterprise", taint);
+    const code = { code: "ERR_MONITOR_OP" };
+    await assert.rejects(world.ask("signer-enterprise", { ...taint, over: true }), code);
+    assert.equal((await open()).length, 1);
+  });
+
   it("malformed requests are refused with a code", async () => {
     await using world = await MonitorWorld.open();
     const digest = encodeBase64url(randomBytes(32));

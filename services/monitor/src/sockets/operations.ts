@@ -19,6 +19,8 @@ export interface OperationParts {
   readonly log: EventSink;
 }
 
+/** Kinds of `event` that end by themselves. */
+const STATES: readonly string[] = ["connections-full", "delivery-queue-full"];
 const NOTHING: Answer = { head: {} };
 
 /** docs/spec/wire.md §5. What a caller may do hangs on the socket it came in on, and on nothing that it says. */
@@ -71,8 +73,14 @@ function signerCall(parts: OperationParts, call: Call): Answer {
 }
 
 function eventCall({ alarms }: OperationParts, call: Call): Answer {
-  const { kind, detail } = parseEvent(call.head);
+  const { kind, detail, isOver } = parseEvent(call.head);
   const subject = `${call.caller} ${kind}`;
+  if (isOver) {
+    // THREAT-31: what somebody did stays open until a person closes it, whoever wants to take it back.
+    if (!STATES.includes(kind)) throw refuse(call);
+    alarms.recover("event", subject);
+    return NOTHING;
+  }
   alarms.raise({ kind: "event", subject, detail: { from: call.caller, event: kind, detail } });
   return NOTHING;
 }

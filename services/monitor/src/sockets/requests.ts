@@ -48,9 +48,20 @@ export function parseRefusal(head: JsonObject): Refusal {
   return refusal;
 }
 
-export function parseEvent(head: JsonObject): { readonly kind: string; readonly detail: string } {
+export interface SenderEvent {
+  readonly kind: string;
+  readonly detail: string;
+  /** A state that was told before has ended. */
+  readonly isOver: boolean;
+}
+
+export function parseEvent(head: JsonObject): SenderEvent {
   const reader = new MemberReader(head, "event");
-  const event = { kind: reader.string("kind", 64, NAME), detail: parseDetail(reader) };
+  const event = {
+    kind: reader.string("kind", 64, NAME),
+    detail: parseDetail(reader),
+    isOver: reader.has("over") && reader.boolean("over"),
+  };
   reader.done();
   return event;
 }

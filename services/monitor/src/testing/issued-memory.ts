@@ -70,12 +70,12 @@ export class IssuedMemory implements Disposable {
     this.addTo(REALM, Buffer.concat(digests));
   }
 
-  addTo(realm: string, digests: Buffer, isWatched = true): void {
+  addTo(realm: string, digests: Buffer, awaits: "all" | "maybe" | "none" = "all"): void {
     const first = this.#size;
     this.#size += digests.length / HASH_BYTES;
     const [log, logId] = realm === REALM ? ["l", 1] : ["m", 2];
     const range = CompactRange.empty();
-    this.join.add({ log, logId, realm, first, digests, range, isWatched });
+    this.join.add({ log, logId, realm, first, digests, range, awaits });
   }
 
   deliver(digests: Buffer, realm = REALM): (number | undefined)[] {
