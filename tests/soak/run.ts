@@ -84,8 +84,8 @@ async function catchUpPhase() {
   const { entries, more } = rounds < LONG_ROUNDS ? SHORT : LONG;
   say(`a monitor reads ${entries} entries, and ${more} more when it comes back`);
   const looks = await catchUp(entries, more);
-  for (const { read, size, seconds } of looks) {
-    say(`catch-up: ${read} of ${size} entries, ${seconds.toFixed(1)} s`);
+  for (const { read, size, seconds, alarms } of looks) {
+    say(`catch-up: ${read} of ${size} entries, ${seconds.toFixed(1)} s, ${alarms.join(", ")}`);
     if (read !== size || seconds > CATCH_UP_LIMIT_SECONDS)
       violations.push(`catch-up: ${read} of ${size} entries after ${seconds} s`);
   }

@@ -68,14 +68,15 @@ export class Watcher implements AsyncDisposable {
 
   async #run(): Promise<void> {
     while (!this.#isStopped) {
+      const askedAt = performance.now();
       this.#last = await this.#watched.status().catch(() => ({}));
-      this.#judge(this.#last);
+      this.#judge(this.#last, askedAt);
       this.#looks += 1;
       await pause(LOOK_MS);
     }
   }
 
-  #judge(status: Readonly<Record<string, JsonObject>>): void {
+  #judge(status: Readonly<Record<string, JsonObject>>, askedAt: number): void {
     const services = Object.values(status);
     const { monitor = {} } = status;
     const age = monitor["auditAgeSeconds"];
@@ -84,7 +85,9 @@ export class Watcher implements AsyncDisposable {
       monitor["ready"] === true && typeof age === "number" && age <= SIGHTED_SECONDS;
     const now = performance.now();
     this.#blind = this.#longer(this.#blind, (now - this.#sightedAt) / 1000);
-    if (this.#isSighted && typeof age === "number") this.#sightedAt = now - 1000 * age;
+    // The age is in whole seconds, and a page on which one process does not answer comes later than the others' words.
+    if (this.#isSighted && typeof age === "number")
+      this.#sightedAt = Math.max(this.#sightedAt, askedAt - 1000 * (age + 1));
     this.#verifierBlind = this.#longer(this.#verifierBlind, this.#watched.verifierAgeSeconds());
   }
 
