@@ -181,7 +181,7 @@ test("P3: a log that never rests is cosigned in time, without asking the witness
   // What a commit waits for at most before the witness is asked about it, of the 5 s that it may take.
   assert.ok(PUBLISH_WITHIN_MS + SUBMIT_WITHIN_MS <= 2500);
   await using deployment = await createDeployment();
-  const timing = { publishDelayMs: 2, witnessTiming: { intervalMs: 10, refreshMs: 10_000 } };
+  const timing = { publishDelayMs: 2, witnessTiming: { intervalMs: 100, refreshMs: 10_000 } };
   await using ledger = await deployment.open(timing);
   await using signer = deployment.connect("signer-consumer");
   const log = ledger.logs.get(CONSUMER);
