@@ -354,7 +354,7 @@ describe("start and stop", () => {
       keys: 0,
       documents: 0,
       cachedBytes: 0,
-      http: { requests: 0, dropped: 0, inFlight: 0 },
+      http: { requests: 0, inFlight: 0, unproven: 0, named: 0, evicted: 0 },
     });
   });
 
