@@ -1,10 +1,8 @@
-import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
-import { setTimeout as pause } from "node:timers/promises";
 import { REALMS } from "@redoubt/cli";
+import { until } from "../e2e/until.ts";
 import { compose, MovableClock } from "./compose.ts";
 
-const SETTLE_MS = 15_000;
 /** The longest lead of a standby in the one-machine profile, and an hour. */
 export const LEAD_SECONDS = 7 * 3600;
 
@@ -25,12 +23,9 @@ export async function makeAgedFolder(
     withoutIssuers: true,
     withoutPublisher: true,
   });
-  const deadline = performance.now() + SETTLE_MS;
-  for (;;) {
-    const { keys } = await system.operator.readRegistry();
-    const standbys = [...keys.values()].filter(({ state }) => state === "prepublished");
-    if (standbys.length === REALMS.length) return;
-    assert.ok(performance.now() < deadline, "no standbys were published");
-    await pause(50);
-  }
+  await until(
+    "every realm has published a standby",
+    async () => [...(await system.operator.readRegistry()).keys.values()].map(({ state }) => state),
+    (states) => states.filter((state) => state === "prepublished").length === REALMS.length,
+  );
 }

@@ -7,6 +7,7 @@ import { DRILL_AUDIENCE, forge, textOf, waitForAlarm } from "@redoubt/cli/drill"
 import { joseFromDer, jwkOf, keysForIssuer, publicJwk } from "@redoubt/keys";
 import { createVerifier, fromDiscovery, TokenError } from "@redoubt/verify";
 import type { JsonObject } from "@redoubt/verify/json";
+import { SETTLE_MS } from "../e2e/until.ts";
 import { compose, type Composed } from "./compose.ts";
 import { digestOf, monitorLives } from "./monitor-time.ts";
 
@@ -60,7 +61,7 @@ describe("a compromised publisher", () => {
       system.operator,
       {},
       ({ kind }) => kind === "foreign-key",
-      10_000,
+      SETTLE_MS,
     );
     assert.equal(alarm?.["severity"], "critical");
   });
@@ -84,7 +85,7 @@ describe("a compromised signer", () => {
       system.operator,
       {},
       (found) => found["kind"] === "undelivered" && JSON.stringify(found).includes(digest),
-      10_000,
+      SETTLE_MS,
     );
     assert.equal(alarm?.["severity"], "critical");
   });
@@ -112,7 +113,7 @@ describe("a compromised issuer", () => {
       system.operator,
       {},
       ({ kind }) => kind === "signer-refusal",
-      10_000,
+      SETTLE_MS,
     );
     assert.ok(alarm, "the refusal was not noticed");
   });

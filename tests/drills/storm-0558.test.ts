@@ -19,6 +19,7 @@ import {
   type Scene,
   type StolenKey,
 } from "@redoubt/cli/drill";
+import { SETTLE_MS } from "../e2e/until.ts";
 import { compose, type Composed } from "./compose.ts";
 import { digestOf, monitorLives } from "./monitor-time.ts";
 import { LeakyCustody } from "./stolen-keys.ts";
@@ -114,7 +115,7 @@ describe("Storm-0558 with one layer taken away at a time", () => {
       system.operator,
       { digest },
       ({ kind }) => kind === "forged",
-      20_000,
+      SETTLE_MS,
     );
     assert.equal(alarm?.["kind"], "forged");
     await closeScene(scene);
@@ -154,7 +155,7 @@ describe("Storm-0558 with one layer taken away at a time", () => {
       system.operator,
       { digest },
       ({ kind }) => kind === "forged",
-      20_000,
+      SETTLE_MS,
     );
     assert.equal(alarm?.["kind"], "forged");
     verifier.close();
@@ -189,5 +190,5 @@ async function alarmAfter(
   fits: (alarm: JsonObject) => boolean,
 ): Promise<void> {
   await monitorLives(system, seconds);
-  assert.ok(await waitForAlarm(system.operator, {}, fits, 10_000), "no such alarm");
+  assert.ok(await waitForAlarm(system.operator, {}, fits, SETTLE_MS), "no such alarm");
 }

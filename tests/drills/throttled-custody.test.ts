@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { KeyError, openFileCustodian, type Custodian, type CustodyKey } from "@redoubt/keys";
 import { openScene, closeScene, readAlarms, waitForAlarm } from "@redoubt/cli/drill";
 import { isJsonObject } from "@redoubt/verify/json";
+import { SETTLE_MS } from "../e2e/until.ts";
 import { compose, type Composed } from "./compose.ts";
 import { monitorLives } from "./monitor-time.ts";
 
@@ -104,7 +105,7 @@ describe("custody that throttles, and the second join", () => {
       system.operator,
       {},
       ({ kind }) => kind === "undelivered",
-      10_000,
+      SETTLE_MS,
     );
     assert.equal(isJsonObject(alarm) && alarm["severity"], "critical");
     await closeScene(scene);

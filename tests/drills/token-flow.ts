@@ -12,7 +12,7 @@ export interface TokenAnswer {
   readonly token: string;
 }
 
-const TIMEOUT_MS = 20_000;
+const TIMEOUT_MS = 45_000;
 const RETRY_MS = 20;
 
 /** One request to the token endpoint of a client's issuer. */

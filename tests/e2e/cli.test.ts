@@ -4,12 +4,12 @@ import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { setTimeout as pause } from "node:timers/promises";
 import { MemberReader } from "@redoubt/base";
 import { hashLeaf, parseVerifierKey, verifyProofFile } from "@redoubt/tlog";
 import { isJsonObject, parseJson, parseJsonObject, type JsonValue } from "@redoubt/verify/json";
 import { RedoubtProcess } from "./redoubt-process.ts";
 import { redoubt, startSystem, type Ending, type System } from "./system.ts";
+import { SETTLE_MS, until } from "./until.ts";
 
 /** The one JSON line of a command. */
 function json(ending: Ending): MemberReader {
@@ -367,7 +367,7 @@ describe("the commands, on a running system", () => {
   it("alarms --follow: each alarm is one JSON line", async () => {
     const follow = new RedoubtProcess(["--data", system.folder, "--json", "alarms", "--follow"]);
     try {
-      const line = await follow.line((text) => text.includes('"kind":"forged"'), 10_000);
+      const line = await follow.line((text) => text.includes('"kind":"forged"'), SETTLE_MS);
       assert.equal(
         new MemberReader(parseJsonObject(line ?? "{}"), "alarm").string("severity"),
         "critical",
@@ -385,13 +385,13 @@ describe("the commands, on a running system", () => {
     assert.ok(during.code === 0 || during.code === 2);
     const publisher = async () => {
       const status = json(await run(["--json", "status"]));
-      return readers(status.array("processes", 16)).find(
+      const found = readers(status.array("processes", 16)).find(
         (p) => p.string("service") === "publisher",
       );
+      return { isReady: found?.boolean("ready"), restarts: found?.integer("restarts", 0, 100) };
     };
-    for (let found = await publisher(); found?.boolean("ready") !== true; found = await publisher())
-      await pause(100);
-    assert.equal((await publisher())?.integer("restarts", 0, 100), 1);
+    const back = await until("the publisher is back", publisher, (p) => p.isReady === true);
+    assert.equal(back.restarts, 1);
     await ok(["verify"], await token());
   });
 

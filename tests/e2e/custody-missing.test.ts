@@ -3,15 +3,13 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { it } from "node:test";
-import { setTimeout as pause } from "node:timers/promises";
 import { canonicalBytes, writeDurable } from "@redoubt/base";
 import { setUp } from "@redoubt/cli";
 import { parseJsonObject } from "@redoubt/verify/json";
 import { freeBasePort } from "./free-ports.ts";
 import { RedoubtProcess } from "./redoubt-process.ts";
 import { redoubt } from "./system.ts";
-
-const WAIT_MS = 25_000;
+import { until } from "./until.ts";
 
 it("an HSM's module that is not there: the reason is told, the other realm works, nothing starts anew", async () => {
   const folder = mkdtempSync(join(tmpdir(), "rdt-none-"));
@@ -24,27 +22,27 @@ it("an HSM's module that is not there: the reason is told, the other realm works
   const up = new RedoubtProcess(["--data", folder, "up"], { isTied: true });
   try {
     const because = /signer-enterprise is not ready: ERR_KEY_MODULE: .*none\.so cannot be examined/;
-    const shown = await poll(["--data", folder, "status"], (text) => because.test(text));
-    assert.match(shown, /signer-consumer +ready/);
+    const { stdout: shown } = await until(
+      "one signer is ready, and the other says why it is not",
+      () => redoubt(["--data", folder, "status"]),
+      ({ stdout }) => because.test(stdout) && /signer-consumer +ready/.test(stdout),
+    );
     // A supervisor that started it again and again would spend an HSM's tries for the PIN.
     assert.match(shown, /signer-enterprise +NOT READY +\d+ +0/);
-    const keys = await redoubt(["--data", folder, "keys", "list"]);
-    assert.match(keys.stdout, /consumer +active .*plain-file/);
+    const keys = await until(
+      "the other realm's key is listed",
+      () => redoubt(["--data", folder, "keys", "list"]),
+      ({ stdout }) => /consumer +active .*plain-file/.test(stdout),
+    );
     assert.match(keys.stderr, /realm enterprise does not answer: .*ERR_KEY_MODULE/);
-    assert.match(up.stderr, /custody-trouble/);
+    await until(
+      "the supervisor tells of it",
+      () => up.stderr,
+      (text) => text.includes("custody-trouble"),
+    );
   } finally {
     up.kill("SIGINT");
     await up.ended;
     rmSync(folder, { recursive: true });
   }
 });
-
-async function poll(args: readonly string[], isIt: (text: string) => boolean): Promise<string> {
-  const deadline = performance.now() + WAIT_MS;
-  for (;;) {
-    const { stdout, stderr } = await redoubt(args);
-    if (isIt(stdout)) return stdout;
-    if (performance.now() > deadline) return assert.fail(stdout + stderr);
-    await pause(200);
-  }
-}

@@ -3,7 +3,6 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { setTimeout as pause } from "node:timers/promises";
 import { canonicalBytes, MemberReader, writeDurable } from "@redoubt/base";
 import { Operator, readDemo, readSettings, setUp, issuerTemplate, portsFrom } from "@redoubt/cli";
 import { textOf, waitForAlarm } from "@redoubt/cli/drill";
@@ -21,9 +20,9 @@ import {
 import { digestOf } from "../drills/monitor-time.ts";
 import { freeBasePort } from "./free-ports.ts";
 import { startSystem, type System } from "./system.ts";
+import { SETTLE_MS, until } from "./until.ts";
 
 const SIGNER = "signer-enterprise";
-const WAIT_MS = 40_000;
 const UUID = /^[0-9a-f]{8}-/;
 
 /** One machine whose enterprise keys are in an HSM from the first start on. */
@@ -113,14 +112,7 @@ class HsmMachine {
   }
 
   async until(what: string, isSo: (signer: JsonObject) => boolean): Promise<void> {
-    const deadline = performance.now() + WAIT_MS;
-    let signer: JsonObject = {};
-    while (performance.now() < deadline) {
-      signer = (await this.system.status())[SIGNER] ?? {};
-      if (isSo(signer)) return;
-      await pause(100);
-    }
-    assert.fail(`${what}: ${JSON.stringify(signer)}`);
+    await until(what, async () => (await this.system.status())[SIGNER] ?? {}, isSo);
   }
 }
 
@@ -230,7 +222,7 @@ describe("a signer whose keys are in a PKCS#11 token", { skip: NO_SOFTHSM }, () 
         operator,
         { digest: digestOf(stolen) },
         ({ kind }) => kind === "forged",
-        WAIT_MS,
+        SETTLE_MS,
       );
       assert.equal(alarm?.["kind"], "forged");
       const control = await operator.ask("monitor", { op: "alarms", digest: digestOf(issued) });

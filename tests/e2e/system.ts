@@ -25,8 +25,8 @@ export interface SystemOptions {
   readonly folder?: string;
 }
 
-const START_TIMEOUT_MS = 25_000;
-const STOP_TIMEOUT_MS = 15_000;
+const START_TIMEOUT_MS = 45_000;
+const STOP_TIMEOUT_MS = 30_000;
 const PORT_ATTEMPTS = 3;
 
 /** A whole Redoubt on this machine: `redoubt up` as a child process. Stop it in `after()`, or with `await using`. */

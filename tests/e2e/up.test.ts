@@ -13,13 +13,13 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it, test, type TestContext } from "node:test";
-import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
 import { MemberReader } from "@redoubt/base";
 import { isJsonObject, parseJson, parseJsonObject, type JsonValue } from "@redoubt/verify/json";
 import { freeBasePort } from "./free-ports.ts";
 import { RedoubtProcess } from "./redoubt-process.ts";
 import { redoubt, startSystem, survivors, type Ending, type System } from "./system.ts";
+import { SETTLE_MS, until } from "./until.ts";
 
 const shell = promisify(execFile);
 
@@ -138,18 +138,24 @@ test("stopped while it starts, it leaves no process behind", async (t) => {
   const base = await freeBasePort();
   const up = new RedoubtProcess(["--data", folder, "up", "--port", String(base)], { isTied: true });
   const lock = join(folder, "up", "lock.db");
-  while (!existsSync(lock) && up.isRunning) await pause(20);
+  await until(
+    "the folder is locked",
+    () => existsSync(lock) || !up.isRunning,
+    (isSo) => isSo,
+  );
   const page = `http://127.0.0.1:${base + 4}/status.json`;
-  let pids: number[] = [];
-  while (pids.length < 7 && up.isRunning) {
-    await pause(20);
-    const answer = await fetch(page).catch(() => undefined);
-    if (answer) pids = servicePids(parseJsonObject(await answer.text()));
-  }
+  const pids = await until(
+    "seven processes have started",
+    async () => {
+      const answer = await fetch(page).catch(() => undefined);
+      return answer ? servicePids(parseJsonObject(await answer.text())) : [];
+    },
+    (started) => started.length === 7 || !up.isRunning,
+  );
   up.kill("SIGINT");
   const ending = await up.ended;
   assert.equal(ending.code, 0, ending.stderr);
-  assert.deepEqual(await survivors(pids, 5000), []);
+  assert.deepEqual(await survivors(pids, SETTLE_MS), []);
 });
 
 function servicePids(page: ReturnType<typeof parseJsonObject>): number[] {
@@ -178,7 +184,7 @@ describe("a data folder outlives its processes", () => {
     const ending = await running.stop();
     assert.deepEqual({ code: ending.code, signal: ending.signal }, { code: 0, signal: null });
     assert.equal(ending.stderr, "");
-    assert.deepEqual(await survivors(pids, 2000), []);
+    assert.deepEqual(await survivors(pids, SETTLE_MS), []);
     const status = await running.redoubt(["status"]);
     failsInOneLine(status, /Redoubt is not running on .*: start it with npm start/);
   });
@@ -203,7 +209,7 @@ describe("a data folder outlives its processes", () => {
     const pids = await system.pids();
     assert.equal(pids.length, 8);
     system.supervisor.kill("SIGKILL");
-    assert.deepEqual(await survivors(pids, 12_000), []);
+    assert.deepEqual(await survivors(pids, SETTLE_MS), []);
     running = await startSystem({ folder, port: system.base });
     assert.deepEqual((await identity(running)).kids, known.kids);
     for (const text of [token, last])

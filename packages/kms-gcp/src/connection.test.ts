@@ -132,7 +132,7 @@ describeWithSdk("the way to Google Cloud KMS", () => {
   it("reports a service that is gone, and finds it again", async () => {
     await using harness = await Harness.start();
     const relay = await startRelay(harness.fake.port);
-    const limits = { maxAttempts: 1, attemptTimeoutMs: 2000 };
+    const limits = { maxAttempts: 1, attemptTimeoutMs: 8000 };
     const custodian = await harness.open({ limits, unsafeLoopbackPort: relay.port });
     const key = await custodian.generate("ES256");
     harness.fake.fault.before = () => relay.cut();

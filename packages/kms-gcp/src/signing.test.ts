@@ -233,7 +233,7 @@ describeWithSdk("a Google Cloud KMS that fails", () => {
 
   it("ends an attempt on time, and recovers when it answers again", async () => {
     await using harness = await Harness.start();
-    const { key } = await harness.withKey({ attemptTimeoutMs: 200, maxAttempts: 2 });
+    const { key } = await harness.withKey({ attemptTimeoutMs: 1500, maxAttempts: 2 });
     const held = Promise.withResolvers<void>();
     harness.fake.fault.before = async () => held.promise;
     await assertSignRefused(key, "ERR_KEY_BUSY");

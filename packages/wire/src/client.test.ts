@@ -106,7 +106,7 @@ describe("SocketClient", () => {
       if (call.op === "slow") await gate.pass();
       return echo(call);
     });
-    const client = fixture.client({ timeoutMs: 20 });
+    const client = fixture.client({ timeoutMs: 500 });
     await rejectsWith(client.request({ op: "slow" }), "ERR_WIRE_TIMEOUT");
     assert.equal(client.heard, 1, "the greeting");
     gate.openAll();
@@ -117,7 +117,7 @@ describe("SocketClient", () => {
 
   it("gives up waiting for a connection, and says why there is none", async () => {
     await using fixture = new Fixture();
-    const options = { connectTimeoutMs: 60 };
+    const options = { connectTimeoutMs: 400 };
     const absent = await rejectsWith(
       fixture.client(options).request({ op: "x" }),
       "ERR_WIRE_CLOSED",
@@ -196,7 +196,7 @@ describe("SocketClient", () => {
 async function firstFailure(answer: (socket: Socket, id: number) => void): Promise<string> {
   await using fixture = new Fixture();
   await fixture.misbehave(answer);
-  const client = fixture.client({ connectTimeoutMs: 60, timeoutMs: 2000 });
+  const client = fixture.client({ connectTimeoutMs: 400, timeoutMs: 20_000 });
   return (await rejectsWith(client.request({ op: "x" }), "ERR_WIRE_CLOSED")).message;
 }
 

@@ -231,15 +231,18 @@ describe("THREAT-26: a connection", () => {
   it("is not read while its peer takes no answers, and loses none of them", async () => {
     await using fixture = new Fixture();
     let calls = 0;
+    const started = new Gate();
     const body = Buffer.alloc(1024 * 1024);
     const handler = (): Answer => {
       calls += 1;
+      void started.pass();
       return { head: {}, attachment: body };
     };
     await fixture.serve(handler, { maxInFlight: 4 });
     const peer = await fixture.peer();
     peer.socket.pause();
     for (let id = 1; id <= 100; id += 1) peer.send(request, id, { op: "x" });
+    await started.until(4);
     await settle(100);
     assert.ok(calls >= 4 && calls <= 12, String(calls));
     peer.socket.resume();

@@ -19,7 +19,7 @@ export const SOFTHSM_MODULE =
 export const NO_SOFTHSM = whySkipped();
 
 const CHILD = "REDOUBT_SOFTHSM_CHILD";
-const CHILD_LIMIT_MS = 25_000;
+const CHILD_LIMIT_MS = 75_000;
 
 function whySkipped(): string | false {
   const hasTool = spawnSync("softhsm2-util", ["--version"]).status === 0;

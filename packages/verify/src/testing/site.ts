@@ -92,8 +92,10 @@ export class ManualSchedule {
 
 /** Waits for a condition by turns of the event loop, without a clock. */
 export async function until(condition: () => boolean): Promise<void> {
-  for (let turn = 0; !condition(); turn += 1) {
-    if (turn > 20_000) throw new RangeError("Condition never held");
+  const deadline = performance.now() + 30_000;
+  while (!condition()) {
+    if (performance.now() > deadline)
+      throw new RangeError(`Condition never held: ${condition.toString()}`);
     await new Promise((resolve) => {
       setImmediate(resolve);
     });
