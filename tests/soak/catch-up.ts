@@ -33,12 +33,14 @@ const GIVE_UP_MS = 120_000;
  */
 export async function catchUp(entries: number, more: number): Promise<readonly Look[]> {
   await using deployment = await createDeployment();
-  await deployment.open();
+  const ledger = await deployment.open();
   await register(deployment);
   await initialise(join(deployment.root, "monitor"));
   const looks: Look[] = [];
   for (const count of [entries, more]) {
     await fill(deployment, count);
+    // As where entries come in at the pace of tokens: their tiles are written.
+    await ledger.publish();
     looks.push(await look(deployment));
   }
   return looks;

@@ -2,7 +2,8 @@ import { BUNDLED_ENTRY_BYTES } from "./entries.ts";
 import type { Log } from "./log.ts";
 import type { Store } from "./store.ts";
 
-const PAGE_BATCHES = 64;
+/** A batch may hold one entry or thousands: what is read for nothing is at most as much as what is read. */
+const FIRST_PAGE_BATCHES = 4;
 
 /** A bundle of at most `max` entries from `from`: what the database holds, to be checked against a checkpoint. */
 export function readEntries(
@@ -13,8 +14,8 @@ export function readEntries(
   const end = Math.min(from + max, log.size);
   const parts: Buffer[] = [];
   let at = from;
-  while (at < end) {
-    const page = store.batches(log.origin, at, PAGE_BATCHES);
+  for (let batches = FIRST_PAGE_BATCHES; at < end; batches *= 2) {
+    const page = store.batches(log.origin, at, batches);
     const start = at;
     for (const { first, n, entries } of page) {
       if (at >= end || first > at) break;
