@@ -4,7 +4,7 @@ import { encodeBase64url } from "@redoubt/verify/base64url";
 import { MAX_ALARM_DIGESTS } from "../alarms/alarm-store.ts";
 import type { Alarms } from "../alarms/alarms.ts";
 import { orphanUsed } from "../alarms/orphan-used.ts";
-import type { AlarmKind } from "../alarms/kinds.ts";
+import { EVENT_STATES, type AlarmKind } from "../alarms/kinds.ts";
 import { monitorError } from "../errors.ts";
 import { entriesOrphaned, issuerSession } from "../events.ts";
 import { digestAt, type Place } from "../issued/batch.ts";
@@ -143,7 +143,7 @@ export class Deliveries {
 
   #noteSession(report: DeliveryReport): void {
     const { caller, realm, session, seq, lost, forgotten, isResumed, isClosing } = report;
-    const { store, gaps, clock, log } = this.#parts;
+    const { store, gaps, alarms, clock, log } = this.#parts;
     const sessions = store.sessions(caller);
     const known = sessions.find((one) => one.session === session);
     const at = nowSeconds(clock);
@@ -151,6 +151,8 @@ export class Deliveries {
       const left = sessions.filter(({ end }) => end === "open");
       for (const one of left) store.putSession(caller, { ...one, end: "superseded" }, at - 1);
       if (left.length > 0) gaps.stopped(realm, isResumed);
+      // Another process: what the one before it ran out of it did not.
+      for (const kind of EVENT_STATES) alarms.recover("event", `${caller} ${kind}`);
       issuerSession(log, { caller, unclean: left.length > 0 });
     }
     // A report that is sent again must not count its losses again.

@@ -53,6 +53,12 @@ describe("sockets", () => {
     assert.equal((await open()).length, 1);
     await world.ask("issuer-enterprise", { ...full, over: true });
     assert.deepEqual(await open(), []);
+    // A sender that is killed cannot say so: its next session ends what it told of.
+    await world.ask("issuer-enterprise", full);
+    await world.ask("issuer-consumer", { op: "delivered", session: "new", seq: 1, digests: [] });
+    assert.equal((await open()).length, 1);
+    await world.ask("issuer-enterprise", { op: "delivered", session: "new", seq: 1, digests: [] });
+    assert.deepEqual(await open(), []);
     const taint = { op: "event", kind: "key-tainted" };
     await world.ask("signer-enterprise", taint);
     const code = { code: "ERR_MONITOR_OP" };

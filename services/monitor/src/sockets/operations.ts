@@ -1,6 +1,7 @@
 import type { EventSink } from "@redoubt/base";
 import type { Answer, Call, Handler } from "@redoubt/wire";
 import type { Alarms } from "../alarms/alarms.ts";
+import { EVENT_STATES } from "../alarms/kinds.ts";
 import type { Deliveries } from "../deliveries/deliveries.ts";
 import { monitorError } from "../errors.ts";
 import { alarmClosed } from "../events.ts";
@@ -19,8 +20,6 @@ export interface OperationParts {
   readonly log: EventSink;
 }
 
-/** Kinds of `event` that end by themselves. */
-const STATES: readonly string[] = ["connections-full", "delivery-queue-full"];
 const NOTHING: Answer = { head: {} };
 
 /** docs/spec/wire.md §5. What a caller may do hangs on the socket it came in on, and on nothing that it says. */
@@ -77,7 +76,7 @@ function eventCall({ alarms }: OperationParts, call: Call): Answer {
   const subject = `${call.caller} ${kind}`;
   if (isOver) {
     // THREAT-31: what somebody did stays open until a person closes it, whoever wants to take it back.
-    if (!STATES.includes(kind)) throw refuse(call);
+    if (!EVENT_STATES.includes(kind)) throw refuse(call);
     alarms.recover("event", subject);
     return NOTHING;
   }
