@@ -51,6 +51,8 @@ describe("THREAT-28: what a signer committed and did not sign", () => {
     { exp: 1000 },
     { exp: "1600" },
     { iat: undefined },
+    { roles: ["admin"] },
+    { act: { sub: "user-1" } },
   ];
   for (const change of other)
     it(`does not with ${JSON.stringify(change)}`, () => {

@@ -348,6 +348,43 @@ describe("gaps of issuers", () => {
       );
     });
 
+  it("THREAT-28: neither a second entry nor a restart hides what an orphan is, nor evidence that comes first", async () => {
+    await using world = await MonitorWorld.open({}, ({ deployment }) =>
+      deployment.addReporter("shop", "secret"),
+    );
+    const { log } = world.deployment.enterprise;
+    await world.deliver(ISSUER, [], { session: "one" });
+    const twice = issue(log);
+    await world.tickFor(5);
+    issue(log, twice);
+    await world.tick();
+    await world.deliver(ISSUER, [], { session: "one", seq: 2, lost: 1 });
+    await world.tickFor(60);
+    await world.stop();
+    await world.start();
+    await world.tick();
+    await report(world, [twice]);
+    const used = await world.alarms("orphan-used");
+    assert.deepEqual(
+      used.map(({ digest }) => digest),
+      [encodeBase64url(twice)],
+    );
+  });
+
+  it("THREAT-28: what is used beyond what can have been in flight is an alarm too", async () => {
+    await using world = await MonitorWorld.open({}, ({ deployment }) =>
+      deployment.addReporter("shop", "secret"),
+    );
+    await world.deliver(ISSUER, [], { session: "one" });
+    const last = issueMany(world, 1025).at(-1);
+    assert.ok(last);
+    await world.tickFor(2);
+    await world.deliver(ISSUER, [], { session: "two", resumed: true });
+    await world.tickFor(60);
+    await report(world, [last]);
+    assert.deepEqual(await joinCounts(world), { orphaned: 1, "orphan-used": 1 });
+  });
+
   it("what an issuer could not keep is told, and nobody is said to hold a token that he must not", async () => {
     await using world = await MonitorWorld.open();
     await world.deliver(ISSUER, []);

@@ -65,11 +65,6 @@ export interface DeliveriesParts {
   readonly limits?: PlaceLimits;
 }
 
-const NAMES = {
-  [DELIVERY.undelivered]: "undelivered",
-  [DELIVERY.orphaned]: "orphaned",
-  [DELIVERY.unknown]: "unknown",
-} as const;
 /** Digests that one line of the log names. */
 const MAX_LOGGED = 16;
 /** Logging precedes signing: a token that was delivered must be found in its log by then. */
@@ -215,19 +210,23 @@ export class Deliveries {
 
   #expire(): void {
     const { join, gaps, alarms, log: events } = this.#parts;
-    const decided = { undelivered: new Map(), orphaned: new Map(), unknown: new Map() } as const;
+    const [undelivered, told, quiet] = [new Map(), new Map(), new Map()] as const;
     join.expire(({ log, realm, readAt, usedBy, isBefore }, digest) => {
       const unexplained = isBefore ? DELIVERY.unknown : DELIVERY.undelivered;
-      const verdict = gaps.explains(realm, readAt) ?? unexplained;
+      const { verdict, isTold } = gaps.explains(realm, readAt) ?? {
+        verdict: unexplained,
+        isTold: true,
+      };
       if (verdict === DELIVERY.orphaned && usedBy !== undefined)
         alarms.raise(orphanUsed(digest, usedBy));
-      note(decided[NAMES[verdict]], log, digest);
+      if (verdict === DELIVERY.undelivered) note(undelivered, log, digest);
+      else note(isTold ? told : quiet, log, digest);
       return verdict;
     });
-    this.#raise("undelivered", decided.undelivered);
-    this.#raise("orphaned", decided.unknown);
+    this.#raise("undelivered", undelivered);
+    this.#raise("orphaned", told);
     // Nobody holds these tokens: nothing to do, unless one of them is used.
-    for (const [log, { count, digests }] of decided.orphaned) {
+    for (const [log, { count, digests }] of quiet) {
       this.#orphaned += count;
       entriesOrphaned(events, { log, count, digests: digests.slice(0, MAX_LOGGED) });
     }

@@ -1,7 +1,11 @@
 import { DELIVERY } from "../issued/delivery.ts";
 import { WINDOW_KINDS, type DeliveryStore, type WindowKind } from "./delivery-store.ts";
 
-export type Explained = typeof DELIVERY.orphaned | typeof DELIVERY.unknown;
+export interface Explained {
+  readonly verdict: typeof DELIVERY.orphaned | typeof DELIVERY.unknown;
+  /** Whether a person is told. */
+  readonly isTold: boolean;
+}
 
 const LOUD: readonly WindowKind[] = ["stop", "forgotten"];
 
@@ -87,8 +91,9 @@ export class Gaps {
     );
     if (kind) this.#use(realm, kind);
     else if (!open.includes("resumed") || !gaps.has("resumed")) return undefined;
-    // More than can have been in flight: not explained, and not as if nothing had happened.
-    return kind === undefined || LOUD.includes(kind) ? DELIVERY.unknown : DELIVERY.orphaned;
+    if (kind && LOUD.includes(kind)) return { verdict: DELIVERY.unknown, isTold: true };
+    // More than can have been in flight: its issuer did not get it either, and somebody has to look.
+    return { verdict: DELIVERY.orphaned, isTold: kind === undefined };
   }
 
   #use(realm: string, kind: WindowKind): void {

@@ -1,6 +1,6 @@
 import { HASH_BYTES } from "@redoubt/tlog";
 import { batchOf, digestAt, type Batch, type BatchInput, type Place } from "./batch.ts";
-import { DELIVERY } from "./delivery.ts";
+import { DELIVERY, type Delivery } from "./delivery.ts";
 import type { IssuedStore, OpenRow } from "./issued-store.ts";
 import { Packs } from "./packs.ts";
 import { PlaceTable } from "./place-table.ts";
@@ -116,8 +116,10 @@ export class IssuedJoin {
   /** The same for a digest that a reporter validated; one whose fate is open is remembered until it is settled. */
   sighted(digest: Buffer, reporter: string): Sighted {
     const place = this.#find(digest, 0);
-    const fate = place?.batch.delivery[place.offset] ?? this.#store.find(digest)?.delivery;
-    if (place && fate === DELIVERY.open) place.batch.usedBy.set(place.offset, reporter);
+    const held = place?.batch.delivery[place.offset] ?? DELIVERY.unknown;
+    const row = held === DELIVERY.unknown ? this.#store.find(digest)?.delivery : undefined;
+    const fate = row ?? (place ? held : undefined);
+    if (place && held === DELIVERY.open) place.batch.usedBy.set(place.offset, reporter);
     if (fate === DELIVERY.orphaned) return "orphaned";
     return fate !== undefined || this.#store.packed.has(digest) ? "logged" : "missing";
   }
@@ -188,7 +190,9 @@ export class IssuedJoin {
     // The same digest twice: one token, and its first entry is the one that is awaited.
     const isRepeated = before !== undefined && isUnsettled(before);
     if (before && !isRepeated) this.#places.set(batch, offset);
-    if (isRepeated || this.#onRead(place)) this.#mark(place);
+    // What became of the first is not said twice: a copy would outlive what the first comes to be.
+    if (isRepeated) this.#mark(place, DELIVERY.unknown);
+    else if (this.#onRead(place)) this.#mark(place);
   }
 
   /** What is in memory, if it is to be known. */
@@ -197,9 +201,9 @@ export class IssuedJoin {
     return place?.batch.isForgotten && !isUnsettled(place) ? undefined : place;
   }
 
-  #mark({ batch, offset }: Place): void {
+  #mark({ batch, offset }: Place, fate: Delivery = DELIVERY.delivered): void {
     if (batch.delivery[offset] === DELIVERY.open) batch.open -= 1;
-    batch.delivery[offset] = DELIVERY.delivered;
+    batch.delivery[offset] = fate;
     batch.usedBy.delete(offset);
   }
 

@@ -166,7 +166,10 @@ export class Reports {
       return parse();
     } catch (error) {
       const code = errorCode(error);
-      reportRefused(this.#parts.log, { reporter, code });
+      const { alarms, log } = this.#parts;
+      reportRefused(log, { reporter, code });
+      const subject = `${reporter} body`;
+      alarms.raise({ kind: "bad-report", subject, reporter, detail: { what: "body", code } });
       return { status: 400, body: { code } };
     }
   }
@@ -251,12 +254,14 @@ export class Reports {
 
   /** The miss that evidence may be given for; evidence that nobody asked for costs nothing. */
   #askedFor(reporter: string, digest: Buffer): Miss | undefined {
-    const { store, evidence, join } = this.#parts;
+    const { store, evidence, join, alarms } = this.#parts;
     const miss = store.miss(reporter, digest);
     // While the logs could not be read nobody can say that the token was not issued.
     if (!miss || miss.state === "undecided" || miss.state === "forged") return undefined;
     if (miss.attempts >= evidence.maxAttempts) return undefined;
-    if (!join.has(digest)) return miss;
+    const sighted = join.sighted(digest, reporter);
+    if (sighted === "missing") return miss;
+    if (sighted === "orphaned") alarms.raise(orphanUsed(digest, reporter));
     store.remove(miss);
     return undefined;
   }
