@@ -5,10 +5,10 @@ import type { JsonObject } from "@redoubt/verify/json";
 import { parseJsonObject } from "@redoubt/verify/json";
 import { endpointsOf, TokenLoad } from "../soak/token-load.ts";
 import { startSystem, type System } from "./system.ts";
+import { until } from "./until.ts";
 
 /** More than one page of a reader, and no page ends where a batch does. */
 const TOKENS = 6000;
-const WAIT_MS = 20_000;
 
 it("P4: a monitor that was stopped says so, and reads what was logged meanwhile when it goes on", async () => {
   await using system = await startSystem();
@@ -37,17 +37,8 @@ it("P4: a monitor that was stopped says so, and reads what was logged meanwhile 
   assert.deepEqual([back["open"], back["restarts"]], [0, 0]);
 });
 
-async function monitorWhen(
-  system: System,
-  isIt: (status: JsonObject) => boolean,
-): Promise<JsonObject> {
-  const deadline = performance.now() + WAIT_MS;
-  for (;;) {
-    const { monitor = {} } = await system.status();
-    if (isIt(monitor)) return monitor;
-    if (performance.now() > deadline) return assert.fail(JSON.stringify(monitor));
-    await pause(50);
-  }
+function monitorWhen(system: System, fits: (status: JsonObject) => boolean): Promise<JsonObject> {
+  return until("the monitor's status", async () => (await system.status())["monitor"] ?? {}, fits);
 }
 
 function reads({ logs }: JsonObject, sizes: ReadonlyMap<string, number>): boolean {

@@ -2,11 +2,12 @@ import { setTimeout as pause } from "node:timers/promises";
 import { systemClock, type Clock } from "@redoubt/base";
 import { compose, type Composed } from "../drills/compose.ts";
 import { Random } from "../simulation/random.ts";
-import { AlarmBook, type SeenAlarm } from "./alarm-book.ts";
+import { AlarmBook } from "./alarm-book.ts";
 import { shuffled } from "./faults.ts";
 import { loggedDigests } from "./logged-digests.ts";
-import { ReportingVerifier, type VerifierFigures } from "./reporting-verifier.ts";
+import { ReportingVerifier } from "./reporting-verifier.ts";
 import { settled } from "./settled.ts";
+import type { SoakResult } from "./soak.ts";
 import { endpointsOf, TokenLoad } from "./token-load.ts";
 
 const STEPPED = ["monitor", "signer-consumer", "signer-enterprise"] as const;
@@ -18,19 +19,11 @@ export interface Step {
   readonly seconds: number;
 }
 
-export interface ClockResult {
-  readonly rounds: number;
-  readonly tokens: number;
-  readonly refused: number;
-  readonly lost: readonly string[];
-  /** Steps after which clients got no tokens, or the monitor did not see everything, any more. */
-  readonly notBack: readonly string[];
-  readonly falseCritical: readonly SeenAlarm[];
-  readonly notices: readonly SeenAlarm[];
-  readonly open: readonly SeenAlarm[];
-  readonly verifier: VerifierFigures;
-  readonly isSettled: boolean;
-}
+/** `notBack`: also steps after which the monitor did not see everything any more. */
+export type ClockResult = Omit<
+  SoakResult,
+  "entries" | "blind" | "verifierBlind" | "slowestRecoveryMs" | "crowded"
+>;
 
 export interface ClockOptions {
   readonly steps: readonly Step[];

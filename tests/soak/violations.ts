@@ -21,7 +21,7 @@ export function clockViolationsOf(result: ClockResult): readonly string[] {
   return commonViolations(result);
 }
 
-function commonViolations(result: SoakResult | ClockResult): readonly string[] {
+function commonViolations(result: ClockResult): readonly string[] {
   const { lost, notBack, verifier } = result;
   const isNothing = result.rounds === 0 || result.tokens === 0 || verifier.acknowledged === 0;
   return [

@@ -121,15 +121,13 @@ export class Reports {
    * because logging precedes signing.
    */
   decide(misses: readonly Miss[]): void {
-    const { db, store, join, alarms } = this.#parts;
+    const { db, store } = this.#parts;
     if (misses.length === 0) return;
     db.transaction(() => {
       for (const { reporter, digest } of misses) {
         const miss = store.miss(reporter, digest);
         if (miss?.state !== "undecided") continue;
-        const sighted = join.sighted(digest, reporter);
-        if (sighted === "orphaned") alarms.raise(orphanUsed(digest, reporter));
-        if (sighted !== "missing") store.remove(miss);
+        if (this.#isLogged(digest, reporter)) store.remove(miss);
         else store.setState(miss, "wanted", { deadline: this.#now + EVIDENCE_DEADLINE_MS });
       }
     });
@@ -254,16 +252,22 @@ export class Reports {
 
   /** The miss that evidence may be given for; evidence that nobody asked for costs nothing. */
   #askedFor(reporter: string, digest: Buffer): Miss | undefined {
-    const { store, evidence, join, alarms } = this.#parts;
+    const { store, evidence } = this.#parts;
     const miss = store.miss(reporter, digest);
     // While the logs could not be read nobody can say that the token was not issued.
     if (!miss || miss.state === "undecided" || miss.state === "forged") return undefined;
     if (miss.attempts >= evidence.maxAttempts) return undefined;
-    const sighted = join.sighted(digest, reporter);
-    if (sighted === "missing") return miss;
-    if (sighted === "orphaned") alarms.raise(orphanUsed(digest, reporter));
+    if (!this.#isLogged(digest, reporter)) return miss;
     store.remove(miss);
     return undefined;
+  }
+
+  /** Whether a digest that was a miss is in a log after all; one that nobody can hold is an alarm. */
+  #isLogged(digest: Buffer, reporter: string): boolean {
+    const { join, alarms } = this.#parts;
+    const sighted = join.sighted(digest, reporter);
+    if (sighted === "orphaned") alarms.raise(orphanUsed(digest, reporter));
+    return sighted !== "missing";
   }
 
   async #judge(miss: Miss, item: EvidenceItem): Promise<void> {
