@@ -62,3 +62,5 @@ export {
   WITNESS_SIZE_MEDIA_TYPE,
 } from "./witness.ts";
 export type { AddCheckpointRequest, UnverifiedAddCheckpoint } from "./witness.ts";
+export { cosignWitnessed, openWitnessed } from "./witnessed.ts";
+export type { WitnessedQuestion, WitnessedTree } from "./witnessed.ts";

@@ -32,7 +32,7 @@ import { openCustody } from "./open-custody.ts";
 import { decideIssue, type Policy } from "./policy.ts";
 import { appendStatement } from "./registry-append.ts";
 import { RegistryView } from "./registry-view.ts";
-import { openCore, type SignerCore } from "./signer-core.ts";
+import { openCore, type CoreOptions, type SignerCore } from "./signer-core.ts";
 import type { SignerCustody } from "./signer-custody.ts";
 import { encodeState, readState, writeState, type SignerState } from "./state-file.ts";
 import { describeKeys, describeSigner } from "./status.ts";
@@ -40,6 +40,7 @@ import { Trouble } from "./trouble.ts";
 import { TurnLoop } from "./turn-loop.ts";
 import { witnessAlarm } from "./witness-alarm.ts";
 import { WitnessGuard } from "./witness-guard.ts";
+import { askWitness } from "./witness-word.ts";
 
 export interface SignerOptions {
   readonly config: SignerConfig;
@@ -109,6 +110,7 @@ class SignerService implements Signer {
   readonly #remembered: SignerState | undefined;
   readonly #ledger: SocketClient;
   readonly #reports: MonitorReports;
+  readonly #askWitness: CoreOptions["askWitness"];
   readonly #view: RegistryView;
   readonly #registryGuard: WitnessGuard;
   readonly #custody: SignerCustody;
@@ -132,10 +134,9 @@ class SignerService implements Signer {
     const [ledger, monitor] = [this.#peer("ledger"), this.#peer("monitor")];
     this.#resources.use(custody);
     this.#ledger = this.#resources.use(new SocketClient(ledger));
-    this.#reports = new MonitorReports(
-      this.#resources.use(new SocketClient(monitor)),
-      this.#events,
-    );
+    const monitorClient = this.#resources.use(new SocketClient(monitor));
+    this.#reports = new MonitorReports(monitorClient, this.#events);
+    this.#askWitness = (origin) => askWitness(monitorClient, origin, config.witness);
     this.#trouble = new Trouble(this.#events, this.#reports);
     this.#registryGuard = new WitnessGuard({
       ...config,
@@ -155,6 +156,7 @@ class SignerService implements Signer {
       guard: this.#registryGuard,
       events: this.#events,
       remembered: this.#remembered?.registry,
+      witnessed: () => this.#askWitness(config.registry.log),
     });
     this.#loop = new TurnLoop({
       turn: (isAsked) => this.#turn(isAsked),
@@ -283,6 +285,7 @@ class SignerService implements Signer {
       view,
       custodian: this.#custody,
       reports: this.#reports,
+      askWitness: this.#askWitness,
       append: (signed: SignedStatement, ifSize?: number) =>
         appendStatement({ ledger, view, log: config.registry.log }, signed, ifSize),
       refused: (caller: string, error: unknown) => this.#refused(caller, error),

@@ -22,6 +22,8 @@ export interface SignerEvents {
   halted(reason: string): void;
   registryVoid(index: number, code: string): void;
   registryRefused(code: string): void;
+  witnessTrouble(code: string, reason: string): void;
+  witnessBack(): void;
   ledgerTrouble(code: string, reason: string): void;
   ledgerBack(): void;
   cosignatureRefused(log: string, code: string): void;
@@ -50,6 +52,8 @@ export function signerEvents(log: EventSink): SignerEvents {
     halted: (reason) => log("halted", { reason }),
     registryVoid: (index, code) => log("registry_void", { index, code }),
     registryRefused: (code) => log("registry_refused", { code }),
+    witnessTrouble: (code, reason) => log("witness_trouble", { code, reason }),
+    witnessBack: () => log("witness_back"),
     ledgerTrouble: (code, reason) => log("ledger_trouble", { code, reason }),
     ledgerBack: () => log("ledger_back"),
     cosignatureRefused: (origin, code) => log("cosignature_refused", { log: origin, code }),

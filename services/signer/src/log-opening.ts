@@ -20,10 +20,13 @@ const HASH_BYTES = 32;
 const MAX_PROOF_HASHES = 64;
 const MAX_NOTE_CHARS = 65_536;
 
-/** Where the ledger says that the log stands, once it is proven to be what this writer signed and left. */
+/**
+ * Where the ledger says that the log stands, once it is proven to be what this writer signed, and to hold every tree
+ * that is known of it.
+ */
 export async function readLogState(
   source: LogSource,
-  remembered: Tree | undefined,
+  known: readonly Tree[],
 ): Promise<{ readonly range: CompactRange; readonly head: JsonObject }> {
   const { head } = await source.client.request({ op: "state", log: source.log });
   const reader = new MemberReader(head, "log state");
@@ -31,7 +34,8 @@ export async function readLogState(
   const hashes = readHashes(reader, "hashes");
   const range = CompactRange.from(size, hashes);
   if (size > 0) checkBothSigned(source, reader.string("checkpoint", MAX_NOTE_CHARS), range);
-  if (remembered) await proveGrowth(source, remembered, range);
+  // oxlint-disable-next-line no-await-in-loop -- two of them; the first that is not in the log says why
+  for (const tree of known) await proveGrowth(source, tree, range);
   return { range, head };
 }
 
@@ -46,12 +50,8 @@ function checkBothSigned(source: LogSource, note: string, range: CompactRange): 
 }
 
 // THREAT-06, THREAT-07, THREAT-30: a tree shorter than one that was seen is fatal, never a fork.
-async function proveGrowth(
-  source: LogSource,
-  remembered: Tree,
-  range: CompactRange,
-): Promise<void> {
-  const { size, root } = remembered;
+async function proveGrowth(source: LogSource, known: Tree, range: CompactRange): Promise<void> {
+  const { size, root } = known;
   if (size === 0) return;
   if (range.size < size)
     throw refusal("ERR_LOG_SHORT", `Log has ${range.size} entries, it had ${size}`);

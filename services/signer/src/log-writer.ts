@@ -96,10 +96,10 @@ export class LogWriter {
       throw new ServiceError("ERR_SIGNER_LOG", `Log is halted: ${this.#halted}`);
   }
 
-  /** Takes up the log where it stands, after proving that it is the one this writer left. */
-  async open(remembered: Tree | undefined): Promise<void> {
+  /** Takes up the log where it stands, after proving that it holds every tree that is known of it. */
+  async open(known: readonly Tree[]): Promise<void> {
     const { log, events } = this.#options;
-    const { range, head } = await readLogState(this.#options, remembered);
+    const { range, head } = await readLogState(this.#options, known);
     this.#acknowledged = range;
     this.#predicted = range;
     this.#remember(range);

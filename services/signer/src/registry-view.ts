@@ -3,6 +3,7 @@ import { Registry } from "@redoubt/keys";
 import { CompactRange, hashLeaf, type VerifierKey } from "@redoubt/tlog";
 import { RegistryFeed, type RegistryFeedItem, type SocketClient } from "@redoubt/wire";
 import type { SignerEvents } from "./events.ts";
+import type { Tree } from "./log-opening.ts";
 import type { RememberedTree } from "./state-file.ts";
 import { cosignedNote, type WitnessGuard } from "./witness-guard.ts";
 
@@ -14,6 +15,8 @@ export interface RegistryViewOptions {
   readonly guard: WitnessGuard;
   readonly events: SignerEvents;
   readonly remembered: RememberedTree | undefined;
+  /** THREAT-38: what the witness holds of it now; asked once, before the first reading. */
+  readonly witnessed: () => Promise<Tree>;
 }
 
 /** One reading of the registry from its beginning. */
@@ -36,7 +39,8 @@ export class RegistryView {
   readonly #options: RegistryViewOptions;
   #fold: Fold;
   /** The largest tree that was proven, of this run or an earlier one. */
-  #held: { readonly size: number; readonly root: Buffer };
+  #held: Tree;
+  #witnessed: Tree | undefined;
   /** Why what was read last cannot be used; the next poll reads everything again. */
   #problem: string | undefined;
   #isForked = false;
@@ -53,7 +57,7 @@ export class RegistryView {
   }
 
   /** The largest tree that was proven. */
-  get held(): { readonly size: number; readonly root: Buffer } {
+  get held(): Tree {
     return this.#held;
   }
 
@@ -102,12 +106,13 @@ export class RegistryView {
   }
 
   async #poll(): Promise<void> {
+    this.#witnessed ??= await this.#options.witnessed();
     if (this.#problem !== undefined) this.#fold = this.#newFold();
     const fold = this.#fold;
     try {
       await fold.feed.poll();
-      if (fold.range.size < this.#held.size)
-        throw refusal("ERR_REGISTRY_SHORT", "Registry is shorter than it was");
+      if (fold.range.size < Math.max(this.#held.size, this.#witnessed.size))
+        throw refusal("ERR_REGISTRY_SHORT", "Registry is shorter than it was seen");
       this.#problem = undefined;
       this.#held = { size: fold.range.size, root: fold.range.root() };
     } catch (error) {
@@ -158,8 +163,9 @@ export class RegistryView {
       throw refusal("ERR_REGISTRY_ORDER", "Registry items are not in order");
     range.append(hashLeaf(item.entry));
     const root = range.root();
-    if (range.size === this.#held.size && !root.equals(this.#held.root))
-      throw refusal("ERR_REGISTRY_HISTORY", "Registry is not the one that it was");
+    for (const known of [this.#held, this.#witnessed])
+      if (range.size === known?.size && !root.equals(known.root))
+        throw refusal("ERR_REGISTRY_HISTORY", "Registry is not the one that was seen");
     roots.set(range.size, root);
     roots.delete(range.size - REMEMBERED_ROOTS);
     const result = registry.apply(item);

@@ -7,7 +7,7 @@ import {
   type SignedStatement,
   type WriterInfo,
 } from "@redoubt/keys";
-import { ed25519Signer, encodeVerifierKey } from "@redoubt/tlog";
+import { ed25519Signer, encodeVerifierKey, type WitnessedTree } from "@redoubt/tlog";
 import type { SocketClient } from "@redoubt/wire";
 import { BodySealer } from "./bodies.ts";
 import { Budgets } from "./budgets.ts";
@@ -55,6 +55,7 @@ export interface CoreOptions {
   readonly policy: Policy;
   readonly tokenLog: (writer: LogWriter) => TokenLog;
   readonly append: (statement: SignedStatement, ifSize?: number) => Promise<void>;
+  readonly askWitness: (log: string) => Promise<WitnessedTree>;
   readonly refused: (caller: string, error: unknown) => void;
   /** When a witness last vouched for the registry as it was read; 0 before the first time. */
   readonly registryTimeSeconds: () => number;
@@ -76,8 +77,10 @@ export async function openCore(
   const ring = await openRing(options);
   const guard = openGuard(options, info, remembered);
   const writer = openWriter(options, info, guard);
+  // THREAT-38: asked first, so that the ledger cannot have grown less than the witness saw.
+  const witnessed = await options.askWitness(log);
   await ledger.request({ op: "openLog", log, writer: encodeVerifierKey(info.writer) });
-  await writer.open(remembered?.log);
+  await writer.open([...(remembered?.log ? [remembered.log] : []), witnessed]);
   const { privateKey } = openKeyFile(join(folder, SIGNER_FILES.ring));
   const ringSigner = { name: ringName(realm), privateKey };
   const refresh = () => view.poll();

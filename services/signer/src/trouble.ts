@@ -36,6 +36,11 @@ export class Trouble {
       this.#reports.event("custody-trouble", this.#reason);
       return;
     }
+    if (code.startsWith("ERR_WITNESS_")) {
+      this.#events.witnessTrouble(code, errorLine(error));
+      if (code !== "ERR_WITNESS_AWAY") this.#reports.event("signer-refuses-witness", this.#reason);
+      return;
+    }
     this.#events.ledgerTrouble(code, errorLine(error));
     // THREAT-06, THREAT-30: said where an operator looks, and where nobody on this machine can take it back.
     if (/^ERR_(?:LOG|REGISTRY|SIGNER)_/.test(code))
@@ -44,6 +49,7 @@ export class Trouble {
 
   over(): void {
     if (this.#code?.startsWith("ERR_KEY_")) this.#events.custodyBack();
+    else if (this.#code?.startsWith("ERR_WITNESS_")) this.#events.witnessBack();
     else if (this.#code !== undefined) this.#events.ledgerBack();
     this.#code = undefined;
     this.#reason = undefined;

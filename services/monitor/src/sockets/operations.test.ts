@@ -4,11 +4,19 @@ import { describe, it } from "node:test";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { MonitorWorld } from "../testing/monitor-world.ts";
 
-const OPERATIONS = ["delivered", "refusal", "event", "alarms", "status", "close"] as const;
+const OPERATIONS = [
+  "delivered",
+  "refusal",
+  "witnessed",
+  "event",
+  "alarms",
+  "status",
+  "close",
+] as const;
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   operator: ["alarms", "status", "close"],
   "issuer-enterprise": ["delivered", "event"],
-  "signer-enterprise": ["refusal", "event"],
+  "signer-enterprise": ["refusal", "event", "witnessed"],
 };
 
 describe("sockets", () => {

@@ -5,17 +5,20 @@ import { EVENT_STATES } from "../alarms/kinds.ts";
 import type { Deliveries } from "../deliveries/deliveries.ts";
 import { monitorError } from "../errors.ts";
 import { alarmClosed } from "../events.ts";
+import type { Witness } from "../witness/witness.ts";
 import {
   parseAlarmQuery,
   parseClose,
   parseDelivered,
   parseEvent,
   parseRefusal,
+  parseWitnessed,
 } from "./requests.ts";
 
 export interface OperationParts {
   readonly alarms: Alarms;
   readonly deliveries: Deliveries;
+  readonly witness: Witness;
   readonly status: () => Readonly<Record<string, unknown>>;
   readonly log: EventSink;
 }
@@ -60,6 +63,9 @@ async function issuerCall(parts: OperationParts, call: Call): Promise<Answer> {
 
 function signerCall(parts: OperationParts, call: Call): Answer {
   if (call.op === "event") return eventCall(parts, call);
+  // A signer asks before its first signature (THREAT-38).
+  if (call.op === "witnessed")
+    return { head: { note: parts.witness.witnessed(parseWitnessed(call.head)) } };
   if (call.op !== "refusal") throw refuse(call);
   const { code, caller, detail } = parseRefusal(call.head);
   // THREAT-04: somebody asked a signer for what it may not have. Repeated askings are one alarm with a count.

@@ -1,4 +1,5 @@
 import { MemberReader } from "@redoubt/base";
+import type { WitnessedQuestion } from "@redoubt/tlog";
 import type { JsonObject } from "@redoubt/verify/json";
 import type { DeliveryReport } from "../deliveries/deliveries.ts";
 import { monitorError } from "../errors.ts";
@@ -11,6 +12,9 @@ const DIGEST = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
 const MAX_LOST = 1_000_000;
 const MAX_ALARMS = 1000;
 const MAX_DETAIL_CHARS = 1024;
+const ORIGIN = /^[!-~]+$/;
+/** At least 128 bits. */
+const NONCE = /^[A-Za-z0-9_-]{22,64}$/;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
 
 /** docs/spec/wire.md §5 `delivered`: everything but the caller is the issuer's word. */
@@ -64,6 +68,16 @@ export function parseEvent(head: JsonObject): SenderEvent {
   };
   reader.done();
   return event;
+}
+
+export function parseWitnessed(head: JsonObject): WitnessedQuestion {
+  const reader = new MemberReader(head, "witnessed");
+  const question = {
+    log: reader.string("log", 256, ORIGIN),
+    nonce: reader.string("nonce", 64, NONCE),
+  };
+  reader.done();
+  return question;
 }
 
 export function parseAlarmQuery(head: JsonObject): {

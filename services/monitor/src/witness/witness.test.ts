@@ -7,6 +7,7 @@ import {
   EMPTY_ROOT,
   encodeCheckpoint,
   hashLeaf,
+  openWitnessed,
   parseVerifierKey,
   signNote,
   verifyCosignature,
@@ -241,6 +242,29 @@ describe("witness: logs that lie", () => {
     assert.equal((await submit(world, log.checkpoint(), 3, log.proof(3))).status, 403);
     // Other logs go on.
     assert.equal((await submit(world, world.ledger.registry.checkpoint())).status, 200);
+  });
+
+  it("THREAT-38: a signer is told what is held now, in answer to its nonce; of a halted log, that it is halted", async () => {
+    await using world = await MonitorWorld.open();
+    const { log } = world.deployment.enterprise;
+    const key = parseVerifierKey(world.keys.witness);
+    const ask = async (): Promise<unknown> => {
+      const question = { log: log.origin, nonce: randomBytes(16).toString("base64url") };
+      const { note } = await world.ask("signer-enterprise", { op: "witnessed", ...question });
+      assert.ok(typeof note === "string");
+      return openWitnessed(note, question, key);
+    };
+    assert.deepEqual(await ask(), { size: 0, root: EMPTY_ROOT });
+    grow(log, 3);
+    await submit(world, log.checkpoint());
+    assert.deepEqual(await ask(), { size: 3, root: log.root() });
+    const asked = { op: "witnessed", log: log.origin };
+    for (const nonce of ["", "short", "n".repeat(65), `${"n".repeat(22)}\n`])
+      await assert.rejects(world.ask("signer-enterprise", { ...asked, nonce }), {
+        code: "ERR_REQUEST_MEMBER",
+      });
+    await submit(world, log.checkpoint(3, randomBytes(32)), 3);
+    await assert.rejects(ask(), { code: "ERR_MONITOR_HALTED" });
   });
 
   it("THREAT-06: a checkpoint that the log does not continue is an alarm within seconds", async () => {

@@ -2,6 +2,7 @@ import { hash } from "node:crypto";
 import { nowSeconds, type Clock } from "@redoubt/base";
 import {
   cosignCheckpoint,
+  cosignWitnessed,
   encodeWitnessSize,
   parseAddCheckpointRequest,
   parseNote,
@@ -13,8 +14,10 @@ import {
   type OpenedCheckpoint,
   type UnverifiedAddCheckpoint,
   type VerifierKey,
+  type WitnessedQuestion,
 } from "@redoubt/tlog";
 import type { Alarms } from "../alarms/alarms.ts";
+import { monitorError } from "../errors.ts";
 import type { Claims } from "./claims.ts";
 import { judgeSignatures, type FindLog } from "./log-keys.ts";
 import type { Held, WitnessStore } from "./witness-store.ts";
@@ -75,6 +78,18 @@ export class Witness {
     const { store } = this.#parts;
     const origin = store.logs().find((log) => hash("sha256", log, "hex") === originHash);
     return origin === undefined ? undefined : store.held(origin).note;
+  }
+
+  /**
+   * THREAT-38: what we hold of a log now, for a signer that starts.
+   * @throws ServiceError `ERR_MONITOR_HALTED` for a log that is cosigned no more
+   */
+  witnessed(question: WitnessedQuestion): string {
+    const { store, clock, cosigner } = this.#parts;
+    if (store.isHalted(question.log))
+      throw monitorError("ERR_MONITOR_HALTED", `The witness has halted ${question.log}`);
+    const by = { signer: cosigner, timeSeconds: nowSeconds(clock) };
+    return cosignWitnessed(question, store.held(question.log), by);
   }
 
   /**

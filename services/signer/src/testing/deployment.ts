@@ -98,7 +98,7 @@ export class Deployment implements AsyncDisposable {
       nowSeconds: () => this.clock.seconds,
       isUp: true,
     });
-    this.monitor = new FakeMonitor(this.#place("monitor", this.service));
+    this.monitor = new FakeMonitor(this.#place("monitor", this.service), this.ledger.witnessed);
     for (const caller of CALLERS) this.#place(this.service, caller);
     const log = logs.issuance.origin;
     const { ring, writer } = initialise(this.folder, { realm, log });

@@ -1,6 +1,11 @@
 import { ServiceError } from "@redoubt/base";
 import { registryEntry, type SignedStatement } from "@redoubt/keys";
-import { parseEntryBundle, type NoteSigner } from "@redoubt/tlog";
+import {
+  cosignWitnessed,
+  parseEntryBundle,
+  type NoteSigner,
+  type WitnessedQuestion,
+} from "@redoubt/tlog";
 import { decodeBase64url, encodeBase64url } from "@redoubt/verify/base64url";
 import type { JsonObject, JsonValue } from "@redoubt/verify/json";
 import {
@@ -65,6 +70,13 @@ export class FakeLedger {
     await this.#server?.[Symbol.asyncDispose]();
     this.#server = undefined;
   }
+
+  /** What the witness holds: it is the ledger that brings it every checkpoint. */
+  readonly witnessed = (question: WitnessedQuestion): string => {
+    const { signer, nowSeconds } = this.witness;
+    const by = { signer, timeSeconds: nowSeconds() };
+    return cosignWitnessed(question, this.#log({ log: question.log }).witnessed, by);
+  };
 
   commits(): readonly Call[] {
     return this.calls.filter(({ op }) => op === "commit");

@@ -6,6 +6,7 @@ import {
   cosignCheckpoint,
   createVerifierKey,
   ed25519Signer,
+  EMPTY_ROOT,
   encodeCheckpoint,
   hashLeaf,
   hashNode,
@@ -14,6 +15,7 @@ import {
   signNote,
   type NoteSigner,
   type VerifierKey,
+  type WitnessedTree,
 } from "@redoubt/tlog";
 
 export interface FakeBatch {
@@ -30,6 +32,8 @@ export class FakeLog {
   signer: NoteSigner;
   readonly batches: FakeBatch[] = [];
   cosigned = "";
+  /** The newest tree that was cosigned. */
+  witnessed: WitnessedTree = { size: 0, root: EMPTY_ROOT };
 
   constructor(origin: string) {
     this.origin = origin;
@@ -88,6 +92,8 @@ export class FakeLog {
   cosign(witness: NoteSigner, timeSeconds: number): string {
     if (this.checkpoint === "") return "";
     const { body } = parseNote(this.checkpoint);
+    const range = this.range();
+    this.witnessed = { size: range.size, root: range.root() };
     this.cosigned = addSignature(this.checkpoint, cosignCheckpoint(body, timeSeconds, witness));
     return this.cosigned;
   }

@@ -1,4 +1,5 @@
 import { MemberReader } from "@redoubt/base";
+import type { WitnessedQuestion } from "@redoubt/tlog";
 import type { JsonObject } from "@redoubt/verify/json";
 import { readSocketSecret, serveSocket, type Answer, type SocketPlace } from "@redoubt/wire";
 import { TestEvents } from "./test-events.ts";
@@ -15,11 +16,14 @@ export interface Told {
 export class FakeMonitor {
   readonly told: TestEvents<Told> = new TestEvents();
   answer: (() => Answer | Promise<Answer>) | undefined;
+  /** What the witness says it holds. */
+  witnessed: (question: WitnessedQuestion) => string | Promise<string>;
   readonly #place: SocketPlace;
   #server: AsyncDisposable | undefined;
 
-  constructor(place: SocketPlace) {
+  constructor(place: SocketPlace, witnessed: FakeMonitor["witnessed"]) {
     this.#place = place;
+    this.witnessed = witnessed;
   }
 
   async start(): Promise<void> {
@@ -29,7 +33,8 @@ export class FakeMonitor {
       secret: readSocketSecret(this.#place),
       service: "monitor",
       instance: "fake",
-      handler: ({ op, head }) => {
+      handler: async ({ op, head }) => {
+        if (op === "witnessed") return { head: { note: await this.witnessed(question(head)) } };
         this.told.add(read(op, head));
         return this.answer?.() ?? { head: {} };
       },
@@ -45,6 +50,13 @@ export class FakeMonitor {
   refusal(code: string): Promise<Told> {
     return this.told.first((told) => told.op === "refusal" && told.code === code);
   }
+}
+
+function question(head: JsonObject): WitnessedQuestion {
+  const reader = new MemberReader(head, "witnessed");
+  const asked = { log: reader.string("log", 256), nonce: reader.string("nonce", 64) };
+  reader.done();
+  return asked;
 }
 
 function read(op: string, head: JsonObject): Told {

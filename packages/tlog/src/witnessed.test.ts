@@ -1,0 +1,42 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { logKey, witnessKey } from "./fixture-keys.ts";
+import { refuses } from "./fixture-refusal.ts";
+import { mth } from "./fixture-tree.ts";
+import { EMPTY_ROOT } from "./hash.ts";
+import { cosignWitnessed, openWitnessed } from "./witnessed.ts";
+
+const witness = witnessKey("witness.example", 2);
+const other = witnessKey("witness.example", 3);
+const question = { log: "log.example/2026q4", nonce: "n".repeat(22) };
+const tree = { size: 7, root: mth(0, 7) };
+const by = { signer: witness.signer, timeSeconds: 1_679_315_147 };
+
+describe("THREAT-38: what a witness holds now", () => {
+  it("is read by whoever asked", () => {
+    const note = cosignWitnessed(question, tree, by);
+    assert.deepEqual(openWitnessed(note, question, witness.verifier), tree);
+  });
+
+  it("may be nothing", () => {
+    const nothing = { size: 0, root: EMPTY_ROOT };
+    const note = cosignWitnessed(question, nothing, by);
+    assert.deepEqual(openWitnessed(note, question, witness.verifier), nothing);
+  });
+
+  it("answers no other question: another nonce, another log, another witness", () => {
+    const note = cosignWitnessed(question, tree, by);
+    const open = (asked: typeof question, key = witness.verifier) =>
+      openWitnessed(note, asked, key);
+    refuses("ERR_TLOG_COSIGNATURE", () => open({ ...question, nonce: "m".repeat(22) }));
+    refuses("ERR_TLOG_COSIGNATURE", () => open({ ...question, log: "log.example/2027q1" }));
+    refuses("ERR_TLOG_NOTE_UNKNOWN_KEY", () => open(question, other.verifier));
+    const changed = note.replace("\n7\n", "\n8\n");
+    refuses("ERR_TLOG_NOTE_SIGNATURE", () => openWitnessed(changed, question, witness.verifier));
+  });
+
+  it("is signed by a key that cosigns only", () => {
+    const { signer } = logKey("log.example", 1);
+    refuses("ERR_TLOG_COSIGNATURE", () => cosignWitnessed(question, tree, { ...by, signer }));
+  });
+});

@@ -1,0 +1,48 @@
+import { randomBytes } from "node:crypto";
+import { errorCode, MemberReader, ServiceError } from "@redoubt/base";
+import { openWitnessed, type VerifierKey, type WitnessedTree } from "@redoubt/tlog";
+import { encodeBase64url } from "@redoubt/verify/base64url";
+import { RemoteError, type SocketClient } from "@redoubt/wire";
+
+const NONCE_BYTES = 16;
+const MAX_NOTE_CHARS = 4096;
+
+/**
+ * THREAT-38: what the witness holds of a log at this moment. Asked before a log is taken up: where ledger and signer
+ * come from one backup, both agree on an old tree, and only somebody else knows of what came after it.
+ * @throws ServiceError `ERR_WITNESS_AWAY`, `ERR_WITNESS_HALTED`, `ERR_WITNESS_ANSWER`
+ */
+export async function askWitness(
+  monitor: Pick<SocketClient, "request">,
+  log: string,
+  witness: VerifierKey,
+): Promise<WitnessedTree> {
+  const question = { log, nonce: encodeBase64url(randomBytes(NONCE_BYTES)) };
+  const note = await askForNote(monitor, question);
+  try {
+    return openWitnessed(note, question, witness);
+  } catch (cause) {
+    const message = `What answers for the witness of ${log} is not the one in the configuration`;
+    throw new ServiceError("ERR_WITNESS_ANSWER", message, { cause });
+  }
+}
+
+async function askForNote(
+  monitor: Pick<SocketClient, "request">,
+  question: { readonly log: string; readonly nonce: string },
+): Promise<string> {
+  try {
+    const { head } = await monitor.request({ op: "witnessed", ...question });
+    return new MemberReader(head, "witnessed").string("note", MAX_NOTE_CHARS);
+  } catch (cause) {
+    const isHalted = cause instanceof RemoteError && cause.code === "ERR_MONITOR_HALTED";
+    if (isHalted)
+      throw new ServiceError(
+        "ERR_WITNESS_HALTED",
+        `The witness has halted ${question.log}: see the alarms for why, then "redoubt recover"`,
+        { cause },
+      );
+    const message = `The witness does not say what it holds of ${question.log}: ${errorCode(cause)}`;
+    throw new ServiceError("ERR_WITNESS_AWAY", message, { cause });
+  }
+}
