@@ -55,7 +55,7 @@ export {
   type SignedKeyRecord,
 } from "./record.ts";
 export type { FoldResult, KeyInfo, RealmInfo, RegistryItem, WriterInfo } from "./registry-types.ts";
-export { Registry, ringGroup } from "./registry.ts";
+export { Registry } from "./registry.ts";
 export {
   defaultRotationPolicy,
   parseRotationPolicy,

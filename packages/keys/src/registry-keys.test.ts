@@ -4,7 +4,6 @@ import fc from "fast-check";
 import { KEY_STATES, type KeyState } from "./life-cycle.ts";
 import { keysForIssuer } from "./jwks.ts";
 import type { FoldResult } from "./registry-types.ts";
-import { ringGroup } from "./registry.ts";
 import { NOW, RegistryFixture, TENANT_A, type TestRealm } from "./testing/registry-fixture.ts";
 import type { RetainAuthor } from "./statement-types.ts";
 
@@ -161,7 +160,10 @@ describe("a roll-back", () => {
           const active = [...fixture.registry.keys.values()].filter(
             (one) => one.state === "active",
           );
-          assert.equal(new Set(active.map(({ record }) => ringGroup(record))).size, active.length);
+          assert.equal(
+            new Set(active.map(({ record }) => fixture.registry.ringOf(record))).size,
+            active.length,
+          );
         }
       }),
       { numRuns: 60 },

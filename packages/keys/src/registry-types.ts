@@ -16,6 +16,17 @@ export interface WriterInfo {
   readonly writer: VerifierKey;
   readonly logKey: VerifierKey;
 }
+/** A log that ended: its tree is that of `size` entries, and `successor` goes on in its place. */
+export interface ClosedLog {
+  readonly realm: string;
+  readonly log: string;
+  readonly size: number;
+  readonly root: Buffer;
+  readonly successor: string;
+  readonly reason: string;
+  /** When the operator said so, in POSIX seconds. */
+  readonly at: number;
+}
 export interface KeyInfo extends SignedKeyRecord {
   readonly kid: string;
   readonly realm: string;

@@ -5,7 +5,7 @@ import { createVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
 import { generateKeyPair, publicJwk } from "./algorithm.ts";
 import type { KeyErrorCode } from "./errors.ts";
 import { signKeyRecord } from "./record.ts";
-import { Registry, ringGroup } from "./registry.ts";
+import { Registry } from "./registry.ts";
 import type { FoldResult } from "./registry-types.ts";
 import { signStatement } from "./statement.ts";
 import {
@@ -632,7 +632,7 @@ describe("keys", () => {
     assert.equal(registry.hasActivated(record), true);
     const other = fixture.record(enterprise, { class: "oidc" }).record;
     assert.equal(registry.hasActivated(other), false);
-    assert.notEqual(ringGroup(other), ringGroup(record));
+    assert.notEqual(registry.ringOf(other), registry.ringOf(record));
   });
 });
 

@@ -5,7 +5,15 @@ import type { KeyRecord } from "@redoubt/verify/record";
 import { KeyError } from "./errors.ts";
 import { checkTransition, isPublished } from "./life-cycle.ts";
 import { verifyKeyRecord } from "./record.ts";
-import type { FoldResult, KeyInfo, RealmInfo, RegistryItem, WriterInfo } from "./registry-types.ts";
+import { LogFold } from "./log-fold.ts";
+import type {
+  ClosedLog,
+  FoldResult,
+  KeyInfo,
+  RealmInfo,
+  RegistryItem,
+  WriterInfo,
+} from "./registry-types.ts";
 import { RoleKeys } from "./role-keys.ts";
 import { RootFold, type RootInfo } from "./root-fold.ts";
 import {
@@ -40,7 +48,7 @@ import { Tally } from "./tally.ts";
 export class Registry {
   readonly #operator: VerifierKey;
   readonly #realms = new Map<string, RealmInfo>();
-  readonly #writers = new Map<string, WriterInfo>();
+  readonly #logs = new LogFold();
   readonly #tenants = new Map<string, TenantStatement>();
   readonly #clients = new Map<string, ClientStatement>();
   readonly #reporters = new Map<string, ReporterStatement>();
@@ -75,7 +83,11 @@ export class Registry {
     return this.#realms;
   }
   get writers(): ReadonlyMap<string, WriterInfo> {
-    return this.#writers;
+    return this.#logs.writers;
+  }
+  /** Logs that nothing is added to any more, by origin. */
+  get closedLogs(): ReadonlyMap<string, ClosedLog> {
+    return this.#logs.closed;
   }
   /** Keyed by `realm/tenant`. */
   get tenants(): ReadonlyMap<string, TenantStatement> {
@@ -98,7 +110,18 @@ export class Registry {
 
   /** Whether a key of this ring group was ever active, so that caches may hold metadata of it. */
   hasActivated(record: KeyRecord): boolean {
-    return this.#ringsActivated.has(ringGroup(record));
+    return this.#ringsActivated.has(this.ringOf(record));
+  }
+
+  /** Whether the second log is the first one, or took its place, or the reverse. */
+  isSameLine(log: string, other: string): boolean {
+    return this.#logs.lineage(log) === this.#logs.lineage(other);
+  }
+
+  /** Names a key's ring: keys of one realm, class, tenant selector and line of logs. Exactly one of them signs. */
+  ringOf({ realm, class: tokenClass, tenants, log, custody }: KeyRecord): string {
+    const line = this.#logs.lineage(log);
+    return JSON.stringify([realm, tokenClass, tenants, line, custody === "drill"]);
   }
 
   /** @throws RangeError when the items do not come in order: that is the reader's mistake, not the log's */
@@ -150,6 +173,7 @@ export class Registry {
         return statement.by === "ring" ? this.#realm(statement.realm).ring : this.#operator;
       case "realm":
       case "writer":
+      case "log-closed":
       case "tenant":
       case "client":
       case "reporter":
@@ -164,6 +188,8 @@ export class Registry {
         return this.#takeRealm(statement);
       case "writer":
         return this.#takeWriter(statement);
+      case "log-closed":
+        return this.#logs.takeClosed(statement);
       case "tenant":
         return this.#takeTenant(statement);
       case "client":
@@ -198,21 +224,8 @@ export class Registry {
   }
 
   #takeWriter(statement: WriterStatement): void {
-    const { realm, log } = statement;
-    this.#realm(realm);
-    if (this.#writers.has(log)) throw conflict(`Log ${log} has a writer`);
-    const writer = parseVerifierKey(statement.writer);
-    const logKey = parseVerifierKey(statement.logKey);
-    if (writer.name !== `${log}/writer` || logKey.name !== log)
-      throw conflict(`Keys of log ${log} are not named for it`);
-    // P3: the two signatures of a checkpoint say two things only if two hold the keys; and no realm shares one.
-    if (writer.publicKey.equals(logKey.publicKey))
-      throw conflict(`Writer of ${log} must not hold the log key`);
-    this.#roleKeys.checkKey(writer.publicKey, `writer:${realm}`);
-    this.#roleKeys.checkKey(logKey.publicKey, `log:${realm}`);
-    this.#roleKeys.addKey(writer.publicKey, `writer:${realm}`);
-    this.#roleKeys.addKey(logKey.publicKey, `log:${realm}`);
-    this.#writers.set(log, { realm, log, writer, logKey });
+    this.#realm(statement.realm);
+    this.#logs.takeWriter(statement, this.#roleKeys);
   }
 
   #takeTenant(statement: TenantStatement): void {
@@ -270,6 +283,7 @@ export class Registry {
     const publicKey = { ...record.publicKey };
     this.#roleKeys.check(publicKey, `token:${kid}`);
     this.#roleKeys.add(publicKey, `token:${kid}`);
+    this.#logs.takeName(record.log);
     this.#keys.set(kid, { ...signed, kid, realm: name, state: "generated", stateAt: at, index });
   }
 
@@ -277,8 +291,7 @@ export class Registry {
     if (record.kid !== kid) throw conflict("kid is not the record's hash");
     if (record.realm !== realm.realm || record.issuer !== realm.issuer)
       throw conflict(`Key record is not of realm ${realm.realm}`);
-    if (this.#writers.get(record.log)?.realm !== realm.realm)
-      throw conflict("Key record names a log that is not its realm's");
+    this.#logs.checkName(record.log, realm.realm);
     checkTenantRule(record, realm.tenantRule);
     if (!("ids" in record.tenants)) return;
     for (const id of record.tenants.ids) {
@@ -325,11 +338,11 @@ export class Registry {
     // Also bounds a roll-back: a key signs again only within the window that it was made for.
     if (at < signFrom || at >= signUntil)
       throw conflict("The key's signing window does not hold this time");
-    const group = ringGroup(key.record);
+    const ring = this.ringOf(key.record);
     for (const other of this.#keys.values())
-      if (other.state === "active" && ringGroup(other.record) === group)
+      if (other.state === "active" && this.ringOf(other.record) === ring)
         throw conflict("The ring has an active key: it must stop signing first");
-    this.#ringsActivated.add(group);
+    this.#ringsActivated.add(ring);
   }
 
   #realm(name: string): RealmInfo {
@@ -337,11 +350,6 @@ export class Registry {
     if (!realm) throw conflict(`Realm ${name} is not registered`);
     return realm;
   }
-}
-
-/** Keys of one realm, class, tenant selector and log form a ring: exactly one of them signs. */
-export function ringGroup({ realm, class: tokenClass, tenants, log, custody }: KeyRecord): string {
-  return JSON.stringify([realm, tokenClass, tenants, log, custody === "drill"]);
 }
 
 /** The log orders statements, but not against the author: an older one, held back, does not undo a newer one. */

@@ -44,6 +44,7 @@ function parseBody(reader: MemberReader, common: StatementCommon): Statement {
   const type = reader.oneOf("type", [
     "realm",
     "writer",
+    "log-closed",
     "tenant",
     "client",
     "reporter",
@@ -63,6 +64,17 @@ function parseBody(reader: MemberReader, common: StatementCommon): Statement {
         log: reader.string("log", 256),
         writer: verifierKeyText(reader, "writer"),
         logKey: verifierKeyText(reader, "logKey"),
+      };
+    case "log-closed":
+      return {
+        ...common,
+        type,
+        realm: realm(reader),
+        log: reader.string("log", 256),
+        size: reader.integer("size", 0, Number.MAX_SAFE_INTEGER),
+        root: base64urlText(reader, "root", DIGEST_BYTES),
+        successor: reader.string("successor", 256),
+        reason: reader.string("reason", 256),
       };
     case "tenant":
       return {

@@ -23,6 +23,17 @@ export interface WriterStatement extends StatementCommon {
   readonly writer: string;
   readonly logKey: string;
 }
+/** A log ends at what the witness cosigned of it last, and another, which has a `writer` already, takes its place. */
+export interface LogClosedStatement extends StatementCommon {
+  readonly type: "log-closed";
+  readonly realm: string;
+  readonly log: string;
+  readonly size: number;
+  /** Of the tree of that size, base64url. */
+  readonly root: string;
+  readonly successor: string;
+  readonly reason: string;
+}
 export interface TenantStatement extends StatementCommon {
   readonly type: "tenant";
   readonly realm: string;
@@ -83,6 +94,7 @@ export interface RootStatement extends StatementCommon {
 export type Statement =
   | RealmStatement
   | WriterStatement
+  | LogClosedStatement
   | TenantStatement
   | ClientStatement
   | ReporterStatement

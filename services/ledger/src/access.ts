@@ -56,6 +56,7 @@ type RingStatement = Extract<Statement, { readonly type: "key" | "key-state" | "
 const OF_KEY_SETS: readonly string[] = [
   "realm",
   "writer",
+  "log-closed",
   "tenant",
   "key",
   "key-state",

@@ -151,7 +151,7 @@ export class KeyRing {
     // Asked many times for each step, and a fold changes only by growing.
     if (this.#own?.registry === registry && this.#own.size === registry.size) return this.#own.keys;
     const keys = [...registry.keys.values()].filter(
-      (key) => key.realm === realm && key.record.log === log,
+      (key) => key.realm === realm && registry.isSameLine(key.record.log, log),
     );
     this.#own = { registry, size: registry.size, keys };
     return keys;

@@ -51,7 +51,7 @@ export type PolicyOf = (realm: string, tokenClass: string) => RotationPolicy | u
 
 /** Where a view of the keys comes from. */
 export interface KeySources {
-  readonly registry: Pick<Registry, "keys" | "hasActivated" | "tenants">;
+  readonly registry: Pick<Registry, "keys" | "hasActivated" | "ringOf" | "tenants">;
   readonly signers: ReadonlyMap<string, SignerKey>;
   readonly policyOf: PolicyOf;
   readonly alarms: readonly AlarmView[];

@@ -1,13 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import {
-  decideNextState,
-  isReadyToSign,
-  lifeCycleInput,
-  ringGroup,
-  type KeyInfo,
-} from "@redoubt/keys";
+import { decideNextState, isReadyToSign, lifeCycleInput, type KeyInfo } from "@redoubt/keys";
 import { TestRegistry } from "../testing/registry.ts";
 import {
   activeOf,
@@ -32,10 +26,12 @@ function keyOf({ registry }: TestRegistry, kid: string): KeyInfo {
 }
 
 /** What the signer decides about a key at a time (the rules of the life cycle, not of this module). */
-function decidedAt(key: KeyInfo, { keys, hasActivated }: KeyFold, now: number) {
-  const ring = [...keys.values()].filter((o) => ringGroup(o.record) === ringGroup(key.record));
+function decidedAt(key: KeyInfo, fold: KeyFold, now: number) {
+  const ring = [...fold.keys.values()].filter(
+    ({ record }) => fold.ringOf(record) === fold.ringOf(key.record),
+  );
   const facts = {
-    isFirstOfRing: !hasActivated(key.record),
+    isFirstOfRing: !fold.hasActivated(key.record),
     ringHasActive: ring.some(({ state }) => state === "active"),
     successorReady: ring.some((other) => isReadyToSign({ ...other.record, ...other }, POLICY, now)),
   };
@@ -43,7 +39,7 @@ function decidedAt(key: KeyInfo, { keys, hasActivated }: KeyFold, now: number) {
 }
 
 function foldOf({ registry }: TestRegistry): KeyFold {
-  return { keys: registry.keys, hasActivated: (record) => registry.hasActivated(record) };
+  return registry;
 }
 
 test("the first key of a ring is published and signs at once", () => {

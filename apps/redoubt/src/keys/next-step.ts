@@ -1,5 +1,4 @@
 import {
-  ringGroup,
   signingEnd,
   type KeyInfo,
   type KeyState,
@@ -16,7 +15,7 @@ export interface NextStep {
 }
 
 /** What of the registry decides about a key. */
-export type KeyFold = Pick<Registry, "keys" | "hasActivated">;
+export type KeyFold = Pick<Registry, "keys" | "hasActivated" | "ringOf">;
 /** What of a ring's policy does. */
 export type StepPolicy = LifeCyclePolicy & Pick<RotationPolicy, "expirySeconds">;
 
@@ -104,7 +103,7 @@ function endOfSigning(key: KeyInfo, fold: KeyFold, policy: StepPolicy): number {
   return Math.min(signingEnd(key, policy), Math.max(key.stateAt + policy.activeSeconds, ready));
 }
 
-function ringOf(key: KeyInfo, { keys }: KeyFold): KeyInfo[] {
-  const group = ringGroup(key.record);
-  return [...keys.values()].filter(({ record }) => ringGroup(record) === group);
+function ringOf(key: KeyInfo, fold: KeyFold): KeyInfo[] {
+  const ring = fold.ringOf(key.record);
+  return [...fold.keys.values()].filter(({ record }) => fold.ringOf(record) === ring);
 }

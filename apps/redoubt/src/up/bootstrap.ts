@@ -46,6 +46,7 @@ function isKnown(registry: Registry, body: StatementBody): boolean {
       return registry.clients.has(`${body.realm}/${body.tenant}/${body.client}`);
     case "reporter":
       return registry.reporters.has(body.reporter);
+    case "log-closed":
     case "key":
     case "key-state":
     case "key-retain":

@@ -1,0 +1,67 @@
+import { parseVerifierKey } from "@redoubt/tlog";
+import { decodeBase64url } from "@redoubt/verify/base64url";
+import type { ClosedLog, WriterInfo } from "./registry-types.ts";
+import type { RoleKeys } from "./role-keys.ts";
+import { conflict } from "./scope-rules.ts";
+import type { LogClosedStatement, WriterStatement } from "./statement-types.ts";
+
+/**
+ * The issuance logs of all realms. A log that cannot go on, or whose keys are to be others, is closed for good and
+ * another goes on in its place: what was fixed for the first holds for all that follow it.
+ */
+export class LogFold {
+  readonly writers = new Map<string, WriterInfo>();
+  readonly closed = new Map<string, ClosedLog>();
+  /** The first of each line of logs, by the origins of those that follow it. */
+  readonly #first = new Map<string, string>();
+  /** Logs that a key record names. */
+  readonly #named = new Set<string>();
+
+  /** The origin of the first log of the line that this log is of; of one that succeeds no other, its own. */
+  lineage(log: string): string {
+    return this.#first.get(log) ?? log;
+  }
+
+  takeWriter(statement: WriterStatement, roleKeys: RoleKeys): void {
+    const { realm, log } = statement;
+    if (this.writers.has(log)) throw conflict(`Log ${log} has a writer`);
+    const writer = parseVerifierKey(statement.writer);
+    const logKey = parseVerifierKey(statement.logKey);
+    if (writer.name !== `${log}/writer` || logKey.name !== log)
+      throw conflict(`Keys of log ${log} are not named for it`);
+    // P3: the two signatures of a checkpoint say two things only if two hold the keys; and no realm shares one.
+    if (writer.publicKey.equals(logKey.publicKey))
+      throw conflict(`Writer of ${log} must not hold the log key`);
+    roleKeys.checkKey(writer.publicKey, `writer:${realm}`);
+    roleKeys.checkKey(logKey.publicKey, `log:${realm}`);
+    roleKeys.addKey(writer.publicKey, `writer:${realm}`);
+    roleKeys.addKey(logKey.publicKey, `log:${realm}`);
+    this.writers.set(log, { realm, log, writer, logKey });
+  }
+
+  takeClosed({ realm, log, size, root, successor, reason, at }: LogClosedStatement): void {
+    for (const origin of [log, successor]) {
+      if (this.writers.get(origin)?.realm !== realm)
+        throw conflict(`Realm ${realm} has no log ${origin}`);
+      if (this.closed.has(origin)) throw conflict(`Log ${origin} is closed`);
+    }
+    // Otherwise two rings, each with an active key, would become one.
+    const isTaken = log === successor || this.#first.has(successor) || this.#named.has(successor);
+    if (isTaken) throw conflict(`Log ${successor} must be a new one`);
+    this.#first.set(successor, this.lineage(log));
+    const bytes = decodeBase64url(root, { bytes: 32 });
+    this.closed.set(log, { realm, log, size, root: bytes, successor, reason, at });
+  }
+
+  /** A key record names this log. */
+  takeName(log: string): void {
+    this.#named.add(log);
+  }
+
+  /** @throws KeyError `ERR_STATEMENT_CONFLICT` unless a key of this realm may name this log */
+  checkName(log: string, realm: string): void {
+    if (this.writers.get(log)?.realm !== realm)
+      throw conflict("Key record names a log that is not its realm's");
+    if (this.closed.has(log)) throw conflict("Key record names a log that is closed");
+  }
+}

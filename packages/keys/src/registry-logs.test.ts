@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { encodeBase64url } from "@redoubt/verify/base64url";
+import type { FoldResult } from "./registry-types.ts";
+import { NamedKey, RegistryFixture, type TestRealm } from "./testing/registry-fixture.ts";
+
+const ROOT = Buffer.alloc(32, 7);
+const REASON = "one flipped bit";
+
+/** Registers another log of a realm; its origin. */
+function another(fixture: RegistryFixture, realm: TestRealm, suffix: string): TestRealm {
+  const log = `${realm.log}-${suffix}`;
+  const writer = new NamedKey(`${log}/writer`);
+  const next = { ...realm, log, writer, logKey: new NamedKey(log) };
+  fixture.must(fixture.writer(next));
+  return next;
+}
+
+function close(
+  fixture: RegistryFixture,
+  realm: TestRealm,
+  successor: string,
+  { by = fixture.operator, of = realm.realm } = {},
+): FoldResult {
+  const { log } = realm;
+  const body = { realm: of, log, size: 5, root: encodeBase64url(ROOT), successor, reason: REASON };
+  return fixture.say({ type: "log-closed", ...body }, by);
+}
+
+function isVoid(result: FoldResult, reason: RegExp): void {
+  assert.equal(result.kind, "void");
+  assert.match(result.reason, reason);
+}
+
+describe("a log that ends", () => {
+  it("has a successor, and what it ended at is known", () => {
+    const fixture = new RegistryFixture().withRealms();
+    const { registry, enterprise } = fixture;
+    const next = another(fixture, enterprise, "2");
+    fixture.must(close(fixture, enterprise, next.log));
+    const { at, ...closed } = registry.closedLogs.get(enterprise.log) ?? assert.fail();
+    assert.ok(at > 0);
+    assert.deepEqual(closed, {
+      realm: "enterprise",
+      log: enterprise.log,
+      size: 5,
+      root: ROOT,
+      successor: next.log,
+      reason: REASON,
+    });
+    const third = another(fixture, enterprise, "3");
+    fixture.must(close(fixture, next, third.log));
+    assert.ok(registry.isSameLine(enterprise.log, third.log));
+    assert.ok(!registry.isSameLine(third.log, fixture.consumer.log));
+  });
+
+  it("P6: keys go on signing in the successor: the ring is the same, with one active key", () => {
+    const fixture = new RegistryFixture().withRealms();
+    const { registry, enterprise } = fixture;
+    const old = fixture.keyIn(enterprise, ["prepublished", "active"]);
+    const next = another(fixture, enterprise, "2");
+    fixture.must(close(fixture, enterprise, next.log));
+    const young = fixture.keyIn(next, ["prepublished"]);
+    const recordOf = (kid: string) => registry.keys.get(kid)?.record ?? assert.fail();
+    assert.equal(registry.ringOf(recordOf(old)), registry.ringOf(recordOf(young)));
+    assert.ok(registry.hasActivated(recordOf(young)));
+    isVoid(fixture.state(next, young, "active"), /has an active key/);
+    fixture.must(fixture.state(enterprise, old, "verify-only"));
+    fixture.must(fixture.state(next, young, "active"));
+  });
+
+  it("takes no new keys", () => {
+    const fixture = new RegistryFixture().withRealms();
+    const { enterprise } = fixture;
+    const next = another(fixture, enterprise, "2");
+    fixture.must(close(fixture, enterprise, next.log));
+    isVoid(fixture.key(enterprise, fixture.record(enterprise)), /a log that is closed/);
+  });
+
+  it("is ended by the operator only, once, and by a new log of its realm", () => {
+    const fixture = new RegistryFixture().withRealms();
+    const { consumer, enterprise } = fixture;
+    const next = another(fixture, enterprise, "2");
+    const used = another(fixture, enterprise, "used");
+    fixture.keyIn(used, ["prepublished"]);
+    isVoid(close(fixture, enterprise, next.log, { by: enterprise.ring }), /author|sign/i);
+    isVoid(close(fixture, enterprise, next.log, { of: "consumer" }), /consumer has no log/);
+    isVoid(close(fixture, enterprise, consumer.log), /enterprise has no log/);
+    isVoid(close(fixture, enterprise, `${enterprise.log}-none`), /has no log/);
+    isVoid(close(fixture, enterprise, enterprise.log), /must be a new one/);
+    isVoid(close(fixture, enterprise, used.log), /must be a new one/);
+    fixture.must(close(fixture, enterprise, next.log));
+    const third = another(fixture, enterprise, "3");
+    isVoid(close(fixture, enterprise, third.log), /is closed/);
+    isVoid(close(fixture, used, next.log), /must be a new one/);
+    isVoid(close(fixture, next, enterprise.log), /is closed/);
+  });
+});
