@@ -54,7 +54,14 @@ export {
   type KeyRecordFields,
   type SignedKeyRecord,
 } from "./record.ts";
-export type { FoldResult, KeyInfo, RealmInfo, RegistryItem, WriterInfo } from "./registry-types.ts";
+export type {
+  ClosedLog,
+  FoldResult,
+  KeyInfo,
+  RealmInfo,
+  RegistryItem,
+  WriterInfo,
+} from "./registry-types.ts";
 export { Registry } from "./registry.ts";
 export {
   defaultRotationPolicy,

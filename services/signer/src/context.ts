@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import {
   checkPrivateFolder,
@@ -22,6 +23,8 @@ import {
   type ClientOptions,
 } from "@redoubt/wire";
 import type { SignerConfig } from "./config.ts";
+import { closedLog } from "./closed-log.ts";
+import { EntryJournal } from "./entry-journal.ts";
 import { signerEvents, type SignerEvents } from "./events.ts";
 import { serveExternalJwt } from "./external-jwt/serve-external-jwt.ts";
 import { SIGNER_FILES } from "./initialise.ts";
@@ -115,6 +118,7 @@ class SignerService implements Signer {
   readonly #registryGuard: WitnessGuard;
   readonly #custody: SignerCustody;
   readonly #trouble: Trouble;
+  readonly #journal: EntryJournal;
   readonly #resources = new AsyncDisposableStack();
   readonly #loop: TurnLoop;
   readonly #becomeReady: () => void;
@@ -130,9 +134,13 @@ class SignerService implements Signer {
     this.#events = signerEvents(log);
     this.#remembered = readState(join(folder, SIGNER_FILES.state), config);
     this.#custody = custody;
+    const journals = join(folder, SIGNER_FILES.journals);
+    mkdirSync(journals, { recursive: true, mode: 0o700 });
+    this.#journal = new EntryJournal({ folder: journals, log: config.log, events: this.#events });
     // Both secrets first: a start that fails must not leave a connection behind.
     const [ledger, monitor] = [this.#peer("ledger"), this.#peer("monitor")];
     this.#resources.use(custody);
+    this.#resources.use(this.#journal);
     this.#ledger = this.#resources.use(new SocketClient(ledger));
     const monitorClient = this.#resources.use(new SocketClient(monitor));
     this.#reports = new MonitorReports(monitorClient, this.#events);
@@ -251,6 +259,11 @@ class SignerService implements Signer {
     await this.#view.poll();
     const core = (this.#core ??= await this.#takeUp());
     if (!core) return false;
+    const closed = this.#view.registry.closedLogs.get(this.#options.config.log);
+    if (closed) {
+      core.writer.end(closed.successor);
+      throw closedLog(closed);
+    }
     core.ring.refresh();
     await Promise.all([core.writer.refreshCosigned(), this.#view.refreshCosigned()]);
     // THREAT-29: no key is retired or destroyed by a clock that the witness contradicts.
@@ -285,6 +298,7 @@ class SignerService implements Signer {
       view,
       custodian: this.#custody,
       reports: this.#reports,
+      journal: this.#journal,
       askWitness: this.#askWitness,
       append: (signed: SignedStatement, ifSize?: number) =>
         appendStatement({ ledger, view, log: config.registry.log }, signed, ifSize),

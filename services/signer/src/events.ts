@@ -30,6 +30,10 @@ export interface SignerEvents {
   /** THREAT-37: the witness dates later than this clock can bear; both in POSIX seconds. */
   cosignatureAhead(log: string, cosignedSeconds: number, nowSeconds: number): void;
   stateNotKept(code: string): void;
+  /** Entries that no witness has seen are not journaled: said once until it works again. */
+  journalFailed(code: string): void;
+  /** Entries of a closed log that were appended to the one that takes its place. */
+  entriesCarried(from: string, count: number): void;
 }
 
 export function signerEvents(log: EventSink): SignerEvents {
@@ -59,6 +63,8 @@ export function signerEvents(log: EventSink): SignerEvents {
     cosignatureRefused: (origin, code) => log("cosignature_refused", { log: origin, code }),
     cosignatureAhead: (origin, cosigned, now) =>
       log("cosignature_ahead", { log: origin, cosigned, now }),
+    journalFailed: (code) => log("journal_failed", { code }),
+    entriesCarried: (from, count) => log("entries_carried", { from, count }),
     stateNotKept: (code) => log("state_not_kept", { code }),
   };
 }

@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { Secret, writeDurable } from "@redoubt/base";
-import { createKeyFile, writeSealedFile } from "@redoubt/keys";
+import { privateFileExists, Secret, writeDurable } from "@redoubt/base";
+import { createKeyFile, openKeyFile, writeSealedFile } from "@redoubt/keys";
 import { encodeVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
+import { logFileId } from "./entry-journal.ts";
 
 /** Names of a signer's own files, below its folder. */
 export const SIGNER_FILES = {
@@ -12,6 +13,7 @@ export const SIGNER_FILES = {
   body: "body.key",
   custody: "custody",
   state: "state.json",
+  journals: "journals",
 } as const;
 
 export const BODY_KEY_KIND = "body-key";
@@ -36,6 +38,28 @@ export function initialise(
     ring: encodeVerifierKey({ name: ringName(realm), type, publicKey: ring.publicKey }),
     writer: encodeVerifierKey({ name: `${log}/writer`, type, publicKey: writer.publicKey }),
   };
+}
+
+/**
+ * Makes the writer's key of a log that takes another's place, in the folder of a signer that has keys; where it is
+ * made already, reads it. Returns the writer's verifier key.
+ */
+export function initialiseLog(folder: string, log: string): string {
+  const path = join(folder, writerFile(log));
+  const { publicKey } = privateFileExists(path)
+    ? openKeyFile(path)
+    : createKeyFile(path, "Ed25519");
+  return encodeVerifierKey({ name: `${log}/writer`, type: SIGNATURE_TYPE.ed25519, publicKey });
+}
+
+/** The writer's key of a log, where this signer has one of its own for it: the first log's has a plain name. */
+export function openWriterKey(folder: string, log: string): ReturnType<typeof openKeyFile> {
+  const own = join(folder, writerFile(log));
+  return openKeyFile(privateFileExists(own) ? own : join(folder, SIGNER_FILES.writer));
+}
+
+function writerFile(log: string): string {
+  return `writer-${logFileId(log)}.key`;
 }
 
 export function ringName(realm: string): string {

@@ -10,6 +10,7 @@ import {
 } from "@redoubt/tlog";
 import { joinBlobs, RemoteError } from "@redoubt/wire";
 import type { SealedBatch } from "./bodies.ts";
+import type { EntryJournal } from "./entry-journal.ts";
 import type { SignerEvents } from "./events.ts";
 import { readConsistency, readLogState, type LogSource, type Tree } from "./log-opening.ts";
 import { Sleeper } from "./sleeper.ts";
@@ -19,6 +20,7 @@ export interface LogWriterOptions extends LogSource {
   readonly writer: NoteSigner;
   readonly guard: WitnessGuard;
   readonly events: SignerEvents;
+  readonly journal: Pick<EntryJournal, "append" | "cosigned">;
   /** Told once, when nothing will be signed any more until somebody looked. */
   readonly onHalt: (reason: string) => void;
 }
@@ -184,6 +186,7 @@ export class LogWriter {
   #settle(size: number): void {
     for (let [batch] = this.#queue; batch && batch.range.size <= size; [batch] = this.#queue) {
       this.#queue.shift();
+      this.#options.journal.append(batch);
       this.#acknowledged = batch.range;
       this.#remember(batch.range);
       batch.done(batch.first);
@@ -238,7 +241,9 @@ export class LogWriter {
     if (note === undefined || note === this.#refusedNote) return;
     try {
       const cosigned = guard.open(note);
-      if (await this.#isOurs(cosigned)) guard.accept(cosigned);
+      if (!(await this.#isOurs(cosigned))) return;
+      guard.accept(cosigned);
+      this.#options.journal.cosigned(cosigned.size);
     } catch (error) {
       // A bad cosignature vouches for nothing; the age of the last good one decides.
       this.#refusedNote = note;
@@ -264,6 +269,11 @@ export class LogWriter {
     this.#roots.set(range.size, range.root());
     const [oldest] = this.#roots.keys();
     if (this.#roots.size > REMEMBERED_ROOTS && oldest !== undefined) this.#roots.delete(oldest);
+  }
+
+  /** The operator closed this log: nothing more is committed to it. */
+  end(successor: string): ServiceError {
+    return this.#halt(`closed; ${successor} takes its place`);
   }
 
   /** For good: only a person, or a start that proves the log anew, ends this. */

@@ -13,10 +13,12 @@ import { BodySealer } from "./bodies.ts";
 import { Budgets } from "./budgets.ts";
 import type { SignerConfig } from "./config.ts";
 import { CustodyAudit } from "./custody-audit.ts";
+import { carryEntries, closedLog } from "./closed-log.ts";
+import type { EntryJournal } from "./entry-journal.ts";
 import type { SignerEvents } from "./events.ts";
 import { openExternalJwt, type ExternalJwtService } from "./external-jwt/external-jwt-service.ts";
 import { SignerHandler } from "./handler.ts";
-import { BODY_KEY_KIND, ringName, SIGNER_FILES } from "./initialise.ts";
+import { BODY_KEY_KIND, openWriterKey, ringName, SIGNER_FILES } from "./initialise.ts";
 import { KeyRing } from "./key-ring.ts";
 import { KeyOrders } from "./key-orders.ts";
 import { KeySteps } from "./key-steps.ts";
@@ -51,6 +53,7 @@ export interface CoreOptions {
   readonly ledger: SocketClient;
   readonly view: RegistryView;
   readonly custodian: SignerCustody;
+  readonly journal: EntryJournal;
   readonly reports: MonitorReports;
   readonly policy: Policy;
   readonly tokenLog: (writer: LogWriter) => TokenLog;
@@ -73,6 +76,8 @@ export async function openCore(
   const { config, folder, clock, ledger, view, events, custodian, append, reports } = options;
   const { log, realm, rings: policies } = config;
   const registry = () => view.registry;
+  const closed = view.registry.closedLogs.get(log);
+  if (closed) throw closedLog(closed);
   // Before the log: custody may be away for long, and what asks again must leave nothing behind.
   const ring = await openRing(options);
   const guard = openGuard(options, info, remembered);
@@ -81,6 +86,7 @@ export async function openCore(
   const witnessed = await options.askWitness(log);
   await ledger.request({ op: "openLog", log, writer: encodeVerifierKey(info.writer) });
   await writer.open([...(remembered?.log ? [remembered.log] : []), witnessed]);
+  await carryEntries({ ...options, journals: join(folder, SIGNER_FILES.journals), writer });
   const { privateKey } = openKeyFile(join(folder, SIGNER_FILES.ring));
   const ringSigner = { name: ringName(realm), privateKey };
   const refresh = () => view.poll();
@@ -147,7 +153,7 @@ function openGuard(
 
 function openWriter(options: CoreOptions, info: WriterInfo, guard: WitnessGuard): LogWriter {
   const { config, folder, events, ledger, reports } = options;
-  const pair = openKeyFile(join(folder, SIGNER_FILES.writer));
+  const pair = openWriterKey(folder, config.log);
   if (info.realm !== config.realm || !pair.publicKey.equals(info.writer.publicKey))
     throw new ServiceError("ERR_SIGNER_IDENTITY", "Registry names another writer for this log");
   return new LogWriter({
@@ -158,6 +164,7 @@ function openWriter(options: CoreOptions, info: WriterInfo, guard: WitnessGuard)
     writerKey: info.writer,
     guard,
     events,
+    journal: options.journal,
     onHalt: (reason) => reports.event("signer-halted", reason),
   });
 }

@@ -10,6 +10,7 @@ import {
   SIGNATURE_TYPE,
   type VerifierKey,
 } from "@redoubt/tlog";
+import { encodeBase64url } from "@redoubt/verify/base64url";
 import type { JsonObject } from "@redoubt/verify/json";
 import {
   createSocketPlace,
@@ -20,7 +21,7 @@ import {
 } from "@redoubt/wire";
 import { parseConfig } from "../config.ts";
 import { openSigner, type Signer, type SignerOptions } from "../context.ts";
-import { initialise } from "../initialise.ts";
+import { initialise, initialiseLog } from "../initialise.ts";
 import { CountingCustodian } from "./counting-custodian.ts";
 import { FakeLedger } from "./fake-ledger.ts";
 import { FakeLog } from "./fake-log.ts";
@@ -156,6 +157,20 @@ export class Deployment implements AsyncDisposable {
     this.state({ type: "writer", realm, log, writer, logKey });
     const tenants = isConsumer ? [CONSUMER_TENANT] : [TENANT, OTHER_TENANT, SUSPENDED_TENANT];
     for (const tenant of tenants) this.registerTenant(tenant);
+  }
+
+  /** The operator closes a log at this size; the configuration that goes on with another one. */
+  closeLog(size: number, before: FakeLog = this.ledger.issuance): { readonly log: string } {
+    const { realm } = this;
+    const next = new FakeLog(`${before.origin}-2`);
+    this.ledger.successors.push(next);
+    const { origin: log } = next;
+    const writer = initialiseLog(this.folder, log);
+    this.state({ type: "writer", realm, log, writer, logKey: encodeVerifierKey(next.key) });
+    const root = encodeBase64url(before.range(size).root());
+    const closing = { log: before.origin, size, root, successor: log, reason: "test" };
+    this.state({ type: "log-closed", realm, ...closing });
+    return { log };
   }
 
   registerTenant(tenant: string): void {

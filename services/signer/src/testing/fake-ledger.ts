@@ -32,6 +32,8 @@ export interface FakeWitness {
 export class FakeLedger {
   readonly registry: FakeLog;
   readonly issuance: FakeLog;
+  /** Logs that took the place of `issuance`. */
+  readonly successors: FakeLog[] = [];
   readonly witness: FakeWitness;
   readonly calls: Call[] = [];
   misbehave: Misbehaviour | undefined;
@@ -83,7 +85,8 @@ export class FakeLedger {
   }
 
   #log(head: JsonObject): FakeLog {
-    const log = [this.registry, this.issuance].find(({ origin }) => origin === head["log"]);
+    const logs = [this.registry, this.issuance, ...this.successors];
+    const log = logs.find(({ origin }) => origin === head["log"]);
     if (!log) throw new ServiceError("ERR_LEDGER_DENIED", "No such log");
     return log;
   }
@@ -158,7 +161,7 @@ export class FakeLedger {
   }
 
   #commit({ head, attachment }: Call): object {
-    const log = this.issuance;
+    const log = this.#log(head);
     const first = Number(head["first"]);
     const note = text(head["checkpoint"]);
     const held = log.batches.find((batch) => batch.first === first);
