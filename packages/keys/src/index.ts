@@ -131,5 +131,6 @@ export type {
   StatementType,
   TenantRule,
   TenantStatement,
+  WitnessForwardStatement,
   WriterStatement,
 } from "./statement-types.ts";

@@ -174,6 +174,7 @@ export class Registry {
       case "realm":
       case "writer":
       case "log-closed":
+      case "witness-forward":
       case "tenant":
       case "client":
       case "reporter":
@@ -190,6 +191,8 @@ export class Registry {
         return this.#takeWriter(statement);
       case "log-closed":
         return this.#logs.takeClosed(statement);
+      case "witness-forward":
+        return undefined;
       case "tenant":
         return this.#takeTenant(statement);
       case "client":

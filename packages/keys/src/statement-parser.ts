@@ -8,6 +8,7 @@ import { MAX_ROOT_VERSION, ROOT_KINDS } from "./root-document.ts";
 import { MAX_SIGNED_ROOT_BYTES } from "./root-signature.ts";
 import type {
   ClientStatement,
+  LogClosedStatement,
   RealmStatement,
   Statement,
   StatementCommon,
@@ -45,6 +46,7 @@ function parseBody(reader: MemberReader, common: StatementCommon): Statement {
     "realm",
     "writer",
     "log-closed",
+    "witness-forward",
     "tenant",
     "client",
     "reporter",
@@ -70,12 +72,12 @@ function parseBody(reader: MemberReader, common: StatementCommon): Statement {
         ...common,
         type,
         realm: realm(reader),
-        log: reader.string("log", 256),
-        size: reader.integer("size", 0, Number.MAX_SAFE_INTEGER),
-        root: base64urlText(reader, "root", DIGEST_BYTES),
+        ...parseTree(reader),
         successor: reader.string("successor", 256),
         reason: reader.string("reason", 256),
       };
+    case "witness-forward":
+      return { ...common, type, ...parseTree(reader), reason: reader.string("reason", 256) };
     case "tenant":
       return {
         ...common,
@@ -137,6 +139,15 @@ function parseBody(reader: MemberReader, common: StatementCommon): Statement {
 
 function realm(reader: MemberReader): string {
   return reader.string("realm", 32, REALM);
+}
+
+/** A log and the tree that it had at a size. */
+function parseTree(reader: MemberReader): Pick<LogClosedStatement, "log" | "size" | "root"> {
+  return {
+    log: reader.string("log", 256),
+    size: reader.integer("size", 0, Number.MAX_SAFE_INTEGER),
+    root: base64urlText(reader, "root", DIGEST_BYTES),
+  };
 }
 
 function parseRealm(reader: MemberReader): Pick<RealmStatement, "issuer" | "ring" | "tenantRule"> {

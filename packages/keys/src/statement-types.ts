@@ -34,6 +34,18 @@ export interface LogClosedStatement extends StatementCommon {
   readonly successor: string;
   readonly reason: string;
 }
+/**
+ * The witness's memory is an old copy, and goes on from a checkpoint that it once cosigned. It changes nothing in the
+ * fold: the witness acts on it (docs/spec/wire.md §5), and here it stands for everybody to see.
+ */
+export interface WitnessForwardStatement extends StatementCommon {
+  readonly type: "witness-forward";
+  readonly log: string;
+  readonly size: number;
+  /** Of the tree of that size, base64url. */
+  readonly root: string;
+  readonly reason: string;
+}
 export interface TenantStatement extends StatementCommon {
   readonly type: "tenant";
   readonly realm: string;
@@ -95,6 +107,7 @@ export type Statement =
   | RealmStatement
   | WriterStatement
   | LogClosedStatement
+  | WitnessForwardStatement
   | TenantStatement
   | ClientStatement
   | ReporterStatement

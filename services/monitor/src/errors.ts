@@ -9,6 +9,7 @@ export type MonitorErrorCode =
   | "ERR_MONITOR_HTTP"
   | "ERR_MONITOR_LEDGER"
   | "ERR_MONITOR_OP"
+  | "ERR_MONITOR_RECOVER"
   | "ERR_MONITOR_STORE";
 
 export function monitorError(

@@ -26,6 +26,7 @@ import { Database } from "./store/database.ts";
 import { Watches } from "./watches.ts";
 import { Claims } from "./witness/claims.ts";
 import type { FindLog, LogKeys } from "./witness/log-keys.ts";
+import { WitnessRecovery } from "./witness/recovery.ts";
 import { WitnessStore } from "./witness/witness-store.ts";
 import { Witness } from "./witness/witness.ts";
 
@@ -49,6 +50,7 @@ export interface MonitorParts {
   readonly webhook: Webhook | undefined;
   readonly witness: Witness;
   readonly witnessStore: WitnessStore;
+  readonly recovery: WitnessRecovery;
   readonly follower: Follower;
   readonly join: IssuedJoin;
   readonly deliveries: Deliveries;
@@ -86,6 +88,7 @@ export function wireParts(options: PartsOptions): MonitorParts {
     sizes: () => follower.sizes,
     isHalted: (origin) => witnessStore.isHalted(origin),
   });
+  const findLog = findLogIn(registry, registryKeys);
   const witness = new Witness({
     store: witnessStore,
     alarms,
@@ -93,13 +96,23 @@ export function wireParts(options: PartsOptions): MonitorParts {
     clock,
     cosigner: identity.cosigner,
     self: identity.witness,
-    findLog: findLogIn(registry, registryKeys),
+    findLog,
     onCosigned: (origin) => watches.cosigned(origin, active()),
   });
   const join = new IssuedJoin({
     store: new IssuedStore(db),
     running: new RunningTime(db, clock, active),
     active,
+  });
+  const follow = new FollowStore(db);
+  const recovery = new WitnessRecovery({
+    store: witnessStore,
+    follow,
+    alarms,
+    clock,
+    operator: config.operator,
+    self: identity.witness,
+    findLog,
   });
   const follower = new Follower({
     ledger,
@@ -109,7 +122,8 @@ export function wireParts(options: PartsOptions): MonitorParts {
     claims,
     witness,
     witnessStore,
-    store: new FollowStore(db),
+    store: follow,
+    clock,
     join,
     active,
     log,
@@ -161,6 +175,7 @@ export function wireParts(options: PartsOptions): MonitorParts {
     webhook,
     witness,
     witnessStore,
+    recovery,
     follower,
     join,
     deliveries,

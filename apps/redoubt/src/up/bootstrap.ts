@@ -47,6 +47,7 @@ function isKnown(registry: Registry, body: StatementBody): boolean {
     case "reporter":
       return registry.reporters.has(body.reporter);
     case "log-closed":
+    case "witness-forward":
     case "key":
     case "key-state":
     case "key-retain":

@@ -6,7 +6,6 @@ export interface Followed {
   readonly id: number;
   readonly range: CompactRange;
   readonly root: Buffer;
-  /** The size of the log when it was first looked at. */
   readonly baseline: number | undefined;
 }
 
@@ -16,12 +15,14 @@ export class FollowStore {
   readonly #insert;
   readonly #update;
   readonly #setBaseline;
+  readonly #baseline;
 
   constructor(db: Database) {
     this.#get = db.prepare("SELECT id, size, hashes, root, baseline FROM follow WHERE log = ?");
     this.#insert = db.prepare(
       "INSERT INTO follow (log, realm, size, hashes, root) VALUES (?, ?, 0, ?, ?)",
     );
+    this.#baseline = db.prepare("SELECT baseline FROM follow WHERE id = ?");
     this.#setBaseline = db.prepare("UPDATE follow SET baseline = ? WHERE id = ?");
     this.#update = db.prepare("UPDATE follow SET size = ?, hashes = ?, root = ? WHERE id = ?");
   }
@@ -43,6 +44,18 @@ export class FollowStore {
     const range = CompactRange.empty();
     const { lastInsertRowid } = this.#insert.run(log, realm, Buffer.alloc(0), range.root());
     return { id: Number(lastInsertRowid), range, root: range.root(), baseline: undefined };
+  }
+
+  /** The size of the log when it was first looked at. */
+  baseline(id: number): number | undefined {
+    const row = this.#baseline.get(id);
+    return row && row["baseline"] !== null ? integerOf(row, "baseline") : undefined;
+  }
+
+  /** What was added before this size is treated as from before the first look. */
+  raiseBaseline(log: string, size: number): void {
+    const { id, baseline = 0 } = this.load(log) ?? {};
+    if (id !== undefined && size > baseline) this.setBaseline(id, size);
   }
 
   setBaseline(id: number, size: number): void {

@@ -1,5 +1,5 @@
-import { errorCode, type EventSink } from "@redoubt/base";
-import type { Registry } from "@redoubt/keys";
+import { errorCode, nowSeconds, type Clock, type EventSink } from "@redoubt/base";
+import type { ClosedLog, Registry } from "@redoubt/keys";
 import { RemoteError } from "@redoubt/wire";
 import type { Alarms } from "../alarms/alarms.ts";
 import { ledgerUnread } from "../events.ts";
@@ -26,6 +26,7 @@ export interface FollowerParts {
   readonly store: FollowStore;
   readonly join: IssuedJoin;
   readonly active: () => number;
+  readonly clock: Pick<Clock, "now">;
   readonly log: EventSink;
 }
 
@@ -103,7 +104,7 @@ export class Follower {
 
   async #readLog(
     log: string,
-    follower: { read(): Promise<ReadOutcome> },
+    follower: { readonly size: number; read(): Promise<ReadOutcome> },
   ): Promise<ReadOutcome | undefined> {
     const outcome = await this.#tryLog(log, follower);
     if (outcome === "distrusted") this.#distrusted.add(log);
@@ -114,12 +115,16 @@ export class Follower {
   /** Undefined when the ledger does not answer. */
   async #tryLog(
     log: string,
-    follower: { read(): Promise<ReadOutcome> },
+    follower: { readonly size: number; read(): Promise<ReadOutcome> },
   ): Promise<ReadOutcome | undefined> {
-    const { witnessStore, alarms } = this.#parts;
+    const { witnessStore, alarms, registry } = this.#parts;
+    const halt = witnessStore.haltOf(log);
+    const closed = registry.closedLogs.get(log);
+    if (halt?.reason === "closed") return "current";
     // Nothing is believed of it any more, and there is an alarm that says so.
-    if (witnessStore.isHalted(log)) return "distrusted";
+    if (halt && !closed) return "distrusted";
     try {
+      if (closed) return await this.#finish(closed, follower);
       const outcome = await follower.read();
       alarms.recover("audit-blind", log);
       return outcome;
@@ -135,11 +140,41 @@ export class Follower {
     }
   }
 
+  /** The operator closed it: what the ledger still shows of it is read, and then nothing is expected of it. */
+  async #finish(
+    { log, size, root, successor, reason }: ClosedLog,
+    follower: { readonly size: number; read(): Promise<ReadOutcome> },
+  ): Promise<ReadOutcome> {
+    const { witnessStore, alarms, clock } = this.#parts;
+    if (!witnessStore.isHalted(log) && (await readRest(follower)) === "behind") return "behind";
+    const held = witnessStore.held(log);
+    // THREAT-06: what was cosigned is what everybody may have seen; less than that takes history back.
+    const isCut = size < held.size || (size === held.size && !held.root.equals(root));
+    const detail = { size, cosigned: held.size, read: follower.size, successor, reason };
+    witnessStore.transaction(() => {
+      witnessStore.close(log, nowSeconds(clock));
+      alarms.raise({ kind: isCut ? "log-cut" : "log-closed", subject: log, log, detail });
+    });
+    for (const kind of ["audit-blind", "log-shrunk", "witness-late"] as const)
+      alarms.recover(kind, log);
+    return "current";
+  }
+
   #addLogs(): void {
     for (const { log, realm, logKey, writer } of this.#parts.registry.writers.values()) {
       if (this.#logs.has(log)) continue;
       const keys = { origin: log, logKey, writer };
       this.#logs.set(log, issuanceReader({ ...this.#parts, keys, realm }));
     }
+  }
+}
+
+/** A ledger that has halted the log shows no more of it; one that is away may, later. */
+async function readRest(follower: { read(): Promise<ReadOutcome> }): Promise<ReadOutcome> {
+  try {
+    return await follower.read();
+  } catch (error) {
+    if (error instanceof RemoteError && error.code === "ERR_LEDGER_HALTED") return "distrusted";
+    throw error;
   }
 }

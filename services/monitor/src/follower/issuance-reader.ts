@@ -1,3 +1,4 @@
+import type { Registry } from "@redoubt/keys";
 import { HASH_BYTES, type CompactRange } from "@redoubt/tlog";
 import type { IssuedJoin } from "../issued/issued-join.ts";
 import type { FollowStore, Followed } from "./follow-store.ts";
@@ -6,6 +7,7 @@ import { LogReader, type LogPages, type LogReaderParts } from "./log-reader.ts";
 
 export interface IssuanceParts extends LogReaderParts {
   readonly realm: string;
+  readonly registry: Registry;
   readonly join: IssuedJoin;
   readonly store: FollowStore;
 }
@@ -29,13 +31,18 @@ class IssuancePages implements LogPages<UnverifiedEntries> {
   readonly maxPages = MAX_PAGES;
   readonly #parts: IssuanceParts;
   readonly #id: number;
-  /** Entries from before the first look at this log: most of their deliveries were told to somebody else, or to nobody. */
-  #baseline: number | undefined;
 
-  constructor(parts: IssuanceParts, { id, baseline }: Followed) {
+  constructor(parts: IssuanceParts, { id }: Followed) {
     this.#parts = parts;
     this.#id = id;
-    this.#baseline = baseline;
+  }
+
+  /**
+   * Entries from before the first look at this log, or that an earlier run of this monitor looked at and forgot: most
+   * of their deliveries were told to somebody else, or to nobody.
+   */
+  get #baseline(): number | undefined {
+    return this.#parts.store.baseline(this.#id);
   }
 
   fetch(from: number): Promise<UnverifiedEntries> {
@@ -61,18 +68,28 @@ class IssuancePages implements LogPages<UnverifiedEntries> {
       digests: this.#digestsOf(first, entries),
       range,
       awaits,
+      mayRepeat: first < this.#repeatable(),
     });
   }
 
   #setBaseline(size: number): number {
     this.#parts.store.setBaseline(this.#id, size);
-    this.#baseline = size;
     return size;
+  }
+
+  /** How many of the first entries may be of the log whose place this one took. */
+  #repeatable(): number {
+    const { registry, keys, store } = this.#parts;
+    const closed = [...registry.closedLogs.values()];
+    const before = closed.find(({ successor }) => successor === keys.origin);
+    if (!before) return 0;
+    const read = store.load(before.log)?.range.size ?? 0;
+    return RECENT_ENTRIES + Math.max(0, read - before.size);
   }
 
   #noteUnwatched(count: number): void {
     const { origin } = this.#parts.keys;
-    const detail = { why: "logged before the monitor first looked" };
+    const detail = { why: "logged before the monitor first looked, or while it forgot" };
     this.#parts.alarms.raise({
       kind: "orphaned",
       subject: `${origin} before`,

@@ -107,6 +107,8 @@ export class LogReader<Page extends UnverifiedEntries> {
     const { keys } = this.#parts;
     if (page.size < Math.max(this.size, this.#before.size)) return this.#shrunk(page.size);
     this.#checkCosigned(page.cosigned);
+    // What we have forgotten is not to be judged by what comes now: it waits for the operator.
+    if (this.#parts.witness.isHalted(keys.origin)) return undefined;
     if (page.size === 0) return this.#range;
     const checkpoint = this.#open(page.checkpoint);
     if (!checkpoint) return undefined;

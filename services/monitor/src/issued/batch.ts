@@ -13,6 +13,8 @@ export interface BatchInput {
   readonly range: CompactRange;
   /** `none`: their delivery is not awaited; `maybe`: it may have been told to somebody else before. */
   readonly awaits: "all" | "maybe" | "none";
+  /** Some may be entries of a closed log that were read there (docs/spec/logs.md §3): those are not awaited again. */
+  readonly mayRepeat?: boolean;
 }
 
 /** Digests that share their log, their time and their fate in the database. */

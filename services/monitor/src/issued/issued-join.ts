@@ -103,7 +103,10 @@ export class IssuedJoin {
     const readAt = this.#active();
     const times = { id: this.#lastId, readAt, deadline: readAt + DELIVERY_DEADLINE_MS };
     const batch = batchOf(input, times);
-    for (let offset = 0; offset < batch.delivery.length; offset++) this.#take({ batch, offset });
+    for (let offset = 0; offset < batch.delivery.length; offset++)
+      if (input.mayRepeat === true && this.has(digestAt(batch, offset)))
+        this.#mark({ batch, offset }, DELIVERY.unknown);
+      else this.#take({ batch, offset });
     this.#unwritten.push(batch);
     if (batch.open > 0) this.#awaited.push(batch);
   }

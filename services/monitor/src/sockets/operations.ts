@@ -5,12 +5,14 @@ import { EVENT_STATES } from "../alarms/kinds.ts";
 import type { Deliveries } from "../deliveries/deliveries.ts";
 import { monitorError } from "../errors.ts";
 import { alarmClosed } from "../events.ts";
+import type { WitnessRecovery } from "../witness/recovery.ts";
 import type { Witness } from "../witness/witness.ts";
 import {
   parseAlarmQuery,
   parseClose,
   parseDelivered,
   parseEvent,
+  parseForward,
   parseRefusal,
   parseWitnessed,
 } from "./requests.ts";
@@ -19,6 +21,7 @@ export interface OperationParts {
   readonly alarms: Alarms;
   readonly deliveries: Deliveries;
   readonly witness: Witness;
+  readonly recovery: WitnessRecovery;
   readonly status: () => Readonly<Record<string, unknown>>;
   readonly log: EventSink;
 }
@@ -36,7 +39,7 @@ export function monitorOperations(parts: OperationParts): Handler {
 }
 
 function operatorCall(parts: OperationParts, call: Call): Answer {
-  const { alarms, status, log } = parts;
+  const { alarms, status, log, recovery } = parts;
   switch (call.op) {
     case "alarms":
       return { head: alarms.list(parseAlarmQuery(call.head)) };
@@ -47,6 +50,12 @@ function operatorCall(parts: OperationParts, call: Call): Answer {
       alarms.close(request);
       alarmClosed(log, { id: request.alarm, caller: call.caller });
       return { head: { presence: "none" } };
+    }
+    case "witnessed":
+      return { head: { note: parts.witness.witnessed(parseWitnessed(call.head)) } };
+    case "witness-forward": {
+      const moved = recovery.forward(parseForward(call.head));
+      return { head: { ...moved, presence: "none" } };
     }
     default:
       throw refuse(call);

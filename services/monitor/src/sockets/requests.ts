@@ -1,8 +1,10 @@
 import { MemberReader } from "@redoubt/base";
 import type { WitnessedQuestion } from "@redoubt/tlog";
+import { decodeBase64url } from "@redoubt/verify/base64url";
 import type { JsonObject } from "@redoubt/verify/json";
 import type { DeliveryReport } from "../deliveries/deliveries.ts";
 import { monitorError } from "../errors.ts";
+import type { ForwardOrder } from "../witness/recovery.ts";
 
 const MAX_DIGESTS = 4096;
 const DIGEST_CHARS = 43;
@@ -78,6 +80,22 @@ export function parseWitnessed(head: JsonObject): WitnessedQuestion {
   };
   reader.done();
   return question;
+}
+
+export function parseForward(head: JsonObject): ForwardOrder {
+  const reader = new MemberReader(head, "witness-forward");
+  const bytes = (name: string, maxBytes: number): Buffer =>
+    decodeBase64url(reader.string(name, Math.ceil((maxBytes * 4) / 3)), { maxBytes });
+  const order = {
+    statement: bytes("statement", 4096),
+    envelope: bytes("envelope", 1024),
+    note: reader.string("note", 8192),
+    proof: reader
+      .strings("proof", 64, DIGEST_CHARS)
+      .map((text) => decodeBase64url(text, { bytes: DIGEST_BYTES })),
+  };
+  reader.done();
+  return order;
 }
 
 export function parseAlarmQuery(head: JsonObject): {

@@ -125,14 +125,20 @@ export class Deployment {
     issuer: string,
     tenantRule: { fixed: string } | { except: string[] },
   ): RealmFixture {
-    const [logKey, writer, ring] = [0, 1, 2].map(() => generateKeyPairSync("ed25519"));
-    if (!logKey || !writer || !ring) throw new TypeError("Three key pairs were made");
-    const origin = `example.test/${realm}/2026q4`;
+    const ring = generateKeyPairSync("ed25519");
+    const ringKey = vkeyOf(`${realm}/ring`, ring.publicKey);
+    this.say({ type: "realm", realm, issuer, ring: ringKey, tenantRule });
+    const log = this.addLog({ realm }, `example.test/${realm}/2026q4`);
+    this.say({ type: "tenant", realm, tenant, status: "active", audiences: ["api://orders"] });
+    return { realm, tenant, log, ring: ring.privateKey };
+  }
+
+  /** Another log of a realm, with keys of its own. */
+  addLog({ realm }: Pick<RealmFixture, "realm">, origin: string): FakeLog {
+    const [logKey, writer] = [generateKeyPairSync("ed25519"), generateKeyPairSync("ed25519")];
     const signers = { logKey: logKey.privateKey, writer: writer.privateKey };
     const log = new FakeLog(origin, signers);
     this.ledger.logs.set(origin, log);
-    const ringKey = vkeyOf(`${realm}/ring`, ring.publicKey);
-    this.say({ type: "realm", realm, issuer, ring: ringKey, tenantRule });
     this.say({
       type: "writer",
       realm,
@@ -140,8 +146,7 @@ export class Deployment {
       writer: vkeyOf(`${origin}/writer`, writer.publicKey),
       logKey: vkeyOf(origin, logKey.publicKey),
     });
-    this.say({ type: "tenant", realm, tenant, status: "active", audiences: ["api://orders"] });
-    return { realm, tenant, log, ring: ring.privateKey };
+    return log;
   }
 }
 

@@ -18,6 +18,8 @@ export class WitnessStore {
   readonly #halted;
   readonly #halt;
   readonly #halts;
+  readonly #close;
+  readonly #resume;
   readonly #logs;
 
   constructor(db: Database) {
@@ -28,8 +30,10 @@ export class WitnessStore {
        SET size = excluded.size, root = excluded.root, note = excluded.note`,
     );
     this.#logs = db.prepare("SELECT log FROM witness");
-    this.#halted = db.prepare("SELECT reason FROM halts WHERE log = ?");
+    this.#halted = db.prepare("SELECT at, reason FROM halts WHERE log = ?");
     this.#halt = db.prepare("INSERT OR IGNORE INTO halts VALUES (?, ?, ?)");
+    this.#close = db.prepare("INSERT OR REPLACE INTO halts VALUES (?, ?, 'closed')");
+    this.#resume = db.prepare("DELETE FROM halts WHERE log = ?");
     this.#halts = db.prepare("SELECT log, reason FROM halts ORDER BY log");
   }
 
@@ -55,6 +59,20 @@ export class WitnessStore {
 
   isHalted(log: string): boolean {
     return this.#halted.get(log) !== undefined;
+  }
+
+  haltOf(log: string): { readonly at: number; readonly reason: string } | undefined {
+    const row = this.#halted.get(log);
+    return row && { at: integerOf(row, "at"), reason: textOf(row, "reason") };
+  }
+
+  /** The operator ended it, whatever it was halted for before. */
+  close(log: string, atSeconds: number): void {
+    this.#close.run(log, atSeconds);
+  }
+
+  resume(log: string): void {
+    this.#resume.run(log);
   }
 
   halt(log: string, atSeconds: number, reason: string): void {

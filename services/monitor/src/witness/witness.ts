@@ -110,6 +110,10 @@ export class Witness {
     });
   }
 
+  isHalted(origin: string): boolean {
+    return this.#parts.store.isHalted(origin);
+  }
+
   /** THREAT-06: two histories. The log is never cosigned nor followed again. */
   halt(origin: string, shown: string, why: string): void {
     const { store, alarms, clock } = this.#parts;

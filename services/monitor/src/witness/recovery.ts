@@ -1,0 +1,133 @@
+import type { ServiceError } from "@redoubt/base";
+import { nowSeconds, type Clock } from "@redoubt/base";
+import {
+  parseStatement,
+  verifyStatementAuthor,
+  type SignedStatement,
+  type WitnessForwardStatement,
+} from "@redoubt/keys";
+import { TlogError, verifyCosignature, verifyGrowth, type VerifierKey } from "@redoubt/tlog";
+import { decodeBase64url } from "@redoubt/verify/base64url";
+import type { Alarms } from "../alarms/alarms.ts";
+import { monitorError } from "../errors.ts";
+import type { FollowStore } from "../follower/follow-store.ts";
+import { judgeSignatures, type FindLog } from "./log-keys.ts";
+import type { WitnessStore } from "./witness-store.ts";
+
+/** What an operator hands in to move the witness of one log. */
+export interface ForwardOrder extends Pick<SignedStatement, "statement" | "envelope"> {
+  /** A checkpoint that this witness cosigned: with the signatures of log, writer and witness. */
+  readonly note: string;
+  /** That the log at what the witness holds is a beginning of it; empty where it holds nothing. */
+  readonly proof: readonly Buffer[];
+}
+
+export interface RecoveryParts {
+  readonly store: WitnessStore;
+  readonly follow: FollowStore;
+  readonly alarms: Alarms;
+  readonly clock: Pick<Clock, "now">;
+  readonly operator: VerifierKey;
+  /** Our own verifier key. */
+  readonly self: VerifierKey;
+  readonly findLog: FindLog;
+}
+
+/**
+ * THREAT-38: the way out of an old copy of this database. A witness that meets its own signature of a larger tree has
+ * forgotten something, and halts that log: what it saw may not be the newest that it signed. Only the operator can
+ * know, who looks at the copies that there are; and even the operator moves it only forward, to a tree that it signed
+ * itself and that continues what it holds.
+ */
+export class WitnessRecovery {
+  readonly #parts: RecoveryParts;
+
+  constructor(parts: RecoveryParts) {
+    this.#parts = parts;
+  }
+
+  /** @throws ServiceError `ERR_MONITOR_RECOVER` that says why it does not move; then nothing has changed */
+  forward(order: ForwardOrder): { readonly from: number; readonly to: number } {
+    const { store, follow, alarms, clock } = this.#parts;
+    const said = this.#openStatement(order);
+    const { log, size } = said;
+    const root = decodeBase64url(said.root, { bytes: 32 });
+    this.#checkNote(order.note, said);
+    const held = store.held(log);
+    this.#checkHalt(said);
+    if (size < held.size)
+      throw refusal(`The witness holds ${held.size} entries of ${log}, and moves only forward`);
+    if (!grows(held, { size, root }, order.proof))
+      throw refusal(`The proof does not lead from what the witness holds of ${log}`);
+    store.transaction(() => {
+      store.put(log, { size, root, note: order.note });
+      store.resume(log);
+      follow.raiseBaseline(log, size);
+      alarms.raise({
+        kind: "witness-moved",
+        subject: `${log} ${size}`,
+        log,
+        detail: { from: held.size, to: size, reason: said.reason, at: nowSeconds(clock) },
+      });
+    });
+    return { from: held.size, to: size };
+  }
+
+  #openStatement({ statement, envelope }: ForwardOrder): WitnessForwardStatement {
+    try {
+      verifyStatementAuthor(statement, envelope, this.#parts.operator);
+      const said = parseStatement(statement);
+      if (said.type === "witness-forward") return said;
+    } catch (cause) {
+      throw refusal("Not a statement of the operator", { cause });
+    }
+    throw refusal("Not a statement that moves a witness");
+  }
+
+  #checkNote(note: string, { log, size, root }: WitnessForwardStatement): void {
+    const keys = this.#parts.findLog(log);
+    // The registry says which keys other logs have: it is moved first.
+    if (!keys) throw refusal(`No log ${log} is known: where the registry is halted, move it first`);
+    if (judgeSignatures(note, keys).kind !== "signed")
+      throw refusal("The checkpoint is not signed by log and writer");
+    try {
+      const { checkpoint } = verifyCosignature(note, this.#parts.self);
+      const isSaid =
+        checkpoint.origin === log &&
+        checkpoint.size === size &&
+        checkpoint.root.equals(decodeBase64url(root, { bytes: 32 }));
+      if (isSaid) return;
+    } catch (cause) {
+      if (!(cause instanceof TlogError)) throw cause;
+      throw refusal("The checkpoint was not cosigned by this witness", { cause });
+    }
+    throw refusal("The statement is about another checkpoint");
+  }
+
+  /** An order from before the halt answered another one: it must not end this. */
+  #checkHalt({ log, at }: WitnessForwardStatement): void {
+    const halt = this.#parts.store.haltOf(log);
+    if (halt === undefined) return;
+    if (halt.reason !== "witness-rollback")
+      throw refusal(`${log} is halted for good (${halt.reason}): it must be closed`);
+    if (at < halt.at) throw refusal("The order is older than the halt");
+  }
+}
+
+function grows(
+  held: { readonly size: number; readonly root: Buffer },
+  next: { readonly size: number; readonly root: Buffer },
+  proof: readonly Buffer[],
+): boolean {
+  try {
+    verifyGrowth(held, next, proof);
+    return true;
+  } catch (error) {
+    if (error instanceof TlogError) return false;
+    throw error;
+  }
+}
+
+function refusal(message: string, options: ErrorOptions = {}): ServiceError {
+  return monitorError("ERR_MONITOR_RECOVER", message, options);
+}
