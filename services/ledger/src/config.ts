@@ -8,6 +8,8 @@ export interface LogConfig {
   readonly writer: VerifierKey;
   /** The caller whose commits are taken: `signer-<realm>`. */
   readonly caller: string;
+  /** The operator ended it (docs/spec/logs.md §4): it is read, and nothing is added. */
+  readonly isClosed: boolean;
 }
 
 export interface Config {
@@ -67,10 +69,11 @@ function readLog(value: JsonValue, what: string): LogConfig {
   const log = reader.string("log", 240, ORIGIN);
   const writer = readKey(reader, "writer", SIGNATURE_TYPE.ed25519);
   const caller = reader.string("caller", 64, /^signer-/);
+  const isClosed = reader.has("closed") && reader.boolean("closed");
   reader.done();
   // docs/spec/logs.md §3: the key's name says which log it writes, so that one cannot be used for another.
   if (writer.name !== `${log}/writer`) throw problem(`${what}: writer must be named ${log}/writer`);
-  return { log, writer, caller };
+  return { log, writer, caller, isClosed };
 }
 
 function readWitness(reader: MemberReader): Config["witness"] {

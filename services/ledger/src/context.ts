@@ -156,16 +156,17 @@ function openLogs(
   return { logs, running };
 }
 
-type LogSpec = Pick<LogIdentity, "origin" | "kind" | "writer" | "caller">;
+type LogSpec = Pick<LogIdentity, "origin" | "kind" | "writer" | "caller" | "isClosed">;
 
 function logSpecs({ registry, logs }: Config): readonly LogSpec[] {
   return [
     { origin: registry, kind: "registry" },
-    ...logs.map(({ log, writer, caller }): LogSpec => ({
+    ...logs.map(({ log, writer, caller, isClosed }): LogSpec => ({
       origin: log,
       kind: "issuance",
       writer,
       caller,
+      isClosed,
     })),
   ];
 }
@@ -245,6 +246,7 @@ function describeStatus(
       published: running.get(log)?.tiles.published.size ?? 0,
       cosignedSize: log.cosigned?.size ?? 0,
       cosignedAgeSeconds: running.get(log)?.submitter.ageSeconds ?? null,
+      closed: log.identity.isClosed === true,
       halted: log.halted ?? null,
     })),
     // ARCHITECTURE §9: what this deployment is, said plainly.

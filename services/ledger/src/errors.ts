@@ -8,6 +8,7 @@ export type LedgerErrorCode =
   | "ERR_LEDGER_ENTRY"
   | "ERR_LEDGER_FULL"
   | "ERR_LEDGER_IO"
+  | "ERR_LEDGER_CLOSED"
   | "ERR_LEDGER_HALTED"
   | "ERR_LEDGER_HISTORY"
   | "ERR_LEDGER_DENIED"

@@ -119,6 +119,7 @@ export class LedgerHandler {
       writer: head.optionalString("writer", 512),
     }));
     const log = this.#allowed(call, origin, canOpen);
+    log.checkOpen();
     const expected = log.identity.writer;
     if (writer !== undefined && (!expected || encodeVerifierKey(expected) !== writer))
       throw refusal("ERR_LEDGER_WRITER", `Log ${origin} has another writer`);

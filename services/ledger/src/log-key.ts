@@ -5,15 +5,19 @@ import { createKeyFile, openKeyFile } from "@redoubt/keys";
 import {
   createVerifierKey,
   ed25519Signer,
+  parseVerifierKey,
   SIGNATURE_TYPE,
   type NoteSigner,
   type VerifierKey,
 } from "@redoubt/tlog";
+import { refusal } from "./errors.ts";
 
 /** The key that signs every checkpoint of one log; its name is the log's origin. */
 export interface LogKey {
   readonly verifier: VerifierKey;
   readonly signer: NoteSigner;
+  /** It verifies, and signs nothing. */
+  readonly isGone?: true;
 }
 
 /** docs/spec/logs.md §5: how a log is called in paths. */
@@ -33,6 +37,15 @@ export function ensureLogKey(folder: string, origin: string): LogKey {
 
 export function openLogKey(folder: string, origin: string): LogKey {
   return logKey(origin, openKeyFile(join(folder, "keys", logId(origin))));
+}
+
+/** Of a log whose key is gone. */
+export function verifyingLogKey(vkey: string): LogKey {
+  const verifier = parseVerifierKey(vkey);
+  const sign = (): never => {
+    throw refusal("ERR_LEDGER_CLOSED", `The key of ${verifier.name} is gone`);
+  };
+  return { verifier, signer: { ...verifier, sign }, isGone: true };
 }
 
 function logKey(origin: string, pair: ReturnType<typeof openKeyFile>): LogKey {

@@ -13,6 +13,8 @@ export interface LogIdentity {
   readonly writer?: VerifierKey;
   /** The caller whose log it is. */
   readonly caller?: string;
+  /** Ended by the operator: it is read, and nothing is added. */
+  readonly isClosed?: boolean;
 }
 
 /** Where a log stands: every entry so far, in 53 hashes, and the checkpoint that says so. */
@@ -94,6 +96,13 @@ export class Log {
 
   halt(reason: string): void {
     this.#halted ??= reason;
+  }
+
+  /** @throws ServiceError `ERR_LEDGER_CLOSED`, `ERR_LEDGER_HALTED` unless something may be added */
+  checkOpen(): void {
+    if (this.identity.isClosed === true)
+      throw refusal("ERR_LEDGER_CLOSED", `Log ${this.origin} is closed`);
+    this.checkRunning();
   }
 
   /** @throws ServiceError `ERR_LEDGER_HALTED` */

@@ -12,7 +12,7 @@ import { historyError } from "./errors.ts";
 import type { LedgerEvents } from "./events.ts";
 import { loadHead, logVerifiers, openFullCheckpoint, type Mark } from "./history.ts";
 import { Log, type LogIdentity } from "./log.ts";
-import { ensureLogKey, logId, openLogKey } from "./log-key.ts";
+import { ensureLogKey, logId, openLogKey, verifyingLogKey, type LogKey } from "./log-key.ts";
 import type { Store } from "./store.ts";
 import type { TileFolder } from "./tile-folder.ts";
 
@@ -34,7 +34,7 @@ export interface OpenedLog {
 /** Opens a log, or creates it the first time. A log whose history is not what it was is halted; others go on. */
 export function openLog(
   parts: OpenParts,
-  spec: Pick<LogIdentity, "origin" | "kind" | "writer" | "caller">,
+  spec: Pick<LogIdentity, "origin" | "kind" | "writer" | "caller" | "isClosed">,
   published: TileFolder,
 ): OpenedLog {
   const { store, events } = parts;
@@ -42,6 +42,8 @@ export function openLog(
   const log = new Log(identity, { range: CompactRange.empty(), checkpoint: "" });
   try {
     checkFixed(store, identity);
+    if (identity.key.isGone === true && spec.isClosed !== true)
+      throw historyError(`The key of ${identity.origin} is gone`);
     const shown = readPublished(parts, identity, published);
     const marks = readMarks(parts, identity, shown);
     log.advance(loadHead(store, identity, marks));
@@ -60,14 +62,25 @@ export function openLog(
 
 function identify(
   { store, folder }: OpenParts,
-  spec: Pick<LogIdentity, "origin" | "kind" | "writer" | "caller">,
+  spec: Pick<LogIdentity, "origin" | "kind" | "writer" | "caller" | "isClosed">,
 ): LogIdentity {
   const { origin, writer } = spec;
-  const exists = store.logRow(origin) !== undefined;
+  const row = store.logRow(origin);
+  const exists = row !== undefined;
   // A log with entries whose key is gone must not get a new one in silence.
-  const key = exists ? openLogKey(folder, origin) : ensureLogKey(folder, origin);
+  const key = exists ? openOwnKey(folder, origin, row.vkey) : ensureLogKey(folder, origin);
   if (!exists) store.createLog(origin, writerText(writer), encodeVerifierKey(key.verifier));
   return { ...spec, id: logId(origin), key };
+}
+
+/** The key that is there, or what everybody else knows of one that is gone: then only that log stops. */
+function openOwnKey(folder: string, origin: string, vkey: string): LogKey {
+  try {
+    return openLogKey(folder, origin);
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw error;
+    return verifyingLogKey(vkey);
+  }
 }
 
 /** docs/spec/wire.md §4: the writer of a log is fixed for ever, and so is its key. */

@@ -35,7 +35,9 @@ export function runLog(parts: RunningLogParts): RunningLog {
   const tiles = new TileWriter({
     ...parts,
     clock: options.clock,
-    onWritten: () => submitter.changed(),
+    onWritten: () => {
+      if (log.identity.isClosed !== true) submitter.changed();
+    },
     ...(delayMs === undefined ? {} : { delayMs }),
   });
   const prover = new Prover(log, store, tiles, events);
@@ -53,7 +55,8 @@ export function runLog(parts: RunningLogParts): RunningLog {
     submitter,
     start: () => {
       tiles.start(marks);
-      submitter.start();
+      // The witness has closed it too.
+      if (log.identity.isClosed !== true) submitter.start();
     },
     [Symbol.asyncDispose]: async () => {
       await submitter[Symbol.asyncDispose]();

@@ -76,7 +76,7 @@ export class Sequencer {
 
   #stage({ log, stage }: Request, drafts: Map<Log, Draft>): Staged {
     if (this.#ended) throw refusal("ERR_LEDGER_IO", "Ledger is stopping");
-    log.checkRunning();
+    log.checkOpen();
     const draft = drafts.get(log) ?? new Draft(log, this.#options.edgeEvery ?? EDGE_EVERY);
     drafts.set(log, draft);
     return stage(draft);

@@ -49,7 +49,7 @@ export class Deployment implements AsyncDisposable {
   /** How far the clock of the witness is ahead. */
   witnessAheadSeconds = 0;
   readonly operator: VerifierKey;
-  readonly configJson: JsonObject;
+  configJson: JsonObject;
   readonly #operatorKey = generateKeyPairSync("ed25519");
   readonly #opened = new AsyncDisposableStack();
   readonly #listeners = new Set<(event: TestEvent) => void>();

@@ -19,6 +19,8 @@ export class TestWitness implements WitnessTransport {
   readonly key: VerifierKey;
   readonly held = new Map<string, Pick<Checkpoint, "size" | "root">>();
   readonly answers: number[] = [];
+  /** The requests, newest last. */
+  readonly asked: string[] = [];
   isDown = false;
   readonly #signer: ReturnType<typeof ed25519Cosigner>;
   readonly #verifiers: (origin: string) => readonly VerifierKey[];
@@ -47,6 +49,7 @@ export class TestWitness implements WitnessTransport {
 
   readonly send = async (body: string): Promise<WitnessAnswer> => {
     if (this.isDown) throw new Error("Witness is down");
+    this.asked.push(body);
     const answer = this.#addCheckpoint(body);
     this.answers.push(answer.status);
     return answer;
