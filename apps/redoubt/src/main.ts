@@ -6,6 +6,7 @@ import { register as clients } from "./commands/clients.ts";
 import { register as drill } from "./commands/drill.ts";
 import { register as keys } from "./commands/keys.ts";
 import { register as ledger } from "./commands/ledger.ts";
+import { register as recover } from "./commands/recover.ts";
 import { register as status } from "./commands/status.ts";
 import { register as tenants } from "./commands/tenants.ts";
 import { register as token } from "./commands/token.ts";
@@ -40,6 +41,7 @@ const COMMANDS = [
   keys,
   ledger,
   alarms,
+  recover,
   drill,
 ] as const;
 

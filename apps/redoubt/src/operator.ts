@@ -104,7 +104,23 @@ export class Operator implements AsyncDisposable {
   async state(body: StatementBody): Promise<number> {
     const { privateKey } = openKeyFile(join(this.folder, "up", "operator.key"));
     const signer = { name: this.#operatorKey.name, privateKey };
-    const signed = signStatement(body, signer, nowSeconds(systemClock));
+    return await this.#append(signStatement(body, signer, nowSeconds(systemClock)));
+  }
+
+  /** The same, for whoever must show the statement to somebody who does not follow the registry. */
+  async stateSigned(body: StatementBody): Promise<SignedStatement> {
+    const index = await this.state(body);
+    const { entry, statement, envelope } = this.#items[index] ?? {};
+    if (!entry || !statement || !envelope)
+      throw new TypeError("A statement that was read has its body");
+    return {
+      entry: Buffer.from(entry),
+      statement: Buffer.from(statement),
+      envelope: Buffer.from(envelope),
+    };
+  }
+
+  async #append(signed: SignedStatement): Promise<number> {
     await this.readRegistry();
     this.#rehearse(signed);
     const answer = await this.ask("ledger", {

@@ -1,0 +1,58 @@
+import { Option, type Command } from "commander";
+import type { Run } from "../command.ts";
+import type { LogOptions, WitnessOptions } from "../recover/commands.ts";
+import { realmOption } from "./realm-option.ts";
+
+const HELP = `
+Examples:
+  redoubt recover                                            what stands still, and what ends it
+  redoubt recover witness --reason "monitor.db restored"     after an old monitor.db was restored
+  redoubt recover log --realm enterprise --reason "bit flip" close a log that cannot go on
+
+Look for newer copies first (docs/guide/backup.md): what is given up here does not come back.
+Every recovery is a statement in the registry, before it takes effect, and an alarm.
+
+Exit codes: 0 done, 1 could not be done, 2 something stands still.`;
+
+export function register(cli: Command, run: Run): void {
+  const recover = cli
+    .command("recover")
+    .description("the way out where a log has halted or a part is an old copy")
+    .addHelpText("after", HELP);
+  recover
+    .command("check", { isDefault: true })
+    .description("say of every log whether it can go on, and what to do; changes nothing")
+    .addHelpText("after", HELP)
+    .action((_options: object, command: Command) =>
+      run(command, async (context) => (await load()).recoverCheck(context)),
+    );
+  recover
+    .command("witness")
+    .description("move a witness that forgot to the newest checkpoint that it cosigned itself")
+    .option("--log <origin>", "this log only")
+    .option("--note <file>", "a cosigned checkpoint that was found elsewhere")
+    .addOption(reasonOption())
+    .option("--yes", "do not ask")
+    .addHelpText("after", HELP)
+    .action((options: WitnessOptions, command: Command) =>
+      run(command, async (context) => (await load()).recoverWitness(context, options)),
+    );
+  recover
+    .command("log")
+    .description("close a realm's log at what was cosigned last, and let another take its place")
+    .addOption(realmOption("which one must be said").makeOptionMandatory())
+    .addOption(reasonOption())
+    .option("--yes", "do not ask")
+    .addHelpText("after", HELP)
+    .action((options: LogOptions, command: Command) =>
+      run(command, async (context) => (await load()).recoverLog(context, options)),
+    );
+}
+
+function reasonOption(): Option {
+  return new Option("--reason <text>", "why; stays in the registry").makeOptionMandatory();
+}
+
+function load() {
+  return import("../recover/commands.ts");
+}

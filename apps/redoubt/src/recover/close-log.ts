@@ -1,0 +1,240 @@
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import {
+  canonicalBytes,
+  MemberReader,
+  readPrivateFile,
+  ServiceError,
+  writeDurable,
+} from "@redoubt/base";
+import { initialise as initialiseLedger } from "@redoubt/ledger/initialise";
+import { initialiseLog } from "@redoubt/signer/initialise";
+import { encodeBase64url } from "@redoubt/verify/base64url";
+import { isJsonObject, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
+import type { Realm, ServiceName } from "../layout.ts";
+import type { Operator } from "../operator.ts";
+import { readRealms, writeRealms } from "../realms.ts";
+import type { Place } from "../running.ts";
+import type { Terminal } from "../terminal.ts";
+import { lookAtLogs, readStatus } from "./log-state.ts";
+
+export interface ClosingPlan {
+  readonly realm: Realm;
+  readonly log: string;
+  /** What the witness cosigned last: where the log ends. */
+  readonly size: number;
+  readonly root: Buffer;
+  readonly successor: string;
+  /** The registry says so already: an earlier attempt came that far. */
+  readonly isStated: boolean;
+  /** For a person. */
+  readonly lines: readonly string[];
+}
+
+export interface Closed {
+  readonly realm: Realm;
+  readonly log: string;
+  readonly size: number;
+  readonly successor: string;
+}
+
+/** @throws ServiceError `ERR_RECOVER` where the log cannot be closed now, with what comes first */
+export async function planClosing(
+  operator: Operator,
+  place: Place,
+  realm: Realm,
+): Promise<ClosingPlan> {
+  const registry = await operator.readRegistry();
+  const log = configOf(operator, `signer-${realm}`).text("log");
+  const stated = registry.closedLogs.get(log);
+  if (stated) return { ...stated, realm, isStated: true, lines: linesOf(stated, undefined) };
+  const states = await lookAtLogs(operator, place);
+  const state = states.find((one) => one.log === log);
+  if (!state?.witness)
+    throw new ServiceError(
+      "ERR_RECOVER",
+      `The witness does not say what it cosigned of ${log}: bring the monitor back first`,
+    );
+  if (state.witnessHalt === "witness-rollback")
+    throw new ServiceError(
+      "ERR_RECOVER",
+      `The witness has forgotten something of ${log}: redoubt recover witness comes first`,
+    );
+  const { size, root } = state.witness;
+  const successor = nameAfter(log, (name) => {
+    // One that an earlier attempt named, and did not come to use, is used now.
+    return (
+      registry.closedLogs.has(name) ||
+      [...registry.keys.values()].some((key) => key.record.log === name)
+    );
+  });
+  const plan = { realm, log, size, root, successor };
+  return { ...plan, isStated: false, lines: linesOf(plan, state.ledgerSize) };
+}
+
+function linesOf(
+  {
+    log,
+    size,
+    successor,
+    realm,
+  }: Omit<ClosingPlan, "isStated" | "lines" | "realm"> & { readonly realm: string },
+  ledgerSize: number | undefined,
+): string[] {
+  const held = ledgerSize === undefined ? "" : `; the ledger holds ${ledgerSize}`;
+  return [
+    `${log} ends at ${size} entries, what the witness cosigned last${held}.`,
+    `${successor} takes its place, with new keys of log and writer; token keys and issuers stay as they are.`,
+    `Entries that no witness has seen are appended there again from the signer's journal.`,
+    `Ledger and signer-${realm} are restarted: no tokens of ${realm} for a few seconds.`,
+  ];
+}
+
+function nameAfter(log: string, isUsed: (name: string) => boolean): string {
+  const [, base = log, number = "1"] = /^(.*?)(?:-(\d+))?$/.exec(log) ?? [];
+  for (let next = Number(number) + 1; ; next += 1)
+    if (!isUsed(`${base}-${next}`)) return `${base}-${next}`;
+}
+
+/**
+ * Each step can be done again: after a crash anywhere in between, the same command goes on. The registry knows
+ * everything before a configuration changes, and a signer takes up neither log in between.
+ */
+export async function closeLog(
+  operator: Operator,
+  place: Place,
+  {
+    plan,
+    reason,
+    terminal,
+  }: { readonly plan: ClosingPlan; readonly reason: string; readonly terminal: Terminal },
+): Promise<Closed> {
+  const { realm, log, size, root, successor } = plan;
+  const keys = await makeKeys(operator.folder, realm, successor);
+  const registry = await operator.readRegistry();
+  if (!registry.writers.has(successor))
+    await operator.state({ type: "writer", realm, log: successor, ...keys });
+  if (!plan.isStated) {
+    const body = { realm, log, size, root: encodeBase64url(root), successor, reason };
+    await operator.state({ type: "log-closed", ...body });
+  }
+  await monitorClosed(operator, log, terminal);
+  const before = readRealms(operator.folder);
+  writeRealms(operator.folder, {
+    ...before,
+    [realm]: { ...before[realm], log: successor, ...keys },
+  });
+  writeConfig(operator, "ledger", closeInLedger({ realm, log, successor, writer: keys.writer }));
+  writeConfig(operator, `signer-${realm}`, (config) => ({ ...config, log: successor }));
+  const since = await restart(place, ["ledger", `signer-${realm}`]);
+  await untilReady(place, since);
+  return { realm, log, size, successor };
+}
+
+async function makeKeys(
+  folder: string,
+  realm: Realm,
+  successor: string,
+): Promise<{ readonly logKey: string; readonly writer: string }> {
+  const { logs } = await initialiseLedger(join(folder, "ledger"), { logs: [successor] });
+  const writer = initialiseLog(join(folder, `signer-${realm}`), successor);
+  return { logKey: logs[0]?.vkey ?? "", writer };
+}
+
+function closeInLedger({
+  realm,
+  log,
+  successor,
+  writer,
+}: {
+  readonly realm: Realm;
+  readonly log: string;
+  readonly successor: string;
+  readonly writer: string;
+}): (config: JsonObject) => JsonObject {
+  return (config) => {
+    const logs = Array.isArray(config["logs"]) ? config["logs"].filter(isJsonObject) : [];
+    const others = logs.filter((one) => one["log"] !== successor);
+    const closed = others.map((one) => (one["log"] === log ? { ...one, closed: true } : one));
+    const next = { log: successor, writer, caller: `signer-${realm}` };
+    return { ...config, logs: [...closed, next] };
+  };
+}
+
+function configPath(operator: Operator, service: ServiceName): string {
+  return join(operator.folder, service, "config.json");
+}
+
+function configOf(operator: Operator, service: ServiceName): { text(name: string): string } {
+  const json = parseJsonObject(readPrivateFile(configPath(operator, service)));
+  return { text: (name) => new MemberReader(json, `${service} config`).string(name) };
+}
+
+function writeConfig(
+  operator: Operator,
+  service: ServiceName,
+  change: (config: JsonObject) => JsonObject,
+): void {
+  const path = configPath(operator, service);
+  writeDurable(path, canonicalBytes(change(parseJsonObject(readPrivateFile(path)))));
+}
+
+const PATIENCE_MS = 20_000;
+const POLL_MS = 100;
+
+/** What the ledger still shows of the log is read by the monitor before it is closed there. */
+async function monitorClosed(operator: Operator, log: string, terminal: Terminal): Promise<void> {
+  const isClosed = async (): Promise<boolean> => {
+    const { logs } = await operator.ask("monitor", { op: "status" });
+    const found = Array.isArray(logs) ? logs.filter(isJsonObject) : [];
+    return found.some((one) => one["log"] === log && one["halted"] === "closed");
+  };
+  if (!(await waitFor(isClosed)))
+    terminal.notice(`The monitor has not closed ${log} yet; it does when it reads the registry`);
+}
+
+/** The supervisor starts what ends again, with the configuration of that moment. */
+async function restart(
+  place: Place,
+  services: readonly ServiceName[],
+): Promise<ReadonlyMap<ServiceName, number>> {
+  const status = await readStatus(place);
+  const pids = new Map<ServiceName, number>();
+  for (const service of services) {
+    const pid = pidOf(status, service);
+    if (pid === undefined) continue;
+    pids.set(service, pid);
+    process.kill(pid, "SIGTERM");
+  }
+  return pids;
+}
+
+async function untilReady(place: Place, since: ReadonlyMap<ServiceName, number>): Promise<void> {
+  const isBack = async (): Promise<boolean> => {
+    const status = await readStatus(place);
+    return [...since].every(([service, pid]) => {
+      const own = status[service];
+      return isJsonObject(own) && own["pid"] !== pid && own["ready"] === true;
+    });
+  };
+  if (!(await waitFor(isBack)))
+    throw new ServiceError(
+      "ERR_RECOVER",
+      `${[...since.keys()].join(" and ")} are not ready again: redoubt status says why`,
+    );
+}
+
+async function waitFor(test: () => Promise<boolean>): Promise<boolean> {
+  const deadline = performance.now() + PATIENCE_MS;
+  do {
+    if (await test()) return true;
+    await pause(POLL_MS);
+  } while (performance.now() < deadline);
+  return false;
+}
+
+function pidOf(status: JsonObject, service: ServiceName): number | undefined {
+  const own = status[service];
+  const pid = isJsonObject(own) ? own["pid"] : undefined;
+  return typeof pid === "number" ? pid : undefined;
+}

@@ -1,0 +1,52 @@
+import { printable } from "../table.ts";
+import type { LogState } from "./log-state.ts";
+
+export type Remedy = "none" | "wait" | "witness" | "log" | "copy";
+
+/** What is wrong with a log, and what ends it. */
+export interface Finding {
+  readonly log: string;
+  readonly ok: boolean;
+  readonly what: string;
+  readonly remedy: Remedy;
+  /** A command, or what a person must do. */
+  readonly advice: string;
+}
+
+/** One finding for each log: the first thing that is wrong decides, from what is tried first to what is final. */
+export function judge(state: LogState, realm: string | undefined): Finding {
+  const { log, ledgerSize, ledgerProblem, signerProblem, witness, witnessHalt, newest } = state;
+  const found = (what: string, remedy: Remedy, advice: string): Finding => {
+    return { log, ok: remedy === "none", what: printable(what), remedy, advice };
+  };
+  const known = Math.max(newest?.size ?? 0, witness?.size ?? 0);
+  if (witnessHalt === "witness-rollback")
+    return found(
+      `the witness holds ${witness?.size ?? 0} entries and has met its own cosignature of ${known}: its database is an old copy`,
+      "witness",
+      "if a newer copy of monitor.db exists, restore that; else: redoubt recover witness",
+    );
+  const close = realm
+    ? `redoubt recover log --realm ${realm}`
+    : "restore a copy of ledger.db in which the registry is whole (docs/guide/backup.md)";
+  const copy = `if a copy of ledger.db with ${known} entries or more exists, restore that; else: ${close}`;
+  if (ledgerProblem !== undefined)
+    return found(`the ledger has halted it: ${ledgerProblem}`, realm ? "log" : "copy", copy);
+  if (ledgerSize !== undefined && ledgerSize < known)
+    return found(
+      `the ledger holds ${ledgerSize} entries, the witness has cosigned ${known}`,
+      realm ? "log" : "copy",
+      copy,
+    );
+  if (signerProblem !== undefined)
+    return found(`the signer does not take it up: ${signerProblem}`, realm ? "log" : "copy", copy);
+  if (witnessHalt !== undefined)
+    return found(`the witness has halted it: ${witnessHalt}`, realm ? "log" : "copy", close);
+  if (witness === undefined)
+    return found(
+      "the witness does not answer",
+      "wait",
+      "look why the monitor is not ready: redoubt status",
+    );
+  return found(`${ledgerSize} entries, ${witness.size} of them cosigned`, "none", "");
+}
