@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { errorCode, errorLine } from "@redoubt/base";
 import { EXIT, type CommandContext } from "./command.ts";
 import { register as alarms } from "./commands/alarms.ts";
+import { register as backup } from "./commands/backup.ts";
 import { register as clients } from "./commands/clients.ts";
 import { register as drill } from "./commands/drill.ts";
 import { register as keys } from "./commands/keys.ts";
@@ -41,6 +42,7 @@ const COMMANDS = [
   keys,
   ledger,
   alarms,
+  backup,
   recover,
   drill,
 ] as const;

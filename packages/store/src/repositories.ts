@@ -26,6 +26,8 @@ export interface ReplayRepository {
 }
 
 export interface Store extends Disposable {
+  /** Writes a copy as of one moment to a new file, while work goes on; what stands there is replaced. */
+  backup(path: string): Promise<void>;
   readonly tenants: TenantRepository;
   readonly clients: ClientRepository;
   readonly replay: ReplayRepository;

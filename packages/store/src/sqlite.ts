@@ -1,4 +1,5 @@
-import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
+import { closeSync, constants, openSync, rmSync } from "node:fs";
+import { backup, DatabaseSync, type SQLOutputValue } from "node:sqlite";
 import { nowSeconds, type Clock } from "@redoubt/base";
 import { parseJson, type JsonObject, type JsonValue } from "@redoubt/verify/json";
 import { StoreError } from "./errors.ts";
@@ -27,6 +28,7 @@ export function openSqliteStore(options: SqliteOptions): Store {
       max: options.maxReplay ?? 1_000_000,
     });
     return {
+      backup: (path) => backupTo(database, path),
       tenants: tenantRepository(database),
       clients: clientRepository(database),
       replay,
@@ -39,6 +41,17 @@ export function openSqliteStore(options: SqliteOptions): Store {
     database.close();
     throw error;
   }
+}
+
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
+const PAGES_AT_ONCE = 256;
+
+/** Only this process can read the database: nobody else has its lock. */
+async function backupTo(database: DatabaseSync, path: string): Promise<void> {
+  rmSync(path, { force: true });
+  // SQLite would make it with the umask's mode.
+  closeSync(openSync(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600));
+  await backup(database, path, { rate: PAGES_AT_ONCE });
 }
 
 const SQLITE_BUSY = 5;

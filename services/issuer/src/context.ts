@@ -43,6 +43,8 @@ const SIGNER_CONNECT_MS = 1000;
 const MONITOR_TIMEOUT_MS = 5000;
 const WATCH_INTERVAL_MS = 1000;
 
+const BACKUP_FILE = "backup.sqlite";
+
 /** Wires one realm's issuer; what it owns is given up in the reverse order, deliveries after the last token. */
 export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
   const { config, folder, clock, log } = options;
@@ -73,7 +75,11 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
   const parts = { config, directory, deliveries, port, watch, endpoint };
   const http: { server?: HttpServer } = {};
   const status = (): object => statusOf(parts, http.server);
-  await serveOperator(options, operatorHandler({ directory, events, status }), stack);
+  const backup = async (): Promise<string> => {
+    await store.backup(join(folder, BACKUP_FILE));
+    return BACKUP_FILE;
+  };
+  await serveOperator(options, operatorHandler({ directory, events, status, backup }), stack);
   const server = stack.use(
     await serveHttp({
       port: config.port,

@@ -8,6 +8,8 @@ export interface OperatorParts {
   readonly directory: Directory;
   readonly events: IssuerEvents;
   readonly status: () => object;
+  /** Copies the store; the file's name in the issuer's folder. */
+  readonly backup: () => Promise<string>;
 }
 
 const PAGE = 500;
@@ -41,6 +43,9 @@ async function answer(parts: OperatorParts, { op, head }: Call): Promise<Record<
       const clients = directory.clients(reader.optionalString("tenant", 36));
       return list(reader, "clients", clients.map(withoutCredential));
     }
+    case "backup":
+      new MemberReader(head, "backup").done();
+      return { file: await parts.backup() };
     case "status":
       new MemberReader(head, "status").done();
       return { ...parts.status() };

@@ -96,6 +96,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     provers: new Map([...running].map(([log, { prover }]) => [log, prover])),
     registry: registryOf(logs, config),
     operator: config.operator,
+    witness: config.witness.key,
     index: stack.use(new DigestIndex(join(folder, "find.db"), store)),
     waiters,
     events,

@@ -11,6 +11,7 @@ export type LedgerErrorCode =
   | "ERR_LEDGER_CLOSED"
   | "ERR_LEDGER_HALTED"
   | "ERR_LEDGER_HISTORY"
+  | "ERR_LEDGER_RESTORE"
   | "ERR_LEDGER_DENIED"
   | "ERR_LEDGER_NOT_FOUND";
 

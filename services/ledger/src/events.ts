@@ -9,6 +9,9 @@ export function ledgerEvents(log: EventSink) {
     opened: (origin: string, size: number) => log("log_opened", { log: origin, size }),
     /** Loud: this log takes nothing more until a person has looked. */
     halted: (origin: string, reason: string) => log("log_halted", { log: origin, reason }),
+    /** Statements of a copy that hashes to the cosigned root; `wanted`: the size that it then has. */
+    registryRestored: (origin: string, size: number, wanted: number) =>
+      log("registry_restored", { log: origin, size, wanted }),
     rootMismatch: (origin: string, first: number) => log("root_mismatch", { log: origin, first }),
     compareAndSwapLost: (origin: string, size: number) =>
       log("compare_and_swap_lost", { log: origin, size }),

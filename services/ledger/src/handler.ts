@@ -12,8 +12,16 @@ import { stageBatch } from "./issuance-batch.ts";
 import type { Log } from "./log.ts";
 import type { Prover } from "./proofs.ts";
 import { stageStatement } from "./registry-batch.ts";
+import { restoreRegistry } from "./registry-restore.ts";
 import { readRegistry } from "./registry-reader.ts";
-import { readBytes, readCommit, readDigest, readRequest, readSize } from "./requests.ts";
+import {
+  readBytes,
+  readCommit,
+  readDigest,
+  readRequest,
+  readRestore,
+  readSize,
+} from "./requests.ts";
 import type { Sequencer } from "./sequencer.ts";
 import type { Store } from "./store.ts";
 import type { Waiters } from "./waiters.ts";
@@ -25,6 +33,7 @@ export interface HandlerParts {
   readonly provers: ReadonlyMap<Log, Prover>;
   readonly registry: Log;
   readonly operator: VerifierKey;
+  readonly witness: VerifierKey;
   readonly index: DigestIndex;
   readonly waiters: Waiters;
   readonly events: LedgerEvents;
@@ -71,6 +80,8 @@ export class LedgerHandler {
         return this.#prove(call);
       case "find":
         return this.#find(call);
+      case "restore":
+        return this.#restore(call);
       case "wait":
         return this.#wait(call);
       case "logs":
@@ -100,6 +111,17 @@ export class LedgerHandler {
     const staged = stageStatement(request, request.ifSize);
     const { first, n, checkpoint } = await this.#parts.sequencer.submit(log, staged);
     return { head: { index: first, size: first + n, checkpoint } };
+  }
+
+  #restore(call: Call): Answer {
+    const { registry } = this.#parts;
+    const { log: origin, ...request } = readRestore(call);
+    if (call.caller !== "operator" || origin !== registry.origin) {
+      this.#parts.events.denied(call.caller, call.op, registry.origin);
+      throw refusal("ERR_LEDGER_DENIED", `${call.caller} may not ${call.op} here`);
+    }
+    for (const { statement } of request.items) parseStatement(statement);
+    return { head: restoreRegistry(this.#parts, registry, request) };
   }
 
   #checkStatement({ caller, op }: Call, statement: Buffer, envelope: Buffer): void {

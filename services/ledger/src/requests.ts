@@ -1,11 +1,14 @@
 import { MemberReader, ServiceError } from "@redoubt/base";
 import { decodeBase64url } from "@redoubt/verify/base64url";
+import { isJsonObject } from "@redoubt/verify/json";
 import type { Call } from "@redoubt/wire";
 import { splitBlobs } from "@redoubt/wire";
 import { BUNDLED_ENTRY_BYTES } from "./entries.ts";
 import { MAX_BATCH_ENTRIES, type SubmittedBatch } from "./issuance-batch.ts";
+import type { RestoreRequest } from "./registry-restore.ts";
 
 const MAX_ORIGIN = 256;
+const MAX_RESTORED = 512;
 const MAX_SIZE = Number.MAX_SAFE_INTEGER;
 const MAX_CHECKPOINT_CHARS = 4096;
 const MAX_BODY_CHARS = 200 * 1024;
@@ -39,6 +42,24 @@ export function readCommit(call: Call): SubmittedBatch & { readonly log: string 
   // One blob for each tenant of the batch, at most one for each entry (docs/spec/logs.md §1).
   splitBlobs(blobs, batch.n);
   return { ...batch, entries: call.attachment.subarray(0, entriesBytes), blobs };
+}
+
+/** A page of a copy of the registry: as many statements as `MAX_BODY_CHARS` holds. */
+export function readRestore(call: Call): RestoreRequest & { readonly log: string } {
+  return readRequest(call, (head) => ({
+    note: head.string("note", MAX_CHECKPOINT_CHARS),
+    from: readSize(head, "from"),
+    items: head.array("items", MAX_RESTORED).map((value) => {
+      const item = new MemberReader(isJsonObject(value) ? value : {}, "item");
+      const read = {
+        statement: readBytes(item, "statement"),
+        envelope: readBytes(item, "envelope"),
+      };
+      item.done();
+      return read;
+    }),
+    proof: head.strings("proof", 64, 64).map((text) => decodeMember(text, "proof", 32)),
+  }));
 }
 
 export function readBytes(head: MemberReader, name: string): Buffer {

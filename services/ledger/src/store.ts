@@ -115,6 +115,22 @@ export class Store {
     return true;
   }
 
+  /** Keeps the rows of a log under another name and lets it begin anew; what was set aside before is gone then. */
+  setAside(log: string): void {
+    this.#sql.begin.run();
+    try {
+      const aside = `${log}#aside`;
+      this.#sql.removeBatches.run(aside);
+      this.#sql.renameBatches.run(aside, log);
+      this.#sql.removeCosigned.run(log);
+      this.#sql.restart.run(log);
+      this.#sql.commit.run();
+    } catch (error) {
+      this.#rollback();
+      throw error;
+    }
+  }
+
   #rollback(): void {
     try {
       if (this.#database.isTransaction) this.#sql.rollback.run();
@@ -199,6 +215,10 @@ function prepareAll(database: DatabaseSync) {
     createLog: prepare("insert into coord (log, next, writer, vkey) values (?, 0, ?, ?)"),
     advance: prepare("update coord set next=? where log=? and next=?"),
     setEdge: prepare("update coord set edge_size=?, edge=? where log=?"),
+    removeBatches: prepare("delete from batch where log=?"),
+    renameBatches: prepare("update batch set log=? where log=?"),
+    removeCosigned: prepare("delete from cosigned where log=?"),
+    restart: prepare("update coord set next=0, edge_size=0, edge=x'' where log=?"),
     insert: prepare(
       "insert into batch (log, first, n, checkpoint, entries, blobs) values (?, ?, ?, ?, ?, ?)",
     ),

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { join } from "node:path";
 import { errorCode, errorLine, type Clock, type EventSink } from "@redoubt/base";
 import { serveHttp, type HttpLimits, type HttpServer } from "@redoubt/http";
 import { encodeVerifierKey } from "@redoubt/tlog";
@@ -49,6 +50,7 @@ export interface Monitor extends AsyncDisposable {
 }
 
 const SERVICE = "monitor";
+const BACKUP_FILE = "backup.db";
 const TICK_MS = 500;
 const HTTP_LIMITS: Partial<HttpLimits> = {
   // A reporter's body may have 256 KiB.
@@ -92,7 +94,11 @@ export async function openMonitor(options: MonitorOptions): Promise<Monitor> {
   const vkey = encodeVerifierKey(identity.witness);
   const http = stack.use(await openHttp(parts, options, vkey));
   const status = (): Readonly<Record<string, unknown>> => describeStatus(parts, vkey);
-  const handler = monitorOperations({ ...parts, status, log });
+  const backup = async (): Promise<string> => {
+    await parts.db.backup(join(folder, BACKUP_FILE));
+    return BACKUP_FILE;
+  };
+  const handler = monitorOperations({ ...parts, status, log, backup });
   for (const caller of config.callers)
     // oxlint-disable-next-line no-await-in-loop -- a handful at start; the first failure names its socket
     stack.use(await listen(caller, handler, options));

@@ -13,6 +13,7 @@ import { FollowStore } from "./follower/follow-store.ts";
 import { Follower } from "./follower/follower.ts";
 import type { LedgerPort } from "./follower/ledger-port.ts";
 import type { Identity } from "./initialise.ts";
+import { RegistryCopy } from "./follower/registry-copy.ts";
 import { IssuedJoin } from "./issued/issued-join.ts";
 import { IssuedStore } from "./issued/issued-store.ts";
 import { RunningTime } from "./issued/running-time.ts";
@@ -51,6 +52,7 @@ export interface MonitorParts {
   readonly witness: Witness;
   readonly witnessStore: WitnessStore;
   readonly recovery: WitnessRecovery;
+  readonly registryCopy: RegistryCopy;
   readonly follower: Follower;
   readonly join: IssuedJoin;
   readonly deliveries: Deliveries;
@@ -105,6 +107,7 @@ export function wireParts(options: PartsOptions): MonitorParts {
     active,
   });
   const follow = new FollowStore(db);
+  const registryCopy = new RegistryCopy(db);
   const recovery = new WitnessRecovery({
     store: witnessStore,
     follow,
@@ -123,6 +126,7 @@ export function wireParts(options: PartsOptions): MonitorParts {
     witness,
     witnessStore,
     store: follow,
+    copy: registryCopy,
     clock,
     join,
     active,
@@ -176,6 +180,7 @@ export function wireParts(options: PartsOptions): MonitorParts {
     witness,
     witnessStore,
     recovery,
+    registryCopy,
     follower,
     join,
     deliveries,

@@ -1,16 +1,17 @@
 import { Option, type Command } from "commander";
-import type { Run } from "../command.ts";
-import type { LogOptions, WitnessOptions } from "../recover/commands.ts";
+import { collect, type Run } from "../command.ts";
+import type { LogOptions, RegistryOptions, WitnessOptions } from "../recover/commands.ts";
 import { realmOption } from "./realm-option.ts";
 
 const HELP = `
 Examples:
   redoubt recover                                            what stands still, and what ends it
   redoubt recover witness --reason "monitor.db restored"     after an old monitor.db was restored
+  redoubt recover registry                                   after an old ledger.db was restored
   redoubt recover log --realm enterprise --reason "bit flip" close a log that cannot go on
 
 Look for newer copies first (docs/guide/backup.md): what is given up here does not come back.
-Every recovery is a statement in the registry, before it takes effect, and an alarm.
+What moves a witness or closes a log is a statement in the registry before it takes effect, and an alarm.
 
 Exit codes: 0 done, 1 could not be done, 2 something stands still.`;
 
@@ -46,6 +47,19 @@ export function register(cli: Command, run: Run): void {
     .addHelpText("after", HELP)
     .action((options: LogOptions, command: Command) =>
       run(command, async (context) => (await load()).recoverLog(context, options)),
+    );
+  registerRegistry(recover, run);
+}
+
+function registerRegistry(recover: Command, run: Run): void {
+  recover
+    .command("registry")
+    .description("give the ledger the registry back, from a copy that hashes to its cosigned root")
+    .option("--from <ledger.db>", "a copy beside the monitor's; repeatable", collect)
+    .option("--yes", "do not ask")
+    .addHelpText("after", HELP)
+    .action((options: RegistryOptions, command: Command) =>
+      run(command, async (context) => (await load()).recoverRegistry(context, options)),
     );
 }
 

@@ -126,8 +126,7 @@ export async function closeLog(
   });
   writeConfig(operator, "ledger", closeInLedger({ realm, log, successor, writer: keys.writer }));
   writeConfig(operator, `signer-${realm}`, (config) => ({ ...config, log: successor }));
-  const since = await restart(place, ["ledger", `signer-${realm}`]);
-  await untilReady(place, since);
+  await restartServices(place, ["ledger", `signer-${realm}`]);
   return { realm, log, size, successor };
 }
 
@@ -191,6 +190,14 @@ async function monitorClosed(operator: Operator, log: string, terminal: Terminal
   };
   if (!(await waitFor(isClosed)))
     terminal.notice(`The monitor has not closed ${log} yet; it does when it reads the registry`);
+}
+
+/** Ends these processes, and waits until each is ready with the configuration and the files of now. */
+export async function restartServices(
+  place: Place,
+  services: readonly ServiceName[],
+): Promise<void> {
+  await untilReady(place, await restart(place, services));
 }
 
 /** The supervisor starts what ends again, with the configuration of that moment. */

@@ -6,13 +6,14 @@ import { isJsonObject } from "@redoubt/verify/json";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
 import { confirm } from "../keys/confirm.ts";
 import { systemKeys } from "../ledger/log-keys.ts";
-import type { Realm } from "../layout.ts";
+import { REGISTRY_LOG, type Realm } from "../layout.ts";
 import { Operator } from "../operator.ts";
 import { enterRunning, type Place } from "../running.ts";
 import { parseVerifierKey } from "@redoubt/tlog";
 import { judge, type Finding } from "./findings.ts";
 import { lookAtLogs, openCosigned, type CosignedNote, type LogState } from "./log-state.ts";
-import { closeLog, planClosing } from "./close-log.ts";
+import { closeLog, planClosing, restartServices } from "./close-log.ts";
+import { findCopy, restoreFrom } from "./registry.ts";
 
 const QUESTIONS = { input: process.stdin, output: process.stderr };
 
@@ -166,6 +167,41 @@ export function recoverLog(context: CommandContext, options: LogOptions): Promis
     const done = await closeLog(operator, place, { plan, reason: options.reason, terminal });
     const text = `${done.log} is closed at ${done.size} entries; ${done.successor} takes its place, and ${options.realm} issues again`;
     terminal.result({ json: done, text });
+    return EXIT.ok;
+  });
+}
+
+export interface RegistryOptions {
+  readonly from?: readonly string[];
+  readonly yes?: boolean;
+}
+
+/** Gives the ledger the registry back that the witness cosigned, from whichever copy hashes to it. */
+export function recoverRegistry(
+  context: CommandContext,
+  options: RegistryOptions,
+): Promise<number> {
+  const { terminal } = context;
+  return withOperator(context, async (operator, place) => {
+    const states = await lookAtLogs(operator, place);
+    const state = states.find(({ log }) => log === REGISTRY_LOG);
+    const target = state?.newest;
+    if (!state || !target)
+      throw new ServiceError("ERR_RECOVER", "No cosigned checkpoint of the registry was found");
+    if (state.ledgerSize !== undefined && state.ledgerSize >= target.size) {
+      terminal.result({ json: { restored: 0 }, text: "The registry is whole" });
+      return EXIT.ok;
+    }
+    const files = (options.from ?? []).map((name) => fileArgument(context, name));
+    const source = await findCopy(operator, target, files);
+    terminal.notice(
+      `The registry is restored to the ${target.size} statements that the witness cosigned, from ${source.name}; what the ledger cannot read of it is set aside. The ledger is restarted.`,
+    );
+    if (options.yes !== true) await confirm("Restoring the registry", QUESTIONS);
+    const restored = await restoreFrom(operator, source, target);
+    await restartServices(place, ["ledger"]);
+    const text = `${restored} statements restored. Now the other logs: redoubt recover check`;
+    terminal.result({ json: { restored, size: target.size, from: source.name }, text });
     return EXIT.ok;
   });
 }

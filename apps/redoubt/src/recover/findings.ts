@@ -1,7 +1,7 @@
 import { printable } from "../table.ts";
 import type { LogState } from "./log-state.ts";
 
-export type Remedy = "none" | "wait" | "witness" | "log" | "copy";
+export type Remedy = "none" | "wait" | "witness" | "log" | "registry";
 
 /** What is wrong with a log, and what ends it. */
 export interface Finding {
@@ -26,22 +26,24 @@ export function judge(state: LogState, realm: string | undefined): Finding {
       "witness",
       "if a newer copy of monitor.db exists, restore that; else: redoubt recover witness",
     );
-  const close = realm
-    ? `redoubt recover log --realm ${realm}`
-    : "restore a copy of ledger.db in which the registry is whole (docs/guide/backup.md)";
+  const close = realm ? `redoubt recover log --realm ${realm}` : "redoubt recover registry";
   const copy = `if a copy of ledger.db with ${known} entries or more exists, restore that; else: ${close}`;
   if (ledgerProblem !== undefined)
-    return found(`the ledger has halted it: ${ledgerProblem}`, realm ? "log" : "copy", copy);
+    return found(`the ledger has halted it: ${ledgerProblem}`, realm ? "log" : "registry", copy);
   if (ledgerSize !== undefined && ledgerSize < known)
     return found(
       `the ledger holds ${ledgerSize} entries, the witness has cosigned ${known}`,
-      realm ? "log" : "copy",
+      realm ? "log" : "registry",
       copy,
     );
   if (signerProblem !== undefined)
-    return found(`the signer does not take it up: ${signerProblem}`, realm ? "log" : "copy", copy);
+    return found(
+      `the signer does not take it up: ${signerProblem}`,
+      realm ? "log" : "registry",
+      copy,
+    );
   if (witnessHalt !== undefined)
-    return found(`the witness has halted it: ${witnessHalt}`, realm ? "log" : "copy", close);
+    return found(`the witness has halted it: ${witnessHalt}`, realm ? "log" : "registry", close);
   if (witness === undefined)
     return found(
       "the witness does not answer",

@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { ServiceError, systemClock } from "@redoubt/base";
+import { setTimeout as pause } from "node:timers/promises";
+import { errorCode, errorLine, ServiceError, systemClock } from "@redoubt/base";
 import { readDemo } from "../demo.ts";
 import { DEFAULT_PORT } from "../place.ts";
 import { portsFrom, REALMS, tokenEndpoint, type Ports } from "../layout.ts";
@@ -46,7 +47,7 @@ export async function up(options: UpOptions, terminal: Terminal): Promise<void> 
   supervisor.start();
   owned.use(await serveStatusPage(ports.status, () => supervisor.status()));
   const operator = owned.use(new Operator("", settings, { connectTimeoutMs: CONNECT_MS }));
-  const start = bringUp(operator, settings, supervisor).then(() => {
+  const start = bringUpOrWait(() => bringUp(operator, settings, supervisor), terminal).then(() => {
     terminal.result(announcement(options, ports));
   });
   await Promise.race([stop, start]);
@@ -69,6 +70,24 @@ async function prepare({ folder, port }: UpOptions): Promise<Settings> {
       `Data folder ${folder} was made for port ${settings.port}: leave --port out, or name another folder`,
     );
   return settings;
+}
+
+const HALTED_RETRY_MS = 1000;
+
+/** A registry that is halted is brought back while this runs (docs/guide/backup.md); with it, everything goes on. */
+async function bringUpOrWait(work: () => Promise<void>, terminal: Terminal): Promise<void> {
+  for (let isHalted = false; ;) {
+    try {
+      return await work();
+    } catch (error) {
+      const code = errorCode(error);
+      if (code !== "ERR_LEDGER_HALTED" && !(isHalted && code.startsWith("ERR_WIRE_"))) throw error;
+      if (!isHalted)
+        terminal.notice(`Not ready: ${errorLine(error)}. What ends it: redoubt recover`);
+      isHalted = true;
+      await pause(HALTED_RETRY_MS);
+    }
+  }
 }
 
 async function bringUp(

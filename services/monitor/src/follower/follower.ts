@@ -13,6 +13,7 @@ import type { FollowStore } from "./follow-store.ts";
 import { issuanceReader } from "./issuance-reader.ts";
 import type { LedgerPort, UnverifiedEntries, UnverifiedItems } from "./ledger-port.ts";
 import type { LogReader, ReadOutcome } from "./log-reader.ts";
+import type { RegistryCopy } from "./registry-copy.ts";
 import { registryReader } from "./registry-reader.ts";
 
 export interface FollowerParts {
@@ -24,6 +25,7 @@ export interface FollowerParts {
   readonly witness: Witness;
   readonly witnessStore: WitnessStore;
   readonly store: FollowStore;
+  readonly copy: RegistryCopy;
   readonly join: IssuedJoin;
   readonly active: () => number;
   readonly clock: Pick<Clock, "now">;

@@ -1,12 +1,14 @@
 import { CompactRange } from "@redoubt/tlog";
 import type { Registry, RegistryItem } from "@redoubt/keys";
 import type { FollowStore } from "./follow-store.ts";
+import type { RegistryCopy } from "./registry-copy.ts";
 import { readItems, type UnverifiedItems } from "./ledger-port.ts";
 import { LogReader, type LogPages, type LogReaderParts } from "./log-reader.ts";
 
 export interface RegistryParts extends LogReaderParts {
   readonly registry: Registry;
   readonly store: FollowStore;
+  readonly copy: RegistryCopy;
 }
 
 const MAX_PAGES = 256;
@@ -28,11 +30,14 @@ class RegistryPages implements LogPages<UnverifiedItems> {
   readonly #parts: RegistryParts;
   readonly #id: number;
   readonly #sizeBefore: number;
+  /** Statements before this are in the copy. */
+  #copied: number;
 
   constructor(parts: RegistryParts, id: number, sizeBefore: number) {
     this.#parts = parts;
     this.#id = id;
     this.#sizeBefore = sizeBefore;
+    this.#copied = parts.copy.size;
   }
 
   /**
@@ -53,8 +58,10 @@ class RegistryPages implements LogPages<UnverifiedItems> {
   }
 
   take(page: UnverifiedItems, _first: number, range: CompactRange): void {
-    const { store, alarms, keys } = this.#parts;
+    const { store, alarms, keys, copy } = this.#parts;
     for (const item of page.items) this.#fold(item);
+    for (const item of page.items) if (item.index >= this.#copied) copy.put(item);
+    this.#copied = Math.max(this.#copied, range.size);
     if (range.size > this.#sizeBefore && page.items.length > 0) store.save(this.#id, range);
     if (range.size === page.size) alarms.recover("registry-hidden", keys.origin);
   }

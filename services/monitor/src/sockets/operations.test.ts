@@ -14,7 +14,7 @@ const OPERATIONS = [
   "close",
 ] as const;
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
-  operator: ["alarms", "status", "close", "witnessed", "witness-forward"],
+  operator: ["alarms", "status", "close", "witnessed", "witness-forward", "backup", "registry"],
   "issuer-enterprise": ["delivered", "event"],
   "signer-enterprise": ["refusal", "event", "witnessed"],
 };

@@ -1,10 +1,12 @@
-import type { EventSink } from "@redoubt/base";
+import { MemberReader, type EventSink } from "@redoubt/base";
+import { encodeBase64url } from "@redoubt/verify/base64url";
 import type { Answer, Call, Handler } from "@redoubt/wire";
 import type { Alarms } from "../alarms/alarms.ts";
 import { EVENT_STATES } from "../alarms/kinds.ts";
 import type { Deliveries } from "../deliveries/deliveries.ts";
 import { monitorError } from "../errors.ts";
 import { alarmClosed } from "../events.ts";
+import type { RegistryCopy } from "../follower/registry-copy.ts";
 import type { WitnessRecovery } from "../witness/recovery.ts";
 import type { Witness } from "../witness/witness.ts";
 import {
@@ -13,6 +15,7 @@ import {
   parseDelivered,
   parseEvent,
   parseForward,
+  parsePage,
   parseRefusal,
   parseWitnessed,
 } from "./requests.ts";
@@ -22,10 +25,15 @@ export interface OperationParts {
   readonly deliveries: Deliveries;
   readonly witness: Witness;
   readonly recovery: WitnessRecovery;
+  readonly registryCopy: RegistryCopy;
   readonly status: () => Readonly<Record<string, unknown>>;
   readonly log: EventSink;
+  /** Copies the database; the file's name in the monitor's folder. */
+  readonly backup: () => Promise<string>;
 }
 
+/** A head has 256 KiB, and one statement at most 128 KiB. */
+const MAX_PAGE_CHARS = 64 * 1024;
 const NOTHING: Answer = { head: {} };
 
 /** docs/spec/wire.md §5. What a caller may do hangs on the socket it came in on, and on nothing that it says. */
@@ -38,13 +46,18 @@ export function monitorOperations(parts: OperationParts): Handler {
   };
 }
 
-function operatorCall(parts: OperationParts, call: Call): Answer {
+async function operatorCall(parts: OperationParts, call: Call): Promise<Answer> {
   const { alarms, status, log, recovery } = parts;
   switch (call.op) {
     case "alarms":
       return { head: alarms.list(parseAlarmQuery(call.head)) };
     case "status":
       return { head: status() };
+    case "registry":
+      return { head: registryPage(parts, call) };
+    case "backup":
+      new MemberReader(call.head, "backup").done();
+      return { head: { file: await parts.backup() } };
     case "close": {
       const request = parseClose(call.head);
       alarms.close(request);
@@ -60,6 +73,20 @@ function operatorCall(parts: OperationParts, call: Call): Answer {
     default:
       throw refuse(call);
   }
+}
+
+/** The monitor's copy of the registry, for a ledger that lost it: as many statements as fit, one at least. */
+function registryPage({ registryCopy }: OperationParts, call: Call): object {
+  const { from, max } = parsePage(call.head);
+  const items: object[] = [];
+  let chars = 0;
+  for (const { statement, envelope } of registryCopy.page(from, max)) {
+    const item = { statement: encodeBase64url(statement), envelope: encodeBase64url(envelope) };
+    chars += item.statement.length + item.envelope.length;
+    if (items.length > 0 && chars > MAX_PAGE_CHARS) break;
+    items.push(item);
+  }
+  return { from, size: registryCopy.size, items };
 }
 
 async function issuerCall(parts: OperationParts, call: Call): Promise<Answer> {

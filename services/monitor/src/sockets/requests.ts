@@ -98,6 +98,16 @@ export function parseForward(head: JsonObject): ForwardOrder {
   return order;
 }
 
+export function parsePage(head: JsonObject): { readonly from: number; readonly max: number } {
+  const reader = new MemberReader(head, "registry");
+  const page = {
+    from: reader.integer("from", 0, Number.MAX_SAFE_INTEGER),
+    max: reader.integer("max", 1, 512),
+  };
+  reader.done();
+  return page;
+}
+
 export function parseAlarmQuery(head: JsonObject): {
   readonly since?: number;
   readonly digest?: string;

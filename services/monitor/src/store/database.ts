@@ -1,11 +1,13 @@
-import { closeSync, constants, openSync } from "node:fs";
-import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
+import { closeSync, constants, openSync, rmSync } from "node:fs";
+import { backup, DatabaseSync, type SQLOutputValue } from "node:sqlite";
 import { monitorError } from "../errors.ts";
 import { SCHEMA_STEPS } from "./schema.ts";
 
 export type Row = Readonly<Record<string, SQLOutputValue>>;
 
-const { O_CREAT, O_NOFOLLOW, O_RDWR } = constants;
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
+/** At once: others wait as long. */
+const BACKUP_PAGES = 256;
 
 /**
  * The monitor's only state. WAL with synchronous=FULL: what was acknowledged is on the disk. Locked for this
@@ -30,6 +32,13 @@ export class Database implements Disposable {
       this.#db.close();
       throw monitorError("ERR_MONITOR_STORE", "Monitor database cannot be opened", { cause });
     }
+  }
+
+  /** Writes a copy as of one moment to a new file, while work goes on; what stands there is replaced. */
+  async backup(path: string): Promise<void> {
+    rmSync(path, { force: true });
+    closeSync(openSync(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600));
+    await backup(this.#db, path, { rate: BACKUP_PAGES });
   }
 
   prepare(sql: string): ReturnType<DatabaseSync["prepare"]> {

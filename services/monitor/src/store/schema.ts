@@ -12,6 +12,7 @@
  * acks      the newest report of each session; closed: it was a goodbye
  * alarms    fresh: hits that nobody was told of; latest: the detail of the newest of them; notices: how many were made
  * alarm_digests   told: 0 while no notice names or counts it
+ * registry  a copy of every statement, for a ledger that loses them
  * windows   gaps of issuers in which undelivered entries are orphans
  */
 const VERSION_1 = `
@@ -106,6 +107,12 @@ ALTER TABLE acks ADD COLUMN closed INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX misses_settled ON misses (reporter, at) WHERE state IN ('bad', 'unjudged', 'unproven');
 `;
 
+const VERSION_7 = `
+CREATE TABLE registry (
+  idx INTEGER PRIMARY KEY, statement BLOB NOT NULL, envelope BLOB NOT NULL
+) STRICT;
+`;
+
 /** Each step leads to the version of its place, from 1 on; what is here is never changed, only added to. */
 export const SCHEMA_STEPS: readonly string[] = [
   VERSION_1,
@@ -114,4 +121,5 @@ export const SCHEMA_STEPS: readonly string[] = [
   VERSION_4,
   VERSION_5,
   VERSION_6,
+  VERSION_7,
 ];

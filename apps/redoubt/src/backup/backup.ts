@@ -1,0 +1,158 @@
+import {
+  chmodSync,
+  copyFileSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  type Dirent,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { backup as backupDatabase, DatabaseSync } from "node:sqlite";
+import { errorCode, errorLine, ServiceError } from "@redoubt/base";
+import { EXIT, fileArgument, type CommandContext } from "../command.ts";
+import { SERVICES, type ServiceName } from "../layout.ts";
+import { Operator } from "../operator.ts";
+import { isListening, openPlace } from "../running.ts";
+
+interface Copied {
+  readonly part: string;
+  readonly files: number;
+  readonly bytes: number;
+}
+
+interface OwnCopy {
+  readonly file: string;
+  readonly of: string;
+}
+
+/**
+ * The ledger last: each copy of another part is then one of a time at which the ledger's copy had everything that this
+ * part remembers. The reverse would be a log that is shorter than what its witness has seen, which must be closed.
+ */
+const ORDER: readonly ("up" | ServiceName)[] = [
+  "up",
+  ...SERVICES.filter((service) => service !== "ledger"),
+  "ledger",
+];
+/** Locks, sockets, and what belongs to a database that is copied as a whole; event logs are no state. */
+const SKIPPED = /(?:^|\/)(?:lock\.db|sock|logs|cache)$|-(?:wal|shm|journal)$|\.new$/;
+
+/** Copies everything that a system needs to go on, while it runs or not. */
+export async function backup(context: CommandContext, target: string): Promise<number> {
+  const { folder, terminal } = context;
+  const { settings, ports } = openPlace(folder);
+  const to = fileArgument(context, target);
+  const copied: Copied[] = [];
+  // A folder of ours, that nobody else reads: it holds every key of software custody.
+  makeFolder(to);
+  const isRunning = await isListening(ports.status);
+  if (isRunning) process.chdir(folder);
+  try {
+    await using operator = isRunning ? new Operator("", settings) : undefined;
+    for (const part of ORDER) {
+      const own = await ownCopy(operator, part);
+      copied.push(await copyPart(join(folder, part), join(to, part), { part, own }));
+      terminal.notice(`${part}: ${describe(copied.at(-1))}`);
+    }
+  } catch (cause) {
+    rmSync(to, { recursive: true, force: true });
+    throw new ServiceError("ERR_BACKUP", `Nothing was kept: ${errorLine(cause)}`, { cause });
+  }
+  const text = [
+    `${to} holds a copy of ${folder}, and every key that is not in an HSM or KMS: encrypt it before it leaves this machine.`,
+    "How to restore: docs/guide/backup.md",
+  ];
+  terminal.result({ json: { folder, to, parts: copied }, text: text.join("\n") });
+  return EXIT.ok;
+}
+
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    mkdirSync(path, { mode: 0o700 });
+  } catch (cause) {
+    throw new ServiceError(
+      "ERR_BACKUP",
+      `${path} cannot be made (${errorLine(cause)}): name a folder that is not there yet`,
+      { cause },
+    );
+  }
+}
+
+/** A process that holds its database alone copies it itself: which file that is, and of which it is the copy. */
+async function ownCopy(
+  operator: Operator | undefined,
+  part: (typeof ORDER)[number],
+): Promise<OwnCopy | undefined> {
+  if (!operator || part === "up" || !(part === "monitor" || part.startsWith("issuer-")))
+    return undefined;
+  const { file } = await operator.ask(part, { op: "backup" });
+  const of = part === "monitor" ? "monitor.db" : "store.sqlite";
+  if (typeof file === "string" && /^backup\.\w+$/.test(file)) return { file, of };
+  throw new ServiceError("ERR_BACKUP", `${part} does not name its copy`);
+}
+
+async function copyPart(
+  from: string,
+  to: string,
+  { part, own }: { readonly part: string; readonly own: OwnCopy | undefined },
+): Promise<Copied> {
+  mkdirSync(to, { mode: 0o700 });
+  let [files, bytes] = [0, 0];
+  for (const entry of readdirSync(from, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    const name = path.slice(from.length + 1);
+    if (name.split("/").some((_, i, all) => SKIPPED.test(all.slice(0, i + 1).join("/")))) continue;
+    if (name === own?.of) continue;
+    const target = join(to, name === own?.file ? own.of : name);
+    if (!(await copyEntry(entry, path, target))) continue;
+    files += 1;
+    bytes += lstatSync(target).size;
+  }
+  if (own) rmSync(join(from, own.file));
+  return { part, files, bytes };
+}
+
+/** Says whether it is a file that was copied. */
+async function copyEntry(entry: Dirent, from: string, to: string): Promise<boolean> {
+  if (entry.isDirectory()) mkdirSync(to, { recursive: true, mode: 0o700 });
+  if (!entry.isFile()) return false;
+  mkdirSync(dirname(to), { recursive: true, mode: 0o700 });
+  try {
+    const isDatabase = /\.(?:db|sqlite)$/.test(from);
+    if (isDatabase) await copyDatabase(from, to);
+    else copyFileSync(from, to);
+    chmodSync(to, isDatabase ? 0o600 : lstatSync(from).mode & 0o777);
+    return true;
+  } catch (error) {
+    // Journals and partial tiles come and go.
+    if (errorCode(error) !== "ENOENT") throw error;
+    rmSync(to, { force: true });
+    return false;
+  }
+}
+
+/** As of one moment, with what the write-ahead log holds, while others write to it. */
+async function copyDatabase(from: string, to: string): Promise<void> {
+  const source = new DatabaseSync(from, { readOnly: true });
+  try {
+    await backupDatabase(source, to, { rate: 1024 });
+  } finally {
+    source.close();
+  }
+  const copy = new DatabaseSync(to);
+  try {
+    // One file, with nothing beside it; the process that opens it sets its own mode.
+    copy.exec("PRAGMA journal_mode = DELETE");
+    const [row] = copy.prepare("PRAGMA quick_check").all();
+    if (row?.["quick_check"] !== "ok")
+      throw new ServiceError("ERR_BACKUP", `${from} is damaged: ${String(row?.["quick_check"])}`);
+  } finally {
+    copy.close();
+  }
+}
+
+function describe(copied: Copied | undefined): string {
+  return `${copied?.files ?? 0} files, ${Math.ceil((copied?.bytes ?? 0) / 1024)} KiB`;
+}

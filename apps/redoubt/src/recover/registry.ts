@@ -1,0 +1,156 @@
+import { existsSync } from "node:fs";
+import { MemberReader, ServiceError } from "@redoubt/base";
+import { registryEntry } from "@redoubt/keys";
+import { readRegistryCopy } from "@redoubt/ledger/registry-copy";
+import { buildConsistencyProof, CompactRange, hashLeaf, hashNode } from "@redoubt/tlog";
+import { decodeBase64url, encodeBase64url } from "@redoubt/verify/base64url";
+import { isJsonObject, type JsonValue } from "@redoubt/verify/json";
+import { RemoteError } from "@redoubt/wire";
+import { REGISTRY_LOG } from "../layout.ts";
+import type { Operator } from "../operator.ts";
+import type { CosignedNote } from "./log-state.ts";
+
+interface Said {
+  readonly statement: Buffer;
+  readonly envelope: Buffer;
+}
+
+/** A copy of the registry that gives the cosigned root. */
+export interface RegistrySource {
+  readonly name: string;
+  readonly items: readonly Said[];
+}
+
+const PAGE = 64;
+/** A head to the ledger has 256 KiB; a statement has at most 128 KiB. */
+const MAX_PAGE_CHARS = 160 * 1024;
+
+/**
+ * The first of the copies whose first entries give the root that the witness cosigned.
+ *
+ * @throws ServiceError `ERR_RECOVER` where none does, with what each has
+ */
+export async function findCopy(
+  operator: Operator,
+  { size, root }: CosignedNote,
+  files: readonly string[],
+): Promise<RegistrySource> {
+  const names = ["the monitor's copy", ...files];
+  const found: string[] = [];
+  for (const [i, name] of names.entries()) {
+    const items = i === 0 ? await monitorCopy(operator) : fileCopy(name);
+    const range = CompactRange.empty();
+    range.appendEntries(entriesOf(items.slice(0, size)));
+    if (range.size === size && range.root().equals(root))
+      return { name, items: items.slice(0, size) };
+    found.push(`${name} has ${items.length}${items.length >= size ? " others" : ""}`);
+  }
+  throw new ServiceError(
+    "ERR_RECOVER",
+    `No copy gives the ${size} statements that the witness cosigned: ${found.join(", ")}. Name a copy of ledger.db with --from`,
+  );
+}
+
+function entriesOf(items: readonly Said[]): Buffer[] {
+  return items.map(({ statement, envelope }) => registryEntry(statement, envelope));
+}
+
+async function monitorCopy(operator: Operator): Promise<Said[]> {
+  const items: Said[] = [];
+  for (;;) {
+    const head = await operator.ask("monitor", { op: "registry", from: items.length, max: PAGE });
+    const page = new MemberReader(head, "registry").array("items", PAGE).map(readItem);
+    if (page.length === 0) return items;
+    items.push(...page);
+  }
+}
+
+function readItem(value: JsonValue): Said {
+  const reader = new MemberReader(isJsonObject(value) ? value : {}, "item");
+  const bytes = (name: string): Buffer => decodeBase64url(reader.string(name, MAX_PAGE_CHARS * 2));
+  return { statement: bytes("statement"), envelope: bytes("envelope") };
+}
+
+function fileCopy(path: string): Said[] {
+  if (!existsSync(path)) throw new ServiceError("ERR_RECOVER", `There is no ${path}`);
+  return readRegistryCopy(path, REGISTRY_LOG);
+}
+
+/** Gives the ledger what it lost, page by page; each is proven to be part of the cosigned tree. */
+export async function restoreFrom(
+  operator: Operator,
+  { items }: RegistrySource,
+  { note, size }: CosignedNote,
+): Promise<number> {
+  const entries = entriesOf(items);
+  const prove = prover(entries);
+  let from = await heldByLedger(operator, note);
+  const first = from;
+  while (from < size) {
+    const page: object[] = [];
+    for (let chars = 0; from + page.length < size && page.length < PAGE;) {
+      const { statement, envelope } = items[from + page.length] ?? fail();
+      chars += (statement.length + envelope.length) * 1.4;
+      if (page.length > 0 && chars > MAX_PAGE_CHARS) break;
+      page.push({
+        statement: encodeBase64url(statement),
+        envelope: encodeBase64url(envelope),
+      });
+    }
+    const end = from + page.length;
+    const proof = prove(end).map(encodeBase64url);
+    await operator.ask("ledger", {
+      op: "restore",
+      log: REGISTRY_LOG,
+      note,
+      from,
+      items: page,
+      proof,
+    });
+    from = end;
+  }
+  return from - first;
+}
+
+/** What the ledger can still read of it: it says so to a page that begins elsewhere. */
+async function heldByLedger(operator: Operator, note: string): Promise<number> {
+  const from = Number.MAX_SAFE_INTEGER;
+  try {
+    await operator.ask("ledger", {
+      op: "restore",
+      log: REGISTRY_LOG,
+      note,
+      from,
+      items: [],
+      proof: [],
+    });
+  } catch (error) {
+    if (error instanceof RemoteError && error.code === "ERR_LEDGER_SIZE") {
+      const { size } = error.details;
+      if (typeof size === "number") return size;
+    }
+    throw error;
+  }
+  throw new ServiceError("ERR_RECOVER", "The ledger does not say what it holds of the registry");
+}
+
+function prover(entries: readonly Buffer[]): (size: number) => Buffer[] {
+  const nodes = new Map<string, Buffer>();
+  const node = (level: number, index: number): Buffer => {
+    const name = `${level}/${index}`;
+    const known = nodes.get(name);
+    if (known) return known;
+    const value =
+      level === 0
+        ? hashLeaf(entries[index] ?? fail())
+        : hashNode(node(level - 1, 2 * index), node(level - 1, 2 * index + 1));
+    nodes.set(name, value);
+    return value;
+  };
+  return (size) =>
+    size === entries.length ? [] : buildConsistencyProof(node, size, entries.length);
+}
+
+function fail(): never {
+  throw new RangeError("A copy is as long as the tree that it gives");
+}

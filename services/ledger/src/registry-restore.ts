@@ -1,0 +1,93 @@
+import type { SignedStatement } from "@redoubt/keys";
+import {
+  openCheckpoint,
+  TlogError,
+  verifyCosignature,
+  verifyGrowth,
+  type CompactRange,
+  type VerifierKey,
+} from "@redoubt/tlog";
+import { Draft, EDGE_EVERY } from "./draft.ts";
+import { refusal, sizeRefusal } from "./errors.ts";
+import type { LedgerEvents } from "./events.ts";
+import type { Log } from "./log.ts";
+import { stageStatement } from "./registry-batch.ts";
+import type { NewBatch, Store } from "./store.ts";
+
+/** A page of statements from a copy, and what they must be part of. */
+export interface RestoreRequest {
+  /** The newest checkpoint of the registry that is known: signed by its key and cosigned by the pinned witness. */
+  readonly note: string;
+  readonly from: number;
+  readonly items: readonly Omit<SignedStatement, "entry">[];
+  /** From the tree after these statements to the note's. */
+  readonly proof: readonly Buffer[];
+}
+
+export interface RestoreParts {
+  readonly store: Store;
+  readonly witness: VerifierKey;
+  readonly events: LedgerEvents;
+}
+
+/**
+ * Gives a halted registry back what it lost. Whoever brings the copy is not trusted: nothing is written that is not
+ * part of the tree which the log key once signed and the witness cosigned. The log stays halted: a start with what is
+ * there now decides. What was there before, where it could not even be read, is set aside and kept.
+ *
+ * @throws ServiceError `ERR_LEDGER_RESTORE`, `ERR_LEDGER_SIZE`
+ */
+export function restoreRegistry(
+  { store, witness, events }: RestoreParts,
+  log: Log,
+  { note, from, items, proof }: RestoreRequest,
+): { readonly size: number; readonly wanted: number } {
+  if (log.halted === undefined) throw refused("The registry is not halted");
+  const target = openTarget(log, note, witness);
+  if (from !== log.size) throw sizeRefusal(log.size);
+  const draft = new Draft(log, EDGE_EVERY);
+  const batches = items.map((item) => stage(item, draft));
+  checkPart(draft.head.range, target, proof);
+  if (from === 0 && (store.logRow(log.origin)?.next ?? 0) > 0) store.setAside(log.origin);
+  if (store.write(batches).size > 0) throw sizeRefusal(log.size);
+  log.advance(draft.head);
+  events.registryRestored(log.origin, log.size, target.size);
+  return { size: log.size, wanted: target.size };
+}
+
+function stage(item: Omit<SignedStatement, "entry">, draft: Draft): NewBatch {
+  const staged = stageStatement(item, undefined)(draft);
+  if (staged.kind === "new") return staged.batch;
+  throw new TypeError("A statement is never held already");
+}
+
+function openTarget(
+  { origin, identity }: Log,
+  note: string,
+  witness: VerifierKey,
+): { readonly size: number; readonly root: Buffer } {
+  try {
+    verifyCosignature(note, witness);
+    return openCheckpoint(note, { origin, verifiers: [identity.key.verifier] });
+  } catch (cause) {
+    throw refused("The checkpoint is not signed by the registry and cosigned", { cause });
+  }
+}
+
+function checkPart(
+  range: CompactRange,
+  target: { readonly size: number; readonly root: Buffer },
+  proof: readonly Buffer[],
+): void {
+  try {
+    if (range.size <= target.size)
+      return verifyGrowth({ size: range.size, root: range.root() }, target, proof);
+  } catch (cause) {
+    if (!(cause instanceof TlogError)) throw cause;
+  }
+  throw refused("The statements are not those of the cosigned tree");
+}
+
+function refused(message: string, options: ErrorOptions = {}): Error {
+  return refusal("ERR_LEDGER_RESTORE", message, options);
+}
