@@ -1,5 +1,11 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
-import { privateFileExists, readPrivateFile, Secret, writeDurable } from "@redoubt/base";
+import {
+  privateFileExists,
+  readPrivateFile,
+  Secret,
+  ServiceError,
+  writeDurable,
+} from "@redoubt/base";
 import { KeyError } from "./errors.ts";
 import { generateKeyPair, type SignatureAlgorithm } from "./algorithm.ts";
 import { openPrivateKey, sealPrivateKey } from "./sealed-key.ts";
@@ -32,9 +38,23 @@ export function openKeyFile(path: string): KeyPair {
   return { privateKey, publicKey: createPublicKey(privateKey) };
 }
 
-/** THREAT-19: an empty passphrase, of a file cut short, protects nothing. */
+/**
+ * THREAT-19: an empty passphrase, of a file cut short, protects nothing.
+ *
+ * @throws KeyError `ERR_KEY_FILE` without the file, `ERR_KEY_PASSPHRASE` for an empty one; as `readPrivateFile`
+ */
 export function readPassphrase(path: string): Secret {
-  const text = readPrivateFile(path, 1024).toString("utf8").trim();
+  const text = readSecretFile(path).toString("utf8").trim();
   if (text === "") throw new KeyError("ERR_KEY_PASSPHRASE", `${path} holds no passphrase`);
   return new Secret(text);
+}
+
+function readSecretFile(path: string): Buffer {
+  try {
+    return readPrivateFile(path, 1024);
+  } catch (cause) {
+    if (cause instanceof ServiceError) throw cause;
+    const wanted = "expected a file of mode 0600 with the PIN or passphrase";
+    throw new KeyError("ERR_KEY_FILE", `${path} cannot be read: ${wanted}`, { cause });
+  }
 }

@@ -28,9 +28,9 @@ export class Trouble {
 
   found(error: unknown): void {
     const code = errorCode(error);
+    this.#reason = `${code}: ${errorLine(error)}`.slice(0, MAX_REASON);
     if (code === this.#code) return;
     this.#code = code;
-    this.#reason = `${code}: ${errorLine(error)}`.slice(0, MAX_REASON);
     if (isCustodyFault(error)) {
       this.#events.custodyTrouble(code, errorLine(error));
       this.#reports.event("custody-trouble", this.#reason);
