@@ -340,7 +340,7 @@ class SignerService implements Signer {
     const { realm } = this.#options.config;
     const keys = describeKeys(this.#view.registry, realm);
     const refused = [...(this.#core?.ring.refused ?? [])].slice(0, SHOWN_REFUSED);
-    const { code = null, reason } = this.#trouble;
+    const { code = null, reason = this.#core?.steps.waiting() } = this.#trouble;
     return {
       ...this.#metadata(),
       trouble: code,
