@@ -1,13 +1,8 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
-import {
-  privateFileExists,
-  readPrivateFile,
-  Secret,
-  ServiceError,
-  writeDurable,
-} from "@redoubt/base";
+import { privateFileExists, Secret, writeDurable } from "@redoubt/base";
 import { KeyError } from "./errors.ts";
 import { generateKeyPair, type SignatureAlgorithm } from "./algorithm.ts";
+import { readExpected } from "./sealed-file.ts";
 import { openPrivateKey, sealPrivateKey } from "./sealed-key.ts";
 
 export interface KeyPair {
@@ -44,17 +39,8 @@ export function openKeyFile(path: string): KeyPair {
  * @throws KeyError `ERR_KEY_FILE` without the file, `ERR_KEY_PASSPHRASE` for an empty one; as `readPrivateFile`
  */
 export function readPassphrase(path: string): Secret {
-  const text = readSecretFile(path).toString("utf8").trim();
+  const wanted = "a file of mode 0600 with the PIN or passphrase";
+  const text = readExpected(path, 1024, wanted).toString("utf8").trim();
   if (text === "") throw new KeyError("ERR_KEY_PASSPHRASE", `${path} holds no passphrase`);
   return new Secret(text);
-}
-
-function readSecretFile(path: string): Buffer {
-  try {
-    return readPrivateFile(path, 1024);
-  } catch (cause) {
-    if (cause instanceof ServiceError) throw cause;
-    const wanted = "expected a file of mode 0600 with the PIN or passphrase";
-    throw new KeyError("ERR_KEY_FILE", `${path} cannot be read: ${wanted}`, { cause });
-  }
 }
