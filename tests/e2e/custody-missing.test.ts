@@ -1,17 +1,19 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { it } from "node:test";
 import { canonicalBytes, writeDurable } from "@redoubt/base";
 import { setUp } from "@redoubt/cli";
+import { NO_SOFTHSM, SOFTHSM_MODULE } from "@redoubt/keys/testing/softhsm";
 import { parseJsonObject } from "@redoubt/verify/json";
 import { freeBasePort } from "./free-ports.ts";
 import { RedoubtProcess } from "./redoubt-process.ts";
 import { redoubt } from "./system.ts";
 import { until } from "./until.ts";
 
-it("an HSM's module that is not there: the reason is told, the other realm works, nothing starts anew", async () => {
+const what = "the reason is told, the other realm works, nothing starts anew";
+it(`an HSM's module that is not there: ${what}`, { skip: NO_SOFTHSM }, async () => {
   const folder = mkdtempSync(join(tmpdir(), "rdt-none-"));
   const base = await freeBasePort();
   await setUp(folder, base, new Date());
@@ -40,6 +42,16 @@ it("an HSM's module that is not there: the reason is told, the other realm works
       () => up.stderr,
       (text) => text.includes("custody-trouble"),
     );
+    // The permission to load native code is kept until there is a module; then the next thing that lacks is told.
+    copyFileSync(SOFTHSM_MODULE, module);
+    const next =
+      /signer-enterprise is not ready: ERR_KEY_CUSTODY: .*: pin cannot be read: expected/;
+    const { stdout: later } = await until(
+      "the module is loaded without a new start",
+      () => redoubt(["--data", folder, "status"]),
+      ({ stdout }) => next.test(stdout),
+    );
+    assert.match(later, /signer-enterprise +NOT READY +\d+ +0/);
   } finally {
     up.kill("SIGINT");
     await up.ended;

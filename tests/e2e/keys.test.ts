@@ -172,9 +172,14 @@ describe("the key commands, on a running system whose standbys are known", () =>
     assert.match(JSON.stringify(details.array("alarms", 10)), /key-tainted/);
   });
 
-  it("taint: without a ready standby it warns, does it, and exits 2; so does the list", async () => {
+  it("taint: without a ready standby it names the choices and their price, and does the chosen one", async () => {
     const { active: kid = "" } = await kidsOf("consumer");
-    const ending = await run(["keys", "taint", kid, "--yes", ...reason]);
+    fails(
+      await run(["keys", "taint", kid, "--yes", ...reason]),
+      /\(in 6 h\).*--early: .*may refuse its tokens for up to 6 h.*--stop-issuing: /,
+    );
+    assert.equal(await signing("consumer"), kid);
+    const ending = await run(["keys", "taint", kid, "--yes", "--stop-issuing", ...reason]);
     assert.equal(ending.code, 2);
     assert.match(
       ending.stderr,
@@ -184,11 +189,27 @@ describe("the key commands, on a running system whose standbys are known", () =>
     const list = await run(["keys", "list"]);
     assert.equal(list.code, 2);
     assert.match(list.stderr, /No key signs in realm consumer, class at/);
+    const status = await run(["status"]);
+    assert.match(status.stdout, /signer-consumer is not ready: No key signs before 20/);
+  });
+
+  it("rotate --early: a standby that some may not know yet ends the outage, and is told", async () => {
+    const rotate = ["keys", "rotate", "--realm", "consumer", ...reason];
+    fails(await run(rotate), /try again in 6 h/);
+    const standby = json(await ok(["--json", ...rotate, "--early"])).string("kid");
+    assert.equal(await signing("consumer"), standby);
+    fails(await run([...rotate, "--early"]), /try again in 6 h/);
+    const early = ["keys", "taint", standby, "--yes", "--early", ...reason];
+    const done = json(await ok(["--json", ...early]));
+    assert.equal(await signing("consumer"), done.string("active"));
+    assert.equal(done.integer("refusedSeconds", 21_000, 21_600) > 0, true);
+    const { stdout } = await run(["alarms"]);
+    assert.match(stdout, /key-activated-early/);
   });
 
   it("taint: where a replaced key is above suspicion, a roll-back ends the outage at once", async () => {
     const { active: kid = "", "verify-only": replaced = "" } = await kidsOf("enterprise");
-    const ending = await run(["keys", "taint", kid, "--yes", ...reason]);
+    const ending = await run(["keys", "taint", kid, "--yes", "--stop-issuing", ...reason]);
     assert.equal(ending.code, 2);
     assert.ok(ending.stdout.includes(`above suspicion: redoubt keys rollback ${replaced}\n`));
     fails(await run(["token", "--realm", "enterprise"]), /temporarily_unavailable/);

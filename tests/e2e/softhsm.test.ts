@@ -23,7 +23,6 @@ import { startSystem, type System } from "./system.ts";
 import { SETTLE_MS, until } from "./until.ts";
 
 const SIGNER = "signer-enterprise";
-const UUID = /^[0-9a-f]{8}-/;
 
 /** One machine whose enterprise keys are in an HSM from the first start on. */
 class HsmMachine {
@@ -75,11 +74,10 @@ class HsmMachine {
     for (const folder of [this.root, this.softHsm]) rmSync(folder, { recursive: true });
   }
 
-  /** The token's folder, pulled out of the machine or put back. */
+  /** The folder of all tokens, without which the module does not even start, pulled out of the machine or put back. */
   plug(isIn: boolean): void {
-    const tokens = join(this.softHsm, "tokens");
-    const [name = ""] = readdirSync(isIn ? this.softHsm : tokens).filter((one) => UUID.test(one));
-    const [inside, outside] = [join(tokens, name), join(this.softHsm, name)];
+    const inside = join(this.softHsm, "tokens");
+    const outside = join(this.softHsm, "away");
     if (isIn) renameSync(outside, inside);
     else renameSync(inside, outside);
   }

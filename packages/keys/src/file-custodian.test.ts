@@ -44,6 +44,28 @@ describe("file custody", () => {
     assert.equal(openFileCustodian({ folder, passphrase: new Secret("x") }).label, "sealed-file");
   });
 
+  it("without its folder is away: no key is called unknown, made or ended, and what is open signs", async () => {
+    const folder = freshFolder("goes");
+    await using custodian = openFileCustodian({ folder, passphrase: "beside" });
+    const key = await custodian.generate("ES256");
+    renameSync(folder, `${folder}.away`);
+    const message = /goes is not there: expected the 0700 folder/;
+    await assert.rejects(custodian.list(), { code: "ERR_KEY_FILE", message });
+    for (const call of [
+      () => custodian.open(key.id),
+      () => custodian.generate("ES256"),
+      () => custodian.destroy(key.id),
+    ])
+      await assert.rejects(call, { name: "KeyError", code: "ERR_KEY_BUSY", message });
+    assert.throws(() => openFileCustodian({ folder, passphrase: "beside" }), {
+      code: "ERR_KEY_FILE",
+      message,
+    });
+    await key.sign(Buffer.from("x"));
+    renameSync(`${folder}.away`, folder);
+    assert.deepEqual(await custodian.list(), [key.id]);
+  });
+
   it("THREAT-32: refuses a folder that others can enter, and closes every file", async () => {
     const folder = freshFolder("modes");
     chmodSync(folder, 0o750);

@@ -1,7 +1,13 @@
 import { createPublicKey, randomBytes, type KeyObject } from "node:crypto";
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { checkPrivateFolder, privateFileExists, Secret, writeDurable } from "@redoubt/base";
+import {
+  checkPrivateFolder,
+  privateFileExists,
+  Secret,
+  ServiceError,
+  writeDurable,
+} from "@redoubt/base";
 import {
   generateKeyPair,
   publicJwk,
@@ -10,7 +16,7 @@ import {
   type SignatureAlgorithm,
 } from "./algorithm.ts";
 import type { Custodian, CustodyKey } from "./custody.ts";
-import { KeyError } from "./errors.ts";
+import { KeyError, type KeyErrorCode } from "./errors.ts";
 import { readPassphrase } from "./key-file.ts";
 import type { Kdf } from "./sealed-file.ts";
 import { openPrivateKey, sealPrivateKey } from "./sealed-key.ts";
@@ -32,11 +38,11 @@ const PASSPHRASE_FILE = "passphrase";
 /**
  * Keys as sealed files, one each; for machines without an HSM. One process per folder.
  *
- * @throws ServiceError `ERR_FILE_*` for a folder that is open to others; KeyError `ERR_KEY_PASSPHRASE` where the
- *   passphrase is not that of the keys in it
+ * @throws ServiceError `ERR_FILE_*` for a folder that is open to others; KeyError `ERR_KEY_FILE` where there is none,
+ *   `ERR_KEY_PASSPHRASE` where the passphrase is not that of the keys in it
  */
 export function openFileCustodian({ folder, passphrase }: FileCustodianOptions): Custodian {
-  checkPrivateFolder(folder);
+  checkFolder(folder, "ERR_KEY_FILE");
   return passphrase === "beside"
     ? new FileCustodian("plain-file", folder, besidePassphrase(folder), "hkdf-sha256")
     : new FileCustodian("sealed-file", folder, passphrase, "scrypt");
@@ -75,6 +81,7 @@ class FileCustodian implements Custodian {
   }
 
   async generate(alg: SignatureAlgorithm): Promise<CustodyKey> {
+    checkFolder(this.#folder);
     const id = randomBytes(16).toString("hex");
     const { privateKey } = generateKeyPair(alg);
     sealPrivateKey(keyPath(this.#folder, id, alg), privateKey, this.#passphrase, {
@@ -85,17 +92,20 @@ class FileCustodian implements Custodian {
   }
 
   async open(id: string): Promise<CustodyKey> {
+    checkFolder(this.#folder);
     const alg = findAlgorithm(this.#folder, id);
     const privateKey = openPrivateKey(keyPath(this.#folder, id, alg), this.#passphrase, alg);
     return this.#custodyKey(id, alg, privateKey);
   }
 
   async list(): Promise<readonly string[]> {
+    checkFolder(this.#folder, "ERR_KEY_FILE");
     return listKeys(this.#folder).map(({ id }) => id);
   }
 
   async destroy(id: string): Promise<void> {
     if (!ID.test(id)) throw new KeyError("ERR_KEY_UNKNOWN", "Key id is malformed");
+    checkFolder(this.#folder);
     this.#open.delete(id);
     for (const alg of SIGNATURE_ALGORITHMS) rmSync(keyPath(this.#folder, id, alg), { force: true });
   }
@@ -119,6 +129,18 @@ class FileCustodian implements Custodian {
         return signWithKey(input);
       },
     };
+  }
+}
+
+/** Without it, as of a volume that is not mounted, no key is known to be there, or not to be. */
+function checkFolder(folder: string, code: KeyErrorCode = "ERR_KEY_BUSY"): void {
+  try {
+    checkPrivateFolder(folder);
+  } catch (cause) {
+    // Said in full already: open to others, of another user, no folder.
+    if (cause instanceof ServiceError) throw cause;
+    const message = `${folder} is not there: expected the 0700 folder of sealed keys`;
+    throw new KeyError(code, message, { cause });
   }
 }
 

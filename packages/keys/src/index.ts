@@ -42,6 +42,7 @@ export {
   decideNextState,
   isPublished,
   isReadyToSign,
+  publishedFor,
   KEY_STATES,
   type KeyState,
   type LifeCycleInput,

@@ -51,7 +51,7 @@ function levelOf(seconds: number, percent: number, policy: AgePolicy): AgeLevel 
 /** What `decideNextState` is asked about a registered key under its ring's policy. */
 export function lifeCycleInput(
   key: KeyInfo,
-  ring: Pick<LifeCycleInput, "isFirstOfRing" | "ringHasActive" | "successorReady">,
+  ring: Pick<LifeCycleInput, "isFirstOfRing" | "isSignerLost" | "ringHasActive" | "successorReady">,
   policy: Pick<RotationPolicy, "expirySeconds">,
 ): LifeCycleInput {
   const { record, state, stateAt, retainedBy } = key;

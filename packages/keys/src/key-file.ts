@@ -1,7 +1,8 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
-import { privateFileExists, readPrivateFile, Secret, writeDurable } from "@redoubt/base";
+import { privateFileExists, Secret, writeDurable } from "@redoubt/base";
 import { KeyError } from "./errors.ts";
 import { generateKeyPair, type SignatureAlgorithm } from "./algorithm.ts";
+import { readExpected } from "./sealed-file.ts";
 import { openPrivateKey, sealPrivateKey } from "./sealed-key.ts";
 
 export interface KeyPair {
@@ -32,9 +33,14 @@ export function openKeyFile(path: string): KeyPair {
   return { privateKey, publicKey: createPublicKey(privateKey) };
 }
 
-/** THREAT-19: an empty passphrase, of a file cut short, protects nothing. */
+/**
+ * THREAT-19: an empty passphrase, of a file cut short, protects nothing.
+ *
+ * @throws KeyError `ERR_KEY_FILE` without the file, `ERR_KEY_PASSPHRASE` for an empty one; as `readPrivateFile`
+ */
 export function readPassphrase(path: string): Secret {
-  const text = readPrivateFile(path, 1024).toString("utf8").trim();
+  const wanted = "a file of mode 0600 with the PIN or passphrase";
+  const text = readExpected(path, 1024, wanted).toString("utf8").trim();
   if (text === "") throw new KeyError("ERR_KEY_PASSPHRASE", `${path} holds no passphrase`);
   return new Secret(text);
 }

@@ -169,6 +169,20 @@ describe("decideNextState", () => {
     assert.equal(decideNextState({ ...spent, state: "tainted" }, policy, 0), "revoked");
   });
 
+  it("P6: where custody lost the key that signed, a standby waits 15 min, and never longer than its lead", () => {
+    const waiting = { ...key, state: "prepublished", stateAt: 2000, ringHasActive: false } as const;
+    const lost = { ...waiting, isSignerLost: true };
+    const long = { ...policy, prepublishSeconds: 1500 };
+    assert.equal(decideNextState(waiting, long, 3499), undefined);
+    assert.equal(decideNextState(lost, long, 2899), undefined);
+    assert.equal(decideNextState(lost, long, 2900), "active");
+    assert.equal(decideNextState({ ...lost, ringHasActive: true }, long, 3500), undefined);
+    const short = { ...policy, prepublishSeconds: 60 };
+    assert.equal(decideNextState(lost, short, 2059), undefined);
+    assert.equal(decideNextState(lost, short, 2060), "active");
+    assert.equal(isReadyToSign(lost, long, 2900), false);
+  });
+
   it("never rolls back by itself", () => {
     const spent = { ...key, state: "verify-only", verifyUntil: 2 ** 40, stateAt: 4000 } as const;
     for (const now of [4000, 4001, 4599])

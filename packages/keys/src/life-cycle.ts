@@ -36,6 +36,9 @@ export function checkTransition(from: KeyState, to: KeyState): void {
     throw new KeyError("ERR_KEY_TRANSITION", `Key state: ${from} cannot become ${to}`);
 }
 
+/** P6: how soon a change reaches every verifier that can reach us. */
+const EMERGENCY_REACH_SECONDS = 900;
+
 /** What the clock and the policy say about one key. All times in seconds since the epoch. */
 export interface LifeCycleInput {
   readonly state: KeyState;
@@ -46,6 +49,8 @@ export interface LifeCycleInput {
   readonly verifyUntil: number;
   /** The ring has never had an active key, so that nobody can hold metadata without this one. */
   readonly isFirstOfRing: boolean;
+  /** Nothing of the ring signs because custody has not the key that did: waiting spares nobody a refusal. */
+  readonly isSignerLost?: boolean;
   /** The ring's active key still signs. */
   readonly ringHasActive: boolean;
   /** A pre-published key of the ring has waited long enough to take over. */
@@ -124,7 +129,15 @@ function decideActivation(
 ): KeyState | undefined {
   if (nowSeconds >= key.signUntil) return key.isRetained === true ? undefined : "retired";
   if (key.ringHasActive || nowSeconds < key.signFrom) return undefined;
+  return nowSeconds >= key.stateAt + publishedFor(key, prepublishSeconds) ? "active" : undefined;
+}
+
+/** How long a key is published before it signs by itself. */
+export function publishedFor(
+  { isFirstOfRing, isSignerLost = false }: Pick<LifeCycleInput, "isFirstOfRing" | "isSignerLost">,
+  prepublishSeconds: number,
+): number {
   // The first key of a ring cannot be unknown to a cache: there was no metadata before it.
-  const waited = key.isFirstOfRing || nowSeconds >= key.stateAt + prepublishSeconds;
-  return waited ? "active" : undefined;
+  if (isFirstOfRing) return 0;
+  return isSignerLost ? Math.min(prepublishSeconds, EMERGENCY_REACH_SECONDS) : prepublishSeconds;
 }

@@ -145,7 +145,10 @@ describe("sealed files", () => {
     symlinkSync(path, `${path}-link`);
     const linked = () => openSealedFile(`${path}-link`, passphrase, "test");
     assert.throws(linked, { code: "ERR_FILE_KIND" });
-    assert.throws(() => openSealedFile(`${path}-absent`, passphrase, "test"), { code: "ENOENT" });
+    assert.throws(() => openSealedFile(`${path}-absent`, passphrase, "test"), {
+      code: "ERR_KEY_FILE",
+      message: /-absent cannot be read: expected a sealed test/,
+    });
   });
 
   it("hold at most 32 KiB", () => {

@@ -3,6 +3,7 @@ import {
   canonicalBytes,
   MemberReader,
   readPrivateFile,
+  ServiceError,
   writeDurable,
   type Secret,
 } from "@redoubt/base";
@@ -49,11 +50,11 @@ export function writeSealedFile(
 }
 
 /**
- * @throws KeyError `ERR_KEY_FILE` for a file that is not one of ours, `ERR_KEY_PASSPHRASE` when it does not open;
+ * @throws KeyError `ERR_KEY_FILE` for a file that is absent or not one of ours, `ERR_KEY_PASSPHRASE` when it does not open;
  * ServiceError for a file that others can read
  */
 export function openSealedFile(path: string, passphrase: Secret, kind: string): Buffer {
-  const file = parseSealedFile(path, readPrivateFile(path, MAX_FILE_BYTES));
+  const file = parseSealedFile(path, readExpected(path, MAX_FILE_BYTES, `a sealed ${kind}`));
   if (file.kind !== kind)
     throw new KeyError("ERR_KEY_FILE", `${path} holds a ${file.kind}, expected a ${kind}`);
   const { sealed, salt, nonce, kdf } = file;
@@ -71,6 +72,20 @@ export function openSealedFile(path: string, passphrase: Secret, kind: string): 
     throw new KeyError("ERR_KEY_PASSPHRASE", `${path} does not open with this passphrase`, {
       cause,
     });
+  }
+}
+
+/**
+ * A file that must be there; the error says what was to be in it.
+ *
+ * @throws KeyError `ERR_KEY_FILE` where there is none, or no access; ServiceError `ERR_FILE_*` as `readPrivateFile`
+ */
+export function readExpected(path: string, maxBytes: number, wanted: string): Buffer {
+  try {
+    return readPrivateFile(path, maxBytes);
+  } catch (cause) {
+    if (cause instanceof ServiceError) throw cause;
+    throw new KeyError("ERR_KEY_FILE", `${path} cannot be read: expected ${wanted}`, { cause });
   }
 }
 

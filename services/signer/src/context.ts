@@ -55,7 +55,9 @@ export interface SignerOptions {
   readonly clock: Clock;
   readonly log: EventSink;
   /** Replaced by tests; default: what the configuration names. */
-  readonly custodian?: Custodian;
+  readonly custodian?: Custodian | undefined;
+  /** Told once, when native code is loaded or none is needed. */
+  readonly onCustodyLoaded?: () => void;
   /** Replaced by tests that take scope enforcement away, never by configuration. */
   readonly policy?: Policy;
   /** Replaced by tests that take log-before-sign away, never by configuration. */
@@ -78,8 +80,7 @@ const SHOWN_REFUSED = 100;
 const MAX_REASON = 400;
 
 /**
- * Wires one signer: one process, one realm, one issuance log. Custody has been loaded when this resolves, though it
- * may be away: a process needs the permission to load native code no more.
+ * Wires one signer: one process, one realm, one issuance log. Custody may be away when this resolves.
  */
 export async function openSigner(options: SignerOptions): Promise<Signer> {
   checkPrivateFolder(options.folder);
@@ -356,7 +357,7 @@ class SignerService implements Signer {
     const { realm } = this.#options.config;
     const keys = describeKeys(this.#view.registry, realm);
     const refused = [...(this.#core?.ring.refused ?? [])].slice(0, SHOWN_REFUSED);
-    const { code = null, reason } = this.#trouble;
+    const { code = null, reason = this.#core?.steps.waiting() } = this.#trouble;
     return {
       ...this.#metadata(),
       trouble: code,

@@ -6,7 +6,7 @@ import { KeyError, type KeyErrorCode } from "@redoubt/keys";
 import { RemoteError } from "@redoubt/wire";
 import type { Signer } from "./context.ts";
 import { digestOf, list, text } from "./testing/answers.ts";
-import type { CustodyCall } from "./testing/counting-custodian.ts";
+import { CountingCustodian, type CustodyCall } from "./testing/counting-custodian.ts";
 import { Deployment, refusalOf, TIMES, WANTED } from "./testing/deployment.ts";
 import { until } from "./testing/test-events.ts";
 
@@ -109,6 +109,97 @@ describe("THREAT-05: custody that is away when the signer starts", () => {
     await signer.tick();
     const states = new Map(await keysOf(signer));
     assert.equal(states.get(active?.[0] ?? ""), "verify-only");
+  });
+});
+
+async function changed(deployment: Deployment, custodian = new CountingCustodian()) {
+  const first = await deployment.openReady();
+  deployment.clock.forward(TIMES.prepublishSeconds);
+  await first.tick();
+  await first[Symbol.asyncDispose]();
+  const signer = await deployment.open({ custodian });
+  await signer.tick();
+  return signer;
+}
+
+async function statesOf(signer: Signer): Promise<string[]> {
+  return (await keysOf(signer)).map(([, state]) => state);
+}
+
+describe("P6: custody that is another one after a restart", () => {
+  const EARLY_SECONDS = 900;
+
+  it("publishes new keys at once and signs after 15 minutes, and says what that costs", async () => {
+    await using deployment = await Deployment.start();
+    const { clock, monitor, log } = deployment;
+    const signer = await changed(deployment);
+    assert.deepEqual(await statesOf(signer), [
+      "verify-only",
+      "retired",
+      "prepublished",
+      "prepublished",
+    ]);
+    const lost = await monitor.told.first(({ kind }) => kind === "custody-lost-key");
+    assert.match(lost.detail, /no standby is ready.* signs 15 min after it was published/);
+    assert.match(String(Reflect.get(await signer.status(), "reason")), /No key signs before 20/);
+    clock.forward(EARLY_SECONDS - 1);
+    await signer.tick();
+    assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_NO_KEY");
+    clock.forward(1);
+    await signer.tick();
+    await deployment.client().request(WANTED);
+    assert.equal(Reflect.get(await signer.status(), "reason"), undefined);
+    const early = await monitor.told.first(({ kind }) => kind === "key-activated-early");
+    assert.match(early.detail, /may refuse its tokens for up to 105 min/);
+    const activated = log.all.findLast(({ fields }) => fields["to"] === "active");
+    assert.equal(activated?.fields["reason"], "custody does not hold the key before it");
+    // The next one waits as ever.
+    clock.forward(TIMES.activeSeconds);
+    await signer.tick();
+    assert.equal(monitor.told.all.filter(({ kind }) => kind === "key-activated-early").length, 1);
+  });
+
+  it("a custody that cannot make keys yet makes them when it is there, and then waits no longer", async () => {
+    await using deployment = await Deployment.start();
+    const { clock } = deployment;
+    const custodian = new CountingCustodian();
+    custodian.before = failing("ERR_KEY_DENIED", ["generate"]);
+    const signer = await changed(deployment, custodian);
+    // Longer than the old key is published.
+    clock.forward(2 * TIMES.verifyOnlySeconds);
+    await signer.tick();
+    custodian.before = () => undefined;
+    clock.forward(30);
+    await signer.tick();
+    clock.forward(EARLY_SECONDS);
+    await signer.tick();
+    await deployment.client().request(WANTED);
+  });
+
+  it("a standby that custody still holds and every verifier knows signs at once", async () => {
+    await using deployment = await Deployment.start();
+    const { monitor } = deployment;
+    const first = await deployment.openReady();
+    deployment.clock.forward(TIMES.prepublishSeconds);
+    await first.tick();
+    const [id = ""] = deployment.custodian.keys.keys();
+    deployment.custodian.keys.delete(id);
+    await first[Symbol.asyncDispose]();
+    await deployment.openReady();
+    await deployment.client().request(WANTED);
+    const lost = await monitor.told.first(({ kind }) => kind === "custody-lost-key");
+    assert.doesNotMatch(lost.detail, /no standby/);
+  });
+
+  it("after a taint nothing signs early: that is a person's decision", async () => {
+    await using deployment = await Deployment.start();
+    const signer = await deployment.openReady();
+    const [active] = await keysOf(signer);
+    const kid = active?.[0] ?? "";
+    await deployment.client("operator").request({ op: "taint", kid, reason: "test" });
+    deployment.clock.forward(EARLY_SECONDS);
+    await signer.tick();
+    assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_NO_KEY");
   });
 });
 

@@ -15,6 +15,12 @@ const SIGNING_FAULTS: ReadonlySet<KeyErrorCode> = new Set([
   "ERR_KEY_MODULE",
 ]);
 
+/**
+ * Of a list: the folder of sealed keys is not there. Those that were opened are in memory: they sign on, and prove
+ * nothing about the folder.
+ */
+const FOLDER_FAULT: KeyErrorCode = "ERR_KEY_FILE";
+
 const MIN_PAUSE_SECONDS = 1;
 const MAX_PAUSE_SECONDS = 30;
 /** Where custody does not say how long it wants to be left alone. */
@@ -60,7 +66,7 @@ export class CustodyHealth {
   check(): void {
     const fault = this.#fault;
     const leftMs = fault ? fault.pauseUntilMs - this.#now() : 0;
-    if (!fault || leftMs <= 0) return;
+    if (!fault || leftMs <= 0 || fault.error.code === FOLDER_FAULT) return;
     throw new ServiceError(fault.error.code, "Custody does not sign now", {
       cause: fault.error,
       fields: { retryAfterSeconds: Math.ceil(leftMs / 1000) },
@@ -85,13 +91,14 @@ export class CustodyHealth {
   /** A call that began before the last failure says that custody is there, not that its pause is over. */
   signed(faultsBefore: number): void {
     this.#workedMs = this.#now();
-    if (!this.#fault) return;
+    if (!this.#fault || this.#fault.error.code === FOLDER_FAULT) return;
     if (faultsBefore === this.#faults) this.#fault = undefined;
     else this.#fault.sinceMs = this.#workedMs;
   }
 
   /** Another call than a signature succeeded. */
   answered(faultsBefore: number): void {
+    if (this.#fault?.error.code === FOLDER_FAULT) this.#fault = undefined;
     const failedMs = this.#fault?.signingFailedMs ?? -Infinity;
     if (this.#now() - failedMs >= SIGNING_FAILED_MS) this.signed(faultsBefore);
   }
@@ -102,7 +109,7 @@ export class CustodyHealth {
   }
 
   notAnswered(error: unknown): void {
-    if (error instanceof KeyError && FAULTS.has(error.code))
+    if (error instanceof KeyError && (FAULTS.has(error.code) || error.code === FOLDER_FAULT))
       this.#failed(error, this.#fault?.signingFailedMs ?? -Infinity);
   }
 

@@ -151,6 +151,41 @@ describe("taint", () => {
     assert.equal(await signer.signing(), await signer.kidOf("active"));
   });
 
+  it("P6: a standby that somebody may not know yet signs at once where a person says so, told with its price", async () => {
+    await using signer = await operated();
+    await signer.forward(60);
+    const [bad, standby] = [await signer.kidOf("active"), await signer.kidOf("prepublished")];
+    const answer = await signer.ask("taint", { kid: bad, reason, early: true });
+    assert.deepEqual(answer, { kid: bad, state: "revoked", active: standby, presence: "none" });
+    assert.equal(await signer.signing(), standby);
+    const { detail } = await signer.deployment.monitor.told.first(
+      ({ kind }) => kind === "key-activated-early",
+    );
+    assert.match(detail, /may refuse its tokens for up to 119 min/);
+    // Once more, in the same lead: the standby of the standby.
+    const next = await signer.kidOf("prepublished");
+    assert.equal(
+      (await signer.ask("taint", { kid: standby, reason, early: true }))["active"],
+      next,
+    );
+  });
+
+  it("P6: after a taint without a successor `rotate` ends the outage early, and only then", async () => {
+    await using signer = await operated();
+    const [bad, standby] = [await signer.kidOf("active"), await signer.kidOf("prepublished")];
+    const rotate = { class: "at", reason, early: true };
+    assert.equal(await signer.refusal("rotate", rotate), "ERR_SIGNER_NO_STANDBY");
+    await signer.ask("taint", { kid: bad, reason });
+    assert.equal(
+      await signer.refusal("rotate", { ...rotate, early: false }),
+      "ERR_SIGNER_NO_STANDBY",
+    );
+    const answer = await signer.ask("rotate", rotate);
+    assert.deepEqual(answer, { kid: standby, before: null, presence: "none" });
+    assert.equal(await signer.signing(), standby);
+    await signer.deployment.monitor.told.first(({ kind }) => kind === "key-activated-early");
+  });
+
   it("a standby, a key that only verifies, a retained one: each can be tainted, and is replaced", async () => {
     for (const state of ["prepublished", "verify-only"]) {
       await using signer = await operated();

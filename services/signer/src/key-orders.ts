@@ -32,14 +32,17 @@ export class KeyOrders {
     this.#options = options;
   }
 
-  /** The standby takes over now. P6: never one that a verifier may not know yet, whoever asks. */
-  rotate(tokenClass: string, reason: string): Promise<Takeover> {
+  /**
+   * The standby takes over now. P6: one that a verifier may not know yet only where nothing signs, and somebody says
+   * `isEarly`.
+   */
+  rotate(tokenClass: string, reason: string, isEarly = false): Promise<Takeover> {
     return this.#inOrder(async () => {
       this.#options.checkTime();
       const facts = this.#options.steps.rings.find(({ policy }) => policy.class === tokenClass);
       if (!facts)
         throw new ServiceError("ERR_REQUEST_MEMBER", "rotate: class must be one of this signer's");
-      const [standby] = facts.ready(this.#now());
+      const standby = facts.ready(this.#now())[0] ?? (isEarly && unready(facts));
       if (!standby) throw this.#noStandby(facts);
       return this.#takeOver(facts, standby, "key-rotated-by-hand", reason);
     });
@@ -60,8 +63,15 @@ export class KeyOrders {
     });
   }
 
-  /** A key must go: nothing is signed under it any more, and the standby takes over (THREAT-12). */
-  taint(kid: string, reason: string): Promise<{ state: string; active: string | null }> {
+  /**
+   * A key must go: nothing is signed under it any more, and the standby takes over (THREAT-12), with `isEarly` even
+   * one that a verifier may not know yet.
+   */
+  taint(
+    kid: string,
+    reason: string,
+    isEarly = false,
+  ): Promise<{ state: string; active: string | null }> {
     return this.#inOrder(async () => {
       const { steps, checkTime } = this.#options;
       const key = this.#realmKey(kid);
@@ -73,6 +83,8 @@ export class KeyOrders {
       try {
         checkTime();
         await steps.step();
+        const early = isEarly && facts && unready(facts);
+        if (early) await this.#takeOver(facts, early, "key-rotated-by-hand", reason);
       } catch {
         // The taint stands. The rest is the life cycle's, as soon as the clock is beyond doubt.
       }
@@ -105,7 +117,9 @@ export class KeyOrders {
   async #takeOver(facts: RingFacts, key: KeyInfo, kind: string, reason: string): Promise<Takeover> {
     const { steps, alarm } = this.#options;
     const before = facts.active()?.kid ?? null;
+    const unknownSeconds = facts.unknownSeconds(key, this.#now());
     await steps.takeOver(facts, key.kid, byOperator(reason));
+    if (key.state === "prepublished") steps.tellEarly(key, unknownSeconds);
     alarm(kind, `Key ${key.kid} signs in place of ${before ?? "none"}: ${reason}`);
     // The next standby is published from now on.
     await steps.step();
@@ -144,6 +158,16 @@ export class KeyOrders {
   #now(): number {
     return nowSeconds(this.#options.clock);
   }
+}
+
+/** The standby that was published first, where no key of the ring signs. */
+function unready(facts: RingFacts): KeyInfo | undefined {
+  if (facts.active()) return undefined;
+  const [first] = facts
+    .keys()
+    .filter((key) => facts.readyAt(key) !== undefined)
+    .toSorted((a, b) => a.stateAt - b.stateAt);
+  return first;
 }
 
 /** P8: who was present is not proven yet, and the registry says so. */

@@ -1,5 +1,5 @@
 import { errorCode, nowSeconds } from "@redoubt/base";
-import { decideNextState, type KeyInfo, type KeyState } from "@redoubt/keys";
+import { decideNextState, publishedFor, type KeyInfo, type KeyState } from "@redoubt/keys";
 import type { RingPolicy } from "./config.ts";
 import { makeKey, type KeyMakingOptions } from "./key-making.ts";
 import { KeyStatements, type KeyStatementsOptions } from "./key-statements.ts";
@@ -163,22 +163,54 @@ export class KeySteps {
       });
       const [next] = steps.toSorted((a, b) => urgency(a.step) - urgency(b.step));
       if (!next) return false;
-      await this.statements.state(next.key, next.step.state, next.step.reason);
+      const { key, step } = next;
+      const unknownSeconds = facts.unknownSeconds(key, this.#now());
+      await this.statements.state(key, step.state, step.reason);
+      if (step.state === "active") this.tellEarly(key, unknownSeconds);
+      if (step.reason === IS_LOST && key.state === "active") this.#tellLost(key, facts);
       return true;
     });
+  }
+
+  /** P6: that a key signs before everybody knows it is told with its price. */
+  tellEarly({ kid }: KeyInfo, unknownSeconds: number): void {
+    if (unknownSeconds === 0) return;
+    const price = `may refuse its tokens for up to ${Math.ceil(unknownSeconds / 60)} min`;
+    const detail = `Key ${kid} signs early: relying parties with an older key set ${price}`;
+    this.#options.alarm("key-activated-early", detail);
+  }
+
+  #tellLost({ kid }: KeyInfo, facts: RingFacts): void {
+    const isFollowed = facts.ready(this.#now()).length > 0;
+    const past = { isFirstOfRing: false, isSignerLost: true };
+    const minutes = publishedFor(past, facts.policy.prepublishSeconds) / 60;
+    const then = isFollowed
+      ? "its standby takes over"
+      : `no standby is ready, and nothing is signed: a key signs ${Math.ceil(minutes)} min after it was published`;
+    const detail = `Custody does not hold key ${kid}, which signed: ${then}`;
+    this.#options.alarm("custody-lost-key", detail);
+  }
+
+  /** Why a ring signs nothing, for an operator; undefined where each has a key that does. */
+  waiting(): string | undefined {
+    const times = this.rings.flatMap((facts) => facts.nextAt() ?? []);
+    if (times.length === 0) return undefined;
+    const at = new Date(Math.max(...times) * 1000).toISOString();
+    return `No key signs before ${at}: see redoubt keys list`;
   }
 
   #nextStep(key: KeyInfo, keys: readonly KeyInfo[], facts: RingFacts): Step | undefined {
     const lost = facts.isHeld(key) ? undefined : LOST[key.state];
     // THREAT-11: not even without its private half does a retained key leave a JWKS by itself.
     if (lost && (lost !== "retired" || key.retainedBy === undefined))
-      return { state: lost, reason: "custody does not hold it" };
+      return { state: lost, reason: IS_LOST };
     const { decide = decideNextState } = this.#options;
     const now = this.#now();
     const state = decide(facts.lifeCycle(key, keys, now), facts.policy, now);
     // A lost standby that is retained stays published, and never comes to sign.
     if (state === "active" && lost) return undefined;
-    return state && { state, reason: "life cycle" };
+    const isEarly = state === "active" && facts.unknownSeconds(key, now) > 0;
+    return state && { state, reason: isEarly ? IS_EARLY : "life cycle" };
   }
 
   /** Another process may have made a key in our custody since we looked: it is lost only if it is not there now. */
@@ -213,6 +245,8 @@ export class KeySteps {
   }
 }
 
+const IS_LOST = "custody does not hold it";
+const IS_EARLY = "custody does not hold the key before it";
 const USABLE: ReadonlySet<KeyState> = new Set(["generated", "prepublished", "active"]);
 
 /** Where a key goes whose private half is gone, for instance after a restored backup: it must not block its ring. */

@@ -9,10 +9,16 @@ const service = basename(folder);
 
 await runService(service, async ({ clock, log }) => {
   const config = parseConfig(readPrivateFile(`${folder}/config.json`));
-  const signer = await openSigner({ config, folder, root: "", service, clock, log });
-  // ARCHITECTURE §9: an HSM's module is loaded by now, and nothing else is to be.
-  dropAddons();
-  return signer;
+  // ARCHITECTURE §9: once an HSM's module is loaded, nothing else is to be.
+  return await openSigner({
+    config,
+    folder,
+    root: "",
+    service,
+    clock,
+    log,
+    onCustodyLoaded: dropAddons,
+  });
 });
 
 function dropAddons(): void {

@@ -28,6 +28,7 @@ export interface OpenCustodyOptions {
   readonly clock: Clock;
   /** In place of the one that is configured; its owner closes what is behind it. */
   readonly custodian?: Custodian | undefined;
+  readonly onCustodyLoaded?: (() => void) | undefined;
 }
 
 /** @throws as `SignerCustody.open` */
@@ -38,5 +39,6 @@ export function openCustody(options: OpenCustodyOptions): Promise<SignerCustody>
     open: async () =>
       custodian ?? (await openCustodian(config.custody, folder, { loaders: LOADERS, clock })),
     clock,
+    onLoaded: options.onCustodyLoaded,
   });
 }

@@ -49,11 +49,13 @@ export class OperatorCalls {
     switch (op) {
       case "rotate": {
         const tokenClass = reader.oneOf("class", ["at", "oidc"]);
-        return orders.rotate(tokenClass, lastReason(reader));
+        const isEarly = readEarly(reader);
+        return orders.rotate(tokenClass, lastReason(reader), isEarly);
       }
       case "taint": {
         const kid = reader.string("kid", 43, KID);
-        return named(kid, orders.taint(kid, lastReason(reader)));
+        const isEarly = readEarly(reader);
+        return named(kid, orders.taint(kid, lastReason(reader), isEarly));
       }
       case "retain": {
         const kid = reader.string("kid", 43, KID);
@@ -72,6 +74,11 @@ export class OperatorCalls {
     const { steps, clock } = this.#options;
     return { rings: steps.rings.map((facts) => describeRing(facts, nowSeconds(clock))) };
   }
+}
+
+/** P6: that a key signs before every verifier knows it is said aloud. */
+function readEarly(reader: MemberReader): boolean {
+  return reader.has("early") && reader.boolean("early");
 }
 
 /** A manual action says why, in every case; nothing stands after it. */

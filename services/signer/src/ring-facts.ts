@@ -1,6 +1,7 @@
 import {
   isReadyToSign,
   lifeCycleInput,
+  publishedFor,
   signingEnd,
   type KeyInfo,
   type LifeCycleInput,
@@ -10,6 +11,9 @@ import type { RingPolicy } from "./config.ts";
 import type { KeyRing } from "./key-ring.ts";
 
 const ENDED: ReadonlySet<string> = new Set(["destroyed", "revoked"]);
+
+/** Of the key that signed last: it signs, or it must not. */
+const KEPT: ReadonlySet<string> = new Set(["active", "tainted", "revoked"]);
 
 /** What registry and custody say about the keys of one ring of this signer. Looks anew at each call. */
 export class RingFacts {
@@ -25,12 +29,13 @@ export class RingFacts {
 
   /** Those that have not ended, oldest first: ended ones stay in the registry for ever. */
   keys(): KeyInfo[] {
+    return this.#everyKey().filter(({ state }) => !ENDED.has(state));
+  }
+
+  #everyKey(): KeyInfo[] {
     return this.#ring
       .own()
-      .filter(
-        ({ state, record }) =>
-          record.class === this.policy.class && record.custody !== "drill" && !ENDED.has(state),
-      );
+      .filter(({ record }) => record.class === this.policy.class && record.custody !== "drill");
   }
 
   active(): KeyInfo | undefined {
@@ -51,8 +56,34 @@ export class RingFacts {
   /** When a pre-published key may take over; undefined where it never can. */
   readyAt(key: KeyInfo): number | undefined {
     if (key.state !== "prepublished" || !this.isHeld(key)) return undefined;
-    const at = Math.max(key.record.signFrom, key.stateAt + this.policy.prepublishSeconds);
+    const wait = publishedFor(this.#past(key), this.policy.prepublishSeconds);
+    const at = Math.max(key.record.signFrom, key.stateAt + wait);
     return at < key.record.signUntil ? at : undefined;
+  }
+
+  /** The earliest of them, where nothing of the ring signs. */
+  nextAt(): number | undefined {
+    const times = this.active() ? [] : this.keys().flatMap((key) => this.readyAt(key) ?? []);
+    return times.length === 0 ? undefined : Math.min(...times);
+  }
+
+  /** Custody has not the key that signed last, as after it was changed. A tainted one is no lost one. */
+  #isSignerLost(): boolean {
+    const [last] = this.#everyKey()
+      .filter(({ activatedAt }) => activatedAt !== undefined)
+      .toSorted((a, b) => (b.activatedAt ?? 0) - (a.activatedAt ?? 0));
+    return last !== undefined && !KEPT.has(last.state) && !this.isHeld(last);
+  }
+
+  #past({ record }: KeyInfo): Pick<LifeCycleInput, "isFirstOfRing" | "isSignerLost"> {
+    const isFirstOfRing = !this.#registry().hasActivated(record);
+    return { isFirstOfRing, isSignerLost: this.#isSignerLost() };
+  }
+
+  /** What it costs that a key signs now: how long a relying party may not know it. 0 where all do. */
+  unknownSeconds({ record, stateAt }: KeyInfo, nowSeconds: number): number {
+    if (!this.#registry().hasActivated(record)) return 0;
+    return Math.max(0, stateAt + this.policy.prepublishSeconds - nowSeconds);
   }
 
   signingEnd(key: KeyInfo): number {
@@ -61,7 +92,7 @@ export class RingFacts {
 
   lifeCycle(key: KeyInfo, keys: readonly KeyInfo[], nowSeconds: number): LifeCycleInput {
     const ring = {
-      isFirstOfRing: !this.#registry().hasActivated(key.record),
+      ...this.#past(key),
       ringHasActive: keys.some(({ state }) => state === "active"),
       successorReady: keys.some((other) => this.#isReady(other, nowSeconds)),
     };

@@ -28,21 +28,35 @@ describe("SignerCustody", () => {
     await custody[Symbol.asyncDispose]();
   });
 
-  it("what is not installed is not loaded again: the permission for it is gone", async () => {
-    let tries = 0;
-    const custody = await opened(async () => {
-      tries += 1;
-      throw new KeyError("ERR_KEY_MODULE", "Not there");
-    });
-    await assert.rejects(custody.list(), { code: "ERR_KEY_MODULE" });
+  it("what is not installed is looked for again, and what ends a start is trouble once it runs", async () => {
+    const inner = new CountingCustodian();
+    let error: Error | undefined = new KeyError("ERR_KEY_MODULE", "Not there");
+    let loaded = 0;
+    const open = async () => {
+      if (error) throw error;
+      return inner;
+    };
+    const clock = new TestClock();
+    const onLoaded = () => (loaded += 1);
+    const custody = await SignerCustody.open({ label: "pkcs11", open, clock, onLoaded });
     await assert.rejects(custody.generate("ES256"), { code: "ERR_KEY_MODULE" });
-    assert.equal(tries, 1);
-    assert.equal(custody.problem?.code, "ERR_KEY_MODULE");
+    assert.deepEqual([custody.problem?.code, loaded], ["ERR_KEY_MODULE", 0]);
+    for (error of [
+      new KeyError("ERR_KEY_FILE", "/pin cannot be read"),
+      new ServiceError("ERR_FILE_MODE", "/pin is open to others"),
+    ]) {
+      await assert.rejects(custody.list(), { code: "ERR_KEY_CUSTODY", cause: error });
+      assert.equal(custody.problem?.code, "ERR_KEY_CUSTODY");
+    }
+    error = undefined;
+    assert.deepEqual(await custody.list(), []);
+    assert.deepEqual([custody.problem, loaded], [undefined, 1]);
   });
 
   it("does not start with what no waiting mends", async () => {
     for (const error of [
       new KeyError("ERR_KEY_PASSPHRASE", "Wrong"),
+      new KeyError("ERR_KEY_FILE", "/pin cannot be read"),
       new ServiceError("ERR_FILE_MODE", "Open to others"),
     ])
       await assert.rejects(

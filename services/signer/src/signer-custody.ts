@@ -13,6 +13,8 @@ export interface SignerCustodyOptions {
   readonly label: CustodyLabel;
   readonly open: () => Promise<Custodian>;
   readonly clock: Pick<Clock, "monotonic">;
+  /** Told once, when what drives custody is loaded: the permission for native code is needed no more. */
+  readonly onLoaded?: (() => void) | undefined;
 }
 
 /**
@@ -25,7 +27,7 @@ export class SignerCustody implements Custodian {
   readonly #health: CustodyHealth;
   #custodian: Custodian | undefined;
   #opening: Promise<Custodian> | undefined;
-  #final: KeyError | undefined;
+  #isLoaded = false;
   #isLooking = false;
   #isClosed = false;
 
@@ -36,15 +38,15 @@ export class SignerCustody implements Custodian {
   }
 
   /**
-   * Custody that is away, denied or not installed is no failed start: the signer says so and signs nothing. A refused
-   * PIN must not be tried again and again by a supervisor that starts a failing process anew.
+   * Custody that is away, denied or not installed is no failed start: the signer says so, signs nothing and tries
+   * again. A refused PIN must not be tried again and again by a supervisor that starts a failing process anew.
    *
-   * @throws whatever else the adapter throws: a file that others can read, a passphrase that is wrong
+   * @throws whatever else the adapter throws: a file that is absent or that others can read, a wrong passphrase
    */
   static async open(options: SignerCustodyOptions): Promise<SignerCustody> {
     const custody = new SignerCustody(options);
     try {
-      await custody.#open();
+      await custody.#openNow();
     } catch (error) {
       if (!isCustodyFault(error)) throw error;
     }
@@ -107,22 +109,39 @@ export class SignerCustody implements Custodian {
   #open(): Promise<Custodian> {
     if (this.#custodian) return Promise.resolve(this.#custodian);
     if (this.#isClosed) return Promise.reject(new KeyError("ERR_KEY_UNKNOWN", "Custody is closed"));
-    // What drives custody is loaded once: the permission for it is gone after that.
-    if (this.#final) return Promise.reject(this.#final);
-    this.#opening ??= this.#openNow().finally(() => {
+    this.#opening ??= this.#openAgain().finally(() => {
       this.#opening = undefined;
     });
     return this.#opening;
   }
 
+  async #openAgain(): Promise<Custodian> {
+    try {
+      return await this.#openNow();
+    } catch (error) {
+      if (isCustodyFault(error)) throw error;
+      // What ends a start, as a file that is absent, is trouble like any other once the signer runs.
+      const fault = new KeyError("ERR_KEY_CUSTODY", "Custody does not open", { cause: error });
+      this.#health.notAnswered(fault);
+      throw fault;
+    }
+  }
+
   async #openNow(): Promise<Custodian> {
     try {
       this.#custodian = await this.#watch(this.#options.open);
+      this.#loaded();
       return this.#custodian;
     } catch (error) {
-      if (error instanceof KeyError && error.code === "ERR_KEY_MODULE") this.#final = error;
+      if (!(error instanceof KeyError) || error.code !== "ERR_KEY_MODULE") this.#loaded();
       throw error;
     }
+  }
+
+  #loaded(): void {
+    if (this.#isLoaded) return;
+    this.#isLoaded = true;
+    this.#options.onLoaded?.();
   }
 
   /** A ring that may make no keys, or a quota for making them, does not keep those that are there from signing. */

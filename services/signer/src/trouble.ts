@@ -1,5 +1,4 @@
 import { errorCode, errorLine } from "@redoubt/base";
-import { isCustodyFault } from "./custody-health.ts";
 import type { SignerEvents } from "./events.ts";
 import type { MonitorReports } from "./monitor-reports.ts";
 
@@ -28,10 +27,10 @@ export class Trouble {
 
   found(error: unknown): void {
     const code = errorCode(error);
+    this.#reason = `${code}: ${errorLine(error)}`.slice(0, MAX_REASON);
     if (code === this.#code) return;
     this.#code = code;
-    this.#reason = `${code}: ${errorLine(error)}`.slice(0, MAX_REASON);
-    if (isCustodyFault(error)) {
+    if (isOfKeys(code)) {
       this.#events.custodyTrouble(code, errorLine(error));
       this.#reports.event("custody-trouble", this.#reason);
       return;
@@ -48,10 +47,15 @@ export class Trouble {
   }
 
   over(): void {
-    if (this.#code?.startsWith("ERR_KEY_")) this.#events.custodyBack();
+    if (this.#code !== undefined && isOfKeys(this.#code)) this.#events.custodyBack();
     else if (this.#code?.startsWith("ERR_WITNESS_")) this.#events.witnessBack();
     else if (this.#code !== undefined) this.#events.ledgerBack();
     this.#code = undefined;
     this.#reason = undefined;
   }
+}
+
+/** Custody's, or a file of the signer's own keys: nothing that a ledger could do about. */
+function isOfKeys(code: string): boolean {
+  return code.startsWith("ERR_KEY_");
 }

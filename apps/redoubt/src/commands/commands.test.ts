@@ -117,6 +117,7 @@ const MISTAKES = [
   ["keys", "taint", "4fQ2xa"],
   ["keys", "taint", "4fQ2xa", "--reason", "r", "--ja"],
   ["keys", "taint", "--reason", "r"],
+  ["keys", "taint", "4fQ2xa", "--reason", "r", "--early", "--stop-issuing"],
   ["keys", "retain", "4fQ2xa", "--reason", " "],
   ["keys", "rollback", "4fQ2xa", "--reason", "two\nlines"],
   ["keys", "rollback", "4fQ2xa", "--reason", "r".repeat(161)],

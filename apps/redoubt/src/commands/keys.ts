@@ -60,6 +60,8 @@ function registerShow(keys: Command, run: Run): void {
 
 const ROTATE_HELP = `
 The next rotation by age follows a whole active time later. Refused while no standby was published long enough.
+Where no key signs, --early lets the standby sign all the same: relying parties that hold an older key set may refuse
+its tokens until their next load of the keys.
 
 Example:
   redoubt keys rotate --realm enterprise --reason "after the audit of Tuesday"`;
@@ -73,6 +75,7 @@ function registerRotate(keys: Command, run: Run): void {
       new Option("--class <class>", "kind of tokens").choices(["at", "oidc"]).default("at"),
     )
     .addOption(reasonOption())
+    .option("--early", "where no key signs: one that some relying party may not know yet")
     .addHelpText("after", ROTATE_HELP)
     .action((options: RotateOptions, command: Command) =>
       run(command, async (context) => (await load()).keysRotate(context, options)),
@@ -82,6 +85,9 @@ function registerRotate(keys: Command, run: Run): void {
 const TAINT_HELP = `
 Nothing is signed under the key any more, every JWKS leaves it out, its private half is destroyed, and a standby that
 is ready signs. It cannot be undone. Says afterwards who may still take its tokens, and for how long.
+Where no standby is ready, as on the first day, it is refused with the time at which one will be, unless you choose:
+--early lets the standby sign at once, and relying parties that hold an older key set may refuse its tokens for up to
+the time that it says; --stop-issuing ends the key, and its realm issues nothing until a standby is ready.
 
 Examples:
   redoubt keys taint 4fQ2xa --reason "found in a dump"          asks first
@@ -97,6 +103,12 @@ function registerTaint(keys: Command, run: Run): void {
     .allowUnknownOption()
     .addOption(reasonOption())
     .option("--yes", "do not ask")
+    .addOption(
+      new Option("--early", "a standby signs that some relying party may not know yet").conflicts(
+        "stopIssuing",
+      ),
+    )
+    .option("--stop-issuing", "issue nothing until a standby is ready")
     .addHelpText("after", TAINT_HELP)
     .action((kid: string, options: TaintOptions, command: Command) =>
       run(command, async (context) => {

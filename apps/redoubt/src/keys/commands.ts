@@ -11,9 +11,16 @@ import { readKeyJournal } from "./key-journal.ts";
 import { concerns, disagreements, keyTable, listKeys, whenText } from "./key-list.ts";
 import { readPolicies, readSources } from "./key-sources.ts";
 import { detailsText, jwksConcerns, showKey } from "./key-show.ts";
-import { activeOf, readyAt, replacedOf, standbysOf } from "./next-step.ts";
+import { activeOf, readyAt, standbysOf } from "./next-step.ts";
 import { retain, rollBack, rotate, taint, type Takeover } from "./orders.ts";
 import { checkPolicyFile, policyText } from "./policy-check.ts";
+import {
+  checkTaint,
+  taintWarning,
+  waysOut,
+  type RingView,
+  type TaintChoice,
+} from "./succession.ts";
 
 async function withOperator<T>(
   { folder }: CommandContext,
@@ -63,12 +70,13 @@ export interface RotateOptions {
   readonly realm: Realm;
   readonly class: string;
   readonly reason: string;
+  readonly early?: boolean;
 }
 
 export function keysRotate(context: CommandContext, options: RotateOptions): Promise<number> {
-  const { realm, class: tokenClass, reason } = options;
+  const { realm, class: tokenClass, reason, early = false } = options;
   return withOperator(context, async (operator) => {
-    const done = await rotate(operator, realm, { tokenClass, reason });
+    const done = await rotate(operator, realm, { tokenClass, reason, early });
     return toldTakeover(context, operator, { done, isNew: true });
   });
 }
@@ -114,7 +122,7 @@ function standbyText(key: KeyInfo, registry: Registry): string[] {
   return [`The next standby is ${standby.kid}, ready ${at}`];
 }
 
-export interface TaintOptions {
+export interface TaintOptions extends TaintChoice {
   readonly reason: string;
   readonly yes?: boolean;
 }
@@ -122,25 +130,27 @@ export interface TaintOptions {
 export function keysTaint(
   context: CommandContext,
   named: string,
-  { reason, yes = false, questions }: TaintOptions & { readonly questions: Questions },
+  options: TaintOptions & { readonly questions: Questions },
 ): Promise<number> {
   const { terminal } = context;
+  const { reason, yes = false, early = false, questions } = options;
   return withOperator(context, async (operator) => {
     const registry = await operator.readRegistry();
     const key = findKey(registry.keys, named);
-    for (const line of taintWarning(key, registry)) terminal.notice(line);
+    const refusedSeconds = checkTaint(key, ringView(key, registry), options);
+    for (const line of taintWarning(key, ringView(key, registry), options)) terminal.notice(line);
     if (!yes) await confirm(`Tainting key ${key.kid}`, questions);
-    const done = await taint(operator, key, reason);
+    const done = await taint(operator, key, { reason, early });
     const exposure = await measureExposure(registry, key);
     // Proven from the log, where the signer tells nothing of a ring whose key was gone already.
     const after = await operator.readRegistry();
     const active = activeOf(key, after)?.kid ?? null;
     const next =
       active === null
-        ? ["NO KEY of its ring signs now", ...waysOut(key, after)]
+        ? ["NO KEY of its ring signs now", ...waysOut(key, ringView(key, after))]
         : [`Key ${active} signs now`];
     terminal.result({
-      json: { ...done, active, was: key.state, exposure },
+      json: { ...done, active, was: key.state, refusedSeconds, exposure },
       text: [
         `Key ${done.kid} is ${done.state}; it was ${key.state}`,
         ...next,
@@ -156,32 +166,9 @@ function isEnded({ state }: KeyInfo): boolean {
   return state === "tainted" || state === "revoked";
 }
 
-function taintWarning(key: KeyInfo, registry: Registry): string[] {
-  const { kid, realm, state, record } = key;
-  const lines = [`Key ${kid} of realm ${realm} is ${state}`];
+function ringView({ realm, record }: KeyInfo, fold: Registry): RingView {
   const policy = readPolicies()(realm, record.class);
-  if (state !== "active" || !policy) return lines;
-  const [standby] = standbysOf(key, registry, policy);
-  if (standby && readyAt(standby, policy) <= nowSeconds(systemClock))
-    return [...lines, `Its standby ${standby.kid} takes over at once`];
-  const stop = `WARNING: no standby is ready: realm ${realm} will issue nothing`;
-  return [...lines, stop, ...waysOut(key, registry)];
-}
-
-/** How a ring without a key that signs gets one again. */
-function waysOut(key: KeyInfo, registry: Registry): string[] {
-  const policy = readPolicies()(key.realm, key.record.class);
-  if (!policy) return [];
-  const now = nowSeconds(systemClock);
-  const [standby] = standbysOf(key, registry, policy);
-  const when = standby ? whenText(readyAt(standby, policy), now) : "one is made and known";
-  const [replaced] = replacedOf(key, registry, policy, now);
-  return [
-    `  by itself, when the next standby is ready: ${when}`,
-    ...(replaced
-      ? [`  at once, if that key is above suspicion: redoubt keys rollback ${replaced.kid}`]
-      : []),
-  ];
+  return { fold, policy, nowSeconds: nowSeconds(systemClock) };
 }
 
 export interface RetainOptions {

@@ -61,6 +61,23 @@ test("a signer that sees another state than the registry is named", () => {
   assert.match(keyTable(keys, 6000), /active \(signer: verify-only\)/);
 });
 
+test("a standby signs when its signer says, where that is earlier and no key of the ring signs", () => {
+  const { fixed, active } = fixture();
+  const standby = fixed.key(LIFE, 6000);
+  fixed.step(standby, "prepublished", 6000);
+  const nextAt = (readyAt: number): number | undefined => {
+    const signers = new Map([[standby, { state: "prepublished", held: true, readyAt }]]);
+    return listKeys(sources(fixed, { signers }), false).find(({ kid }) => kid === standby)?.next
+      ?.at;
+  };
+  const byAge = nextAt(6900);
+  assert.ok(byAge !== undefined && byAge > 6900);
+  fixed.step(active, "verify-only", 6000);
+  assert.equal(nextAt(6900), 6900);
+  const lead = nextAt(2 ** 40);
+  assert.ok(lead !== undefined && lead > 6900 && lead < byAge);
+});
+
 test("the table says age, custody, tenants and what comes next; without a policy nothing is foretold", () => {
   const { fixed } = fixture();
   fixed.tenant("enterprise", "6ad6ba1a-1a51-4a31-a3a8-5b7b3a7e0001", ["api://orders"]);

@@ -9,7 +9,7 @@ import type { KeyRecord } from "@redoubt/verify/record";
 import type { AlarmView } from "../alarms/alarm.ts";
 import { instant, span, table } from "../table.ts";
 import { coveredTenants } from "./blast-radius.ts";
-import { nextStep, type NextStep } from "./next-step.ts";
+import { activeOf, nextStep, type NextStep } from "./next-step.ts";
 import type { SignerKey } from "./signer-keys.ts";
 
 export interface KeyView {
@@ -82,12 +82,21 @@ export function viewKey(key: KeyInfo, sources: KeySources): KeyView {
     activeTenants: coveredTenants(registry, key).length,
     signUntil: record.signUntil,
     verifyUntil: record.verifyUntil,
-    next: (policy && nextStep(key, registry, policy)) ?? null,
+    next: nextOf(key, sources) ?? null,
     retained: key.retainedBy ?? null,
     signer: signers.get(kid)?.state ?? null,
     held: signers.get(kid)?.held ?? null,
     alarms: alarmsOf(kid, alarms),
   };
+}
+
+/** The registry does not say that custody lost the key that signed: its signer does, by an earlier time. */
+function nextOf(key: KeyInfo, { registry, signers, policyOf }: KeySources): NextStep | undefined {
+  const policy = policyOf(key.realm, key.record.class);
+  const step = policy && nextStep(key, registry, policy);
+  const readyAt = signers.get(key.kid)?.readyAt;
+  if (step?.state !== "active" || readyAt === undefined || activeOf(key, registry)) return step;
+  return { ...step, at: Math.min(step.at, readyAt) };
 }
 
 function alarmsOf(kid: string, alarms: readonly AlarmView[]): KeyAlarm[] {

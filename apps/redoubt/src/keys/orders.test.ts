@@ -43,21 +43,28 @@ describe("orders to a signer", () => {
     const { kid } = key;
     const service = "signer-enterprise";
     const takeover = answering({ kid: OTHER, before: kid, presence });
-    assert.deepEqual(await rotate(takeover.operator, "enterprise", { tokenClass: "at", reason }), {
-      realm: "enterprise",
-      kid: OTHER,
-      before: kid,
-      presence,
-    });
+    assert.deepEqual(
+      await rotate(takeover.operator, "enterprise", { tokenClass: "at", reason, early: false }),
+      {
+        realm: "enterprise",
+        kid: OTHER,
+        before: kid,
+        presence,
+      },
+    );
     await rollBack(takeover.operator, key, reason);
     assert.deepEqual(takeover.asked, [
       { service, op: "rotate", class: "at", reason },
       { service, op: "rollback", kid, reason },
     ]);
     const tainting = answering({ kid, state: "revoked", active: null, presence });
-    const { state, active } = await taint(tainting.operator, key, reason);
+    const { state, active } = await taint(tainting.operator, key, { reason, early: false });
     assert.deepEqual([state, active], ["revoked", null]);
-    assert.deepEqual(tainting.asked, [{ service, op: "taint", kid, reason }]);
+    await taint(tainting.operator, key, { reason, early: true });
+    assert.deepEqual(tainting.asked, [
+      { service, op: "taint", kid, reason },
+      { service, op: "taint", kid, reason, early: true },
+    ]);
   });
 
   it("an answer in another form is a coded error", async () => {
@@ -73,14 +80,14 @@ describe("orders to a signer", () => {
         code: "ERR_REQUEST_MEMBER",
       });
     const wrong = { kid: OTHER, state: "active", active: null, presence };
-    await assert.rejects(taint(answering(wrong).operator, key, reason), {
+    await assert.rejects(taint(answering(wrong).operator, key, { reason, early: false }), {
       code: "ERR_REQUEST_MEMBER",
     });
   });
 
   it("a refusal keeps its code and says what to do", async () => {
     const cases: readonly (readonly [string, RegExp])[] = [
-      ["ERR_SIGNER_NO_STANDBY", /try again in 5 h.*keys taint/],
+      ["ERR_SIGNER_NO_STANDBY", /try again in 5 h.*keys taint.*--early/],
       ["ERR_SIGNER_KEY_WINDOW", /keys rotate/],
       ["ERR_SIGNER_KEY", /keys show/],
       ["ERR_SIGNER_CLOCK", /status; taint and retain work/],
@@ -101,7 +108,7 @@ describe("orders to a signer", () => {
 
   it("no answer is not said to be a refusal: it may be done", async () => {
     const lost = new WireError("ERR_WIRE_TIMEOUT", "No answer");
-    await assert.rejects(taint(answering(lost).operator, aKey(), reason), {
+    await assert.rejects(taint(answering(lost).operator, aKey(), { reason, early: false }), {
       code: "ERR_WIRE_TIMEOUT",
       message: /may have done it all the same/,
     });

@@ -33,13 +33,20 @@ export interface RetainResult {
 export type Asker = Pick<Operator, "ask">;
 const KID = /^[\w-]{43}$/;
 
+/** P6: `early` lets a key sign that some verifier may not know yet; a signer that does not know the word refuses it. */
+interface Wish {
+  readonly reason: string;
+  readonly early: boolean;
+}
+
 /** A standby that every verifier knows signs in place of the active key. */
 export async function rotate(
   operator: Asker,
   realm: Realm,
-  { tokenClass, reason }: { readonly tokenClass: string; readonly reason: string },
+  { tokenClass, ...wish }: Wish & { readonly tokenClass: string },
 ): Promise<Takeover> {
-  const answer = await order(operator, realm, { op: "rotate", class: tokenClass, reason });
+  const head = { op: "rotate", class: tokenClass, ...wishHead(wish) };
+  const answer = await order(operator, realm, head);
   return takeover(realm, answer);
 }
 
@@ -50,9 +57,9 @@ export async function rollBack(operator: Asker, key: KeyInfo, reason: string): P
 }
 
 /** THREAT-12: nothing is signed under the key any more. */
-export async function taint(operator: Asker, key: KeyInfo, reason: string): Promise<TaintResult> {
+export async function taint(operator: Asker, key: KeyInfo, wish: Wish): Promise<TaintResult> {
   const realm = realmOf(key);
-  const answer = await order(operator, realm, { op: "taint", kid: key.kid, reason });
+  const answer = await order(operator, realm, { op: "taint", kid: key.kid, ...wishHead(wish) });
   const result = {
     realm,
     kid: answer.string("kid", 43, KID),
@@ -98,6 +105,10 @@ export async function retain(
   };
   answer.done();
   return result;
+}
+
+function wishHead({ reason, early }: Wish): object {
+  return early ? { reason, early } : { reason };
 }
 
 export function realmOf({ realm, kid }: Pick<KeyInfo, "realm" | "kid">): Realm {
@@ -151,7 +162,7 @@ function explain(error: unknown, realm: Realm): unknown {
 function advice(code: string, retryAfterSeconds: number | undefined): string | undefined {
   switch (code) {
     case "ERR_SIGNER_NO_STANDBY":
-      return `try again in ${span(retryAfterSeconds ?? 0)}, when every verifier can know it; a key that must go at once is a case for redoubt keys taint`;
+      return `try again in ${span(retryAfterSeconds ?? 0)}, when every verifier can know it; a key that must go at once is a case for redoubt keys taint; --early does it now, where no key signs`;
     case "ERR_SIGNER_KEY_WINDOW":
       return "no roll-back makes it sign again; redoubt keys rotate goes forward";
     case "ERR_SIGNER_KEY":

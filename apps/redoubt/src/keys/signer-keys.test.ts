@@ -9,7 +9,17 @@ const FETCHED = {
     { kid: "t", state: "tainted" },
   ],
 };
-const RINGS = { rings: [{ class: "at", keys: [{ kid: "a", state: "active", held: true }] }] };
+const RINGS = {
+  rings: [
+    {
+      class: "at",
+      keys: [
+        { kid: "a", state: "active", held: true, readyAt: null },
+        { kid: "s", state: "prepublished", held: true, readyAt: 5 },
+      ],
+    },
+  ],
+};
 
 test("both answers of a signer, joined by kid; what is in no ring is not its to hold", () => {
   assert.deepEqual(
@@ -17,6 +27,7 @@ test("both answers of a signer, joined by kid; what is in no ring is not its to 
     new Map([
       ["a", { state: "active", held: true }],
       ["t", { state: "tainted", held: null }],
+      ["s", { state: "prepublished", held: true, readyAt: 5 }],
     ]),
   );
 });

@@ -6,6 +6,8 @@ export interface SignerKey {
   readonly state: string;
   /** Whether its custody has the private half; null where the signer does not use the key. */
   readonly held: boolean | null;
+  /** From when on it may sign, in seconds since the epoch, where it waits for that. */
+  readonly readyAt?: number;
 }
 
 const MAX_KEYS = 100_000;
@@ -24,8 +26,14 @@ export function parseSignerKeys(
       keys.set(key.string("kid", 64), {
         state: key.string("state", 32),
         held: key.boolean("held"),
+        ...readyAt(key),
       });
   return keys;
+}
+
+function readyAt(key: MemberReader): Pick<SignerKey, "readyAt"> {
+  if (!key.has("readyAt") || key.isNull("readyAt")) return {};
+  return { readyAt: key.integer("readyAt", 0, Number.MAX_SAFE_INTEGER) };
 }
 
 function readers(from: MemberReader, name: string, max: number): MemberReader[] {

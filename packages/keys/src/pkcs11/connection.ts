@@ -15,7 +15,8 @@ import type { Token } from "./token.ts";
 export interface ConnectionOptions {
   readonly module: Pkcs11Module;
   readonly tokenLabel: string;
-  readonly pin: Secret;
+  /** Read when it opens, and again once the token has refused what was read. */
+  readonly pin: () => Secret;
   readonly sessions: number;
   readonly timeoutMs: number;
   readonly clock: Clock;
@@ -33,6 +34,7 @@ export class Connection {
   readonly #options: ConnectionOptions;
   readonly #cryptoki: Cryptoki;
   readonly #pool: SessionPool;
+  #pin: Secret;
   #slot: Handle | undefined;
   #desk: Handle | undefined;
   #generation = -1;
@@ -41,10 +43,11 @@ export class Connection {
   #notBeforeMs = -Infinity;
   #problem: KeyError | undefined;
 
-  /** @throws KeyError `ERR_KEY_MODULE`, `ERR_KEY_CUSTODY`, `ERR_KEY_DENIED`, `ERR_KEY_BUSY` */
+  /** @throws KeyError `ERR_KEY_MODULE`, `ERR_KEY_CUSTODY`, `ERR_KEY_DENIED`, `ERR_KEY_BUSY`; as `pin` */
   constructor(options: ConnectionOptions) {
     const { module, tokenLabel, sessions, timeoutMs } = options;
     this.#options = options;
+    this.#pin = options.pin();
     this.#cryptoki = module.cryptoki;
     this.#pool = new SessionPool({ module, sessions, timeoutMs });
     this.token = module.token(tokenLabel);
@@ -203,19 +206,30 @@ export class Connection {
   }
 
   #connect(): void {
-    const { module, pin } = this.#options;
     try {
       const slot = this.token.findSlot();
       const desk = this.#cryptoki.C_OpenSession(slot, SESSION_FLAGS);
       this.#slot = slot;
       this.#desk = desk;
-      this.#generation = module.generation;
-      this.token.login(slot, desk, pin);
+      this.#generation = this.#options.module.generation;
+      this.#login(slot, desk);
       this.#epoch += 1;
     } catch (error) {
       this.#drop();
       throw error instanceof KeyError ? error : this.#away(error);
     }
+  }
+
+  /** A refused PIN is not tried again; whoever corrects its file need not restart what holds the keys. */
+  #login(slot: Handle, desk: Handle): void {
+    if (this.token.hasRefused(this.#pin))
+      try {
+        this.#pin = this.#options.pin();
+      } catch (cause) {
+        const message = `Token ${this.token.label} refused its PIN, and no other can be read`;
+        throw new KeyError("ERR_KEY_DENIED", message, { cause });
+      }
+    this.token.login(slot, desk, this.#pin);
   }
 
   #drop(): void {

@@ -188,6 +188,8 @@ const LOST: ReadonlySet<string> = new Set([
 const UNCLEAR: ReadonlySet<string> = new Set([
   "CKR_OBJECT_HANDLE_INVALID",
   "CKR_KEY_HANDLE_INVALID",
+  // Others may hold the sessions now; ours are given back and opened anew.
+  "CKR_SESSION_COUNT",
   "CKR_GENERAL_ERROR",
   "CKR_FUNCTION_FAILED",
   "CKR_DEVICE_MEMORY",

@@ -97,8 +97,9 @@ export class Pkcs11Module {
     return token;
   }
 
+  /** @throws KeyError `ERR_KEY_BUSY` where the module does not initialise now, `ERR_KEY_MODULE` where it never will */
   join(): void {
-    if (this.#users === 0) this.#initialise();
+    if (!this.#isInitialisedByUs) this.#initialise();
     this.#users += 1;
   }
 
@@ -119,11 +120,13 @@ export class Pkcs11Module {
   }
 
   /**
-   * Some modules see a token that came back only after a new start. Not while a call is under way, and not where
-   * somebody else initialised it.
+   * Some modules see a token that came back only after a new start; one that failed to start is started here. Not
+   * while a call is under way, and where somebody else initialised it, only once he ended it.
+   *
+   * @throws as `join`; the next call tries again
    */
   restart(): void {
-    if (this.#underWay > 0 || !this.#isInitialisedByUs) return;
+    if (this.#underWay > 0) return;
     this.#finalise();
     this.#initialise();
   }
@@ -132,23 +135,43 @@ export class Pkcs11Module {
     try {
       // Without this flag the module may take no locks at all, and RSA signs in other threads.
       this.cryptoki.C_Initialize({ flags: CKF.OS_LOCKING_OK });
-      this.#isInitialisedByUs = true;
     } catch (cause) {
-      if (returnValue(cause) === "CKR_CRYPTOKI_ALREADY_INITIALIZED") return;
-      const message = `${this.path} does not initialise: ${returnValue(cause)}`;
-      throw new KeyError("ERR_KEY_MODULE", message, { cause });
+      const name = returnValue(cause);
+      if (name === "CKR_CRYPTOKI_ALREADY_INITIALIZED") return;
+      const code = NEVER_INITIALISES.has(name) ? "ERR_KEY_MODULE" : "ERR_KEY_BUSY";
+      const message = `${this.path} does not initialise: ${name}`;
+      throw new KeyError(code, `PKCS#11 module ${message}`, { cause });
     }
+    this.#isInitialisedByUs = true;
+    this.#generation += 1;
   }
 
   // A call that hangs in the HSM still stands in the module: ending it under that call would crash the process.
   #finaliseWhenUnused(): void {
-    if (this.#users === 0 && this.#underWay === 0) this.#finalise();
+    if (this.#users > 0 || this.#underWay > 0) return;
+    try {
+      this.#finalise();
+    } catch {
+      // Nobody is left to be told; the next one starts it anew.
+    }
   }
 
   #finalise(): void {
     if (!this.#isInitialisedByUs) return;
-    this.#isInitialisedByUs = false;
     this.#generation += 1;
-    this.cryptoki.C_Finalize();
+    try {
+      this.cryptoki.C_Finalize();
+    } catch (error) {
+      // Ended by somebody else; after any other failure it is still ours to end.
+      if (returnValue(error) !== "CKR_CRYPTOKI_NOT_INITIALIZED") throw error;
+    }
+    this.#isInitialisedByUs = false;
   }
 }
+
+/** What no waiting mends: the module cannot work with the locks that a process with threads needs. */
+const NEVER_INITIALISES: ReadonlySet<string> = new Set([
+  "CKR_ARGUMENTS_BAD",
+  "CKR_CANT_LOCK",
+  "CKR_NEED_TO_CREATE_THREADS",
+]);

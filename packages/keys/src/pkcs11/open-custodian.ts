@@ -10,7 +10,7 @@ export interface Pkcs11Options {
   readonly module: string | Pkcs11Module;
   /** The token's label; whatever bears the label of our keys in it belongs to whoever opens it. */
   readonly tokenLabel: string;
-  /** The user's PIN, or a 0600 file that holds it. */
+  /** The user's PIN, or a 0600 file that holds it, read again once its PIN was refused. */
   readonly pin: Secret | { readonly file: string };
   /** Calls at once in the thread pool; Node's pool has four threads unless told otherwise. */
   readonly sessions?: number;
@@ -31,8 +31,8 @@ const DEFAULT_TIMEOUT_MS = 10_000;
  * Keys in a PKCS#11 token: made there, and never readable. One signer per token.
  *
  * @throws KeyError `ERR_KEY_MODULE` without binding or module, `ERR_KEY_BUSY` without the token, `ERR_KEY_CUSTODY`
- *   where two tokens bear its label, `ERR_KEY_DENIED` for the PIN; ServiceError `ERR_FILE_*` for a PIN file that is
- *   open to others
+ *   where two tokens bear its label, `ERR_KEY_DENIED` for the PIN; `ERR_KEY_FILE` without the PIN file, ServiceError
+ *   `ERR_FILE_*` for one that is open to others
  */
 export async function openPkcs11Custodian(options: Pkcs11Options): Promise<Custodian> {
   const { pin, tokenLabel } = options;
@@ -41,7 +41,7 @@ export async function openPkcs11Custodian(options: Pkcs11Options): Promise<Custo
   const connection = new Connection({
     module,
     tokenLabel,
-    pin: "file" in pin ? readPassphrase(pin.file) : pin,
+    pin: () => ("file" in pin ? readPassphrase(pin.file) : pin),
     sessions: options.sessions ?? DEFAULT_SESSIONS,
     timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
     clock: options.clock ?? systemClock,

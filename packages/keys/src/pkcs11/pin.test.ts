@@ -5,11 +5,10 @@ import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { inspect } from "node:util";
 import { errorLine, Secret } from "@redoubt/base";
-import { withFaults } from "../testing/faulty-cryptoki.ts";
-import { loadRaw, openRawToken } from "../testing/raw-token.ts";
-import { createToken, inSoftHsm, SOFTHSM_MODULE } from "../testing/softhsm.ts";
+import { faultyModule } from "../testing/faulty-cryptoki.ts";
+import { openRawToken } from "../testing/raw-token.ts";
+import { createToken, inSoftHsm } from "../testing/softhsm.ts";
 import { openPkcs11Custodian, type Pkcs11Options } from "./open-custodian.ts";
-import { Pkcs11Module } from "./module.ts";
 
 const CKF_USER_PIN_COUNT_LOW = 0x1_0000;
 const CKF_USER_PIN_FINAL_TRY = 0x2_0000;
@@ -22,8 +21,8 @@ after(() => rmSync(folder, { recursive: true }));
 
 async function setUp(label: string) {
   const token = createToken(label);
-  const faulty = withFaults(await loadRaw());
-  const module = new Pkcs11Module(SOFTHSM_MODULE, faulty.cryptoki);
+  const faulty = await faultyModule();
+  const { module } = faulty;
   const open = (pin: Pkcs11Options["pin"]) =>
     openPkcs11Custodian({ module, tokenLabel: label, pin });
   return { token, faulty, open };
@@ -120,7 +119,10 @@ inSoftHsm(import.meta.filename, () => {
         await assert.rejects(open(loose), { name: "ServiceError", code: "ERR_FILE_MODE" });
       }
       await assert.rejects(open(file("empty", "\n", 0o600)), { code: "ERR_KEY_PASSPHRASE" });
-      await assert.rejects(open({ file: join(folder, "absent") }), { code: "ENOENT" });
+      await assert.rejects(open({ file: join(folder, "absent") }), {
+        code: "ERR_KEY_FILE",
+        message: /absent cannot be read: expected a file of mode 0600/,
+      });
       assert.equal(faulty.calls.size, 0);
     });
   });

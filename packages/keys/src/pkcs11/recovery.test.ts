@@ -4,12 +4,12 @@ import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 import type { Custodian, CustodyKey } from "../custody.ts";
 import { isCustodyAway } from "../custody.ts";
-import { withFaults } from "../testing/faulty-cryptoki.ts";
+import { faultyModule } from "../testing/faulty-cryptoki.ts";
 import { verifiesAsJws } from "../testing/jws.ts";
-import { loadRaw, openRawToken } from "../testing/raw-token.ts";
+import { openRawToken } from "../testing/raw-token.ts";
 import { createToken, inSoftHsm, SOFTHSM_MODULE, type SoftToken } from "../testing/softhsm.ts";
 import { openPkcs11Custodian, type Pkcs11Options } from "./open-custodian.ts";
-import { Pkcs11Module } from "./module.ts";
+import type { Pkcs11Module } from "./module.ts";
 
 const input = Buffer.from("header.payload");
 const busy = { name: "KeyError", code: "ERR_KEY_BUSY" };
@@ -21,11 +21,6 @@ function openOn(
   more: Partial<Pkcs11Options> = {},
 ): Promise<Custodian> {
   return openPkcs11Custodian({ module, tokenLabel: label, pin, clock, ...more });
-}
-
-async function faultyModule() {
-  const faulty = withFaults(await loadRaw());
-  return { ...faulty, module: new Pkcs11Module(SOFTHSM_MODULE, faulty.cryptoki) };
 }
 
 async function assertSigns(key: CustodyKey): Promise<void> {

@@ -41,11 +41,20 @@ export class Token {
    * @throws KeyError `ERR_KEY_BUSY` where it is not there, `ERR_KEY_CUSTODY` where two bear its label
    */
   findSlot(): Handle {
-    const found = this.#cryptoki.C_GetSlotList(true).filter((slot) => this.isIn(slot));
+    let cause: unknown;
+    const found = this.#cryptoki.C_GetSlotList(true).filter((slot) => {
+      try {
+        return this.isIn(slot);
+      } catch (error) {
+        // Somebody else's token that was pulled out must not keep ours from being found.
+        cause = error;
+        return false;
+      }
+    });
     const [slot] = found;
     if (found.length > 1)
       throw new KeyError("ERR_KEY_CUSTODY", `${found.length} tokens are labelled ${this.label}`);
-    if (!slot) throw new KeyError("ERR_KEY_BUSY", `No token is labelled ${this.label}`);
+    if (!slot) throw new KeyError("ERR_KEY_BUSY", `No token is labelled ${this.label}`, { cause });
     return slot;
   }
 
@@ -58,6 +67,10 @@ export class Token {
     return (this.#cryptoki.C_GetSlotInfo(slot).flags & CKF.HW_SLOT) !== 0;
   }
 
+  hasRefused(pin: Secret): boolean {
+    return this.#refused?.equals(pin.reveal()) === true;
+  }
+
   /**
    * A token locks after a few wrong PINs, which is an outage that somebody must travel for: a PIN that was refused
    * once is not tried again by this process, and the last try is left to a person.
@@ -65,8 +78,7 @@ export class Token {
    * @throws KeyError `ERR_KEY_DENIED`
    */
   login(slot: Handle, session: Handle, pin: Secret): void {
-    if (this.#refused?.equals(pin.reveal()))
-      throw this.#denied("refused this PIN before: it is not tried again");
+    if (this.hasRefused(pin)) throw this.#denied("refused this PIN before: it is not tried again");
     // A session of this process that is logged in lets every other in, whatever PIN it brings.
     if (this.#accepted && !this.#accepted.equals(pin.reveal()))
       throw this.#denied("was opened with another PIN");
@@ -89,7 +101,11 @@ export class Token {
   #afterFailedLogin(cause: unknown, pin: Secret): void {
     const name = returnValue(cause);
     if (name === "CKR_USER_ALREADY_LOGGED_IN") return;
-    if (PIN_IS_WRONG.has(name)) this.#refused = pin;
+    if (PIN_IS_WRONG.has(name)) {
+      this.#refused = pin;
+      // Nobody is logged in, or it would not have been looked at: what was accepted once lets nobody in.
+      this.#accepted = undefined;
+    }
     if (name.startsWith("CKR_PIN_") || name === "CKR_USER_PIN_NOT_INITIALIZED")
       throw this.#denied(`refused the login: ${name}`, cause);
     throw cause;

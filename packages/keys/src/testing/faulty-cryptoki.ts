@@ -1,4 +1,7 @@
 import type { Cryptoki } from "../pkcs11/cryptoki.ts";
+import { Pkcs11Module } from "../pkcs11/module.ts";
+import { loadRaw } from "./raw-token.ts";
+import { SOFTHSM_MODULE } from "./softhsm.ts";
 
 type CallName = Extract<keyof Cryptoki, string>;
 
@@ -45,4 +48,10 @@ export function withFaults(real: Cryptoki): FaultyCryptoki {
       });
     },
   };
+}
+
+/** SoftHSM's module with faults in between; the process has one of it, whoever loads it. */
+export async function faultyModule(): Promise<FaultyCryptoki & { readonly module: Pkcs11Module }> {
+  const faulty = withFaults(await loadRaw());
+  return { ...faulty, module: new Pkcs11Module(SOFTHSM_MODULE, faulty.cryptoki) };
 }

@@ -1,0 +1,87 @@
+import { ServiceError } from "@redoubt/base";
+import type { KeyInfo } from "@redoubt/keys";
+import { span } from "../table.ts";
+import { whenText } from "./key-list.ts";
+import { readyAt, replacedOf, standbysOf, type KeyFold, type StepPolicy } from "./next-step.ts";
+
+/** What decides about the key that follows another. */
+export interface RingView {
+  readonly fold: KeyFold;
+  /** Undefined where no signer here makes such keys. */
+  readonly policy: StepPolicy | undefined;
+  readonly nowSeconds: number;
+}
+
+/** What an operator says aloud where no standby is ready. */
+export interface TaintChoice {
+  /** The standby signs all the same, and some refuse its tokens. */
+  readonly early?: boolean;
+  /** Nothing is issued until it is ready. */
+  readonly stopIssuing?: boolean;
+}
+
+/**
+ * P6: a taint of the key that signs, which no standby can follow at once, has a price that is said aloud.
+ *
+ * @returns for how many seconds relying parties may refuse tokens of the key that follows
+ * @throws ServiceError `ERR_SIGNER_NO_STANDBY` that names the choices, and when none is needed
+ */
+export function checkTaint(key: KeyInfo, ring: RingView, choice: TaintChoice): number {
+  const waitSeconds = secondsToStandby(key, ring);
+  if (waitSeconds === 0 || choice.stopIssuing === true) return 0;
+  if (choice.early === true && waitSeconds < Infinity) return waitSeconds;
+  throw new ServiceError("ERR_SIGNER_NO_STANDBY", [...refusal(waitSeconds, ring)].join("; "));
+}
+
+function* refusal(waitSeconds: number, { nowSeconds }: RingView): Generator<string> {
+  if (waitSeconds < Infinity) {
+    yield `No standby was published for long enough: possible without either from ${whenText(nowSeconds + waitSeconds, nowSeconds)}`;
+    yield `--early: the standby signs at once, and ${price(waitSeconds)}`;
+  } else yield "No standby is published";
+  yield "--stop-issuing: the key ends now, and its realm issues nothing until then";
+}
+
+/** 0 where the key signs nothing, or one that is ready follows it; Infinity where none is published. */
+function secondsToStandby(key: KeyInfo, { fold, policy, nowSeconds }: RingView): number {
+  if (key.state !== "active" || !policy) return 0;
+  const [standby] = standbysOf(key, fold, policy);
+  return standby ? Math.max(0, readyAt(standby, policy) - nowSeconds) : Infinity;
+}
+
+function price(seconds: number): string {
+  return `relying parties with an older key set may refuse its tokens for up to ${span(seconds)}`;
+}
+
+/** What a taint does, for whoever is asked to confirm it. */
+export function taintWarning(key: KeyInfo, ring: RingView, choice: TaintChoice): string[] {
+  const { kid, realm, state } = key;
+  const lines = [`Key ${kid} of realm ${realm} is ${state}`];
+  const { fold, policy } = ring;
+  if (state !== "active" || !policy) return lines;
+  const waitSeconds = secondsToStandby(key, ring);
+  const standby = standbysOf(key, fold, policy)[0]?.kid;
+  if (waitSeconds === 0) return [...lines, `Its standby ${standby} takes over at once`];
+  if (choice.early === true)
+    return [...lines, `WARNING: its standby ${standby} signs at once, and ${price(waitSeconds)}`];
+  const stop = `WARNING: no standby is ready: realm ${realm} will issue nothing`;
+  return [...lines, stop, ...waysOut(key, ring)];
+}
+
+/** How a ring without a key that signs gets one again. */
+export function waysOut(key: KeyInfo, { fold, policy, nowSeconds }: RingView): string[] {
+  if (!policy) return [];
+  const [standby] = standbysOf(key, fold, policy);
+  const [replaced] = replacedOf(key, fold, policy, nowSeconds);
+  const { realm, record } = key;
+  return [
+    ...(standby
+      ? [
+          `  by itself, when the next standby is ready: ${whenText(readyAt(standby, policy), nowSeconds)}`,
+          `  at once, while some refuse its tokens: redoubt keys rotate --early --realm ${realm} --class ${record.class}`,
+        ]
+      : ["  by itself, when the next standby is ready: one is made and known"]),
+    ...(replaced
+      ? [`  at once, if that key is above suspicion: redoubt keys rollback ${replaced.kid}`]
+      : []),
+  ];
+}
