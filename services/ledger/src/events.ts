@@ -10,6 +10,7 @@ export function ledgerEvents(log: EventSink) {
     /** Loud: this log takes nothing more until a person has looked. */
     halted: (origin: string, reason: string) => log("log_halted", { log: origin, reason }),
     rootMismatch: (origin: string, first: number) => log("root_mismatch", { log: origin, first }),
+    bodyMismatch: (origin: string, first: number) => log("body_mismatch", { log: origin, first }),
     compareAndSwapLost: (origin: string, size: number) =>
       log("compare_and_swap_lost", { log: origin, size }),
     storageFailed: (error: unknown, isFatal: boolean) =>
