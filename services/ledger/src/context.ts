@@ -39,6 +39,7 @@ export interface LedgerOptions {
   readonly witness?: WitnessTransport;
   readonly edgeEvery?: number;
   readonly publishDelayMs?: number;
+  readonly auditRestMs?: number;
   readonly witnessTiming?: { readonly intervalMs: number; readonly refreshMs: number };
 }
 
@@ -143,15 +144,14 @@ function openLogs(
   const running = new Map<Log, RunningLog>();
   for (const spec of logSpecs(config)) {
     const published = new TileFolder(join(folder, "published", logId(spec.origin)));
-    const opened = openLog(
+    const log = openLog(
       { ...parts, folder, witness: config.witness.key, clock: parts.options.clock },
       spec,
       published,
     );
-    const { log } = opened;
     logs.set(log.origin, log);
     if (log.halted === undefined)
-      running.set(log, stack.use(runLog({ ...parts, ...opened, folder: published, transport })));
+      running.set(log, stack.use(runLog({ ...parts, log, folder: published, transport })));
   }
   return { logs, running };
 }

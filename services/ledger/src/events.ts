@@ -22,6 +22,11 @@ export function ledgerEvents(log: EventSink) {
       log("tiles_failed", { log: origin, code: errorCode(error), message: errorLine(error) }),
     tilesRecovered: (origin: string) => log("tiles_recovered", { log: origin }),
     audited: (origin: string, size: number) => log("audited", { log: origin, size }),
+    auditFailed: (origin: string, error: unknown) =>
+      log("audit_failed", { log: origin, code: errorCode(error), message: errorLine(error) }),
+    /** Once durable, and changed since: a disk that errs, or somebody. The terminal shows alarms. */
+    tileDamaged: (origin: string, path: string) =>
+      log("alarm", { kind: "tile-damaged", severity: "warning", log: origin, path }),
     tileRepaired: (origin: string, path: string) => log("tile_repaired", { log: origin, path }),
     publishedUnusable: (origin: string, error: unknown) =>
       log("published_unusable", { log: origin, code: errorCode(error) }),

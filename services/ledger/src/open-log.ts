@@ -25,18 +25,12 @@ export interface OpenParts {
   readonly clock: Clock;
 }
 
-export interface OpenedLog {
-  readonly log: Log;
-  /** What others hold of this log, for the audit. */
-  readonly marks: readonly Mark[];
-}
-
 /** Opens a log, or creates it the first time. A log whose history is not what it was is halted; others go on. */
 export function openLog(
   parts: OpenParts,
   spec: Pick<LogIdentity, "origin" | "kind" | "writer" | "caller">,
   published: TileFolder,
-): OpenedLog {
+): Log {
   const { store, events } = parts;
   const identity = identify(parts, spec);
   const log = new Log(identity, { range: CompactRange.empty(), checkpoint: "" });
@@ -49,12 +43,12 @@ export function openLog(
     for (const note of new Set([stored, shown]))
       if (note !== undefined) restoreCosigned(log, note, parts);
     events.opened(log.origin, log.size);
-    return { log, marks };
+    return log;
   } catch (error) {
     if (errorCode(error) === "ERR_SQLITE_ERROR") throw error;
     log.halt(errorLine(error));
     events.halted(log.origin, errorLine(error));
-    return { log, marks: [] };
+    return log;
   }
 }
 

@@ -1,6 +1,6 @@
+import { Audit } from "./audit.ts";
 import type { LedgerOptions } from "./context.ts";
 import type { LedgerEvents } from "./events.ts";
-import type { Mark } from "./history.ts";
 import type { Log } from "./log.ts";
 import { Prover } from "./proofs.ts";
 import type { Store } from "./store.ts";
@@ -20,7 +20,6 @@ export interface RunningLog extends AsyncDisposable {
 export interface RunningLogParts {
   readonly options: LedgerOptions;
   readonly log: Log;
-  readonly marks: readonly Mark[];
   readonly store: Store;
   readonly folder: TileFolder;
   readonly events: LedgerEvents;
@@ -30,15 +29,22 @@ export interface RunningLogParts {
 }
 
 export function runLog(parts: RunningLogParts): RunningLog {
-  const { options, log, marks, store, events } = parts;
-  const delayMs = options.publishDelayMs;
+  const { options } = parts;
+  const { publishDelayMs: delayMs, auditRestMs: restMs } = options;
+  const audit = new Audit({
+    ...parts,
+    clock: options.clock,
+    writtenSize: () => tiles.written.size,
+    ...(restMs === undefined ? {} : { restMs }),
+  });
   const tiles = new TileWriter({
     ...parts,
     clock: options.clock,
+    audited: audit.covered,
     onWritten: () => submitter.changed(),
     ...(delayMs === undefined ? {} : { delayMs }),
   });
-  const prover = new Prover(log, store, tiles, events);
+  const prover = new Prover({ ...parts, tiles, onDamaged: () => audit.again() });
   const submitter = new WitnessSubmitter({
     ...parts,
     tiles,
@@ -52,11 +58,12 @@ export function runLog(parts: RunningLogParts): RunningLog {
     prover,
     submitter,
     start: () => {
-      tiles.start(marks);
+      audit.start(tiles.flush());
       submitter.start();
     },
     [Symbol.asyncDispose]: async () => {
       await submitter[Symbol.asyncDispose]();
+      await audit[Symbol.asyncDispose]();
       await tiles[Symbol.asyncDispose]();
     },
   };
