@@ -52,7 +52,7 @@ export async function openPublisher(options: PublisherOptions): Promise<Publishe
   });
   const { retryMs = 1000, tickMs = 5000 } = options;
   const follower = stack.use(new Follower({ config, client, www, clock, events, retryMs, tickMs }));
-  const web = new Web(www, new PublishedLogs(join(root, config.publishedFolder), cache));
+  const web = new Web(www, new PublishedLogs(join(root, config.publishedFolder), cache, events));
   const server = stack.use(
     await serveHttp({
       port: config.port,

@@ -8,6 +8,8 @@ export interface PublisherEvents {
   siteBuilt(registrySize: number, issuers: number, keys: number): void;
   issuerLeftOut(reason: string): void;
   fileDamaged(path: string): void;
+  /** `found`: the file that is wrong, which another one may need. */
+  logFileDamaged(path: string, found: string): void;
   writeFailed(code: string): void;
 }
 
@@ -19,6 +21,8 @@ export function publisherEvents(log: EventSink): PublisherEvents {
     siteBuilt: (registrySize, issuers, keys) => log("site_built", { registrySize, issuers, keys }),
     issuerLeftOut: (reason) => log("issuer_left_out", { reason }),
     fileDamaged: (path) => log("file_damaged", { path }),
+    logFileDamaged: (path, found) =>
+      log("alarm", { kind: "file-damaged", severity: "warning", path, found }),
     writeFailed: (code) => log("write_failed", { code }),
   };
 }
