@@ -10,10 +10,16 @@ import {
   type EventSink,
 } from "@redoubt/base";
 import { encodeVerifierKey } from "@redoubt/tlog";
-import { readSocketSecret, serveSocket, socketPlace, type Handler } from "@redoubt/wire";
+import {
+  readSocketSecret,
+  serveSocket,
+  socketPlace,
+  type Handler,
+  type WireEvent,
+} from "@redoubt/wire";
 import type { Config } from "./config.ts";
 import { DigestIndex } from "./digest-index.ts";
-import { ledgerEvents, type LedgerEvents } from "./events.ts";
+import { ledgerEvents, type LedgerEvent, type LedgerEvents } from "./events.ts";
 import { LedgerHandler } from "./handler.ts";
 import { loadHead } from "./history.ts";
 import type { Log, LogIdentity } from "./log.ts";
@@ -33,7 +39,7 @@ export interface LedgerOptions {
   /** The data folder, where the sockets lie. */
   readonly root: string;
   readonly clock: Clock;
-  readonly log: EventSink;
+  readonly log: EventSink<LedgerEvent | WireEvent>;
   /** Replaceable only where services are composed in tests; no configuration reaches these. */
   readonly openDatabase?: (path: string) => DatabaseSync;
   readonly witness?: WitnessTransport;

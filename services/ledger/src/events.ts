@@ -1,10 +1,36 @@
-import { errorCode, errorLine, type EventSink } from "@redoubt/base";
+import { errorCode, errorLine, type EventClasses, type EventSink } from "@redoubt/base";
 import { describeFailure } from "./errors.ts";
 
 export type LedgerEvents = ReturnType<typeof ledgerEvents>;
 
+export const LEDGER_EVENTS = {
+  alarm: "security",
+  log_opened: "operation",
+  log_halted: "security",
+  root_mismatch: "security",
+  body_mismatch: "security",
+  compare_and_swap_lost: "security",
+  denied: "security",
+  storage_failed: "operation",
+  storage_recovered: "operation",
+  tiles_failed: "operation",
+  tiles_recovered: "operation",
+  audited: "operation",
+  audit_failed: "operation",
+  tile_repaired: "security",
+  published_unusable: "security",
+  proof_damaged: "security",
+  witness_refused: "security",
+  witness_failed: "operation",
+  cosignature_ahead: "security",
+  witness_late: "security",
+  witness_back: "security",
+} as const satisfies EventClasses;
+
+export type LedgerEvent = keyof typeof LEDGER_EVENTS;
+
 /** Every business event of this process. None holds a statement, a blob or a key. */
-export function ledgerEvents(log: EventSink) {
+export function ledgerEvents(log: EventSink<LedgerEvent>) {
   return {
     opened: (origin: string, size: number) => log("log_opened", { log: origin, size }),
     /** Loud: this log takes nothing more until a person has looked. */

@@ -1,10 +1,10 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { checkPrivateFolder, type Clock, type EventSink, type Service } from "@redoubt/base";
-import { serveHttp, type HttpLimits } from "@redoubt/http";
+import { serveHttp, type HttpEvent, type HttpLimits } from "@redoubt/http";
 import { readSocketSecret, SocketClient, socketPlace } from "@redoubt/wire";
 import type { PublisherConfig } from "./config.ts";
-import { publisherEvents } from "./events.ts";
+import { publisherEvents, type PublisherEvent } from "./events.ts";
 import { FileCache } from "./file-cache.ts";
 import { Follower } from "./follower.ts";
 import { PublishedLogs } from "./published-logs.ts";
@@ -18,7 +18,7 @@ export interface PublisherOptions {
   /** Data folder, "" for the working directory. */
   readonly root: string;
   readonly clock: Clock;
-  readonly log: EventSink;
+  readonly log: EventSink<PublisherEvent | HttpEvent>;
   readonly httpLimits?: Partial<HttpLimits>;
   readonly cacheBytes?: number;
   readonly retryMs?: number;

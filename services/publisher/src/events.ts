@@ -1,4 +1,18 @@
-import type { EventSink } from "@redoubt/base";
+import type { EventClasses, EventSink } from "@redoubt/base";
+
+export const PUBLISHER_EVENTS = {
+  alarm: "security",
+  registry_failed: "security",
+  registry_back: "security",
+  registry_entry_void: "security",
+  site_built: "operation",
+  issuer_left_out: "security",
+  // Each request for such a file is one.
+  file_damaged: "stranger",
+  write_failed: "operation",
+} as const satisfies EventClasses;
+
+export type PublisherEvent = keyof typeof PUBLISHER_EVENTS;
 
 /** Every business event of the publisher. */
 export interface PublisherEvents {
@@ -13,7 +27,7 @@ export interface PublisherEvents {
   writeFailed(code: string): void;
 }
 
-export function publisherEvents(log: EventSink): PublisherEvents {
+export function publisherEvents(log: EventSink<PublisherEvent>): PublisherEvents {
   return {
     registryFailed: (code) => log("registry_failed", { code }),
     registryBack: (size) => log("registry_back", { size }),

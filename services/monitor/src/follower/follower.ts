@@ -1,8 +1,8 @@
-import { errorCode, type EventSink } from "@redoubt/base";
+import { errorCode } from "@redoubt/base";
 import type { Registry } from "@redoubt/keys";
 import { RemoteError } from "@redoubt/wire";
 import type { Alarms } from "../alarms/alarms.ts";
-import { ledgerUnread } from "../events.ts";
+import { ledgerUnread, type MonitorLog } from "../events.ts";
 import type { IssuedJoin } from "../issued/issued-join.ts";
 import type { Claims } from "../witness/claims.ts";
 import type { LogKeys } from "../witness/log-keys.ts";
@@ -26,7 +26,7 @@ export interface FollowerParts {
   readonly store: FollowStore;
   readonly join: IssuedJoin;
   readonly active: () => number;
-  readonly log: EventSink;
+  readonly log: MonitorLog;
 }
 
 /** Reads all logs: first the registry, which says what other logs there are. */

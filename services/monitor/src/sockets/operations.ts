@@ -1,10 +1,9 @@
-import type { EventSink } from "@redoubt/base";
 import type { Answer, Call, Handler } from "@redoubt/wire";
 import type { Alarms } from "../alarms/alarms.ts";
 import { EVENT_STATES } from "../alarms/kinds.ts";
 import type { Deliveries } from "../deliveries/deliveries.ts";
 import { monitorError } from "../errors.ts";
-import { alarmClosed } from "../events.ts";
+import { alarmClosed, type MonitorLog } from "../events.ts";
 import {
   parseAlarmQuery,
   parseClose,
@@ -17,7 +16,7 @@ export interface OperationParts {
   readonly alarms: Alarms;
   readonly deliveries: Deliveries;
   readonly status: () => Readonly<Record<string, unknown>>;
-  readonly log: EventSink;
+  readonly log: MonitorLog;
 }
 
 const NOTHING: Answer = { head: {} };
