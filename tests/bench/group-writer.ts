@@ -1,8 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { CompactRange, encodeCheckpoint, signNote, type NoteSigner } from "@redoubt/tlog";
+import { CompactRange, encodeCheckpoint, sha256, signNote, type NoteSigner } from "@redoubt/tlog";
 import { joinBlobs, type SocketClient } from "@redoubt/wire";
 
 const ENTRY_BYTES = 65;
+/** After length, tag and digest. */
+const COMMITMENT_AT = 2 + 33;
 /** Entry and sealed body together: the size of the compared row. */
 export const EVENT_BYTES = 200;
 /** As the signer has it: services/signer/src/mint.ts. */
@@ -69,7 +71,8 @@ export class GroupWriter {
 
   async #commit(count: number): Promise<void> {
     const first = this.#range.size;
-    const bundle = this.#bundle(count);
+    const blob = this.#content.subarray(0, count * (EVENT_BYTES - ENTRY_BYTES));
+    const bundle = this.#bundle(count, blob);
     this.#range.appendEntries(
       Array.from({ length: count }, (_, i) => {
         const at = i * (2 + ENTRY_BYTES) + 2;
@@ -78,7 +81,6 @@ export class GroupWriter {
     );
     const { size } = this.#range;
     const body = encodeCheckpoint({ origin: this.#log, size, root: this.#range.root() });
-    const blob = this.#content.subarray(0, count * (EVENT_BYTES - ENTRY_BYTES));
     await this.#client.request(
       {
         op: "commit",
@@ -93,13 +95,16 @@ export class GroupWriter {
   }
 
   /** Entries that differ, in the form in which they are sent: docs/spec/logs.md §1. */
-  #bundle(count: number): Buffer {
+  #bundle(count: number, blob: Buffer): Buffer {
     const bundle = Buffer.from(this.#content.subarray(0, count * (2 + ENTRY_BYTES)));
+    const place = Buffer.concat([Buffer.alloc(2), sha256(blob)]);
     for (let i = 0; i < count; i += 1) {
       const at = i * (2 + ENTRY_BYTES);
       bundle.writeUInt16BE(ENTRY_BYTES, at);
       bundle[at + 2] = 1;
       bundle.writeUInt32BE(this.#range.size + i, at + 3);
+      place.writeUInt16BE(i);
+      bundle.set(sha256(place), at + COMMITMENT_AT);
     }
     return bundle;
   }

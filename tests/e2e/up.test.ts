@@ -194,7 +194,7 @@ describe("a data folder outlives its processes", () => {
     running = await startSystem({ folder, port: base });
     assert.deepEqual(await identity(running), known);
     // docs/spec/reports.md §4: after a clean stop there is no gap in which a forgery would be a notice only.
-    const sessions = readFileSync(join(folder, "up", "logs", "monitor.ndjson"), "utf8")
+    const sessions = readFileSync(join(folder, "up", "logs", "monitor.security.ndjson"), "utf8")
       .split("\n")
       .filter((line) => line.includes('"issuer_session"'));
     assert.equal(sessions.length, 4);

@@ -78,7 +78,9 @@ export function loggedAlarms(folder: string): SeenAlarm[] {
   const services = [...SERVICES, "supervisor"].filter((service) => service !== "monitor");
   return services.flatMap((service) =>
     [".1", ""]
-      .flatMap((suffix) => linesOf(join(folder, "up", "logs", `${service}.ndjson${suffix}`)))
+      .flatMap((suffix) =>
+        linesOf(join(folder, "up", "logs", `${service}.security.ndjson${suffix}`)),
+      )
       .filter((line) => line.includes('"event":"alarm"'))
       .map((line) => seenAlarm(parseJsonObject(line), "logged")),
   );

@@ -1,24 +1,113 @@
 import type { Clock } from "./clock.ts";
 import { errorLine } from "./errors.ts";
 
+/**
+ * What an event is to whoever looks into what happened, and who can cause it.
+ * - `security`: how keys, logs, rights and evidence fared: kept apart and longest, away from what the others write.
+ * - `operation`: how the process fared.
+ * - `stranger`: what anybody can cause without a credential, as often as they like.
+ */
+export type EventClass = "security" | "operation" | "stranger";
+
 /** One business event of a process: a low-cardinality name and its fields. Never a token, key or secret. */
-export type EventSink = (name: string, fields?: Readonly<Record<string, unknown>>) => void;
+export type EventSink<Name extends string = string> = (
+  name: Name,
+  fields?: Readonly<Record<string, unknown>>,
+) => void;
+
+/** A name that no table has does not compile, except where a test or another language writes it. */
+export type EventClasses<Name extends string = string> = Readonly<Record<Name, EventClass>>;
+
+/**
+ * Lines in full of one kind of event, and the time that they are counted in (THREAT-26): a flood of one kind is a
+ * few lines and a number, and fills no file that another kind is in.
+ */
+export const FULL_LINES: Readonly<
+  Record<EventClass, { readonly lines: number; readonly seconds: number }>
+> = {
+  security: { lines: 1000, seconds: 600 },
+  operation: { lines: 100, seconds: 60 },
+  stranger: { lines: 5, seconds: 60 },
+};
 
 /** One field's text in a log; whoever sent it may have made it long. */
 const MAX_TEXT = 8192;
 
-/** Writes one JSON line per event. A field can neither replace what the line says of itself nor stop the writer. */
-export function jsonLines(
-  write: (line: string) => void,
-  clock: Pick<Clock, "now">,
-  service: string,
-): EventSink {
-  return (event, fields = {}) => {
-    const own = { at: new Date(clock.now()).toISOString(), service, event };
-    write(`${encodeLine(own, fields)}\n`);
-  };
+export interface EventLinesOptions<Name extends string> {
+  readonly write: (line: string) => void;
+  readonly clock: Clock;
+  readonly service: string;
+  readonly classes: EventClasses<Name>;
 }
 
+/** What was written of one kind of event since `startedAt`, in monotonic milliseconds. */
+interface Counted {
+  readonly startedAt: number;
+  lines: number;
+  leftOut: number;
+  timer?: NodeJS.Timeout;
+}
+
+/** Writes one JSON line per event, and one with a count for all that are too many of their kind. */
+export class EventLines<Name extends string> implements Disposable {
+  readonly #options: EventLinesOptions<Name>;
+  /** Kinds come from the code: few. */
+  readonly #counted = new Map<string, Counted>();
+
+  constructor(options: EventLinesOptions<Name>) {
+    this.#options = options;
+  }
+
+  readonly sink: EventSink<Name> = (event, fields = {}) => {
+    const { seconds, lines } = FULL_LINES[this.#classOf(event)];
+    const counted = this.#count(event, seconds);
+    if (counted.lines < lines) {
+      counted.lines += 1;
+      return this.#write(event, fields);
+    }
+    counted.leftOut += 1;
+    counted.timer ??= setTimeout(() => this.#tellLeftOut(event, counted), seconds * 1000).unref();
+  };
+
+  #count(event: string, seconds: number): Counted {
+    const now = this.#options.clock.monotonic();
+    const counted = this.#counted.get(event);
+    if (counted && now - counted.startedAt < seconds * 1000) return counted;
+    if (counted) this.#tellLeftOut(event, counted);
+    const fresh = { startedAt: now, lines: 0, leftOut: 0 };
+    this.#counted.set(event, fresh);
+    return fresh;
+  }
+
+  #tellLeftOut(event: string, counted: Counted): void {
+    clearTimeout(counted.timer);
+    delete counted.timer;
+    const { leftOut, startedAt } = counted;
+    if (leftOut === 0) return;
+    counted.leftOut = 0;
+    const seconds = Math.ceil((this.#options.clock.monotonic() - startedAt) / 1000);
+    this.#write(event, { leftOut, seconds });
+  }
+
+  #write(event: string, fields: Readonly<Record<string, unknown>>): void {
+    const { write, clock, service } = this.#options;
+    const at = new Date(clock.now()).toISOString();
+    write(`${encodeLine({ at, service, class: this.#classOf(event), event }, fields)}\n`);
+  }
+
+  /** What no table has may be anything: it is kept with what matters most. */
+  #classOf(event: string): EventClass {
+    const classes: Readonly<Record<string, EventClass | undefined>> = this.#options.classes;
+    return Object.hasOwn(classes, event) ? (classes[event] ?? "security") : "security";
+  }
+
+  /** Says what was left out until now: nothing more is to come. */
+  [Symbol.dispose](): void {
+    for (const [event, counted] of this.#counted) this.#tellLeftOut(event, counted);
+  }
+}
+
+/** A field can neither replace what the line says of itself nor stop the writer. */
 function encodeLine(own: object, fields: Readonly<Record<string, unknown>>): string {
   try {
     // Twice: the first gives the order, the second keeps a field from posing as the event.

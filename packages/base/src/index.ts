@@ -9,7 +9,8 @@ export {
   writeDurable,
 } from "./durable-file.ts";
 export { errorCode, errorLine, ServiceError } from "./errors.ts";
-export { jsonLines, type EventSink } from "./events.ts";
+export { EventLines, FULL_LINES } from "./events.ts";
+export type { EventClass, EventClasses, EventSink } from "./events.ts";
 export { MemberReader, type MemberErrorCode } from "./members.ts";
 export { Secret } from "./secret.ts";
 export { writeFully } from "./write-fully.ts";

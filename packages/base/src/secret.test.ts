@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { format, inspect } from "node:util";
 import { serialize } from "node:v8";
 import { canonicalBytes } from "./canonical.ts";
-import { jsonLines } from "./events.ts";
+import { EventLines } from "./events.ts";
 import { Secret } from "./secret.ts";
 
 const PLANTED = "planted-secret-value";
@@ -28,7 +28,15 @@ describe("THREAT-19: a secret", () => {
 
   it("is not in a log line", () => {
     const lines: string[] = [];
-    jsonLines((line) => lines.push(line), { now: () => 0 }, "test")("event", { secret });
+    const write = (line: string): void => void lines.push(line);
+    const clock = { now: () => 0, monotonic: () => 0 };
+    using events = new EventLines({
+      write,
+      clock,
+      service: "test",
+      classes: { event: "operation" },
+    });
+    events.sink("event", { secret });
     assert.equal(lines.length, 1);
     assert.match(lines.join(""), /"secret":"\[redacted\]"/);
   });

@@ -1,7 +1,7 @@
 import { flushCompileCache } from "node:module";
 import { systemClock, type Clock } from "./clock.ts";
 import { errorCode, errorLine } from "./errors.ts";
-import { jsonLines, type EventSink } from "./events.ts";
+import { EventLines, type EventClasses, type EventSink } from "./events.ts";
 
 /** A running service: it says how it is, and when it can do its work. */
 export interface Service extends AsyncDisposable {
@@ -12,10 +12,18 @@ export interface Service extends AsyncDisposable {
   status(): object | Promise<object>;
 }
 
-export interface ServiceContext {
+export interface ServiceContext<Name extends string> {
   readonly clock: Clock;
-  readonly log: EventSink;
+  readonly log: EventSink<Name>;
 }
+
+/** What every process says of itself. */
+const PROCESS_EVENTS = {
+  ready: "operation",
+  stopping: "operation",
+  stopped_by_error: "security",
+} as const satisfies EventClasses;
+type ProcessLog = EventSink<keyof typeof PROCESS_EVENTS>;
 
 const FORCED_STOP_MS = 10_000;
 
@@ -23,16 +31,23 @@ const FORCED_STOP_MS = 10_000;
  * Runs one service as this process, under a supervisor that speaks over the IPC channel:
  * ready and status go out, and the end of the channel stops the service, however the supervisor ended.
  */
-export async function runService(
+export async function runService<Name extends string>(
   name: string,
-  open: (context: ServiceContext) => Promise<Service>,
+  classes: EventClasses<Name>,
+  open: (context: ServiceContext<Name>) => Promise<Service>,
 ): Promise<void> {
   // Ctrl-C reaches the whole process group; only the supervisor decides when to stop.
   process.on("SIGINT", () => undefined);
   // A supervisor that was killed takes the pipes with it: the service must still close in order.
   process.stdout.on("error", () => undefined);
   process.stderr.on("error", () => undefined);
-  const log = jsonLines((line) => void process.stdout.write(line), systemClock, name);
+  using lines = new EventLines({
+    write: (line) => void process.stdout.write(line),
+    clock: systemClock,
+    service: name,
+    classes: { ...classes, ...PROCESS_EVENTS },
+  });
+  const log = lines.sink;
   const stop = stopSignal();
   let service: Service | undefined;
   try {
@@ -50,7 +65,7 @@ export async function runService(
   if (process.connected) process.disconnect();
 }
 
-function untilStopped(service: Service, stop: Promise<void>, log: EventSink): Promise<void> {
+function untilStopped(service: Service, stop: Promise<void>, log: ProcessLog): Promise<void> {
   const ready = (service.ready ?? Promise.resolve()).then(() => {
     tell({ type: "ready" });
     log("ready");
@@ -80,7 +95,7 @@ function armForcedStop(): void {
   setTimeout(() => process.exit(process.exitCode ?? 1), FORCED_STOP_MS).unref();
 }
 
-function fail(name: string, log: EventSink, error: unknown): void {
+function fail(name: string, log: ProcessLog, error: unknown): void {
   log("stopped_by_error", { code: errorCode(error), message: errorLine(error) });
   process.stderr.write(`${name}: ${errorLine(error)}\n`);
   process.exitCode = 1;

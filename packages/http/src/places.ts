@@ -1,4 +1,5 @@
 import type { EventSink } from "@redoubt/base";
+import type { HttpEvent } from "./events.ts";
 
 export interface PlaceLimits {
   /** Connections that have proven nothing. */
@@ -13,7 +14,7 @@ export interface PlaceLimits {
 
 export interface PlacesOptions {
   readonly limits: PlaceLimits;
-  readonly log: EventSink;
+  readonly log: EventSink<HttpEvent>;
   /** Called when connections begin to lose their places, and when that is over. */
   readonly onExhausted?: (isExhausted: boolean) => void;
 }

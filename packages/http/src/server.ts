@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { errorCode, errorLine, ServiceError, type EventSink } from "@redoubt/base";
+import type { HttpEvent } from "./events.ts";
 import { HttpError } from "./errors.ts";
 import {
   jsonAnswer,
@@ -55,7 +56,7 @@ export interface HttpOptions {
   /** 0 takes a free port. */
   readonly port: number;
   readonly handler: (request: HttpRequest) => HttpAnswer | Promise<HttpAnswer>;
-  readonly log: EventSink;
+  readonly log: EventSink<HttpEvent>;
   /** Answered at `GET /health`; without it that path is the handler's, too. */
   readonly ready?: () => boolean;
   /** Called before a body is read; without it every body may have `bodyBytes`. */

@@ -9,14 +9,14 @@ import {
 } from "@redoubt/keys/call-gate";
 import { custodyError } from "./errors.ts";
 import { causeOf, failureKind, RequestFailure, type FailureKind } from "./failures.ts";
-import type { AwsKmsLimits } from "./options.ts";
+import type { AwsKmsLimits, KmsEvent } from "./options.ts";
 
 export interface CallsOptions {
   readonly limits: AwsKmsLimits;
   readonly clock: Pick<Clock, "monotonic">;
   readonly random: () => number;
   readonly pause: (ms: number, signal: AbortSignal) => Promise<unknown>;
-  readonly log: EventSink;
+  readonly log: EventSink<KmsEvent>;
 }
 
 export interface Call {
@@ -36,7 +36,7 @@ const RETRIED: readonly FailureKind[] = ["throttled", "transient"];
 /** The one way to KMS: what a failure of KMS means, behind a gate that bounds the rest. */
 export class Calls {
   readonly #gate: CallGate;
-  readonly #log: EventSink;
+  readonly #log: EventSink<KmsEvent>;
 
   constructor({ limits, clock, random, pause, log }: CallsOptions) {
     this.#gate = new CallGate(limits, { clock, random, wait: pause }, PACING);

@@ -14,7 +14,7 @@ import { KEY_ID, type KeyMetadata } from "./answers.ts";
 import { Calls } from "./calls.ts";
 import { loadSdk, openKmsApi } from "./kms-api.ts";
 import { ALG_TAG, KmsKeys, RING_TAG } from "./kms-keys.ts";
-import { checkOptions, type AwsKmsOptions, type CheckedOptions } from "./options.ts";
+import { checkOptions, type AwsKmsOptions, type CheckedOptions, type KmsEvent } from "./options.ts";
 import { jwsSignature, KMS_SPECS, messageFor } from "./specs.ts";
 
 /**
@@ -48,10 +48,10 @@ class AwsKmsCustodian implements Custodian {
   readonly label = "kms";
   readonly #options: CheckedOptions;
   readonly #keys: KmsKeys;
-  readonly #log: EventSink;
+  readonly #log: EventSink<KmsEvent>;
   readonly #open = new Set<string>();
 
-  constructor(options: CheckedOptions, keys: KmsKeys, log: EventSink) {
+  constructor(options: CheckedOptions, keys: KmsKeys, log: EventSink<KmsEvent>) {
     this.#options = options;
     this.#keys = keys;
     this.#log = log;

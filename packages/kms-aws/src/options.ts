@@ -2,6 +2,14 @@ import type { Clock, EventSink, Secret } from "@redoubt/base";
 import type { CallLimits } from "@redoubt/keys/call-gate";
 import { custodyError } from "./errors.ts";
 
+/** Whoever opens this custody assigns them, as its own events. */
+export type KmsEvent =
+  | "kms_retry"
+  | "kms_key_made"
+  | "kms_key_ended"
+  | "kms_key_abandoned"
+  | "kms_key_left";
+
 /** Credentials of an IAM principal; a session token comes with temporary ones. */
 export interface AwsCredentials {
   readonly accessKeyId: string;
@@ -33,7 +41,7 @@ export interface AwsKmsOptions {
   /** How long AWS keeps a destroyed key, unusable, before its material is gone: 7 (the default) to 30. */
   readonly deletionDays?: number;
   readonly limits?: Partial<AwsKmsLimits>;
-  readonly log?: EventSink;
+  readonly log?: EventSink<KmsEvent>;
   readonly clock?: Pick<Clock, "monotonic">;
   /** 0 ≤ x < 1, for the jitter of pauses. */
   readonly random?: () => number;

@@ -38,7 +38,7 @@ export type { NoteSignature } from "./signature-line.ts";
 export type { VerifiedSignature } from "./signature.ts";
 export { MAX_PROOF_HASHES, verifySubtreeConsistency } from "./subtree-consistency.ts";
 export type { SubtreeConsistency } from "./subtree-consistency.ts";
-export { tileHashReader } from "./tile-hash-reader.ts";
+export { tileHashReader, tileRoot } from "./tile-hash-reader.ts";
 export type { TileReader } from "./tile-hash-reader.ts";
 export {
   entryBundlePath,

@@ -33,6 +33,12 @@ export function tileHashReader(readTile: TileReader, size: number): HashReader {
   };
 }
 
+/** The hash of a full tile: the one that stands for it in the tile above. Throws `ERR_TLOG_TILE` for any other. */
+export function tileRoot(tile: Uint8Array): Uint8Array {
+  requireWidth(tile, TILE_WIDTH);
+  return foldHashes(tile, 0, TILE_WIDTH);
+}
+
 /** The root over `count` hashes of a tile, a power of two. */
 function foldHashes(tile: Uint8Array, first: number, count: number): Uint8Array {
   if (count === 1) return tile.subarray(first * HASH_BYTES, (first + 1) * HASH_BYTES);

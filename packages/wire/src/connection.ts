@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import { errorCode, MemberReader, type EventSink, type Secret } from "@redoubt/base";
+import type { WireEvent } from "./events.ts";
 import type { JsonObject } from "@redoubt/verify/json";
 import { encodeError } from "./error-head.ts";
 import { WireError } from "./errors.ts";
@@ -28,7 +29,7 @@ export interface ConnectionOptions {
   readonly service: string;
   readonly instance: string;
   readonly handler: Handler;
-  readonly log: EventSink;
+  readonly log: EventSink<WireEvent>;
   readonly maxFrameBytes?: number;
   readonly maxInFlight?: number;
 }

@@ -1,10 +1,11 @@
 import { errorCode, ServiceError, type EventSink } from "@redoubt/base";
+import type { WireEvent } from "./events.ts";
 import { WireError } from "./errors.ts";
 import { encodeFrame, FRAME_KIND, type Head } from "./frame.ts";
 
 interface Place {
   readonly caller: string;
-  readonly log: EventSink;
+  readonly log: EventSink<WireEvent>;
 }
 
 const CODE = /^ERR_[A-Z0-9_]{1,60}$/;

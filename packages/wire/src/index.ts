@@ -2,6 +2,7 @@ export { Batcher, type BatcherOptions, type BatchQueue } from "./batcher.ts";
 export { joinBlobs, splitBlobs } from "./blobs.ts";
 export { SocketClient, type ClientOptions, type Reply } from "./client.ts";
 export { type Answer, type Call, type Handler } from "./connection.ts";
+export { WIRE_EVENTS, type WireEvent } from "./events.ts";
 export { RemoteError, WireError, type WireErrorCode } from "./errors.ts";
 export {
   encodeFrame,

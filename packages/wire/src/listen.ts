@@ -2,12 +2,13 @@ import { chmodSync, lstatSync, rmSync } from "node:fs";
 import type { Server } from "node:net";
 import { dirname } from "node:path";
 import { checkPrivateFolder, errorCode, ServiceError, type EventSink } from "@redoubt/base";
+import type { WireEvent } from "./events.ts";
 
 export interface ListenOptions {
   /** Path of the socket, ≤ 107 bytes; relative to the working directory where that is longer. */
   readonly path: string;
   readonly caller: string;
-  readonly log: EventSink;
+  readonly log: EventSink<WireEvent>;
 }
 
 const MAX_SOCKET_PATH_BYTES = 107;

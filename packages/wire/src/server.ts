@@ -1,5 +1,6 @@
 import { createServer, type Socket } from "node:net";
 import type { EventSink, Secret } from "@redoubt/base";
+import type { WireEvent } from "./events.ts";
 import { Connection, type Handler } from "./connection.ts";
 import { listenAtPlace } from "./listen.ts";
 
@@ -13,7 +14,7 @@ export interface SocketOptions {
   readonly instance: string;
   readonly handler: Handler;
   /** `connection_refused` and `request_refused` have `caller` and `code`: what the handler never sees. */
-  readonly log: EventSink;
+  readonly log: EventSink<WireEvent>;
   readonly maxFrameBytes?: number;
   /** Requests and notices under way on a connection; past it the connection is not read. Default 1024. */
   readonly maxInFlight?: number;

@@ -1,14 +1,20 @@
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { checkPrivateFolder, type Clock, type EventSink, type Service } from "@redoubt/base";
-import { serveHttp, type HttpLimits, type HttpServer } from "@redoubt/http";
+import { serveHttp, type HttpEvent, type HttpLimits, type HttpServer } from "@redoubt/http";
 import { Directory, openSqliteStore } from "@redoubt/store";
-import { readSocketSecret, serveSocket, SocketClient, socketPlace } from "@redoubt/wire";
+import {
+  readSocketSecret,
+  serveSocket,
+  SocketClient,
+  socketPlace,
+  type WireEvent,
+} from "@redoubt/wire";
 import { ClientAuthenticator } from "./client-auth.ts";
 import type { IssuerConfig } from "./config.ts";
 import { Deliveries, type DeliveryLimits, type DeliveryOptions } from "./deliveries.ts";
 import { DeliveryJournal } from "./delivery-journal.ts";
-import { issuerEvents, type IssuerEvents } from "./events.ts";
+import { issuerEvents, type IssuerEvent, type IssuerEvents } from "./events.ts";
 import { FailureLimiter, type FailureLimits } from "./failure-limiter.ts";
 import { operatorHandler } from "./operator.ts";
 import { IssueBatches } from "./issue-batches.ts";
@@ -23,7 +29,7 @@ export interface IssuerOptions {
   /** Data folder, "" for the working directory. */
   readonly root: string;
   readonly clock: Clock;
-  readonly log: EventSink;
+  readonly log: EventSink<IssuerEvent | HttpEvent | WireEvent>;
   readonly httpLimits?: Partial<HttpLimits>;
   readonly failureLimits?: Partial<FailureLimits>;
   readonly deliveryLimits?: Partial<DeliveryLimits>;
@@ -51,7 +57,7 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
   // THREAT-32.
   checkPrivateFolder(folder);
   await using stack = new AsyncDisposableStack();
-  const events = issuerEvents(log, clock);
+  const events = issuerEvents(log);
   const path = join(folder, "store.sqlite");
   const store = stack.use(openSqliteStore({ path, realm: config.realm, clock }));
   const directory = await Directory.open(store);

@@ -33,7 +33,7 @@ class Scripted implements Disposable {
   };
 
   open(limits: Partial<DeliveryLimits> = {}): Deliveries {
-    const events = issuerEvents(this.#log, { monotonic: () => 0 });
+    const events = issuerEvents(this.#log);
     return new Deliveries({
       client: this,
       events,
@@ -226,18 +226,4 @@ describe("delivery reports (THREAT-28)", () => {
     await new Promise((resolve) => setTimeout(resolve, 10));
     assert.equal(monitor.requests.length, length);
   });
-});
-
-test("a flood of refusals writes a bounded number of lines, and says how many it left out", () => {
-  const lines: [string, object | undefined][] = [];
-  const clock = { time: 0, monotonic: () => clock.time };
-  const events = issuerEvents((name, fields) => void lines.push([name, fields]), clock);
-  for (let i = 0; i < 1000; i++) events.refused({ requestId: "r", tenant: "t", code: "c" });
-  assert.equal(lines.length, 50);
-  clock.time = 1000;
-  events.signerRefused("ERR_X");
-  assert.deepEqual(lines.slice(50), [
-    ["lines_left_out", { count: 950 }],
-    ["signer_refused", { code: "ERR_X" }],
-  ]);
 });

@@ -1,4 +1,22 @@
-import type { Clock, EventSink } from "@redoubt/base";
+import type { EventClasses, EventSink } from "@redoubt/base";
+
+export const ISSUER_EVENTS = {
+  // Anybody can be refused, as often as they like.
+  token_refused: "stranger",
+  signer_refused: "operation",
+  signer_answer_malformed: "security",
+  signer_state: "operation",
+  tokens_lost: "security",
+  delivery_queue_full: "security",
+  delivery_journal_failed: "operation",
+  delivery_report_failed: "operation",
+  delivery_reports_back: "operation",
+  deliveries_unreported: "security",
+  tenant_put: "security",
+  client_put: "security",
+} as const satisfies EventClasses;
+
+export type IssuerEvent = keyof typeof ISSUER_EVENTS;
 
 /** Every business event of the issuer. Never a token, secret or assertion. */
 export interface IssuerEvents {
@@ -21,15 +39,11 @@ export interface IssuerEvents {
   clientPut(tenant: string, client: string, status: string, statement?: number): void;
 }
 
-const LINES_PER_SECOND = 50;
-
-export function issuerEvents(log: EventSink, clock: Pick<Clock, "monotonic">): IssuerEvents {
-  const limited = limitLines(log, clock);
+export function issuerEvents(log: EventSink<IssuerEvent>): IssuerEvents {
   return {
-    // Anybody can cause these two, as often as they like.
-    refused: (fields) => limited("token_refused", fields),
-    signerRefused: (code) => limited("signer_refused", { code }),
-    signerAnswer: () => limited("signer_answer_malformed", {}),
+    refused: (fields) => log("token_refused", fields),
+    signerRefused: (code) => log("signer_refused", { code }),
+    signerAnswer: () => log("signer_answer_malformed"),
     signerState: (ready, reason) => log("signer_state", { ready, reason }),
     lost: (count) => log("tokens_lost", { count }),
     queueFull: (size) => log("delivery_queue_full", { size }),
@@ -40,27 +54,5 @@ export function issuerEvents(log: EventSink, clock: Pick<Clock, "monotonic">): I
     tenantPut: (tenant, status, statement) => log("tenant_put", { tenant, status, statement }),
     clientPut: (tenant, client, status, statement) =>
       log("client_put", { tenant, client, status, statement }),
-  };
-}
-
-/** THREAT-26: a flood of refusals must not fill the disk; what is left out is counted. */
-function limitLines(
-  log: EventSink,
-  clock: Pick<Clock, "monotonic">,
-): (name: string, fields: Readonly<Record<string, unknown>>) => void {
-  let second = 0;
-  let lines = 0;
-  let left = 0;
-  return (name, fields) => {
-    const now = Math.floor(clock.monotonic() / 1000);
-    if (now !== second) {
-      if (left > 0) log("lines_left_out", { count: left });
-      second = now;
-      lines = 0;
-      left = 0;
-    }
-    lines += 1;
-    if (lines <= LINES_PER_SECOND) log(name, fields);
-    else left += 1;
   };
 }

@@ -1,12 +1,17 @@
 import { join } from "node:path";
 import { readPrivateFile, runService } from "@redoubt/base";
+import { HTTP_EVENTS } from "@redoubt/http";
+import { WIRE_EVENTS } from "@redoubt/wire";
 import { parseConfig } from "./config.ts";
 import { openIssuer } from "./context.ts";
+import { ISSUER_EVENTS } from "./events.ts";
 
 // The supervisor names the service, which is also the name of its folder: one process for each realm.
 const [, , name = "issuer"] = process.argv;
 
-await runService(name, ({ clock, log }) => {
+const classes = { ...WIRE_EVENTS, ...HTTP_EVENTS, ...ISSUER_EVENTS };
+
+await runService(name, classes, ({ clock, log }) => {
   const config = parseConfig(readPrivateFile(join(name, "config.json")));
   return openIssuer({ config, folder: name, root: "", clock, log });
 });

@@ -476,7 +476,7 @@ describe("when the signer refuses or is not there", () => {
       },
       realm: "enterprise",
       ttlSeconds: 60,
-      events: issuerEvents(() => undefined, { monotonic: () => 0 }),
+      events: issuerEvents(() => undefined),
       deliveries: { add: () => undefined, lost: (count) => lost.push(count) },
     });
     const intent = { tenant: TENANT, client: "app", audience: "a", scope: undefined };

@@ -10,7 +10,7 @@ import {
   REGISTRY,
   textOf,
 } from "./testing/deployment.ts";
-import { randomEntries, TestWriter, type TestBatch } from "./testing/writer.ts";
+import { commitTo, randomEntries, TestWriter, type TestBatch } from "./testing/writer.ts";
 
 test("commit makes a batch durable and answers with a checkpoint of log and writer", async () => {
   await using deployment = await createDeployment();
@@ -123,6 +123,49 @@ for (const n of SIZES)
       assert.equal(deployment.eventsNamed("root_mismatch").length, 2);
     });
   });
+
+const flip = (bytes: Buffer): Buffer =>
+  Buffer.from(bytes.map((byte, i) => (i === 0 ? byte ^ 1 : byte)));
+
+test("P12: bodies that are not the committed ones are refused, and nothing of them is stored", async (t) => {
+  await using deployment = await createDeployment();
+  await using ledger = await deployment.open();
+  await using signer = deployment.connect("signer-consumer");
+  const { consumer } = deployment;
+  const blobs = [Buffer.from("one"), Buffer.from("two")];
+  const [a, b] = [Buffer.from("one"), Buffer.from("two")] as const;
+  const entries = commitTo(randomEntries(5), blobs);
+  const flipped = entries.map((entry, i) =>
+    i === 4 ? Buffer.concat([entry.subarray(0, 64), flip(entry.subarray(64))]) : entry,
+  );
+  const cases: Readonly<Record<string, readonly [readonly Buffer[], readonly Buffer[]]>> = {
+    "a bit of a body": [entries, [a, flip(b)]],
+    "a bit of a commitment, under a root that the writer signed": [flipped, blobs],
+    "a body left out": [entries, [a]],
+    "no body": [entries, []],
+    "a body too many": [entries, [a, b, Buffer.from("three")]],
+    "a body twice": [entries, [a, b, b]],
+    "two entries of a blob that change places": [
+      [2, 1, 0, 3, 4].flatMap((i) => entries[i] ?? []),
+      blobs,
+    ],
+    "an entry twice": [[0, 1, 0, 3, 4].flatMap((i) => entries[i] ?? []), blobs],
+  };
+  for (const [name, [wrong, bodies]] of Object.entries(cases))
+    await t.test(name, async () => {
+      const before = consumer.range.clone();
+      const { head, attachment } = consumer.nextAsIs(wrong, bodies);
+      consumer.range = before;
+      deployment.events.length = 0;
+      assert.equal(await refusalOf(signer.request(head, attachment)), "ERR_LEDGER_BODY");
+      assert.equal(ledger.logs.get(CONSUMER)?.size, 0);
+      assert.equal(deployment.eventsNamed("body_mismatch").length, 1);
+    });
+  await t.test("the batch itself, its blobs in any order", async () => {
+    const { head, attachment } = consumer.nextAsIs(entries, [b, a]);
+    assert.equal((await signer.request(head, attachment)).head.size, 5);
+  });
+});
 
 test("a batch that was sent before is answered as it was then, whatever came after", async () => {
   await using deployment = await createDeployment();

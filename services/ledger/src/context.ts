@@ -10,10 +10,16 @@ import {
   type EventSink,
 } from "@redoubt/base";
 import { encodeVerifierKey } from "@redoubt/tlog";
-import { readSocketSecret, serveSocket, socketPlace, type Handler } from "@redoubt/wire";
+import {
+  readSocketSecret,
+  serveSocket,
+  socketPlace,
+  type Handler,
+  type WireEvent,
+} from "@redoubt/wire";
 import type { Config } from "./config.ts";
 import { DigestIndex } from "./digest-index.ts";
-import { ledgerEvents, type LedgerEvents } from "./events.ts";
+import { ledgerEvents, type LedgerEvent, type LedgerEvents } from "./events.ts";
 import { LedgerHandler } from "./handler.ts";
 import { loadHead } from "./history.ts";
 import type { Log, LogIdentity } from "./log.ts";
@@ -33,12 +39,13 @@ export interface LedgerOptions {
   /** The data folder, where the sockets lie. */
   readonly root: string;
   readonly clock: Clock;
-  readonly log: EventSink;
+  readonly log: EventSink<LedgerEvent | WireEvent>;
   /** Replaceable only where services are composed in tests; no configuration reaches these. */
   readonly openDatabase?: (path: string) => DatabaseSync;
   readonly witness?: WitnessTransport;
   readonly edgeEvery?: number;
   readonly publishDelayMs?: number;
+  readonly auditRestMs?: number;
   readonly witnessTiming?: { readonly intervalMs: number; readonly refreshMs: number };
 }
 
@@ -144,15 +151,14 @@ function openLogs(
   const running = new Map<Log, RunningLog>();
   for (const spec of logSpecs(config)) {
     const published = new TileFolder(join(folder, "published", logId(spec.origin)));
-    const opened = openLog(
+    const log = openLog(
       { ...parts, folder, witness: config.witness.key, clock: parts.options.clock },
       spec,
       published,
     );
-    const { log } = opened;
     logs.set(log.origin, log);
     if (log.halted === undefined)
-      running.set(log, stack.use(runLog({ ...parts, ...opened, folder: published, transport })));
+      running.set(log, stack.use(runLog({ ...parts, log, folder: published, transport })));
   }
   return { logs, running };
 }

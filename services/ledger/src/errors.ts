@@ -6,6 +6,7 @@ export type LedgerErrorCode =
   | "ERR_LEDGER_ROOT"
   | "ERR_LEDGER_WRITER"
   | "ERR_LEDGER_ENTRY"
+  | "ERR_LEDGER_BODY"
   | "ERR_LEDGER_FULL"
   | "ERR_LEDGER_IO"
   | "ERR_LEDGER_CLOSED"

@@ -1,10 +1,37 @@
-import { errorCode, errorLine, type EventSink } from "@redoubt/base";
+import { errorCode, errorLine, type EventClasses, type EventSink } from "@redoubt/base";
 import { describeFailure } from "./errors.ts";
 
 export type LedgerEvents = ReturnType<typeof ledgerEvents>;
 
+export const LEDGER_EVENTS = {
+  alarm: "security",
+  log_opened: "operation",
+  log_halted: "security",
+  registry_restored: "security",
+  root_mismatch: "security",
+  body_mismatch: "security",
+  compare_and_swap_lost: "security",
+  denied: "security",
+  storage_failed: "operation",
+  storage_recovered: "operation",
+  tiles_failed: "operation",
+  tiles_recovered: "operation",
+  audited: "operation",
+  audit_failed: "operation",
+  tile_repaired: "security",
+  published_unusable: "security",
+  proof_damaged: "security",
+  witness_refused: "security",
+  witness_failed: "operation",
+  cosignature_ahead: "security",
+  witness_late: "security",
+  witness_back: "security",
+} as const satisfies EventClasses;
+
+export type LedgerEvent = keyof typeof LEDGER_EVENTS;
+
 /** Every business event of this process. None holds a statement, a blob or a key. */
-export function ledgerEvents(log: EventSink) {
+export function ledgerEvents(log: EventSink<LedgerEvent>) {
   return {
     opened: (origin: string, size: number) => log("log_opened", { log: origin, size }),
     /** Loud: this log takes nothing more until a person has looked. */
@@ -13,6 +40,7 @@ export function ledgerEvents(log: EventSink) {
     registryRestored: (origin: string, size: number, wanted: number) =>
       log("registry_restored", { log: origin, size, wanted }),
     rootMismatch: (origin: string, first: number) => log("root_mismatch", { log: origin, first }),
+    bodyMismatch: (origin: string, first: number) => log("body_mismatch", { log: origin, first }),
     compareAndSwapLost: (origin: string, size: number) =>
       log("compare_and_swap_lost", { log: origin, size }),
     storageFailed: (error: unknown, isFatal: boolean) =>
@@ -24,6 +52,11 @@ export function ledgerEvents(log: EventSink) {
       log("tiles_failed", { log: origin, code: errorCode(error), message: errorLine(error) }),
     tilesRecovered: (origin: string) => log("tiles_recovered", { log: origin }),
     audited: (origin: string, size: number) => log("audited", { log: origin, size }),
+    auditFailed: (origin: string, error: unknown) =>
+      log("audit_failed", { log: origin, code: errorCode(error), message: errorLine(error) }),
+    /** Once durable, and changed since: a disk that errs, or somebody. The terminal shows alarms. */
+    tileDamaged: (origin: string, path: string) =>
+      log("alarm", { kind: "tile-damaged", severity: "warning", log: origin, path }),
     tileRepaired: (origin: string, path: string) => log("tile_repaired", { log: origin, path }),
     publishedUnusable: (origin: string, error: unknown) =>
       log("published_unusable", { log: origin, code: errorCode(error) }),

@@ -45,7 +45,8 @@ export function replayBatch(range: CompactRange, batch: StoredBatch, kind: LogKi
 /**
  * THREAT-06, THREAT-07, THREAT-30: reads a log back and requires that its rows lead to the newest stored
  * checkpoint, signed by log key and writer, and to every mark. The stored edge needs no check of its own: a wrong
- * one leads to a wrong root. Marks below the edge are left to the audit, which reads from the beginning.
+ * one leads to a wrong root. Below it the signed checkpoint at a mark's size must be the mark's: that the rows lead
+ * there is left to the audit.
  *
  * @throws ServiceError `ERR_LEDGER_HISTORY` (or the error of a malformed note)
  */
@@ -54,6 +55,7 @@ export function loadHead(store: Store, identity: LogIdentity, marks: readonly Ma
   if (!stored) throw historyError("Log is not in the database");
   const range = CompactRange.from(stored.edgeSize, splitHashes(stored.edge));
   const open = new Set(marks.filter(({ size }) => size > range.size));
+  for (const mark of marks) if (mark.size <= range.size) checkStoredMark(store, identity, mark);
   let last = store.batchEndingAt(identity.origin, range.size);
   for (const batch of batchesFrom(store, identity.origin, range.size)) {
     replayBatch(range, batch, identity.kind);
@@ -70,6 +72,13 @@ export function loadHead(store: Store, identity: LogIdentity, marks: readonly Ma
   if (size !== range.size || !root.equals(range.root()))
     throw historyError("Entries do not lead to the newest checkpoint");
   return { range, checkpoint: last.checkpoint };
+}
+
+function checkStoredMark(store: Store, identity: LogIdentity, { size, root, what }: Mark): void {
+  const batch = store.batchEndingAt(identity.origin, size);
+  if (!batch) throw historyError(`No batch ends at ${size}, where ${what} is`);
+  if (!openFullCheckpoint(batch.checkpoint, identity).root.equals(root))
+    throw historyError(`Root at ${size} is not that of ${what}`);
 }
 
 /** Compares the range with the marks at its size, and takes them off the list. */

@@ -1,4 +1,5 @@
 import { openCheckpoint, signLine, type OpenedCheckpoint } from "@redoubt/tlog";
+import { checkBodies } from "./bodies.ts";
 import type { Draft, Stage } from "./draft.ts";
 import { splitEntries } from "./entries.ts";
 import { refusal, sizeRefusal } from "./errors.ts";
@@ -30,16 +31,32 @@ export function stageBatch(
     if (batch.first < draft.size) return { kind: "held", batch: findResent(batch, draft, store) };
     if (batch.first > draft.size) throw sizeRefusal(draft.size);
     const signed = openWriterCheckpoint(batch.checkpoint, log);
-    const growth = grow(draft.head.range, splitEntries(batch.entries, batch.n, "issuance"));
+    const entries = splitEntries(batch.entries, batch.n, "issuance");
+    const growth = grow(draft.head.range, entries);
     const { range } = growth;
     // P3: the log key never signs a tree that it did not compute, nor one that the writer did not sign.
     if (signed.size !== range.size || !signed.root.equals(range.root())) {
       events.rootMismatch(log.origin, batch.first);
       throw refusal("ERR_LEDGER_ROOT", "Signed root is not that of the entries");
     }
+    checkCommitted(batch, entries, log, events);
     const checkpoint = countersign(batch.checkpoint, signed.body, log);
     return { kind: "new", batch: draft.add(growth, { ...batch, checkpoint }) };
   };
+}
+
+function checkCommitted(
+  { first, blobs }: SubmittedBatch,
+  entries: readonly Buffer[],
+  { origin }: Log,
+  events: LedgerEvents,
+): void {
+  try {
+    checkBodies("issuance", entries, blobs);
+  } catch (error) {
+    events.bodyMismatch(origin, first);
+    throw error;
+  }
 }
 
 /**

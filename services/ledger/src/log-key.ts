@@ -1,6 +1,7 @@
 import { hash } from "node:crypto";
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { privateFileExists } from "@redoubt/base";
 import { createKeyFile, openKeyFile } from "@redoubt/keys";
 import {
   createVerifierKey,
@@ -33,6 +34,10 @@ export function ensureLogKey(folder: string, origin: string): LogKey {
   return existsSync(path)
     ? openLogKey(folder, origin)
     : logKey(origin, createKeyFile(path, "Ed25519"));
+}
+
+export function hasLogKey(folder: string, origin: string): boolean {
+  return privateFileExists(join(folder, "keys", logId(origin)));
 }
 
 export function openLogKey(folder: string, origin: string): LogKey {

@@ -12,7 +12,14 @@ import { historyError } from "./errors.ts";
 import type { LedgerEvents } from "./events.ts";
 import { loadHead, logVerifiers, openFullCheckpoint, type Mark } from "./history.ts";
 import { Log, type LogIdentity } from "./log.ts";
-import { ensureLogKey, logId, openLogKey, verifyingLogKey, type LogKey } from "./log-key.ts";
+import {
+  ensureLogKey,
+  hasLogKey,
+  logId,
+  openLogKey,
+  verifyingLogKey,
+  type LogKey,
+} from "./log-key.ts";
 import type { Store } from "./store.ts";
 import type { TileFolder } from "./tile-folder.ts";
 
@@ -25,18 +32,12 @@ export interface OpenParts {
   readonly clock: Clock;
 }
 
-export interface OpenedLog {
-  readonly log: Log;
-  /** What others hold of this log, for the audit. */
-  readonly marks: readonly Mark[];
-}
-
 /** Opens a log, or creates it the first time. A log whose history is not what it was is halted; others go on. */
 export function openLog(
   parts: OpenParts,
   spec: Pick<LogIdentity, "origin" | "kind" | "writer" | "caller" | "isClosed">,
   published: TileFolder,
-): OpenedLog {
+): Log {
   const { store, events } = parts;
   const identity = identify(parts, spec);
   const log = new Log(identity, { range: CompactRange.empty(), checkpoint: "" });
@@ -51,12 +52,12 @@ export function openLog(
     for (const note of new Set([stored, shown]))
       if (note !== undefined) restoreCosigned(log, note, parts);
     events.opened(log.origin, log.size);
-    return { log, marks };
+    return log;
   } catch (error) {
     if (errorCode(error) === "ERR_SQLITE_ERROR") throw error;
     log.halt(errorLine(error));
     events.halted(log.origin, errorLine(error));
-    return { log, marks: [] };
+    return log;
   }
 }
 
@@ -75,12 +76,7 @@ function identify(
 
 /** The key that is there, or what everybody else knows of one that is gone: then only that log stops. */
 function openOwnKey(folder: string, origin: string, vkey: string): LogKey {
-  try {
-    return openLogKey(folder, origin);
-  } catch (error) {
-    if (errorCode(error) !== "ENOENT") throw error;
-    return verifyingLogKey(vkey);
-  }
+  return hasLogKey(folder, origin) ? openLogKey(folder, origin) : verifyingLogKey(vkey);
 }
 
 /** docs/spec/wire.md §4: the writer of a log is fixed for ever, and so is its key. */

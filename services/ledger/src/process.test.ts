@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { spawnSync, type ChildProcess } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { CompactRange } from "@redoubt/tlog";
+import { CompactRange, entryBundlePath, tilePath } from "@redoubt/tlog";
 import type { SocketClient } from "@redoubt/wire";
 import { splitEntries } from "./entries.ts";
 import { startLedger } from "./testing/child.ts";
@@ -109,6 +109,39 @@ test(
     await using deployment = await createDeployment();
     const calls = await traceCommits(deployment, "testing/unsynced-main.ts", 5);
     assert.deepEqual(countAnswers(calls), { answers: 5, unsynced: 5 });
+  },
+);
+
+test(
+  "full tiles and bundles are synced before the audit's mark says so",
+  { skip: NO_STRACE },
+  async () => {
+    await using deployment = await createDeployment();
+    {
+      await using ledger = await deployment.open();
+      await using signer = deployment.connect("signer-consumer");
+      const { head, attachment } = deployment.consumer.next(randomEntries(600));
+      await signer.request(head, attachment);
+      await ledger.publish();
+    }
+    rmSync(join(deployment.folder, "published"), { recursive: true });
+    mkdirSync(join(deployment.folder, "published"));
+    const file = join(deployment.root, "trace");
+    const calls = "trace=openat,pwrite64";
+    const prefix = ["strace", "-f", "-qq", "-y", "-s", "4000", "-e", calls, "-o", file];
+    const child = startLedger(deployment, { prefix });
+    await child.ready;
+    while (!child.output().includes('"audited"')) await new Promise((r) => setImmediate(r));
+    child.process.disconnect();
+    assert.equal((await child.ended).code, 0, child.output());
+    const trace = readFileSync(file, "utf8").split("\n");
+    const mark = trace.findIndex((call) => call.includes("redoubt audit mark v1"));
+    const synced = trace
+      .slice(0, mark)
+      .filter((call) => /O_WRONLY\|O_(?:SYNC\|O_NOFOLLOW|NOFOLLOW\|O_SYNC)/.test(call))
+      .flatMap((call) => /tile\/[^"]+/.exec(call)?.slice(0, 1) ?? []);
+    const full = [tilePath(0, 0), tilePath(0, 1), entryBundlePath(0), entryBundlePath(1)];
+    assert.deepEqual(synced.toSorted(), full.toSorted());
   },
 );
 

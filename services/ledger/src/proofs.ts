@@ -28,18 +28,25 @@ export interface ConsistencyAnswer {
   readonly checkpoint: string;
 }
 
+export interface ProverOptions {
+  readonly log: Log;
+  readonly store: Store;
+  readonly tiles: TileWriter;
+  readonly events: LedgerEvents;
+  /** Some tile is not what was written. */
+  readonly onDamaged: () => void;
+}
+
 /** Proofs of one log from its tiles; each is verified before it leaves, because tiles are only files. */
 export class Prover {
   readonly #log: Log;
   readonly #store: Store;
-  readonly #tiles: TileWriter;
-  readonly #events: LedgerEvents;
+  readonly #options: ProverOptions;
 
-  constructor(log: Log, store: Store, tiles: TileWriter, events: LedgerEvents) {
-    this.#log = log;
-    this.#store = store;
-    this.#tiles = tiles;
-    this.#events = events;
+  constructor(options: ProverOptions) {
+    this.#log = options.log;
+    this.#store = options.store;
+    this.#options = options;
   }
 
   /** @throws ServiceError `ERR_LEDGER_NOT_FOUND` unless a batch ends at `size` */
@@ -93,12 +100,13 @@ export class Prover {
     size: number,
     build: (reader: ReturnType<typeof tileHashReader>) => Buffer[],
   ): Promise<Buffer[]> {
-    if (this.#tiles.written.size < size) await this.#tiles.flush();
+    const { tiles, events, onDamaged } = this.#options;
+    if (tiles.written.size < size) await tiles.flush();
     try {
-      return build(tileHashReader(this.#tiles.readTile, size));
+      return build(tileHashReader(tiles.readTile, size));
     } catch (cause) {
-      this.#events.proofDamaged(this.#log.origin, cause);
-      this.#tiles.repair();
+      events.proofDamaged(this.#log.origin, cause);
+      onDamaged();
       throw refusal("ERR_LEDGER_IO", "Proof does not verify: tiles are being repaired", { cause });
     }
   }

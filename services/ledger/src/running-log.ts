@@ -1,6 +1,6 @@
+import { Audit } from "./audit.ts";
 import type { LedgerOptions } from "./context.ts";
 import type { LedgerEvents } from "./events.ts";
-import type { Mark } from "./history.ts";
 import type { Log } from "./log.ts";
 import { Prover } from "./proofs.ts";
 import type { Store } from "./store.ts";
@@ -20,7 +20,6 @@ export interface RunningLog extends AsyncDisposable {
 export interface RunningLogParts {
   readonly options: LedgerOptions;
   readonly log: Log;
-  readonly marks: readonly Mark[];
   readonly store: Store;
   readonly folder: TileFolder;
   readonly events: LedgerEvents;
@@ -30,17 +29,24 @@ export interface RunningLogParts {
 }
 
 export function runLog(parts: RunningLogParts): RunningLog {
-  const { options, log, marks, store, events } = parts;
-  const delayMs = options.publishDelayMs;
+  const { options, log } = parts;
+  const { publishDelayMs: delayMs, auditRestMs: restMs } = options;
+  const audit = new Audit({
+    ...parts,
+    clock: options.clock,
+    writtenSize: () => tiles.written.size,
+    ...(restMs === undefined ? {} : { restMs }),
+  });
   const tiles = new TileWriter({
     ...parts,
     clock: options.clock,
+    audited: audit.covered,
     onWritten: () => {
       if (log.identity.isClosed !== true) submitter.changed();
     },
     ...(delayMs === undefined ? {} : { delayMs }),
   });
-  const prover = new Prover(log, store, tiles, events);
+  const prover = new Prover({ ...parts, tiles, onDamaged: () => audit.again() });
   const submitter = new WitnessSubmitter({
     ...parts,
     tiles,
@@ -54,12 +60,13 @@ export function runLog(parts: RunningLogParts): RunningLog {
     prover,
     submitter,
     start: () => {
-      tiles.start(marks);
+      audit.start(tiles.flush());
       // The witness has closed it too.
       if (log.identity.isClosed !== true) submitter.start();
     },
     [Symbol.asyncDispose]: async () => {
       await submitter[Symbol.asyncDispose]();
+      await audit[Symbol.asyncDispose]();
       await tiles[Symbol.asyncDispose]();
     },
   };

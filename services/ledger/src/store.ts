@@ -25,6 +25,10 @@ create table if not exists cosigned (
   size integer not null,
   time integer not null,
   note text not null
+) strict;
+create table if not exists audited (
+  log text primary key,
+  note text not null
 ) strict;`;
 
 /** How long a second process may hold the database before a commit is given up. */
@@ -59,10 +63,13 @@ export interface StoredBatch {
   readonly entries: Buffer;
 }
 
-export interface NewBatch extends StoredBatch {
-  readonly log: string;
+export interface BatchWithBodies extends StoredBatch {
   /** Sealed bodies, or a statement and its envelope: never published. */
   readonly blobs: Buffer;
+}
+
+export interface NewBatch extends BatchWithBodies {
+  readonly log: string;
   readonly edge?: Buffer;
 }
 
@@ -157,7 +164,7 @@ export class Store {
   }
 
   /** The same with what is not published. */
-  bodies(log: string, from: number, limit: number): (StoredBatch & { readonly blobs: Buffer })[] {
+  bodies(log: string, from: number, limit: number): BatchWithBodies[] {
     return this.#sql.bodies
       .all(log, log, from, limit)
       .map((row) => ({ ...readBatch(row), blobs: bytesColumn(row, "blobs") }));
@@ -176,6 +183,16 @@ export class Store {
 
   putCosigned(log: string, { size, timeSeconds, note }: Cosigned): void {
     this.#sql.putCosigned.run(log, size, timeSeconds, note);
+  }
+
+  /** How far the audit is, as the log key signed it. */
+  auditMark(log: string): string | undefined {
+    const row = this.#sql.auditMark.get(log);
+    return row && textColumn(row, "note");
+  }
+
+  putAuditMark(log: string, note: string): void {
+    this.#sql.putAuditMark.run(log, note);
   }
 
   get bytesSinceCheckpoint(): number {
@@ -233,6 +250,8 @@ function prepareAll(database: DatabaseSync) {
       `select first, n, checkpoint, entries, blobs from batch ${page} order by first limit ?`,
     ),
     cosigned: prepare("select size, time, note from cosigned where log=?"),
+    auditMark: prepare("select note from audited where log=?"),
+    putAuditMark: prepare("insert or replace into audited (log, note) values (?, ?)"),
     putCosigned: prepare(
       "insert or replace into cosigned (log, size, time, note) values (?, ?, ?, ?)",
     ),

@@ -114,7 +114,7 @@ test("a builder takes only growth that continues it, and changes nothing of it",
   assert.equal(growth.range.size, 301);
 });
 
-test("every changed byte of a right edge changes the root that it leads to", () => {
+test("every changed byte of a right edge is refused, or changes the root that it leads to", () => {
   const { files, builder } = build(300);
   const bundle = entriesOf(256, 300);
   for (const path of ["tile/0/001.p/44", "tile/1/000.p/1"]) {
@@ -122,7 +122,10 @@ test("every changed byte of a right edge changes the root that it leads to", () 
     const bytes = Buffer.from(files.get(path) ?? "");
     bytes[5] = (bytes[5] ?? 0) ^ 1;
     damaged.set(path, bytes);
-    const resumed = TileBuilder.resume(300, readerOf(damaged), bundle);
-    assert.notDeepEqual(resumed.range.root(), builder.range.root(), path);
+    const resume = (): TileBuilder => TileBuilder.resume(300, readerOf(damaged), bundle);
+    if (path.startsWith("tile/0/")) assert.throws(resume, RangeError);
+    else assert.notDeepEqual(resume().range.root(), builder.range.root(), path);
   }
+  assert.throws(() => TileBuilder.resume(300, readerOf(files), entriesOf(257, 301)), RangeError);
+  assert.throws(() => TileBuilder.resume(300, readerOf(files), entriesOf(256, 299)), RangeError);
 });

@@ -3,6 +3,7 @@ import {
   encodeEntryBundle,
   entryBundlePath,
   HASH_BYTES,
+  hashLeaf,
   tileHashReader,
   tilePath,
   TILE_WIDTH,
@@ -59,7 +60,7 @@ export class TileBuilder {
 
   /**
    * Goes on from tiles that were written before. They may be anybody's: compare `root()` with a signed one, it
-   * covers every hash that was read.
+   * covers every hash that was read. Throws a RangeError when the entries are not those of the last tile.
    */
   static resume(size: number, readTile: TileReader, bundle: readonly Buffer[]): TileBuilder {
     const read = tileHashReader(readTile, size);
@@ -76,6 +77,9 @@ export class TileBuilder {
         width > 0 ? readTile(level, Math.floor(count / TILE_WIDTH), width) : Buffer.alloc(0);
       edges.push(splitTile(tile, width));
     }
+    const leaves = edges[0] ?? [];
+    if (!Buffer.concat(bundle.map((entry) => hashLeaf(entry))).equals(Buffer.concat(leaves)))
+      throw new RangeError(`Entries before ${size} are not those of the last tile`);
     return new TileBuilder(CompactRange.from(size, hashes), edges, [...bundle]);
   }
 

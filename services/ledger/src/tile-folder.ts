@@ -1,14 +1,17 @@
-import { readFileSync } from "node:fs";
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { constants, readFileSync } from "node:fs";
+import { mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { errorCode } from "@redoubt/base";
 import type { TileFile } from "./tile-builder.ts";
+
+const { O_NOFOLLOW, O_SYNC, O_WRONLY } = constants;
 
 const PARTIAL_SUFFIX = ".p";
 
 /**
  * The published files of one log. They are derived: a reader trusts none of them without a signature, and what is
- * lost or wrong is written again from the database. So they are not synced, only never seen half written.
+ * lost or wrong is written again, the same, from the database. So nobody waits until they are durable: the audit
+ * makes the full ones so, and reads them against the database until then (docs/spec/logs.md §6).
  */
 export class TileFolder {
   readonly #folder: string;
@@ -50,12 +53,25 @@ export class TileFolder {
     this.#partials.delete(partials);
   }
 
-  /** Writes the file unless it stands there already; says whether it had to. */
-  async repair(file: TileFile): Promise<boolean> {
+  /** Makes a full file what it must be, and durable where it is new or had to be written. */
+  async confirm(
+    file: TileFile,
+    { isNew }: { readonly isNew: boolean },
+  ): Promise<"same" | "repaired"> {
     const found = await readFile(join(this.#folder, file.path)).catch(absent);
-    if (found?.equals(file.bytes)) return false;
-    await this.writeFull(file, { isNew: false });
-    return true;
+    const isSame = found?.equals(file.bytes) === true;
+    if (!isSame) await this.writeFull(file, { isNew: false });
+    if (isNew || !isSame) await this.#sync(file);
+    return isSame ? "same" : "repaired";
+  }
+
+  /**
+   * All bytes are written over themselves with O_SYNC, because the permission model refuses fsync. The file's name,
+   * and the folders that were made for it, become durable with that: see `writeDurable`.
+   */
+  async #sync({ path, bytes }: TileFile): Promise<void> {
+    await using file = await open(join(this.#folder, path), O_WRONLY | O_NOFOLLOW | O_SYNC);
+    await file.writeFile(bytes);
   }
 
   read(path: string): Buffer {

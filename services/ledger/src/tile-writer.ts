@@ -1,16 +1,23 @@
 import type { Clock } from "@redoubt/base";
-import { tilePath, type TileReader } from "@redoubt/tlog";
+import { parseCheckpoint, parseNote, tilePath, type TileReader } from "@redoubt/tlog";
 import { CHECKPOINT_FILE, CheckpointFile, type SizedCheckpoint } from "./checkpoint-file.ts";
-import { auditLog, deriveSlice } from "./derive.ts";
-import { splitEntries } from "./entries.ts";
+import { deriveSlice } from "./derive.ts";
 import { historyError, isHistoryError } from "./errors.ts";
 import type { LedgerEvents } from "./events.ts";
-import { openFullCheckpoint, type Mark } from "./history.ts";
+import { openFullCheckpoint } from "./history.ts";
 import type { Log } from "./log.ts";
+import { resumeTiles } from "./resume-tiles.ts";
 import type { Store } from "./store.ts";
 import { TileBuilder, type Growth } from "./tile-builder.ts";
 import type { TileFolder } from "./tile-folder.ts";
 import { TileQueue } from "./tile-queue.ts";
+
+/** A tree that was this log's, and the note that is published of it. */
+interface KnownTree {
+  readonly size: number;
+  readonly root: Buffer;
+  readonly note?: string;
+}
 
 export interface TileWriterOptions {
   readonly log: Log;
@@ -20,6 +27,8 @@ export interface TileWriterOptions {
   readonly halt: (log: Log, error: unknown) => void;
   /** The tiles of a new size can be read. */
   readonly onWritten: () => void;
+  /** What the audit has covered: its full tiles are durable. */
+  readonly audited: KnownTree;
   readonly clock: Clock;
   readonly delayMs?: number;
 }
@@ -44,7 +53,7 @@ const RETRY_MS = 1000;
 export class TileWriter implements AsyncDisposable {
   readonly #options: TileWriterOptions;
   readonly #stop = new AbortController();
-  #builder: TileBuilder;
+  #builder = new TileBuilder();
   readonly #queue: TileQueue;
   readonly #file: CheckpointFile;
   #written: SizedCheckpoint = { size: 0, checkpoint: "" };
@@ -52,7 +61,6 @@ export class TileWriter implements AsyncDisposable {
   #edgeWritten = false;
   #last: Promise<void> = Promise.resolve();
   #queued = 0;
-  #audit: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
   #edgeAt = -Infinity;
   #failing = false;
@@ -61,7 +69,7 @@ export class TileWriter implements AsyncDisposable {
     this.#options = options;
     this.#queue = new TileQueue(options.folder);
     this.#file = new CheckpointFile(options.log, options.folder);
-    this.#builder = this.#resume();
+    this.#resume();
   }
 
   get published(): SizedCheckpoint {
@@ -76,11 +84,6 @@ export class TileWriter implements AsyncDisposable {
   /** Tiles of what is published, the part of the right edge that is not full included. */
   readonly readTile: TileReader = (level, index, width) =>
     this.#builder.partial(level, index, width) ?? this.#queue.read(tilePath(level, index));
-
-  /** Catches up with the database, then reads the log from its beginning (THREAT-06). */
-  start(marks: readonly Mark[]): void {
-    this.#audit = this.flush().then(() => this.#runAudit(marks));
-  }
 
   /** There is a newer cosignature: its tiles are there, and only the checkpoint moves. */
   cosigned(): void {
@@ -125,11 +128,6 @@ export class TileWriter implements AsyncDisposable {
     return this.#last;
   }
 
-  /** After a proof that did not verify: some file is not what was written. */
-  repair(): void {
-    this.#audit = this.#audit.then(() => this.#runAudit([]));
-  }
-
   #schedule(delayMs: number): void {
     if (this.#stop.signal.aborted) return;
     this.#timer ??= setTimeout(() => void this.flush(), delayMs).unref();
@@ -170,7 +168,7 @@ export class TileWriter implements AsyncDisposable {
   async #writeEdge(): Promise<SizedCheckpoint> {
     // All of the edge at once: the log may grow at each await.
     const { size } = this.#builder;
-    const checkpoint = this.#checkpointAt(size);
+    const checkpoint = this.#checkpointOf(this.#builder);
     for (const file of this.#builder.partials()) await this.#options.folder.write(file);
     return { size, checkpoint };
   }
@@ -192,11 +190,15 @@ export class TileWriter implements AsyncDisposable {
   }
 
   /** Signed by log and writer, and by nobody else. */
-  #checkpointAt(size: number): string {
+  #checkpointOf({ size, range }: TileBuilder): string {
     const { log, store } = this.#options;
     if (size === 0) return "";
     const batch = store.batchEndingAt(log.origin, size);
     if (!batch) throw historyError(`No batch ends at ${size}`);
+    // What was read from the database to catch up is held against what was signed before anything of it is shown.
+    const { root } = parseCheckpoint(parseNote(batch.checkpoint).body);
+    if (!root.equals(range.root()))
+      throw historyError(`Entries do not lead to the checkpoint at ${size}`);
     return batch.checkpoint;
   }
 
@@ -205,61 +207,36 @@ export class TileWriter implements AsyncDisposable {
     return this.#queue.write({ isNew: this.#edgeWritten });
   }
 
-  async #runAudit(marks: readonly Mark[]): Promise<void> {
-    const { log, events, halt } = this.#options;
-    if (this.#builder.size === 0 || log.halted !== undefined) return;
-    const here = { size: this.#builder.size, root: this.#builder.range.root(), what: "the log" };
-    try {
-      await auditLog(this.#options, [...marks, here], {
-        signal: this.#stop.signal,
-        onRepair: (path) => events.tileRepaired(log.origin, path),
-      });
-      if (!this.#stop.signal.aborted) events.audited(log.origin, here.size);
-    } catch (error) {
-      if (isHistoryError(error)) halt(log, error);
-      else events.tilesFailed(log.origin, error);
+  /** Goes on from what is published, or else from what the audit made durable; else everything is derived anew. */
+  #resume(): void {
+    const { log, store, folder, audited, events } = this.#options;
+    const open = (note: string | undefined): KnownTree[] =>
+      note === undefined ? [] : [{ ...openFullCheckpoint(note, log.identity), note }];
+    const known = [
+      () => open(folder.readIfThere(CHECKPOINT_FILE)?.toString("utf8")),
+      // The file itself may be torn.
+      () => open(store.cosigned(log.origin)?.note).map(({ size, root }) => ({ size, root })),
+      () => (audited.size > 0 ? [audited] : []),
+    ];
+    for (const find of known) {
+      try {
+        for (const tree of find()) return this.#resumeFrom(tree);
+      } catch (error) {
+        events.publishedUnusable(log.origin, error);
+      }
     }
   }
 
-  /** Goes on from what is published, if a signed checkpoint proves it; else everything is derived anew. */
-  #resume(): TileBuilder {
-    const { log, events } = this.#options;
-    try {
-      return this.#resumeFromFiles() ?? new TileBuilder();
-    } catch (error) {
-      events.publishedUnusable(log.origin, error);
-      return new TileBuilder();
-    }
-  }
-
-  #resumeFromFiles(): TileBuilder | undefined {
-    const { log, store, folder } = this.#options;
-    const note = folder.readIfThere(CHECKPOINT_FILE)?.toString("utf8");
-    if (note === undefined) return undefined;
-    const { size, root } = openFullCheckpoint(note, log.identity);
-    const read: TileReader = (level, index, width) =>
-      folder.readIfThere(tilePath(level, index, width)) ?? folder.read(tilePath(level, index));
-    const bundle = storedEntries(store, log, size - (size % 256), size);
-    const builder = TileBuilder.resume(size, read, bundle);
-    if (!builder.range.root().equals(root)) throw historyError("Published tiles are damaged");
-    this.#written = { size, checkpoint: this.#checkpointAt(size) };
-    this.#file.resume({ size, checkpoint: note });
-    return builder;
+  #resumeFrom({ size, root, note }: KnownTree): void {
+    const builder = resumeTiles(this.#options, { size, root });
+    this.#written = { size, checkpoint: this.#checkpointOf(builder) };
+    this.#builder = builder;
+    if (note !== undefined) this.#file.resume({ size, checkpoint: note });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     clearTimeout(this.#timer);
     await this.#last;
-    await this.#audit;
   }
-}
-
-function storedEntries(store: Store, log: Log, from: number, to: number): Buffer[] {
-  const entries: Buffer[] = [];
-  for (const { first, n, entries: bundle } of store.batches(log.origin, from, to - from)) {
-    const batch = splitEntries(bundle, n, log.identity.kind);
-    entries.push(...batch.slice(Math.max(0, from - first), Math.max(0, to - first)));
-  }
-  return entries;
 }

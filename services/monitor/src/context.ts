@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
-import { errorCode, errorLine, type Clock, type EventSink } from "@redoubt/base";
+import { errorCode, errorLine, type Clock } from "@redoubt/base";
 import { serveHttp, type HttpLimits, type HttpServer } from "@redoubt/http";
 import { encodeVerifierKey } from "@redoubt/tlog";
 import {
@@ -12,7 +12,7 @@ import {
 } from "@redoubt/wire";
 import type { Config } from "./config.ts";
 import { Cycle } from "./cycle.ts";
-import { monitorOpened, tickFailed } from "./events.ts";
+import { monitorOpened, tickFailed, type MonitorLog } from "./events.ts";
 import type { LedgerPort } from "./follower/ledger-port.ts";
 import { monitorRoutes } from "./http-routes.ts";
 import { openIdentity } from "./initialise.ts";
@@ -28,7 +28,7 @@ export interface MonitorOptions {
   /** The data folder; "" is the working directory. */
   readonly root: string;
   readonly clock: Clock;
-  readonly log: EventSink;
+  readonly log: MonitorLog;
   /** Replaceable where services are composed in tests; no configuration reaches these. */
   readonly ledger?: LedgerPort;
   readonly request?: HttpRequest;

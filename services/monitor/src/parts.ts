@@ -1,5 +1,6 @@
 import { join as joinPath } from "node:path";
-import type { Clock, EventSink } from "@redoubt/base";
+import type { Clock } from "@redoubt/base";
+import type { MonitorLog } from "./events.ts";
 import { Registry } from "@redoubt/keys";
 import { ActiveTime } from "./active-time.ts";
 import { AlarmStore } from "./alarms/alarm-store.ts";
@@ -35,7 +36,7 @@ export interface PartsOptions {
   readonly config: Config;
   readonly folder: string;
   readonly clock: Clock;
-  readonly log: EventSink;
+  readonly log: MonitorLog;
   readonly identity: Identity;
   readonly ledger: LedgerPort;
   readonly request: HttpRequest;

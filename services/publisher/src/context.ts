@@ -1,10 +1,10 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { checkPrivateFolder, type Clock, type EventSink, type Service } from "@redoubt/base";
-import { serveHttp, type HttpLimits } from "@redoubt/http";
+import { serveHttp, type HttpEvent, type HttpLimits } from "@redoubt/http";
 import { readSocketSecret, SocketClient, socketPlace } from "@redoubt/wire";
 import type { PublisherConfig } from "./config.ts";
-import { publisherEvents } from "./events.ts";
+import { publisherEvents, type PublisherEvent } from "./events.ts";
 import { FileCache } from "./file-cache.ts";
 import { Follower } from "./follower.ts";
 import { PublishedLogs } from "./published-logs.ts";
@@ -18,7 +18,7 @@ export interface PublisherOptions {
   /** Data folder, "" for the working directory. */
   readonly root: string;
   readonly clock: Clock;
-  readonly log: EventSink;
+  readonly log: EventSink<PublisherEvent | HttpEvent>;
   readonly httpLimits?: Partial<HttpLimits>;
   readonly cacheBytes?: number;
   readonly retryMs?: number;
@@ -52,7 +52,7 @@ export async function openPublisher(options: PublisherOptions): Promise<Publishe
   });
   const { retryMs = 1000, tickMs = 5000 } = options;
   const follower = stack.use(new Follower({ config, client, www, clock, events, retryMs, tickMs }));
-  const web = new Web(www, new PublishedLogs(join(root, config.publishedFolder), cache));
+  const web = new Web(www, new PublishedLogs(join(root, config.publishedFolder), cache, events));
   const server = stack.use(
     await serveHttp({
       port: config.port,

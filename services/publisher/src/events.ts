@@ -1,4 +1,18 @@
-import type { EventSink } from "@redoubt/base";
+import type { EventClasses, EventSink } from "@redoubt/base";
+
+export const PUBLISHER_EVENTS = {
+  alarm: "security",
+  registry_failed: "security",
+  registry_back: "security",
+  registry_entry_void: "security",
+  site_built: "operation",
+  issuer_left_out: "security",
+  // Each request for such a file is one.
+  file_damaged: "stranger",
+  write_failed: "operation",
+} as const satisfies EventClasses;
+
+export type PublisherEvent = keyof typeof PUBLISHER_EVENTS;
 
 /** Every business event of the publisher. */
 export interface PublisherEvents {
@@ -8,10 +22,12 @@ export interface PublisherEvents {
   siteBuilt(registrySize: number, issuers: number, keys: number): void;
   issuerLeftOut(reason: string): void;
   fileDamaged(path: string): void;
+  /** `found`: the file that is wrong, which another one may need. */
+  logFileDamaged(path: string, found: string): void;
   writeFailed(code: string): void;
 }
 
-export function publisherEvents(log: EventSink): PublisherEvents {
+export function publisherEvents(log: EventSink<PublisherEvent>): PublisherEvents {
   return {
     registryFailed: (code) => log("registry_failed", { code }),
     registryBack: (size) => log("registry_back", { size }),
@@ -19,6 +35,8 @@ export function publisherEvents(log: EventSink): PublisherEvents {
     siteBuilt: (registrySize, issuers, keys) => log("site_built", { registrySize, issuers, keys }),
     issuerLeftOut: (reason) => log("issuer_left_out", { reason }),
     fileDamaged: (path) => log("file_damaged", { path }),
+    logFileDamaged: (path, found) =>
+      log("alarm", { kind: "file-damaged", severity: "warning", path, found }),
     writeFailed: (code) => log("write_failed", { code }),
   };
 }

@@ -1,8 +1,10 @@
 import { readPrivateFile, runService } from "@redoubt/base";
+import { HTTP_EVENTS } from "@redoubt/http";
 import { parseConfig } from "./config.ts";
 import { openPublisher } from "./context.ts";
+import { PUBLISHER_EVENTS } from "./events.ts";
 
-await runService("publisher", ({ clock, log }) => {
+await runService("publisher", { ...HTTP_EVENTS, ...PUBLISHER_EVENTS }, ({ clock, log }) => {
   const config = parseConfig(readPrivateFile("publisher/config.json"));
   return openPublisher({ config, folder: "publisher", root: "", clock, log });
 });

@@ -21,11 +21,12 @@ import {
   type Answer,
   type Call,
   type ClientOptions,
+  type WireEvent,
 } from "@redoubt/wire";
 import type { SignerConfig } from "./config.ts";
 import { closedLog } from "./closed-log.ts";
 import { EntryJournal } from "./entry-journal.ts";
-import { signerEvents, type SignerEvents } from "./events.ts";
+import { signerEvents, type SignerEvent, type SignerEvents } from "./events.ts";
 import { serveExternalJwt } from "./external-jwt/serve-external-jwt.ts";
 import { SIGNER_FILES } from "./initialise.ts";
 import type { LogWriter } from "./log-writer.ts";
@@ -53,7 +54,7 @@ export interface SignerOptions {
   readonly root: string;
   readonly service: string;
   readonly clock: Clock;
-  readonly log: EventSink;
+  readonly log: EventSink<SignerEvent | WireEvent>;
   /** Replaced by tests; default: what the configuration names. */
   readonly custodian?: Custodian | undefined;
   /** Told once, when native code is loaded or none is needed. */

@@ -1,4 +1,42 @@
-import type { EventSink } from "@redoubt/base";
+import type { EventClasses, EventSink } from "@redoubt/base";
+
+export const SIGNER_EVENTS = {
+  log_opened: "operation",
+  key_made: "security",
+  key_state: "security",
+  key_retained: "security",
+  key_age: "security",
+  key_step_failed: "security",
+  key_unreadable: "security",
+  custody_refused_key: "security",
+  custody_audit_failed: "security",
+  custody_trouble: "operation",
+  custody_back: "operation",
+  reported: "security",
+  report_refused: "security",
+  log_lost: "security",
+  log_back: "security",
+  halted: "security",
+  registry_void: "security",
+  registry_refused: "security",
+  witness_trouble: "security",
+  witness_back: "security",
+  journal_failed: "operation",
+  entries_carried: "security",
+  ledger_trouble: "operation",
+  ledger_back: "operation",
+  cosignature_refused: "security",
+  cosignature_ahead: "security",
+  state_not_kept: "operation",
+  // Of the packages of cloud custody, which are loaded on demand.
+  kms_retry: "operation",
+  kms_key_made: "security",
+  kms_key_ended: "security",
+  kms_key_abandoned: "security",
+  kms_key_left: "security",
+} as const satisfies EventClasses;
+
+export type SignerEvent = keyof typeof SIGNER_EVENTS;
 
 /** Every business event of the signer. Never a token, key or secret. */
 export interface SignerEvents {
@@ -36,7 +74,7 @@ export interface SignerEvents {
   entriesCarried(from: string, count: number): void;
 }
 
-export function signerEvents(log: EventSink): SignerEvents {
+export function signerEvents(log: EventSink<SignerEvent>): SignerEvents {
   return {
     opened: (origin, size) => log("log_opened", { log: origin, size }),
     keyMade: (kid, alg, custody) => log("key_made", { kid, alg, custody }),

@@ -1,13 +1,15 @@
 import { basename } from "node:path";
 import { readPrivateFile, runService } from "@redoubt/base";
+import { WIRE_EVENTS } from "@redoubt/wire";
 import { parseConfig } from "./config.ts";
 import { openSigner } from "./context.ts";
+import { SIGNER_EVENTS } from "./events.ts";
 
 // The launcher starts this process in the data folder and names the signer's own folder in it.
 const [folder = "signer"] = process.argv.slice(2);
 const service = basename(folder);
 
-await runService(service, async ({ clock, log }) => {
+await runService(service, { ...WIRE_EVENTS, ...SIGNER_EVENTS }, async ({ clock, log }) => {
   const config = parseConfig(readPrivateFile(`${folder}/config.json`));
   // ARCHITECTURE §9: once an HSM's module is loaded, nothing else is to be.
   return await openSigner({

@@ -1,5 +1,11 @@
-import type { EventSink } from "@redoubt/base";
+import type { EventClasses, EventSink } from "@redoubt/base";
 import type { ServiceName } from "../layout.ts";
+
+export const SUPERVISOR_EVENTS = {
+  alarm: "security",
+  alarm_over: "security",
+} as const satisfies EventClasses;
+export type SupervisorLog = EventSink<keyof typeof SUPERVISOR_EVENTS>;
 
 /** How a process is, seen from outside: its own word counts only while it answers. */
 export interface ProcessView {
@@ -39,10 +45,10 @@ export function viewOf(
  * started again and again. One when it begins, and one line when it is over.
  */
 export class ProcessWatch {
-  readonly #log: EventSink;
+  readonly #log: SupervisorLog;
   readonly #seen = new Map<ServiceName, Seen>();
 
-  constructor(log: EventSink) {
+  constructor(log: SupervisorLog) {
     this.#log = log;
   }
 

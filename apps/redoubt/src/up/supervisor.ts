@@ -1,9 +1,10 @@
-import { appendFileSync, mkdirSync, renameSync, statSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { jsonLines, systemClock } from "@redoubt/base";
+import { EventLines, systemClock } from "@redoubt/base";
 import { SERVICES, type ServiceName } from "../layout.ts";
 import { Child } from "./child.ts";
-import { ProcessWatch, viewOf, type ProcessView } from "./process-watch.ts";
+import { LogFiles } from "./log-files.ts";
+import { ProcessWatch, SUPERVISOR_EVENTS, viewOf, type ProcessView } from "./process-watch.ts";
 
 export interface SupervisorEvents {
   /** A line that the person at the terminal must see: an alarm, a process that ended. */
@@ -23,12 +24,12 @@ const STOP_ORDER: readonly (readonly ServiceName[])[] = [
 
 /** With the time that a process has to answer and to be ready, well within the minute (P4). */
 const LOOK_MS = 5000;
-const MAX_LOG_BYTES = 16 * 1024 * 1024;
 
 /** Every process of one machine: started, watched, started again, stopped. */
 export class Supervisor implements AsyncDisposable {
   readonly #children: ReadonlyMap<ServiceName, Child>;
   readonly #logFolder: string;
+  readonly #logs = new Map<string, LogFiles>();
   readonly #events: SupervisorEvents;
   readonly #waiting = new Map<ServiceName, (() => void)[]>();
   readonly #watch: ProcessWatch;
@@ -51,8 +52,13 @@ export class Supervisor implements AsyncDisposable {
           );
       },
     };
-    const write = (line: string): void => this.#line("supervisor", line.trimEnd());
-    this.#watch = new ProcessWatch(jsonLines(write, systemClock, "supervisor"));
+    const lines = new EventLines({
+      write: (line) => this.#line("supervisor", line.trimEnd()),
+      clock: systemClock,
+      service: "supervisor",
+      classes: SUPERVISOR_EVENTS,
+    });
+    this.#watch = new ProcessWatch(lines.sink);
     this.#children = new Map(
       SERVICES.map((service) => [service, new Child(service, dataFolder, childEvents)]),
     );
@@ -97,14 +103,9 @@ export class Supervisor implements AsyncDisposable {
   }
 
   #line(service: ServiceName | "supervisor", line: string): void {
-    const path = join(this.#logFolder, `${service}.ndjson`);
-    try {
-      if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > MAX_LOG_BYTES)
-        renameSync(path, `${path}.1`);
-      appendFileSync(path, `${line}\n`, { mode: 0o600 });
-    } catch {
-      // Disk full: the processes go on, and their alarms still reach the terminal below.
-    }
+    const files = this.#logs.get(service) ?? new LogFiles(this.#logFolder, service);
+    this.#logs.set(service, files);
+    files.append(line);
     if (line.includes('"event":"alarm"') || !line.startsWith("{")) this.#events.onNotice(line);
   }
 

@@ -1,4 +1,4 @@
-import { generateKeyPairSync, randomBytes } from "node:crypto";
+import { generateKeyPairSync, hash, randomBytes } from "node:crypto";
 import {
   CompactRange,
   createVerifierKey,
@@ -25,6 +25,19 @@ export interface TestBatch {
   readonly entries: readonly Buffer[];
 }
 
+/** The entries with the commitments of their bodies, which take the blobs by turns (docs/spec/logs.md §1). */
+export function commitTo(entries: readonly Buffer[], blobs: readonly Buffer[]): Buffer[] {
+  const digests = blobs.map((blob) => hash("sha256", blob, "buffer"));
+  return entries.map((entry, i) => {
+    const position = Buffer.alloc(2);
+    position.writeUInt16BE(Math.floor(i / blobs.length));
+    const digest = digests[i % blobs.length] ?? Buffer.alloc(0);
+    const commitment = hash("sha256", Buffer.concat([position, digest]), "buffer");
+    return Buffer.concat([entry.subarray(0, 33), commitment]);
+  });
+}
+
+/** Without bodies: `TestWriter` makes some. */
 export function randomEntries(count: number): Buffer[] {
   return Array.from({ length: count }, () => Buffer.concat([Buffer.of(1), randomBytes(64)]));
 }
@@ -45,19 +58,18 @@ export class TestWriter {
   }
 
   /** The next batch; the writer counts on its being taken. */
-  next(entries: readonly Buffer[] = randomEntries(1), blobs: readonly Buffer[] = []): TestBatch {
-    const first = this.range.size;
-    this.range.appendEntries(entries);
-    return this.batch(first, entries, this.range, blobs);
+  next(
+    entries: readonly Buffer[] = randomEntries(1),
+    blobs: readonly Buffer[] = [randomBytes(32)],
+  ): TestBatch {
+    return this.nextAsIs(commitTo(entries, blobs), blobs);
   }
 
-  batch(
-    first: number,
-    entries: readonly Buffer[],
-    range: CompactRange,
-    blobs: readonly Buffer[] = [],
-  ): TestBatch {
-    const { log } = this;
+  /** The entries and bodies as they are, whether they belong together or not. */
+  nextAsIs(entries: readonly Buffer[], blobs: readonly Buffer[]): TestBatch {
+    const { log, range } = this;
+    const first = range.size;
+    range.appendEntries(entries);
     const body = encodeCheckpoint({ origin: log, size: range.size, root: range.root() });
     const bundle = Buffer.concat(entries.map(bundleEntry));
     return {

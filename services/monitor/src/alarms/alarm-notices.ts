@@ -1,5 +1,5 @@
-import { nowSeconds, type Clock, type EventSink } from "@redoubt/base";
-import { alarmUpdated } from "../events.ts";
+import { nowSeconds, type Clock } from "@redoubt/base";
+import { alarmUpdated, type MonitorLog } from "../events.ts";
 import type { AlarmStore } from "./alarm-store.ts";
 import type { AlarmOutlet } from "./kinds.ts";
 
@@ -27,7 +27,7 @@ export class AlarmNotices {
   readonly #outlet: AlarmOutlet;
   readonly #clock: Pick<Clock, "now">;
   readonly #active: () => number;
-  readonly #log: EventSink;
+  readonly #log: MonitorLog;
   readonly #paces = new Map<number, Pace>();
   readonly #unraised = new Set<number>();
   readonly #updated = new Set<number>();
@@ -40,7 +40,7 @@ export class AlarmNotices {
     readonly clock: Pick<Clock, "now">;
     /** Milliseconds that never go back. */
     readonly active: () => number;
-    readonly log: EventSink;
+    readonly log: MonitorLog;
   }) {
     this.#store = parts.store;
     this.#outlet = parts.outlet;

@@ -1,6 +1,6 @@
-import { nowSeconds, type Clock, type EventSink } from "@redoubt/base";
+import { nowSeconds, type Clock } from "@redoubt/base";
 import { monitorError } from "../errors.ts";
-import { alarmRaised, alarmRepeated } from "../events.ts";
+import { alarmRaised, alarmRepeated, type MonitorLog } from "../events.ts";
 import { AlarmNotices } from "./alarm-notices.ts";
 import { digestsOf, type AlarmQuery, type AlarmStore } from "./alarm-store.ts";
 import {
@@ -35,7 +35,7 @@ const NOWHERE: AlarmOutlet = { raised: () => true, updated: () => true, waiting:
 export class Alarms {
   readonly #store: AlarmStore;
   readonly #clock: Pick<Clock, "now">;
-  readonly #log: EventSink;
+  readonly #log: MonitorLog;
   readonly #notices: AlarmNotices;
   readonly #open = new Map<string, OpenAlarm>();
   readonly #perKind = new Map<AlarmKind, number>();
@@ -45,7 +45,7 @@ export class Alarms {
     readonly store: AlarmStore;
     readonly clock: Pick<Clock, "now">;
     readonly active: () => number;
-    readonly log: EventSink;
+    readonly log: MonitorLog;
     readonly outlet?: AlarmOutlet;
   }) {
     this.#store = parts.store;

@@ -1,4 +1,4 @@
-import { nowSeconds, type Clock, type EventSink } from "@redoubt/base";
+import { nowSeconds, type Clock } from "@redoubt/base";
 import { HASH_BYTES } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { MAX_ALARM_DIGESTS } from "../alarms/alarm-store.ts";
@@ -6,7 +6,7 @@ import type { Alarms } from "../alarms/alarms.ts";
 import { orphanUsed } from "../alarms/orphan-used.ts";
 import { EVENT_STATES, type AlarmKind } from "../alarms/kinds.ts";
 import { monitorError } from "../errors.ts";
-import { entriesOrphaned, issuerSession } from "../events.ts";
+import { entriesOrphaned, issuerSession, type MonitorLog } from "../events.ts";
 import { digestAt, type Place } from "../issued/batch.ts";
 import { DELIVERY } from "../issued/delivery.ts";
 import type { IssuedJoin } from "../issued/issued-join.ts";
@@ -61,7 +61,7 @@ export interface DeliveriesParts {
   readonly alarms: Alarms;
   readonly clock: Pick<Clock, "now">;
   readonly active: () => number;
-  readonly log: EventSink;
+  readonly log: MonitorLog;
   readonly limits?: PlaceLimits;
 }
 

@@ -1,8 +1,8 @@
-import { errorCode, nowSeconds, type Clock, type EventSink } from "@redoubt/base";
+import { errorCode, nowSeconds, type Clock } from "@redoubt/base";
 import type { ClosedLog, Registry } from "@redoubt/keys";
 import { RemoteError } from "@redoubt/wire";
 import type { Alarms } from "../alarms/alarms.ts";
-import { ledgerUnread } from "../events.ts";
+import { ledgerUnread, type MonitorLog } from "../events.ts";
 import type { IssuedJoin } from "../issued/issued-join.ts";
 import type { Claims } from "../witness/claims.ts";
 import type { LogKeys } from "../witness/log-keys.ts";
@@ -29,7 +29,7 @@ export interface FollowerParts {
   readonly join: IssuedJoin;
   readonly active: () => number;
   readonly clock: Pick<Clock, "now">;
-  readonly log: EventSink;
+  readonly log: MonitorLog;
 }
 
 /** Reads all logs: first the registry, which says what other logs there are. */

@@ -1,9 +1,9 @@
 import { hash, type KeyObject } from "node:crypto";
-import { errorCode, nowSeconds, type Clock, type EventSink } from "@redoubt/base";
+import { errorCode, nowSeconds, type Clock } from "@redoubt/base";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import type { Alarms } from "../alarms/alarms.ts";
 import { orphanUsed } from "../alarms/orphan-used.ts";
-import { reportRefused } from "../events.ts";
+import { reportRefused, type MonitorLog } from "../events.ts";
 import type { IssuedJoin } from "../issued/issued-join.ts";
 import type { Database } from "../store/database.ts";
 import { signAck } from "./ack.ts";
@@ -33,7 +33,7 @@ export interface ReportsParts {
   readonly ackKey: KeyObject;
   readonly clock: Pick<Clock, "now">;
   readonly active: () => number;
-  readonly log: EventSink;
+  readonly log: MonitorLog;
   /** Reads every log to its end, beginning after the call; false when that was not possible. */
   readonly readLogs: () => Promise<boolean>;
   /** How long ago every log was read to its end. */

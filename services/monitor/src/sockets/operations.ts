@@ -1,11 +1,11 @@
-import { MemberReader, type EventSink } from "@redoubt/base";
+import { MemberReader } from "@redoubt/base";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import type { Answer, Call, Handler } from "@redoubt/wire";
 import type { Alarms } from "../alarms/alarms.ts";
 import { EVENT_STATES } from "../alarms/kinds.ts";
 import type { Deliveries } from "../deliveries/deliveries.ts";
 import { monitorError } from "../errors.ts";
-import { alarmClosed } from "../events.ts";
+import { alarmClosed, type MonitorLog } from "../events.ts";
 import type { RegistryCopy } from "../follower/registry-copy.ts";
 import type { WitnessRecovery } from "../witness/recovery.ts";
 import type { Witness } from "../witness/witness.ts";
@@ -27,7 +27,7 @@ export interface OperationParts {
   readonly recovery: WitnessRecovery;
   readonly registryCopy: RegistryCopy;
   readonly status: () => Readonly<Record<string, unknown>>;
-  readonly log: EventSink;
+  readonly log: MonitorLog;
   /** Copies the database; the file's name in the monitor's folder. */
   readonly backup: () => Promise<string>;
 }

@@ -1,6 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { ServiceError, type EventSink } from "@redoubt/base";
-import { socketPlace } from "@redoubt/wire";
+import { socketPlace, type WireEvent } from "@redoubt/wire";
 import { KUBE_APISERVER, type ExternalJwtService } from "./external-jwt-service.ts";
 import type { GrpcMethod } from "./grpc-call.ts";
 import { serveGrpc, type GrpcServerOptions } from "./grpc-server.ts";
@@ -10,7 +10,7 @@ export interface ExternalJwtServerOptions {
   /** The data folder; "" where it is the working directory. */
   readonly root: string;
   readonly service: string;
-  readonly log: EventSink;
+  readonly log: EventSink<WireEvent>;
   /** undefined until the signer knows its keys. */
   readonly open: () => ExternalJwtService | undefined;
   /** THREAT-04: told of each refusal, as those of the other sockets are. */

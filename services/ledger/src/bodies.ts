@@ -1,0 +1,65 @@
+import { registryEntry } from "@redoubt/keys";
+import { sha256 } from "@redoubt/tlog";
+import { splitBlobs } from "@redoubt/wire";
+import type { LogKind } from "./entries.ts";
+import { refusal } from "./errors.ts";
+
+/** docs/spec/logs.md §1: after the tag and the digest of the signing input. */
+const COMMITMENT_OFFSET = 33;
+
+/**
+ * What stands beside the tree is what the tree commits to: bodies that are somebody else's, changed or missing are
+ * refused before they are stored, and found where they are stored (THREAT-06). The ledger cannot open them.
+ *
+ * @throws ServiceError `ERR_LEDGER_BODY`, WireError `ERR_WIRE_FRAME`
+ */
+export function checkBodies(kind: LogKind, entries: readonly Buffer[], bodies: Buffer): void {
+  if (kind === "issuance") checkSealedBlobs(entries, splitBlobs(bodies, entries.length));
+  else checkStatements(entries, splitBlobs(bodies, 2));
+}
+
+/**
+ * THREAT-35: no entry says which blob is its own. But the entries of a blob stand in its order, so that the one
+ * commitment that may come next is known of each.
+ */
+function checkSealedBlobs(entries: readonly Buffer[], blobs: readonly Buffer[]): void {
+  const next = new Map<string, SealedBlob>();
+  for (const bytes of blobs) {
+    const blob = new SealedBlob(bytes);
+    next.set(blob.commitment, blob);
+  }
+  let unused = blobs.length;
+  for (const [i, entry] of entries.entries()) {
+    const commitment = entry.toString("latin1", COMMITMENT_OFFSET);
+    const blob = next.get(commitment);
+    if (!blob) throw refusal("ERR_LEDGER_BODY", `No sealed body has the commitment of entry ${i}`);
+    if (blob.position === 0) unused -= 1;
+    next.delete(commitment);
+    blob.position += 1;
+    next.set(blob.commitment, blob);
+  }
+  if (unused > 0) throw refusal("ERR_LEDGER_BODY", `${unused} sealed blobs have no entry`);
+}
+
+class SealedBlob {
+  position = 0;
+  readonly #bytes = Buffer.alloc(34);
+
+  constructor(bytes: Buffer) {
+    this.#bytes.set(sha256(bytes), 2);
+  }
+
+  /** Of the body at `position`, as text: the key of a map. */
+  get commitment(): string {
+    this.#bytes.writeUInt16BE(this.position);
+    return sha256(this.#bytes).toString("latin1");
+  }
+}
+
+function checkStatements(entries: readonly Buffer[], bodies: readonly Buffer[]): void {
+  const [entry] = entries;
+  const [statement, envelope] = bodies;
+  const isWhole = entries.length === 1 && entry && statement && envelope;
+  if (!isWhole || !registryEntry(statement, envelope).equals(entry))
+    throw refusal("ERR_LEDGER_BODY", "Statement and envelope are not those of the entry");
+}
