@@ -16,7 +16,10 @@ function start(open: string): { child: ChildProcess; outcome: Promise<Outcome> }
   next += 1;
   const main = join(root, `${next}.mjs`);
   const index = JSON.stringify(new URL("service.ts", import.meta.url).href);
-  writeFileSync(main, `import { runService } from ${index};\nawait runService("test", ${open});\n`);
+  writeFileSync(
+    main,
+    `import { runService } from ${index};\nawait runService("test", { closed: "operation" }, ${open});\n`,
+  );
   const child = fork(main, { stdio: ["ignore", "pipe", "pipe", "ipc"], execArgv: [] });
   return { child, outcome: outcomeOf(child) };
 }
@@ -58,7 +61,7 @@ describe("runService", () => {
     const { code, stdout, stderr } = await outcome;
     assert.equal(code, 0);
     assert.equal(stderr, "");
-    assert.match(stdout, /"event":"ready".*\n.*"event":"closed"/);
+    assert.match(stdout, /"event":"ready".*\n.*"event":"stopping".*\n.*"event":"closed"/);
   });
 
   it("outlives SIGINT and closes on SIGTERM", async () => {

@@ -25,6 +25,7 @@ const PROCESS_EVENTS = {
 } as const satisfies EventClasses;
 type ProcessLog = EventSink<keyof typeof PROCESS_EVENTS>;
 
+/** Servers give what is under way half of it. */
 const FORCED_STOP_MS = 10_000;
 
 /**
@@ -57,6 +58,7 @@ export async function runService<Name extends string>(
     fail(name, log, error);
   }
   armForcedStop();
+  log("stopping");
   try {
     await service?.[Symbol.asyncDispose]();
   } catch (error) {

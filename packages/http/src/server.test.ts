@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { Agent, request as ask, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
+import { text } from "node:stream/consumers";
 import { describe, test } from "node:test";
-import { ServiceError } from "@redoubt/base";
+import { errorCode, ServiceError } from "@redoubt/base";
 import { HttpError } from "./errors.ts";
 import { jsonAnswer, type HttpRequest, type RequestHead } from "./message.ts";
 import { serveHttp, type Admission, type HttpLimits, type HttpOptions } from "./server.ts";
@@ -276,8 +278,64 @@ describe("admit: before the body is read", () => {
   });
 });
 
+/** What came of one request: an answer that is not whole is told from none at all. */
+async function outcomeOf(port: number, agent: Agent): Promise<string> {
+  const asked = ask({ host: "127.0.0.1", port, agent, path: "/x" }).end();
+  let status = 0;
+  try {
+    const [answer]: IncomingMessage[] = await once(asked, "response");
+    assert.ok(answer);
+    status = answer.statusCode ?? 0;
+    const body = await text(answer);
+    return body === '{"path":"/x"}' ? String(status) : `broken: ${body}`;
+  } catch (error) {
+    return status === 0 ? errorCode(error) : `broken: ${errorCode(error)}`;
+  }
+}
+
 describe("shutdown", () => {
-  test("a request under way is answered, idle and silent connections are closed at once", async () => {
+  test("an answer that its reader takes slowly arrives whole, and so do those behind it", async () => {
+    const body = Buffer.alloc(16 * 1024 * 1024, 7);
+    const server = await serve(() => ({ status: 200, headers: [], body }));
+    const socket = connect({ host: "127.0.0.1", port: server.port });
+    socket.pause();
+    socket.write("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+    while (server.counts().requests < 2) await new Promise(setImmediate);
+    const closed = server[Symbol.asyncDispose]();
+    let received = 0;
+    setTimeout(
+      () => socket.on("data", (chunk: Buffer) => (received += chunk.length)).resume(),
+      300,
+    );
+    await closed;
+    await once(socket, "close");
+    assert.ok(received > 2 * body.length, String(received));
+  });
+
+  test("clients that go on asking on their connections see no broken answer", async () => {
+    const server = await serve(async ({ path }) => {
+      await new Promise(setImmediate);
+      return jsonAnswer(200, { path });
+    });
+    const { port } = server;
+    const agent = new Agent({ keepAlive: true, maxSockets: 16 });
+    const outcomes: string[] = [];
+    const run = async (): Promise<void> => {
+      while (outcomes.at(-1) !== "ECONNREFUSED") outcomes.push(await outcomeOf(port, agent));
+    };
+    const clients = Array.from({ length: 16 }, run);
+    while (outcomes.length < 200) await new Promise(setImmediate);
+    await server[Symbol.asyncDispose]();
+    await Promise.all(clients);
+    agent.destroy();
+    // Each connection got one last answer; after that nobody listens, and no connection ends without an answer.
+    assert.deepEqual(
+      [...new Set(outcomes)].toSorted((a, b) => a.localeCompare(b)),
+      ["200", "ECONNREFUSED"],
+    );
+  });
+
+  test("a request under way is answered, idle and silent connections are closed soon", async () => {
     const release = Promise.withResolvers<void>();
     const server = await serve(async ({ path }) => {
       if (path === "/slow") await release.promise;

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { Socket } from "node:net";
+import { Server as NetServer, type Socket } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
 import { errorCode, errorLine, ServiceError, type EventSink } from "@redoubt/base";
 import type { HttpEvent } from "./events.ts";
 import { HttpError } from "./errors.ts";
@@ -30,8 +31,10 @@ export interface HttpLimits extends PlaceLimits {
   readonly inFlight: number;
   /** The same of one connection, so that none takes the places of all others (THREAT-36). */
   readonly pipelined: number;
-  /** How long requests under way may take at shutdown. */
+  /** How long requests under way may take at shutdown, until their answers have left. */
   readonly graceMs: number;
+  /** How long an idle connection stays open then: a request may be on its way, and gets its answer. */
+  readonly lingerMs: number;
 }
 
 export const DEFAULT_LIMITS: HttpLimits = {
@@ -50,6 +53,7 @@ export const DEFAULT_LIMITS: HttpLimits = {
   inFlight: 4096,
   pipelined: 128,
   graceMs: 5000,
+  lingerMs: 100,
 };
 
 export interface HttpOptions {
@@ -98,11 +102,13 @@ export class HttpServer implements AsyncDisposable {
   readonly #limits: HttpLimits;
   readonly #server: Server;
   readonly #places: Places;
-  readonly #placeOf = new WeakMap<Socket, Place>();
+  readonly #placeOf = new Map<Socket, Place>();
   // Request ids are names for the log, not secrets: random per process, then counted.
   readonly #idPrefix = randomBytes(6).toString("base64url");
   #requests = 0;
   #inFlight = 0;
+  /** Answers that the system has not taken whole. */
+  #unsent = 0;
   #drained: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
@@ -156,7 +162,10 @@ export class HttpServer implements AsyncDisposable {
   #admit(socket: Socket): Place {
     const place = this.#places.admit(() => socket.destroy());
     this.#placeOf.set(socket, place);
-    socket.once("close", () => place.gone());
+    socket.once("close", () => {
+      this.#placeOf.delete(socket);
+      place.gone();
+    });
     return place;
   }
 
@@ -266,7 +275,7 @@ export class HttpServer implements AsyncDisposable {
     this.#inFlight -= 1;
     this.#send(response, id, answer);
     place.answered();
-    if (this.#inFlight === 0) this.#drained?.();
+    if (this.#isQuiet) this.#drained?.();
   }
 
   #send(response: ServerResponse, id: string, { status, headers, body }: HttpAnswer): void {
@@ -277,6 +286,11 @@ export class HttpServer implements AsyncDisposable {
     const lines = [...headers, "x-request-id", id];
     // RFC 9110 §8.6: on 304 the length would be that of the body which is not sent.
     if (status !== 304) lines.push("content-length", String(length));
+    this.#unsent += 1;
+    response.once("close", () => {
+      this.#unsent -= 1;
+      if (this.#isQuiet) this.#drained?.();
+    });
     response.writeHead(status, lines);
     // A string leaves in one write with the headers; where it is ASCII, without another encoding.
     if (typeof body === "string" && body.length === length) response.end(body, "latin1");
@@ -300,7 +314,14 @@ export class HttpServer implements AsyncDisposable {
     return problemAnswer(INTERNAL, id);
   }
 
-  /** Lets requests under way end, closes every other connection at once. */
+  get #isQuiet(): boolean {
+    return this.#inFlight + this.#unsent === 0;
+  }
+
+  /**
+   * Takes no new connection, answers what was asked, each time as the last answer on its connection, and ends. What
+   * was not asked within `lingerMs` is not asked any more; what is not answered and taken within `graceMs` is cut.
+   */
   [Symbol.asyncDispose](): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -310,14 +331,18 @@ export class HttpServer implements AsyncDisposable {
     this.#places[Symbol.dispose]();
     if (!this.#server.listening) return;
     const closed = new Promise<void>((resolve) => {
-      this.#server.close(() => resolve());
+      // Not the HTTP server's own: it ends every idle connection at once, whatever is on its way there.
+      NetServer.prototype.close.call(this.#server, () => resolve());
     });
-    if (this.#inFlight > 0) await this.#drain();
-    // After the last answer was handed to the socket; silent and half-spoken connections go with the rest.
-    setImmediate(() => this.#server.closeAllConnections());
+    if (this.#placeOf.size > 0) await Promise.race([closed, pause(this.#limits.lingerMs)]);
+    if (!this.#isQuiet) await this.#drain();
+    // Now for its timers; and what is left has nothing more to say.
+    this.#server.close();
+    this.#server.closeAllConnections();
     await closed;
   }
 
+  /** Nobody is waited for who only begins to speak. */
   #drain(): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, this.#limits.graceMs);

@@ -54,6 +54,7 @@ export class Connection {
   #attachedBytes = 0;
   #greeted = false;
   #closed = false;
+  #isDraining = false;
 
   constructor(socket: Socket, options: ConnectionOptions) {
     this.#socket = socket;
@@ -75,6 +76,17 @@ export class Connection {
 
   helloTimeout(): void {
     if (!this.#greeted) this.#giveUp(new WireError("ERR_WIRE_HELLO", "No greeting in time"));
+  }
+
+  /** Answers what is under way, refuses what still comes, and then ends the connection. */
+  drain(): void {
+    this.#isDraining = true;
+    this.#endWhenAnswered();
+  }
+
+  #endWhenAnswered(): void {
+    if (!this.#isDraining || this.#closed || this.#inFlight + this.#queue.length > 0) return;
+    this.#end();
   }
 
   /** Takes and reads on only while there is room, and the other side takes what we answer. */
@@ -111,6 +123,7 @@ export class Connection {
     if (!this.#greeted) return this.#hello(frame);
     if (frame.kind !== FRAME_KIND.request && frame.kind !== FRAME_KIND.notice)
       throw new WireError("ERR_WIRE_FRAME", "Only requests and notices are taken here");
+    if (this.#isDraining) return this.#refuse(frame);
     if (frame.kind === FRAME_KIND.request) {
       if (this.#ids.has(frame.id)) throw new WireError("ERR_WIRE_FRAME", "Request id is in use");
       this.#ids.add(frame.id);
@@ -119,6 +132,16 @@ export class Connection {
     this.#inFlight += 1;
     this.#attachedBytes += frame.attachment.length;
     void this.#handle(frame);
+  }
+
+  #refuse({ kind, id }: Frame): void {
+    if (kind === FRAME_KIND.notice) return;
+    const head = {
+      code: "ERR_WIRE_STOPPING",
+      message: "Service is stopping",
+      retryAfterSeconds: 1,
+    };
+    this.#outbox.send(encodeFrame(FRAME_KIND.error, id, head));
   }
 
   // THREAT-32: the socket says who calls, and the secret of its folder proves it. Every refusal looks alike.
@@ -139,18 +162,27 @@ export class Connection {
       if (!this.#closed) this.#outbox.send(reply);
     }
     this.regulate();
+    this.#endWhenAnswered();
   }
 
   #giveUp(error: unknown): void {
     if (this.#closed) return;
-    this.#closed = true;
-    this.#queue.length = 0;
     const { log, caller } = this.#options;
     log("connection_refused", { caller, code: errorCode(error) });
     const head = { code: errorCode(error), message: "Connection refused" };
     this.#outbox.send(encodeFrame(FRAME_KIND.error, 0, head));
+    this.#end();
+    this.#cutSoon();
+  }
+
+  #end(): void {
+    this.#closed = true;
+    this.#queue.length = 0;
     this.#outbox.end();
     this.#socket.destroySoon();
+  }
+
+  #cutSoon(): void {
     // A peer that reads nothing would keep its place for ever.
     const timer = setTimeout(() => this.#socket.destroy(), CLOSE_MS).unref();
     this.#socket.on("close", () => clearTimeout(timer));

@@ -5,7 +5,8 @@ export type WireErrorCode =
   | "ERR_WIRE_HELLO"
   | "ERR_WIRE_CLOSED"
   | "ERR_WIRE_TIMEOUT"
-  | "ERR_WIRE_BUSY";
+  | "ERR_WIRE_BUSY"
+  | "ERR_WIRE_STOPPING";
 
 export class WireError extends Error {
   override readonly name = "WireError";

@@ -417,3 +417,59 @@ describe("THREAT-32: the place of a socket", () => {
     assert.equal(await second.frame(), undefined);
   });
 });
+
+describe("the end of a socket", () => {
+  it("answers what is under way, refuses what comes, lets nobody in, and ends", async () => {
+    await using fixture = new Fixture();
+    const gate = new Gate();
+    const server = await fixture.serve(async (call) => {
+      await gate.pass();
+      return echo(call);
+    });
+    const peer = await fixture.peer();
+    const idle = await fixture.peer();
+    const silent = await fixture.peer({ greet: false });
+    peer.send(request, 1, { op: "first" });
+    await gate.until(1);
+    const ended = server[Symbol.asyncDispose]();
+    await Promise.all([idle.closed(), silent.closed()]);
+    peer.send(request, 2, { op: "second" });
+    peer.send(notice, 0, { op: "third" });
+    const refused = await peer.frame();
+    assert.deepEqual([refused?.kind, refused?.id], [error, 2]);
+    assert.deepEqual(
+      { ...refused?.head },
+      { code: "ERR_WIRE_STOPPING", message: "Service is stopping", retryAfterSeconds: 1 },
+    );
+    const late = await fixture.peer({ greet: false });
+    await late.closed();
+    gate.open();
+    const answer = await peer.frame();
+    assert.deepEqual([answer?.kind, answer?.id], [response, 1]);
+    await peer.closed();
+    await ended;
+  });
+
+  it("a large answer leaves whole", async () => {
+    await using fixture = new Fixture();
+    const bytes = Buffer.alloc(3 * 1024 * 1024, 7);
+    const server = await fixture.serve(() => ({ head: {}, attachment: bytes }));
+    const client = fixture.client();
+    const asked = client.request({ op: "large" });
+    await settle();
+    await server[Symbol.asyncDispose]();
+    assert.deepEqual((await asked).attachment, bytes);
+  });
+
+  it("is not held up for longer than its grace", async () => {
+    await using fixture = new Fixture();
+    const server = await fixture.serve(() => new Promise(() => undefined), { graceMs: 30 });
+    const client = fixture.client();
+    const asked = client.request({ op: "never" });
+    await settle();
+    await Promise.all([
+      assert.rejects(asked, { code: "ERR_WIRE_CLOSED" }),
+      server[Symbol.asyncDispose](),
+    ]);
+  });
+});

@@ -20,19 +20,23 @@ export interface SocketOptions {
   readonly maxInFlight?: number;
   readonly helloTimeoutMs?: number;
   readonly maxConnections?: number;
+  /** How long what is under way may take at the end. */
+  readonly graceMs?: number;
 }
 
+const GRACE_MS = 5000;
+
 /**
- * Listens for one caller (docs/spec/wire.md §1).
+ * Listens for one caller (docs/spec/wire.md §1). At the end nobody is let in any more, what is under way is answered
+ * within `graceMs`, and what still comes is refused with `ERR_WIRE_STOPPING`.
  *
  * @throws ServiceError `ERR_SOCKET_PATH`, `ERR_FILE_*` for a folder that is not closed to others
  */
 export async function serveSocket(options: SocketOptions): Promise<AsyncDisposable> {
-  const connections = new Set<Socket>();
+  const connections = new Map<Socket, Connection>();
   const server = createServer((socket) => {
-    connections.add(socket);
+    connections.set(socket, serveConnection(socket, options));
     socket.on("close", () => connections.delete(socket));
-    serveConnection(socket, options);
   });
   server.maxConnections = options.maxConnections ?? 64;
   await listenAtPlace(server, options);
@@ -41,13 +45,17 @@ export async function serveSocket(options: SocketOptions): Promise<AsyncDisposab
       const closed = new Promise<void>((resolve) => {
         server.close(() => resolve());
       });
-      for (const socket of connections) socket.destroy();
+      for (const connection of connections.values()) connection.drain();
+      const cut = setTimeout(() => {
+        for (const socket of connections.keys()) socket.destroy();
+      }, options.graceMs ?? GRACE_MS);
       await closed;
+      clearTimeout(cut);
     },
   };
 }
 
-function serveConnection(socket: Socket, options: SocketOptions): void {
+function serveConnection(socket: Socket, options: SocketOptions): Connection {
   const { helloTimeoutMs = 5000 } = options;
   const connection = new Connection(socket, options);
   const timer = setTimeout(() => connection.helloTimeout(), helloTimeoutMs).unref();
@@ -55,4 +63,5 @@ function serveConnection(socket: Socket, options: SocketOptions): void {
   socket.on("error", () => socket.destroy());
   socket.on("data", (chunk: Buffer) => connection.data(chunk));
   socket.on("drain", () => connection.regulate());
+  return connection;
 }

@@ -109,6 +109,8 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     events,
   });
   await listen(options, handle, stack);
+  // Before the sockets: who waits for news is answered at once, and holds up nobody's end.
+  stack.defer(() => waiters[Symbol.dispose]());
   for (const { start } of running.values()) start();
   const resources = stack.move();
   return {

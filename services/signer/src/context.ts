@@ -76,6 +76,8 @@ export interface Signer extends Service {
 const FRAME_FIXED_BYTES = 9;
 const MAX_CONNECTIONS = 32;
 const REPORT_MS = 1000;
+/** Below the grace of the sockets, which cut what is not answered then. */
+const DRAIN_MS = 3000;
 const STATE_EVERY_TICKS = 5;
 const SHOWN_REFUSED = 100;
 const MAX_REASON = 400;
@@ -122,6 +124,8 @@ class SignerService implements Signer {
   readonly #trouble: Trouble;
   readonly #journal: EntryJournal;
   readonly #resources = new AsyncDisposableStack();
+  /** Who may ask: closed before everything that an answer needs. */
+  readonly #sockets = new AsyncDisposableStack();
   readonly #loop: TurnLoop;
   readonly #becomeReady: () => void;
   #core: SignerCore | undefined;
@@ -203,9 +207,9 @@ class SignerService implements Signer {
             this.#reports.refusal(caller, String(fields?.["code"]), "connection refused");
         },
       });
-      this.#resources.use(server);
+      this.#sockets.use(server);
     }
-    if (config.kubernetes) this.#resources.use(await this.#listenToKubernetes());
+    if (config.kubernetes) this.#sockets.use(await this.#listenToKubernetes());
   }
 
   #listenToKubernetes(): Promise<AsyncDisposable> {
@@ -383,6 +387,10 @@ class SignerService implements Signer {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    // What is under way gets its token; what the log does not take in time is refused, and both get their answer.
+    const refuse = setTimeout(() => this.#core?.writer.close(), DRAIN_MS);
+    await this.#sockets.disposeAsync();
+    clearTimeout(refuse);
     this.#core?.writer.close();
     this.#keepState();
     this.#loop.close();

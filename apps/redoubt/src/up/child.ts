@@ -12,7 +12,6 @@ export interface ChildEvents {
 const RESTART_MS = [50, 100, 250, 500, 1000, 2000] as const;
 const STABLE_MS = 10_000;
 const STATUS_TIMEOUT_MS = 2000;
-const STOP_TIMEOUT_MS = 5000;
 
 /** One supervised process: started again whenever it ends, until it is stopped. */
 export class Child {
@@ -102,8 +101,11 @@ export class Child {
     });
   }
 
-  /** Ends the process: first by the channel, which it obeys by itself, then by force. Safe to call twice. */
-  async stop(): Promise<void> {
+  /**
+   * Ends the process: first by the channel, which it obeys by itself once it has answered what is under way, then by
+   * force. Safe to call twice.
+   */
+  async stop(withinMs: number): Promise<void> {
     this.#isStopping = true;
     clearTimeout(this.#timer);
     const child = this.#process;
@@ -112,7 +114,7 @@ export class Child {
       child.once("exit", () => resolve());
     });
     if (child.connected) child.disconnect();
-    const force = setTimeout(() => child.kill("SIGKILL"), STOP_TIMEOUT_MS);
+    const force = setTimeout(() => child.kill("SIGKILL"), withinMs);
     await ended;
     clearTimeout(force);
   }

@@ -12,8 +12,9 @@ export interface SupervisorEvents {
 }
 
 /**
- * Whoever reports goes before whoever listens: an issuer that cannot hand over its last deliveries leaves a gap, in
- * which a token that was logged but never delivered is a notice and no alarm (docs/spec/reports.md §4).
+ * Whoever asks goes before whoever answers, so that tokens under way are finished. Whoever reports goes before whoever
+ * listens: an issuer that cannot hand over its last deliveries leaves a gap, in which a token that was logged but never
+ * delivered is a notice and no alarm (docs/spec/reports.md §4).
  */
 const STOP_ORDER: readonly (readonly ServiceName[])[] = [
   ["issuer-consumer", "issuer-enterprise", "publisher"],
@@ -21,6 +22,10 @@ const STOP_ORDER: readonly (readonly ServiceName[])[] = [
   ["monitor"],
   ["ledger"],
 ];
+
+/** A process ends by itself within 10 s, nearly always at once; all of them together within this. */
+const STOP_ONE_MS = 11_000;
+const STOP_ALL_MS = 25_000;
 
 /** With the time that a process has to answer and to be ready, well within the minute (P4). */
 const LOOK_MS = 5000;
@@ -112,7 +117,12 @@ export class Supervisor implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isStopping = true;
     clearInterval(this.#looks);
-    for (const services of STOP_ORDER)
-      await Promise.all(services.map(async (service) => this.#children.get(service)?.stop()));
+    const endsAt = systemClock.monotonic() + STOP_ALL_MS;
+    for (const services of STOP_ORDER) {
+      const withinMs = Math.max(0, Math.min(STOP_ONE_MS, endsAt - systemClock.monotonic()));
+      await Promise.all(
+        services.map(async (service) => this.#children.get(service)?.stop(withinMs)),
+      );
+    }
   }
 }

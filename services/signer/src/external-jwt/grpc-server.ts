@@ -28,6 +28,8 @@ const HTTP2_LIMITS = {
   maxSessionRejectedStreams: 128,
 } as const;
 
+const GRACE_MS = 5000;
+
 /**
  * Listens for one caller, without transport security: who may enter the folder is the caller. gRPC has no place for
  * the secret of docs/spec/wire.md §2, so the folder's mode is the only proof here.
@@ -52,10 +54,15 @@ export async function serveGrpc(options: GrpcServerOptions): Promise<AsyncDispos
   return { [Symbol.asyncDispose]: () => close(server, sessions) };
 }
 
+/** GOAWAY: calls under way are answered, others go elsewhere. What is not answered in time is cut. */
 async function close(server: Http2Server, sessions: Iterable<ServerHttp2Session>): Promise<void> {
   const closed = new Promise<void>((resolve) => {
     server.close(() => resolve());
   });
-  for (const session of sessions) session.destroy();
+  for (const session of sessions) session.close();
+  const cut = setTimeout(() => {
+    for (const session of sessions) session.destroy();
+  }, GRACE_MS);
   await closed;
+  clearTimeout(cut);
 }
