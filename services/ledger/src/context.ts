@@ -75,7 +75,8 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     log.halt(errorLine(error));
   };
   const waiters = stack.use(new Waiters());
-  const { logs, running } = openLogs({ options, store, events, halt, onFatal }, stack);
+  const keepShort = (): void => sequencer.keepShort();
+  const { logs, running } = openLogs({ options, store, events, halt, onFatal, keepShort }, stack);
   const sequencer = new Sequencer({
     store,
     events,
@@ -134,7 +135,7 @@ function openStore(
 }
 
 function openLogs(
-  parts: Pick<RunningLogParts, "options" | "store" | "events" | "halt" | "onFatal">,
+  parts: Pick<RunningLogParts, "options" | "store" | "events" | "halt" | "onFatal" | "keepShort">,
   stack: AsyncDisposableStack,
 ): { readonly logs: ReadonlyMap<string, Log>; readonly running: ReadonlyMap<Log, RunningLog> } {
   const { config, folder, witness } = parts.options;

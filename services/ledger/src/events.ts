@@ -14,6 +14,9 @@ export function ledgerEvents(log: EventSink) {
       log("compare_and_swap_lost", { log: origin, size }),
     storageFailed: (error: unknown, isFatal: boolean) =>
       log("storage_failed", { ...describeFailure(error), isFatal }),
+    /** Somebody reads the database for long: until they end, its write-ahead log grows. */
+    walHeld: (isHeld: boolean) =>
+      log(isHeld ? "write_ahead_log_held" : "write_ahead_log_short_again"),
     storageRecovered: () => log("storage_recovered"),
     denied: (caller: string, op: string, origin: string) =>
       log("denied", { caller, op, log: origin }),

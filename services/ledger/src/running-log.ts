@@ -27,6 +27,7 @@ export interface RunningLogParts {
   readonly halt: (log: Log, error: unknown) => void;
   readonly transport: WitnessTransport;
   readonly onFatal: (error: unknown) => void;
+  readonly keepShort: () => void;
 }
 
 export function runLog(parts: RunningLogParts): RunningLog {

@@ -24,8 +24,6 @@ export interface SequencerOptions {
   readonly edgeEvery?: number;
 }
 
-const WAL_BYTES = 8 * 1024 * 1024;
-
 /**
  * Orders what comes in. Everything of one event-loop turn goes into one transaction, whatever the log; nothing is
  * acknowledged before that transaction returned, and nothing in memory changes before it either.
@@ -35,6 +33,7 @@ export class Sequencer {
   #queue: Request[] = [];
   #failing = false;
   #ended = false;
+  #isHeld = false;
 
   constructor(options: SequencerOptions) {
     this.#options = options;
@@ -91,7 +90,7 @@ export class Sequencer {
       const lost = store.write(batches);
       if (this.#failing) events.storageRecovered();
       this.#failing = false;
-      if (store.bytesSinceCheckpoint > WAL_BYTES) setImmediate(() => this.#checkpoint());
+      if (store.isCheckpointDue) setImmediate(() => this.keepShort());
       return lost;
     } catch (error) {
       return this.#fail(error);
@@ -109,11 +108,14 @@ export class Sequencer {
     }
   }
 
-  /** Off the path of commits: nobody waits for it. */
-  #checkpoint(): void {
-    if (this.#ended) return;
+  /** Off the path of commits: nobody waits for it. Called also for what is written between them. */
+  keepShort(): void {
+    const { store, events } = this.#options;
+    if (this.#ended || !store.isCheckpointDue) return;
     try {
-      this.#options.store.checkpoint();
+      const isHeld = !store.checkpoint();
+      if (isHeld !== this.#isHeld) events.walHeld(isHeld);
+      this.#isHeld = isHeld;
     } catch (error) {
       this.#fail(error);
     }

@@ -28,6 +28,8 @@ export interface SubmitterOptions {
   readonly events: LedgerEvents;
   readonly halt: (log: Log, error: unknown) => void;
   readonly onFatal: (error: unknown) => void;
+  /** Something was written. */
+  readonly keepShort: () => void;
   readonly intervalMs?: number;
   readonly refreshMs?: number;
 }
@@ -181,7 +183,7 @@ export class WitnessSubmitter implements AsyncDisposable {
   }
 
   #accept({ size, checkpoint }: SizedCheckpoint, { body }: WitnessAnswer): void {
-    const { log, store, tiles, witness, clock, onFatal, events } = this.#options;
+    const { log, store, tiles, witness, clock, onFatal, events, keepShort } = this.#options;
     // Only the pinned witness's line is kept: further ones are nobody's that we know.
     const lines = body.split("\n").filter((line) => line.startsWith(`\u2014 ${witness.name} `));
     const note = addSignature(checkpoint, lines.map((line) => `${line}\n`).join(""));
@@ -204,6 +206,8 @@ export class WitnessSubmitter implements AsyncDisposable {
       events.storageFailed(error, isFatal);
       if (isFatal) onFatal(error);
     }
+    // A log that is quiet has no commits that would do it.
+    keepShort();
   }
 
   /** P3: the alarm at 60 s; what stops, and when, is the signer's rule. */
