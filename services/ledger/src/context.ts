@@ -5,6 +5,7 @@ import type { DatabaseSync } from "node:sqlite";
 import {
   encodeCanonical,
   errorLine,
+  readSpace,
   writeDurable,
   type Clock,
   type EventSink,
@@ -75,12 +76,14 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     log.halt(errorLine(error));
   };
   const waiters = stack.use(new Waiters());
-  const keepShort = (): void => sequencer.keepShort();
-  const { logs, running } = openLogs({ options, store, events, halt, onFatal, keepShort }, stack);
+  const keepCosigned: RunningLogParts["keepCosigned"] = (log, cosigned) =>
+    sequencer.keepCosigned(log, cosigned);
+  const { logs, running } = openLogs({ options, store, events, halt, keepCosigned }, stack);
   const sequencer = new Sequencer({
     store,
     events,
     onFatal,
+    hasRoom: () => readSpace(folder).level !== "none",
     onAdvance: (log, growth) => {
       running.get(log)?.tiles.grew(growth);
       waiters.advanced(log);
@@ -111,7 +114,11 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     publish: async () => {
       await Promise.all([...running.values()].map(({ tiles }) => tiles.flush()));
     },
-    status: () => describeStatus(logs, running, config),
+    status: () => {
+      const { problem } = sequencer;
+      const readiness = { ready: problem === undefined, ...(problem && { reason: problem }) };
+      return { ...readiness, ...describeStatus(logs, running, config) };
+    },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
 }
@@ -135,7 +142,7 @@ function openStore(
 }
 
 function openLogs(
-  parts: Pick<RunningLogParts, "options" | "store" | "events" | "halt" | "onFatal" | "keepShort">,
+  parts: Pick<RunningLogParts, "options" | "store" | "events" | "halt" | "keepCosigned">,
   stack: AsyncDisposableStack,
 ): { readonly logs: ReadonlyMap<string, Log>; readonly running: ReadonlyMap<Log, RunningLog> } {
   const { config, folder, witness } = parts.options;

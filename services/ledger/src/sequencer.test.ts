@@ -129,8 +129,12 @@ test("THREAT-05: a full disk refuses everything, loses nothing, and recovers by 
     assert.deepEqual(codes, ["ERR_LEDGER_FULL", "ERR_LEDGER_FULL", "ERR_LEDGER_FULL"]);
     assert.deepEqual(ledger.logs.get(CONSUMER)?.head.range.root(), root);
     assert.equal(ledger.logs.get(ENTERPRISE)?.size, 0);
+    assert.match(JSON.stringify(ledger.status()), /"ready":false,"reason":"ERR_LEDGER_FULL: Disk/);
   }
   limit(1_000_000);
+  // Nobody has to ask: it finds out by itself.
+  await deployment.event("storage_recovered");
+  assert.match(JSON.stringify(ledger.status()), /"ready":true,"logs"/);
   await Promise.all([big, after, other].map((batch) => commit(ledger, batch)));
   assert.equal(deployment.eventsNamed("storage_failed").length, 1);
   assert.equal(deployment.eventsNamed("storage_recovered").length, 1);

@@ -214,6 +214,12 @@ export class Store {
     this.#sql.putCosigned.run(log, size, timeSeconds, note);
   }
 
+  /** Writes what stands there already, if there is room for it. */
+  probe(): void {
+    this.#walFrames += 1;
+    this.#sql.probe.run();
+  }
+
   /** The write-ahead log is as long as it may become. */
   get isCheckpointDue(): boolean {
     return this.#walFrames * FRAME_BYTES > WAL_BYTES;
@@ -255,6 +261,7 @@ function prepareAll(database: DatabaseSync) {
     logRow: prepare("select id, next, writer, vkey, edge_size, edge from coord where log=?"),
     createLog: prepare("insert into coord (log, next, writer, vkey) values (?, 0, ?, ?)"),
     advance: prepare("update coord set next=? where log=? and next=?"),
+    probe: prepare("update coord set next=next where id=(select min(id) from coord)"),
     setEdge: prepare("update coord set edge_size=?, edge=? where log=?"),
     insert: prepare(
       "insert into batch (log, first, n, checkpoint, entries, blobs) values (?, ?, ?, ?, ?, ?)",

@@ -30,6 +30,15 @@ export function tickFailed(log: EventSink, fields: { code: string; message: stri
   log("tick_failed", fields);
 }
 
+/** Nothing is kept and everything refused until there is room again. */
+export function diskFull(log: EventSink, fields: { message: string }): void {
+  log("disk_full", fields);
+}
+
+export function diskHasRoom(log: EventSink): void {
+  log("disk_has_room");
+}
+
 export function ledgerUnread(log: EventSink, fields: { log: string; code: string }): void {
   log("ledger_unread", fields);
 }

@@ -1,5 +1,5 @@
 import { join as joinPath } from "node:path";
-import type { Clock, EventSink } from "@redoubt/base";
+import { type Clock, type EventSink, type ReadSpace } from "@redoubt/base";
 import { Registry } from "@redoubt/keys";
 import { ActiveTime } from "./active-time.ts";
 import { AlarmStore } from "./alarms/alarm-store.ts";
@@ -38,6 +38,9 @@ export interface PartsOptions {
   readonly ledger: LedgerPort;
   readonly request: HttpRequest;
   readonly random: () => number;
+  /** Replaced by tests. */
+  readonly openDatabase?: ((path: string) => Database) | undefined;
+  readonly readSpace: ReadSpace;
 }
 
 /** Everything of the monitor that neither listens nor has a timer, wired by hand. */
@@ -60,9 +63,19 @@ export interface MonitorParts {
   readonly readLogs: () => Promise<boolean>;
 }
 
-export function wireParts(options: PartsOptions): MonitorParts {
-  const { config, clock, log, identity, ledger, request } = options;
-  const db = new Database(joinPath(options.folder, "monitor.db"));
+export function openParts(options: PartsOptions): MonitorParts {
+  const { folder, openDatabase = (path) => new Database(path) } = options;
+  const db = openDatabase(joinPath(folder, "monitor.db"));
+  try {
+    return wireParts(options, db);
+  } catch (error) {
+    db[Symbol.dispose]();
+    throw error;
+  }
+}
+
+function wireParts(options: PartsOptions, db: Database): MonitorParts {
+  const { config, folder, clock, log, identity, ledger, request } = options;
   const activeTime = new ActiveTime(clock);
   const active = (): number => activeTime.now;
   const registry = new Registry({ operator: config.operator });
@@ -85,6 +98,7 @@ export function wireParts(options: PartsOptions): MonitorParts {
     clock,
     sizes: () => follower.sizes,
     isHalted: (origin) => witnessStore.isHalted(origin),
+    space: () => options.readSpace(folder),
   });
   const witness = new Witness({
     store: witnessStore,
