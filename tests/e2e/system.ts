@@ -59,9 +59,9 @@ export class System implements AsyncDisposable {
   /** What the status page says, by service. */
   async status(): Promise<Readonly<Record<string, JsonObject>>> {
     const answer = await fetch(`http://127.0.0.1:${this.base + 4}/status.json`);
-    const page = Object.entries(parseJsonObject(await answer.text()));
+    const { disk: _, ...page } = parseJsonObject(await answer.text());
     return Object.fromEntries(
-      page.map(([service, value]) => [service, isJsonObject(value) ? value : {}]),
+      Object.entries(page).map(([service, value]) => [service, isJsonObject(value) ? value : {}]),
     );
   }
 

@@ -2,6 +2,7 @@ export { isJsonObject } from "@redoubt/verify/json";
 export { canonicalBytes, encodeCanonical } from "./canonical.ts";
 export { nowSeconds, systemClock, type Clock } from "./clock.ts";
 export { ConfigReader, configError } from "./config-reader.ts";
+export { isOutOfSpace, readSpace, spaceOf, type ReadSpace, type Space } from "./disk-space.ts";
 export {
   checkPrivateFolder,
   privateFileExists,

@@ -1,5 +1,6 @@
 import { flushCompileCache } from "node:module";
 import { systemClock, type Clock } from "./clock.ts";
+import { openWhenSpace } from "./disk-space.ts";
 import { errorCode, errorLine } from "./errors.ts";
 import { EventLines, type EventClasses, type EventSink } from "./events.ts";
 
@@ -22,6 +23,7 @@ const PROCESS_EVENTS = {
   ready: "operation",
   stopping: "operation",
   stopped_by_error: "security",
+  waiting_for_space: "security",
 } as const satisfies EventClasses;
 type ProcessLog = EventSink<keyof typeof PROCESS_EVENTS>;
 
@@ -52,8 +54,8 @@ export async function runService<Name extends string>(
   const stop = stopSignal();
   let service: Service | undefined;
   try {
-    service = await open({ clock: systemClock, log });
-    await untilStopped(service, stop, log);
+    service = await openService(name, () => open({ clock: systemClock, log }), stop, log);
+    if (service) await untilStopped(service, stop, log);
   } catch (error) {
     fail(name, log, error);
   }
@@ -65,6 +67,34 @@ export async function runService<Name extends string>(
     fail(name, log, error);
   }
   if (process.connected) process.disconnect();
+}
+
+/** While the disk is full, a process that could not start says so, and starts when there is room again. */
+async function openService(
+  name: string,
+  open: () => Promise<Service>,
+  stop: Promise<void>,
+  log: ProcessLog,
+): Promise<Service | undefined> {
+  const stopping = new AbortController();
+  void stop.then(() => stopping.abort());
+  let waiting: Pick<Service, "status"> | undefined;
+  const answer = (message: unknown): void => {
+    if (waiting) void answerMessage(waiting, message);
+  };
+  process.on("message", answer);
+  try {
+    return await openWhenSpace(open, {
+      folder: name,
+      signal: stopping.signal,
+      onWait: (reason) => {
+        if (!waiting) log("waiting_for_space", { reason });
+        waiting = { status: () => ({ ready: false, reason }) };
+      },
+    });
+  } finally {
+    process.off("message", answer);
+  }
 }
 
 function untilStopped(service: Service, stop: Promise<void>, log: ProcessLog): Promise<void> {
@@ -103,7 +133,7 @@ function fail(name: string, log: ProcessLog, error: unknown): void {
   process.exitCode = 1;
 }
 
-async function answerMessage(service: Service, message: unknown): Promise<void> {
+async function answerMessage(service: Pick<Service, "status">, message: unknown): Promise<void> {
   if (typeof message !== "object" || message === null) return;
   if (!("type" in message) || message.type !== "status" || !("id" in message)) return;
   const { id } = message;

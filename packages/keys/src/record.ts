@@ -1,5 +1,6 @@
 import { sign, verify, type KeyObject } from "node:crypto";
 import { canonicalBytes } from "@redoubt/base";
+import { ownBytes } from "@redoubt/tlog";
 import type { JsonObject } from "@redoubt/verify/json";
 import type { KeyRecord } from "@redoubt/verify/record";
 import { KeyError } from "./errors.ts";
@@ -33,7 +34,11 @@ export function signKeyRecord(fields: KeyRecordFields, ringKey: KeyObject): Sign
   if (ringKey.asymmetricKeyType !== "ed25519")
     throw new KeyError("ERR_KEY_ALG", "Ring key is not an Ed25519 key");
   const { record, bytes } = encodeKeyRecord(fields);
-  return { record, recordBytes: bytes, ringSignature: sign(null, signedBytes(bytes), ringKey) };
+  return {
+    record,
+    recordBytes: ownBytes(bytes),
+    ringSignature: sign(null, signedBytes(bytes), ringKey),
+  };
 }
 
 /**
@@ -53,7 +58,7 @@ export function verifyKeyRecord(
   return {
     record: readKeyRecord(recordBytes),
     recordBytes,
-    ringSignature: Buffer.from(ringSignature),
+    ringSignature: ownBytes(ringSignature),
   };
 }
 

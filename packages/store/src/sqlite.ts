@@ -64,6 +64,8 @@ function openDatabase(path: string): DatabaseSync {
     const mode = database.prepare("pragma journal_mode = wal").get();
     // P12: what was acknowledged survives a power cut.
     database.exec("pragma synchronous = full; begin exclusive; commit");
+    // SQLite copies the write-ahead log out at this length; what a larger transaction took is given back.
+    database.exec("pragma journal_size_limit = 4194304");
     if (mode?.["journal_mode"] !== "wal") throw new StoreError("ERR_STORE_IO", "No WAL here");
     return database;
   } catch (cause) {

@@ -1,4 +1,5 @@
 import { HASH_BYTES } from "./hash.ts";
+import { ownBytes } from "./own-bytes.ts";
 
 /**
  * RFC 4648 §4 with padding, in the one form that an encoder writes; anything else is `undefined`.
@@ -11,7 +12,7 @@ export function decodeBase64(text: string): Buffer | undefined {
 
 export function decodeHash(text: string): Buffer | undefined {
   const bytes = decodeBase64(text);
-  return bytes?.length === HASH_BYTES ? bytes : undefined;
+  return bytes?.length === HASH_BYTES ? ownBytes(bytes) : undefined;
 }
 
 export function encodeBase64(bytes: Uint8Array): string {

@@ -1,5 +1,6 @@
 import { TlogError } from "./errors.ts";
 import { EMPTY_ROOT, HASH_BYTES, hashLeaf, hashNode, requireHash } from "./hash.ts";
+import { ownBytes } from "./own-bytes.ts";
 import { isTreeSize, MAX_TREE_SIZE } from "./tree-size.ts";
 
 /**
@@ -48,7 +49,7 @@ export class CompactRange {
   hashes(): Buffer[] {
     return completeLevels(this.#size)
       .toReversed()
-      .map((level) => Buffer.from(this.#slot(level)));
+      .map((level) => ownBytes(this.#slot(level)));
   }
 
   append(leafHash: Uint8Array, visit?: NodeVisitor): void {
@@ -67,7 +68,7 @@ export class CompactRange {
       const left = this.#slot(level);
       root = root === undefined ? left : hashNode(left, root);
     }
-    return Buffer.from(root ?? EMPTY_ROOT);
+    return ownBytes(root ?? EMPTY_ROOT);
   }
 
   clone(): CompactRange {

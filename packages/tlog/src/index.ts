@@ -31,6 +31,7 @@ export { ed25519Cosigner, ed25519Signer } from "./note-signer.ts";
 export type { NoteSigner } from "./note-signer.ts";
 export { addSignature, MAX_NOTE_BYTES, parseNote, signLine, signNote, verifyNote } from "./note.ts";
 export type { UnverifiedNote, VerifiedNote } from "./note.ts";
+export { ownBytes } from "./own-bytes.ts";
 export { encodeProofFile, parseProofFile, verifyProofFile } from "./proof-file.ts";
 export type { ProofFile, VerifiedProof } from "./proof-file.ts";
 export { MAX_NOTE_SIGNATURES } from "./signature-line.ts";

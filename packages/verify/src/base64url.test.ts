@@ -32,6 +32,11 @@ describe("decodeBase64url()", () => {
     assert.deepEqual(decodeBase64url("-_8"), Buffer.of(0xfb, 0xff));
   });
 
+  it("gives memory of its own, however short the text", () => {
+    for (const text of ["", "Zg", "Zm9vYmFy", "A".repeat(4000)])
+      assert.equal(decodeBase64url(text).buffer.byteLength, Math.floor((text.length * 3) / 4));
+  });
+
   it("THREAT-08: refuses the other alphabet, padding, white space and letters that Node folds", () => {
     for (const text of [
       "+_8",

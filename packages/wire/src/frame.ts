@@ -132,11 +132,13 @@ function parseFrame(bytes: Buffer): Frame {
   if (headBytes > MAX_HEAD_BYTES || headBytes > bytes.length - FIXED_BYTES)
     throw new WireError("ERR_WIRE_FRAME", `Frame head of ${headBytes} bytes does not fit`);
   const head = bytes.subarray(FIXED_BYTES, FIXED_BYTES + headBytes);
+  // A request may be under way for long: an empty view would hold all that came with it.
+  const attachment = bytes.subarray(FIXED_BYTES + headBytes);
   return {
     kind,
     id: bytes.readUInt32BE(1),
     head: parseHead(head),
-    attachment: bytes.subarray(FIXED_BYTES + headBytes),
+    attachment: attachment.length > 0 ? attachment : NOTHING,
   };
 }
 

@@ -4,7 +4,7 @@ import { EMPTY_ROOT } from "@redoubt/tlog";
 import { encodeAuditMark, openAuditMark, type AuditMark } from "./audit-mark.ts";
 import { checkBodies } from "./bodies.ts";
 import { splitEntries } from "./entries.ts";
-import { historyError, isHistoryError, storageFailure } from "./errors.ts";
+import { historyError, isHistoryError } from "./errors.ts";
 import type { LedgerEvents } from "./events.ts";
 import { openFullCheckpoint } from "./history.ts";
 import type { Log, LogIdentity } from "./log.ts";
@@ -20,7 +20,8 @@ export interface AuditOptions {
   readonly events: LedgerEvents;
   readonly clock: Clock;
   readonly halt: (log: Log, error: unknown) => void;
-  readonly onFatal: (error: unknown) => void;
+  /** Writes down how far it is; a storage that fails is the keeper's to judge. */
+  readonly keepMark: (log: Log, note: string) => void;
   /** The size up to which all files are written: nobody but the audit writes them again. */
   readonly writtenSize: () => number;
   /** The shortest time from the beginning of one reading of everything to that of the next. */
@@ -196,14 +197,8 @@ export class Audit implements AsyncDisposable {
   }
 
   #save(): void {
-    const { store, log, events, onFatal } = this.#options;
-    try {
-      store.putAuditMark(log.origin, encodeAuditMark(log.identity, this.#mark));
-    } catch (error) {
-      const { isFatal } = storageFailure(error);
-      events.storageFailed(error, isFatal);
-      if (isFatal) onFatal(error);
-    }
+    const { log, keepMark } = this.#options;
+    keepMark(log, encodeAuditMark(log.identity, this.#mark));
   }
 
   get #isOver(): boolean {

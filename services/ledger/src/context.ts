@@ -5,6 +5,7 @@ import type { DatabaseSync } from "node:sqlite";
 import {
   encodeCanonical,
   errorLine,
+  readSpace,
   writeDurable,
   type Clock,
   type EventSink,
@@ -82,11 +83,16 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     log.halt(errorLine(error));
   };
   const waiters = stack.use(new Waiters());
-  const { logs, running } = openLogs({ options, store, events, halt, onFatal }, stack);
+  const keepCosigned: RunningLogParts["keepCosigned"] = (log, cosigned) =>
+    sequencer.keepCosigned(log, cosigned);
+  const keepMark: RunningLogParts["keepMark"] = (log, note) => sequencer.keepMark(log, note);
+  const parts = { options, store, events, halt, keepCosigned, keepMark };
+  const { logs, running } = openLogs(parts, stack);
   const sequencer = new Sequencer({
     store,
     events,
     onFatal,
+    hasRoom: () => readSpace(folder).level !== "none",
     onAdvance: (log, growth) => {
       running.get(log)?.tiles.grew(growth);
       waiters.advanced(log);
@@ -120,7 +126,11 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     publish: async () => {
       await Promise.all([...running.values()].map(({ tiles }) => tiles.flush()));
     },
-    status: () => describeStatus(logs, running, config),
+    status: () => {
+      const { problem } = sequencer;
+      const readiness = { ready: problem === undefined, ...(problem && { reason: problem }) };
+      return { ...readiness, ...describeStatus(logs, running, config) };
+    },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
 }
@@ -144,7 +154,10 @@ function openStore(
 }
 
 function openLogs(
-  parts: Pick<RunningLogParts, "options" | "store" | "events" | "halt" | "onFatal">,
+  parts: Pick<
+    RunningLogParts,
+    "options" | "store" | "events" | "halt" | "keepCosigned" | "keepMark"
+  >,
   stack: AsyncDisposableStack,
 ): { readonly logs: ReadonlyMap<string, Log>; readonly running: ReadonlyMap<Log, RunningLog> } {
   const { config, folder, witness } = parts.options;

@@ -110,6 +110,8 @@ function digestOf(entry: Buffer): Buffer {
 function openIndex(path: string) {
   const database = new DatabaseSync(path);
   database.exec("pragma journal_mode=WAL; pragma synchronous=NORMAL");
+  // SQLite copies it out by itself at this length.
+  database.exec("pragma journal_size_limit=4194304");
   database.exec(SCHEMA);
   return {
     database,

@@ -7,6 +7,7 @@ export type LogKind = keyof typeof ENTRY_TAG;
 
 /** In a bundle each entry stands after its length in two bytes (C2SP tlog-tiles). */
 export const BUNDLED_ENTRY_BYTES = 2 + ENTRY_BYTES;
+export const ENTRY_PREFIX: Uint8Array = Uint8Array.of(0, ENTRY_BYTES);
 
 /**
  * The entries of a bundle, as views. The writer controls every byte of a new one, whoever has the database those
@@ -25,5 +26,5 @@ export function splitEntries(bundle: Buffer, count: number, kind: LogKind): Buff
 }
 
 export function bundleEntry(entry: Uint8Array): Buffer {
-  return Buffer.concat([Buffer.of(0, ENTRY_BYTES), entry]);
+  return Buffer.concat([ENTRY_PREFIX, entry]);
 }

@@ -13,6 +13,8 @@ export const LEDGER_EVENTS = {
   compare_and_swap_lost: "security",
   denied: "security",
   storage_failed: "operation",
+  write_ahead_log_held: "operation",
+  write_ahead_log_short_again: "operation",
   storage_recovered: "operation",
   tiles_failed: "operation",
   tiles_recovered: "operation",
@@ -45,6 +47,9 @@ export function ledgerEvents(log: EventSink<LedgerEvent>) {
       log("compare_and_swap_lost", { log: origin, size }),
     storageFailed: (error: unknown, isFatal: boolean) =>
       log("storage_failed", { ...describeFailure(error), isFatal }),
+    /** Somebody reads the database for long: until they end, its write-ahead log grows. */
+    walHeld: (isHeld: boolean) =>
+      log(isHeld ? "write_ahead_log_held" : "write_ahead_log_short_again"),
     storageRecovered: () => log("storage_recovered"),
     denied: (caller: string, op: string, origin: string) =>
       log("denied", { caller, op, log: origin }),

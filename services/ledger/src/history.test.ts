@@ -7,6 +7,7 @@ import { CompactRange, encodeCheckpoint, hashLeaf, openCheckpoint, signNote } fr
 import { bundleEntry } from "./entries.ts";
 import { checkMarks, openFullCheckpoint, replayBatch } from "./history.ts";
 import { openLogKey } from "./log-key.ts";
+import { packCheckpoint } from "./packed-checkpoint.ts";
 import {
   CONSUMER,
   createDeployment,
@@ -43,8 +44,9 @@ function removePublished(deployment: Deployment): void {
   rmSync(join(deployment.folder, "published"), { recursive: true });
 }
 
-const WHERE = `where log='${CONSUMER}' and first=3`;
-const LAST = `where log='${CONSUMER}' and first=5`;
+const OURS = `log=(select id from coord where log='${CONSUMER}')`;
+const WHERE = `where ${OURS} and first=3`;
+const LAST = `where ${OURS} and first=5`;
 
 /** THREAT-06: what somebody with the database (and in places the log key) may try. */
 const TAMPERING: Readonly<Record<string, (deployment: Deployment) => void>> = {
@@ -64,19 +66,19 @@ const TAMPERING: Readonly<Record<string, (deployment: Deployment) => void>> = {
   "an inserted batch": (d) =>
     tamper(
       d,
-      "insert into batch select log, 9, n, checkpoint, entries, blobs from batch where log=? and first=0",
-      CONSUMER,
+      `insert into batch select log, 9, n, checkpoint, entries, blobs from batch where ${OURS} and first=0`,
     ),
   "a batch inserted and counted": (d) => {
     tamper(
       d,
-      "insert into batch select log, 9, n, checkpoint, entries, blobs from batch where log=? and first=0",
-      CONSUMER,
+      `insert into batch select log, 9, n, checkpoint, entries, blobs from batch where ${OURS} and first=0`,
     );
     tamper(d, "update coord set next=12 where log=?", CONSUMER);
   },
   "a newest checkpoint of before": (d) =>
     tamper(d, `update batch set checkpoint=(select checkpoint from batch ${WHERE}) ${LAST}`),
+  "a newest checkpoint that is cut": (d) =>
+    tamper(d, `update batch set checkpoint=substr(checkpoint,1,100) ${LAST}`),
   "the newest batch cut": (d) => tamper(d, `delete from batch ${LAST}`),
   "the newest batch cut and discounted": (d) => {
     tamper(d, `delete from batch ${LAST}`);
@@ -99,10 +101,16 @@ const TAMPERING: Readonly<Record<string, (deployment: Deployment) => void>> = {
     const body = encodeCheckpoint({ origin: CONSUMER, size: 9, root: range.root() });
     const note = signNote(body, [openLogKey(d.folder, CONSUMER).signer]);
     const bundle = Buffer.concat(entries.flatMap((entry) => [Buffer.of(0, 65), entry]));
-    tamper(d, "delete from batch where log=?", CONSUMER);
+    tamper(d, `delete from batch where ${OURS}`);
     tamper(d, "delete from cosigned where log=?", CONSUMER);
     removePublished(d);
-    tamper(d, "insert into batch values (?, 0, 9, ?, ?, x'')", CONSUMER, note, bundle);
+    tamper(
+      d,
+      "insert into batch values ((select id from coord where log=?), 0, 9, ?, ?, x'')",
+      CONSUMER,
+      packCheckpoint(note),
+      bundle,
+    );
   },
   "an edge of another tree": (d) =>
     tamper(d, "update coord set edge_size=5, edge=zeroblob(64) where log=?", CONSUMER),
@@ -224,8 +232,7 @@ test("a restart reads from the stored edge, and the audit still finds an older c
   await fill(deployment, 4);
   tamper(
     deployment,
-    `update batch set entries=cast(substr(entries,1,70)||x'00'||substr(entries,72) as blob) where log=? and first=0`,
-    CONSUMER,
+    `update batch set entries=cast(substr(entries,1,70)||x'00'||substr(entries,72) as blob) where ${OURS} and first=0`,
   );
   await using ledger = await deployment.open();
   assert.equal(ledger.logs.get(CONSUMER)?.size, 9);

@@ -8,7 +8,7 @@ import {
 import { splitEntries, type LogKind } from "./entries.ts";
 import { historyError } from "./errors.ts";
 import type { Head, LogIdentity } from "./log.ts";
-import type { Store, StoredBatch } from "./store.ts";
+import type { Store, StoredEntries } from "./store.ts";
 
 /** A root that somebody was already shown, so that the history must lead to it. */
 export interface Mark {
@@ -36,7 +36,7 @@ export function openFullCheckpoint(note: string, identity: LogIdentity): Checkpo
 }
 
 /** Appends a stored batch to the range that it must continue. Whoever has the database controls the row. */
-export function replayBatch(range: CompactRange, batch: StoredBatch, kind: LogKind): void {
+export function replayBatch(range: CompactRange, batch: StoredEntries, kind: LogKind): void {
   if (batch.first !== range.size)
     throw historyError(`Batch expected at ${range.size}, found at ${batch.first}`);
   range.appendEntries(splitEntries(batch.entries, batch.n, kind));
@@ -56,17 +56,16 @@ export function loadHead(store: Store, identity: LogIdentity, marks: readonly Ma
   const range = CompactRange.from(stored.edgeSize, splitHashes(stored.edge));
   const open = new Set(marks.filter(({ size }) => size > range.size));
   for (const mark of marks) if (mark.size <= range.size) checkStoredMark(store, identity, mark);
-  let last = store.batchEndingAt(identity.origin, range.size);
   for (const batch of batchesFrom(store, identity.origin, range.size)) {
     replayBatch(range, batch, identity.kind);
     checkMarks(range, open);
-    last = batch;
   }
   if (range.size !== stored.next)
     throw historyError(`Database counts ${stored.next} entries, batches end at ${range.size}`);
   for (const { what, size } of open)
     throw historyError(`Log of ${range.size} entries, ${what} has ${size}`);
   if (range.size === 0) return { range, checkpoint: "" };
+  const last = store.batchEndingAt(identity.origin, range.size);
   if (!last) throw historyError("Newest batch is missing");
   const { size, root } = openFullCheckpoint(last.checkpoint, identity);
   if (size !== range.size || !root.equals(range.root()))
@@ -91,7 +90,7 @@ export function checkMarks(range: CompactRange, open: Set<Mark>): void {
   }
 }
 
-function* batchesFrom(store: Store, origin: string, from: number): Generator<StoredBatch> {
+function* batchesFrom(store: Store, origin: string, from: number): Generator<StoredEntries> {
   let page = store.batches(origin, from, PAGE_BATCHES).filter(({ first }) => first >= from);
   while (page.length > 0) {
     yield* page;

@@ -61,13 +61,18 @@ function tamper(deployment: Deployment, sql: string): void {
 const DAMAGE: Readonly<Record<string, readonly [sql: string[], size: number]>> = {
   "a lost tail": [
     [
-      "delete from batch where log=? and first>=2",
+      "delete from batch where log=(select id from coord where log=?) and first>=2",
       "update coord set next=2 where log=?",
       "delete from cosigned where log=?",
     ],
     2,
   ],
-  "a flipped bit": [["update batch set entries=zeroblob(67) where log=? and first=1"], 0],
+  "a flipped bit": [
+    [
+      "update batch set entries=zeroblob(67) where log=(select id from coord where log=?) and first=1",
+    ],
+    0,
+  ],
 };
 
 for (const [what, [sql, size]] of Object.entries(DAMAGE))

@@ -1,7 +1,7 @@
 import { Audit } from "./audit.ts";
 import type { LedgerOptions } from "./context.ts";
 import type { LedgerEvents } from "./events.ts";
-import type { Log } from "./log.ts";
+import type { Cosigned, Log } from "./log.ts";
 import { Prover } from "./proofs.ts";
 import type { Store } from "./store.ts";
 import type { TileFolder } from "./tile-folder.ts";
@@ -25,7 +25,8 @@ export interface RunningLogParts {
   readonly events: LedgerEvents;
   readonly halt: (log: Log, error: unknown) => void;
   readonly transport: WitnessTransport;
-  readonly onFatal: (error: unknown) => void;
+  readonly keepCosigned: (log: Log, cosigned: Cosigned) => void;
+  readonly keepMark: (log: Log, note: string) => void;
 }
 
 export function runLog(parts: RunningLogParts): RunningLog {

@@ -1,7 +1,8 @@
+import { errorLine } from "@redoubt/base";
 import { Draft, EDGE_EVERY, type Stage, type Staged } from "./draft.ts";
 import { refusal, sizeRefusal, storageFailure } from "./errors.ts";
 import type { LedgerEvents } from "./events.ts";
-import type { Log } from "./log.ts";
+import type { Cosigned, Log } from "./log.ts";
 import type { Store, StoredBatch } from "./store.ts";
 import type { Growth } from "./tile-builder.ts";
 
@@ -21,10 +22,12 @@ export interface SequencerOptions {
   readonly onFatal: (error: unknown) => void;
   /** Reads a log again that another process advanced (THREAT-07). */
   readonly reload: (log: Log) => void;
+  /** Whether the disk has any room. */
+  readonly hasRoom: () => boolean;
   readonly edgeEvery?: number;
 }
 
-const WAL_BYTES = 8 * 1024 * 1024;
+const PROBE_MS = 1000;
 
 /**
  * Orders what comes in. Everything of one event-loop turn goes into one transaction, whatever the log; nothing is
@@ -33,8 +36,11 @@ const WAL_BYTES = 8 * 1024 * 1024;
 export class Sequencer {
   readonly #options: SequencerOptions;
   #queue: Request[] = [];
-  #failing = false;
+  /** Why nothing is written just now. */
+  #problem: string | undefined;
+  #probe: NodeJS.Timeout | undefined;
   #ended = false;
+  #isHeld = false;
 
   constructor(options: SequencerOptions) {
     this.#options = options;
@@ -48,9 +54,25 @@ export class Sequencer {
     });
   }
 
+  /** Why storage takes nothing; undefined while it does. */
+  get problem(): string | undefined {
+    return this.#problem;
+  }
+
   /** Refuses everything from now on. */
   end(): void {
     this.#ended = true;
+    clearTimeout(this.#probe);
+  }
+
+  /** Nobody waits for it, and a later one takes its place. */
+  keepCosigned(log: Log, cosigned: Cosigned): void {
+    this.#store((store) => store.putCosigned(log.origin, cosigned));
+  }
+
+  /** How far the audit is. */
+  keepMark(log: Log, note: string): void {
+    this.#store((store) => store.putAuditMark(log.origin, note));
   }
 
   #flush(): void {
@@ -86,13 +108,18 @@ export class Sequencer {
   #write(staged: readonly Staged[]): ReadonlySet<string> | Error {
     const batches = staged.flatMap((one) => (one.kind === "new" ? [one.batch] : []));
     if (batches.length === 0) return new Set();
+    return this.#store((store) => store.write(batches));
+  }
+
+  /** Writes something; an error is the refusal for whoever asked. */
+  #store<T>(write: (store: Store) => T): T | Error {
     const { store, events } = this.#options;
     try {
-      const lost = store.write(batches);
-      if (this.#failing) events.storageRecovered();
-      this.#failing = false;
-      if (store.bytesSinceCheckpoint > WAL_BYTES) setImmediate(() => this.#checkpoint());
-      return lost;
+      const written = write(store);
+      if (this.#problem !== undefined) events.storageRecovered();
+      this.#problem = undefined;
+      if (store.isCheckpointDue) setImmediate(() => this.#keepShort());
+      return written;
     } catch (error) {
       return this.#fail(error);
     }
@@ -110,24 +137,41 @@ export class Sequencer {
   }
 
   /** Off the path of commits: nobody waits for it. */
-  #checkpoint(): void {
-    if (this.#ended) return;
+  #keepShort(): void {
+    const { store, events } = this.#options;
+    if (this.#ended || !store.isCheckpointDue) return;
     try {
-      this.#options.store.checkpoint();
+      const isHeld = !store.checkpoint();
+      if (isHeld !== this.#isHeld) events.walHeld(isHeld);
+      this.#isHeld = isHeld;
     } catch (error) {
       this.#fail(error);
     }
   }
 
+  /** Whoever was refused may not ask again: that there is room again is found out here. */
+  #tryAgain(): void {
+    if (this.#ended || this.#problem === undefined) return;
+    // A write-ahead log that has its length already would take a small write, and no batch.
+    if (this.#options.hasRoom()) this.#store((store) => store.probe());
+    else this.#probeLater();
+  }
+
+  #probeLater(): void {
+    clearTimeout(this.#probe);
+    this.#probe = setTimeout(() => this.#tryAgain(), PROBE_MS).unref();
+  }
+
   #fail(error: unknown): Error {
     const failure = storageFailure(error);
     const { events, onFatal } = this.#options;
-    if (!this.#failing || failure.isFatal) events.storageFailed(error, failure.isFatal);
-    this.#failing = true;
+    if (this.#problem === undefined || failure.isFatal)
+      events.storageFailed(error, failure.isFatal);
+    this.#problem = `${failure.refusal.code}: ${errorLine(failure.refusal)}`;
     if (failure.isFatal) {
       this.end();
       onFatal(failure.refusal);
-    }
+    } else this.#probeLater();
     return failure.refusal;
   }
 }

@@ -1,10 +1,14 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { historyError } from "./errors.ts";
 import type { Cosigned } from "./log.ts";
+import { packCheckpoint, unpackCheckpoint } from "./packed-checkpoint.ts";
 import { bytesColumn, integerColumn, textColumn, type Row } from "./row.ts";
 
+/** Whole batches in rows: nothing stands beside them but what cannot be computed from them (design note 0008). */
 const SCHEMA = `
 create table if not exists coord (
-  log text primary key,
+  id integer primary key,
+  log text unique not null,
   next integer not null,
   writer text not null,
   vkey text not null,
@@ -12,10 +16,10 @@ create table if not exists coord (
   edge blob not null default x''
 ) strict;
 create table if not exists batch (
-  log text not null,
+  log integer not null,
   first integer not null,
   n integer not null,
-  checkpoint text not null,
+  checkpoint blob not null,
   entries blob not null,
   blobs blob not null,
   primary key (log, first)
@@ -34,13 +38,23 @@ create table if not exists audited (
 /** How long a second process may hold the database before a commit is given up. */
 const BUSY_MS = 2000;
 
+/** The write-ahead log is copied out when it may be this long, and then begun anew. */
+export const WAL_BYTES: number = 4 * 1024 * 1024;
+/** https://sqlite.org/fileformat.html §4.1: a page with its head. */
+const FRAME_BYTES = 4096 + 24;
+const OVERFLOW_BYTES = 4092;
+/** What a transaction writes beside its batches: the row that counts, a page of the index, and at times page 1. */
+const FRAMES_PER_WRITE = 3;
+
 /**
  * Opens the database so that a commit that returned is on disk: WAL with synchronous=FULL syncs at every commit.
- * SQLite's own checkpoint is off because it hides its errors; `Store.checkpoint` takes its place.
+ * SQLite's own checkpoint is off because it hides its errors; `Store.checkpoint` takes its place. What a long reader
+ * made the write-ahead log grow by is given back when it is begun anew.
  */
 export function openDatabase(path: string): DatabaseSync {
   const database = new DatabaseSync(path, { timeout: BUSY_MS });
   database.exec("pragma journal_mode=WAL; pragma synchronous=FULL; pragma wal_autocheckpoint=0");
+  database.exec(`pragma journal_size_limit=${WAL_BYTES}`);
   database.exec(SCHEMA);
   return database;
 }
@@ -55,12 +69,15 @@ export interface LogRow {
   readonly edge: Buffer;
 }
 
-export interface StoredBatch {
+export interface StoredEntries {
   readonly first: number;
   readonly n: number;
-  readonly checkpoint: string;
   /** An entry bundle. */
   readonly entries: Buffer;
+}
+
+export interface StoredBatch extends StoredEntries {
+  readonly checkpoint: string;
 }
 
 export interface BatchWithBodies extends StoredBatch {
@@ -73,11 +90,20 @@ export interface NewBatch extends BatchWithBodies {
   readonly edge?: Buffer;
 }
 
+/** What the rows of one log are read with. */
+interface KnownLog {
+  readonly id: number;
+  readonly origin: string;
+  readonly signers: readonly string[];
+}
+
 /** The rows of the ledger. Every statement is prepared once, and no text from outside is ever part of one. */
 export class Store {
   readonly #database: DatabaseSync;
   readonly #sql: ReturnType<typeof prepareAll>;
-  #bytesSinceCheckpoint = 0;
+  readonly #known = new Map<string, KnownLog>();
+  /** About as many as were written since all were copied out. */
+  #walFrames = 0;
 
   constructor(database: DatabaseSync) {
     this.#database = database;
@@ -93,6 +119,21 @@ export class Store {
     this.#sql.createLog.run(log, writer, vkey);
   }
 
+  #log(origin: string): KnownLog {
+    const known = this.#known.get(origin) ?? this.#readKnown(origin);
+    this.#known.set(origin, known);
+    return known;
+  }
+
+  #readKnown(origin: string): KnownLog {
+    const row = this.#sql.logRow.get(origin);
+    if (!row) throw historyError(`Log ${origin} is not in the database`);
+    // Both are verifier keys, whose name ends at the first plus sign (C2SP signed-note).
+    const keys = [textColumn(row, "vkey"), textColumn(row, "writer")].filter((key) => key !== "");
+    const signers = keys.map((key) => key.slice(0, key.indexOf("+")));
+    return { id: integerColumn(row, "id"), origin, signers };
+  }
+
   /**
    * Writes all batches in one transaction and returns once they are durable. THREAT-07: a log whose size in the
    * database is not the one that its first batch continues was advanced by another process; nothing of it is
@@ -100,6 +141,7 @@ export class Store {
    */
   write(batches: readonly NewBatch[]): ReadonlySet<string> {
     const lost = new Set<string>();
+    this.#walFrames += FRAMES_PER_WRITE;
     try {
       this.#sql.begin.run();
       for (const batch of batches)
@@ -116,19 +158,20 @@ export class Store {
     const { log, first, n, checkpoint, entries, blobs, edge } = batch;
     const { changes } = this.#sql.advance.run(first + n, log, first);
     if (changes !== 1) return false;
-    this.#sql.insert.run(log, first, n, checkpoint, entries, blobs);
+    const packed = packCheckpoint(checkpoint);
+    this.#sql.insert.run(this.#log(log).id, first, n, packed, entries, blobs);
     if (edge) this.#sql.setEdge.run(first + n, edge, log);
-    this.#bytesSinceCheckpoint += entries.length + blobs.length;
+    this.#walFrames += 1 + (entries.length + blobs.length) / OVERFLOW_BYTES;
     return true;
   }
 
-  /** Keeps the rows of a log under another name and lets it begin anew; what was set aside before is gone then. */
+  /** Keeps the rows of a log under an id that no log has and lets it begin anew; what was set aside before is gone then. */
   setAside(log: string): void {
+    const { id } = this.#log(log);
     this.#sql.begin.run();
     try {
-      const aside = `${log}#aside`;
-      this.#sql.removeBatches.run(aside);
-      this.#sql.renameBatches.run(aside, log);
+      this.#sql.removeBatches.run(-id);
+      this.#sql.renameBatches.run(-id, id);
       this.#sql.removeCosigned.run(log);
       this.#sql.restart.run(log);
       this.#sql.commit.run();
@@ -146,28 +189,32 @@ export class Store {
     }
   }
 
-  batchAt(log: string, first: number): StoredBatch | undefined {
-    const row = this.#sql.batchAt.get(log, first);
-    return row && readBatch(row);
+  batchAt(origin: string, first: number): StoredBatch | undefined {
+    const log = this.#log(origin);
+    const row = this.#sql.batchAt.get(log.id, first);
+    return row && readBatch(row, log);
   }
 
   /** The batch whose last entry is entry `size - 1`. */
-  batchEndingAt(log: string, size: number): StoredBatch | undefined {
-    const row = this.#sql.batchBefore.get(log, size);
-    const batch = row && readBatch(row);
-    return batch && batch.first + batch.n === size ? batch : undefined;
+  batchEndingAt(origin: string, size: number): StoredBatch | undefined {
+    const log = this.#log(origin);
+    const row = this.#sql.batchBefore.get(log.id, size);
+    const isIt = row && integerColumn(row, "first") + integerColumn(row, "n") === size;
+    return isIt ? readBatch(row, log) : undefined;
   }
 
   /** At most `limit` batches, from the one that holds entry `from`. */
-  batches(log: string, from: number, limit: number): StoredBatch[] {
-    return this.#sql.batches.all(log, log, from, limit).map(readBatch);
+  batches(origin: string, from: number, limit: number): StoredEntries[] {
+    const { id } = this.#log(origin);
+    return this.#sql.batches.all(id, id, from, limit).map(readEntries);
   }
 
   /** The same with what is not published. */
-  bodies(log: string, from: number, limit: number): BatchWithBodies[] {
+  bodies(origin: string, from: number, limit: number): BatchWithBodies[] {
+    const log = this.#log(origin);
     return this.#sql.bodies
-      .all(log, log, from, limit)
-      .map((row) => ({ ...readBatch(row), blobs: bytesColumn(row, "blobs") }));
+      .all(log.id, log.id, from, limit)
+      .map((row) => ({ ...readBatch(row, log), blobs: bytesColumn(row, "blobs") }));
   }
 
   cosigned(log: string): Cosigned | undefined {
@@ -182,6 +229,7 @@ export class Store {
   }
 
   putCosigned(log: string, { size, timeSeconds, note }: Cosigned): void {
+    this.#walFrames += FRAMES_PER_WRITE;
     this.#sql.putCosigned.run(log, size, timeSeconds, note);
   }
 
@@ -192,17 +240,29 @@ export class Store {
   }
 
   putAuditMark(log: string, note: string): void {
+    this.#walFrames += FRAMES_PER_WRITE;
     this.#sql.putAuditMark.run(log, note);
   }
 
-  get bytesSinceCheckpoint(): number {
-    return this.#bytesSinceCheckpoint;
+  /** Writes what stands there already, if there is room for it. */
+  probe(): void {
+    this.#walFrames += 1;
+    this.#sql.probe.run();
   }
 
-  /** Copies the write-ahead log into the database file and syncs it, so that the former stays short. */
-  checkpoint(): void {
-    this.#sql.checkpoint.all();
-    this.#bytesSinceCheckpoint = 0;
+  /** The write-ahead log is as long as it may become. */
+  get isCheckpointDue(): boolean {
+    return this.#walFrames * FRAME_BYTES > WAL_BYTES;
+  }
+
+  /**
+   * Copies the write-ahead log into the database file and syncs it: the next commit begins the former anew. False
+   * where somebody who reads the database keeps it from that.
+   */
+  checkpoint(): boolean {
+    const row = this.#sql.checkpoint.get() ?? {};
+    this.#walFrames = 0;
+    return integerColumn(row, "log") === integerColumn(row, "checkpointed");
   }
 
   /**
@@ -228,9 +288,10 @@ function prepareAll(database: DatabaseSync) {
     rollback: prepare("rollback"),
     checkpoint: prepare("pragma wal_checkpoint(PASSIVE)"),
     settle: prepare("pragma wal_checkpoint(TRUNCATE)"),
-    logRow: prepare("select next, writer, vkey, edge_size, edge from coord where log=?"),
+    logRow: prepare("select id, next, writer, vkey, edge_size, edge from coord where log=?"),
     createLog: prepare("insert into coord (log, next, writer, vkey) values (?, 0, ?, ?)"),
     advance: prepare("update coord set next=? where log=? and next=?"),
+    probe: prepare("update coord set next=next where id=(select min(id) from coord)"),
     setEdge: prepare("update coord set edge_size=?, edge=? where log=?"),
     removeBatches: prepare("delete from batch where log=?"),
     renameBatches: prepare("update batch set log=? where log=?"),
@@ -243,9 +304,7 @@ function prepareAll(database: DatabaseSync) {
     batchBefore: prepare(
       "select first, n, checkpoint, entries from batch where log=? and first<? order by first desc limit 1",
     ),
-    batches: prepare(
-      `select first, n, checkpoint, entries from batch ${page} order by first limit ?`,
-    ),
+    batches: prepare(`select first, n, entries from batch ${page} order by first limit ?`),
     bodies: prepare(
       `select first, n, checkpoint, entries, blobs from batch ${page} order by first limit ?`,
     ),
@@ -268,11 +327,17 @@ function readLogRow(row: Row): LogRow {
   };
 }
 
-function readBatch(row: Row): StoredBatch {
+function readEntries(row: Row): StoredEntries {
   return {
     first: integerColumn(row, "first"),
     n: integerColumn(row, "n"),
-    checkpoint: textColumn(row, "checkpoint"),
     entries: bytesColumn(row, "entries"),
   };
+}
+
+function readBatch(row: Row, { origin, signers }: KnownLog): StoredBatch {
+  const stored = readEntries(row);
+  const size = stored.first + stored.n;
+  const packed = bytesColumn(row, "checkpoint");
+  return { ...stored, checkpoint: unpackCheckpoint(packed, { origin, size, signers }) };
 }

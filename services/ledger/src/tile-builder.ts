@@ -1,6 +1,5 @@
 import {
   CompactRange,
-  encodeEntryBundle,
   entryBundlePath,
   HASH_BYTES,
   hashLeaf,
@@ -9,6 +8,7 @@ import {
   TILE_WIDTH,
   type TileReader,
 } from "@redoubt/tlog";
+import { BUNDLED_ENTRY_BYTES, ENTRY_PREFIX } from "./entries.ts";
 
 /** A file below the folder of one log. */
 export interface TileFile {
@@ -34,6 +34,7 @@ export interface Growth {
 }
 
 const LEVELS_PER_TILE = 8;
+const NOTHING = new Uint8Array();
 
 /** Appends entries to a copy of `before`, and keeps the hashes that tiles will need. */
 export function grow(before: CompactRange, entries: readonly Buffer[]): Growth {
@@ -45,18 +46,46 @@ export function grow(before: CompactRange, entries: readonly Buffer[]): Growth {
   return { first: before.size, entries, nodes, range };
 }
 
+/** Records of one length that a file holds side by side, in memory of its own. */
+class Packed {
+  readonly #bytes: Buffer;
+  readonly #width: number;
+  #count = 0;
+
+  constructor(width: number) {
+    this.#width = width;
+    this.#bytes = Buffer.allocUnsafeSlow(TILE_WIDTH * width);
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  get isFull(): boolean {
+    return this.#count === TILE_WIDTH;
+  }
+
+  push(record: Uint8Array, prefix: Uint8Array = NOTHING): void {
+    if (prefix.length + record.length !== this.#width)
+      throw new TypeError(`Record of ${record.length} bytes, not of ${this.#width}`);
+    const at = this.#count * this.#width;
+    this.#bytes.set(prefix, at);
+    this.#bytes.set(record, at + prefix.length);
+    this.#count += 1;
+  }
+
+  /** A view, which is never written to again. */
+  first(count: number): Buffer {
+    return this.#bytes.subarray(0, count * this.#width);
+  }
+}
+
 /** The right edge of a log's tiles: all that is needed to go on from one size to the next (C2SP tlog-tiles). */
 export class TileBuilder {
-  #range: CompactRange;
+  #range = CompactRange.empty();
   /** Per tile level: the hashes of the tile that is not full yet. */
-  readonly #edges: Buffer[][];
-  #bundle: Buffer[];
-
-  constructor(range = CompactRange.empty(), edges: Buffer[][] = [], bundle: Buffer[] = []) {
-    this.#range = range;
-    this.#edges = edges;
-    this.#bundle = bundle;
-  }
+  readonly #edges: Packed[] = [];
+  #bundle = new Packed(BUNDLED_ENTRY_BYTES);
 
   /**
    * Goes on from tiles that were written before. They may be anybody's: compare `root()` with a signed one, it
@@ -70,17 +99,21 @@ export class TileBuilder {
       hashes.push(read(level, start / 2 ** level));
       start += 2 ** level;
     }
-    const edges: Buffer[][] = [];
+    const builder = new TileBuilder();
     for (let level = 0, count = size; count > 0; level++, count = Math.floor(count / TILE_WIDTH)) {
       const width = count % TILE_WIDTH;
-      const tile =
-        width > 0 ? readTile(level, Math.floor(count / TILE_WIDTH), width) : Buffer.alloc(0);
-      edges.push(splitTile(tile, width));
+      if (width === 0) continue;
+      const tile = readTile(level, Math.floor(count / TILE_WIDTH), width);
+      for (let i = 0; i < width; i++)
+        builder.#edge(level).push(tile.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES));
     }
-    const leaves = edges[0] ?? [];
-    if (!Buffer.concat(bundle.map((entry) => hashLeaf(entry))).equals(Buffer.concat(leaves)))
+    const { count } = builder.#edge(0);
+    const leaves = builder.#edge(0).first(count);
+    if (!Buffer.concat(bundle.map((entry) => hashLeaf(entry))).equals(leaves))
       throw new RangeError(`Entries before ${size} are not those of the last tile`);
-    return new TileBuilder(CompactRange.from(size, hashes), edges, [...bundle]);
+    for (const entry of bundle) builder.#bundle.push(entry, ENTRY_PREFIX);
+    builder.#range = CompactRange.from(size, hashes);
+    return builder;
   }
 
   get size(): number {
@@ -100,53 +133,56 @@ export class TileBuilder {
   take({ first, entries, nodes, range }: Growth): TileFile[] {
     if (first !== this.size) throw new TypeError(`Growth from ${this.size}, not from ${first}`);
     const full: TileFile[] = [];
-    for (const node of nodes) {
-      const tile = this.#fill(node);
-      if (tile) full.push(tile);
+    for (const { level, index, hash } of nodes) {
+      const edge = this.#edge(level);
+      edge.push(hash);
+      if (!edge.isFull) continue;
+      const path = tilePath(level, Math.floor(index / TILE_WIDTH));
+      full.push({ path, bytes: edge.first(TILE_WIDTH) });
+      this.#edges[level] = new Packed(HASH_BYTES);
     }
     let size = first;
     for (const entry of entries) {
-      this.#bundle.push(entry);
+      this.#bundle.push(entry, ENTRY_PREFIX);
       size += 1;
-      if (this.#bundle.length < TILE_WIDTH) continue;
-      const path = entryBundlePath(size / TILE_WIDTH - 1);
-      full.push({ path, bytes: encodeEntryBundle(this.#bundle) });
-      this.#bundle = [];
+      if (!this.#bundle.isFull) continue;
+      full.push({
+        path: entryBundlePath(size / TILE_WIDTH - 1),
+        bytes: this.#bundle.first(TILE_WIDTH),
+      });
+      this.#bundle = new Packed(BUNDLED_ENTRY_BYTES);
     }
     this.#range = range;
     return full;
   }
 
-  #fill({ level, index, hash }: TileNode): TileFile | undefined {
-    const edge = (this.#edges[level] ??= []);
-    edge.push(hash);
-    if (edge.length < TILE_WIDTH) return undefined;
-    this.#edges[level] = [];
-    return { path: tilePath(level, Math.floor(index / TILE_WIDTH)), bytes: Buffer.concat(edge) };
-  }
-
   /** The files of the right edge, whose names say how much they hold. */
   partials(): TileFile[] {
-    const files = this.#edges.flatMap((edge, level) =>
-      edge.length === 0
-        ? []
-        : [
-            {
-              path: tilePath(level, this.#edgeIndex(level), edge.length),
-              bytes: Buffer.concat(edge),
-            },
-          ],
-    );
-    if (this.#bundle.length === 0) return files;
-    const path = entryBundlePath(this.#edgeIndex(0), this.#bundle.length);
-    return [...files, { path, bytes: encodeEntryBundle(this.#bundle) }];
+    const files: TileFile[] = [];
+    for (const [level, edge] of this.#edges.entries())
+      if (edge.count > 0)
+        files.push({
+          path: tilePath(level, this.#edgeIndex(level), edge.count),
+          bytes: edge.first(edge.count),
+        });
+    const { count } = this.#bundle;
+    if (count > 0)
+      files.push({
+        path: entryBundlePath(this.#edgeIndex(0), count),
+        bytes: this.#bundle.first(count),
+      });
+    return files;
   }
 
   /** The first hashes of a tile that is not full yet; undefined for any other. */
   partial(level: number, index: number, width: number): Buffer | undefined {
     const edge = this.#edges[level];
-    if (!edge || index !== this.#edgeIndex(level) || edge.length < width) return undefined;
-    return Buffer.concat(edge.slice(0, width));
+    if (!edge || index !== this.#edgeIndex(level) || edge.count < width) return undefined;
+    return edge.first(width);
+  }
+
+  #edge(level: number): Packed {
+    return (this.#edges[level] ??= new Packed(HASH_BYTES));
   }
 
   #edgeIndex(level: number): number {
@@ -160,10 +196,4 @@ function setBits(size: number): number[] {
   for (let level = 0, rest = size; rest > 0; level++, rest = Math.floor(rest / 2))
     if (rest % 2 === 1) levels.unshift(level);
   return levels;
-}
-
-function splitTile(tile: Uint8Array, width: number): Buffer[] {
-  return Array.from({ length: width }, (_, i) =>
-    Buffer.from(tile.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES)),
-  );
 }

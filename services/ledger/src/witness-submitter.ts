@@ -9,9 +9,9 @@ import {
   type VerifierKey,
 } from "@redoubt/tlog";
 import type { SizedCheckpoint } from "./checkpoint-file.ts";
-import { historyError, isHistoryError, storageFailure } from "./errors.ts";
+import { historyError, isHistoryError } from "./errors.ts";
 import type { LedgerEvents } from "./events.ts";
-import type { Log } from "./log.ts";
+import type { Cosigned, Log } from "./log.ts";
 import type { Prover } from "./proofs.ts";
 import type { Store } from "./store.ts";
 import type { TileWriter } from "./tile-writer.ts";
@@ -27,7 +27,8 @@ export interface SubmitterOptions {
   readonly clock: Clock;
   readonly events: LedgerEvents;
   readonly halt: (log: Log, error: unknown) => void;
-  readonly onFatal: (error: unknown) => void;
+  /** Keeps it over a restart; a failure is not this class's. */
+  readonly keepCosigned: (log: Log, cosigned: Cosigned) => void;
   readonly intervalMs?: number;
   readonly refreshMs?: number;
 }
@@ -181,7 +182,7 @@ export class WitnessSubmitter implements AsyncDisposable {
   }
 
   #accept({ size, checkpoint }: SizedCheckpoint, { body }: WitnessAnswer): void {
-    const { log, store, tiles, witness, clock, onFatal, events } = this.#options;
+    const { log, tiles, witness, clock, events, keepCosigned } = this.#options;
     // Only the pinned witness's line is kept: further ones are nobody's that we know.
     const lines = body.split("\n").filter((line) => line.startsWith(`\u2014 ${witness.name} `));
     const note = addSignature(checkpoint, lines.map((line) => `${line}\n`).join(""));
@@ -197,13 +198,7 @@ export class WitnessSubmitter implements AsyncDisposable {
     const cosigned = { note, size, timeSeconds };
     if (!log.acceptCosigned(cosigned, now)) return;
     tiles.cosigned();
-    try {
-      store.putCosigned(log.origin, cosigned);
-    } catch (error) {
-      const { isFatal } = storageFailure(error);
-      events.storageFailed(error, isFatal);
-      if (isFatal) onFatal(error);
-    }
+    keepCosigned(log, cosigned);
   }
 
   /** P3: the alarm at 60 s; what stops, and when, is the signer's rule. */

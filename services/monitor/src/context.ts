@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
-import { errorCode, errorLine, type Clock } from "@redoubt/base";
+import { errorCode, readSpace, type Clock, type ReadSpace } from "@redoubt/base";
 import { serveHttp, type HttpLimits, type HttpServer } from "@redoubt/http";
 import { encodeVerifierKey } from "@redoubt/tlog";
 import {
@@ -11,15 +11,15 @@ import {
   type Handler,
 } from "@redoubt/wire";
 import type { Config } from "./config.ts";
-import { Cycle } from "./cycle.ts";
-import { monitorOpened, tickFailed, type MonitorLog } from "./events.ts";
+import { Engine } from "./engine.ts";
+import { monitorOpened, type MonitorLog } from "./events.ts";
 import type { LedgerPort } from "./follower/ledger-port.ts";
-import { monitorRoutes } from "./http-routes.ts";
+import { monitorRoutes, noRoomAnswer } from "./http-routes.ts";
 import { openIdentity } from "./initialise.ts";
 import { httpRequest, type HttpRequest } from "./outgoing-http.ts";
-import { wireParts, type MonitorParts } from "./parts.ts";
+import { openParts, type MonitorParts, type PartsOptions } from "./parts.ts";
 import { monitorOperations } from "./sockets/operations.ts";
-import { describeStatus } from "./status.ts";
+import { describeStatus, describeWaiting } from "./status.ts";
 
 export interface MonitorOptions {
   readonly config: Config;
@@ -36,6 +36,8 @@ export interface MonitorOptions {
   readonly random?: () => number;
   /** Runs a task again and again; the default is a timer. */
   readonly every?: (intervalMs: number, task: () => void) => Disposable;
+  readonly openDatabase?: PartsOptions["openDatabase"];
+  readonly readSpace?: ReadSpace;
 }
 
 export interface Monitor extends AsyncDisposable {
@@ -68,116 +70,105 @@ const MAX_FRAME_BYTES = 320 * 1024;
 export async function openMonitor(options: MonitorOptions): Promise<Monitor> {
   await using stack = new AsyncDisposableStack();
   const { config, folder, clock, log, request = httpRequest, random = Math.random } = options;
+  const { readSpace: space = readSpace } = options;
   const identity = openIdentity(folder);
   const ledger = options.ledger ?? stack.use(ledgerClient(options.root));
   const closing = new AbortController();
-  const parts = wireParts({
-    config,
-    folder,
-    clock,
-    log,
-    identity,
-    ledger,
-    request: (url, how) => request(url, { ...how, signal: closing.signal }),
-    random,
-  });
-  stack.use(parts.db);
   const { promise: failed, reject } = Promise.withResolvers<never>();
   failed.catch(() => undefined);
-  const cycle = new Cycle(parts);
-  const ticks = new Ticks(cycle, (error) => {
-    tickFailed(log, { code: errorCode(error), message: errorLine(error) });
-    reject(error);
-  });
-  stack.use(ticks);
+  const engine = stack.use(
+    new Engine({
+      folder,
+      log,
+      clock,
+      readSpace: space,
+      onFailure: reject,
+      open: () =>
+        openParts({
+          ...options,
+          identity,
+          ledger,
+          request: (url, how) => request(url, { ...how, signal: closing.signal }),
+          random,
+          readSpace: space,
+        }),
+    }),
+  );
   stack.defer(() => closing.abort());
   const vkey = encodeVerifierKey(identity.witness);
-  const http = stack.use(await openHttp(parts, options, vkey));
-  const status = (): Readonly<Record<string, unknown>> => describeStatus(parts, vkey);
-  const backup = async (): Promise<string> => {
-    await parts.db.backup(join(folder, BACKUP_FILE));
-    return BACKUP_FILE;
-  };
-  const handler = monitorOperations({ ...parts, status, log, backup });
+  const http = stack.use(await openHttp(engine, options, vkey));
+  const status = (): Readonly<Record<string, unknown>> =>
+    engine.parts ? describeStatus(engine.parts, vkey) : describeWaiting(engine.problem, vkey);
+  const handler: Handler = (call) =>
+    engine.attempt((parts) => {
+      const backup = async (): Promise<string> => {
+        await parts.db.backup(join(folder, BACKUP_FILE));
+        return BACKUP_FILE;
+      };
+      return monitorOperations({ ...parts, status, log, backup })(call);
+    });
   for (const caller of config.callers)
     // oxlint-disable-next-line no-await-in-loop -- a handful at start; the first failure names its socket
     stack.use(await listen(caller, handler, options));
-  stack.use((options.every ?? everyTimer)(TICK_MS, () => void ticks.run()));
+  stack.use((options.every ?? everyTimer)(TICK_MS, () => void engine.tick()));
   monitorOpened(log, { port: http.port, witness: vkey });
   const resources = stack.move();
   return {
     port: http.port,
     failed,
-    tick: () => ticks.run(),
-    settled: () => cycle.settled(),
+    tick: () => engine.tick(),
+    settled: () => engine.settled(),
     status,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
 }
 
-/** Never two rounds at once; a round that failed is the last one. */
-class Ticks implements AsyncDisposable {
-  readonly #cycle: Cycle;
-  readonly #onFailure: (error: unknown) => void;
-  #running: Promise<void> | undefined;
-  #isEnded = false;
-
-  constructor(cycle: Cycle, onFailure: (error: unknown) => void) {
-    this.#cycle = cycle;
-    this.#onFailure = onFailure;
-  }
-
-  run(): Promise<void> {
-    if (this.#isEnded) return Promise.resolve();
-    this.#running ??= this.#tick().finally(() => {
-      this.#running = undefined;
-    });
-    return this.#running;
-  }
-
-  async #tick(): Promise<void> {
-    try {
-      await this.#cycle.tick();
-    } catch (error) {
-      if (!this.#isEnded) this.#onFailure(error);
-      this.#isEnded = true;
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#isEnded = true;
-    await this.#running;
-    await this.#cycle.settled();
-  }
-}
-
 function openHttp(
-  parts: MonitorParts,
+  engine: Engine,
   { config, clock, log, httpLimits }: MonitorOptions,
   vkey: string,
 ): Promise<HttpServer> {
-  const { witness, reports, registry, follower, sight, watches } = parts;
   let lookedAt = -Infinity;
-  const routes = monitorRoutes({
-    witness,
-    reports,
-    reporters: registry.reporters,
-    vkey,
-    isReady: () => follower.isFolded,
-    problem: () => sight.problem,
-    lookAgain: async () => {
-      // Anybody may ask for logs that do not exist.
-      if (clock.monotonic() - lookedAt < 1000) return;
-      lookedAt = clock.monotonic();
-      await follower.read();
-    },
-  });
+  const made = new WeakMap<MonitorParts, ReturnType<typeof monitorRoutes>>();
+  const routesOf = (parts: MonitorParts): ReturnType<typeof monitorRoutes> => {
+    const { witness, reports, registry, follower, sight } = parts;
+    const routes =
+      made.get(parts) ??
+      monitorRoutes({
+        witness,
+        reports,
+        reporters: registry.reporters,
+        vkey,
+        isReady: () => follower.isFolded,
+        problem: () => sight.problem,
+        lookAgain: async () => {
+          // Anybody may ask for logs that do not exist.
+          if (clock.monotonic() - lookedAt < 1000) return;
+          lookedAt = clock.monotonic();
+          await follower.read();
+        },
+      });
+    made.set(parts, routes);
+    return routes;
+  };
   return serveHttp({
-    ...routes,
+    admit: (head) => {
+      const { parts, problem = "" } = engine;
+      return parts ? routesOf(parts).admit(head) : noRoomAnswer(head, problem);
+    },
+    handler: async (request) => {
+      try {
+        return await engine.attempt((parts) => routesOf(parts).handler(request));
+      } catch (error) {
+        if (errorCode(error) === "ERR_MONITOR_DISK_FULL")
+          return noRoomAnswer(request, engine.problem ?? "");
+        throw error;
+      }
+    },
     port: config.port,
     log,
     limits: { ...HTTP_LIMITS, ...httpLimits },
-    onExhausted: (isExhausted) => watches.crowded(isExhausted),
+    onExhausted: (isExhausted) => engine.parts?.watches.crowded(isExhausted),
   });
 }
 

@@ -5,6 +5,7 @@ export type MonitorErrorCode =
   | "ERR_CONFIG"
   | "ERR_MONITOR_ALARM"
   | "ERR_MONITOR_BUSY"
+  | "ERR_MONITOR_DISK_FULL"
   | "ERR_MONITOR_HALTED"
   | "ERR_MONITOR_HTTP"
   | "ERR_MONITOR_LEDGER"

@@ -10,6 +10,8 @@ export const MONITOR_EVENTS = {
   alarm_closed: "security",
   opened: "operation",
   tick_failed: "security",
+  disk_full: "security",
+  disk_has_room: "security",
   ledger_unread: "operation",
   report_refused: "security",
   issuer_session: "security",
@@ -46,6 +48,15 @@ export function monitorOpened(log: MonitorLog, fields: { port: number; witness: 
 
 export function tickFailed(log: MonitorLog, fields: { code: string; message: string }): void {
   log("tick_failed", fields);
+}
+
+/** Nothing is kept and everything refused until there is room again. */
+export function diskFull(log: MonitorLog, fields: { message: string }): void {
+  log("disk_full", fields);
+}
+
+export function diskHasRoom(log: MonitorLog): void {
+  log("disk_has_room");
 }
 
 export function ledgerUnread(log: MonitorLog, fields: { log: string; code: string }): void {

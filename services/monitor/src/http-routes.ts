@@ -33,6 +33,13 @@ interface Route {
   readonly answer: (request: HttpRequest) => Answer;
 }
 
+/** While nothing can be kept. */
+export function noRoomAnswer({ path }: Pick<RequestHead, "path">, reason: string): HttpAnswer {
+  const code = "ERR_MONITOR_DISK_FULL";
+  if (path !== "/health") return problem(503, { code }, ["retry-after", "5"]);
+  return answerOf(503, "application/json", JSON.stringify({ status: "full", reason }));
+}
+
 /** What the monitor serves; a reporter is known by the headers, before a byte of the body is read (THREAT-36). */
 export function monitorRoutes(parts: RouteParts): Required<Pick<HttpOptions, "admit" | "handler">> {
   const routes = routesOf(parts);

@@ -1,5 +1,5 @@
 import { join as joinPath } from "node:path";
-import type { Clock } from "@redoubt/base";
+import type { Clock, ReadSpace } from "@redoubt/base";
 import type { MonitorLog } from "./events.ts";
 import { Registry } from "@redoubt/keys";
 import { ActiveTime } from "./active-time.ts";
@@ -41,6 +41,9 @@ export interface PartsOptions {
   readonly ledger: LedgerPort;
   readonly request: HttpRequest;
   readonly random: () => number;
+  /** Replaced by tests. */
+  readonly openDatabase?: ((path: string) => Database) | undefined;
+  readonly readSpace: ReadSpace;
 }
 
 /** Everything of the monitor that neither listens nor has a timer, wired by hand. */
@@ -65,9 +68,19 @@ export interface MonitorParts {
   readonly readLogs: () => Promise<boolean>;
 }
 
-export function wireParts(options: PartsOptions): MonitorParts {
-  const { config, clock, log, identity, ledger, request } = options;
-  const db = new Database(joinPath(options.folder, "monitor.db"));
+export function openParts(options: PartsOptions): MonitorParts {
+  const { folder, openDatabase = (path) => new Database(path) } = options;
+  const db = openDatabase(joinPath(folder, "monitor.db"));
+  try {
+    return wireParts(options, db);
+  } catch (error) {
+    db[Symbol.dispose]();
+    throw error;
+  }
+}
+
+function wireParts(options: PartsOptions, db: Database): MonitorParts {
+  const { config, folder, clock, log, identity, ledger, request } = options;
   const activeTime = new ActiveTime(clock);
   const active = (): number => activeTime.now;
   const registry = new Registry({ operator: config.operator });
@@ -90,6 +103,7 @@ export function wireParts(options: PartsOptions): MonitorParts {
     clock,
     sizes: () => follower.sizes,
     isHalted: (origin) => witnessStore.isHalted(origin),
+    space: () => options.readSpace(folder),
   });
   const findLog = findLogIn(registry, registryKeys);
   const witness = new Witness({

@@ -1,5 +1,16 @@
 import type { MonitorParts } from "./parts.ts";
 
+// ARCHITECTURE §9: said as what it is.
+const LABELS = ["identity: plain-file", "witness: same-machine"];
+
+/** The same while it has no database to say anything from. */
+export function describeWaiting(
+  reason: string | undefined,
+  witness: string,
+): Readonly<Record<string, unknown>> {
+  return { witness, labels: LABELS, ready: false, reason };
+}
+
 /** What `redoubt status` shows of the monitor. */
 export function describeStatus(
   parts: MonitorParts,
@@ -15,8 +26,7 @@ export function describeStatus(
   }));
   return {
     witness,
-    // ARCHITECTURE §9: said as what it is.
-    labels: ["identity: plain-file", "witness: same-machine"],
+    labels: LABELS,
     ready: problem === undefined,
     ...(problem !== undefined && { reason: problem }),
     auditAgeSeconds: ageSeconds,

@@ -1,4 +1,4 @@
-import { nowSeconds, type Clock } from "@redoubt/base";
+import { nowSeconds, type Clock, type Space } from "@redoubt/base";
 import type { Registry } from "@redoubt/keys";
 import type { Alarms } from "./alarms/alarms.ts";
 import type { AlarmKind, Detail } from "./alarms/kinds.ts";
@@ -12,6 +12,8 @@ export interface WatchParts {
   /** How far each log was read. */
   readonly sizes: () => ReadonlyMap<string, number>;
   readonly isHalted: (log: string) => boolean;
+  /** On the disk of the monitor's folder; on one machine that is everybody's. */
+  readonly space: () => Space;
 }
 
 const BLIND_MS = 30_000;
@@ -56,6 +58,7 @@ export class Watches {
   check(now: number): void {
     this.#watch("audit-blind", "ledger", this.isBlind(now), { why: "ledger cannot be read" });
     this.#watch("connections-full", "http", this.#isCrowded, { why: "strangers take connections" });
+    this.#checkSpace();
     for (const [log, size] of this.#parts.sizes())
       if (size > 0 && !this.#parts.isHalted(log)) this.#checkWitness(log, now);
     const expected = this.#parts.reports.expected();
@@ -70,6 +73,14 @@ export class Watches {
       .map((reporter) => reports.lastReport(reporter))
       .filter((at) => at !== undefined);
     return times.length === 0 ? null : Math.max(0, nowSeconds(clock) - Math.max(...times));
+  }
+
+  /** Said while alarms can still be kept. */
+  #checkSpace(): void {
+    const { freeBytes, level } = this.#parts.space();
+    const detail = { freeMegabytes: Math.floor(freeBytes / 1e6) };
+    this.#watch("disk-low", "monitor", level !== "enough", detail);
+    this.#watch("disk-critical", "monitor", level === "critical" || level === "none", detail);
   }
 
   #checkWitness(log: string, now: number): void {

@@ -2,6 +2,7 @@ import { hash } from "node:crypto";
 import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, relative, sep } from "node:path";
 import { errorCode } from "@redoubt/base";
+import { ownBytes } from "@redoubt/tlog";
 import type { PublisherEvents } from "./events.ts";
 import type { FileCache } from "./file-cache.ts";
 import { readPlainFile } from "./plain-file.ts";
@@ -50,7 +51,7 @@ export class Www {
       const etag = etagOf(body);
       index.set(path, { path, etag });
       if (this.#index.get(path)?.etag === etag) continue;
-      const bytes = Buffer.from(body, "utf8");
+      const bytes = ownBytes(Buffer.from(body, "utf8"));
       this.#unwritten.set(path, bytes);
       this.#cache.set(path, bytes);
     }

@@ -3,7 +3,9 @@ import { hash, randomBytes } from "node:crypto";
 import { describe, it } from "node:test";
 import { BodySealer } from "./bodies.ts";
 import { Deployment, OTHER_TENANT, TENANT, WANTED } from "./testing/deployment.ts";
-import { unsignedToken } from "./testing/unsigned-token.ts";
+import { idOf, nonceOf, openBlob } from "./testing/open-blob.ts";
+import { grant, unsignedToken } from "./testing/unsigned-token.ts";
+import { buildToken } from "./token.ts";
 
 const LOG = "redoubt.test/enterprise/2026q4";
 const DAY = 86_400;
@@ -46,7 +48,10 @@ describe("THREAT-35: what is published", () => {
 });
 
 describe("blobs", () => {
-  const sealer = new BodySealer(Buffer.alloc(32, 7), LOG);
+  const bodyKey = Buffer.alloc(32, 7);
+  const sealer = new BodySealer(bodyKey, LOG);
+  const opened = (blob: Buffer, count: number): object[] =>
+    openBlob(blob, { bodyKey, log: LOG, count });
 
   it("one for each tenant and day, each commitment by its position in it", () => {
     const tokens = [
@@ -57,9 +62,9 @@ describe("blobs", () => {
     ];
     const { entries, blobs } = sealer.seal(tokens);
     assert.deepEqual(blobs.map(idOf), [
-      `${TENANT}/2026-11-23`,
-      `${OTHER_TENANT}/2026-11-23`,
-      `${TENANT}/2026-11-24`,
+      { tenant: TENANT, date: "2026-11-23" },
+      { tenant: OTHER_TENANT, date: "2026-11-23" },
+      { tenant: TENANT, date: "2026-11-24" },
     ]);
     const places = [
       [0, 0],
@@ -85,18 +90,54 @@ describe("blobs", () => {
       unsignedToken(TENANT, midnight - 1),
       unsignedToken(TENANT, midnight),
     ]);
-    assert.deepEqual(blobs.map(idOf), [`${TENANT}/2026-11-23`, `${TENANT}/2026-11-24`]);
+    assert.deepEqual(
+      blobs.map((blob) => idOf(blob).date),
+      ["2026-11-23", "2026-11-24"],
+    );
   });
 
   it("no nonce twice", () => {
     const nonces = new Set<string>();
     for (let count = 0; count < 200; count += 1)
       for (const blob of sealer.seal([unsignedToken(TENANT, NOW)]).blobs)
-        nonces.add(blob.toString("hex", 2 + (blob[1] ?? 0), 14 + (blob[1] ?? 0)));
+        nonces.add(nonceOf(blob).toString("hex"));
     assert.equal(nonces.size, 200);
   });
-});
 
-function idOf(blob: Buffer): string {
-  return blob.toString("utf8", 2, 2 + (blob[1] ?? 0));
-}
+  it("hold every body, as the specification says to read them", () => {
+    const JTIS = ["a", "b", "c"];
+    const changes = [{}, { subject: "user-2", scope: "read" }, { context: { why: "a test" } }];
+    const tokens = changes.map((change, i) =>
+      buildToken(
+        grant({ tenant: TENANT, ...change }),
+        "issuer",
+        JTIS[i] ?? "",
+        NOW + (i > 1 ? 1 : 0),
+      ),
+    );
+    const [blob = Buffer.alloc(0)] = sealer.seal(tokens).blobs;
+    const common = { aud: "api://one", caller: "issuer", client: "app-1", tid: TENANT };
+    const kid = tokens[0]?.key.kid;
+    assert.deepEqual(opened(blob, 3), [
+      { ...common, exp: NOW + 600, iat: NOW, jti: "a", kid, sub: "user-1" },
+      { ...common, exp: NOW + 600, iat: NOW, jti: "b", kid, scope: "read", sub: "user-2" },
+      {
+        ...common,
+        context: changes[2]?.context,
+        exp: NOW + 601,
+        iat: NOW + 1,
+        jti: "c",
+        kid,
+        sub: "user-1",
+      },
+    ]);
+    const [alone = Buffer.alloc(0)] = sealer.seal(tokens.slice(1, 2)).blobs;
+    assert.deepEqual(opened(alone, 1), opened(blob, 3).slice(1, 2));
+  });
+
+  it("take few bytes for each token where only the token ids differ", () => {
+    const tokens = Array.from({ length: 64 }, () => unsignedToken(TENANT, NOW));
+    const [blob = Buffer.alloc(0)] = sealer.seal(tokens).blobs;
+    assert.ok(blob.length < 64 * 29, String(blob.length));
+  });
+});

@@ -1,13 +1,15 @@
 import { createCipheriv, hkdfSync, randomBytes } from "node:crypto";
 import { sha256 } from "@redoubt/tlog";
+import type { JsonObject } from "@redoubt/verify/json";
 import type { UnsignedToken } from "./token.ts";
 
 /** docs/spec/logs.md §1 and §2. */
 export const ISSUANCE_ENTRY_TAG = 0x01;
-const BLOB_VERSION = 0x01;
+const BLOB_VERSION = 0x02;
 const BODY_INFO = "redoubt/body/v1\n";
 const NONCE_BYTES = 12;
 const MAX_CACHED_KEYS = 4096;
+const DAY_SECONDS = 86_400;
 
 export interface SealedBatch {
   /** 65 public bytes for each token, in order. */
@@ -29,26 +31,25 @@ export class BodySealer {
   seal(tokens: readonly UnsignedToken[]): SealedBatch {
     const entries = carveEntries(tokens);
     const blobs: Buffer[] = [];
-    for (const [keyId, places] of groupByTenantAndDay(tokens)) {
-      const group = places.flatMap((place) => tokens[place] ?? []);
-      const blob = this.#sealGroup(keyId, group);
+    for (const group of groupByTenantAndDay(tokens)) {
+      const blob = this.#sealGroup(group, tokens);
       const commitment = new Commitment(sha256(blob));
-      for (const [position, place] of places.entries())
+      for (const [position, place] of group.places.entries())
         entries[place]?.set(commitment.of(position), COMMITMENT_OFFSET);
       blobs.push(blob);
     }
     return { entries, blobs };
   }
 
-  #sealGroup(keyId: string, group: readonly UnsignedToken[]): Buffer {
+  #sealGroup({ tenant, day, places }: Group, tokens: readonly UnsignedToken[]): Buffer {
     const nonce = randomBytes(NONCE_BYTES);
-    const cipher = createCipheriv("aes-256-gcm", this.#key(keyId), nonce);
+    const cipher = createCipheriv("aes-256-gcm", this.#key(tenant, day), nonce);
     cipher.setAAD(this.#log);
-    const id = Buffer.from(keyId, "utf8");
-    const text = JSON.stringify(group.map(bodyOf));
+    const text = JSON.stringify(columnsOf(places.flatMap((place) => tokens[place] ?? [])));
     return Buffer.concat([
-      Buffer.of(BLOB_VERSION, id.length),
-      id,
+      Buffer.of(BLOB_VERSION),
+      Buffer.from(tenant.replaceAll("-", ""), "hex"),
+      Buffer.of(day >>> 8, day & 0xff),
       nonce,
       cipher.update(text, "utf8"),
       cipher.final(),
@@ -57,13 +58,14 @@ export class BodySealer {
   }
 
   /** One key for each tenant and day, so that one can be given away without the others. */
-  #key(keyId: string): Buffer {
-    const cached = this.#keys.get(keyId);
+  #key(tenant: string, day: number): Buffer {
+    const date = new Date(day * DAY_SECONDS * 1000).toISOString().slice(0, 10);
+    const info = `${BODY_INFO}${tenant}\n${date}`;
+    const cached = this.#keys.get(info);
     if (cached) return cached;
-    const info = BODY_INFO + keyId.replace("/", "\n");
     const key = Buffer.from(hkdfSync("sha256", this.#bodyKey, "", info, 32));
     if (this.#keys.size >= MAX_CACHED_KEYS) this.#keys.clear();
-    this.#keys.set(keyId, key);
+    this.#keys.set(info, key);
     return key;
   }
 }
@@ -97,36 +99,48 @@ class Commitment {
   }
 }
 
-/** Places in the batch of each tenant's tokens of one day. */
-function groupByTenantAndDay(tokens: readonly UnsignedToken[]): Map<string, number[]> {
-  const groups = new Map<string, number[]>();
-  let day = "";
-  let dayOf = -1;
-  for (const [place, { iat, grant }] of tokens.entries()) {
-    if (iat !== dayOf) day = new Date(iat * 1000).toISOString().slice(0, 10);
-    dayOf = iat;
-    const keyId = `${grant.tenant}/${day}`;
-    const group = groups.get(keyId);
-    if (group) group.push(place);
-    else groups.set(keyId, [place]);
-  }
-  return groups;
+/** Places in the batch of one tenant's tokens of one day. */
+interface Group {
+  readonly tenant: string;
+  /** Days since 1970-01-01 (UTC), of `iat`. */
+  readonly day: number;
+  readonly places: number[];
 }
 
-/** docs/spec/logs.md §2: members in canonical order. */
-function bodyOf({ jti, key, grant, caller, iat, exp, digest }: UnsignedToken): object {
-  return {
-    aud: grant.audience,
-    caller,
-    client: grant.client,
-    context: grant.context,
-    digest: digest.toString("base64url"),
-    exp,
-    iat,
-    jti,
-    kid: key.kid,
-    scope: grant.scope,
-    sub: grant.subject,
-    tid: grant.tenant,
-  };
+function groupByTenantAndDay(tokens: readonly UnsignedToken[]): Iterable<Group> {
+  const groups = new Map<string, Group>();
+  for (const [place, { iat, grant }] of tokens.entries()) {
+    const { tenant } = grant;
+    const day = Math.floor(iat / DAY_SECONDS);
+    const key = `${tenant}/${day}`;
+    const group = groups.get(key);
+    if (group) group.places.push(place);
+    else groups.set(key, { tenant, day, places: [place] });
+  }
+  return groups.values();
 }
+
+/**
+ * docs/spec/logs.md §2: the bodies as columns, because those of one batch are nearly alike. What an entry or the
+ * blob's head says is not said again.
+ */
+function columnsOf(tokens: readonly UnsignedToken[]): unknown[] {
+  return COLUMNS.map((read) => {
+    const values = tokens.map(read);
+    return values.every((value) => value === values[0]) ? values[0] : values;
+  });
+}
+
+/** None is a list, so that a list is always one value for each body. */
+const COLUMNS: readonly ((token: UnsignedToken) => string | number | JsonObject | undefined)[] = [
+  ({ grant }) => grant.audience,
+  ({ caller }) => caller,
+  ({ grant }) => grant.client,
+  ({ grant }) => grant.context,
+  ({ exp }) => exp,
+  ({ iat }) => iat,
+  ({ jti }) => jti,
+  ({ key }) => key.kid,
+  ({ grant }) => grant.scope,
+  ({ grant }) => grant.subject,
+];

@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
-import { createDecipheriv, hash, hkdfSync } from "node:crypto";
+import { hash } from "node:crypto";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { openSealedFile, readPassphrase, Registry } from "@redoubt/keys";
-import { parseJson } from "@redoubt/verify/json";
 import { splitBlobs } from "@redoubt/wire";
 import { isSignedBy, list, readToken, text } from "./testing/answers.ts";
 import {
@@ -16,6 +15,7 @@ import {
   TENANT,
   WANTED,
 } from "./testing/deployment.ts";
+import { idOf, openBlob } from "./testing/open-blob.ts";
 
 /** What anybody who may read the registry knows. */
 function foldRegistry(deployment: Deployment): Registry {
@@ -113,16 +113,19 @@ describe("a token", () => {
     const [batch] = deployment.ledger.issuance.batches;
     assert.ok(batch);
     const [blob = Buffer.alloc(0)] = splitBlobs(batch.bytes.subarray(67));
-    const digest = hash("sha256", readToken(text(head, "token")).signingInput, "base64url");
+    const digest = hash("sha256", readToken(text(head, "token")).signingInput, "buffer");
+    assert.deepEqual(batch.entries[0]?.subarray(1, 33), digest);
     const { jti, kid } = head;
     const now = deployment.clock.seconds;
-    assert.deepEqual(openBlob(deployment, blob), [
+    const path = join(deployment.folder, "body.key");
+    const bodyKey = openSealedFile(path, readPassphrase(`${path}.pass`), "body-key");
+    const log = deployment.ledger.issuance.origin;
+    assert.deepEqual(openBlob(blob, { bodyKey, log, count: 1 }), [
       {
         aud: AUDIENCE,
         caller: "issuer",
         client: CLIENT,
         context: { why: "login" },
-        digest,
         exp: now + 600,
         iat: now,
         jti,
@@ -146,7 +149,7 @@ describe("a token", () => {
     const [batch] = deployment.ledger.issuance.batches;
     const blobs = splitBlobs(batch?.bytes.subarray(3 * 67) ?? Buffer.alloc(0));
     assert.deepEqual(
-      blobs.map((blob) => blob.subarray(2, 38).toString("latin1")),
+      blobs.map((blob) => idOf(blob).tenant),
       [TENANT, OTHER_TENANT],
     );
   });
@@ -215,18 +218,3 @@ describe("what a signer says of itself", () => {
     assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_STARTING");
   });
 });
-
-function openBlob(deployment: Deployment, blob: Buffer): unknown {
-  const path = join(deployment.folder, "body.key");
-  const bodyKey = openSealedFile(path, readPassphrase(`${path}.pass`), "body-key");
-  const idEnd = 2 + (blob[1] ?? 0);
-  const [tenant = "", day = ""] = blob.subarray(2, idEnd).toString("utf8").split("/");
-  const info = `redoubt/body/v1\n${tenant}\n${day}`;
-  const key = Buffer.from(hkdfSync("sha256", bodyKey, "", info, 32));
-  const decipher = createDecipheriv("aes-256-gcm", key, blob.subarray(idEnd, idEnd + 12));
-  decipher.setAAD(Buffer.from(deployment.ledger.issuance.origin));
-  decipher.setAuthTag(blob.subarray(-16));
-  const plain = Buffer.concat([decipher.update(blob.subarray(idEnd + 12, -16)), decipher.final()]);
-  assert.equal(blob[0], 1);
-  return parseJson(plain);
-}

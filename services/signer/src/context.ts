@@ -109,6 +109,15 @@ async function makeSigner(options: SignerOptions, custody: SignerCustody): Promi
   }
 }
 
+function logProblem({ writer }: SignerCore): string | undefined {
+  try {
+    writer.check();
+  } catch (error) {
+    return errorCode(error);
+  }
+  return undefined;
+}
+
 class SignerService implements Signer {
   readonly ready: Promise<void>;
   readonly #options: SignerOptions;
@@ -328,12 +337,7 @@ class SignerService implements Signer {
   #isReady(): boolean {
     const core = this.#core;
     if (!core || this.#problem(core) !== undefined || this.#custody.problem) return false;
-    try {
-      core.writer.check();
-    } catch {
-      return false;
-    }
-    return core.ring.hasActive;
+    return logProblem(core) === undefined && core.ring.hasActive;
   }
 
   #keepState(): void {
@@ -362,7 +366,8 @@ class SignerService implements Signer {
     const { realm } = this.#options.config;
     const keys = describeKeys(this.#view.registry, realm);
     const refused = [...(this.#core?.ring.refused ?? [])].slice(0, SHOWN_REFUSED);
-    const { code = null, reason = this.#core?.steps.waiting() } = this.#trouble;
+    const { code = null } = this.#trouble;
+    const reason = this.#trouble.reason ?? this.#core?.steps.waiting() ?? this.#whyNot();
     return {
       ...this.#metadata(),
       trouble: code,
@@ -370,6 +375,13 @@ class SignerService implements Signer {
       refusedKeys: refused.map(([id, why]) => ({ id, reason: why.slice(0, MAX_REASON) })),
       keys,
     };
+  }
+
+  /** The code of what keeps it from issuing. */
+  #whyNot(): string | undefined {
+    const core = this.#core;
+    const own = core && (this.#problem(core) ?? logProblem(core));
+    return own ?? this.#custody.problem?.code;
   }
 
   #metadata(): object {
@@ -380,7 +392,7 @@ class SignerService implements Signer {
       custody: this.#custody.label,
       isReady: this.#isReady(),
       core: this.#core,
-      problem: (this.#core && this.#problem(this.#core)) ?? this.#custody.problem?.code,
+      problem: this.#whyNot(),
     });
   }
 

@@ -57,7 +57,7 @@ async function readPage(port: number): Promise<JsonObject> {
 }
 
 export function statusText(heading: string, found: SystemStatus, now: number): string {
-  const { healthy, processes, logs, alarms, labels, problems } = found;
+  const { healthy, processes, logs, alarms, disk, labels, problems } = found;
   const processRows = processes.map(({ service, ready, pid, restarts }) => [
     service,
     ready ? "ready" : "NOT READY",
@@ -73,14 +73,23 @@ export function statusText(heading: string, found: SystemStatus, now: number): s
     `${printable(heading)}: ${healthy ? "healthy" : "NEEDS ATTENTION"}`,
     table([["PROCESS", "STATE", "PID", "RESTARTS"], ...processRows]),
     table([["LOG", "SIZE", "COSIGNED"], ...logRows]),
-    alarms.open === 0
-      ? "No open alarm"
-      : `Open alarms: ${alarms.open}, critical: ${alarms.critical}`,
-    ...(alarms.newest.length > 0 ? [alarmTable(alarms.newest.map(parseAlarm))] : []),
+    alarmsText(alarms),
+    ...(alarms && alarms.newest.length > 0 ? [alarmTable(alarms.newest.map(parseAlarm))] : []),
+    ...(disk ? [`Disk: ${Math.floor(disk.freeBytes / 1e6)} MB free${levelText(disk.level)}`] : []),
     `Labels: ${labels.map(printable).join("; ")}`,
     ...(problems.length > 0
       ? [["Problems:", ...problems.map((p) => `  ${printable(p)}`)].join("\n")]
       : []),
   ];
   return sections.join("\n\n");
+}
+
+function alarmsText(alarms: SystemStatus["alarms"]): string {
+  if (!alarms) return "Alarms cannot be read";
+  if (alarms.open === 0) return "No open alarm";
+  return `Open alarms: ${alarms.open}, critical: ${alarms.critical}`;
+}
+
+function levelText(level: string): string {
+  return level === "enough" ? "" : ` (${printable(level)})`;
 }

@@ -126,6 +126,13 @@ const TROUBLES: readonly (readonly [
     { "monitor alarms": away, "monitor status": away },
     /alarms cannot be read: gone/,
   ],
+  [
+    "a disk that is nearly full",
+    { disk: { freeBytes: 1e6, level: "critical" } },
+    {},
+    /disk is nearly full/,
+  ],
+  ["a disk that is full", { disk: { freeBytes: 0, level: "none" } }, {}, /disk is full/],
   ["a ledger that is away", {}, { "ledger logs": away }, /logs cannot be read: gone/],
   [
     "a ledger that talks nonsense",
@@ -170,5 +177,21 @@ for (const change of [{ closed: "drill" }, { severity: "warning" }])
     const answers = { "monitor alarms": alarmsOnce({ ...CRITICAL, ...change }) };
     const found = await readSystemStatus(pageOf(), askOf(answers));
     assert.equal(found.healthy, true);
-    assert.equal(found.alarms.open, "closed" in change ? 0 : 1);
+    assert.equal(found.alarms?.open, "closed" in change ? 0 : 1);
   });
+
+test("alarms that cannot be read are not said to be none", async () => {
+  const found = await readSystemStatus(pageOf(), askOf({ "monitor alarms": away }));
+  assert.equal(found.alarms, null);
+  assert.equal(found.healthy, false);
+  const text = statusText("Redoubt", found, 100);
+  assert.match(text, /^Alarms cannot be read$/m);
+  assert.doesNotMatch(text, /No open alarm/);
+});
+
+test("a disk that runs low is shown, and warned of", async () => {
+  const disk = { freeBytes: 43_500_000, level: "low" };
+  const found = await readSystemStatus(pageOf({ disk }), askOf());
+  assert.deepEqual([found.healthy, found.disk], [true, disk]);
+  assert.match(statusText("Redoubt", found, 100), /^Disk: 43 MB free \(low\)$/m);
+});

@@ -27,11 +27,14 @@ export interface SystemStatus {
   readonly healthy: boolean;
   readonly processes: readonly ProcessStatus[];
   readonly logs: readonly LogStatus[];
+  /** Null where they cannot be read: that is not the same as none. */
   readonly alarms: {
     readonly open: number;
     readonly critical: number;
     readonly newest: readonly JsonObject[];
-  };
+  } | null;
+  /** Of the data folder; null where the supervisor does not say. */
+  readonly disk: { readonly freeBytes: number; readonly level: string } | null;
   /** What `redoubt up` on one machine is, and what it is not (ARCHITECTURE §9). */
   readonly labels: readonly string[];
   /** Each reason why this is not healthy. */
@@ -49,6 +52,7 @@ export interface StatusParts {
 }
 
 const SHOWN_ALARMS = 10;
+const END_OF_DISK: readonly string[] = ["critical", "none"];
 const MAX_REFUSED = 1000;
 const MAX_SIZE = Number.MAX_SAFE_INTEGER;
 
@@ -74,9 +78,12 @@ export async function readSystemStatus(
     for (const refused of refusedKeys)
       problems.push(`custody of ${service} holds a key that must not be used: ${refused}`);
   const askMonitor: AskMonitor = (head) => ask("monitor", head);
-  const alarms = await attempt("alarms cannot be read", () => readAlarms(askMonitor), []);
-  const open = alarms.filter(({ isOpen }) => isOpen);
-  const critical = open.filter(isOpenCritical).length;
+  const disk = parseDisk(page);
+  if (disk && END_OF_DISK.includes(disk.level))
+    problems.push(`disk is ${disk.level === "none" ? "full" : "nearly full"}`);
+  const told = await attempt("alarms cannot be read", () => readAlarms(askMonitor), undefined);
+  const alarms = told ? alarmsOf(told) : null;
+  const critical = alarms?.critical ?? 0;
   if (critical > 0)
     problems.push(`${critical} critical alarm${critical > 1 ? "s are" : " is"} open`);
   const logs = await attempt("logs cannot be read", () => readLogs(parts), []);
@@ -85,14 +92,26 @@ export async function readSystemStatus(
     healthy: problems.length === 0 && halted.length === 0,
     processes,
     logs,
-    alarms: { open: open.length, critical, newest: newest(open) },
+    alarms,
+    disk,
     labels: [...new Set(processes.flatMap(({ labels }) => labels))],
     problems: [...problems, ...halted],
   };
 }
 
-function newest(open: readonly AlarmView[]): readonly JsonObject[] {
-  return open.slice(-SHOWN_ALARMS).map(({ raw }) => raw);
+function alarmsOf(alarms: readonly AlarmView[]): NonNullable<SystemStatus["alarms"]> {
+  const open = alarms.filter(({ isOpen }) => isOpen);
+  const newest = open.slice(-SHOWN_ALARMS).map(({ raw }) => raw);
+  return { open: open.length, critical: open.filter(isOpenCritical).length, newest };
+}
+
+function parseDisk({ disk }: JsonObject): SystemStatus["disk"] {
+  if (!isJsonObject(disk)) return null;
+  const reader = new MemberReader(disk, "disk");
+  return {
+    freeBytes: reader.integer("freeBytes", 0, MAX_SIZE),
+    level: reader.string("level", 16),
+  };
 }
 
 export function parseProcesses(page: JsonObject): ProcessStatus[] {

@@ -101,7 +101,9 @@ function notUsable(folder: string, cause: unknown): ServiceError {
 export function lockDataFolder(folder: string): Disposable {
   const database = openLock(folder);
   try {
-    database.exec("pragma locking_mode = exclusive; begin exclusive");
+    // Nothing is ever written: on a full disk, too, the lock is to be had.
+    database.exec("pragma journal_mode = memory; pragma locking_mode = exclusive");
+    database.exec("begin exclusive");
   } catch (cause) {
     database.close();
     if (cause instanceof Error && /locked|busy/i.test(cause.message))

@@ -1,10 +1,11 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { EventLines, systemClock } from "@redoubt/base";
+import { EventLines, readSpace, systemClock } from "@redoubt/base";
 import { SERVICES, type ServiceName } from "../layout.ts";
 import { Child } from "./child.ts";
 import { LogFiles } from "./log-files.ts";
 import { ProcessWatch, SUPERVISOR_EVENTS, viewOf, type ProcessView } from "./process-watch.ts";
+import { SpaceWatch } from "./space-watch.ts";
 
 export interface SupervisorEvents {
   /** A line that the person at the terminal must see: an alarm, a process that ended. */
@@ -38,11 +39,14 @@ export class Supervisor implements AsyncDisposable {
   readonly #events: SupervisorEvents;
   readonly #waiting = new Map<ServiceName, (() => void)[]>();
   readonly #watch: ProcessWatch;
+  readonly #spaceWatch: SpaceWatch;
+  readonly #dataFolder: string;
   #looks: NodeJS.Timeout | undefined;
   #isStopping = false;
 
   constructor(dataFolder: string, events: SupervisorEvents) {
     this.#events = events;
+    this.#dataFolder = dataFolder;
     this.#logFolder = join(dataFolder, "up", "logs");
     mkdirSync(this.#logFolder, { recursive: true, mode: 0o700 });
     const childEvents = {
@@ -64,6 +68,7 @@ export class Supervisor implements AsyncDisposable {
       classes: SUPERVISOR_EVENTS,
     });
     this.#watch = new ProcessWatch(lines.sink);
+    this.#spaceWatch = new SpaceWatch(lines.sink);
     this.#children = new Map(
       SERVICES.map((service) => [service, new Child(service, dataFolder, childEvents)]),
     );
@@ -76,7 +81,9 @@ export class Supervisor implements AsyncDisposable {
 
   async #look(): Promise<void> {
     const views = await this.#views();
-    if (!this.#isStopping) this.#watch.look(views, systemClock.monotonic());
+    if (this.#isStopping) return;
+    this.#watch.look(views, systemClock.monotonic());
+    this.#spaceWatch.look(readSpace(this.#dataFolder));
   }
 
   get children(): ReadonlyMap<ServiceName, Child> {
@@ -95,9 +102,9 @@ export class Supervisor implements AsyncDisposable {
     );
   }
 
-  /** What each service says of itself, and what the supervisor sees of it. */
+  /** What each service says of itself, what the supervisor sees of it, and the space of the data folder. */
   async status(): Promise<Record<string, unknown>> {
-    return Object.fromEntries(await this.#views());
+    return { ...Object.fromEntries(await this.#views()), disk: readSpace(this.#dataFolder) };
   }
 
   async #views(): Promise<ReadonlyMap<ServiceName, ProcessView>> {

@@ -97,6 +97,8 @@ async function bringUp(
 ): Promise<void> {
   const demo = readDemo("");
   const input = { realms: readRealms(""), demo, port: settings.port };
+  // However long that takes: on a full disk it waits for room, and says so.
+  await supervisor.ready(["ledger"]);
   await stateBootstrap(operator, input);
   await supervisor.ready(["signer-consumer", "signer-enterprise"]);
   for (const realm of REALMS) await operator.signerCaughtUp(realm);

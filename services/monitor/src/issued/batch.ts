@@ -1,4 +1,4 @@
-import { HASH_BYTES, type CompactRange } from "@redoubt/tlog";
+import { HASH_BYTES, ownBytes, type CompactRange } from "@redoubt/tlog";
 import { DELIVERY } from "./delivery.ts";
 
 /** Entries read from a log at one time. */
@@ -79,5 +79,5 @@ export function digestsWith({ digests, delivery }: Batch, fate: number): Buffer 
   const parts: Buffer[] = [];
   for (const [offset, one] of delivery.entries())
     if (one === fate) parts.push(digests.subarray(offset * HASH_BYTES, (offset + 1) * HASH_BYTES));
-  return Buffer.concat(parts);
+  return ownBytes(Buffer.concat(parts));
 }

@@ -1,4 +1,4 @@
-import { HASH_BYTES } from "@redoubt/tlog";
+import { HASH_BYTES, ownBytes } from "@redoubt/tlog";
 import { batchOf, digestAt, type Batch, type BatchInput, type Place } from "./batch.ts";
 import { DELIVERY, type Delivery } from "./delivery.ts";
 import type { IssuedStore, OpenRow } from "./issued-store.ts";
@@ -256,7 +256,7 @@ export class IssuedJoin {
       this.#awaited.push({
         log,
         realm: first.realm,
-        digests: Buffer.concat(rows.map(({ digest }) => digest)),
+        digests: ownBytes(Buffer.concat(rows.map(({ digest }) => digest))),
         id: 0,
         readAt: -1,
         deadline: this.#active() + DELIVERY_DEADLINE_MS,

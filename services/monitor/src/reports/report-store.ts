@@ -190,7 +190,7 @@ export class ReportStore {
 function missOf(row: Row): Miss {
   return {
     reporter: textOf(row, "reporter"),
-    digest: Buffer.from(bytesOf(row, "digest")),
+    digest: bytesOf(row, "digest"),
     kid: textOf(row, "kid"),
     state: textOf(row, "state"),
     attempts: integerOf(row, "attempts"),

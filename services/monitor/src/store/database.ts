@@ -26,6 +26,8 @@ export class Database implements Disposable {
       this.#db.exec("PRAGMA synchronous = FULL");
       // Digests fall anywhere in their table: a larger log writes a page once for many of them.
       this.#db.exec("PRAGMA wal_autocheckpoint = 4000");
+      // One transaction may be larger: what it took is given back.
+      this.#db.exec("PRAGMA journal_size_limit = 16777216");
       this.#db.exec("PRAGMA cache_size = -16000");
       this.#migrate();
     } catch (cause) {

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { request as requestHttp } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Clock } from "@redoubt/base";
+import { spaceOf, type Clock } from "@redoubt/base";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { readSocketSecret, SocketClient, socketPlace } from "@redoubt/wire";
@@ -12,6 +12,7 @@ import { openMonitor, type Monitor, type MonitorOptions } from "../context.ts";
 import type { LedgerPort } from "../follower/ledger-port.ts";
 import { initialise, type MonitorKeys } from "../initialise.ts";
 import type { HttpAnswer, HttpOptions } from "../outgoing-http.ts";
+import { Database } from "../store/database.ts";
 import { Deployment, START_SECONDS } from "./deployment.ts";
 
 export class FakeClock implements Clock {
@@ -46,12 +47,17 @@ export class MonitorWorld implements AsyncDisposable {
   onRequest: (path: string) => void = () => undefined;
   /** Of the HTTP port, for the next start. */
   httpLimits: NonNullable<MonitorOptions["httpLimits"]> = {};
+  /** Of a disk of 100 GB. */
+  freeBytes = 5e10;
+  /** Pages that the database may have, from now on and after each opening. */
+  #maxPages = 1_000_000;
   readonly posts: { url: string; options: HttpOptions }[] = [];
   root = mkdtempSync(join(tmpdir(), "monitor-"));
   keys: MonitorKeys = { witness: "", ack: "", eventKey: "" };
   readonly #roots = [this.root];
   readonly #clients: SocketClient[] = [];
   #monitor: Monitor | undefined;
+  #database: Database | undefined;
 
   static async open(
     config: Record<string, unknown> = {},
@@ -91,7 +97,25 @@ export class MonitorWorld implements AsyncDisposable {
       random: () => 0.5,
       request: (url, options) => this.#answer(url, options),
       every: () => ({ [Symbol.dispose]: () => undefined }),
+      openDatabase: (path) => {
+        this.#database = new Database(path);
+        this.#limitPages();
+        return this.#database;
+      },
+      readSpace: () => spaceOf(this.freeBytes, 1e11),
     });
+  }
+
+  /** From now on the database cannot grow; or it can, from its next opening on. */
+  fillDisk(isFull: boolean): void {
+    this.freeBytes = isFull ? 0 : 5e10;
+    this.#maxPages = isFull ? 1 : 1_000_000;
+    if (isFull) this.#limitPages();
+  }
+
+  /** SQLite takes the size that there is where the limit is smaller. */
+  #limitPages(): void {
+    this.#database?.prepare(`PRAGMA max_page_count = ${this.#maxPages}`).get();
   }
 
   async stop(): Promise<void> {
