@@ -4,9 +4,9 @@ import { errorLine } from "./errors.ts";
 
 /**
  * `low`: somebody should make room now. `critical`: little time is left. `none`: not worth beginning anything; a
- * database that is opened may fail at its first write.
+ * database that is opened may fail at its first write. `unknown`: the file system does not say.
  */
-export type SpaceLevel = "enough" | "low" | "critical" | "none";
+export type SpaceLevel = "enough" | "low" | "critical" | "none" | "unknown";
 
 export interface Space {
   readonly freeBytes: number;
@@ -22,17 +22,22 @@ const LOW = { share: 0.1, bytes: 10 * GIB } as const;
 const CRITICAL = { share: 0.02, bytes: GIB } as const;
 const NONE_BYTES = 2 * 1024 * 1024;
 
-/** @throws the error of Node where the file system says nothing */
+/** Never throws: a look at the disk must end no process. */
 export function readSpace(folder: string): Space {
-  const { bavail, blocks, bsize } = statfsSync(folder);
-  return spaceOf(bavail * bsize, blocks * bsize);
+  try {
+    const { bavail, blocks, bsize } = statfsSync(folder);
+    return spaceOf(bavail * bsize, blocks * bsize);
+  } catch {
+    return { freeBytes: 0, level: "unknown" };
+  }
 }
 
 export function spaceOf(freeBytes: number, sizeBytes: number): Space {
   const isBelow = ({ share, bytes }: typeof LOW | typeof CRITICAL): boolean =>
     freeBytes < Math.min(share * sizeBytes, bytes);
-  // Some file systems do not say how large they are.
-  if (sizeBytes > 0 && freeBytes < NONE_BYTES) return { freeBytes, level: "none" };
+  // Some file systems have no size.
+  if (sizeBytes === 0) return { freeBytes, level: "unknown" };
+  if (freeBytes < NONE_BYTES) return { freeBytes, level: "none" };
   if (isBelow(CRITICAL)) return { freeBytes, level: "critical" };
   return { freeBytes, level: isBelow(LOW) ? "low" : "enough" };
 }
@@ -51,18 +56,10 @@ export function isOutOfSpace(error: unknown, folder: string): boolean {
     const result =
       "errcode" in cause && typeof cause.errcode === "number" ? cause.errcode % 256 : 0;
     if (result === SQLITE_FULL) return true;
-    if (SQLITE_UNCLEAR.includes(result)) return hasNone(folder);
+    if (SQLITE_UNCLEAR.includes(result)) return readSpace(folder).level === "none";
     cause = "cause" in cause ? cause.cause : undefined;
   }
   return false;
-}
-
-function hasNone(folder: string): boolean {
-  try {
-    return readSpace(folder).level === "none";
-  } catch {
-    return false;
-  }
 }
 
 const RETRY_MS = 1000;

@@ -78,6 +78,7 @@ export class Watches {
   /** Said while alarms can still be kept. */
   #checkSpace(): void {
     const { freeBytes, level } = this.#parts.space();
+    if (level === "unknown") return;
     const detail = { freeMegabytes: Math.floor(freeBytes / 1e6) };
     this.#watch("disk-low", "monitor", level !== "enough", detail);
     this.#watch("disk-critical", "monitor", level === "critical" || level === "none", detail);

@@ -132,6 +132,12 @@ const TROUBLES: readonly (readonly [
     {},
     /disk is nearly full/,
   ],
+  [
+    "a disk that says nothing",
+    { disk: { freeBytes: 0, level: "unknown" } },
+    {},
+    /free space of the disk cannot be read/,
+  ],
   ["a disk that is full", { disk: { freeBytes: 0, level: "none" } }, {}, /disk is full/],
   ["a ledger that is away", {}, { "ledger logs": away }, /logs cannot be read: gone/],
   [

@@ -52,7 +52,11 @@ export interface StatusParts {
 }
 
 const SHOWN_ALARMS = 10;
-const END_OF_DISK: readonly string[] = ["critical", "none"];
+const DISK_PROBLEMS: Readonly<Record<string, string>> = {
+  critical: "disk is nearly full",
+  none: "disk is full",
+  unknown: "free space of the disk cannot be read",
+};
 const MAX_REFUSED = 1000;
 const MAX_SIZE = Number.MAX_SAFE_INTEGER;
 
@@ -79,8 +83,8 @@ export async function readSystemStatus(
       problems.push(`custody of ${service} holds a key that must not be used: ${refused}`);
   const askMonitor: AskMonitor = (head) => ask("monitor", head);
   const disk = parseDisk(page);
-  if (disk && END_OF_DISK.includes(disk.level))
-    problems.push(`disk is ${disk.level === "none" ? "full" : "nearly full"}`);
+  const diskProblem = disk && DISK_PROBLEMS[disk.level];
+  if (diskProblem) problems.push(diskProblem);
   const told = await attempt("alarms cannot be read", () => readAlarms(askMonitor), undefined);
   const alarms = told ? alarmsOf(told) : null;
   const critical = alarms?.critical ?? 0;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Space } from "@redoubt/base";
 import { SpaceWatch } from "./space-watch.ts";
 
 test("one alarm for each step towards the end of the disk, and one line when there is room again", () => {
@@ -7,11 +8,12 @@ test("one alarm for each step towards the end of the disk, and one line when the
   const watch = new SpaceWatch((event, fields = {}) => {
     lines.push([event, fields["severity"], fields["level"], fields["free"]].join(" ").trim());
   });
-  const at = (level: "enough" | "low" | "critical" | "none", megabytes: number): void =>
+  const at = (level: Space["level"], megabytes: number): void =>
     watch.look({ level, freeBytes: megabytes * 1e6 + 1 });
   at("enough", 900);
   at("low", 90);
   at("low", 80);
+  at("unknown", 0);
   at("critical", 9);
   at("none", 0);
   at("none", 0);

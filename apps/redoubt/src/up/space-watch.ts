@@ -9,14 +9,14 @@ const SEVERITY = { low: "warning", critical: "critical", none: "critical" } as c
  */
 export class SpaceWatch {
   readonly #log: SupervisorLog;
-  #level: Space["level"] = "enough";
+  #level: keyof typeof SEVERITY | "enough" = "enough";
 
   constructor(log: SupervisorLog) {
     this.#log = log;
   }
 
   look({ freeBytes, level }: Space): void {
-    if (level === this.#level) return;
+    if (level === this.#level || level === "unknown") return;
     this.#level = level;
     const free = `${Math.floor(freeBytes / 1e6)} MB`;
     if (level === "enough") this.#log("alarm_over", { kind: "disk-space", free });
