@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { isJsonObject, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
@@ -65,9 +66,12 @@ class Deployment implements AsyncDisposable {
     );
   }
 
-  async recover(args: readonly string[]) {
-    const command = new RedoubtProcess(["--json", "--data", this.folder, "recover", ...args]);
-    return await command.ended;
+  recover(args: readonly string[]) {
+    return this.redoubt(["recover", ...args]);
+  }
+
+  redoubt(args: readonly string[]) {
+    return new RedoubtProcess(["--json", "--data", this.folder, ...args]).ended;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -208,4 +212,43 @@ describe("THREAT-38: old copies of each part, each pair, each three, and all", (
         await deployment.stop();
       }
     });
+
+  it("one flipped bit in the newest batch of each issuance log: recover log, and nothing looks like a forgery", async () => {
+    deployment.restore("new", [...Object.values(PARTS).flat(), "up", "publisher"]);
+    flipNewest(join(deployment.folder, "ledger", "ledger.db"));
+    deployment.startRaw();
+    try {
+      await until(
+        "the ledger's word",
+        () => deployment.recover(["check"]),
+        ({ stdout }) => stdout.match(/the ledger has halted it/g)?.length === 2,
+      );
+      await recovered(deployment, "recover log");
+      const { stdout } = await deployment.redoubt(["alarms"]);
+      for (const kind of ["forged", "fork", "undelivered", "log-cut", "orphan-used"])
+        assert.ok(!stdout.includes(`"${kind}"`), stdout);
+      const verified = await deployment.redoubt(["ledger", "verify"]);
+      assert.equal(verified.code, 0, verified.stdout + verified.stderr);
+    } finally {
+      await deployment.stop();
+    }
+  });
 });
+
+/** In the last entry of each log but the registry. */
+function flipNewest(path: string): void {
+  const database = new DatabaseSync(path);
+  const newest = "first=(select max(first) from batch as b where b.log=batch.log)";
+  const rows = database
+    .prepare(`select log, first, entries from batch where ${newest}`)
+    .all()
+    .filter(({ entries }) => entries instanceof Uint8Array && entries[2] === 1);
+  assert.equal(rows.length, 2);
+  for (const { log = 0, first = 0, entries } of rows) {
+    assert.ok(entries instanceof Uint8Array);
+    entries[entries.length - 1] = (entries.at(-1) ?? 0) ^ 1;
+    const change = "update batch set entries=? where log=? and first=?";
+    database.prepare(change).run(entries, log, first);
+  }
+  database.close();
+}
