@@ -2,8 +2,8 @@ import { nowSeconds, systemClock } from "@redoubt/base";
 import type { KeyInfo, Registry, RotationSubject } from "@redoubt/keys";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
 import type { Realm } from "../layout.ts";
-import { Operator } from "../operator.ts";
-import { enterRunning, type Place } from "../running.ts";
+import type { Operator } from "../operator.ts";
+import { withOperator } from "../with-operator.ts";
 import { confirm, type Questions } from "./confirm.ts";
 import { exposureText, measureExposure } from "./exposure.ts";
 import { findKey } from "./find-key.ts";
@@ -21,15 +21,6 @@ import {
   type RingView,
   type TaintChoice,
 } from "./succession.ts";
-
-async function withOperator<T>(
-  { folder }: CommandContext,
-  work: (operator: Operator, place: Place) => Promise<T>,
-): Promise<T> {
-  const place = await enterRunning(folder);
-  await using operator = new Operator("", place.settings);
-  return await work(operator, place);
-}
 
 export function keysList(
   context: CommandContext,

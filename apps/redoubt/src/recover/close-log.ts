@@ -16,7 +16,7 @@ import type { Operator } from "../operator.ts";
 import { readRealms, writeRealms } from "../realms.ts";
 import type { Place } from "../running.ts";
 import type { Terminal } from "../terminal.ts";
-import { lookAtLogs, readStatus } from "./log-state.ts";
+import { lookAtLogs, monitorLogs, readStatus } from "./log-state.ts";
 
 export interface ClosingPlan {
   readonly realm: Realm;
@@ -183,11 +183,8 @@ const POLL_MS = 100;
 
 /** What the ledger still shows of the log is read by the monitor before it is closed there. */
 async function monitorClosed(operator: Operator, log: string, terminal: Terminal): Promise<void> {
-  const isClosed = async (): Promise<boolean> => {
-    const { logs } = await operator.ask("monitor", { op: "status" });
-    const found = Array.isArray(logs) ? logs.filter(isJsonObject) : [];
-    return found.some((one) => one["log"] === log && one["halted"] === "closed");
-  };
+  const isClosed = async (): Promise<boolean> =>
+    (await monitorLogs(operator)).some((one) => one["log"] === log && one["halted"] === "closed");
   if (!(await waitFor(isClosed)))
     terminal.notice(`The monitor has not closed ${log} yet; it does when it reads the registry`);
 }

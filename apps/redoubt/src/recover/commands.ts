@@ -7,8 +7,9 @@ import { EXIT, fileArgument, type CommandContext } from "../command.ts";
 import { confirm } from "../keys/confirm.ts";
 import { systemKeys } from "../ledger/log-keys.ts";
 import { REGISTRY_LOG, type Realm } from "../layout.ts";
-import { Operator } from "../operator.ts";
-import { enterRunning, type Place } from "../running.ts";
+import type { Operator } from "../operator.ts";
+import type { Place } from "../running.ts";
+import { withOperator } from "../with-operator.ts";
 import { parseVerifierKey } from "@redoubt/tlog";
 import { judge, type Finding } from "./findings.ts";
 import { lookAtLogs, openCosigned, type CosignedNote, type LogState } from "./log-state.ts";
@@ -16,15 +17,6 @@ import { closeLog, planClosing, restartServices } from "./close-log.ts";
 import { findCopy, restoreFrom } from "./registry.ts";
 
 const QUESTIONS = { input: process.stdin, output: process.stderr };
-
-async function withOperator<T>(
-  { folder }: CommandContext,
-  work: (operator: Operator, place: Place) => Promise<T>,
-): Promise<T> {
-  const place = await enterRunning(folder);
-  await using operator = new Operator("", place.settings);
-  return await work(operator, place);
-}
 
 /** Says of every log whether it can go on, and what to do where it cannot. Changes nothing. */
 export function recoverCheck(context: CommandContext): Promise<number> {

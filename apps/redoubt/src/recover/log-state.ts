@@ -58,9 +58,14 @@ async function tryRegistry(operator: Operator): Promise<Operator["registry"]> {
   }
 }
 
-async function witnessHalts(operator: Operator): Promise<ReadonlyMap<string, JsonObject>> {
+/** Every log as the monitor's status shows it. */
+export async function monitorLogs(operator: Operator): Promise<JsonObject[]> {
   const { logs } = await operator.ask("monitor", { op: "status" });
-  const found = Array.isArray(logs) ? logs.filter(isJsonObject) : [];
+  return Array.isArray(logs) ? logs.filter(isJsonObject) : [];
+}
+
+async function witnessHalts(operator: Operator): Promise<ReadonlyMap<string, JsonObject>> {
+  const found = await monitorLogs(operator);
   return new Map(
     found.flatMap((one) => (typeof one["log"] === "string" ? [[one["log"], one]] : [])),
   );

@@ -3,8 +3,7 @@ import { errorCode, ServiceError } from "@redoubt/base";
 import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
 import { tokenEndpoint } from "../layout.ts";
-import { Operator } from "../operator.ts";
-import { enterRunning, type Place } from "../running.ts";
+import { withOperator } from "../with-operator.ts";
 import { table } from "../table.ts";
 import {
   addClient,
@@ -23,15 +22,6 @@ import {
   type TenantStatus,
   type TenantView,
 } from "./tenants.ts";
-
-async function withOperator<T>(
-  { folder }: CommandContext,
-  work: (operator: Operator, place: Place) => Promise<T>,
-): Promise<T> {
-  const place = await enterRunning(folder);
-  await using operator = new Operator("", place.settings);
-  return await work(operator, place);
-}
 
 export async function tenantsAdd(
   context: CommandContext,
