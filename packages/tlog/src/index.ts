@@ -65,3 +65,4 @@ export {
 export type { AddCheckpointRequest, UnverifiedAddCheckpoint } from "./witness.ts";
 export { cosignWitnessed, openWitnessed } from "./witnessed.ts";
 export type { WitnessedQuestion, WitnessedTree } from "./witnessed.ts";
+export { logId } from "./log-id.ts";

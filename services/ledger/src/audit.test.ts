@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { systemClock, type Clock } from "@redoubt/base";
-import { entryBundlePath, tilePath } from "@redoubt/tlog";
+import { entryBundlePath, tilePath, logId } from "@redoubt/tlog";
 import { AUDIT_WITHIN_SECONDS, encodeAuditMark, openAuditMark } from "./audit-mark.ts";
 import type { Ledger } from "./context.ts";
-import { logId, openLogKey } from "./log-key.ts";
+import { openLogKey } from "./log-key.ts";
 import { CONSUMER, createDeployment, refusalOf, type Deployment } from "./testing/deployment.ts";
 import { randomEntries } from "./testing/writer.ts";
 

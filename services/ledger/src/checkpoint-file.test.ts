@@ -13,9 +13,9 @@ import {
   tilePath,
   TILE_WIDTH,
   type OpenedCheckpoint,
+  logId,
 } from "@redoubt/tlog";
 import type { SocketClient } from "@redoubt/wire";
-import { logId } from "./log-key.ts";
 import {
   CONSUMER,
   createDeployment,

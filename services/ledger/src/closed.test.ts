@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { logId } from "./log-key.ts";
+import { logId } from "@redoubt/tlog";
 import {
   CONSUMER,
   createDeployment,

@@ -10,7 +10,7 @@ import {
   type Clock,
   type EventSink,
 } from "@redoubt/base";
-import { encodeVerifierKey } from "@redoubt/tlog";
+import { encodeVerifierKey, logId } from "@redoubt/tlog";
 import {
   readSocketSecret,
   serveSocket,
@@ -24,7 +24,6 @@ import { ledgerEvents, type LedgerEvent, type LedgerEvents } from "./events.ts";
 import { LedgerHandler } from "./handler.ts";
 import { loadHead } from "./history.ts";
 import type { Log, LogIdentity } from "./log.ts";
-import { logId } from "./log-key.ts";
 import { openLog } from "./open-log.ts";
 import { runLog, type RunningLog, type RunningLogParts } from "./running-log.ts";
 import { Sequencer } from "./sequencer.ts";

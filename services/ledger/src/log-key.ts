@@ -1,4 +1,3 @@
-import { hash } from "node:crypto";
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { privateFileExists } from "@redoubt/base";
@@ -6,6 +5,7 @@ import { createKeyFile, openKeyFile } from "@redoubt/keys";
 import {
   createVerifierKey,
   ed25519Signer,
+  logId,
   parseVerifierKey,
   SIGNATURE_TYPE,
   type NoteSigner,
@@ -19,11 +19,6 @@ export interface LogKey {
   readonly signer: NoteSigner;
   /** It verifies, and signs nothing. */
   readonly isGone?: true;
-}
-
-/** docs/spec/logs.md §5: how a log is called in paths. */
-export function logId(origin: string): string {
-  return hash("sha256", origin).slice(0, 16);
 }
 
 /** Opens the key of a log, and makes it first where there is none. An existing key is never replaced. */

@@ -4,6 +4,7 @@ import {
   openCheckpoint,
   verifyCosignature,
   type VerifierKey,
+  logId,
 } from "@redoubt/tlog";
 import { CompactRange } from "@redoubt/tlog";
 import { errorCode, errorLine, nowSeconds, type Clock } from "@redoubt/base";
@@ -12,14 +13,7 @@ import { historyError } from "./errors.ts";
 import type { LedgerEvents } from "./events.ts";
 import { loadHead, logVerifiers, openFullCheckpoint, type Mark } from "./history.ts";
 import { Log, type LogIdentity } from "./log.ts";
-import {
-  ensureLogKey,
-  hasLogKey,
-  logId,
-  openLogKey,
-  verifyingLogKey,
-  type LogKey,
-} from "./log-key.ts";
+import { ensureLogKey, hasLogKey, openLogKey, verifyingLogKey, type LogKey } from "./log-key.ts";
 import type { Store } from "./store.ts";
 import type { TileFolder } from "./tile-folder.ts";
 

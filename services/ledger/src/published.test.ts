@@ -15,10 +15,10 @@ import {
   TILE_WIDTH,
   verifyConsistency,
   verifyInclusion,
+  logId,
 } from "@redoubt/tlog";
 import { parseJsonObject } from "@redoubt/verify/json";
 import type { SocketClient } from "@redoubt/wire";
-import { logId } from "./log-key.ts";
 import {
   CONSUMER,
   createDeployment,

@@ -11,10 +11,9 @@ import {
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { test } from "node:test";
-import { CompactRange, entryBundlePath, openCheckpoint, TILE_WIDTH } from "@redoubt/tlog";
+import { CompactRange, entryBundlePath, openCheckpoint, TILE_WIDTH, logId } from "@redoubt/tlog";
 import type { SocketClient } from "@redoubt/wire";
 import { splitEntries } from "./entries.ts";
-import { logId } from "./log-key.ts";
 import { startLedger } from "./testing/child.ts";
 import { CONSUMER, createDeployment, type Deployment } from "./testing/deployment.ts";
 import { randomEntries } from "./testing/writer.ts";

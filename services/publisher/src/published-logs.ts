@@ -1,8 +1,7 @@
-import { hash } from "node:crypto";
 import { join } from "node:path";
 import { MemberReader } from "@redoubt/base";
 import { HttpError } from "@redoubt/http";
-import { parseTilePath, parseVerifierKey, TlogError } from "@redoubt/tlog";
+import { logId, parseTilePath, parseVerifierKey, TlogError } from "@redoubt/tlog";
 import { isJsonObject, parseJsonObject, type JsonValue } from "@redoubt/verify/json";
 import type { PublisherEvents } from "./events.ts";
 import type { FileCache } from "./file-cache.ts";
@@ -119,7 +118,7 @@ export class PublishedLogs {
     const verifiers = reader.strings("vkeys", 2, 512).map(parseVerifierKey);
     reader.done();
     const isNamed = verifiers.length > 0 && verifiers.every(({ name }) => name.startsWith(origin));
-    if (id !== hash("sha256", origin).slice(0, 16) || !isNamed)
+    if (id !== logId(origin) || !isNamed)
       throw new RangeError(`Not the id or the keys of ${origin}`);
     const cache = this.#cache;
     const prefix = `${PREFIX}${id}/`;

@@ -3,9 +3,9 @@ import { appendFileSync, mkdtempSync, readdirSync, rmSync, truncateSync } from "
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { encodeEntryBundle } from "@redoubt/tlog";
+import { encodeEntryBundle, logId } from "@redoubt/tlog";
 import { joinBlobs } from "@redoubt/wire";
-import { EntryJournal, logFileId, readJournal, removeJournal } from "./entry-journal.ts";
+import { EntryJournal, readJournal, removeJournal } from "./entry-journal.ts";
 
 const LOG = "redoubt.test/enterprise/2026q4";
 
@@ -21,7 +21,7 @@ class Place implements Disposable {
   }
 
   files(): string[] {
-    const folder = join(this.folder, logFileId(LOG));
+    const folder = join(this.folder, logId(LOG));
     return readdirSync(folder).map((name) => join(folder, name));
   }
 

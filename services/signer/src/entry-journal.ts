@@ -1,9 +1,8 @@
 import { closeSync, constants, lstatSync, mkdirSync, openSync, readdirSync, rmSync } from "node:fs";
-import { hash } from "node:crypto";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { checkPrivateFolder, errorCode, readPrivateFile, writeFully } from "@redoubt/base";
-import { parseEntryBundle } from "@redoubt/tlog";
+import { logId, parseEntryBundle } from "@redoubt/tlog";
 import { splitBlobs } from "@redoubt/wire";
 import type { SealedBatch } from "./bodies.ts";
 import type { SignerEvents } from "./events.ts";
@@ -145,13 +144,8 @@ export function removeJournal(where: { readonly folder: string; readonly log: st
   rmSync(journalFolder(where), { recursive: true, force: true });
 }
 
-/** How files of one log are named in a signer's folder. */
-export function logFileId(log: string): string {
-  return hash("sha256", log).slice(0, 16);
-}
-
 function journalFolder({ folder, log }: { readonly folder: string; readonly log: string }): string {
-  return join(folder, logFileId(log));
+  return join(folder, logId(log));
 }
 
 function segmentNames(folder: string): string[] {

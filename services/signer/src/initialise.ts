@@ -3,8 +3,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { privateFileExists, Secret, writeDurable } from "@redoubt/base";
 import { createKeyFile, openKeyFile, writeSealedFile } from "@redoubt/keys";
-import { encodeVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
-import { logFileId } from "./entry-journal.ts";
+import { encodeVerifierKey, logId, SIGNATURE_TYPE } from "@redoubt/tlog";
 
 /** Names of a signer's own files, below its folder. */
 export const SIGNER_FILES = {
@@ -59,7 +58,7 @@ export function openWriterKey(folder: string, log: string): ReturnType<typeof op
 }
 
 function writerFile(log: string): string {
-  return `writer-${logFileId(log)}.key`;
+  return `writer-${logId(log)}.key`;
 }
 
 export function ringName(realm: string): string {

@@ -2,7 +2,7 @@ import { hash, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { errorCode, errorLine, ServiceError } from "@redoubt/base";
-import { EMPTY_ROOT, openCheckpoint, openWitnessed, type VerifierKey } from "@redoubt/tlog";
+import { EMPTY_ROOT, logId, openCheckpoint, openWitnessed, type VerifierKey } from "@redoubt/tlog";
 import { isJsonObject, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { systemKeys, type LogKeys } from "../ledger/log-keys.ts";
 import { fetchBytes } from "../loopback.ts";
@@ -173,9 +173,8 @@ async function askWitness(
 }
 
 function publishedNote(folder: string, log: string): string {
-  const id = hash("sha256", log).slice(0, 16);
   try {
-    return readFileSync(join(folder, "ledger", "published", id, "checkpoint"), "utf8");
+    return readFileSync(join(folder, "ledger", "published", logId(log), "checkpoint"), "utf8");
   } catch (error) {
     if (errorCode(error) === "ENOENT") return "";
     throw error;

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { MemberReader, ServiceError } from "@redoubt/base";
 import { registryEntry } from "@redoubt/keys";
 import { readRegistryCopy } from "@redoubt/ledger/registry-copy";
-import { buildConsistencyProof, CompactRange, hashLeaf, hashNode } from "@redoubt/tlog";
+import { buildConsistencyProof, CompactRange } from "@redoubt/tlog";
 import { decodeBase64url, encodeBase64url } from "@redoubt/verify/base64url";
 import { isJsonObject, type JsonValue } from "@redoubt/verify/json";
 import { RemoteError } from "@redoubt/wire";
@@ -136,19 +136,12 @@ async function heldByLedger(operator: Operator, note: string): Promise<number> {
 
 function prover(entries: readonly Buffer[]): (size: number) => Buffer[] {
   const nodes = new Map<string, Buffer>();
-  const node = (level: number, index: number): Buffer => {
-    const name = `${level}/${index}`;
-    const known = nodes.get(name);
-    if (known) return known;
-    const value =
-      level === 0
-        ? hashLeaf(entries[index] ?? fail())
-        : hashNode(node(level - 1, 2 * index), node(level - 1, 2 * index + 1));
-    nodes.set(name, value);
-    return value;
-  };
+  CompactRange.empty().appendEntries(entries, (level, index, node) =>
+    nodes.set(`${level}/${index}`, node),
+  );
+  const read = (level: number, index: number): Buffer => nodes.get(`${level}/${index}`) ?? fail();
   return (size) =>
-    size === entries.length ? [] : buildConsistencyProof(node, size, entries.length);
+    size === entries.length ? [] : buildConsistencyProof(read, size, entries.length);
 }
 
 function fail(): never {
