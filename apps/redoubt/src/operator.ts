@@ -2,12 +2,14 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { MemberReader, nowSeconds, ServiceError, systemClock } from "@redoubt/base";
 import {
-  openKeyFile,
+  openAuthorKey,
+  operatorNamedBy,
   Registry,
   signStatement,
   type SignedStatement,
   type Statement,
   type StatementBody,
+  type StatementSigner,
 } from "@redoubt/keys";
 import { parseVerifierKey, type VerifierKey } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
@@ -21,6 +23,9 @@ import {
 } from "@redoubt/wire";
 import { REGISTRY_LOG, type Realm, type ServiceName } from "./layout.ts";
 import type { Settings } from "./settings.ts";
+
+/** Of the first operator, below the data folder; those that roots named after it are numbered. */
+export const OPERATOR_KEY = "up/operator.key";
 
 const CATCH_UP_MS = 10_000;
 const CATCH_UP_POLL_MS = 20;
@@ -102,9 +107,20 @@ export class Operator implements AsyncDisposable {
    * @throws ServiceError `ERR_REGISTRY_VOID` with the reason when the registry would not take it; nothing is appended
    */
   async state(body: StatementBody): Promise<number> {
-    const { privateKey } = openKeyFile(join(this.folder, "up", "operator.key"));
-    const signer = { name: this.#operatorKey.name, privateKey };
-    return await this.#append(signStatement(body, signer, nowSeconds(systemClock)));
+    await this.readRegistry();
+    return await this.#append(signStatement(body, this.#signerOf(body), nowSeconds(systemClock)));
+  }
+
+  /** A root that names the next operator is said by that one: the key before it may be lost. */
+  #signerOf(body: StatementBody): StatementSigner {
+    const { operator: current, formerOperators: former } = this.registry;
+    const path = join(this.folder, OPERATOR_KEY);
+    const named = body.type === "root" ? operatorNamedBy(body) : undefined;
+    if (named && !named.publicKey.equals(current.publicKey)) {
+      const authorship = { current: named, former: [...former, current] };
+      return { name: named.name, privateKey: openAuthorKey(path, authorship).privateKey };
+    }
+    return { name: current.name, privateKey: openAuthorKey(path, { current, former }).privateKey };
   }
 
   /** The same, for whoever must show the statement to somebody who does not follow the registry. */

@@ -52,6 +52,7 @@ export {
   encodeKeyRecord,
   signKeyRecord,
   verifyKeyRecord,
+  vouchFor,
   type KeyRecordFields,
   type SignedKeyRecord,
 } from "./record.ts";
@@ -89,7 +90,8 @@ export {
   type RootKind,
   type RootRealm,
 } from "./root-document.ts";
-export type { RootInfo } from "./root-fold.ts";
+export { nextAuthorKey, openAuthorKey, type Authorship } from "./author-key.ts";
+export { operatorNamedBy, type RootInfo } from "./root-fold.ts";
 export {
   createRootKeyFile,
   encodeRootKey,
@@ -112,6 +114,7 @@ export { DRILL_AUDIENCE } from "./scope-rules.ts";
 export { openSealedFile, writeSealedFile, type Kdf } from "./sealed-file.ts";
 export { MAX_STATEMENT_BYTES, parseStatement } from "./statement-parser.ts";
 export {
+  isSignedBy,
   registryEntry,
   signStatement,
   verifyStatementAuthor,

@@ -1,6 +1,7 @@
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { tenantCovered } from "@redoubt/verify/record";
 import { isPublished } from "./life-cycle.ts";
+import type { SignedKeyRecord } from "./record.ts";
 import type { KeyInfo } from "./registry-types.ts";
 import type { Registry } from "./registry.ts";
 
@@ -15,7 +16,12 @@ export interface RedoubtJwk {
   readonly [member: string]: unknown;
 }
 
-export function jwkOf({ kid, record, recordBytes, ringSignature }: KeyInfo): RedoubtJwk {
+export function jwkOf({
+  kid,
+  record,
+  recordBytes,
+  ringSignature,
+}: SignedKeyRecord & Pick<KeyInfo, "kid">): RedoubtJwk {
   const { kty, ...publicMembers } = record.publicKey;
   return {
     kty,

@@ -31,14 +31,22 @@ export function encodeKeyRecord(fields: KeyRecordFields): { record: KeyRecord; b
  * @throws KeyError `ERR_KEY_ALG`, `ERR_KEY_RECORD` for an incomplete record, with every problem named
  */
 export function signKeyRecord(fields: KeyRecordFields, ringKey: KeyObject): SignedKeyRecord {
+  const { record, bytes } = encodeKeyRecord(fields);
+  return vouchFor({ record, recordBytes: ownBytes(bytes) }, ringKey);
+}
+
+/**
+ * Signs a record as it is, for instance with the ring key that took another's place.
+ *
+ * @throws KeyError `ERR_KEY_ALG`
+ */
+export function vouchFor(
+  { record, recordBytes }: Omit<SignedKeyRecord, "ringSignature">,
+  ringKey: KeyObject,
+): SignedKeyRecord {
   if (ringKey.asymmetricKeyType !== "ed25519")
     throw new KeyError("ERR_KEY_ALG", "Ring key is not an Ed25519 key");
-  const { record, bytes } = encodeKeyRecord(fields);
-  return {
-    record,
-    recordBytes: ownBytes(bytes),
-    ringSignature: sign(null, signedBytes(bytes), ringKey),
-  };
+  return { record, recordBytes, ringSignature: sign(null, signedBytes(recordBytes), ringKey) };
 }
 
 /**

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { encodeVerifierKey } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import type { FoldResult } from "./registry-types.ts";
 import type { RootDocument } from "./root-document.ts";
@@ -130,7 +131,7 @@ describe("roots in the registry", () => {
     scene.fixture.must(scene.say(scene.root(), NOW + YEAR - 1));
   });
 
-  it("delegates to the registry's ring keys alone; not to every realm", () => {
+  it("the first delegates to the registry's ring keys and operator alone; not to every realm", () => {
     const scene = new RootScene();
     const [consumer, enterprise] = scene.realms;
     assert.ok(consumer && enterprise);
@@ -141,6 +142,10 @@ describe("roots in the registry", () => {
       [consumer, { realm: "unknown", ring: new NamedKey("ring").vkey }],
     ])
       isVoid(scene.say(scene.root({ realms })), "ERR_STATEMENT_CONFLICT");
+    const stranger = new NamedKey("redoubt.test/operator");
+    const taken = scene.root({ operator: stranger.vkey });
+    isVoid(scene.say(taken), "ERR_STATEMENT_CONFLICT");
+    isVoid(scene.fixture.say(rootStatement(taken), stranger), "ERR_STATEMENT_CONFLICT");
     scene.fixture.must(scene.say(scene.root({ realms: [consumer] })));
     scene.fixture.must(scene.say(scene.root({ version: 2 })));
   });
@@ -177,5 +182,113 @@ describe("roots in the registry", () => {
     const scene = new RootScene();
     isVoid(scene.say(scene.root({ kind: "demo" }, scene.holders, [])), "ERR_ROOT_THRESHOLD");
     scene.fixture.must(scene.say(scene.root()));
+  });
+});
+
+/** A scene whose registry has a first root; what comes next names others. */
+function sceneWithRoot(): RootScene {
+  const scene = new RootScene();
+  scene.fixture.must(scene.say(scene.root({ operator: scene.fixture.operator.vkey })));
+  return scene;
+}
+
+describe("an operator key comes to an end (THREAT-06)", () => {
+  const next = new NamedKey("redoubt.test/operator");
+  const who = [
+    { name: "planned: the one before says so", by: (scene: RootScene) => scene.fixture.operator },
+    { name: "lost or stolen: the next one says so itself", by: () => next },
+  ];
+  for (const { name, by } of who)
+    it(name, () => {
+      const scene = sceneWithRoot();
+      const { fixture } = scene;
+      const root = scene.root({ version: 2, operator: next.vkey });
+      fixture.must(fixture.say(rootStatement(root), by(scene)));
+      assert.equal(encodeVerifierKey(fixture.registry.operator), next.vkey);
+      isVoid(fixture.reporter("active"), "ERR_STATEMENT_AUTHOR");
+      const credentialHash = encodeBase64url(Buffer.alloc(32, 1));
+      const reporter = { type: "reporter", reporter: "r", credentialHash } as const;
+      fixture.must(fixture.say({ ...reporter, status: "active" }, next));
+      // A root that says nothing of the operator leaves the one there is.
+      fixture.must(fixture.say(rootStatement(scene.root({ version: 3 })), next));
+      assert.equal(encodeVerifierKey(fixture.registry.operator), next.vkey);
+    });
+
+  it("not by a thief who has that key alone, nor by too few holders", () => {
+    const scene = sceneWithRoot();
+    const { fixture, holders } = scene;
+    const change = { version: 2, operator: next.vkey };
+    const thieves = ["x", "y", "z"].map((name) => new RootHolder(name));
+    isVoid(scene.say(scene.root(change, thieves)), "ERR_ROOT_THRESHOLD");
+    const one = rootStatement(scene.root(change, holders, holders.slice(0, 1)));
+    for (const by of [fixture.operator, next]) isVoid(fixture.say(one, by), "ERR_ROOT_THRESHOLD");
+    const stranger = new NamedKey("redoubt.test/operator");
+    isVoid(fixture.say(rootStatement(scene.root(change)), stranger), "ERR_STATEMENT_AUTHOR");
+    assert.equal(encodeVerifierKey(fixture.registry.operator), fixture.operator.vkey);
+    fixture.must(fixture.reporter("active"));
+  });
+
+  it("what was replaced never comes back, in no role; nor does a key get another name", () => {
+    const scene = sceneWithRoot();
+    const { fixture } = scene;
+    fixture.must(scene.say(scene.root({ version: 2, operator: next.vkey })));
+    const old = fixture.operator.privateKey;
+    const say = (change: Partial<RootDocument>) =>
+      fixture.say(rootStatement(scene.root({ version: 3, ...change })), next);
+    isVoid(say({ operator: fixture.operator.vkey }), "ERR_STATEMENT_CONFLICT");
+    isVoid(say({ operator: next.renamed("other").vkey }), "ERR_STATEMENT_CONFLICT");
+    const [consumer] = scene.realms;
+    assert.ok(consumer);
+    const ring = new NamedKey("redoubt.test/consumer/ring", old).vkey;
+    isVoid(say({ realms: [{ ...consumer, ring }] }), "ERR_STATEMENT_CONFLICT");
+    isVoid(say({ operator: fixture.enterprise.writer.vkey }), "ERR_STATEMENT_CONFLICT");
+  });
+});
+
+describe("a ring key comes to an end", () => {
+  it("keys that it had registered stay; from then on the new one speaks", () => {
+    const scene = sceneWithRoot();
+    const { fixture } = scene;
+    const [, enterprise] = scene.realms;
+    assert.ok(enterprise);
+    const kid = fixture.keyIn(fixture.enterprise, ["prepublished", "active"]);
+    const ring = new NamedKey("redoubt.test/enterprise/ring");
+    const realms = [{ ...enterprise, ring: ring.vkey }];
+    fixture.must(scene.say(scene.root({ version: 2, realms })));
+    const realm = fixture.registry.realms.get("enterprise");
+    assert.deepEqual(realm?.formerRings.map(encodeVerifierKey), [fixture.enterprise.ring.vkey]);
+    const state = (by: NamedKey, at: number) =>
+      fixture.state(fixture.enterprise, kid, "tainted", at, by);
+    isVoid(state(fixture.enterprise.ring, NOW + 2), "ERR_STATEMENT_AUTHOR");
+    isVoid(
+      fixture.key(fixture.enterprise, fixture.record(fixture.enterprise)),
+      "ERR_STATEMENT_AUTHOR",
+    );
+    assert.equal(fixture.registry.keys.get(kid)?.state, "active");
+    const renewed = { ...fixture.enterprise, ring };
+    fixture.must(fixture.key(renewed, fixture.record(renewed)));
+    fixture.must(state(ring, NOW + 3));
+    // The other realm's ring is as it was.
+    fixture.keyIn(fixture.consumer, ["prepublished"]);
+    isVoid(scene.say(scene.root({ version: 3 })), "ERR_STATEMENT_CONFLICT");
+  });
+
+  it("a record that the stolen ring signed does not count under the new one", () => {
+    const scene = sceneWithRoot();
+    const { fixture } = scene;
+    const stolen = fixture.record(fixture.enterprise);
+    const ring = new NamedKey("redoubt.test/enterprise/ring");
+    const realms = [{ realm: "enterprise", ring: ring.vkey }];
+    fixture.must(scene.say(scene.root({ version: 2, realms })));
+    isVoid(fixture.key({ ...fixture.enterprise, ring }, stolen), "ERR_KEY_SIGNATURE");
+  });
+
+  it("a key of another role is none", () => {
+    const scene = sceneWithRoot();
+    const { fixture } = scene;
+    for (const key of [fixture.consumer.ring, fixture.enterprise.writer, fixture.operator]) {
+      const realms = [{ realm: "enterprise", ring: key.vkey }];
+      isVoid(scene.say(scene.root({ version: 2, realms })), "ERR_STATEMENT_CONFLICT");
+    }
   });
 });

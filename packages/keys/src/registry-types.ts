@@ -8,6 +8,8 @@ export interface RealmInfo {
   readonly realm: string;
   readonly issuer: string;
   readonly ring: VerifierKey;
+  /** Rings that roots replaced, oldest first: keys that they had registered stay. */
+  readonly formerRings: readonly VerifierKey[];
   readonly tenantRule: TenantRule;
 }
 export interface WriterInfo {
@@ -30,6 +32,8 @@ export interface ClosedLog {
 export interface KeyInfo extends SignedKeyRecord {
   readonly kid: string;
   readonly realm: string;
+  /** The ring that vouches for it; where a root replaced that one, the new one may vouch for it again. */
+  readonly ring: VerifierKey;
   readonly state: KeyState;
   readonly stateAt: number;
   /** When it was active for the first time: its age counts from here, whatever was rolled back since. */

@@ -4,7 +4,7 @@ import { decodeBase64url } from "@redoubt/verify/base64url";
 import type { KeyRecord } from "@redoubt/verify/record";
 import { KeyError } from "./errors.ts";
 import { checkTransition, isPublished } from "./life-cycle.ts";
-import { verifyKeyRecord } from "./record.ts";
+import { verifyKeyRecord, type SignedKeyRecord } from "./record.ts";
 import { LogFold } from "./log-fold.ts";
 import type {
   ClosedLog,
@@ -15,7 +15,7 @@ import type {
   WriterInfo,
 } from "./registry-types.ts";
 import { RoleKeys } from "./role-keys.ts";
-import { RootFold, type RootInfo } from "./root-fold.ts";
+import { operatorNamedBy, RootFold, type RootInfo } from "./root-fold.ts";
 import {
   checkApart,
   checkDrill,
@@ -33,11 +33,12 @@ import type {
   KeyStateStatement,
   RealmStatement,
   ReporterStatement,
+  RootStatement,
   Statement,
   TenantStatement,
   WriterStatement,
 } from "./statement-types.ts";
-import { registryEntry, verifyStatementAuthor } from "./statement.ts";
+import { isSignedBy, registryEntry, verifyStatementAuthor } from "./statement.ts";
 import { Tally } from "./tally.ts";
 
 /**
@@ -46,7 +47,8 @@ import { Tally } from "./tally.ts";
  * author can change anything here, not even the log.
  */
 export class Registry {
-  readonly #operator: VerifierKey;
+  #operator: VerifierKey;
+  #formerOperators: readonly VerifierKey[] = [];
   readonly #realms = new Map<string, RealmInfo>();
   readonly #logs = new LogFold();
   readonly #tenants = new Map<string, TenantStatement>();
@@ -64,7 +66,11 @@ export class Registry {
   #size = 0;
   #hidden = 0;
 
-  /** @throws KeyError `ERR_KEY_ALG` if the pinned operator key is not an Ed25519 key */
+  /**
+   * `operator` is the first one's key, which stays pinned: roots name those that follow.
+   *
+   * @throws KeyError `ERR_KEY_ALG` if it is not an Ed25519 key
+   */
   constructor(options: { readonly operator: VerifierKey }) {
     this.#operator = options.operator;
     if (this.#operator.type !== SIGNATURE_TYPE.ed25519)
@@ -74,6 +80,14 @@ export class Registry {
 
   get size(): number {
     return this.#size;
+  }
+  /** Whose statements count now. */
+  get operator(): VerifierKey {
+    return this.#operator;
+  }
+  /** Operators that roots replaced, oldest first. */
+  get formerOperators(): readonly VerifierKey[] {
+    return this.#formerOperators;
   }
   /** Entries without a body. Whoever may see every body must stop at the first: it might disable something. */
   get hidden(): number {
@@ -150,7 +164,7 @@ export class Registry {
         "Statement is not the one that the entry commits to",
       );
     const statement = parseStatement(bytes);
-    verifyStatementAuthor(bytes, envelope, this.#authorOf(statement));
+    this.#verifyAuthor(statement, bytes, envelope);
     this.#refuseRepetition(bytes);
     this.#take(index, statement);
     return statement;
@@ -162,6 +176,13 @@ export class Registry {
     const digest = hash("sha256", bytes, "base64url");
     if (this.#said.has(digest)) throw conflict("Statement was made before");
     this.#said.add(digest);
+  }
+
+  // With the operator's key lost or in a thief's hands, k holders of root keys name another, who then says so itself.
+  #verifyAuthor(statement: Statement, bytes: Uint8Array, envelope: Uint8Array): void {
+    const named = statement.type === "root" ? operatorNamedBy(statement) : undefined;
+    if (named && isSignedBy(bytes, envelope, named)) return;
+    verifyStatementAuthor(bytes, envelope, this.#authorOf(statement));
   }
 
   #authorOf(statement: Statement): VerifierKey {
@@ -206,14 +227,27 @@ export class Registry {
       case "key-retain":
         return this.#takeKeyRetain(statement);
       case "root":
-        return this.#roots.take(index, statement, {
-          realms: this.#realms,
-          roleKeys: this.#roleKeys,
-        });
+        return this.#takeRoot(index, statement);
     }
   }
 
-  // A realm's issuer and ring are what every key of it hangs on: they are said once.
+  #takeRoot(index: number, statement: RootStatement): void {
+    const { operator, rings } = this.#roots.take(index, statement, {
+      operator: this.#operator,
+      realms: this.#realms,
+      roleKeys: this.#roleKeys,
+    });
+    if (operator) {
+      this.#formerOperators = [...this.#formerOperators, this.#operator];
+      this.#operator = operator;
+    }
+    for (const [name, ring] of rings) {
+      const realm = this.#realm(name);
+      this.#realms.set(name, { ...realm, ring, formerRings: [...realm.formerRings, realm.ring] });
+    }
+  }
+
+  // A realm's issuer is what every key of it hangs on: it is said once, and its ring changes by a root alone.
   #takeRealm(statement: RealmStatement): void {
     const { realm, issuer, tenantRule } = statement;
     if (this.#realms.has(realm)) throw conflict(`Realm ${realm} exists`);
@@ -223,7 +257,7 @@ export class Registry {
     const role = `ring:${realm}`;
     this.#roleKeys.checkKey(ring.publicKey, role);
     this.#roleKeys.addKey(ring.publicKey, role);
-    this.#realms.set(realm, { realm, issuer, ring, tenantRule });
+    this.#realms.set(realm, { realm, issuer, ring, formerRings: [], tenantRule });
   }
 
   #takeWriter(statement: WriterStatement): void {
@@ -279,15 +313,29 @@ export class Registry {
       realm.ring.publicKey,
     );
     const { record } = signed;
+    const known = this.#keys.get(kid);
+    if (known) return this.#renew(known, signed, realm);
     this.#checkRecord(record, realm, kid);
     checkDrill(record, at);
-    if (this.#keys.has(kid)) throw conflict("Key was registered before");
     // ARCHITECTURE, "Trust data": a public key seen before is refused, in whatever role.
     const publicKey = { ...record.publicKey };
     this.#roleKeys.check(publicKey, `token:${kid}`);
     this.#roleKeys.add(publicKey, `token:${kid}`);
     this.#logs.takeName(record.log);
-    this.#keys.set(kid, { ...signed, kid, realm: name, state: "generated", stateAt: at, index });
+    const origin = { kid, realm: name, ring: realm.ring, index };
+    this.#keys.set(kid, { ...signed, ...origin, state: "generated", stateAt: at });
+  }
+
+  /** A new ring vouches for a key of the one before, in the same words: what its record says never changes. */
+  #renew(
+    known: KeyInfo,
+    { record, ringSignature }: SignedKeyRecord,
+    { realm, ring }: RealmInfo,
+  ): void {
+    if (record.kid !== known.kid || known.realm !== realm)
+      throw conflict("kid is not the record's hash");
+    if (known.ring.publicKey.equals(ring.publicKey)) throw conflict("Key was registered before");
+    this.#keys.set(known.kid, { ...known, ring, ringSignature });
   }
 
   #checkRecord(record: KeyRecord, realm: RealmInfo, kid: string): void {

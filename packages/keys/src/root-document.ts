@@ -34,7 +34,7 @@ export interface RootRealm {
   readonly ring: string;
 }
 
-/** docs/spec/trust-data.md §1: which keys are the root, and which ring key speaks for each realm. */
+/** docs/spec/trust-data.md §1: which keys are the root, which ring key speaks for each realm, and who operates. */
 export interface RootDocument {
   readonly kind: RootKind;
   readonly version: number;
@@ -48,6 +48,8 @@ export interface RootDocument {
   readonly expires: number;
   /** Sorted by realm. */
   readonly realms: readonly RootRealm[];
+  /** Verifier key of the operator from here on; absent: as before. */
+  readonly operator?: string;
 }
 
 /** A document with the exact bytes that were signed and their SHA-256 (base64url), by which it is pinned. */
@@ -65,7 +67,7 @@ export const ROOT_KEY_NAME = /^[a-z][a-z0-9._-]{0,31}$/;
 const MAX_ROOT_REALMS = 32;
 const MAX_DOCUMENT_BYTES = 24 * 1024;
 const MAX_SECONDS = 2 ** 40;
-const MAX_RING_CHARS = 512;
+const MAX_VKEY_CHARS = 512;
 const REALM = /^[a-z][a-z0-9-]{0,31}$/;
 
 /**
@@ -128,11 +130,14 @@ function readDocument(members: JsonObject): RootDocument {
     const made = reader.attempt((from) => from.integer("made", 0, MAX_SECONDS));
     const expires = reader.attempt((from) => from.integer("expires", 0, MAX_SECONDS));
     const realms = reader.attempt(readRealms);
+    const operator = reader.attempt(readOperator);
     reader.attempt(() => checkThreshold(kind, threshold, keys?.length));
     reader.attempt(() => checkLife(made, expires));
-    reader.attempt(() => checkApart(keys ?? [], realms ?? []));
+    reader.attempt(() => checkApart(keys ?? [], realms ?? [], operator));
     const version = reader.attempt((from) => from.integer("version", 1, MAX_ROOT_VERSION));
-    return reader.finish<RootDocument>({ kind, version, threshold, keys, made, expires, realms });
+    const required = { kind, version, threshold, keys, made, expires, realms };
+    const document = reader.finish<RootDocument>(required);
+    return operator === undefined ? document : { ...document, operator };
   } catch (cause) {
     if (!(cause instanceof ServiceError)) throw cause;
     throw new KeyError("ERR_ROOT_MEMBER", cause.message, { cause });
@@ -173,8 +178,8 @@ function readRealms(from: MemberReader): readonly RootRealm[] {
   const realms = from.array("realms", MAX_ROOT_REALMS).map((value, index) => {
     const item = readerOf(value, `root realm ${index + 1}`);
     const realm = item.string("realm", 32, REALM);
-    const ring = item.string("ring", MAX_RING_CHARS);
-    ringKey(realm, ring);
+    const ring = item.string("ring", MAX_VKEY_CHARS);
+    delegatedKey(`ring of ${realm}`, ring);
     item.done();
     return { realm, ring };
   });
@@ -186,15 +191,21 @@ function readRealms(from: MemberReader): readonly RootRealm[] {
   return realms;
 }
 
-/** The ring's public key in the spelling of root keys. */
-function ringKey(realm: string, ring: string): string {
+function readOperator(from: MemberReader): string | undefined {
+  const operator = from.optionalString("operator", MAX_VKEY_CHARS);
+  if (operator !== undefined) delegatedKey("operator", operator);
+  return operator;
+}
+
+/** The public key of a ring or an operator in the spelling of root keys. */
+function delegatedKey(what: string, vkey: string): string {
   try {
-    const { type, publicKey } = parseVerifierKey(ring);
+    const { type, publicKey } = parseVerifierKey(vkey);
     if (type === SIGNATURE_TYPE.ed25519) return encodeRootPublicKey(publicKey);
   } catch (cause) {
-    throw configError(`root: ring of ${realm} must be a verifier key`, { cause });
+    throw configError(`root: ${what} must be a verifier key`, { cause });
   }
-  throw configError(`root: ring of ${realm} must be an Ed25519 key`);
+  throw configError(`root: ${what} must be an Ed25519 key`);
 }
 
 // What threshold means: in production, no single key is enough, and none is indispensable.
@@ -214,11 +225,18 @@ function checkLife(made?: number, expires?: number): void {
 }
 
 // A ring key lies in a machine that runs: were it a root key, or that of two realms, one theft would be two.
-function checkApart(keys: readonly RootKey[], realms: readonly RootRealm[]): void {
-  const rings = realms.map(({ realm, ring }) => ringKey(realm, ring));
-  const all = [...keys.map(({ publicKey }) => publicKey), ...rings];
+function checkApart(
+  keys: readonly RootKey[],
+  realms: readonly RootRealm[],
+  operator: string | undefined,
+): void {
+  const delegated = realms.map(({ realm, ring }) => delegatedKey(`ring of ${realm}`, ring));
+  if (operator !== undefined) delegated.push(delegatedKey("operator", operator));
+  const all = [...keys.map(({ publicKey }) => publicKey), ...delegated];
   if (new Set(all).size !== all.length)
-    throw configError("root: each public key has one place, as a root key or as one realm's ring");
+    throw configError(
+      "root: each public key has one place, as a root key, one realm's ring or the operator",
+    );
 }
 
 /** Lists are sets: sorted, so that one set has one encoding, and without repetition. */

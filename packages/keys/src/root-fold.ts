@@ -1,23 +1,30 @@
 import { decodeBase64url } from "@redoubt/verify/base64url";
 import { KeyError } from "./errors.ts";
 import type { RealmInfo } from "./registry-types.ts";
-import { parseVerifierKey } from "@redoubt/tlog";
+import { parseVerifierKey, type VerifierKey } from "@redoubt/tlog";
 import type { RoleKeys } from "./role-keys.ts";
 import { checkRootLife, verifyNextRoot } from "./root-chain.ts";
 import type { RootDocument } from "./root-document.ts";
 import { parseRootPublicKey } from "./root-public-key.ts";
 import { parseSignedRoot, verifyRootThreshold, type SignedRoot } from "./root-signature.ts";
 import { conflict } from "./scope-rules.ts";
-import type { RootStatement } from "./statement-types.ts";
+import type { RootStatement, StatementBody } from "./statement-types.ts";
 
 export interface RootInfo extends SignedRoot {
   /** Where it stands in the registry log. */
   readonly index: number;
 }
 
-interface Surroundings {
+/** Who speaks by the registry before the root. */
+interface Speakers {
+  readonly operator: VerifierKey;
   readonly realms: ReadonlyMap<string, RealmInfo>;
   readonly roleKeys: RoleKeys;
+}
+/** Who speaks from the root on, where it is somebody else than before. */
+export interface NewSpeakers {
+  readonly operator?: VerifierKey;
+  readonly rings: ReadonlyMap<string, VerifierKey>;
 }
 
 /** The chain of roots that the registry records (docs/spec/logs.md §4). A record, not where trust comes from. */
@@ -29,21 +36,31 @@ export class RootFold {
     return this.#chain;
   }
 
-  /** @throws KeyError; then nothing has changed */
-  take(index: number, statement: RootStatement, { realms, roleKeys }: Surroundings): void {
+  /**
+   * A root that continues another is where ring and operator keys come to an end: k holders of root keys name others.
+   * The first of a chain has nobody before it who could have agreed, and repeats what the registry says.
+   *
+   * @throws KeyError; then nothing has changed
+   */
+  take(index: number, statement: RootStatement, speakers: Speakers): NewSpeakers {
     const root = readStatement(statement);
     const { document } = root;
     checkRootLife(root, statement.at);
     const before = this.#before(root);
     if (before) verifyNextRoot(before, root);
     else verifyFirst(root);
-    checkDelegation(document, realms);
+    const { roleKeys } = speakers;
+    const changes = changesOf(document, speakers);
+    if (!before && (changes.operator || changes.rings.size > 0))
+      throw conflict("The first root of a chain must name the operator and rings that there are");
     const role = `root:${document.kind}`;
     const keys = document.keys.map(({ publicKey }) => parseRootPublicKey(publicKey));
     // ARCHITECTURE §9: the role of a demo root's key is for ever another than that of a production root's.
     for (const key of keys) roleKeys.checkKey(key, role);
+    takeChanges(changes, speakers);
     for (const key of keys) roleKeys.addKey(key, role);
     this.#chain = [...(before ? this.#chain : []), { ...root, index }];
+    return changes;
   }
 
   /** What this root continues; nothing where it begins a chain: the first of all, or the first after demo roots. */
@@ -54,7 +71,18 @@ export class RootFold {
   }
 }
 
-function readStatement({ kind, version, hash, root: text }: RootStatement): SignedRoot {
+/** The operator key that a root statement names, whoever wrote it; for whoever must know it before the fold does. */
+export function operatorNamedBy(statement: StatementBody<RootStatement>): VerifierKey | undefined {
+  const { operator } = readStatement(statement).document;
+  return operator === undefined ? undefined : parseVerifierKey(operator);
+}
+
+function readStatement({
+  kind,
+  version,
+  hash,
+  root: text,
+}: StatementBody<RootStatement>): SignedRoot {
   const root = parseSignedRoot(decodeBase64url(text));
   const { document } = root;
   if (root.hash !== hash || document.kind !== kind || document.version !== version)
@@ -69,14 +97,36 @@ function verifyFirst(root: SignedRoot): void {
   verifyRootThreshold(root, root.document);
 }
 
-// Two answers to who speaks for a realm would be two rings that count.
-function checkDelegation({ realms }: RootDocument, known: Surroundings["realms"]): void {
-  for (const { realm, ring } of realms) {
-    const registered = known.get(realm)?.ring;
+function changesOf(document: RootDocument, { operator, realms }: Speakers): NewSpeakers {
+  const rings = new Map<string, VerifierKey>();
+  for (const { realm, ring } of document.realms) {
+    const registered = realms.get(realm)?.ring;
+    if (!registered) throw conflict(`Root delegates realm ${realm}, which is not registered`);
     const delegated = parseVerifierKey(ring);
-    const isSame =
-      registered?.name === delegated.name && registered.publicKey.equals(delegated.publicKey);
-    if (!isSame)
-      throw conflict(`Root delegates realm ${realm} to another ring than the registry's`);
+    if (!isSame(registered, delegated)) rings.set(realm, delegated);
+  }
+  const named = document.operator === undefined ? operator : parseVerifierKey(document.operator);
+  return isSame(operator, named) ? { rings } : { operator: named, rings };
+}
+
+function isSame(one: VerifierKey, other: VerifierKey): boolean {
+  return one.name === other.name && one.publicKey.equals(other.publicKey);
+}
+
+/** A key that was replaced has another role from then on: it never comes back. */
+function takeChanges({ operator, rings }: NewSpeakers, speakers: Speakers): void {
+  const { roleKeys, realms } = speakers;
+  const changes = [...rings].map(([realm, key]) => {
+    return { role: `ring:${realm}`, key, before: realms.get(realm)?.ring };
+  });
+  if (operator) changes.push({ role: "operator", key: operator, before: speakers.operator });
+  for (const { role, key, before } of changes) {
+    roleKeys.checkKey(key.publicKey, role);
+    if (before?.publicKey.equals(key.publicKey))
+      throw conflict(`Root gives the key of ${role} another name`);
+  }
+  for (const { role, key, before } of changes) {
+    if (before) roleKeys.addKey(before.publicKey, `former ${role}`);
+    roleKeys.addKey(key.publicKey, role);
   }
 }

@@ -67,13 +67,22 @@ export function verifyStatementAuthor(
   envelope: Uint8Array,
   author: VerifierKey,
 ): void {
+  if (!isSignedBy(statement, envelope, author))
+    throw new KeyError("ERR_STATEMENT_AUTHOR", `Statement is not signed by ${author.name}`);
+}
+
+/** @throws KeyError `ERR_STATEMENT_MALFORMED` for an envelope that is none */
+export function isSignedBy(
+  statement: Uint8Array,
+  envelope: Uint8Array,
+  author: VerifierKey,
+): boolean {
   const { name, sig } = parseEnvelope(envelope);
-  const isSigned =
+  return (
     author.type === SIGNATURE_TYPE.ed25519 &&
     name === author.name &&
-    verify(null, signedBytes(statement), author.publicKey, sig);
-  if (!isSigned)
-    throw new KeyError("ERR_STATEMENT_AUTHOR", `Statement is not signed by ${author.name}`);
+    verify(null, signedBytes(statement), author.publicKey, sig)
+  );
 }
 
 function parseEnvelope(bytes: Uint8Array): { name: string; sig: Buffer } {

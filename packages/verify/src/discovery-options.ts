@@ -11,8 +11,8 @@ export interface RingIssuer {
   /** The issuer URL: `/.well-known/openid-configuration` stands below it. */
   readonly issuer: string;
   readonly realm: string;
-  /** The realm's ring key: verifier key or base64url. */
-  readonly ring: string;
+  /** The realm's ring key: verifier key or base64url. Two or more while another takes its place. */
+  readonly ring: string | readonly string[];
   /** Origin of `jwks_uri` where it is not the issuer's. */
   readonly jwksOrigin?: string;
 }
@@ -56,7 +56,7 @@ export interface CheckedIssuer {
   readonly jwksOrigin: string;
   readonly realm: string;
   readonly trust:
-    | { readonly ring: PinnedKey }
+    | { readonly ring: readonly PinnedKey[] }
     | { readonly ring: null; readonly scope: DeclaredScope };
 }
 
@@ -90,7 +90,7 @@ function checkIssuer(
   const trust =
     entry.ring === null
       ? { ring: read.null("ring"), scope: readDeclared(read, realm) }
-      : { ring: new PinnedKey(read.string("ring", 512)) };
+      : { ring: read.texts("ring", 512).map((text) => new PinnedKey(text)) };
   const jwksOrigin = read.has("jwksOrigin")
     ? read.string("jwksOrigin", 512)
     : new URL(issuer).origin;

@@ -87,7 +87,11 @@ function readScope(jwk: JsonObject, issuer: CheckedIssuer): KeyScope {
 }
 
 /** docs/spec/key-record.md §3: the scope is the record's alone, and the JWK must not say anything else. */
-function recordScope(jwk: JsonObject, issuer: CheckedIssuer, ring: PinnedKey): KeyRecord {
+function recordScope(
+  jwk: JsonObject,
+  issuer: CheckedIssuer,
+  ring: readonly PinnedKey[],
+): KeyRecord {
   const { redoubt } = jwk;
   // THREAT-27: somebody's own key in the set.
   if (!isJsonObject(redoubt)) throw untrusted("without key record");

@@ -2,6 +2,7 @@ import { isIssuerTemplate } from "./issuer-template.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
 import { isTenantId, type TenantId, type TenantSelector } from "./tenant.ts";
 
+const MAX_TEXTS = 4;
 const MAX_TENANTS = 1000;
 const MAX_BUCKETS = 65_536;
 const MAX_AUDIENCES = 256;
@@ -34,9 +35,18 @@ export class ScopeReader {
 
   string(member: string, maxLength: number): string {
     const value = this.#take(member);
-    if (typeof value !== "string" || value.length === 0 || value.length > maxLength)
+    if (typeof value !== "string" || !isText(value, maxLength))
       throw this.#refusal(member, `1 to ${maxLength} characters`);
     return value;
+  }
+
+  /** One text, or a list of one or a few. */
+  texts(member: string, maxLength: number): readonly string[] {
+    const value = this.#take(member);
+    const texts = typeof value === "string" ? [value] : value;
+    if (!isStringArray(texts, 1, MAX_TEXTS) || !texts.every((text) => isText(text, maxLength)))
+      throw this.#refusal(member, `1 to ${maxLength} characters, or up to ${MAX_TEXTS} such texts`);
+    return texts;
   }
 
   integer(member: string, min: number, max: number): number {
@@ -152,4 +162,8 @@ function isStringArray(value: unknown, min: number, max: number): value is reado
     value.length <= max &&
     value.every((item) => typeof item === "string")
   );
+}
+
+function isText(value: string, maxLength: number): boolean {
+  return value.length > 0 && value.length <= maxLength;
 }

@@ -56,16 +56,19 @@ export function fromStaticKeys(options: { readonly keys: readonly StaticKey[] })
 
 /**
  * Trusts records signed by the ring key of their realm; `rings` names that key for each realm, as a verifier key
- * (`name+hash+key`) or as 32 bytes in base64url.
+ * (`name+hash+key`) or as 32 bytes in base64url; or several, while another takes its place.
  *
  * @throws TypeError for a record without that signature, malformed, or of a realm without a ring key
  */
 export function fromStaticRecords(
   records: readonly SignedRecord[],
-  options: { readonly rings: Readonly<Record<string, string>> },
+  options: { readonly rings: Readonly<Record<string, string | readonly string[]>> },
 ): TrustSource {
   const rings = new Map(
-    Object.entries(options.rings).map(([realm, text]) => [realm, new PinnedKey(text)]),
+    Object.entries(options.rings).map(([realm, ring]) => {
+      const texts = typeof ring === "string" ? [ring] : ring;
+      return [realm, texts.map((text) => new PinnedKey(text))];
+    }),
   );
   const keys = records.map((signed, i) =>
     misuse(`records[${i}]`, () => readSignedRecord(signed, rings)),
@@ -113,7 +116,10 @@ function readScope(read: ScopeReader, key: Pick<KeyScope, "kid" | "alg" | "publi
   return scope;
 }
 
-function readSignedRecord(signed: SignedRecord, rings: ReadonlyMap<string, PinnedKey>): TrustedKey {
+function readSignedRecord(
+  signed: SignedRecord,
+  rings: ReadonlyMap<string, readonly PinnedKey[]>,
+): TrustedKey {
   const bytes = toBytes(signed.record);
   const { realm } = parseKeyRecord(bytes);
   const ring = rings.get(realm);

@@ -52,7 +52,7 @@ export function isOfRing(statement: Statement): statement is RingStatement {
 
 type RingStatement = Extract<Statement, { readonly type: "key" | "key-state" | "key-retain" }>;
 
-/** What decides which keys an issuer's JWKS lists. */
+/** What decides which keys an issuer's JWKS lists; a root can name another ring key. */
 const OF_KEY_SETS: readonly string[] = [
   "realm",
   "writer",
@@ -61,6 +61,7 @@ const OF_KEY_SETS: readonly string[] = [
   "key",
   "key-state",
   "key-retain",
+  "root",
 ];
 
 /** docs/spec/logs.md §4: whose statement bodies a caller is given. */

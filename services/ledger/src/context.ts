@@ -24,6 +24,7 @@ import { ledgerEvents, type LedgerEvent, type LedgerEvents } from "./events.ts";
 import { LedgerHandler } from "./handler.ts";
 import { loadHead } from "./history.ts";
 import type { Log, LogIdentity } from "./log.ts";
+import { Operators } from "./operators.ts";
 import { openLog } from "./open-log.ts";
 import { runLog, type RunningLog, type RunningLogParts } from "./running-log.ts";
 import { Sequencer } from "./sequencer.ts";
@@ -101,13 +102,14 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   });
   stack.defer(() => sequencer.end());
   publishLogList(folder, logs, events);
+  const registry = registryOf(logs, config);
   const { handle } = new LedgerHandler({
     store,
     sequencer,
     logs,
     provers: new Map([...running].map(([log, { prover }]) => [log, prover])),
-    registry: registryOf(logs, config),
-    operator: config.operator,
+    registry,
+    operators: new Operators(store, registry, config.operator),
     witness: config.witness.key,
     index: stack.use(new DigestIndex(join(folder, "find.db"), store)),
     waiters,

@@ -1,5 +1,5 @@
 import { errorCode, MemberReader, ServiceError } from "@redoubt/base";
-import { parseStatement, verifyStatementAuthor } from "@redoubt/keys";
+import { parseStatement } from "@redoubt/keys";
 import { encodeVerifierKey, type VerifierKey } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import type { Answer, Call, Handler } from "@redoubt/wire";
@@ -10,6 +10,7 @@ import { refusal, storageFailure } from "./errors.ts";
 import type { LedgerEvents } from "./events.ts";
 import { stageBatch } from "./issuance-batch.ts";
 import type { Log } from "./log.ts";
+import type { Operators } from "./operators.ts";
 import type { Prover } from "./proofs.ts";
 import { stageStatement } from "./registry-batch.ts";
 import { restoreRegistry } from "./registry-restore.ts";
@@ -32,7 +33,7 @@ export interface HandlerParts {
   readonly logs: ReadonlyMap<string, Log>;
   readonly provers: ReadonlyMap<Log, Prover>;
   readonly registry: Log;
-  readonly operator: VerifierKey;
+  readonly operators: Operators;
   readonly witness: VerifierKey;
   readonly index: DigestIndex;
   readonly waiters: Waiters;
@@ -133,7 +134,7 @@ export class LedgerHandler {
       throw error;
     }
     // The ring keys of realms are in the registry and not known here: a wrong author there is void for every fold.
-    if (!isOfRing(parsed)) verifyStatementAuthor(statement, envelope, this.#parts.operator);
+    if (!isOfRing(parsed)) this.#parts.operators.verifyAuthor(parsed, statement, envelope);
   }
 
   #openLog(call: Call): Answer {

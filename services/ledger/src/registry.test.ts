@@ -2,7 +2,16 @@ import assert from "node:assert/strict";
 import { generateKeyPairSync, hash } from "node:crypto";
 import { test } from "node:test";
 import { isJsonObject } from "@redoubt/base";
-import { Registry, signStatement, type SignedStatement, type StatementBody } from "@redoubt/keys";
+import {
+  encodeRoot,
+  encodeRootKey,
+  encodeSignedRoot,
+  parseRootKey,
+  Registry,
+  signStatement,
+  type SignedStatement,
+  type StatementBody,
+} from "@redoubt/keys";
 import {
   CompactRange,
   createVerifierKey,
@@ -392,4 +401,49 @@ test("THREAT-11: key-retain comes from its realm's signer or bears the operator'
     head.items.map((item) => isJsonObject(item) && typeof item["statement"] === "string"),
     [true, true],
   );
+});
+
+/** A root that names another operator; how many signed it only the fold asks. */
+function rootNaming(operator: string): StatementBody {
+  const holders = ["a", "b", "c"].map((name) => {
+    const { privateKey } = generateKeyPairSync("ed25519");
+    return parseRootKey(encodeRootKey(name, privateKey));
+  });
+  const ring = encodeVerifierKey(makeRing("consumer").key);
+  const root = encodeRoot({
+    kind: "production",
+    version: 1,
+    threshold: 2,
+    keys: holders,
+    made: 1_764_000_000,
+    expires: 1_765_000_000,
+    realms: [{ realm: "consumer", ring }],
+    operator,
+  });
+  const { kind, version } = root.document;
+  const text = encodeSignedRoot({ ...root, signatures: [] }).toString("base64url");
+  return { type: "root", kind, version, hash: root.hash, root: text };
+}
+
+test("an operator that a root names is heard, its own root first, and after a restart", async () => {
+  await using deployment = await createDeployment();
+  const next = makeRing("operator");
+  const refused = { code: "ERR_STATEMENT_AUTHOR" };
+  {
+    await using ledger = await deployment.open();
+    await using operator = deployment.connect("operator");
+    // Void, and in the log all the same: what cannot be read names nobody.
+    await operator.request(appendHead(deployment.statement(rootBody)));
+    const early = operator.request(appendHead(next.sign(tenantBody())));
+    await assert.rejects(early, refused);
+    await operator.request(appendHead(next.sign(rootNaming(encodeVerifierKey(next.key)))));
+    await operator.request(appendHead(next.sign(tenantBody())));
+    await ledger[Symbol.asyncDispose]();
+  }
+  await using ledger = await deployment.open();
+  await using operator = deployment.connect("operator");
+  const { head } = await operator.request(appendHead(next.sign(tenantBody(["api://b"]))));
+  assert.equal(head.index, 3);
+  await assert.rejects(operator.request(appendHead(makeRing("x").sign(tenantBody()))), refused);
+  assert.equal(ledger.logs.get(REGISTRY)?.size, 4);
 });

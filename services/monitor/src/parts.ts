@@ -128,7 +128,7 @@ function wireParts(options: PartsOptions, db: Database): MonitorParts {
     follow,
     alarms,
     clock,
-    operator: config.operator,
+    operator: () => registry.operator,
     self: identity.witness,
     findLog,
   });

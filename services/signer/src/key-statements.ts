@@ -34,13 +34,18 @@ export class KeyStatements {
     this.#options = options;
   }
 
-  /** @throws ServiceError `ERR_LEDGER_SIZE` when the registry moved, `ERR_SIGNER_REGISTRY_VOID` */
+  /**
+   * A record, new or in the name of another ring key than before.
+   *
+   * @throws ServiceError `ERR_LEDGER_SIZE` when the registry moved, `ERR_SIGNER_REGISTRY_VOID`
+   */
   async key({ record, recordBytes, ringSignature }: SignedKeyRecord): Promise<void> {
     const { realm, registry } = this.#options;
     const { kid } = record;
     const texts = { record: encodeBase64url(recordBytes), ring: encodeBase64url(ringSignature) };
     await this.#append({ type: "key", realm, kid, ...texts }, registry().size);
-    if (!registry().keys.has(kid)) throw voidStatement();
+    if (registry().keys.get(kid)?.ringSignature.equals(ringSignature) !== true)
+      throw voidStatement();
   }
 
   /** @throws ServiceError `ERR_LEDGER_SIZE` when the registry moved, `ERR_SIGNER_REGISTRY_VOID` */

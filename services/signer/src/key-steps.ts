@@ -1,5 +1,12 @@
-import { errorCode, nowSeconds } from "@redoubt/base";
-import { decideNextState, publishedFor, type KeyInfo, type KeyState } from "@redoubt/keys";
+import { errorCode, errorLine, nowSeconds } from "@redoubt/base";
+import {
+  decideNextState,
+  isPublished,
+  publishedFor,
+  vouchFor,
+  type KeyInfo,
+  type KeyState,
+} from "@redoubt/keys";
 import type { RingPolicy } from "./config.ts";
 import { makeKey, type KeyMakingOptions } from "./key-making.ts";
 import { KeyStatements, type KeyStatementsOptions } from "./key-statements.ts";
@@ -37,6 +44,7 @@ export class KeySteps {
   readonly #watch: KeyWatch;
   #last: Promise<unknown> = Promise.resolve();
   #failure: string | undefined;
+  #isRingTold = false;
   #backoffMs = 0;
   #notBeforeMs = -Infinity;
 
@@ -70,6 +78,7 @@ export class KeySteps {
   async step(): Promise<void> {
     this.#watch.look(this.rings, this.#now());
     this.#failure = undefined;
+    await this.#attempt(() => this.#vouchAnew());
     for (const facts of this.rings) {
       // Each on its own: a full disk that stops the making of keys must not stop a takeover.
       await this.#attempt(() => this.#advance(facts));
@@ -115,6 +124,7 @@ export class KeySteps {
       this.#options.events.keyStepFailed(code);
       // A lost compare-and-swap wrote nothing: it needs no pause, only a newer registry.
       if (code !== "ERR_LEDGER_SIZE") this.#failure = code;
+      if (code === "ERR_SIGNER_RING") this.#tellRing(errorLine(error));
     } finally {
       // Only now: between the two entries of a takeover the old key signs on, so that nobody is refused.
       this.#options.ring.refresh();
@@ -180,6 +190,11 @@ export class KeySteps {
     this.#options.alarm("key-activated-early", detail);
   }
 
+  #tellRing(detail: string): void {
+    if (!this.#isRingTold) this.#options.alarm("ring-key-missing", detail);
+    this.#isRingTold = true;
+  }
+
   #tellLost({ kid }: KeyInfo, facts: RingFacts): void {
     const isFollowed = facts.ready(this.#now()).length > 0;
     const past = { isFirstOfRing: false, isSignerLost: true };
@@ -217,6 +232,27 @@ export class KeySteps {
   async #lookForLost(facts: RingFacts): Promise<void> {
     const isLost = facts.keys().some((key) => LOST[key.state] !== undefined && !facts.isHeld(key));
     if (isLost) await this.#options.ring.look();
+  }
+
+  /**
+   * After another ring key took its place: relying parties that pin it alone go on with the keys that sign. Only for
+   * those in custody: what a thief registered with the old ring key, the new one never vouches for.
+   */
+  async #vouchAnew(): Promise<void> {
+    const { realm, ring, registry, ringSigner } = this.#options;
+    const { publicKey } = registry().realms.get(realm)?.ring ?? {};
+    // Before it is needed: without it nothing changes any more, and keys only grow old.
+    const { privateKey } = ringSigner;
+    this.#isRingTold = false;
+    for (const key of ring.own()) {
+      const isOurs = isPublished(key.state) || key.state === "generated";
+      if (!publicKey || !isOurs || key.ring.publicKey.equals(publicKey)) continue;
+      if (!ring.custodyOf(key.record)) continue;
+      await this.#againWhileLost(async () => {
+        await this.statements.key(vouchFor(key, privateKey));
+        return false;
+      });
+    }
   }
 
   /** A drill key leaves every JWKS when its time is over. */

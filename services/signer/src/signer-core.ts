@@ -1,7 +1,6 @@
 import { join } from "node:path";
 import { ServiceError, type Clock } from "@redoubt/base";
 import {
-  openKeyFile,
   openSealedFile,
   readPassphrase,
   type SignedStatement,
@@ -18,7 +17,7 @@ import type { EntryJournal } from "./entry-journal.ts";
 import type { SignerEvents } from "./events.ts";
 import { openExternalJwt, type ExternalJwtService } from "./external-jwt/external-jwt-service.ts";
 import { SignerHandler } from "./handler.ts";
-import { BODY_KEY_KIND, openWriterKey, ringName, SIGNER_FILES } from "./initialise.ts";
+import { BODY_KEY_KIND, openWriterKey, SIGNER_FILES } from "./initialise.ts";
 import { KeyRing } from "./key-ring.ts";
 import { KeyOrders } from "./key-orders.ts";
 import { KeySteps } from "./key-steps.ts";
@@ -29,6 +28,7 @@ import { OperatorCalls } from "./operator-calls.ts";
 import type { Policy } from "./policy.ts";
 import type { RegistryView } from "./registry-view.ts";
 import type { SignerCustody } from "./signer-custody.ts";
+import { RingSigner } from "./ring-signer.ts";
 import type { SignerState } from "./state-file.ts";
 import { witnessAlarm } from "./witness-alarm.ts";
 import { WitnessGuard } from "./witness-guard.ts";
@@ -87,8 +87,7 @@ export async function openCore(
   await ledger.request({ op: "openLog", log, writer: encodeVerifierKey(info.writer) });
   await writer.open([...(remembered?.log ? [remembered.log] : []), witnessed]);
   await carryEntries({ ...options, journals: join(folder, SIGNER_FILES.journals), writer });
-  const { privateKey } = openKeyFile(join(folder, SIGNER_FILES.ring));
-  const ringSigner = { name: ringName(realm), privateKey };
+  const ringSigner = new RingSigner(folder, realm, registry);
   const refresh = () => view.poll();
   const alarm = (kind: string, detail: string) => reports.event(kind, detail);
   const shared = { realm, registry, clock, refresh, alarm };

@@ -7,6 +7,8 @@ import {
   openKeyFile,
   parseRootKey,
   signRoot,
+  type RootDocument,
+  type SignedRoot,
   type StatementBody,
 } from "@redoubt/keys";
 import { delegations, type KnownRoots } from "./root-state.ts";
@@ -26,18 +28,29 @@ export function demoRootStatement(
 ): StatementBody | undefined {
   const before = registry.roots.at(-1)?.document;
   if (before && (before.kind !== "demo" || before.expires - now > RENEW_SECONDS)) return undefined;
+  return rootStatement(signDemoRoot(folder, registry, now));
+}
+
+/** The next demo root, signed; `change` is what it says otherwise than the registry. */
+export function signDemoRoot(
+  folder: string,
+  registry: KnownRoots,
+  now: number,
+  change: Partial<Pick<RootDocument, "operator" | "realms">> = {},
+): SignedRoot {
   const path = join(folder, "up", "root.key");
   const { privateKey } = privateFileExists(path)
     ? openKeyFile(path)
     : createKeyFile(path, "Ed25519");
   const root = encodeRoot({
     kind: "demo",
-    version: (before?.version ?? 0) + 1,
+    version: (registry.roots.at(-1)?.document.version ?? 0) + 1,
     threshold: 1,
     keys: [parseRootKey(encodeRootKey("demo", privateKey))],
     made: now,
     expires: now + LIFE_SECONDS,
     realms: delegations(registry),
+    ...change,
   });
-  return rootStatement(signRoot({ ...root, signatures: [] }, privateKey));
+  return signRoot({ ...root, signatures: [] }, privateKey);
 }

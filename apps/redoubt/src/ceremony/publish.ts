@@ -1,6 +1,8 @@
 import { ServiceError } from "@redoubt/base";
 import type { SignedRoot } from "@redoubt/keys";
+import { encodeVerifierKey } from "@redoubt/tlog";
 import type { Operator } from "../operator.ts";
+import { readSettings, writeSettings } from "../settings.ts";
 import { rootStatement } from "./root-statement.ts";
 
 export interface Published {
@@ -17,7 +19,10 @@ export interface Published {
  */
 export async function publishRoot(operator: Operator, root: SignedRoot): Promise<Published> {
   const before = (await operator.readRegistry()).roots.find(({ hash }) => hash === root.hash);
-  if (before) return { index: before.index, isNew: false };
+  if (before) {
+    keepRings(operator);
+    return { index: before.index, isNew: false };
+  }
   const index = await operator.state(rootStatement(root));
   const newest = operator.registry.roots.at(-1);
   if (newest?.hash !== root.hash || newest.index !== index)
@@ -25,5 +30,17 @@ export async function publishRoot(operator: Operator, root: SignedRoot): Promise
       "ERR_REGISTRY",
       `Registry took the root at ${index} for void: see redoubt alarms`,
     );
+  keepRings(operator);
   return { index, isNew: true };
+}
+
+/** The ring keys that the commands here pin are those of the newest root. */
+function keepRings({ folder, registry }: Operator): void {
+  const settings = readSettings(folder);
+  const pinned = Object.entries(settings.rings).map(([realm, ring]) => {
+    const info = registry.realms.get(realm);
+    return [realm, info ? encodeVerifierKey(info.ring) : ring];
+  });
+  const rings = { ...settings.rings, ...Object.fromEntries(pinned) };
+  writeSettings(folder, { ...settings, rings });
 }

@@ -1,5 +1,6 @@
 import { Option, type Command } from "commander";
 import { collect, type Run } from "../command.ts";
+import type { AuthorOptions, RingOptions } from "../recover/authors.ts";
 import type { LogOptions, RegistryOptions, WitnessOptions } from "../recover/commands.ts";
 import { realmOption } from "./realm-option.ts";
 
@@ -9,6 +10,7 @@ Examples:
   redoubt recover witness --reason "monitor.db restored"     after an old monitor.db was restored
   redoubt recover registry                                   after an old ledger.db was restored
   redoubt recover log --realm enterprise --reason "bit flip" close a log that cannot go on
+  redoubt recover operator                                   another operator key, and so with ring
 
 Look for newer copies first (docs/guide/backup.md): what is given up here does not come back.
 What moves a witness or closes a log is a statement in the registry before it takes effect, and an alarm.
@@ -49,6 +51,44 @@ export function register(cli: Command, run: Run): void {
       run(command, async (context) => (await load()).recoverLog(context, options)),
     );
   registerRegistry(recover, run);
+  registerAuthors(recover, run);
+}
+
+const AUTHORS_HELP = `
+The next version of the root names the key: with a demo root that is done at once; with a production root --out takes
+the draft, which holders sign and the operator publishes (docs/guide/ceremony.md). The next key is made at the first
+call and stays the same until it counts.
+
+Examples:
+  redoubt recover operator                               lost, stolen or old: another operator key
+  redoubt recover operator --out root-2.json             with production roots
+  redoubt recover ring --realm enterprise                another ring key
+`;
+
+function registerAuthors(recover: Command, run: Run): void {
+  recover
+    .command("operator")
+    .description("another operator key, where the one there is lost, stolen or old")
+    .addOption(outOption())
+    .option("--yes", "do not ask")
+    .addHelpText("after", AUTHORS_HELP)
+    .action((options: AuthorOptions, command: Command) =>
+      run(command, async (context) => (await loadAuthors()).recoverOperator(context, options)),
+    );
+  recover
+    .command("ring")
+    .description("another ring key of a realm, where the one there is lost, stolen or old")
+    .addOption(realmOption("which one must be said").makeOptionMandatory())
+    .addOption(outOption())
+    .option("--yes", "do not ask")
+    .addHelpText("after", AUTHORS_HELP)
+    .action((options: RingOptions, command: Command) =>
+      run(command, async (context) => (await loadAuthors()).recoverRing(context, options)),
+    );
+}
+
+function outOption(): Option {
+  return new Option("--out <file>", "the draft that holders of production roots sign");
 }
 
 function registerRegistry(recover: Command, run: Run): void {
@@ -69,4 +109,8 @@ function reasonOption(): Option {
 
 function load() {
   return import("../recover/commands.ts");
+}
+
+function loadAuthors() {
+  return import("../recover/authors.ts");
 }

@@ -1,4 +1,4 @@
-import { jwkOf, keysForIssuer, type KeyInfo, type RealmInfo, type Registry } from "@redoubt/keys";
+import { jwkOf, keysForIssuer, type KeyInfo, type Registry } from "@redoubt/keys";
 import { encodeVerifierKey } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
@@ -22,7 +22,7 @@ export interface KeyDetails extends KeyView {
   readonly index: number;
   /** The canonical record that the kid is the hash of. */
   readonly record: JsonObject;
-  readonly ring: { readonly key: string | null; readonly signature: string };
+  readonly ring: { readonly key: string; readonly signature: string };
   readonly coveredTenants: readonly string[];
   readonly history: readonly KeyEvent[];
   readonly jwks: JwksMembership;
@@ -52,17 +52,13 @@ export async function showKey(key: KeyInfo, sources: ShowSources): Promise<KeyDe
     index: key.index,
     record: parseJsonObject(key.recordBytes),
     ring: {
-      key: ringText(registry.realms.get(key.realm)),
+      key: encodeVerifierKey(key.ring),
       signature: encodeBase64url(key.ringSignature),
     },
     coveredTenants: coveredTenants(registry, key),
     history,
     jwks: await membership(key, registry, nowSeconds),
   };
-}
-
-function ringText(realm: RealmInfo | undefined): string | null {
-  return realm ? encodeVerifierKey(realm.ring) : null;
 }
 
 async function membership(
@@ -112,7 +108,7 @@ export function detailsText(details: KeyDetails, nowSeconds: number): string {
     summary(details, nowSeconds),
     historyText(details.history, nowSeconds),
     `Record (registry index ${details.index}):\n${asciiJson(details.record)}`,
-    `Signed by ring ${details.ring.key ?? "unknown"}\n  ${details.ring.signature}`,
+    `Signed by ring ${details.ring.key}\n  ${details.ring.signature}`,
     `Covers ${details.activeTenants} active tenants: ${shorten(details.coveredTenants)}`,
     membershipText(details.jwks),
   ].join("\n\n");

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { generateKeyPairSync, randomBytes } from "node:crypto";
+import { createPublicKey, generateKeyPairSync, randomBytes, type KeyObject } from "node:crypto";
 import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { signStatement } from "@redoubt/keys";
+import { DemoRoots } from "@redoubt/keys/testing/demo-roots";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { issue, START_SECONDS, vkeyOf } from "../testing/deployment.ts";
 import { withCosignature } from "../testing/fake-ledger.ts";
@@ -204,6 +205,33 @@ describe("following the logs", () => {
       (await world.alarms("void-statement")).map(({ count }) => count),
       [1, 1],
     );
+  });
+
+  it("another operator or ring key is an alarm, once, also after a restart", async () => {
+    await using world = await MonitorWorld.open();
+    const { deployment } = world;
+    const roots = new DemoRoots();
+    const { realm, ring } = deployment.enterprise;
+    const name = `${realm}/ring`;
+    const delegation = (key: KeyObject) => [{ realm, ring: vkeyOf(name, createPublicKey(key)) }];
+    deployment.say(roots.next(START_SECONDS, { realms: delegation(ring) }));
+    await world.tick();
+    assert.deepEqual(await world.alarms("author-changed"), []);
+    const next = generateKeyPairSync("ed25519");
+    const realms = delegation(generateKeyPairSync("ed25519").privateKey);
+    const operator = vkeyOf("operator", next.publicKey);
+    deployment.say(roots.next(START_SECONDS, { realms, operator }));
+    await world.tick();
+    await world.stop();
+    await world.start();
+    await world.tick();
+    const alarms = await world.alarms("author-changed");
+    const told = alarms.map(({ count, detail }) => [count, Reflect.get(Object(detail), "who")]);
+    assert.deepEqual(told, [
+      [1, "operator"],
+      [1, `ring ${realm}`],
+    ]);
+    assert.deepEqual(await world.alarms("void-statement"), []);
   });
 
   it("THREAT-06: a registry that withholds a body is an alarm and not read past it, until the body comes", async () => {

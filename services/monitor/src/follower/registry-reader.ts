@@ -1,4 +1,4 @@
-import { CompactRange } from "@redoubt/tlog";
+import { CompactRange, encodeVerifierKey } from "@redoubt/tlog";
 import type { Registry, RegistryItem } from "@redoubt/keys";
 import type { FollowStore } from "./follow-store.ts";
 import type { RegistryCopy } from "./registry-copy.ts";
@@ -12,6 +12,7 @@ export interface RegistryParts extends LogReaderParts {
 }
 
 const MAX_PAGES = 256;
+const NAMES_AUTHORS: readonly string[] = ["realm", "root"];
 
 /**
  * Folds the registry log. It is read from its beginning at every start, because the fold lives in memory; what was
@@ -30,6 +31,7 @@ class RegistryPages implements LogPages<UnverifiedItems> {
   readonly #parts: RegistryParts;
   readonly #id: number;
   readonly #sizeBefore: number;
+  #authors: ReadonlyMap<string, string>;
   /** Statements before this are in the copy. */
   #copied: number;
 
@@ -38,6 +40,7 @@ class RegistryPages implements LogPages<UnverifiedItems> {
     this.#id = id;
     this.#sizeBefore = sizeBefore;
     this.#copied = parts.copy.size;
+    this.#authors = authorsOf(parts.registry);
   }
 
   /**
@@ -70,7 +73,10 @@ class RegistryPages implements LogPages<UnverifiedItems> {
     const { registry, alarms, keys } = this.#parts;
     const result = registry.apply(item);
     // What an earlier run folded it also reported. An item without a body does not come here.
-    if (result.kind !== "void" || item.index < this.#sizeBefore) return;
+    const isNew = item.index >= this.#sizeBefore;
+    if (result.kind === "applied" && NAMES_AUTHORS.includes(result.statement.type))
+      this.#lookAtAuthors(item.index, isNew);
+    if (result.kind !== "void" || !isNew) return;
     alarms.raise({
       kind: "void-statement",
       subject: `${keys.origin} ${item.index}`,
@@ -78,4 +84,30 @@ class RegistryPages implements LogPages<UnverifiedItems> {
       detail: { index: item.index, code: result.code, reason: result.reason.slice(0, 512) },
     });
   }
+
+  /** Who may speak is somebody else from here on: holders of root keys agreed to it, and everybody must know. */
+  #lookAtAuthors(index: number, isNew: boolean): void {
+    const { registry, alarms, keys } = this.#parts;
+    const root = registry.roots.at(-1)?.document.version ?? 0;
+    const before = this.#authors;
+    this.#authors = authorsOf(registry);
+    for (const [who, key] of this.#authors) {
+      const was = before.get(who);
+      if (!isNew || was === undefined || was === key) continue;
+      const detail = { who, key, was, root, index };
+      alarms.raise({
+        kind: "author-changed",
+        subject: `${who} ${index}`,
+        log: keys.origin,
+        detail,
+      });
+    }
+  }
+}
+
+/** The verifier keys of the operator and of each realm's ring. */
+function authorsOf({ operator, realms }: Registry): ReadonlyMap<string, string> {
+  const rings = [...realms.values()].map(({ realm, ring }) => [`ring ${realm}`, ring] as const);
+  const all = [["operator", operator] as const, ...rings];
+  return new Map(all.map(([who, key]) => [who, encodeVerifierKey(key)]));
 }

@@ -27,7 +27,8 @@ export interface RecoveryParts {
   readonly follow: FollowStore;
   readonly alarms: Alarms;
   readonly clock: Pick<Clock, "now">;
-  readonly operator: VerifierKey;
+  /** Whose statements count now. */
+  readonly operator: () => VerifierKey;
   /** Our own verifier key. */
   readonly self: VerifierKey;
   readonly findLog: FindLog;
@@ -75,7 +76,7 @@ export class WitnessRecovery {
 
   #openStatement({ statement, envelope }: ForwardOrder): WitnessForwardStatement {
     try {
-      verifyStatementAuthor(statement, envelope, this.#parts.operator);
+      verifyStatementAuthor(statement, envelope, this.#parts.operator());
       const said = parseStatement(statement);
       if (said.type === "witness-forward") return said;
     } catch (cause) {

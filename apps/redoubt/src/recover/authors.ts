@@ -1,0 +1,155 @@
+import { join } from "node:path";
+import { nowSeconds, ServiceError, systemClock } from "@redoubt/base";
+import { encodeRoot, nextAuthorKey, type RootDocument, type SignedRoot } from "@redoubt/keys";
+import { encodeVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
+import { signDemoRoot } from "../ceremony/demo-root.ts";
+import { refuseExisting, writeRootFile } from "../ceremony/files.ts";
+import { publishRoot } from "../ceremony/publish.ts";
+import { delegations } from "../ceremony/root-state.ts";
+import { EXIT, fileArgument, type CommandContext } from "../command.ts";
+import { confirm } from "../keys/confirm.ts";
+import type { Realm } from "../layout.ts";
+import { OPERATOR_KEY, type Operator } from "../operator.ts";
+import { printable } from "../table.ts";
+import { withOperator } from "../with-operator.ts";
+
+const QUESTIONS = { input: process.stdin, output: process.stderr };
+
+export interface AuthorOptions {
+  /** Where the draft goes that holders of production roots are to sign. */
+  readonly out?: string;
+  readonly yes?: boolean;
+}
+export interface RingOptions extends AuthorOptions {
+  readonly realm: Realm;
+}
+
+/** What a root would say otherwise than the registry does, and what that means. */
+interface Change {
+  readonly who: string;
+  readonly vkey: string;
+  readonly delegation: Pick<RootDocument, "operator"> | Pick<RootDocument, "realms">;
+  readonly plan: readonly string[];
+  readonly after: readonly string[];
+}
+
+/** Another operator key, whether the one there is lost, stolen or merely old. */
+export function recoverOperator(context: CommandContext, options: AuthorOptions): Promise<number> {
+  return withOperator(context, async (operator) => {
+    const { operator: current, formerOperators: former } = await operator.readRegistry();
+    const { publicKey } = nextAuthorKey(join(operator.folder, OPERATOR_KEY), { former });
+    const key = { name: current.name, type: SIGNATURE_TYPE.ed25519, publicKey };
+    const vkey = encodeVerifierKey(key);
+    return await changeByRoot(context, options, operator, {
+      who: "operator",
+      vkey,
+      delegation: { operator: vkey },
+      plan: [
+        `The operator key becomes ${vkey}.`,
+        "What the key before it signs from then on is void; what it said before stays.",
+      ],
+      after: [
+        "Was the key before it stolen? Look through what it said: redoubt tenants list, clients list, reporters list, alarms",
+      ],
+    });
+  });
+}
+
+/** Another ring key of a realm, in the folder of its signer, which takes it up by itself. */
+export function recoverRing(context: CommandContext, options: RingOptions): Promise<number> {
+  const { realm } = options;
+  return withOperator(context, async (operator) => {
+    const registry = await operator.readRegistry();
+    const info = registry.realms.get(realm);
+    if (!info) throw new ServiceError("ERR_RECOVER", `Realm ${realm} is not registered`);
+    const path = join(operator.folder, `signer-${realm}`, "ring.key");
+    const { publicKey } = nextAuthorKey(path, { former: info.formerRings });
+    const vkey = encodeVerifierKey({ ...info.ring, publicKey });
+    const realms = delegations(registry).map((one) =>
+      one.realm === realm ? { realm, ring: vkey } : one,
+    );
+    return await changeByRoot(context, options, operator, {
+      who: `ring ${realm}`,
+      vkey,
+      delegation: { realms },
+      plan: [
+        `The ring key of ${realm} becomes ${vkey}.`,
+        `The signer vouches with it for the keys that it holds, within seconds; tokens go on.`,
+        "Relying parties that pin the ring key (option `ring`) must know both before, or they refuse the realm's tokens from then on.",
+      ],
+      after: [
+        "Was the key before it stolen? Taint each key that nobody here made: redoubt keys list. Relying parties then pin the new one alone",
+      ],
+    });
+  });
+}
+
+async function changeByRoot(
+  context: CommandContext,
+  { out, yes }: AuthorOptions,
+  operator: Operator,
+  change: Change,
+): Promise<number> {
+  const { terminal } = context;
+  const newest = operator.registry.roots.at(-1)?.document;
+  if (!newest)
+    throw new ServiceError(
+      "ERR_RECOVER",
+      "The registry has no root that could name another key: redoubt keys ceremony --help",
+    );
+  for (const line of change.plan) terminal.notice(line);
+  if (newest.kind === "production") return draftChange(context, out, operator, change);
+  if (yes !== true) await confirm(`Naming another ${change.who} key`, QUESTIONS);
+  const now = nowSeconds(systemClock);
+  const root = signDemoRoot(operator.folder, operator.registry, now, change.delegation);
+  const { index } = await publishRoot(operator, root);
+  terminal.result({
+    json: { who: change.who, key: change.vkey, root: { ...described(root), index } },
+    text: [
+      `Demo root ${root.document.version} names it; registry entry ${index}`,
+      ...change.after,
+    ].join("\n"),
+  });
+  return EXIT.ok;
+}
+
+/** The same keys and threshold, for as long again, and the one change: k holders must agree to it. */
+function draftChange(
+  context: CommandContext,
+  out: string | undefined,
+  { registry }: Operator,
+  change: Change,
+): number {
+  if (out === undefined)
+    throw new ServiceError(
+      "ERR_OPTION",
+      "Holders of root keys must sign this: say with --out where the draft goes",
+    );
+  const file = fileArgument(context, out);
+  refuseExisting(file);
+  const newest = registry.roots.at(-1)?.document;
+  if (!newest) throw new TypeError("Asked before");
+  const made = nowSeconds(systemClock);
+  const root = encodeRoot({
+    ...newest,
+    version: newest.version + 1,
+    made,
+    expires: made + newest.expires - newest.made,
+    realms: delegations(registry),
+    ...change.delegation,
+  });
+  writeRootFile(file, { ...root, signatures: [] });
+  context.terminal.result({
+    json: { who: change.who, key: change.vkey, draft: file, root: described(root) },
+    text: [
+      `${printable(file)} is the draft of root ${root.document.version}; nothing has changed yet.`,
+      `Next: ${newest.threshold} holders sign it (redoubt keys ceremony sign), then redoubt keys ceremony publish`,
+      ...change.after,
+    ].join("\n"),
+  });
+  return EXIT.ok;
+}
+
+function described({ document, hash }: Pick<SignedRoot, "document" | "hash">) {
+  return { version: document.version, hash };
+}
