@@ -2,6 +2,7 @@ import { Option, type Command } from "commander";
 import { collect, type Run } from "../command.ts";
 import type { LogOptions, RegistryOptions, WitnessOptions } from "../recover/commands.ts";
 import { realmOption } from "./realm-option.ts";
+import { registerSecrets } from "./recover-secrets.ts";
 
 const HELP = `
 Examples:
@@ -9,6 +10,7 @@ Examples:
   redoubt recover witness --reason "monitor.db restored"     after an old monitor.db was restored
   redoubt recover registry                                   after an old ledger.db was restored
   redoubt recover log --realm enterprise --reason "bit flip" close a log that cannot go on
+  redoubt recover secrets                                    secrets of sockets were lost or stolen
 
 Look for newer copies first (docs/guide/backup.md): what is given up here does not come back.
 What moves a witness or closes a log is a statement in the registry before it takes effect, and an alarm.
@@ -49,6 +51,7 @@ export function register(cli: Command, run: Run): void {
       run(command, async (context) => (await load()).recoverLog(context, options)),
     );
   registerRegistry(recover, run);
+  registerSecrets(recover, run);
 }
 
 function registerRegistry(recover: Command, run: Run): void {
