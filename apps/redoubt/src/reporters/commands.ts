@@ -58,7 +58,7 @@ export function reportersRotate(
   return withOperator(context, async (operator, place) => {
     const issued = await rotateReporter(operator, reporter, keeper(context, options));
     keepInDemo(operator, issued);
-    const what = `Reporter ${reporter} has a new secret; the old one is refused from now on.`;
+    const what = `Reporter ${reporter} has a new secret; the old one is refused ${from(issued)}.`;
     show(context, { issued, place, options, what });
     return EXIT.ok;
   });
@@ -134,11 +134,15 @@ function show(
 export async function reportersDisable(context: CommandContext, reporter: string): Promise<number> {
   const outcome = await withOperator(context, (operator) => disableReporter(operator, reporter));
   const text = outcome.changed
-    ? `Reporter ${reporter} is disabled: its secret is refused from now on, and nobody waits for its reports.`
+    ? `Reporter ${reporter} is disabled: its secret is refused ${from(outcome)}, and nobody waits for its reports.`
     : `Reporter ${reporter} is disabled already, since ${instant(outcome.since)}: nothing to do.`;
   context.terminal.result({ json: outcome, text });
   noteUnread(context, outcome);
   return EXIT.ok;
+}
+
+function from({ inForce }: Outcome): string {
+  return inForce ? "from now on" : "once the monitor has read it";
 }
 
 function noteUnread({ terminal }: CommandContext, { inForce }: Outcome): void {
