@@ -425,6 +425,8 @@ describe("the commands, where nothing runs", () => {
     ["verify", "a.b.c"],
     ["tenants", "list"],
     ["clients", "list"],
+    ["reporters", "list"],
+    ["recover", "secrets", "--yes"],
     ["keys", "list"],
     ["ledger", "verify"],
     ["ledger", "prove", "a".repeat(43)],

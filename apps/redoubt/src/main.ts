@@ -8,6 +8,7 @@ import { register as drill } from "./commands/drill.ts";
 import { register as keys } from "./commands/keys.ts";
 import { register as ledger } from "./commands/ledger.ts";
 import { register as recover } from "./commands/recover.ts";
+import { register as reporters } from "./commands/reporters.ts";
 import { register as status } from "./commands/status.ts";
 import { register as tenants } from "./commands/tenants.ts";
 import { register as token } from "./commands/token.ts";
@@ -39,6 +40,7 @@ const COMMANDS = [
   verify,
   tenants,
   clients,
+  reporters,
   keys,
   ledger,
   alarms,

@@ -6,13 +6,28 @@ import * as clients from "./clients.ts";
 import * as drill from "./drill.ts";
 import * as keys from "./keys.ts";
 import * as ledger from "./ledger.ts";
+import * as recover from "./recover.ts";
+import * as reporters from "./reporters.ts";
 import * as status from "./status.ts";
 import * as tenants from "./tenants.ts";
 import * as token from "./token.ts";
 import * as up from "./up.ts";
 import * as verify from "./verify.ts";
 
-const MODULES = [up, status, token, verify, tenants, clients, keys, ledger, alarms, drill];
+const MODULES = [
+  up,
+  status,
+  token,
+  verify,
+  tenants,
+  clients,
+  reporters,
+  keys,
+  ledger,
+  alarms,
+  recover,
+  drill,
+];
 
 /** The command line without its work: says which command would run, and with which options. */
 function parser() {
@@ -49,7 +64,7 @@ async function parse(...args: readonly string[]) {
 
 test("every command has help with an example", async () => {
   const paths = everyCommand(parser().cli).slice(1).map(pathOf);
-  assert.ok(paths.length >= 22);
+  assert.ok(paths.length >= 32);
   for (const path of paths) {
     const { cli, output } = parser();
     await assert.rejects(cli.parseAsync([...path, "--help"], { from: "user" }), {
@@ -64,6 +79,7 @@ test("commands that list do so by default", async () => {
   assert.equal((await parse("keys"))?.name, "keys list");
   assert.equal((await parse("tenants"))?.name, "tenants list");
   assert.equal((await parse("clients"))?.name, "clients list");
+  assert.equal((await parse("reporters"))?.name, "reporters list");
   assert.deepEqual(await parse("alarms", "--since", "5", "--follow"), {
     name: "alarms list",
     options: { since: 5, follow: true },
@@ -110,6 +126,10 @@ const MISTAKES = [
   ["tenants", "set-status", "t", "asleep"],
   ["clients", "set-status", "c", "gone"],
   ["clients", "add"],
+  ["reporters", "add"],
+  ["reporters", "rotate", "a", "b"],
+  ["reporters", "disable"],
+  ["recover", "secrets", "--service", "nobody"],
   ["ledger", "prove"],
   ["keys", "rotate", "--reason", "r"],
   ["keys", "rotate", "--realm", "consumer"],

@@ -3,6 +3,7 @@ import { collect, type Run } from "../command.ts";
 import type { AuthorOptions, RingOptions } from "../recover/authors.ts";
 import type { LogOptions, RegistryOptions, WitnessOptions } from "../recover/commands.ts";
 import { realmOption } from "./realm-option.ts";
+import { registerSecrets } from "./recover-secrets.ts";
 
 const HELP = `
 Examples:
@@ -10,6 +11,7 @@ Examples:
   redoubt recover witness --reason "monitor.db restored"     after an old monitor.db was restored
   redoubt recover registry                                   after an old ledger.db was restored
   redoubt recover log --realm enterprise --reason "bit flip" close a log that cannot go on
+  redoubt recover secrets                                    secrets of sockets were lost or stolen
   redoubt recover operator                                   another operator key, and so with ring
 
 Look for newer copies first (docs/guide/backup.md): what is given up here does not come back.
@@ -51,6 +53,7 @@ export function register(cli: Command, run: Run): void {
       run(command, async (context) => (await load()).recoverLog(context, options)),
     );
   registerRegistry(recover, run);
+  registerSecrets(recover, run);
   registerAuthors(recover, run);
 }
 

@@ -99,6 +99,25 @@ describe("P4: reporter-silent is an alarm of those that are expected", () => {
     assert.deepEqual(await silent(world), ["shop"]);
   });
 
+  it("disabling a silent reporter ends its alarm; with a new secret it is expected again", async () => {
+    await using world = await open();
+    await send(world);
+    await pass(world, 15.1);
+    assert.deepEqual(await silent(world), ["shop"]);
+    enable(world, "shop", "disabled");
+    await pass(world, 20);
+    assert.deepEqual(await silent(world), []);
+    assert.equal(await send(world, { seq: 2 }), 401);
+    assert.equal(world.monitor.status()["neverReported"], 1);
+    world.deployment.addReporter("shop", "new");
+    await pass(world, 1);
+    assert.equal(await send(world, { seq: 2 }), 401);
+    assert.equal(await send(world, { seq: 2, secret: "new" }), 200);
+    await pass(world, 15.1);
+    assert.deepEqual(await silent(world), ["shop"]);
+    assert.equal((await world.alarms("reporter-silent")).length, 2);
+  });
+
   it("after a goodbye it is not expected until it reports again", async () => {
     await using world = await open();
     await send(world);

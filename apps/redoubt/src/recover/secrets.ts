@@ -1,0 +1,110 @@
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { errorCode, privateFileExists, Secret, ServiceError, writeDurable } from "@redoubt/base";
+import { readSocketSecret, socketPlace, type SocketPlace } from "@redoubt/wire";
+import { EXIT, type CommandContext } from "../command.ts";
+import { confirm, type Questions } from "../keys/confirm.ts";
+import { CALLERS, SERVICES, type ServiceName } from "../layout.ts";
+import { openPlace } from "../running.ts";
+import { SETTINGS_FILE } from "../settings.ts";
+import { lockDataFolder } from "../up/data-folder.ts";
+
+export interface SecretsOptions {
+  readonly service?: ServiceName;
+  readonly caller?: string;
+  readonly yes?: boolean;
+}
+
+/** One socket, and what was found of its secret. */
+interface SocketSecret {
+  readonly service: ServiceName;
+  readonly caller: string;
+  readonly found: "good" | "missing" | "damaged";
+}
+
+/** Replaces the secrets of sockets while nothing runs: service and caller read the same file, each at its start. */
+export async function recoverSecrets(
+  { folder, terminal }: CommandContext,
+  options: SecretsOptions,
+  questions: Questions = { input: process.stdin, output: process.stderr },
+): Promise<number> {
+  if (existsSync(join(folder, SETTINGS_FILE))) makeFolders(folder);
+  openPlace(folder);
+  // Held to the end: nothing starts with half of them.
+  using _ = lockDataFolder(folder);
+  const sockets = findSockets(folder, options);
+  terminal.notice(
+    `New secrets for ${sockets.length} of the sockets${describe(sockets)}. Every process reads them at its next start; nothing else knows them.`,
+  );
+  if (options.yes !== true) await confirm("Replacing secrets", questions);
+  for (const { service, caller } of sockets)
+    writeDurable(socketPlace(folder, service, caller).secretFile, Secret.random().reveal());
+  const lines = sockets.map(({ service, caller, found }) => `  ${service}/s/${caller} (${found})`);
+  terminal.result({
+    json: { replaced: sockets },
+    text: ["Replaced:", ...lines, "Now start Redoubt."].join("\n"),
+  });
+  return EXIT.ok;
+}
+
+/** A caller's folder that was lost with its secret; that of a whole service holds more, and is not made up here. */
+function makeFolders(folder: string): void {
+  for (const service of SERVICES)
+    for (const part of ["s", ...CALLERS[service].map((caller) => join("s", caller))])
+      try {
+        mkdirSync(join(folder, service, part), { mode: 0o700 });
+      } catch (error) {
+        // Whatever is wrong is said by those who check the data folder.
+        if (!["EEXIST", "ENOENT", "ENOTDIR"].includes(errorCode(error))) throw error;
+      }
+}
+
+/** @throws ServiceError `ERR_OPTION` where the options name no socket */
+function findSockets(
+  folder: string,
+  { service: onlyService, caller: onlyCaller }: SecretsOptions,
+): SocketSecret[] {
+  const services = onlyService === undefined ? SERVICES : [onlyService];
+  const all = services.flatMap((service) =>
+    callersOf(folder, service).map((caller) => ({ service, caller })),
+  );
+  const sockets = all.filter(({ caller }) => onlyCaller === undefined || caller === onlyCaller);
+  if (sockets.length === 0)
+    throw new ServiceError(
+      "ERR_OPTION",
+      `No such socket: callers are ${[...new Set(all.map(({ caller }) => caller))].join(", ") || "none"}`,
+    );
+  return sockets.map(({ service, caller }) => ({
+    service,
+    caller,
+    found: look(socketPlace(folder, service, caller)),
+  }));
+}
+
+/** Those of this profile, and others that were given a secret; one without (kube-apiserver) has none to replace. */
+function callersOf(folder: string, service: ServiceName): string[] {
+  const others = readdirSync(join(folder, service, "s"), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
+    .filter((name) => privateFileExists(join(folder, service, "s", name, "secret")));
+  return [...new Set([...CALLERS[service], ...others])];
+}
+
+function look(place: SocketPlace): SocketSecret["found"] {
+  try {
+    readSocketSecret(place);
+    return "good";
+  } catch (error) {
+    return errorCode(error) === "ENOENT" ? "missing" : "damaged";
+  }
+}
+
+function describe(sockets: readonly SocketSecret[]): string {
+  const parts = (["missing", "damaged"] as const).flatMap((found) => {
+    const names = sockets.filter((one) => one.found === found);
+    return names.length === 0
+      ? []
+      : [`${found}: ${names.map(({ service, caller }) => `${service}/s/${caller}`).join(", ")}`];
+  });
+  return parts.length === 0 ? "" : ` (${parts.join("; ")})`;
+}
