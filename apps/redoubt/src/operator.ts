@@ -2,10 +2,12 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { MemberReader, nowSeconds, ServiceError, systemClock } from "@redoubt/base";
 import {
+  KeyError,
   openAuthorKey,
   operatorNamedBy,
   Registry,
   signStatement,
+  type Authorship,
   type SignedStatement,
   type Statement,
   type StatementBody,
@@ -114,13 +116,25 @@ export class Operator implements AsyncDisposable {
   /** A root that names the next operator is said by that one: the key before it may be lost. */
   #signerOf(body: StatementBody): StatementSigner {
     const { operator: current, formerOperators: former } = this.registry;
-    const path = join(this.folder, OPERATOR_KEY);
     const named = body.type === "root" ? operatorNamedBy(body) : undefined;
     if (named && !named.publicKey.equals(current.publicKey)) {
-      const authorship = { current: named, former: [...former, current] };
-      return { name: named.name, privateKey: openAuthorKey(path, authorship).privateKey };
+      return this.#open({ current: named, former: [...former, current] });
     }
-    return { name: current.name, privateKey: openAuthorKey(path, { current, former }).privateKey };
+    return this.#open({ current, former });
+  }
+
+  #open(authorship: Authorship): StatementSigner {
+    try {
+      const { privateKey } = openAuthorKey(join(this.folder, OPERATOR_KEY), authorship);
+      return { name: authorship.current.name, privateKey };
+    } catch (cause) {
+      if (!(cause instanceof KeyError)) throw cause;
+      throw new ServiceError(
+        "ERR_OPERATOR_KEY",
+        "No operator key: restore it from a backup, or let a root name another with redoubt recover operator",
+        { cause },
+      );
+    }
   }
 
   /** The same, for whoever must show the statement to somebody who does not follow the registry. */

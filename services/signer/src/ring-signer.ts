@@ -39,8 +39,7 @@ export class RingSigner implements StatementSigner {
       if (!(cause instanceof KeyError)) throw cause;
       throw new ServiceError(
         "ERR_SIGNER_RING",
-        `No key of ${this.#realm} can change without its ring key: ${cause.message}. redoubt recover ring names another`,
-        { cause },
+        `No key of ${this.#realm} can change without its ring key (${cause.message}): redoubt recover ring`,
       );
     }
   }

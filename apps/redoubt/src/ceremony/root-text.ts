@@ -4,7 +4,7 @@ import { instant, printable, span, table } from "../table.ts";
 /** What a root says, in words, for whoever signs or looks at it; who signed was verified. */
 export function rootText(root: SignedRoot, now: number): string {
   const { document, hash } = root;
-  const { kind, version, threshold, keys, made, expires, realms } = document;
+  const { kind, version, threshold, keys, made, expires, realms, operator } = document;
   const signers = rootSigners(root, document);
   const keyRows = keys.map((key) => [
     `  ${key.name}`,
@@ -16,6 +16,9 @@ export function rootText(root: SignedRoot, now: number): string {
     table(keyRows),
     "It says that these ring keys, and no others, sign the keys of their realms",
     table(realms.map(({ realm, ring }) => [`  ${realm}`, ring])),
+    ...(operator === undefined
+      ? []
+      : ["It says that from here on this is the operator, and nobody else", `  ${operator}`]),
     `made     ${instant(made)}`,
     `expires  ${instant(expires)} (${now < expires ? `in ${span(expires - now)}` : "expired"})`,
     `hash     ${hash}`,
