@@ -86,7 +86,7 @@ describe("operator and ring keys come to an end", () => {
     );
     await until(
       "an alarm",
-      () => alarms("author-changed"),
+      () => alarms("key-replaced"),
       (count) => count === 1,
     );
     const added = await addTenant("api://ours");
@@ -116,7 +116,7 @@ describe("operator and ring keys come to an end", () => {
     await ok("recover", "ring", "--realm", "enterprise", "--yes");
     await until(
       "an alarm",
-      () => alarms("author-changed"),
+      () => alarms("key-replaced"),
       (count) => count === 3,
     );
     await until(

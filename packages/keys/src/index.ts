@@ -121,11 +121,13 @@ export {
   type SignedStatement,
   type StatementSigner,
 } from "./statement.ts";
+export { PINNED, type Pinned } from "./statement-types.ts";
 export type {
   ClientStatement,
   KeyRetainStatement,
   KeyStateStatement,
   KeyStatement,
+  PinnedKeyStatement,
   RealmStatement,
   ReporterStatement,
   RetainAuthor,

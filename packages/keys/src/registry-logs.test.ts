@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { createVerifierKey, encodeVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import type { FoldResult } from "./registry-types.ts";
 import { NamedKey, RegistryFixture, type TestRealm } from "./testing/registry-fixture.ts";
@@ -94,5 +95,51 @@ describe("a log that ends", () => {
     isVoid(close(fixture, enterprise, third.log), /is closed/);
     isVoid(close(fixture, used, next.log), /must be a new one/);
     isVoid(close(fixture, next, enterprise.log), /is closed/);
+  });
+});
+
+const registryKey = (name = "redoubt.test/registry") => new NamedKey(name);
+const pinned = (key: NamedKey, before?: NamedKey) =>
+  ({
+    type: "pinned-key",
+    what: "registry",
+    key: key.vkey,
+    ...(before && { before: before.vkey }),
+    reason: "test",
+  }) as const;
+
+describe("pinned-key: a key that configurations pin gives way to another", () => {
+  it("in a chain, each named once, and none of them in another role", () => {
+    const fixture = new RegistryFixture().withRealms();
+    const [one, two, three] = [registryKey(), registryKey(), registryKey()];
+    const refused = (said: ReturnType<typeof pinned>, by = fixture.operator): void => {
+      const result = fixture.say(said, by);
+      assert.equal(result.kind === "void" && result.code, "ERR_STATEMENT_CONFLICT");
+    };
+    refused(pinned(one, one));
+    refused(pinned(fixture.consumer.ring, one));
+    fixture.must(fixture.say(pinned(two, one)));
+    refused(pinned(three, one));
+    refused(pinned(one, two));
+    refused(pinned(three));
+    fixture.must(fixture.say(pinned(three, two)));
+    assert.deepEqual(
+      fixture.registry.pinnedKeys.map(({ key }) => key),
+      [two.vkey, three.vkey],
+    );
+    const stranger = fixture.say(pinned(registryKey(), three), fixture.consumer.ring);
+    assert.equal(stranger.kind === "void" && stranger.code, "ERR_STATEMENT_AUTHOR");
+  });
+
+  it("the witness's is a cosigner's key, the others are Ed25519 keys", () => {
+    const fixture = new RegistryFixture();
+    const malformed = { code: "ERR_STATEMENT_MALFORMED" };
+    assert.throws(() => fixture.say({ ...pinned(registryKey()), what: "witness" }), malformed);
+    const { publicKey } = registryKey().verifier;
+    const type = SIGNATURE_TYPE.cosignature;
+    const key = createVerifierKey({ name: "redoubt.test/witness", type, publicKey });
+    const said = { ...pinned(registryKey()), key: encodeVerifierKey(key) };
+    assert.throws(() => fixture.say(said), malformed);
+    fixture.must(fixture.say({ ...said, what: "witness" }));
   });
 });

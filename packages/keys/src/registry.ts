@@ -1,4 +1,4 @@
-import { hash } from "node:crypto";
+import { hash, type KeyObject } from "node:crypto";
 import { parseVerifierKey, SIGNATURE_TYPE, type VerifierKey } from "@redoubt/tlog";
 import { decodeBase64url } from "@redoubt/verify/base64url";
 import type { KeyRecord } from "@redoubt/verify/record";
@@ -14,7 +14,7 @@ import type {
   RegistryItem,
   WriterInfo,
 } from "./registry-types.ts";
-import { RoleKeys } from "./role-keys.ts";
+import { RoleKeys, type KeyRole } from "./role-keys.ts";
 import { operatorNamedBy, RootFold, type RootInfo } from "./root-fold.ts";
 import {
   checkApart,
@@ -32,6 +32,7 @@ import type {
   KeyStatement,
   KeyStateStatement,
   RealmStatement,
+  PinnedKeyStatement,
   ReporterStatement,
   RootStatement,
   Statement,
@@ -55,6 +56,7 @@ export class Registry {
   readonly #clients = new Map<string, ClientStatement>();
   readonly #reporters = new Map<string, ReporterStatement>();
   readonly #keys = new Map<string, KeyInfo>();
+  readonly #pinnedKeys: PinnedKeyStatement[] = [];
   readonly #roleKeys = new RoleKeys();
   readonly #roots = new RootFold();
   readonly #ringsActivated = new Set<string>();
@@ -102,6 +104,10 @@ export class Registry {
   /** Logs that nothing is added to any more, by origin. */
   get closedLogs(): ReadonlyMap<string, ClosedLog> {
     return this.#logs.closed;
+  }
+  /** How keys that configurations pin were replaced, in order. */
+  get pinnedKeys(): readonly PinnedKeyStatement[] {
+    return this.#pinnedKeys;
   }
   /** Keyed by `realm/tenant`. */
   get tenants(): ReadonlyMap<string, TenantStatement> {
@@ -196,6 +202,7 @@ export class Registry {
       case "writer":
       case "log-closed":
       case "witness-forward":
+      case "pinned-key":
       case "tenant":
       case "client":
       case "reporter":
@@ -214,6 +221,8 @@ export class Registry {
         return this.#logs.takeClosed(statement);
       case "witness-forward":
         return undefined;
+      case "pinned-key":
+        return this.#takePinnedKey(statement);
       case "tenant":
         return this.#takeTenant(statement);
       case "client":
@@ -263,6 +272,24 @@ export class Registry {
   #takeWriter(statement: WriterStatement): void {
     this.#realm(statement.realm);
     this.#logs.takeWriter(statement, this.#roleKeys);
+  }
+
+  #takePinnedKey(statement: PinnedKeyStatement): void {
+    const { what, key, before } = statement;
+    const known = this.#pinnedKeys.findLast((other) => other.what === what);
+    if (known && known.key !== before) throw conflict(`Key of ${what} is another than that before`);
+    if (key === before) throw conflict(`Key of ${what} stays the same`);
+    const role = `pinned:${what}`;
+    const next = parseVerifierKey(key).publicKey;
+    this.#roleKeys.checkKey(next, role);
+    if (before !== undefined) this.#retire(parseVerifierKey(before).publicKey, role);
+    this.#roleKeys.addKey(next, role);
+    this.#pinnedKeys.push(statement);
+  }
+
+  #retire(key: KeyObject, role: KeyRole): void {
+    this.#roleKeys.checkKey(key, role);
+    this.#roleKeys.addKey(key, `former ${role}`);
   }
 
   #takeTenant(statement: TenantStatement): void {

@@ -1,11 +1,12 @@
 import { canonicalBytes, MemberReader, ServiceError } from "@redoubt/base";
-import { parseVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
+import { parseVerifierKey, SIGNATURE_TYPE, type VerifierKey } from "@redoubt/tlog";
 import { decodeBase64url } from "@redoubt/verify/base64url";
 import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { KeyError } from "./errors.ts";
 import { KEY_STATES } from "./life-cycle.ts";
 import { MAX_ROOT_VERSION, ROOT_KINDS } from "./root-document.ts";
 import { MAX_SIGNED_ROOT_BYTES } from "./root-signature.ts";
+import { PINNED } from "./statement-types.ts";
 import type {
   ClientStatement,
   LogClosedStatement,
@@ -47,6 +48,7 @@ function parseBody(reader: MemberReader, common: StatementCommon): Statement {
     "writer",
     "log-closed",
     "witness-forward",
+    "pinned-key",
     "tenant",
     "client",
     "reporter",
@@ -78,6 +80,18 @@ function parseBody(reader: MemberReader, common: StatementCommon): Statement {
       };
     case "witness-forward":
       return { ...common, type, ...parseTree(reader), reason: reader.string("reason", 256) };
+    case "pinned-key": {
+      const what = reader.oneOf("what", PINNED);
+      const wanted = what === "witness" ? SIGNATURE_TYPE.cosignature : SIGNATURE_TYPE.ed25519;
+      return {
+        ...common,
+        type,
+        what,
+        key: verifierKeyText(reader, "key", wanted),
+        ...(reader.has("before") && { before: verifierKeyText(reader, "before", wanted) }),
+        reason: reader.string("reason", 256),
+      };
+    }
     case "tenant":
       return {
         ...common,
@@ -199,10 +213,14 @@ function signedRootText(reader: MemberReader): string {
 }
 
 // logs.md §4: every author is an Ed25519 key; a cosigner's key signs something else (C2SP tlog-cosignature).
-function verifierKeyText(reader: MemberReader, name: string): string {
+function verifierKeyText(
+  reader: MemberReader,
+  name: string,
+  type: VerifierKey["type"] = SIGNATURE_TYPE.ed25519,
+): string {
   const text = reader.string(name, 512);
-  if (parseVerifierKey(text).type !== SIGNATURE_TYPE.ed25519)
-    throw malformed(`${name} must be an Ed25519 key`);
+  if (parseVerifierKey(text).type !== type)
+    throw malformed(`${name} must be a verifier key of type ${type}`);
   return text;
 }
 

@@ -46,6 +46,19 @@ export interface WitnessForwardStatement extends StatementCommon {
   readonly root: string;
   readonly reason: string;
 }
+/** Keys of this deployment that configurations pin: the witness, the registry log, acknowledgements, webhooks. */
+export const PINNED = ["witness", "registry", "ack", "events"] as const;
+export type Pinned = (typeof PINNED)[number];
+/** Another key took the place of a pinned one. It stands here for everybody to see; who pins it must be told. */
+export interface PinnedKeyStatement extends StatementCommon {
+  readonly type: "pinned-key";
+  readonly what: Pinned;
+  /** Verifier key. */
+  readonly key: string;
+  /** Absent where nobody knows it any more. */
+  readonly before?: string;
+  readonly reason: string;
+}
 export interface TenantStatement extends StatementCommon {
   readonly type: "tenant";
   readonly realm: string;
@@ -108,6 +121,7 @@ export type Statement =
   | WriterStatement
   | LogClosedStatement
   | WitnessForwardStatement
+  | PinnedKeyStatement
   | TenantStatement
   | ClientStatement
   | ReporterStatement

@@ -62,6 +62,15 @@ const cases: readonly Case[] = [
     },
   },
   {
+    body: { type: "pinned-key", what: "ack", key: vkey, reason: "test" },
+    wrong: {
+      what: ["", "operator", 1],
+      key: verifierKeys,
+      before: verifierKeys,
+      reason: ["", "x".repeat(257), 1],
+    },
+  },
+  {
     body: {
       type: "realm",
       realm: "enterprise",

@@ -45,7 +45,10 @@ export class CheckpointFile {
     const { cosigned } = this.#log;
     const next = cosigned ? { size: cosigned.size, checkpoint: cosigned.note } : written;
     // A log that became smaller is a fork to whoever saw it larger; of a larger one the tiles are not there yet.
-    const canBeShown = next.size >= this.#published.size && next.size <= written.size;
+    // And nobody would cosign a closed log again where the witness of then has another key by now.
+    const shown = this.#published.size;
+    const isNewer = cosigned ? next.size >= shown : next.size > shown;
+    const canBeShown = isNewer && next.size <= written.size;
     return canBeShown ? next : this.#published;
   }
 }

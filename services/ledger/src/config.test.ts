@@ -50,6 +50,8 @@ test("parseConfig refuses each single mistake", async (t) => {
     "an unknown member of a log": { logs: [{ ...log, extra: 1 }] },
     "a log that is no object": { logs: ["x"] },
     "an operator key that is none": { operator: "x" },
+    "a registry key that is none": { registryKeys: ["x"] },
+    "a registry key of another name": { registryKeys: [operatorKey] },
     "a witness that is not reached by http": { witness: { url: "ftp://x", vkey: cosigner } },
     "a witness key that signs notes": { witness: { url, vkey: operatorKey } },
     "no witness": { witness: null },

@@ -17,6 +17,8 @@ export interface Config {
   readonly callers: readonly string[];
   /** Origin of the registry log. */
   readonly registry: string;
+  /** The registry's keys, newest first; empty while the first one is the only one there was. */
+  readonly registryKeys: readonly VerifierKey[];
   readonly logs: readonly LogConfig[];
   readonly operator: VerifierKey;
   readonly witness: { readonly url: URL; readonly key: VerifierKey };
@@ -25,6 +27,7 @@ export interface Config {
 const ORIGIN = /^[A-Za-z0-9][A-Za-z0-9._/-]*$/;
 const CALLER = /^(?:operator|monitor|publisher|(?:signer|issuer)-[a-z][a-z0-9-]{0,31})$/;
 const MAX_LOGS = 256;
+const MAX_REGISTRY_KEYS = 64;
 
 /** @throws ServiceError `ERR_CONFIG` that names every problem at once */
 export function parseConfig(json: JsonObject | Uint8Array): Config {
@@ -32,6 +35,7 @@ export function parseConfig(json: JsonObject | Uint8Array): Config {
   const org = config.attempt((from) => from.string("org", 200, ORIGIN));
   const callers = config.attempt(readCallers);
   const registry = config.attempt((from) => from.string("registry", 256, ORIGIN));
+  const registryKeys = config.attempt((from) => readRegistryKeys(from, registry)) ?? [];
   const logs = readLogs(config);
   for (const found of contradictions(org, registry, callers, logs))
     config.attempt(() => {
@@ -41,10 +45,20 @@ export function parseConfig(json: JsonObject | Uint8Array): Config {
     org,
     callers,
     registry,
+    registryKeys,
     logs,
     operator: config.attempt((from) => readKey(from, "operator", SIGNATURE_TYPE.ed25519)),
     witness: config.attempt((from) => readWitness(from.object("witness"))),
   });
+}
+
+/** docs/spec/logs.md §4: the tree goes on under another key; what the ones before signed is history. */
+function readRegistryKeys(from: MemberReader, registry?: string): readonly VerifierKey[] {
+  if (!from.has("registryKeys")) return [];
+  const keys = from.strings("registryKeys", MAX_REGISTRY_KEYS).map(parseVerifierKey);
+  if (!keys.every(({ name, type }) => name === registry && type === SIGNATURE_TYPE.ed25519))
+    throw problem("registryKeys: must be Ed25519 verifier keys named as the registry");
+  return keys;
 }
 
 function readLogs(config: ConfigReader): readonly LogConfig[] {

@@ -23,9 +23,9 @@ import { DigestIndex } from "./digest-index.ts";
 import { ledgerEvents, type LedgerEvent, type LedgerEvents } from "./events.ts";
 import { LedgerHandler } from "./handler.ts";
 import { loadHead } from "./history.ts";
-import type { Log, LogIdentity } from "./log.ts";
+import type { Log } from "./log.ts";
 import { Operators } from "./operators.ts";
-import { openLog } from "./open-log.ts";
+import { openLog, type LogSpec } from "./open-log.ts";
 import { runLog, type RunningLog, type RunningLogParts } from "./running-log.ts";
 import { Sequencer } from "./sequencer.ts";
 import { openDatabase, Store } from "./store.ts";
@@ -179,11 +179,9 @@ function openLogs(
   return { logs, running };
 }
 
-type LogSpec = Pick<LogIdentity, "origin" | "kind" | "writer" | "caller" | "isClosed">;
-
-function logSpecs({ registry, logs }: Config): readonly LogSpec[] {
+function logSpecs({ registry, registryKeys, logs }: Config): readonly LogSpec[] {
   return [
-    { origin: registry, kind: "registry" },
+    { origin: registry, kind: "registry", keys: registryKeys },
     ...logs.map(({ log, writer, caller, isClosed }): LogSpec => ({
       origin: log,
       kind: "issuance",

@@ -1,8 +1,11 @@
 import {
   CompactRange,
+  encodeCheckpoint,
   HASH_BYTES,
   openCheckpoint,
+  signNote,
   type Checkpoint,
+  type OpenedCheckpoint,
   type VerifierKey,
 } from "@redoubt/tlog";
 import { splitEntries, type LogKind } from "./entries.ts";
@@ -27,12 +30,24 @@ export function logVerifiers({ key, writer }: LogIdentity): readonly VerifierKey
 
 /** A checkpoint of the log, signed by everybody who has to sign its checkpoints (docs/spec/logs.md §3). */
 export function openFullCheckpoint(note: string, identity: LogIdentity): Checkpoint {
-  const { origin } = identity;
-  const verifiers = logVerifiers(identity);
-  const checkpoint = openCheckpoint(note, { origin, verifiers });
-  if (checkpoint.verified.length !== verifiers.length)
-    throw historyError(`Checkpoint of ${origin} lacks a signature`);
-  return checkpoint;
+  const { origin, formerKeys = [] } = identity;
+  const now = logVerifiers(identity);
+  const checkpoint = openCheckpoint(note, { origin, verifiers: [...now, ...formerKeys] });
+  const isSigned = (by: VerifierKey): boolean => hasSigned(checkpoint, by);
+  if (now.every(isSigned) || formerKeys.some(isSigned)) return checkpoint;
+  throw historyError(`Checkpoint of ${origin} lacks a signature`);
+}
+
+/** The newest checkpoint as everybody reads it now: what a former key signed of the registry is signed anew. */
+function underCurrentKey(note: string, { size, root }: Checkpoint, identity: LogIdentity): string {
+  const { origin, key, formerKeys = [] } = identity;
+  const verifiers = [key.verifier, ...formerKeys];
+  if (hasSigned(openCheckpoint(note, { origin, verifiers }), key.verifier)) return note;
+  return signNote(encodeCheckpoint({ origin, size, root }), [key.signer]);
+}
+
+export function hasSigned({ verified }: OpenedCheckpoint, { name, keyId }: VerifierKey): boolean {
+  return verified.some((by) => by.name === name && by.keyId === keyId);
 }
 
 /** Appends a stored batch to the range that it must continue. Whoever has the database controls the row. */
@@ -67,10 +82,10 @@ export function loadHead(store: Store, identity: LogIdentity, marks: readonly Ma
   if (range.size === 0) return { range, checkpoint: "" };
   const last = store.batchEndingAt(identity.origin, range.size);
   if (!last) throw historyError("Newest batch is missing");
-  const { size, root } = openFullCheckpoint(last.checkpoint, identity);
-  if (size !== range.size || !root.equals(range.root()))
+  const newest = openFullCheckpoint(last.checkpoint, identity);
+  if (newest.size !== range.size || !newest.root.equals(range.root()))
     throw historyError("Entries do not lead to the newest checkpoint");
-  return { range, checkpoint: last.checkpoint };
+  return { range, checkpoint: underCurrentKey(last.checkpoint, newest, identity) };
 }
 
 function checkStoredMark(store: Store, identity: LogIdentity, { size, root, what }: Mark): void {

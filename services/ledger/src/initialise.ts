@@ -1,5 +1,5 @@
 import { encodeVerifierKey } from "@redoubt/tlog";
-import { ensureLogKey } from "./log-key.ts";
+import { ensureLogKey, nextLogKey } from "./log-key.ts";
 
 /** The verifier key of each log, for the registry's `writer` statements and for everybody's configuration. */
 export interface Identity {
@@ -17,4 +17,9 @@ export async function initialise(
       vkey: encodeVerifierKey(ensureLogKey(folder, log).verifier),
     })),
   };
+}
+
+/** Makes the `number`th key of the registry, or reads it where an attempt before made it; its verifier key. */
+export function initialiseRegistryKey(folder: string, registry: string, number: number): string {
+  return encodeVerifierKey(nextLogKey(folder, registry, number).verifier);
 }

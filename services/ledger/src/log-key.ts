@@ -31,12 +31,25 @@ export function ensureLogKey(folder: string, origin: string): LogKey {
     : logKey(origin, createKeyFile(path, "Ed25519"));
 }
 
-export function hasLogKey(folder: string, origin: string): boolean {
-  return privateFileExists(join(folder, "keys", logId(origin)));
+export function hasLogKey(folder: string, origin: string, number = 1): boolean {
+  return privateFileExists(keyFile(folder, origin, number));
 }
 
-export function openLogKey(folder: string, origin: string): LogKey {
-  return logKey(origin, openKeyFile(join(folder, "keys", logId(origin))));
+/** `number`: 1 is the first key of the log; only the registry's is ever another. */
+export function openLogKey(folder: string, origin: string, number = 1): LogKey {
+  return logKey(origin, openKeyFile(keyFile(folder, origin, number)));
+}
+
+/** The key that is to take the place of the registry's; made where it is not there yet. */
+export function nextLogKey(folder: string, origin: string, number: number): LogKey {
+  const path = keyFile(folder, origin, number);
+  return privateFileExists(path)
+    ? openLogKey(folder, origin, number)
+    : logKey(origin, createKeyFile(path, "Ed25519"));
+}
+
+function keyFile(folder: string, origin: string, number: number): string {
+  return join(folder, "keys", number === 1 ? logId(origin) : `${logId(origin)}-${number}`);
 }
 
 /** Of a log whose key is gone. */

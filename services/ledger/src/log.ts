@@ -9,6 +9,8 @@ export interface LogIdentity {
   readonly id: string;
   readonly kind: LogKind;
   readonly key: LogKey;
+  /** Of the registry: keys that were replaced. They signed what is stored here, and nothing that comes. */
+  readonly formerKeys?: readonly VerifierKey[];
   /** Only issuance logs have one: the ledger alone writes the registry. */
   readonly writer?: VerifierKey;
   /** The caller whose log it is. */

@@ -11,7 +11,7 @@ import { errorCode, errorLine, nowSeconds, type Clock } from "@redoubt/base";
 import { CHECKPOINT_FILE } from "./checkpoint-file.ts";
 import { historyError } from "./errors.ts";
 import type { LedgerEvents } from "./events.ts";
-import { loadHead, logVerifiers, openFullCheckpoint, type Mark } from "./history.ts";
+import { hasSigned, loadHead, logVerifiers, openFullCheckpoint, type Mark } from "./history.ts";
 import { Log, type LogIdentity } from "./log.ts";
 import { ensureLogKey, hasLogKey, openLogKey, verifyingLogKey, type LogKey } from "./log-key.ts";
 import type { Store } from "./store.ts";
@@ -26,12 +26,16 @@ export interface OpenParts {
   readonly clock: Clock;
 }
 
+export interface LogSpec extends Pick<
+  LogIdentity,
+  "origin" | "kind" | "writer" | "caller" | "isClosed"
+> {
+  /** Of the registry, newest first, where it ever had another key. */
+  readonly keys?: readonly VerifierKey[];
+}
+
 /** Opens a log, or creates it the first time. A log whose history is not what it was is halted; others go on. */
-export function openLog(
-  parts: OpenParts,
-  spec: Pick<LogIdentity, "origin" | "kind" | "writer" | "caller" | "isClosed">,
-  published: TileFolder,
-): Log {
+export function openLog(parts: OpenParts, spec: LogSpec, published: TileFolder): Log {
   const { store, events } = parts;
   const identity = identify(parts, spec);
   const log = new Log(identity, { range: CompactRange.empty(), checkpoint: "" });
@@ -55,30 +59,38 @@ export function openLog(
   }
 }
 
-function identify(
-  { store, folder }: OpenParts,
-  spec: Pick<LogIdentity, "origin" | "kind" | "writer" | "caller" | "isClosed">,
-): LogIdentity {
-  const { origin, writer } = spec;
+function identify({ store, folder }: OpenParts, spec: LogSpec): LogIdentity {
+  const { keys, ...fixed } = spec;
+  const { origin, writer } = fixed;
   const row = store.logRow(origin);
   const exists = row !== undefined;
   // A log with entries whose key is gone must not get a new one in silence.
-  const key = exists ? openOwnKey(folder, origin, row.vkey) : ensureLogKey(folder, origin);
+  const [current, ...formerKeys] = keys ?? [];
+  const number = formerKeys.length + 1;
+  const vkey = current ? encodeVerifierKey(current) : row?.vkey;
+  const key = exists
+    ? openOwnKey(folder, origin, vkey ?? "", number)
+    : ensureLogKey(folder, origin);
   if (!exists) store.createLog(origin, writerText(writer), encodeVerifierKey(key.verifier));
-  return { ...spec, id: logId(origin), key };
+  return { ...fixed, id: logId(origin), key, formerKeys };
 }
 
 /** The key that is there, or what everybody else knows of one that is gone: then only that log stops. */
-function openOwnKey(folder: string, origin: string, vkey: string): LogKey {
-  return hasLogKey(folder, origin) ? openLogKey(folder, origin) : verifyingLogKey(vkey);
+function openOwnKey(folder: string, origin: string, vkey: string, number: number): LogKey {
+  return hasLogKey(folder, origin, number)
+    ? openLogKey(folder, origin, number)
+    : verifyingLogKey(vkey);
 }
 
-/** docs/spec/wire.md §4: the writer of a log is fixed for ever, and so is its key. */
-function checkFixed(store: Store, { origin, writer, key }: LogIdentity): void {
+/** docs/spec/wire.md §4: the writer of a log is fixed for ever, and so is its key, except the registry's. */
+function checkFixed(store: Store, { origin, writer, key, formerKeys = [] }: LogIdentity): void {
   const row = store.logRow(origin);
   if (row?.writer !== writerText(writer)) throw historyError("Log was made for another writer");
-  if (row.vkey !== encodeVerifierKey(key.verifier))
+  const vkey = encodeVerifierKey(key.verifier);
+  if (row.vkey === vkey) return;
+  if (!formerKeys.some((former) => encodeVerifierKey(former) === row.vkey))
     throw historyError("Log was made with another key");
+  store.setLogKey(origin, vkey);
 }
 
 function writerText(writer: VerifierKey | undefined): string {
@@ -119,13 +131,15 @@ function readPublished(
   }
 }
 
-/** Only a note of the witness that is pinned now is handed out as cosigned, and only if its date can be true. */
+/** Only a note of the keys that are pinned now is handed out as cosigned, and only if its date can be true. */
 function restoreCosigned(log: Log, note: string, { witness, clock, events }: OpenParts): void {
-  const { verified } = openCheckpoint(note, {
-    origin: log.origin,
-    verifiers: [...log.verifiers, witness],
+  const { origin, identity, verifiers } = log;
+  const { formerKeys = [] } = identity;
+  const opened = openCheckpoint(note, {
+    origin,
+    verifiers: [...verifiers, ...formerKeys, witness],
   });
-  if (verified.length <= log.verifiers.length) return;
+  if (![...verifiers, witness].every((key) => hasSigned(opened, key))) return;
   const { timeSeconds, checkpoint } = verifyCosignature(note, witness);
   const now = nowSeconds(clock);
   // THREAT-37: an earlier run may have kept it, or this clock is set back.

@@ -1,6 +1,5 @@
 import type { SignedStatement } from "@redoubt/keys";
 import {
-  openCheckpoint,
   TlogError,
   verifyCosignature,
   verifyGrowth,
@@ -10,6 +9,7 @@ import {
 import { Draft, EDGE_EVERY } from "./draft.ts";
 import { refusal, sizeRefusal } from "./errors.ts";
 import type { LedgerEvents } from "./events.ts";
+import { openFullCheckpoint } from "./history.ts";
 import type { Log } from "./log.ts";
 import { stageStatement } from "./registry-batch.ts";
 import type { NewBatch, Store } from "./store.ts";
@@ -62,13 +62,13 @@ function stage(item: Omit<SignedStatement, "entry">, draft: Draft): NewBatch {
 }
 
 function openTarget(
-  { origin, identity }: Log,
+  { identity }: Log,
   note: string,
   witness: VerifierKey,
 ): { readonly size: number; readonly root: Buffer } {
   try {
     verifyCosignature(note, witness);
-    return openCheckpoint(note, { origin, verifiers: [identity.key.verifier] });
+    return openFullCheckpoint(note, identity);
   } catch (cause) {
     throw refused("The checkpoint is not signed by the registry and cosigned", { cause });
   }

@@ -115,6 +115,10 @@ export class Store {
     return row && readLogRow(row);
   }
 
+  setLogKey(log: string, vkey: string): void {
+    this.#sql.setLogKey.run(vkey, log);
+  }
+
   createLog(log: string, writer: string, vkey: string): void {
     this.#sql.createLog.run(log, writer, vkey);
   }
@@ -289,6 +293,7 @@ function prepareAll(database: DatabaseSync) {
     checkpoint: prepare("pragma wal_checkpoint(PASSIVE)"),
     settle: prepare("pragma wal_checkpoint(TRUNCATE)"),
     logRow: prepare("select id, next, writer, vkey, edge_size, edge from coord where log=?"),
+    setLogKey: prepare("update coord set vkey=? where log=?"),
     createLog: prepare("insert into coord (log, next, writer, vkey) values (?, 0, ?, ?)"),
     advance: prepare("update coord set next=? where log=? and next=?"),
     probe: prepare("update coord set next=next where id=(select min(id) from coord)"),

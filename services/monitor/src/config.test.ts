@@ -34,6 +34,8 @@ describe("config", () => {
       { registry: undefined },
       { registry: { ...Object(new Deployment().config["registry"]), log: `${vkey}x` } },
       { operator: "x" },
+      { keyNumbers: { witness: 0 } },
+      { keyNumbers: { token: 2 } },
       { operator: "a+00000000+AA==" },
       { callers: ["root"] },
       { callers: ["issuer-"] },

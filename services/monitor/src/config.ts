@@ -7,6 +7,7 @@ import {
 } from "@redoubt/base";
 import { parseVerifierKey, SIGNATURE_TYPE, type VerifierKey } from "@redoubt/tlog";
 import type { JsonObject } from "@redoubt/verify/json";
+import { FIRST_KEYS, type KeyNumbers } from "./initialise.ts";
 import type { WebhookTarget } from "./alarms/webhook.ts";
 
 export interface Config {
@@ -14,6 +15,7 @@ export interface Config {
   readonly port: number;
   readonly registry: { readonly log: string; readonly vkey: VerifierKey };
   readonly operator: VerifierKey;
+  readonly keyNumbers: KeyNumbers;
   readonly callers: readonly string[];
   /** Where the publisher is reached; the path of an issuer follows it. */
   readonly publisherUrl: string;
@@ -33,6 +35,7 @@ export function parseConfig(json: JsonObject | Uint8Array): Config {
     port: config.attempt((from) => from.integer("port", 0, 65_535)),
     registry: config.attempt((from) => readRegistry(from.object("registry"))),
     operator: config.attempt((from) => readKey(from, "operator")),
+    keyNumbers: config.attempt(readKeyNumbers),
     callers: config.attempt(readCallers),
     publisherUrl: config.attempt(readPublisherUrl),
   });
@@ -51,6 +54,15 @@ function readKey(reader: MemberReader, name: string): VerifierKey {
   const key = parseVerifierKey(reader.string(name));
   if (key.type !== SIGNATURE_TYPE.ed25519) throw refusal(`${name} must be an Ed25519 verifier key`);
   return key;
+}
+
+function readKeyNumbers(from: MemberReader): KeyNumbers {
+  if (!from.has("keyNumbers")) return FIRST_KEYS;
+  const reader = from.object("keyNumbers");
+  const read = (kind: keyof KeyNumbers) => reader.optionalInteger(kind, 1, 1000) ?? 1;
+  const numbers = { witness: read("witness"), ack: read("ack"), events: read("events") };
+  reader.done();
+  return numbers;
 }
 
 function readCallers(reader: MemberReader): readonly string[] {

@@ -71,7 +71,7 @@ export async function openMonitor(options: MonitorOptions): Promise<Monitor> {
   await using stack = new AsyncDisposableStack();
   const { config, folder, clock, log, request = httpRequest, random = Math.random } = options;
   const { readSpace: space = readSpace } = options;
-  const identity = openIdentity(folder);
+  const identity = openIdentity(folder, config.keyNumbers);
   const ledger = options.ledger ?? stack.use(ledgerClient(options.root));
   const closing = new AbortController();
   const { promise: failed, reject } = Promise.withResolvers<never>();

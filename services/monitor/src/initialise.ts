@@ -32,6 +32,7 @@ export interface Identity {
 const WITNESS_NAME = "redoubt/witness";
 const ACK_NAME = "redoubt/ack";
 const EVENT_NAME = "redoubt/events";
+const NAMES = { witness: WITNESS_NAME, ack: ACK_NAME, events: EVENT_NAME } as const;
 
 /** Makes the identity keys in a fresh folder. C2SP tlog-cosignature: a cosigner's key signs nothing else. */
 export async function initialise(folder: string): Promise<MonitorKeys> {
@@ -40,27 +41,47 @@ export async function initialise(folder: string): Promise<MonitorKeys> {
   // A second identity over the first would leave every verifier with a witness that no longer exists.
   if (privateFileExists(join(folder, "witness.key")))
     throw monitorError("ERR_CONFIG", "Monitor keys exist already");
-  const { cosignature, ed25519 } = SIGNATURE_TYPE;
-  const make = (name: string, file: string, type: VerifierKey["type"]): string =>
-    encodeVerifierKey({
-      name,
-      type,
-      publicKey: createKeyFile(join(folder, file), "Ed25519").publicKey,
-    });
   return {
-    witness: make(WITNESS_NAME, "witness.key", cosignature),
-    ack: make(ACK_NAME, "ack.key", ed25519),
-    eventKey: make(EVENT_NAME, "events.key", ed25519),
+    witness: initialiseKey(folder, "witness", 1),
+    ack: initialiseKey(folder, "ack", 1),
+    eventKey: initialiseKey(folder, "events", 1),
   };
 }
 
-export function openIdentity(folder: string): Identity {
+/** How many keys there were of each kind, with the one there is; the first where nothing is said. */
+export interface KeyNumbers {
+  readonly witness: number;
+  readonly ack: number;
+  readonly events: number;
+}
+
+export const FIRST_KEYS: KeyNumbers = { witness: 1, ack: 1, events: 1 };
+
+/** The file of the first key has a plain name; those that took its place are numbered. */
+function keyFile(folder: string, kind: keyof KeyNumbers, number: number): string {
+  return join(folder, number === 1 ? `${kind}.key` : `${kind}-${number}.key`);
+}
+
+/** Makes a key that is to take another's place, or reads it where an attempt before made it; its verifier key. */
+export function initialiseKey(folder: string, kind: keyof KeyNumbers, number: number): string {
+  const path = keyFile(folder, kind, number);
+  const { publicKey } = privateFileExists(path)
+    ? openKeyFile(path)
+    : createKeyFile(path, "Ed25519");
+  const { cosignature, ed25519 } = SIGNATURE_TYPE;
+  const type = kind === "witness" ? cosignature : ed25519;
+  return encodeVerifierKey({ name: NAMES[kind], type, publicKey });
+}
+
+/** @throws KeyError, ServiceError where a file is missing or damaged, with its name */
+export function openIdentity(folder: string, numbers: KeyNumbers = FIRST_KEYS): Identity {
   checkPrivateFolder(folder);
-  const { privateKey, publicKey } = openKeyFile(join(folder, "witness.key"));
+  const open = (kind: keyof KeyNumbers) => openKeyFile(keyFile(folder, kind, numbers[kind]));
+  const { privateKey, publicKey } = open("witness");
   return {
     cosigner: ed25519Cosigner(WITNESS_NAME, privateKey),
     witness: createVerifierKey({ name: WITNESS_NAME, type: SIGNATURE_TYPE.cosignature, publicKey }),
-    ackKey: openKeyFile(join(folder, "ack.key")).privateKey,
-    eventKey: openKeyFile(join(folder, "events.key")).privateKey,
+    ackKey: open("ack").privateKey,
+    eventKey: open("events").privateKey,
   };
 }

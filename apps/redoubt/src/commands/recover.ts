@@ -2,6 +2,8 @@ import { Option, type Command } from "commander";
 import { collect, type Run } from "../command.ts";
 import type { AuthorOptions, RingOptions } from "../recover/authors.ts";
 import type { LogOptions, RegistryOptions, WitnessOptions } from "../recover/commands.ts";
+import { reasonOption } from "./reason-option.ts";
+import { registerIdentity } from "./recover-identity.ts";
 import { realmOption } from "./realm-option.ts";
 import { registerSecrets } from "./recover-secrets.ts";
 
@@ -12,7 +14,8 @@ Examples:
   redoubt recover registry                                   after an old ledger.db was restored
   redoubt recover log --realm enterprise --reason "bit flip" close a log that cannot go on
   redoubt recover secrets                                    secrets of sockets were lost or stolen
-  redoubt recover operator                                   another operator key, and so with ring
+  redoubt recover operator                                   another operator key; also: recover ring
+  redoubt recover identity witness --reason "disk stolen"    another witness key; also: registry, ack, events
 
 Look for newer copies first (docs/guide/backup.md): what is given up here does not come back.
 What moves a witness or closes a log is a statement in the registry before it takes effect, and an alarm.
@@ -55,6 +58,7 @@ export function register(cli: Command, run: Run): void {
   registerRegistry(recover, run);
   registerSecrets(recover, run);
   registerAuthors(recover, run);
+  registerIdentity(recover, run);
 }
 
 const AUTHORS_HELP = `
@@ -104,10 +108,6 @@ function registerRegistry(recover: Command, run: Run): void {
     .action((options: RegistryOptions, command: Command) =>
       run(command, async (context) => (await load()).recoverRegistry(context, options)),
     );
-}
-
-function reasonOption(): Option {
-  return new Option("--reason <text>", "why; stays in the registry").makeOptionMandatory();
 }
 
 function load() {

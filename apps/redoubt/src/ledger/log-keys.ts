@@ -40,12 +40,17 @@ function parseKey(text: string): VerifierKey {
  */
 export function systemKeys(
   settings: Pick<Settings, "registryKey" | "witness">,
-  { writers }: Pick<Registry, "writers">,
+  { writers, closedLogs, pinnedKeys }: Pick<Registry, "writers" | "closedLogs" | "pinnedKeys">,
 ): ReadonlyMap<string, LogKeys> {
   const optional = [parseVerifierKey(settings.witness)];
-  const registry = { required: [parseVerifierKey(settings.registryKey)], optional };
-  const issuance = [...writers.values()].map(
-    ({ log, logKey, writer }) => [log, { required: [logKey, writer], optional }] as const,
+  // What a former witness cosigned last of a closed log, no other will: it ended while that one's word counted.
+  const former = pinnedKeys.flatMap(({ what, before }) =>
+    what === "witness" && before !== undefined ? [parseVerifierKey(before)] : [],
   );
+  const registry = { required: [parseVerifierKey(settings.registryKey)], optional };
+  const issuance = [...writers.values()].map(({ log, logKey, writer }) => {
+    const cosigners = closedLogs.has(log) ? [...optional, ...former] : optional;
+    return [log, { required: [logKey, writer], optional: cosigners }] as const;
+  });
   return new Map<string, LogKeys>([[REGISTRY_LOG, registry], ...issuance]);
 }

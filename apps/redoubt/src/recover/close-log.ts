@@ -1,22 +1,17 @@
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import {
-  canonicalBytes,
-  MemberReader,
-  readPrivateFile,
-  ServiceError,
-  writeDurable,
-} from "@redoubt/base";
+import { MemberReader, ServiceError } from "@redoubt/base";
 import { initialise as initialiseLedger } from "@redoubt/ledger/initialise";
 import { initialiseLog } from "@redoubt/signer/initialise";
 import { encodeBase64url } from "@redoubt/verify/base64url";
-import { isJsonObject, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
+import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
 import type { Realm, ServiceName } from "../layout.ts";
 import type { Operator } from "../operator.ts";
 import { readRealms, writeRealms } from "../realms.ts";
 import type { Place } from "../running.ts";
 import type { Terminal } from "../terminal.ts";
 import { lookAtLogs, monitorLogs, readStatus } from "./log-state.ts";
+import { changeConfig, readConfig } from "./service-config.ts";
 
 export interface ClosingPlan {
   readonly realm: Realm;
@@ -45,7 +40,9 @@ export async function planClosing(
   realm: Realm,
 ): Promise<ClosingPlan> {
   const registry = await operator.readRegistry();
-  const log = configOf(operator, `signer-${realm}`).text("log");
+  const log = new MemberReader(readConfig(operator.folder, `signer-${realm}`), "config").string(
+    "log",
+  );
   const stated = registry.closedLogs.get(log);
   if (stated) return { ...stated, realm, isStated: true, lines: linesOf(stated, undefined) };
   const states = await lookAtLogs(operator, place);
@@ -124,8 +121,12 @@ export async function closeLog(
     ...before,
     [realm]: { ...before[realm], log: successor, ...keys },
   });
-  writeConfig(operator, "ledger", closeInLedger({ realm, log, successor, writer: keys.writer }));
-  writeConfig(operator, `signer-${realm}`, (config) => ({ ...config, log: successor }));
+  changeConfig(
+    operator.folder,
+    "ledger",
+    closeInLedger({ realm, log, successor, writer: keys.writer }),
+  );
+  changeConfig(operator.folder, `signer-${realm}`, (config) => ({ ...config, log: successor }));
   await restartServices(place, ["ledger", `signer-${realm}`]);
   return { realm, log, size, successor };
 }
@@ -158,24 +159,6 @@ function closeInLedger({
     const next = { log: successor, writer, caller: `signer-${realm}` };
     return { ...config, logs: [...closed, next] };
   };
-}
-
-function configPath(operator: Operator, service: ServiceName): string {
-  return join(operator.folder, service, "config.json");
-}
-
-function configOf(operator: Operator, service: ServiceName): { text(name: string): string } {
-  const json = parseJsonObject(readPrivateFile(configPath(operator, service)));
-  return { text: (name) => new MemberReader(json, `${service} config`).string(name) };
-}
-
-function writeConfig(
-  operator: Operator,
-  service: ServiceName,
-  change: (config: JsonObject) => JsonObject,
-): void {
-  const path = configPath(operator, service);
-  writeDurable(path, canonicalBytes(change(parseJsonObject(readPrivateFile(path)))));
 }
 
 const PATIENCE_MS = 20_000;

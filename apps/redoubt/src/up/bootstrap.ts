@@ -48,6 +48,7 @@ function isKnown(registry: Registry, body: StatementBody): boolean {
       return registry.reporters.has(body.reporter);
     case "log-closed":
     case "witness-forward":
+    case "pinned-key":
     case "key":
     case "key-state":
     case "key-retain":

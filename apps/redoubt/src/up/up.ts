@@ -6,6 +6,7 @@ import { DEFAULT_PORT } from "../place.ts";
 import { portsFrom, REALMS, tokenEndpoint, type Ports } from "../layout.ts";
 import { Operator } from "../operator.ts";
 import { readRealms } from "../realms.ts";
+import { statePins } from "../recover/pins.ts";
 import { readSettings, type Settings } from "../settings.ts";
 import type { Terminal } from "../terminal.ts";
 import { putDemoClients, stateBootstrap, stateDemoRoot } from "./bootstrap.ts";
@@ -47,7 +48,10 @@ export async function up(options: UpOptions, terminal: Terminal): Promise<void> 
   supervisor.start();
   owned.use(await serveStatusPage(ports.status, () => supervisor.status()));
   const operator = owned.use(new Operator("", settings, { connectTimeoutMs: CONNECT_MS }));
-  const start = bringUpOrWait(() => bringUp(operator, settings, supervisor), terminal).then(() => {
+  const start = bringUpOrWait(
+    () => bringUp(operator, settings, supervisor, terminal),
+    terminal,
+  ).then(() => {
     terminal.result(announcement(options, ports));
   });
   await Promise.race([stop, start]);
@@ -94,6 +98,7 @@ async function bringUp(
   operator: Operator,
   settings: Settings,
   supervisor: Supervisor,
+  terminal: Terminal,
 ): Promise<void> {
   const demo = readDemo("");
   const input = { realms: readRealms(""), demo, port: settings.port };
@@ -104,7 +109,18 @@ async function bringUp(
   for (const realm of REALMS) await operator.signerCaughtUp(realm);
   await putDemoClients(operator, demo);
   // Last: the signers' first keys are compare-and-swaps, and nothing waits for the root.
-  await Promise.all([supervisor.ready(), stateDemoRoot(operator)]);
+  await Promise.all([supervisor.ready(), stateLater(operator, terminal)]);
+}
+
+/** What can wait: without its operator key a system runs, and only then can `redoubt recover operator` be said. */
+async function stateLater(operator: Operator, terminal: Terminal): Promise<void> {
+  for (const state of [stateDemoRoot, statePins])
+    try {
+      await state(operator);
+    } catch (error) {
+      if (!["ERR_OPERATOR_KEY", "ERR_REGISTRY_VOID"].includes(errorCode(error))) throw error;
+      terminal.notice(`Not said to the registry: ${errorLine(error)}`);
+    }
 }
 
 function announcement({ folder }: UpOptions, ports: Ports) {

@@ -24,7 +24,7 @@ export const ALARM_SEVERITY = {
   "witness-late": "warning",
   "witness-moved": "warning",
   "log-closed": "warning",
-  "author-changed": "warning",
+  "key-replaced": "warning",
   "unproven-miss": "warning",
   "bad-report": "warning",
   "reporter-silent": "warning",

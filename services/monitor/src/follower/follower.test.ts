@@ -216,7 +216,7 @@ describe("following the logs", () => {
     const delegation = (key: KeyObject) => [{ realm, ring: vkeyOf(name, createPublicKey(key)) }];
     deployment.say(roots.next(START_SECONDS, { realms: delegation(ring) }));
     await world.tick();
-    assert.deepEqual(await world.alarms("author-changed"), []);
+    assert.deepEqual(await world.alarms("key-replaced"), []);
     const next = generateKeyPairSync("ed25519");
     const realms = delegation(generateKeyPairSync("ed25519").privateKey);
     const operator = vkeyOf("operator", next.publicKey);
@@ -225,7 +225,7 @@ describe("following the logs", () => {
     await world.stop();
     await world.start();
     await world.tick();
-    const alarms = await world.alarms("author-changed");
+    const alarms = await world.alarms("key-replaced");
     const told = alarms.map(({ count, detail }) => [count, Reflect.get(Object(detail), "who")]);
     assert.deepEqual(told, [
       [1, "operator"],

@@ -1,5 +1,5 @@
 import { CompactRange, encodeVerifierKey } from "@redoubt/tlog";
-import type { Registry, RegistryItem } from "@redoubt/keys";
+import type { PinnedKeyStatement, Registry, RegistryItem } from "@redoubt/keys";
 import type { FollowStore } from "./follow-store.ts";
 import type { RegistryCopy } from "./registry-copy.ts";
 import { readItems, type UnverifiedItems } from "./ledger-port.ts";
@@ -74,6 +74,8 @@ class RegistryPages implements LogPages<UnverifiedItems> {
     const result = registry.apply(item);
     // What an earlier run folded it also reported. An item without a body does not come here.
     const isNew = item.index >= this.#sizeBefore;
+    if (result.kind === "applied" && result.statement.type === "pinned-key" && isNew)
+      this.#tell(result.statement.what, result.statement, item.index);
     if (result.kind === "applied" && NAMES_AUTHORS.includes(result.statement.type))
       this.#lookAtAuthors(item.index, isNew);
     if (result.kind !== "void" || !isNew) return;
@@ -87,21 +89,22 @@ class RegistryPages implements LogPages<UnverifiedItems> {
 
   /** Who may speak is somebody else from here on: holders of root keys agreed to it, and everybody must know. */
   #lookAtAuthors(index: number, isNew: boolean): void {
-    const { registry, alarms, keys } = this.#parts;
-    const root = registry.roots.at(-1)?.document.version ?? 0;
     const before = this.#authors;
-    this.#authors = authorsOf(registry);
+    this.#authors = authorsOf(this.#parts.registry);
     for (const [who, key] of this.#authors) {
       const was = before.get(who);
-      if (!isNew || was === undefined || was === key) continue;
-      const detail = { who, key, was, root, index };
-      alarms.raise({
-        kind: "author-changed",
-        subject: `${who} ${index}`,
-        log: keys.origin,
-        detail,
-      });
+      if (isNew && was !== undefined && was !== key) this.#tell(who, { key, before: was }, index);
     }
+  }
+
+  #tell(
+    who: string,
+    { key, before }: Pick<PinnedKeyStatement, "key" | "before">,
+    index: number,
+  ): void {
+    const { alarms, keys } = this.#parts;
+    const detail = { who, key, ...(before !== undefined && { before }), index };
+    alarms.raise({ kind: "key-replaced", subject: `${who} ${index}`, log: keys.origin, detail });
   }
 }
 

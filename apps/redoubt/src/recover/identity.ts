@@ -1,0 +1,127 @@
+import { join } from "node:path";
+import type { Pinned } from "@redoubt/keys";
+import { initialiseRegistryKey } from "@redoubt/ledger/initialise";
+import { initialiseKey } from "@redoubt/monitor/initialise";
+import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
+import { EXIT, type CommandContext } from "../command.ts";
+import { confirm, type Questions } from "../keys/confirm.ts";
+import { REALMS, REGISTRY_LOG } from "../layout.ts";
+import { openPlace } from "../running.ts";
+import { writeSettings, type Settings } from "../settings.ts";
+import { lockDataFolder } from "../up/data-folder.ts";
+import { readPins, rememberPin, type Pin } from "./pins.ts";
+import { changeConfig, readConfig } from "./service-config.ts";
+
+export interface IdentityOptions {
+  readonly reason: string;
+  readonly yes?: boolean;
+}
+
+/** A key that was made and is nobody's yet; `commit` says to its owner that it is the one. */
+interface NextKey {
+  readonly key: string;
+  readonly commit: () => void;
+}
+
+const WHO: Readonly<Record<Pinned, string>> = {
+  witness: "the witness, which cosigns every log",
+  registry: "the registry log",
+  ack: "acknowledgements of reports",
+  events: "webhook signatures (v1a)",
+};
+const MUST_KNOW: Readonly<Record<Pinned, string>> = {
+  witness: "Whoever verifies the published logs from outside must pin it.",
+  registry: "Whoever verifies the published registry from outside must pin it.",
+  ack: "Every reporter must pin it (`ackKey`): until then its reports count as lost there.",
+  events: "Receivers of webhooks that check the v1a signature must know it.",
+};
+
+/**
+ * Another key in place of one that configurations pin, while nothing runs. Each step can be done again, and the owner's
+ * configuration comes last: after a crash in between, the same command goes on.
+ */
+export async function recoverIdentity(
+  { folder, terminal }: CommandContext,
+  what: Pinned,
+  { reason, yes }: IdentityOptions,
+  questions: Questions = { input: process.stdin, output: process.stderr },
+): Promise<number> {
+  const { settings } = openPlace(folder);
+  // Held to the end: nothing starts with half of it.
+  using _ = lockDataFolder(folder);
+  terminal.notice(
+    `Another key for ${WHO[what]}. ${MUST_KNOW[what]} What the one before signed stays; what it signs from the next start on counts for nothing here.`,
+  );
+  if (yes !== true) await confirm("Replacing this key", questions);
+  const { key, commit } =
+    what === "registry" ? nextRegistryKey(folder, settings) : nextMonitorKey(folder, what);
+  const before = beforeOf(readPins(folder), what, key) ?? pinnedBefore(settings, what);
+  const pin: Pin = { type: "pinned-key", what, key, ...(before && { before }), reason };
+  rememberPin(folder, pin);
+  pinEverywhere(folder, settings, pin);
+  commit();
+  terminal.result({
+    json: { what, key, before: before ?? null, reason },
+    text: [
+      `The key of ${WHO[what]} is`,
+      `  ${key}`,
+      ...(before === undefined ? [] : ["in place of", `  ${before}`]),
+      "Now start Redoubt: it says so in the registry, and the monitor raises key-replaced.",
+    ].join("\n"),
+  });
+  return EXIT.ok;
+}
+
+function nextRegistryKey(folder: string, settings: Settings): NextKey {
+  const { registryKeys } = readConfig(folder, "ledger");
+  const keys = Array.isArray(registryKeys) ? registryKeys : [settings.registryKey];
+  const key = initialiseRegistryKey(join(folder, "ledger"), REGISTRY_LOG, keys.length + 1);
+  const commit = (): void =>
+    changeConfig(folder, "ledger", (config) => ({ ...config, registryKeys: [key, ...keys] }));
+  return { key, commit };
+}
+
+function nextMonitorKey(folder: string, what: Exclude<Pinned, "registry">): NextKey {
+  const { keyNumbers } = readConfig(folder, "monitor");
+  const numbers = isJsonObject(keyNumbers) ? keyNumbers : {};
+  const number = Number(numbers[what] ?? 1) + 1;
+  const key = initialiseKey(join(folder, "monitor"), what, number);
+  const commit = (): void =>
+    changeConfig(folder, "monitor", (config) => ({
+      ...config,
+      keyNumbers: { ...numbers, [what]: number },
+    }));
+  return { key, commit };
+}
+
+/** After a crash in between, the settings may have the new key already: then an earlier attempt remembered it. */
+function beforeOf(pins: readonly Pin[], what: Pinned, key: string): string | undefined {
+  const own = pins.filter((pin) => pin.what === what);
+  const earlier = own.find((pin) => pin.key === key);
+  return earlier ? earlier.before : own.at(-1)?.key;
+}
+
+function pinnedBefore(settings: Settings, what: Pinned): string | undefined {
+  const { witness, registryKey, ack } = settings;
+  return { witness, registry: registryKey, ack, events: undefined }[what];
+}
+
+function pinEverywhere(folder: string, settings: Settings, { what, key }: Pin): void {
+  if (what === "witness")
+    changeConfig(folder, "ledger", (config) => withMember(config, "witness", { vkey: key }));
+  if (what === "registry")
+    for (const service of ["monitor", "publisher"] as const)
+      changeConfig(folder, service, (config) => withMember(config, "registry", { vkey: key }));
+  for (const realm of REALMS)
+    changeConfig(folder, `signer-${realm}`, (config) => {
+      if (what === "witness") return { ...config, witness: key };
+      return what === "registry" ? withMember(config, "registry", { key }) : config;
+    });
+  const named = { witness: { witness: key }, registry: { registryKey: key }, ack: { ack: key } };
+  if (what !== "events") writeSettings(folder, { ...settings, ...named[what] });
+}
+
+function withMember(config: JsonObject, name: string, change: JsonObject): JsonObject {
+  const member = config[name];
+  return { ...config, [name]: { ...(isJsonObject(member) ? member : {}), ...change } };
+}
