@@ -5,7 +5,7 @@ import { fromDiscovery } from "./discovery.ts";
 import type { DeclaredIssuer } from "./discovery-options.ts";
 import { AUDIENCE, DAY, mint, NOW, TENANT_A, TENANT_B, type Claims } from "./testing/fixture.ts";
 import { IssuerSite } from "./testing/issuer-site.ts";
-import { signWith, testKey } from "./testing/keys.ts";
+import { pinOf, signWith, testKey } from "./testing/keys.ts";
 import { assertRefused } from "./testing/refusals.ts";
 import { until, withSite } from "./testing/site.ts";
 import { TrustError, type TrustErrorCode } from "./trust-error.ts";
@@ -45,6 +45,20 @@ describe("fromDiscovery() with a ring key", () => {
           refusals: [],
         },
       ]);
+      verifier.close();
+    }));
+
+  it("takes what either of two rings signed, while one takes the other's place", () =>
+    withIssuer(async (issuer) => {
+      const old = issuer.record("ent-es256");
+      const next = issuer.record("con-es256", {}, "ring-consumer");
+      const foreign = issuer.record("ent-rs256", {}, "next-ed25519");
+      issuer.publish([old.jwk, next.jwk, foreign.jwk]);
+      const ring = [pinOf(testKey("ring-consumer")), pinOf(testKey("ring-enterprise"))];
+      const verifier = await issuer.verifier({ issuers: [{ ...issuer.ringIssuer, ring }] });
+      const kids = verifier.status().keys.map(({ kid }) => kid);
+      assert.deepEqual(kids.toSorted(), [old.record.kid, next.record.kid].toSorted());
+      assert.equal(verifier.status().sources[0]?.untrustedKeys, 1);
       verifier.close();
     }));
 
@@ -434,6 +448,10 @@ describe("discovery options", () => {
       { issuers: [entry, entry] },
       { issuers: [{ ...entry, ring: undefined }] },
       { issuers: [{ ...entry, ring: "x" }] },
+      { issuers: [{ ...entry, ring: [] }] },
+      { issuers: [{ ...entry, ring: [entry.ring, "x"] }] },
+      { issuers: [{ ...entry, ring: [entry.ring, 1] }] },
+      { issuers: [{ ...entry, ring: Array.from({ length: 5 }, () => entry.ring) }] },
       { issuers: [{ ...entry, realm: "Enterprise" }] },
       { issuers: [{ ...entry, tenants: "any" }] },
       { issuers: [{ ...entry, jwksOrigin: "http://id.example" }] },

@@ -88,6 +88,22 @@ describe("fromStaticRecords()", () => {
     }
   });
 
+  it("takes the signature of one of several, while another ring key takes its place", async () => {
+    const { bytes, ring, record } = signedRecord("ent-es256");
+    const next = pinOf(testKey("ring-consumer"));
+    const signed = { record: bytes, ring };
+    for (const pins of [
+      [next, RINGS.enterprise],
+      [RINGS.enterprise, next],
+    ]) {
+      const trust = fromStaticRecords([signed], { rings: { enterprise: pins } });
+      const verifier = await verifierWith([], { trust });
+      assert.equal(verifier.verify(mint({ header: { kid: record.kid } })).key.kid, record.kid);
+    }
+    for (const pins of [[next], []])
+      assert.throws(() => fromStaticRecords([signed], { rings: { enterprise: pins } }), TypeError);
+  });
+
   it("THREAT-27: refuses another ring's signature, another realm, a changed record, no ring", () => {
     const { bytes, ring } = signedRecord("ent-es256");
     const consumer = signedRecord("con-es256", { realm: "consumer" });
