@@ -1,10 +1,18 @@
 import { isSecureUrl, type Schedule } from "./bounded-fetch.ts";
-import { isIssuerTemplate } from "./issuer-template.ts";
+import {
+  checkProfile,
+  type CheckedProfile,
+  type ProfileName,
+  type ProfileOptions,
+} from "./issuer-profile.ts";
+import { ISSUER_PLACEHOLDER, isIssuerTemplate } from "./issuer-template.ts";
 import { parseJsonObject } from "./json.ts";
 import { PinnedKey } from "./pinned-key.ts";
-import { ScopeReader } from "./scope-reader.ts";
+import { isRealm, ScopeReader } from "./scope-reader.ts";
 import type { StaticKey } from "./static-trust.ts";
-import type { KeyScope } from "./trusted-key.ts";
+import { isTenantId } from "./tenant.ts";
+import type { TrustErrorCode } from "./trust-error.ts";
+import type { Declaration, KeyScope } from "./trusted-key.ts";
 
 /** An issuer whose keys count only with the signature of its realm's ring key. */
 export interface RingIssuer {
@@ -31,13 +39,43 @@ export interface DeclaredIssuer {
   readonly jwksOrigin?: string;
 }
 
+/**
+ * An issuer that is not Redoubt's, and how its tokens look. Whoever serves its JWKS can add a key (THREAT-27 is open),
+ * and its tokens are in no log of ours: a forged one is not noticed here.
+ */
+export interface ProfiledIssuer {
+  /** What its tokens say as `iss`; with `{tenantid}` one for each tenant. */
+  readonly issuer: string;
+  readonly profile: ProfileName | ProfileOptions;
+  /** Default `external`; what `accept` calls it. */
+  readonly realm?: string;
+  /** Which tenants: must be said where the issuer holds `{tenantid}`. Values of the profile's tenant claim. */
+  readonly tenants?: "any" | readonly string[];
+  /** Where its metadata stand, if not below the issuer. */
+  readonly metadataUrl?: string;
+  /** Where its key set stands; then no metadata are read. */
+  readonly jwksUrl?: string;
+  /** Origin of `jwks_uri` where it is not that of the metadata. */
+  readonly jwksOrigin?: string;
+}
+
+/** A key that was served and does not count, and why. */
+export interface KeyAlarm {
+  readonly issuer: string;
+  readonly kid: string | null;
+  readonly code: TrustErrorCode;
+  readonly reason: string;
+}
+
 export interface DiscoveryOptions {
-  readonly issuers: readonly (RingIssuer | DeclaredIssuer)[];
+  readonly issuers: readonly (RingIssuer | DeclaredIssuer | ProfiledIssuer)[];
   /** Time between loads; default 300, from 10 to 3600. */
   readonly refreshSeconds?: number;
   /** How long keys count without a good load; default 3600, more than `refreshSeconds`, at most 86400. */
   readonly maxStaleSeconds?: number;
   readonly fetch?: typeof fetch;
+  /** A private key stood in a key set: everybody may have it. Told once for each; the key counts no more. */
+  readonly onAlarm?: (alarm: KeyAlarm) => void;
   /** Plain http for 127.0.0.1, ::1 and localhost. */
   readonly allowLoopbackHttp?: boolean;
   /** For tests: what runs a task later, and a number from 0 to 1. */
@@ -53,21 +91,46 @@ export type DeclaredScope = Pick<
 
 export interface CheckedIssuer {
   readonly issuer: string;
-  readonly jwksOrigin: string;
   readonly realm: string;
+  readonly metadataUrl: URL;
+  readonly jwksUrl?: URL;
+  readonly jwksOrigin: string;
   readonly trust:
     | { readonly ring: readonly PinnedKey[] }
-    | { readonly ring: null; readonly scope: DeclaredScope };
+    | { readonly ring: null; readonly scope: DeclaredScope }
+    | {
+        readonly ring: null;
+        readonly scope: DeclaredScope;
+        readonly declaration: Declaration;
+      };
 }
+
+const NAMES = [
+  "issuers",
+  "refreshSeconds",
+  "maxStaleSeconds",
+  "fetch",
+  "onAlarm",
+  "allowLoopbackHttp",
+  "schedule",
+  "random",
+];
 
 /**
  * @throws TypeError for whatever is missing, unknown or not safe
  */
 export function checkIssuers(options: DiscoveryOptions): readonly CheckedIssuer[] {
+  for (const name of Object.keys(options))
+    if (!NAMES.includes(name)) throw new TypeError(`fromDiscovery: unknown option ${name}`);
   const { issuers, allowLoopbackHttp = false } = options;
   if (!Array.isArray(issuers) || issuers.length === 0)
     throw new TypeError("issuers: expected at least one");
-  const checked = issuers.map((entry, i) => checkIssuer(entry, `issuers[${i}]`, allowLoopbackHttp));
+  const checked = issuers.map((entry, i) => {
+    const where = `issuers[${i}]`;
+    return isProfiled(entry)
+      ? checkProfiled(entry, where, allowLoopbackHttp)
+      : checkIssuer(entry, where, allowLoopbackHttp);
+  });
   if (new Set(checked.map(({ issuer }) => issuer)).size !== checked.length)
     throw new TypeError("issuers: one stands twice");
   return checked;
@@ -97,8 +160,113 @@ function checkIssuer(
   if (!isSecure(jwksOrigin, allowLoopbackHttp) || new URL(jwksOrigin).origin !== jwksOrigin)
     throw new TypeError(`${where}.jwksOrigin: expected an https origin`);
   read.done();
-  return { issuer, jwksOrigin, realm, trust };
+  return { issuer, metadataUrl: metadataBelow(issuer), jwksOrigin, realm, trust };
 }
+
+function isProfiled(entry: DiscoveryOptions["issuers"][number]): entry is ProfiledIssuer {
+  return typeof entry === "object" && entry !== null && "profile" in entry;
+}
+
+const PROFILED = [
+  "issuer",
+  "profile",
+  "realm",
+  "tenants",
+  "metadataUrl",
+  "jwksUrl",
+  "jwksOrigin",
+] as const satisfies readonly (keyof ProfiledIssuer)[];
+
+function checkProfiled(
+  entry: ProfiledIssuer,
+  where: string,
+  allowLoopbackHttp: boolean,
+): CheckedIssuer {
+  for (const name of Object.keys(entry))
+    if (!PROFILED.some((known) => known === name))
+      throw new TypeError(`${where}: unknown member ${name}`);
+  const { issuer, realm = "external" } = entry;
+  const profile = checkProfile(entry.profile, `${where}.profile`);
+  if (
+    !isIssuerTemplate(issuer) ||
+    !isSecure(issuer.replace(ISSUER_PLACEHOLDER, "t"), allowLoopbackHttp)
+  )
+    throw new TypeError(`${where}.issuer: expected https, or allowLoopbackHttp`);
+  if (!isRealm(realm)) throw new TypeError(`${where}.realm: not a realm name`);
+  const url = (name: "metadataUrl" | "jwksUrl"): URL | undefined => {
+    const text = entry[name];
+    if (text === undefined) return undefined;
+    if (
+      typeof text !== "string" ||
+      !URL.canParse(text) ||
+      !isSecureUrl(new URL(text), allowLoopbackHttp)
+    )
+      throw new TypeError(`${where}.${name}: expected an https URL`);
+    return new URL(text);
+  };
+  const metadataUrl = url("metadataUrl") ?? metadataOf(issuer, profile, where);
+  const jwksUrl = url("jwksUrl");
+  const jwksOrigin = entry.jwksOrigin ?? profile.jwksOrigin ?? metadataUrl.origin;
+  if (!isSecure(jwksOrigin, allowLoopbackHttp) || new URL(jwksOrigin).origin !== jwksOrigin)
+    throw new TypeError(`${where}.jwksOrigin: expected an https origin`);
+  const { tenants, tenantNames } = checkTenants(entry, profile, where);
+  const scope = {
+    realm,
+    tenants,
+    audiences: "any",
+    maxLifetimeSeconds: profile.maxLifetimeSeconds,
+  } as const;
+  const declaration = { profile, ...(tenantNames && { tenantNames }) };
+  return {
+    issuer,
+    realm,
+    metadataUrl,
+    ...(jwksUrl && { jwksUrl }),
+    jwksOrigin,
+    trust: { ring: null, scope, declaration },
+  };
+}
+
+function metadataBelow(issuer: string): URL {
+  return new URL(`${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`);
+}
+
+function metadataOf(issuer: string, profile: CheckedProfile, where: string): URL {
+  const moved = Object.entries(profile.metadataAt).find(([from]) => issuer.startsWith(from));
+  const base = moved ? moved[1] + issuer.slice(moved[0].length) : issuer;
+  if (!base.includes(ISSUER_PLACEHOLDER)) return metadataBelow(base);
+  if (profile.metadataTenant === null)
+    throw new TypeError(`${where}.metadataUrl: must be said for an issuer with {tenantid}`);
+  return metadataBelow(base.replace(ISSUER_PLACEHOLDER, profile.metadataTenant));
+}
+
+const GUID = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/;
+
+/** Which tenants the keys sign for. An issuer of one tenant that has its id in its name signs for no other. */
+function checkTenants(
+  { issuer, tenants }: ProfiledIssuer,
+  { tenantClaim }: CheckedProfile,
+  where: string,
+): Pick<DeclaredScope, "tenants"> & Pick<Declaration, "tenantNames"> {
+  const isTemplate = issuer.includes(ISSUER_PLACEHOLDER);
+  const wrong = (expected: string) => new TypeError(`${where}.tenants: expected ${expected}`);
+  if (tenants !== undefined && tenantClaim === null) throw wrong("a profile with tenantClaim");
+  if (tenants === undefined && isTemplate) throw wrong('"any" or lower-case GUIDs');
+  if (tenants === "any") return { tenants };
+  const own = GUID.exec(issuer)?.[0];
+  const names = tenants ?? (own !== undefined && tenantClaim !== null ? [own] : undefined);
+  if (names === undefined) return { tenants: "any" };
+  if (!Array.isArray(names) || names.length === 0 || names.length > MAX_TENANTS)
+    throw wrong(`"any" or 1 to ${MAX_TENANTS} names`);
+  if (!isTemplate) {
+    if (!names.every((name) => typeof name === "string" && name !== "")) throw wrong("names");
+    return { tenants: "any", tenantNames: new Set(names) };
+  }
+  if (!names.every(isTenantId)) throw wrong('"any" or lower-case GUIDs');
+  return { tenants: { ids: names.toSorted() } };
+}
+
+const MAX_TENANTS = 1000;
 
 function readDeclared(read: ScopeReader, realm: string): DeclaredScope {
   return {

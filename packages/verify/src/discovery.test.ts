@@ -3,12 +3,22 @@ import { randomBytes } from "node:crypto";
 import { describe, it } from "node:test";
 import { fromDiscovery } from "./discovery.ts";
 import type { DeclaredIssuer } from "./discovery-options.ts";
-import { AUDIENCE, DAY, mint, NOW, TENANT_A, TENANT_B, type Claims } from "./testing/fixture.ts";
+import {
+  AUDIENCE,
+  DAY,
+  mint,
+  NOW,
+  TENANT_A,
+  TENANT_B,
+  verifierWith,
+  type Claims,
+} from "./testing/fixture.ts";
 import { IssuerSite } from "./testing/issuer-site.ts";
 import { pinOf, signWith, testKey } from "./testing/keys.ts";
 import { assertRefused } from "./testing/refusals.ts";
 import { until, withSite } from "./testing/site.ts";
 import { TrustError, type TrustErrorCode } from "./trust-error.ts";
+import type { TrustSourceStatus } from "./trust-source.ts";
 
 const untyped: { fromDiscovery(options: unknown): unknown } = { fromDiscovery };
 
@@ -42,6 +52,7 @@ describe("fromDiscovery() with a ring key", () => {
           ignoredKeys: 0,
           failures: 0,
           lastError: null,
+          lastErrorText: null,
           refusals: [],
         },
       ]);
@@ -106,9 +117,15 @@ describe("fromDiscovery() with a ring key", () => {
       const verifier = await issuer.verifier();
       const [source] = verifier.status().sources;
       assert.deepEqual(
-        [source?.untrustedKeys, source?.refusals],
+        [source?.untrustedKeys, codesOf(source)],
         [swapped.length, ["ERR_KEY_UNTRUSTED"]],
       );
+      // Each is named, with its reason.
+      assert.deepEqual(source?.refusals[0], {
+        kid: "mine",
+        code: "ERR_KEY_UNTRUSTED",
+        reason: "JWK without key record",
+      });
       assert.deepEqual(
         verifier.status().keys.map(({ kid }) => kid),
         [good.record.kid],
@@ -146,7 +163,8 @@ describe("fromDiscovery() with a ring key", () => {
       verifier.verify(token);
       issuer.publish([foreign.jwk]);
       await verifier.reload();
-      assertRefused(verifier, token, "ERR_JWKS_NO_MATCHING_KEY");
+      assertRefused(verifier, token, "ERR_ISSUER_NOT_READY");
+      assert.equal(verifier.isReady(), false);
       assert.equal(verifier.status().sources[0]?.untrustedKeys, 1);
       verifier.close();
     }));
@@ -225,7 +243,7 @@ describe("fromDiscovery() without a ring key", () => {
       const verifier = await issuer.verifier({ issuers: [declared(issuer)] });
       const [source] = verifier.status().sources;
       assert.deepEqual([source?.untrustedKeys, source?.ignoredKeys], [7, 5]);
-      assert.deepEqual(source?.refusals, ["ERR_KEY_UNTRUSTED", "ERR_KEY_INVALID"]);
+      assert.deepEqual(codesOf(source), ["ERR_KEY_UNTRUSTED", "ERR_KEY_INVALID"]);
       assert.equal(verifier.status().keys.length, 1);
       issuer.publish([{ ...other, use: undefined, key_ops: ["verify"] }]);
       await verifier.reload();
@@ -236,17 +254,66 @@ describe("fromDiscovery() without a ring key", () => {
       verifier.close();
     }));
 
-  it("refuses a set in which one kid or one key has two meanings", () =>
+  it("leaves out what has two meanings, and that alone", () =>
     withIssuer(async (issuer) => {
       const good = plainJwk("ent-es256", issuer);
+      const other = plainJwk("next-ed25519", issuer);
+      const rsa = plainJwk("ent-rs256", issuer);
       const twice = { ...plainJwk("con-es256", issuer), kid: "ent-es256" };
-      for (const second of [twice, { ...good, kid: "other" }]) {
-        issuer.publish([good, second]);
-        await rejects(issuer.verifier({ issuers: [declared(issuer)] }), "ERR_KEYSET_CONFLICT");
+      const cases: readonly (readonly [readonly Claims[], readonly string[]])[] = [
+        [[good, twice, other], ["next-ed25519"]],
+        [[rsa, { ...rsa, kid: "pss", alg: "PS256" }, other], ["next-ed25519"]],
+        [
+          [good, good, other],
+          ["ent-es256", "next-ed25519"],
+        ],
+        [
+          [good, { ...good, kid: "other" }],
+          ["ent-es256", "other"],
+        ],
+      ];
+      for (const [set, kids] of cases) {
+        issuer.publish(set);
+        const verifier = await issuer.verifier({ issuers: [declared(issuer)] });
+        assert.deepEqual(
+          verifier.status().keys.map(({ kid }) => kid),
+          kids,
+        );
+        const [source] = verifier.status().sources;
+        const isWhole = kids.length === new Set(set.map((jwk) => jwk["kid"])).size;
+        assert.deepEqual(codesOf(source), isWhole ? [] : ["ERR_KEYSET_CONFLICT"]);
+        verifier.close();
       }
-      issuer.publish([good, good]);
-      const verifier = await issuer.verifier({ issuers: [declared(issuer)] });
-      assert.equal(verifier.status().keys.length, 1);
+      issuer.publish([good, twice]);
+      await rejects(issuer.verifier({ issuers: [declared(issuer)] }), "ERR_KEYSET_CONFLICT");
+    }));
+
+  it("drops a private key at once, under every kid, with an alarm; a secret takes nothing away", () =>
+    withIssuer(async (issuer) => {
+      const leaked = plainJwk("ent-es256", issuer);
+      const good = plainJwk("next-ed25519", issuer);
+      issuer.publish([leaked, good]);
+      const alarms: unknown[] = [];
+      const onAlarm = (alarm: object): void => {
+        alarms.push(alarm);
+        throw new Error("The listener's own fault");
+      };
+      const verifier = await issuer.verifier({ issuers: [declared(issuer)], onAlarm });
+      const kids = () => verifier.status().keys.map(({ kid }) => kid);
+      assert.deepEqual(kids(), ["ent-es256", "next-ed25519"]);
+      const secret = { kty: "oct", k: "AA", kid: "s" };
+      issuer.publish([leaked, { ...leaked, kid: "else", d: "AA" }, good, secret]);
+      await verifier.reload();
+      await verifier.reload();
+      assert.deepEqual(kids(), ["next-ed25519"]);
+      const told = alarms.map((alarm) => [
+        Reflect.get(Object(alarm), "kid"),
+        Reflect.get(Object(alarm), "code"),
+      ]);
+      assert.deepEqual(told, [
+        ["else", "ERR_KEYSET_PRIVATE"],
+        ["s", "ERR_KEYSET_PRIVATE"],
+      ]);
       verifier.close();
     }));
 
@@ -284,6 +351,20 @@ function declared(issuer: IssuerSite): DeclaredIssuer {
 function plainJwk(name: string, issuer: IssuerSite): Claims {
   const { alg, publicJwk } = testKey(name);
   return { ...publicJwk, kid: name, alg, use: "sig", issuer: issuer.template };
+}
+
+/** A key under a kid that other issuers have, too, and a token that names it. */
+function firstKey(name: string, issuer: IssuerSite): Claims {
+  return { ...plainJwk(name, issuer), kid: "1" };
+}
+
+function tokenOf({ issuer }: IssuerSite, key: string): string {
+  return mint({ key, header: { kid: "1" }, payload: { iss: issuer } });
+}
+
+/** Why keys do not count, each reason once. */
+function codesOf(source: TrustSourceStatus | undefined): readonly TrustErrorCode[] {
+  return [...new Set(source?.refusals.map(({ code }) => code))];
 }
 
 describe("discovery documents", () => {
@@ -369,8 +450,8 @@ describe("discovery documents", () => {
       "ERR_DISCOVERY_DOCUMENT",
       (i, key) => i.publish(Array.from({ length: 257 }, () => key)),
     ],
-    ["a private key", "ERR_KEYSET_PRIVATE", (i, key) => i.publish([key, { ...key, d: "AA" }])],
-    ["a secret", "ERR_KEYSET_PRIVATE", (i, key) => i.publish([key, { kty: "oct", k: "AA" }])],
+    ["a private key alone", "ERR_KEYSET_PRIVATE", (i, key) => i.publish([{ ...key, d: "AA" }])],
+    ["a secret alone", "ERR_KEYSET_PRIVATE", (i) => i.publish([{ kty: "oct", k: "AA" }])],
   ];
   for (const [name, code, publish] of bad)
     it(`refuses ${name}`, () =>
@@ -569,22 +650,33 @@ describe("background refresh", () => {
       const { jwk, record } = issuer.record("ent-es256");
       issuer.publish([jwk]);
       const verifier = await issuer.verifier();
-      issuer.publish([{ ...jwk, d: "AA" }]);
-      await rejects(verifier.reload(), "ERR_KEYSET_PRIVATE");
+      issuer.publish([jwk], { keySet: { body: '{"keys":[' } });
+      await rejects(verifier.reload(), "ERR_DISCOVERY_DOCUMENT");
       const token = mint({ header: { kid: record.kid }, payload: issuer.payload });
       assert.equal(verifier.verify(token).key.kid, record.kid);
       verifier.close();
     }));
 
-  it("two issuers: one key may be listed by both, but not with two meanings", () =>
+  it("two issuers with one kid: each key signs for its own, in whatever order they load", () =>
     withIssuer((first) =>
       withSite(async (site) => {
         const second = new IssuerSite(site);
-        const shared = { ...testKey("ent-es256").publicJwk, kid: "shared", alg: "ES256" };
-        first.publish([{ ...shared, issuer: first.template }]);
-        second.publish([{ ...shared, issuer: second.template }]);
-        const issuers = [declared(first), { ...declared(second), realm: "beta" }];
-        await rejects(first.verifier({ issuers }), "ERR_KEYSET_CONFLICT");
+        first.publish([firstKey("ent-es256", first)]);
+        second.publish([firstKey("con-es256", second)]);
+        const entries = [declared(first), { ...declared(second), realm: "beta" }];
+        for (const issuers of [entries, entries.toReversed()]) {
+          const accept = [
+            { issuer: first.template, realm: "enterprise", tenants: "any" },
+            { issuer: second.template, realm: "beta", tenants: "any" },
+          ] as const;
+          const trust = fromDiscovery({ issuers, allowLoopbackHttp: true });
+          const verifier = await verifierWith([], { trust, accept });
+          assert.equal(verifier.verify(tokenOf(first, "ent-es256")).key.realm, "enterprise");
+          assert.equal(verifier.verify(tokenOf(second, "con-es256")).key.realm, "beta");
+          const crossed = tokenOf(first, "con-es256");
+          assertRefused(verifier, crossed, "ERR_JWS_SIGNATURE_VERIFICATION_FAILED");
+          verifier.close();
+        }
       }),
     ));
 

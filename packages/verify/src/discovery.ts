@@ -1,16 +1,20 @@
 import { scheduleUnref, type Schedule } from "./bounded-fetch.ts";
 import { checkIssuers, type CheckedIssuer, type DiscoveryOptions } from "./discovery-options.ts";
 import { loadIssuer, type LoadContext } from "./issuer-loader.ts";
-import type { ReadKeySet } from "./key-set.ts";
-import { TrustError, type TrustErrorCode } from "./trust-error.ts";
+import { matchIssuer } from "./issuer-template.ts";
+import type { KeyRefusal, ReadKeySet } from "./key-set.ts";
+import { TrustError } from "./trust-error.ts";
 import type { TrustContext, TrustReader, TrustSource, TrustSourceStatus } from "./trust-source.ts";
-import { buildKeySet, type Freshness, type TrustedKey } from "./trusted-key.ts";
+import type { Freshness, KeysByKid, TrustedKey } from "./trusted-key.ts";
 
 const RETRY_SECONDS = 10;
+const EARLY_PAUSE_MS = 30_000;
+const MAX_TOLD = 256;
 
 /**
- * Loads keys from the metadata of issuers, when a verifier is made and then in the background. Nothing in a token
- * causes a load (P7, THREAT-09). Keys count until `maxStaleSeconds` after the last good load.
+ * Loads keys from the metadata of issuers, when a verifier is made and then in the background. Nothing in a token of
+ * Redoubt's issuers causes a load (P7, THREAT-09); an unknown kid of an issuer with a profile brings its next one
+ * forward, once in 30 s. Keys count until `maxStaleSeconds` after the last good load.
  *
  * @throws TypeError for an issuer that is malformed, unsafe or there twice
  * @example
@@ -27,6 +31,7 @@ export function fromDiscovery(options: DiscoveryOptions): TrustSource {
     86_400,
   );
   return {
+    isProfiled: issuers.every(({ trust }) => "declaration" in trust),
     open: async ({ now }: TrustContext): Promise<TrustReader> => {
       const reader = new DiscoveryReader(issuers, {
         now,
@@ -36,6 +41,7 @@ export function fromDiscovery(options: DiscoveryOptions): TrustSource {
         allowLoopbackHttp: options.allowLoopbackHttp ?? false,
         schedule: options.schedule ?? scheduleUnref,
         random: options.random ?? Math.random,
+        onAlarm: options.onAlarm,
       });
       await reader.start();
       return reader;
@@ -48,140 +54,247 @@ interface ReaderSettings extends TrustContext, Omit<LoadContext, "signal"> {
   readonly maxStaleSeconds: number;
   readonly schedule: Schedule;
   readonly random: () => number;
+  readonly onAlarm: DiscoveryOptions["onAlarm"];
 }
 
-/** What is known of one issuer; replaced as a whole by a good load. */
+/** One issuer: what is known of it, replaced as a whole by a good load, and when it is loaded again. */
 class IssuerState {
   readonly issuer: CheckedIssuer;
-  readonly freshness: Freshness = { freshUntil: 0 };
-  loaded: ReadKeySet = { keys: [], refusals: [], ignored: 0 };
-  loadedAt: number | null = null;
-  failures = 0;
-  lastError: TrustErrorCode | null = null;
+  readonly #freshness: Freshness = { freshUntil: 0 };
+  readonly #settings: ReaderSettings;
+  readonly #closing: AbortSignal;
+  readonly #onLoaded: () => void;
+  readonly #told = new Set<string>();
+  #loaded: ReadKeySet = { keys: [], refusals: [], ignored: 0 };
+  /** Keys that another issuer has, who is trusted more. */
+  conflicts: readonly KeyRefusal[] = [];
+  #loadedAt: number | null = null;
+  #askedAt = -Infinity;
+  #failures = 0;
+  #failuresInRow = 0;
+  #lastError: TrustError | null = null;
+  #loading: Promise<void> | undefined;
+  #cancelTimer: () => void = () => undefined;
 
-  constructor(issuer: CheckedIssuer) {
+  constructor(
+    issuer: CheckedIssuer,
+    settings: ReaderSettings,
+    { closing, onLoaded }: { readonly closing: AbortSignal; readonly onLoaded: () => void },
+  ) {
     this.issuer = issuer;
+    this.#settings = settings;
+    this.#closing = closing;
+    this.#onLoaded = onLoaded;
+  }
+
+  get keys(): readonly TrustedKey[] {
+    return this.#loaded.keys;
+  }
+
+  get lastError(): TrustError | null {
+    return this.#lastError;
+  }
+
+  get isReady(): boolean {
+    const { freshUntil } = this.#freshness;
+    return this.keys.length > 0 && this.#settings.now() < freshUntil;
+  }
+
+  /** Joins a load that is under way. */
+  load(): Promise<void> {
+    this.#loading ??= this.#load().finally(() => {
+      this.#loading = undefined;
+      this.#plan();
+    });
+    return this.#loading;
+  }
+
+  /** P7, THREAT-09: brought forward for everybody's sake, not for one kid's; once in a while, however many ask. */
+  loadEarly(): void {
+    const now = this.#settings.now();
+    if (now - this.#askedAt < EARLY_PAUSE_MS || this.#loading !== undefined) return;
+    void this.load().catch(() => undefined);
+  }
+
+  stop(): void {
+    this.#cancelTimer();
+  }
+
+  async #load(): Promise<void> {
+    // The time before the request: an answer that was long under way is not fresher for it.
+    const startedAt = this.#settings.now();
+    this.#askedAt = startedAt;
+    try {
+      const context = { ...this.#settings, signal: this.#closing };
+      const loaded = await loadIssuer(this.issuer, [this.#freshness], context);
+      this.#tellPrivate(loaded);
+      // An empty set, too: an issuer that withdraws every key means it.
+      this.#loaded = loaded;
+      this.#loadedAt = startedAt;
+      this.#freshness.freshUntil = startedAt + this.#settings.maxStaleSeconds * 1000;
+      this.#lastError = loaded.keys.length > 0 ? null : noKeys(this.issuer, loaded);
+      this.#failuresInRow = 0;
+      this.#onLoaded();
+    } catch (error) {
+      // What was loaded before stays until it is stale: an outage of the issuer is not one of ours.
+      this.#failures += 1;
+      this.#failuresInRow += 1;
+      if (error instanceof TrustError) this.#lastError = error;
+      throw error;
+    }
+  }
+
+  /** Whoever reads the set has the key: an alarm, and for us it is gone with this load. */
+  #tellPrivate({ refusals }: ReadKeySet): void {
+    for (const { kid, code, reason } of refusals) {
+      if (code !== "ERR_KEYSET_PRIVATE" || this.#told.has(String(kid))) continue;
+      if (this.#told.size < MAX_TOLD) this.#told.add(String(kid));
+      try {
+        this.#settings.onAlarm?.({ issuer: this.issuer.issuer, kid, code, reason });
+      } catch {
+        // The listener's own fault must not keep keys from being loaded.
+      }
+    }
+  }
+
+  #plan(): void {
+    if (this.#closing.aborted) return;
+    const { refreshSeconds, random, schedule } = this.#settings;
+    const backoff = RETRY_SECONDS * 2 ** Math.min(this.#failuresInRow - 1, 8);
+    const seconds = this.#failuresInRow === 0 ? refreshSeconds : Math.min(refreshSeconds, backoff);
+    // Jitter, or a fleet that was started together asks together for ever.
+    const delayMs = seconds * 1000 * (0.9 + 0.1 * random());
+    this.#cancelTimer();
+    this.#cancelTimer = schedule(() => {
+      // Kept in the status of the source; nobody waits for this load.
+      void this.load().catch(() => undefined);
+    }, delayMs);
   }
 
   describe(): TrustSourceStatus {
-    const { refusals, ignored } = this.loaded;
+    const { ignored } = this.#loaded;
+    const refusals = [...this.#loaded.refusals, ...this.conflicts];
     return {
       kind: "discovery",
       issuer: this.issuer.issuer,
       ringPinned: this.issuer.trust.ring !== null,
-      loadedAt: this.loadedAt,
-      staleAt: this.loadedAt === null ? null : this.freshness.freshUntil,
+      loadedAt: this.#loadedAt,
+      staleAt: this.#loadedAt === null ? null : this.#freshness.freshUntil,
       untrustedKeys: refusals.length,
       ignoredKeys: ignored,
-      failures: this.failures,
-      lastError: this.lastError,
-      refusals: [...new Set(refusals)],
+      failures: this.#failures,
+      lastError: this.#lastError?.code ?? null,
+      lastErrorText: this.#lastError?.message ?? null,
+      refusals,
     };
   }
 }
 
 class DiscoveryReader implements TrustReader {
   readonly #states: readonly IssuerState[];
-  readonly #settings: ReaderSettings;
   readonly #closing = new AbortController();
-  #keys: ReadonlyMap<string, TrustedKey> = new Map();
-  #loading: Promise<void> | undefined;
-  #failuresInRow = 0;
-  #cancelTimer: () => void = () => undefined;
+  #keys: KeysByKid = new Map();
 
   constructor(issuers: readonly CheckedIssuer[], settings: ReaderSettings) {
-    this.#states = issuers.map((issuer) => new IssuerState(issuer));
-    this.#settings = settings;
+    const parts = { closing: this.#closing.signal, onLoaded: () => this.#combine() };
+    this.#states = issuers.map((issuer) => new IssuerState(issuer, settings, parts));
   }
 
-  get keys(): ReadonlyMap<string, TrustedKey> {
+  get keys(): KeysByKid {
     return this.#keys;
   }
 
+  get hasProfiles(): boolean {
+    return this.#states.some(({ issuer }) => "declaration" in issuer.trust);
+  }
+
+  /** With what it has: an issuer that is down takes nothing from the others, and is asked again. */
   async start(): Promise<void> {
-    await this.reload();
-    for (const { issuer, loaded } of this.#states)
-      if (loaded.keys.length === 0)
-        throw new TrustError(
-          loaded.refusals[0] ?? "ERR_KEYSET_EMPTY",
-          `Discovery: ${issuer.issuer} has no key that counts`,
-        );
-    this.#plan();
+    const results = await Promise.allSettled(this.#states.map((state) => state.load()));
+    if (this.#states.some(({ keys }) => keys.length > 0)) return;
+    this.close();
+    for (const result of results) if (result.status === "rejected") throw result.reason;
+    for (const { lastError } of this.#states) if (lastError) throw lastError;
   }
 
   sources(): readonly TrustSourceStatus[] {
     return this.#states.map((state) => state.describe());
   }
 
-  reload(): Promise<void> {
-    this.#loading ??= this.#loadAll().finally(() => {
-      this.#loading = undefined;
-    });
-    return this.#loading;
+  isReady(issuer?: string): boolean {
+    const states = this.#states.filter((state) => issuer === undefined || isOf(state, issuer));
+    return states.length > 0 && states.every((state) => state.isReady);
+  }
+
+  missed(issuer: string): boolean {
+    const states = this.#states.filter((state) => isOf(state, issuer));
+    for (const state of states) if ("declaration" in state.issuer.trust) state.loadEarly();
+    return states.length > 0 && states.every((state) => !state.isReady);
+  }
+
+  async reload(): Promise<void> {
+    const results = await Promise.allSettled(this.#states.map((state) => state.load()));
+    for (const result of results) if (result.status === "rejected") throw result.reason;
   }
 
   close(): void {
-    this.#cancelTimer();
+    for (const state of this.#states) state.stop();
     this.#closing.abort();
   }
 
-  async #loadAll(): Promise<void> {
-    const results = await Promise.allSettled(this.#states.map((state) => this.#load(state)));
-    const failure = results.find((result) => result.status === "rejected");
-    this.#failuresInRow = failure === undefined ? 0 : this.#failuresInRow + 1;
-    if (failure !== undefined) throw failure.reason;
-  }
-
-  async #load(state: IssuerState): Promise<void> {
-    // The time before the request: an answer that was long under way is not fresher for it.
-    const startedAt = this.#settings.now();
-    try {
-      const context = { ...this.#settings, signal: this.#closing.signal };
-      const loaded = await loadIssuer(state.issuer, [state.freshness], context);
-      this.#adopt(state, loaded);
-      state.loadedAt = startedAt;
-      state.freshness.freshUntil = startedAt + this.#settings.maxStaleSeconds * 1000;
-      state.lastError = null;
-    } catch (error) {
-      // What was loaded before stays until it is stale: an outage of the issuer is not one of ours.
-      state.failures += 1;
-      if (error instanceof TrustError) state.lastError = error.code;
-      throw error;
-    }
-  }
-
-  /** Nothing changes if the new keys contradict those of another issuer. */
-  #adopt(state: IssuerState, loaded: ReadKeySet): void {
-    const others = this.#states.filter((other) => other !== state);
-    const keys = buildKeySet([...others.flatMap((other) => other.loaded.keys), ...loaded.keys]);
-    state.loaded = loaded;
+  #combine(): void {
+    const keys = combineKeys(this.#states);
     // Another map makes every verifier forget what it verified; so only if something changed.
     if (!isSameKeySet(keys, this.#keys)) this.#keys = keys;
   }
-
-  #plan(): void {
-    if (this.#closing.signal.aborted) return;
-    const { refreshSeconds, random, schedule } = this.#settings;
-    const backoff = RETRY_SECONDS * 2 ** Math.min(this.#failuresInRow - 1, 8);
-    const seconds = this.#failuresInRow === 0 ? refreshSeconds : Math.min(refreshSeconds, backoff);
-    // Jitter, or a fleet that was started together asks together for ever.
-    const delayMs = seconds * 1000 * (0.9 + 0.1 * random());
-    this.#cancelTimer = schedule(() => {
-      void this.reload()
-        // Kept in the status of the source; nobody waits for this load.
-        .catch(() => undefined)
-        .then(() => {
-          this.#plan();
-        });
-    }, delayMs);
-  }
 }
 
-function isSameKeySet(
-  a: ReadonlyMap<string, TrustedKey>,
-  b: ReadonlyMap<string, TrustedKey>,
-): boolean {
-  return a.size === b.size && [...a].every(([kid, key]) => key.isSameAs(b.get(kid)));
+function noKeys({ issuer }: CheckedIssuer, { refusals: [why] }: ReadKeySet): TrustError {
+  const reason = why ? `: ${why.reason}` : "";
+  return new TrustError(
+    why?.code ?? "ERR_KEYSET_EMPTY",
+    `Discovery: ${issuer} has no key that counts${reason}`,
+  );
+}
+
+/** Whether tokens that say this issuer are this one's: by its name, or as one of its tenants'. */
+function isOf({ issuer }: IssuerState, said: string): boolean {
+  return issuer.issuer === said || matchIssuer(issuer.issuer, said) !== undefined;
+}
+
+/**
+ * The keys of all issuers. Nobody takes another's key away: one that a ring vouched for stands alone under its kid, and
+ * others that have one kid stand side by side, each for its own issuer. Who serves a ring's key as its own is named.
+ */
+function combineKeys(states: readonly IssuerState[]): KeysByKid {
+  const byKid = new Map<string, TrustedKey[]>();
+  const ofRings = states.filter(({ issuer }) => issuer.trust.ring !== null);
+  for (const key of ofRings.flatMap(({ keys }) => keys)) {
+    const known = byKid.get(key.scope.kid)?.[0];
+    byKid.set(key.scope.kid, [known ? known.mergedWith(key) : key]);
+  }
+  const pinned = new Set([...byKid.values()].flat().map((key) => key.publicKeyIdentity));
+  const kids = new Set(byKid.keys());
+  for (const state of states.filter((one) => !ofRings.includes(one))) {
+    const conflicts = new Map<string, KeyRefusal>();
+    for (const key of state.keys) {
+      const { kid } = key.scope;
+      const reason = "Another issuer's ring vouches for this kid or key";
+      if (kids.has(kid) || pinned.has(key.publicKeyIdentity))
+        conflicts.set(kid, { kid, code: "ERR_KEYSET_CONFLICT", reason });
+      else byKid.set(kid, [...(byKid.get(kid) ?? []), key]);
+    }
+    state.conflicts = [...conflicts.values()];
+  }
+  return byKid;
+}
+
+function isSameKeySet(a: KeysByKid, b: KeysByKid): boolean {
+  if (a.size !== b.size) return false;
+  return [...a].every(([kid, keys]) => {
+    const others = b.get(kid);
+    return others?.length === keys.length && keys.every((key, i) => key.isSameAs(others[i]));
+  });
 }
 
 function integer(name: string, value: number, min: number, max: number): number {

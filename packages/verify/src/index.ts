@@ -6,7 +6,19 @@ export {
   type Base64urlLimits,
 } from "./base64url.ts";
 export { fromDiscovery } from "./discovery.ts";
-export type { DeclaredIssuer, DiscoveryOptions, RingIssuer } from "./discovery-options.ts";
+export type {
+  DeclaredIssuer,
+  DiscoveryOptions,
+  KeyAlarm,
+  ProfiledIssuer,
+  RingIssuer,
+} from "./discovery-options.ts";
+export {
+  ISSUER_PROFILES,
+  type IssuerProfile,
+  type ProfileName,
+  type ProfileOptions,
+} from "./issuer-profile.ts";
 export { issuerFor } from "./issuer-template.ts";
 export {
   isJsonObject,
@@ -24,6 +36,7 @@ export {
   parsePublicJwk,
   type KeyAlgorithm,
   type PublicJwk,
+  type TokenAlgorithm,
 } from "./public-key.ts";
 export { PinnedKey } from "./pinned-key.ts";
 export { isKeyId, parseKeyRecord, type KeyId, type KeyRecord, type TokenClass } from "./record.ts";
@@ -45,6 +58,8 @@ export {
   type StaticKey,
 } from "./static-trust.ts";
 export { isTenantId, tenantCovered, type TenantId, type TenantSelector } from "./tenant.ts";
+export type { IdTokenExpectation } from "./profile-token.ts";
+export type { KeyRefusal } from "./key-set.ts";
 export type { TokenPayload } from "./token-claims.ts";
 export { TOKEN_ERROR_CODES, TokenError, type TokenErrorCode } from "./token-error.ts";
 export type { TokenHeader } from "./token-header.ts";

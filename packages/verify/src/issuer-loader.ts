@@ -1,11 +1,12 @@
 import { fetchBounded, isSecureUrl } from "./bounded-fetch.ts";
 import type { CheckedIssuer } from "./discovery-options.ts";
-import { JsonError, parseJsonObject, type JsonObject } from "./json.ts";
+import { JsonError, parseJsonObject, type JsonObject, type JsonValue } from "./json.ts";
 import { MAX_KEY_SET_BYTES, readKeySet, type ReadKeySet } from "./key-set.ts";
 import { TrustError } from "./trust-error.ts";
 import type { Freshness } from "./trusted-key.ts";
 
 const MAX_METADATA_BYTES = 262_144;
+const MAX_SHOWN_CHARS = 256;
 const TIMEOUT_MS = 10_000;
 
 export interface LoadContext {
@@ -25,18 +26,24 @@ export async function loadIssuer(
   freshness: readonly Freshness[],
   context: LoadContext,
 ): Promise<ReadKeySet> {
-  const metadata = parseMetadata(
-    await get(metadataUrl(issuer.issuer), MAX_METADATA_BYTES, context),
-  );
-  // OpenID Connect Discovery §4.3: exactly equal, or one server speaks for another.
-  if (metadata["issuer"] !== issuer.issuer)
-    throw new TrustError("ERR_DISCOVERY_ISSUER", "Discovery: the document is another issuer's");
-  const url = keySetUrl(metadata, issuer, context);
+  const url = issuer.jwksUrl ?? (await discover(issuer, context));
   return readKeySet(await get(url, MAX_KEY_SET_BYTES, context), issuer, freshness);
 }
 
-function metadataUrl(issuer: string): URL {
-  return new URL(`${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`);
+async function discover(issuer: CheckedIssuer, context: LoadContext): Promise<URL> {
+  const metadata = parseMetadata(await get(issuer.metadataUrl, MAX_METADATA_BYTES, context));
+  // OpenID Connect Discovery §4.3: exactly equal, or one server speaks for another.
+  if (metadata["issuer"] !== issuer.issuer)
+    throw new TrustError(
+      "ERR_DISCOVERY_ISSUER",
+      `Discovery: ${issuer.metadataUrl.href} names issuer ${shown(metadata["issuer"])}, expected ${issuer.issuer}`,
+    );
+  return keySetUrl(metadata, issuer, context);
+}
+
+/** What a server said, for a log: bounded, and without what could pass for something else there. */
+function shown(value: JsonValue | undefined): string {
+  return (JSON.stringify(value) ?? "none").slice(0, MAX_SHOWN_CHARS);
 }
 
 function keySetUrl(metadata: JsonObject, issuer: CheckedIssuer, context: LoadContext): URL {
@@ -45,7 +52,10 @@ function keySetUrl(metadata: JsonObject, issuer: CheckedIssuer, context: LoadCon
     throw new TrustError("ERR_DISCOVERY_DOCUMENT", "Discovery: no jwks_uri");
   const url = new URL(text);
   if (!isSecureUrl(url, context.allowLoopbackHttp) || url.origin !== issuer.jwksOrigin)
-    throw new TrustError("ERR_DISCOVERY_URL", `Discovery: jwks_uri is not at ${issuer.jwksOrigin}`);
+    throw new TrustError(
+      "ERR_DISCOVERY_URL",
+      `Discovery: jwks_uri ${shown(text)} is not at ${issuer.jwksOrigin}`,
+    );
   return url;
 }
 

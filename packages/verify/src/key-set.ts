@@ -1,6 +1,6 @@
 import { Base64urlError, decodeBase64url } from "./base64url.ts";
 import type { CheckedIssuer, DeclaredScope } from "./discovery-options.ts";
-import { matchIssuer } from "./issuer-template.ts";
+import { ISSUER_PLACEHOLDER, matchIssuer } from "./issuer-template.ts";
 import {
   isJsonObject,
   JsonError,
@@ -9,18 +9,32 @@ import {
   type JsonValue,
 } from "./json.ts";
 import type { PinnedKey } from "./pinned-key.ts";
-import { isKeyAlgorithm, parsePublicJwk, refusePrivateMembers } from "./public-key.ts";
+import {
+  fitsKey,
+  isForSignatures,
+  isKeyAlgorithm,
+  parsePublicJwk,
+  refusePrivateMembers,
+  tokenAlgorithm,
+  type TokenAlgorithm,
+} from "./public-key.ts";
 import type { KeyRecord } from "./record.ts";
 import { verifyKeyRecord } from "./ring.ts";
-import { tenantCovered } from "./tenant.ts";
+import { selectorCovers, tenantCovered } from "./tenant.ts";
 import { TrustError, type TrustErrorCode } from "./trust-error.ts";
-import { TrustedKey, type Freshness, type KeyScope } from "./trusted-key.ts";
+import { TrustedKey, type Declaration, type Freshness, type KeyScope } from "./trusted-key.ts";
+
+/** A key that does not count, by what it calls itself, and why. */
+export interface KeyRefusal {
+  readonly kid: string | null;
+  readonly code: TrustErrorCode;
+  readonly reason: string;
+}
 
 /** What a JWKS holds for us. Whoever serves it controls every byte. */
 export interface ReadKeySet {
   readonly keys: readonly TrustedKey[];
-  /** Why a key does not count, one entry for each such key. */
-  readonly refusals: readonly TrustErrorCode[];
+  readonly refusals: readonly KeyRefusal[];
   /** Keys for another use or algorithm. */
   readonly ignored: number;
 }
@@ -30,7 +44,8 @@ const MAX_KEYS = 256;
 const MAX_KID_LENGTH = 256;
 
 /**
- * Reads a JWK set (RFC 7517 §5) and keeps the keys that count for the issuer.
+ * Reads a JWK set (RFC 7517 §5) and keeps the keys that count for the issuer. A key that does not is left out alone,
+ * and named: one bad key must not take the others away.
  *
  * @throws TrustError if the set as a whole cannot be used
  */
@@ -39,21 +54,55 @@ export function readKeySet(
   issuer: CheckedIssuer,
   freshness: readonly Freshness[],
 ): ReadKeySet {
-  const keys: TrustedKey[] = [];
-  const refusals: TrustErrorCode[] = [];
+  const found: TrustedKey[] = [];
+  const leaked: JsonObject[] = [];
+  const refusals: KeyRefusal[] = [];
   let ignored = 0;
-  for (const jwk of parseKeySet(bytes)) {
-    refusePrivateMembers(jwk);
-    if (!isForSignatures(jwk)) ignored += 1;
-    else
-      try {
-        keys.push(new TrustedKey(readScope(jwk, issuer), freshness));
-      } catch (error) {
-        // One bad key must not take the others away: it does not count, and is counted.
-        refusals.push(refusalCode(error));
-      }
+  for (const jwk of parseKeySet(bytes))
+    try {
+      refusePrivateMembers(jwk);
+      const scopes = isForSignatures(jwk) ? readScopes(jwk, issuer) : [];
+      const declaration = "declaration" in issuer.trust ? issuer.trust.declaration : undefined;
+      if (scopes.length === 0) ignored += 1;
+      for (const scope of scopes) found.push(new TrustedKey(scope, freshness, declaration));
+    } catch (error) {
+      const why = refusalOf(error);
+      if (why.code === "ERR_KEYSET_PRIVATE") leaked.push(jwk);
+      refusals.push({ kid: kidOf(jwk), ...why });
+    }
+  const kept = found.filter((key) => !leaked.some((jwk) => isPublicHalf(key, jwk)));
+  const { keys, conflicts } = withoutConflicts(kept);
+  return { keys, refusals: [...refusals, ...conflicts], ignored };
+}
+
+/** Whoever read the private half in this set signs with the public half's key, under whatever kid it stands. */
+function isPublicHalf({ scope }: TrustedKey, leaked: JsonObject): boolean {
+  const { publicKey } = scope;
+  const members = Object.entries(publicKey);
+  return leaked["kid"] === scope.kid || members.every(([name, value]) => leaked[name] === value);
+}
+
+/** One kid with two keys, or one key in two families of algorithms, says nothing about any of them. */
+function withoutConflicts(found: readonly TrustedKey[]): {
+  readonly keys: readonly TrustedKey[];
+  readonly conflicts: readonly KeyRefusal[];
+} {
+  const keys: TrustedKey[] = [];
+  const conflicts = new Map<string, KeyRefusal>();
+  for (const key of found) {
+    const { kid } = key.scope;
+    const isConflict = found.some((other) => contradicts(key, other));
+    const reason = "One kid or one key stands for two things in the set";
+    if (isConflict) conflicts.set(kid, { kid, code: "ERR_KEYSET_CONFLICT", reason });
+    else if (!keys.some(({ identity }) => identity === key.identity)) keys.push(key);
   }
-  return { keys, refusals, ignored };
+  return { keys, conflicts: [...conflicts.values()] };
+}
+
+function contradicts(one: TrustedKey, other: TrustedKey): boolean {
+  const isSamePublicKey = one.publicKeyIdentity === other.publicKeyIdentity;
+  if (one.scope.kid === other.scope.kid && !isSamePublicKey) return true;
+  return isSamePublicKey && familyOf(one.scope.alg) !== familyOf(other.scope.alg);
 }
 
 function parseKeySet(bytes: Uint8Array): readonly JsonObject[] {
@@ -69,21 +118,14 @@ function parseKeySet(bytes: Uint8Array): readonly JsonObject[] {
   return keys;
 }
 
-/** RFC 7517 §4.2, §4.3. */
-function isForSignatures(jwk: JsonObject): boolean {
-  const { use, key_ops: operations, alg } = jwk;
-  return (
-    isKeyAlgorithm(alg) &&
-    (use === undefined || use === "sig") &&
-    (operations === undefined || (isArray(operations) && operations.includes("verify")))
-  );
-}
-
-function readScope(jwk: JsonObject, issuer: CheckedIssuer): KeyScope {
+/** One for each algorithm that the key may be used with; none where it is of an algorithm that is not ours. */
+function readScopes(jwk: JsonObject, issuer: CheckedIssuer): readonly KeyScope[] {
   const { trust } = issuer;
+  if ("declaration" in trust) return profileScopes(jwk, issuer, trust.scope, trust.declaration);
+  if (!isKeyAlgorithm(jwk["alg"])) return [];
   return trust.ring === null
-    ? declaredScope(jwk, issuer.issuer, trust.scope)
-    : recordScope(jwk, issuer, trust.ring);
+    ? [declaredScope(jwk, issuer.issuer, trust.scope)]
+    : [recordScope(jwk, issuer, trust.ring)];
 }
 
 /** docs/spec/key-record.md §3: the scope is the record's alone, and the JWK must not say anything else. */
@@ -115,31 +157,99 @@ function coversIssuer(record: KeyRecord, issuer: string): boolean {
 }
 
 function declaredScope(jwk: JsonObject, issuer: string, scope: DeclaredScope): KeyScope {
-  const { kid, alg, issuer: template } = jwk;
-  if (typeof kid !== "string" || kid === "" || kid.length > MAX_KID_LENGTH)
-    throw new TrustError("ERR_KEY_INVALID", "JWK kid: missing or malformed", { member: "kid" });
+  const { alg, issuer: template } = jwk;
+  const kid = readKid(jwk);
   if (!isKeyAlgorithm(alg)) throw new TrustError("ERR_KEY_INVALID", "JWK alg", { member: "alg" });
   // Where Entra's own check fails open: a key that does not say whose it is.
   if (typeof template !== "string" || matchIssuer(template, issuer) === undefined)
     throw untrusted("without the issuer in it");
   return {
     ...scope,
+    ...UNBOUNDED,
     kid,
     alg,
     publicKey: parsePublicJwk(jwk, alg),
     issuer: template,
-    class: "at",
-    // The set says when a key counts by listing it; there is no other window.
-    signFrom: 0,
-    signUntil: Number.MAX_SAFE_INTEGER - 1,
-    verifyUntil: Number.MAX_SAFE_INTEGER,
-    issuanceFloor: "none",
   };
 }
 
-function refusalCode(error: unknown): TrustErrorCode {
-  if (error instanceof TrustError) return error.code;
-  if (error instanceof Base64urlError) return "ERR_KEY_UNTRUSTED";
+/** The set says when a key counts by listing it; there is no other window. */
+const UNBOUNDED = {
+  class: "at",
+  signFrom: 0,
+  signUntil: Number.MAX_SAFE_INTEGER - 1,
+  verifyUntil: Number.MAX_SAFE_INTEGER,
+  issuanceFloor: "none",
+} as const;
+
+function profileScopes(
+  jwk: JsonObject,
+  { issuer }: CheckedIssuer,
+  declared: DeclaredScope,
+  { profile }: Declaration,
+): readonly KeyScope[] {
+  const algorithms = algorithmsOf(jwk, profile.algorithms);
+  if (algorithms.length === 0) return [];
+  const kid = readKid(jwk);
+  const whose = profile.keyIssuer ? keyIssuer(jwk, issuer, declared) : { ...declared, issuer };
+  return algorithms.map((alg) => {
+    return { ...whose, ...UNBOUNDED, kid, alg, publicKey: parsePublicJwk(jwk, alg) };
+  });
+}
+
+/** RFC 8725 §3.1: what the key says, or else what was declared; of one family, and such as its type can do. */
+function algorithmsOf(
+  jwk: JsonObject,
+  declared: readonly TokenAlgorithm[],
+): readonly TokenAlgorithm[] {
+  if (jwk["alg"] !== undefined) {
+    const own = tokenAlgorithm(jwk["alg"]);
+    return own !== undefined && declared.includes(own) ? [own] : [];
+  }
+  const fitting = declared.filter((algorithm) => fitsKey(jwk, algorithm));
+  const [first] = fitting;
+  return first ? fitting.filter((algorithm) => familyOf(algorithm) === familyOf(first)) : [];
+}
+
+/** RS, PS, ES or Ed: two of these with one key would let a signature mean two things. */
+function familyOf(algorithm: TokenAlgorithm): string {
+  return algorithm.slice(0, 2);
+}
+
+/**
+ * Storm-0558 inside one key set: a key that names an issuer signs for that one alone, and where the set is for many
+ * tenants, each key must.
+ */
+function keyIssuer(
+  jwk: JsonObject,
+  issuer: string,
+  declared: DeclaredScope,
+): DeclaredScope & Pick<KeyScope, "issuer"> {
+  const { issuer: own } = jwk;
+  const isTemplate = issuer.includes(ISSUER_PLACEHOLDER);
+  if (own === undefined && !isTemplate) return { ...declared, issuer };
+  if (typeof own !== "string") throw untrusted("without the issuer in it");
+  if (own === issuer || matchIssuer(own, issuer)) return { ...declared, issuer };
+  const one = isTemplate ? matchIssuer(issuer, own)?.tenantId : undefined;
+  const { tenants } = declared;
+  if (!one || (tenants !== "any" && !selectorCovers(tenants, one)))
+    throw untrusted("of another issuer");
+  // Its issuer stays the template, so that the tenant of a token is held against the key's one.
+  return { ...declared, tenants: { ids: [one] }, issuer };
+}
+
+function readKid({ kid }: JsonObject): string {
+  if (typeof kid === "string" && kid !== "" && kid.length <= MAX_KID_LENGTH) return kid;
+  throw new TrustError("ERR_KEY_INVALID", "JWK kid: missing or malformed", { member: "kid" });
+}
+
+function kidOf({ kid }: JsonObject): string | null {
+  return typeof kid === "string" ? kid.slice(0, MAX_KID_LENGTH) : null;
+}
+
+function refusalOf(error: unknown): Omit<KeyRefusal, "kid"> {
+  if (error instanceof TrustError) return { code: error.code, reason: error.message };
+  if (error instanceof Base64urlError) return { code: "ERR_KEY_UNTRUSTED", reason: error.message };
   throw error;
 }
 

@@ -3,15 +3,36 @@ import { Base64urlError, decodeBase64url } from "./base64url.ts";
 import type { JsonObject } from "./json.ts";
 import { pinPss } from "./pss-key.ts";
 import { TrustError } from "./trust-error.ts";
+import { isRoca, isSoundEd25519 } from "./weak-key.ts";
 
 /** RFC 7518 §3, RFC 9864: fully specified, asymmetric. HS* and `none` do not exist here. */
 export const KEY_ALGORITHMS = ["ES256", "Ed25519", "PS256", "RS256"] as const;
 export type KeyAlgorithm = (typeof KEY_ALGORITHMS)[number];
 
+/** What issuers other than Redoubt's may sign with, where it is declared for them. */
+export const TOKEN_ALGORITHMS = [
+  ...KEY_ALGORITHMS,
+  "ES384",
+  "ES512",
+  "PS384",
+  "PS512",
+  "RS384",
+  "RS512",
+] as const;
+export type TokenAlgorithm = (typeof TOKEN_ALGORITHMS)[number];
+
 export type PublicJwk =
-  | { readonly kty: "EC"; readonly crv: "P-256"; readonly x: string; readonly y: string }
+  | { readonly kty: "EC"; readonly crv: Curve; readonly x: string; readonly y: string }
   | { readonly kty: "OKP"; readonly crv: "Ed25519"; readonly x: string }
   | { readonly kty: "RSA"; readonly n: string; readonly e: string };
+
+type Curve = "P-256" | "P-384" | "P-521";
+/** RFC 7518 §3.4: one curve for each algorithm; §6.2.1.2: coordinates of full length. */
+const CURVES: Readonly<Partial<Record<TokenAlgorithm, readonly [Curve, number]>>> = {
+  ES256: ["P-256", 32],
+  ES384: ["P-384", 48],
+  ES512: ["P-521", 66],
+};
 
 const RSA_MIN_BYTES = 256;
 const RSA_MAX_BYTES = 512;
@@ -20,22 +41,37 @@ export function isKeyAlgorithm(value: unknown): value is KeyAlgorithm {
   return KEY_ALGORITHMS.some((algorithm) => algorithm === value);
 }
 
+/** RFC 9864 fully specifies what RFC 8037 calls EdDSA; with an Ed25519 key both are one. */
+export function tokenAlgorithm(value: unknown): TokenAlgorithm | undefined {
+  if (value === "EdDSA") return "Ed25519";
+  return TOKEN_ALGORITHMS.find((algorithm) => algorithm === value);
+}
+
+/** Whether a JWK is of the type, and on the curve, that an algorithm needs. */
+export function fitsKey({ kty, crv }: JsonObject, algorithm: TokenAlgorithm): boolean {
+  const curve = CURVES[algorithm];
+  if (curve) return kty === "EC" && crv === curve[0];
+  return algorithm === "Ed25519" ? kty === "OKP" && crv === "Ed25519" : kty === "RSA";
+}
+
 /**
  * Reads the public members of a JWK for exactly one algorithm and returns them without the others.
  * RFC 8725 §3.4: key material is validated before use.
  *
  * @throws TrustError `ERR_KEY_INVALID`
  */
-export function parsePublicJwk(jwk: JsonObject, algorithm: KeyAlgorithm): PublicJwk {
-  if (algorithm === "ES256") {
+export function parsePublicJwk(jwk: JsonObject, algorithm: TokenAlgorithm): PublicJwk {
+  const curve = CURVES[algorithm];
+  if (curve) {
+    const [crv, bytes] = curve;
     requireMember(jwk, "kty", "EC");
-    requireMember(jwk, "crv", "P-256");
-    return { kty: "EC", crv: "P-256", x: coordinate(jwk, "x"), y: coordinate(jwk, "y") };
+    requireMember(jwk, "crv", crv);
+    return { kty: "EC", crv, x: coordinate(jwk, "x", bytes), y: coordinate(jwk, "y", bytes) };
   }
   if (algorithm === "Ed25519") {
     requireMember(jwk, "kty", "OKP");
     requireMember(jwk, "crv", "Ed25519");
-    return { kty: "OKP", crv: "Ed25519", x: coordinate(jwk, "x") };
+    return { kty: "OKP", crv: "Ed25519", x: edwardsPoint(jwk) };
   }
   requireMember(jwk, "kty", "RSA");
   requireMember(jwk, "e", "AQAB");
@@ -48,7 +84,7 @@ export function parsePublicJwk(jwk: JsonObject, algorithm: KeyAlgorithm): Public
  *
  * @throws TrustError `ERR_KEY_INVALID`, for instance for a point that is not on the curve
  */
-export function importPublicJwk(jwk: PublicJwk, algorithm: KeyAlgorithm): KeyObject {
+export function importPublicJwk(jwk: PublicJwk, algorithm: TokenAlgorithm): KeyObject {
   let key: KeyObject;
   try {
     key = createPublicKey({ key: { ...jwk }, format: "jwk" });
@@ -56,6 +92,16 @@ export function importPublicJwk(jwk: PublicJwk, algorithm: KeyAlgorithm): KeyObj
     throw new TrustError("ERR_KEY_INVALID", `Public key of ${algorithm}: not a key`, { cause });
   }
   return algorithm === "PS256" ? pinPss(key) : key;
+}
+
+/**
+ * RFC 7517 §4.2, §4.3: whether a key says that it is for something else than to verify signatures.
+ */
+export function isForSignatures({ use, key_ops: operations }: JsonObject): boolean {
+  return (
+    (use === undefined || use === "sig") &&
+    (operations === undefined || (Array.isArray(operations) && operations.includes("verify")))
+  );
 }
 
 /**
@@ -77,9 +123,17 @@ function requireMember(jwk: JsonObject, name: string, expected: string): void {
     });
 }
 
-function coordinate(jwk: JsonObject, name: string): string {
-  const { text } = member(jwk, name, { bytes: 32 });
+function coordinate(jwk: JsonObject, name: string, bytes: number): string {
+  const { text } = member(jwk, name, { bytes });
   return text;
+}
+
+function edwardsPoint(jwk: JsonObject): string {
+  const { text, bytes } = member(jwk, "x", { bytes: 32 });
+  if (isSoundEd25519(bytes)) return text;
+  throw new TrustError("ERR_KEY_INVALID", "Public key x: no point that one holder can sign for", {
+    member: "x",
+  });
 }
 
 // RFC 7518 §6.3.1.1: no leading zero; NIST SP 800-131A: at least 2048 bits. Above 4096 a verification is dear.
@@ -98,6 +152,10 @@ function modulus(jwk: JsonObject): string {
     );
   if (((bytes.at(-1) ?? 0) & 1) === 0)
     throw new TrustError("ERR_KEY_INVALID", "Public key n: even", { member: "n" });
+  if (isRoca(bytes))
+    throw new TrustError("ERR_KEY_INVALID", "Public key n: made by a broken generator (ROCA)", {
+      member: "n",
+    });
   return text;
 }
 

@@ -1,4 +1,4 @@
-import { verify } from "node:crypto";
+import { constants, verify } from "node:crypto";
 import { EcdsaDer } from "./ecdsa-der.ts";
 import type { TrustedKey } from "./trusted-key.ts";
 
@@ -16,13 +16,37 @@ export class SignatureCheck {
     switch (key.scope.alg) {
       case "ES256":
         return verify("sha256", data, key.keyObject, this.#der.encode(signature));
+      case "ES384":
+      case "ES512":
+        return verify(
+          hashOf(key),
+          data,
+          { key: key.keyObject, dsaEncoding: "ieee-p1363" },
+          signature,
+        );
       case "Ed25519":
         return verify(null, data, key.keyObject, signature);
       case "PS256": // The key itself is pinned to PSS, SHA-256 and salt 32; see pinPss.
       case "RS256":
         return verify("sha256", data, key.keyObject, signature);
+      case "RS384":
+      case "RS512":
+        return verify(hashOf(key), data, key.keyObject, signature);
+      case "PS384":
+      case "PS512":
+        return verify(hashOf(key), data, { key: key.keyObject, ...PSS }, signature);
       default:
         return false;
     }
   }
+}
+
+// RFC 7518 §3.5: the salt is as long as the hash; MGF1 uses the same hash.
+const PSS = {
+  padding: constants.RSA_PKCS1_PSS_PADDING,
+  saltLength: constants.RSA_PSS_SALTLEN_DIGEST,
+} as const;
+
+function hashOf({ scope }: TrustedKey): string {
+  return `sha${scope.alg.slice(-3)}`;
 }

@@ -3,6 +3,7 @@ import { JsonError, parseJsonObject } from "./json.ts";
 import { PinnedKey } from "./pinned-key.ts";
 import {
   importPublicJwk,
+  isForSignatures,
   isKeyAlgorithm,
   parsePublicJwk,
   refusePrivateMembers,
@@ -93,6 +94,7 @@ export function parseStaticKey(key: StaticKey, index = 0): KeyScope {
     if (typeof kid !== "string" || kid === "") throw new TypeError(`${where}.jwk.kid: missing`);
     if (!isKeyAlgorithm(alg)) throw new TypeError(`${where}.jwk.alg: missing or unsupported`);
     refusePrivateMembers(jwk);
+    if (!isForSignatures(jwk)) throw new TypeError(`${where}.jwk: not for verifying signatures`);
     const scope = readScope(read, { kid, alg, publicKey: parsePublicJwk(jwk, alg) });
     // A point that is on no curve is found here, not at the first token.
     importPublicJwk(scope.publicKey, alg);
@@ -163,11 +165,13 @@ function staticSource(
     ignoredKeys: 0,
     failures: 0,
     lastError: null,
+    lastErrorText: null,
     refusals: [],
   };
   const reader: TrustReader = {
     keys,
     sources: () => [status],
+    isReady: () => true,
     reload: () => Promise.resolve(),
     close: () => undefined,
   };

@@ -3,15 +3,15 @@ import { TokenError } from "./token-error.ts";
 import { claimError, type ScopeClaims } from "./token-scope.ts";
 import type { VerifierPolicy } from "./verifier-options.ts";
 
-/** The claims of a verified token; others as the issuer set them. */
+/** The claims of a verified token; others as the issuer set them. Redoubt's own issuers set all of these. */
 export interface TokenPayload extends JsonObject {
   readonly iss: string;
   readonly sub: string;
-  readonly aud: string | readonly string[];
+  readonly aud?: string | readonly string[];
   readonly exp: number;
   readonly iat: number;
-  readonly jti: string;
-  readonly tid: string;
+  readonly jti?: string;
+  readonly tid?: string;
 }
 
 /**
@@ -36,6 +36,11 @@ export function checkClaims(
   for (const name of requiredClaims)
     if (!Object.hasOwn(payload, name)) throw claimError(name, "is missing");
   checkTimes(payload, claims, policy.clockToleranceSeconds, nowSeconds);
+  refuseBound(payload);
+}
+
+/** @throws TokenError `ERR_BINDING_UNSUPPORTED` */
+export function refuseBound(payload: JsonObject): void {
   // THREAT-17, RFC 9449 §7.1, RFC 8705 §3: a bound token without its proof is a stolen one; never ignored.
   if (Object.hasOwn(payload, "cnf"))
     throw new TokenError(

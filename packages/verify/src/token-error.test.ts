@@ -10,7 +10,9 @@ import {
   signedRecord,
   staticKey,
   verifierWith,
+  type Claims,
 } from "./testing/fixture.ts";
+import { fetchFrom } from "./testing/foreign-issuer.ts";
 import { pinOf, testKey } from "./testing/keys.ts";
 import { TOKEN_ERROR_CODES, TokenError, type TokenErrorCode } from "./token-error.ts";
 import type { Verifier } from "./verifier.ts";
@@ -25,6 +27,7 @@ const standard =
 const PROVOCATIONS: Readonly<Record<TokenErrorCode, Provocation>> = {
   ERR_BINDING_UNSUPPORTED: standard(mint({ payload: { cnf: {} } })),
   ERR_ISSUANCE_UNSUPPORTED: stapledKey,
+  ERR_ISSUER_NOT_READY: unreadyIssuer,
   ERR_JOSE_ALG_NOT_ALLOWED: standard(mint({ header: { alg: "none" } })),
   ERR_JWKS_NO_MATCHING_KEY: standard(mint({ header: { kid: "nobody" } })),
   ERR_JWS_INVALID: standard("token"),
@@ -56,7 +59,7 @@ describe("TOKEN_ERROR_CODES", () => {
           error instanceof TokenError &&
           error.code === code &&
           error.name === "TokenError" &&
-          error.status === (/STALE|CLOSED/.test(code) ? 503 : 401) &&
+          error.status === (/STALE|CLOSED|READY/.test(code) ? 503 : 401) &&
           error.message.length > 10 &&
           !error.message.endsWith("."),
       );
@@ -70,6 +73,23 @@ describe("TOKEN_ERROR_CODES", () => {
     for (const text of Object.values(TOKEN_ERROR_CODES)) assert.match(text, /^[A-Z].*[^.]$/);
   });
 });
+
+/** Of two issuers, one cannot be loaded. */
+async function unreadyIssuer(): Promise<readonly [Verifier, string]> {
+  const { publicJwk } = testKey("ent-rs256");
+  const up = "https://up.example";
+  const pages: Readonly<Record<string, Claims>> = {
+    [`${up}/.well-known/openid-configuration`]: { issuer: up, jwks_uri: `${up}/keys` },
+    [`${up}/keys`]: { keys: [{ ...publicJwk, kid: "k1", alg: "RS256" }] },
+  };
+  const issuers = [up, "https://down.example"];
+  const trust = fromDiscovery({
+    issuers: issuers.map((issuer) => ({ issuer, profile: "rfc9068" })),
+    fetch: fetchFrom(new Map(Object.entries(pages))),
+  });
+  const token = mint({ header: { kid: "k2" }, payload: { iss: "https://down.example" } });
+  return [await verifierWith([], { trust }), token];
+}
 
 async function stapledKey(): Promise<readonly [Verifier, string]> {
   const { bytes, ring, record } = signedRecord("ent-es256", { issuanceFloor: "stapled" });

@@ -7,6 +7,8 @@ export const TOKEN_ERROR_CODES = {
     "The token is bound to a key (cnf) and this verifier cannot check the binding",
   ERR_ISSUANCE_UNSUPPORTED:
     "The key demands a stapled proof of issuance, which this verifier cannot check",
+  ERR_ISSUER_NOT_READY:
+    "No key of the token's issuer could be loaded yet, or all of them are stale",
   ERR_JOSE_ALG_NOT_ALLOWED: "The header names an algorithm that is never accepted",
   ERR_JWKS_NO_MATCHING_KEY: "No trusted key has this kid; nothing was fetched",
   ERR_JWS_INVALID: "The text is not a compact JWS of three segments",
@@ -54,12 +56,18 @@ export class TokenError extends Error {
     super(message);
     restore();
     this.code = code;
-    this.status = code === "ERR_TRUST_STALE" || code === "ERR_VERIFIER_CLOSED" ? 503 : 401;
+    this.status = UNAVAILABLE.has(code) ? 503 : 401;
     this.part = detail.part;
     this.found = detail.found;
     this.expected = detail.expected;
   }
 }
+
+const UNAVAILABLE: ReadonlySet<TokenErrorCode> = new Set([
+  "ERR_ISSUER_NOT_READY",
+  "ERR_TRUST_STALE",
+  "ERR_VERIFIER_CLOSED",
+]);
 
 // A stack costs ten times the error. Reflect.set does not throw where the property is frozen.
 function suppressStack(): () => void {

@@ -1,13 +1,19 @@
 import { isJsonObject, type JsonObject } from "./json.ts";
-import { isKeyAlgorithm, type KeyAlgorithm } from "./public-key.ts";
+import { isKeyAlgorithm, type KeyAlgorithm, type TokenAlgorithm } from "./public-key.ts";
 import { REPORT_LIMITS } from "./report-limits.ts";
 import { TokenError } from "./token-error.ts";
 import { decodeSegment, parseSegment } from "./token-json.ts";
 
-/** The three members that a header may hold, and must. docs/spec/key-record.md §4. */
+/** What a header says that counts. Redoubt's own issuers write these three members and no others. */
 export interface TokenHeader {
-  readonly alg: KeyAlgorithm;
+  readonly alg: TokenAlgorithm;
   readonly kid: string;
+  readonly typ: string | undefined;
+}
+
+/** Of Redoubt's own issuers: these three members, and no others. docs/spec/key-record.md §4. */
+export interface RecordHeader extends TokenHeader {
+  readonly alg: KeyAlgorithm;
   readonly typ: "at+jwt";
 }
 
@@ -45,9 +51,18 @@ const KNOWN = [
  *
  * @throws TokenError
  */
-export function parseUnverifiedHeader(segment: string): TokenHeader {
+export function parseUnverifiedHeader(segment: string): JsonObject {
   const header = parseSegment(decodeSegment(segment, "header"), "header");
   if (!isJsonObject(header)) throw refusal("form", "is not an object");
+  return header;
+}
+
+/**
+ * The header of a token of Redoubt's own issuers: three members, and no others. docs/spec/key-record.md §4.
+ *
+ * @throws TokenError
+ */
+export function checkHeader(header: JsonObject): RecordHeader {
   const { alg, kid, typ } = header;
   // RFC 8725 §3.1, §3.2; THREAT-08: none, HS* and SHA-1 do not exist here. Case matters.
   if (!isKeyAlgorithm(alg))

@@ -21,7 +21,7 @@ const MAX_AUDIENCES = 64;
  *
  * @throws TokenError `ERR_KEY_SCOPE`, part `realm` or `issuer`
  */
-export function ruleForKey(key: TrustedKey, rules: readonly CheckedRule[]): CheckedRule {
+export function ruleForKey(key: TrustedKey, rules: readonly CheckedRule[] = []): CheckedRule {
   const { realm, issuer } = key.scope;
   const ofRealm = rules.filter((rule) => rule.realm === realm);
   if (ofRealm.length === 0)

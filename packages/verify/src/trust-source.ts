@@ -1,8 +1,11 @@
+import type { KeyRefusal } from "./key-set.ts";
 import type { TrustErrorCode } from "./trust-error.ts";
-import type { TrustedKey } from "./trusted-key.ts";
+import type { KeysByKid } from "./trusted-key.ts";
 
 /** Where keys and their scopes come from. Made by `fromStaticKeys`, `fromStaticRecords` or `fromDiscovery`. */
 export interface TrustSource {
+  /** Whether every issuer of it was declared with a profile. */
+  readonly isProfiled?: boolean;
   /** Resolves when the first keys are there; rejects with a TrustError. */
   open(context: TrustContext): Promise<TrustReader>;
 }
@@ -13,8 +16,19 @@ export interface TrustContext {
 }
 
 export interface TrustReader {
-  /** Keys by kid; another object after each change, and only then. */
-  readonly keys: ReadonlyMap<string, TrustedKey>;
+  /** Another object after each change, and only then. */
+  readonly keys: KeysByKid;
+  /** Whether there is an issuer with a profile, so that a header may be that of one. */
+  readonly hasProfiles?: boolean;
+  /**
+   * Told of an issuer whose token had an unknown kid; whoever wrote the token chose it. What the source makes of it
+   * happens later, and not more often than it allows.
+   *
+   * @returns whether that is an issuer of its own which has no keys now, so that nobody can say what is unknown
+   */
+  missed?(issuer: string): boolean;
+  /** Whether an issuer (every one, where none is named) has keys that count now. */
+  isReady(issuer?: string): boolean;
   sources(): readonly TrustSourceStatus[];
   /** Loads now; joins a load that is under way. Rejects with a TrustError. */
   reload(): Promise<void>;
@@ -35,6 +49,8 @@ export interface TrustSourceStatus {
   readonly ignoredKeys: number;
   readonly failures: number;
   readonly lastError: TrustErrorCode | null;
-  /** Why keys of the last key set did not count, without repetition. */
-  readonly refusals: readonly TrustErrorCode[];
+  /** With what was found and what was expected. */
+  readonly lastErrorText: string | null;
+  /** Each key of the last key set that does not count, and why. */
+  readonly refusals: readonly KeyRefusal[];
 }

@@ -1,8 +1,9 @@
 import type { KeyObject } from "node:crypto";
 import { canonicalJson } from "./canonical.ts";
-import { ISSUER_PLACEHOLDER } from "./issuer-template.ts";
+import type { CheckedProfile } from "./issuer-profile.ts";
+import { ISSUER_PLACEHOLDER, matchIssuer } from "./issuer-template.ts";
 import type { JsonObject } from "./json.ts";
-import { importPublicJwk, type KeyAlgorithm, type PublicJwk } from "./public-key.ts";
+import { importPublicJwk, type PublicJwk, type TokenAlgorithm } from "./public-key.ts";
 import type { KeyRecord, TokenClass } from "./record.ts";
 import { selectorCovers, type TenantId, type TenantSelector } from "./tenant.ts";
 import { TrustError } from "./trust-error.ts";
@@ -10,7 +11,7 @@ import { TrustError } from "./trust-error.ts";
 /** The scope of a key, and what verification needs of it. Every member was said by somebody trusted (P1). */
 export interface KeyScope {
   readonly kid: string;
-  readonly alg: KeyAlgorithm;
+  readonly alg: TokenAlgorithm;
   readonly publicKey: PublicJwk;
   readonly realm: string;
   readonly issuer: string;
@@ -29,6 +30,13 @@ export interface Freshness {
   freshUntil: number;
 }
 
+/** What is known of a key that no record speaks for: its issuer was declared, with how its tokens look. */
+export interface Declaration {
+  readonly profile: CheckedProfile;
+  /** Where the issuer is that of one tenant or a few, by whatever name the profile's tenant claim has. */
+  readonly tenantNames?: ReadonlySet<string>;
+}
+
 /** A key as the verifier uses it: imported once, with its scope ready to be asked. */
 export class TrustedKey {
   readonly scope: KeyScope;
@@ -37,16 +45,18 @@ export class TrustedKey {
   /** Equal for two keys exactly if nothing about them differs. */
   readonly identity: string;
   readonly publicKeyIdentity: string;
+  /** Absent for Redoubt's own issuers, and for what was declared key by key. */
+  readonly declaration: Declaration | undefined;
   readonly #audiences: ReadonlySet<string> | "any";
   readonly #ids: ReadonlySet<string> | undefined;
   readonly #freshness: readonly Freshness[];
   readonly #issuerParts: readonly [string, string | undefined];
 
-  constructor(scope: KeyScope, freshness: readonly Freshness[]) {
+  constructor(scope: KeyScope, freshness: readonly Freshness[], declaration?: Declaration) {
     this.scope = scope;
+    this.declaration = declaration;
     this.keyObject = importPublicJwk(scope.publicKey, scope.alg);
-    this.signatureBytes =
-      scope.publicKey.kty === "RSA" ? Buffer.byteLength(scope.publicKey.n, "base64url") : 64;
+    this.signatureBytes = signatureBytes(scope);
     this.identity = canonicalJson(toJson(scope));
     this.publicKeyIdentity = canonicalJson({ ...scope.publicKey });
     this.#audiences = scope.audiences === "any" ? "any" : new Set(scope.audiences);
@@ -55,6 +65,15 @@ export class TrustedKey {
     this.#freshness = freshness;
     const [before = "", after] = scope.issuer.split(ISSUER_PLACEHOLDER);
     this.#issuerParts = [before, after];
+  }
+
+  /** Whether each of its tenants has an issuer of its own. */
+  get issuerOfTenants(): boolean {
+    return this.#issuerParts[1] !== undefined;
+  }
+
+  get tenantNames(): ReadonlySet<string> | undefined {
+    return this.declaration?.tenantNames;
   }
 
   coversTenant(tenantId: TenantId): boolean {
@@ -81,6 +100,13 @@ export class TrustedKey {
     );
   }
 
+  /** Whether a token that says this issuer may be meant to be this key's; only to choose between keys of one kid. */
+  isOf(issuer: string): boolean {
+    const said = this.declaration?.profile.bareIssuer === true ? `https://${issuer}` : issuer;
+    const names = [issuer, said];
+    return names.some((name) => matchIssuer(this.scope.issuer, name) !== undefined);
+  }
+
   coversAudience(audience: string): boolean {
     return this.#audiences === "any" || this.#audiences.has(audience);
   }
@@ -101,8 +127,16 @@ export class TrustedKey {
 
   /** The same key, vouched for by both. */
   mergedWith(other: TrustedKey): TrustedKey {
-    return new TrustedKey(this.scope, [...this.#freshness, ...other.#freshness]);
+    const freshness = new Set([...this.#freshness, ...other.#freshness]);
+    return new TrustedKey(this.scope, [...freshness], this.declaration);
   }
+}
+
+/** RFC 7518 §3.3, §3.4; RFC 8032 §5.1.6. */
+function signatureBytes({ alg, publicKey }: KeyScope): number {
+  if (publicKey.kty === "RSA") return Buffer.byteLength(publicKey.n, "base64url");
+  if (alg === "ES384") return 96;
+  return alg === "ES512" ? 132 : 64;
 }
 
 function toJson(scope: KeyScope): JsonObject {
@@ -114,13 +148,16 @@ function toJson(scope: KeyScope): JsonObject {
   };
 }
 
+/** Several keys of one kid are of several issuers, or of several algorithms of one. */
+export type KeysByKid = ReadonlyMap<string, readonly TrustedKey[]>;
+
 /**
- * Keys by kid.
+ * Keys by kid, of one author.
  *
  * @throws TrustError `ERR_KEYSET_CONFLICT` if a kid or a public key stands for two different things: with one
  *   public key under two scopes the wider one would always win
  */
-export function buildKeySet(keys: Iterable<TrustedKey>): ReadonlyMap<string, TrustedKey> {
+export function buildKeySet(keys: Iterable<TrustedKey>): KeysByKid {
   const byKid = new Map<string, TrustedKey>();
   const byPublicKey = new Map<string, TrustedKey>();
   for (const key of keys) {
@@ -131,5 +168,5 @@ export function buildKeySet(keys: Iterable<TrustedKey>): ReadonlyMap<string, Tru
     byKid.set(key.scope.kid, merged);
     byPublicKey.set(key.publicKeyIdentity, merged);
   }
-  return byKid;
+  return new Map([...byKid].map(([kid, key]) => [kid, [key]]));
 }

@@ -1,6 +1,5 @@
 import { isJsonObject, type JsonValue } from "./json.ts";
-import type { KeyAlgorithm } from "./public-key.ts";
-import type { TenantId } from "./tenant.ts";
+import type { TokenAlgorithm } from "./public-key.ts";
 import type { TokenPayload } from "./token-claims.ts";
 import type { TokenHeader } from "./token-header.ts";
 
@@ -12,7 +11,8 @@ export interface VerifiedToken {
   readonly payload: TokenPayload;
   readonly protectedHeader: TokenHeader;
   readonly key: VerifiedKey;
-  readonly tenantId: TenantId;
+  /** A lower-case GUID, or what an issuer with a profile has; null where it has none. */
+  readonly tenantId: string | null;
   /** base64url SHA-256 of the signing input: the token's name in logs and reports, the same for all its forms. */
   readonly digest: string;
   /** True if this very token was verified before and only what changes with time was checked again. */
@@ -21,7 +21,7 @@ export interface VerifiedToken {
 
 export interface VerifiedKey {
   readonly kid: string;
-  readonly alg: KeyAlgorithm;
+  readonly alg: TokenAlgorithm;
   readonly realm: string;
   /** Template, as in the key's scope. */
   readonly issuer: string;

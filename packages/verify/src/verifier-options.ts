@@ -18,7 +18,8 @@ export interface VerifierOptions {
   readonly trust: TrustSource;
   /** What this service is called; `null` only together with `clientId`. */
   readonly audience: string | readonly string[] | null;
-  readonly accept: readonly AcceptRule[];
+  /** May be left out where every issuer was declared with a profile: then each of them is accepted. */
+  readonly accept?: readonly AcceptRule[];
   /** Reports to the monitor, or `"off"`: then a token that nobody issued is not noticed (P4). */
   readonly issuance: "off" | { readonly mode: "audit"; readonly reporter: ReportSink };
   readonly typ?: "at+jwt";
@@ -39,7 +40,8 @@ export interface VerifierOptions {
 /** Options after every check, in the form that verification asks. */
 export interface VerifierPolicy {
   readonly audiences: ReadonlySet<string> | null;
-  readonly rules: readonly CheckedRule[];
+  /** Undefined: every issuer with a profile, and no other. */
+  readonly rules: readonly CheckedRule[] | undefined;
   readonly reporter: ReportSink | undefined;
   readonly requiredClaims: readonly string[];
   readonly clockToleranceSeconds: number;
@@ -89,7 +91,7 @@ export function checkVerifierOptions(options: VerifierOptions): VerifierPolicy {
   const longest = reporter === undefined ? 1_048_576 : REPORT_LIMITS.signingInputChars;
   return {
     audiences: checkAudience(options.audience, clientId),
-    rules: checkRules(options.accept),
+    rules: checkAccept(options),
     reporter,
     requiredClaims: [...requiredClaims],
     clockToleranceSeconds: integer(
@@ -118,6 +120,13 @@ function checkAudience(
   if (!Array.isArray(list) || list.length === 0 || !list.every(isAudience))
     throw new TypeError("audience: expected a string, strings, or null with clientId");
   return new Set(list);
+}
+
+// P1: a realm is nobody's default; an issuer with a profile was named already.
+function checkAccept({ accept, trust }: VerifierOptions): readonly CheckedRule[] | undefined {
+  if (accept !== undefined) return checkRules(accept);
+  if (trust.isProfiled === true) return undefined;
+  throw new TypeError("accept: expected at least one rule");
 }
 
 function checkRules(accept: readonly AcceptRule[]): readonly CheckedRule[] {

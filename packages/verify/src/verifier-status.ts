@@ -1,4 +1,4 @@
-import type { KeyAlgorithm } from "./public-key.ts";
+import type { TokenAlgorithm } from "./public-key.ts";
 import type { TokenErrorCode } from "./token-error.ts";
 import type { TrustReader, TrustSourceStatus } from "./trust-source.ts";
 import type { VerifierPolicy } from "./verifier-options.ts";
@@ -17,7 +17,7 @@ export interface VerifierStatus {
 
 export interface KeyStatus {
   readonly kid: string;
-  readonly alg: KeyAlgorithm;
+  readonly alg: TokenAlgorithm;
   readonly realm: string;
   readonly issuer: string;
   readonly signFrom: number;
@@ -41,7 +41,7 @@ export function describeVerifier(facts: VerifierFacts): VerifierStatus {
   return {
     isClosed: facts.isClosed,
     issuance: policy.reporter === undefined ? "off" : "audit",
-    keys: [...trust.keys.values()].map((key) => {
+    keys: [...trust.keys.values()].flat().map((key) => {
       const { kid, alg, realm, issuer, signFrom, verifyUntil } = key.scope;
       return { kid, alg, realm, issuer, signFrom, verifyUntil, isFresh: key.isFresh(nowMs) };
     }),

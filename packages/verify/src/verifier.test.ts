@@ -18,7 +18,7 @@ import type { Sighting } from "./report-evidence.ts";
 import { parseStaticKey, type StaticKey } from "./static-trust.ts";
 import { TokenError } from "./token-error.ts";
 import type { TrustReader, TrustSource, TrustSourceStatus } from "./trust-source.ts";
-import { buildKeySet, TrustedKey } from "./trusted-key.ts";
+import { buildKeySet, TrustedKey, type KeysByKid } from "./trusted-key.ts";
 
 const ALGORITHM_KEYS = ["ent-es256", "ent-ed25519", "ent-ps256", "ent-rs256"];
 
@@ -325,7 +325,7 @@ describe("issuance audit (P4)", () => {
 
 /** A source whose keys a test replaces. */
 class SwappableTrust implements TrustSource, TrustReader {
-  keys: ReadonlyMap<string, TrustedKey>;
+  keys: KeysByKid;
   isClosed = false;
   reloads = 0;
   readonly #freshUntil: number;
@@ -347,6 +347,10 @@ class SwappableTrust implements TrustSource, TrustReader {
     return [];
   }
 
+  isReady(): boolean {
+    return true;
+  }
+
   reload(): Promise<void> {
     this.reloads += 1;
     return Promise.resolve();
@@ -356,7 +360,7 @@ class SwappableTrust implements TrustSource, TrustReader {
     this.isClosed = true;
   }
 
-  #build(keys: readonly StaticKey[]): ReadonlyMap<string, TrustedKey> {
+  #build(keys: readonly StaticKey[]): KeysByKid {
     const freshness = [{ freshUntil: this.#freshUntil }];
     return buildKeySet(keys.map((key) => new TrustedKey(parseStaticKey(key), freshness)));
   }

@@ -1,12 +1,23 @@
 import { hash } from "node:crypto";
-import { isJsonObject } from "./json.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
+import {
+  checkForeignTimes,
+  checkForeignToken,
+  checkIdToken,
+  checkTyp,
+  readForeignHeader,
+  type ForeignHeader,
+  type IdTokenExpectation,
+} from "./profile-token.ts";
 import type { ReportSink } from "./report-queue.ts";
+import type { KeyAlgorithm } from "./public-key.ts";
 import { SignatureCheck } from "./signature.ts";
 import { TokenBuffers } from "./token-buffers.ts";
 import { TokenCache } from "./token-cache.ts";
-import { checkClaims, checkTimes } from "./token-claims.ts";
+import { checkClaims, checkTimes, refuseBound, type TokenPayload } from "./token-claims.ts";
 import { TokenError, type TokenErrorCode } from "./token-error.ts";
-import { parseUnverifiedHeader, type TokenHeader } from "./token-header.ts";
+import { checkHeader, parseUnverifiedHeader, type RecordHeader } from "./token-header.ts";
+import { decodeSegment, parseSegment } from "./token-json.ts";
 import { checkScope, parseScopeClaims, ruleForKey, scopeError } from "./token-scope.ts";
 import type { TrustReader } from "./trust-source.ts";
 import type { TrustedKey } from "./trusted-key.ts";
@@ -32,6 +43,15 @@ export interface Verifier {
    * @throws TokenError, and nothing else, for every text that is not acceptable
    */
   verify(token: string): VerifiedToken;
+  /**
+   * Verifies one ID token of an issuer with a profile, for the relying party that asked for it (OpenID Connect Core
+   * §3.1.3.7). It says who logged in here; it gives access to nothing.
+   *
+   * @throws TokenError; TypeError for an expectation that says nothing
+   */
+  verifyIdToken(token: string, expected: IdTokenExpectation): VerifiedToken;
+  /** Whether an issuer (every one, where none is named) has keys that count now. */
+  isReady(issuer?: string): boolean;
   /** What this verifier trusts and saw; for a status page, not for decisions. */
   status(): VerifierStatus;
   /** Loads the trust data now. Rejects with a TrustError; the old data then stay until they are stale. */
@@ -62,10 +82,12 @@ export async function createVerifier(options: VerifierOptions): Promise<Verifier
 
 /** What a header leads to; remembered by its text once a signature under it was good. */
 interface ResolvedHeader {
-  readonly header: TokenHeader;
+  readonly header: RecordHeader;
   readonly key: TrustedKey;
   readonly rule: CheckedRule;
   readonly verifiedKey: VerifiedKey;
+  /** Whether no other key has this kid, so that the header alone leads here. */
+  readonly isOnly: boolean;
 }
 
 interface CachedToken {
@@ -97,8 +119,12 @@ class TokenVerifier implements Verifier {
   }
 
   verify(token: string): VerifiedToken {
+    return this.#counted(() => this.#verify(token));
+  }
+
+  #counted(decide: () => VerifiedToken): VerifiedToken {
     try {
-      const result = this.#verify(token);
+      const result = decide();
       this.#accepted += 1;
       return result;
     } catch (error) {
@@ -108,7 +134,8 @@ class TokenVerifier implements Verifier {
     }
   }
 
-  #verify(token: string): VerifiedToken {
+  /** What every decision begins with; the time. */
+  #begin(token: string): number {
     if (this.#isClosed) throw new TokenError("ERR_VERIFIER_CLOSED", "Verifier is closed");
     const nowMs = this.#policy.now();
     // NaN would be neither before nor after any time.
@@ -117,6 +144,11 @@ class TokenVerifier implements Verifier {
     if (token.length > this.#policy.maxTokenLength)
       throw new TokenError("ERR_TOKEN_TOO_LARGE", "Token is longer than maxTokenLength");
     this.#followTrust();
+    return nowMs;
+  }
+
+  #verify(token: string): VerifiedToken {
+    const nowMs = this.#begin(token);
     // The whole token, because a good signing input says nothing about the signature beside it.
     const cacheKey = this.#policy.cacheMax === 0 ? "" : hash("sha256", token, "binary");
     const known = this.#tokens.get(cacheKey);
@@ -131,9 +163,19 @@ class TokenVerifier implements Verifier {
     nowMs: number,
   ): { readonly key: TrustedKey; readonly result: VerifiedToken } {
     const nowSeconds = Math.floor(nowMs / 1000);
-    const [headerText, payloadText, signatureText] = splitToken(token);
+    const segments = splitToken(token);
+    const [headerText, payloadText, signatureText] = segments;
     const remembered = this.#headers.get(headerText);
-    const resolved = remembered ?? this.#resolve(headerText);
+    const resolved = remembered ?? this.#resolve(segments);
+    if ("foreign" in resolved) {
+      const { key, payload, ...signed } = this.#openForeign(token, segments, resolved.foreign);
+      const { profile } = key.declaration ?? noDeclaration();
+      checkTyp(resolved.foreign.typ, profile.typ);
+      const rule = ruleFor(key, this.#policy.rules);
+      const tenantId = checkForeignToken(payload, this.#policy, { key, profile, rule, nowMs });
+      refuseBound(payload);
+      return { key, result: sealForeign({ ...signed, payload, tenantId }, resolved.foreign, key) };
+    }
     const { header, key, rule, verifiedKey } = resolved;
     checkFresh(key, nowMs);
     const buffers = this.#buffers;
@@ -149,7 +191,7 @@ class TokenVerifier implements Verifier {
     if (!this.#signatures.isSignedBy(key, signingInput, signature))
       throw new TokenError("ERR_JWS_SIGNATURE_VERIFICATION_FAILED", "Token signature is wrong");
     // A copy: a slice would hold the whole token in memory.
-    if (remembered === undefined)
+    if (remembered === undefined && resolved.isOnly)
       this.#headers.set(Buffer.from(headerText, "latin1").toString("latin1"), resolved);
     checkClaims(payload, claims, this.#policy, nowSeconds);
     // Not of the whole token: ECDSA signatures have two forms, and reports must know both as one.
@@ -161,7 +203,7 @@ class TokenVerifier implements Verifier {
       tenantId: claims.tid,
       digest,
     });
-    report(this.#policy.reporter, result, signature, signingInput);
+    report(this.#policy.reporter, result, header.alg, { signature, signingInput });
     return { key, result };
   }
 
@@ -171,10 +213,13 @@ class TokenVerifier implements Verifier {
     const { payload } = known.token;
     try {
       checkFresh(known.key, nowMs);
+      const { clockToleranceSeconds } = this.#policy;
+      if (known.key.declaration)
+        checkForeignTimes(payload, known.key, clockToleranceSeconds, nowMs);
+      else checkTimes(payload, payload, clockToleranceSeconds, nowSeconds);
       const { verifyUntil } = known.key.scope;
       if (nowSeconds >= verifyUntil)
         throw scopeError(known.key, "window", nowSeconds, `now before ${verifyUntil}`);
-      checkTimes(payload, payload, this.#policy.clockToleranceSeconds, nowSeconds);
     } catch (error) {
       this.#tokens.delete(cacheKey);
       throw error;
@@ -189,12 +234,20 @@ class TokenVerifier implements Verifier {
     return cached;
   }
 
-  #resolve(headerText: string): ResolvedHeader {
-    const header = parseUnverifiedHeader(headerText);
+  #resolve([headerText, payloadText]: Segments):
+    | ResolvedHeader
+    | { readonly foreign: ForeignHeader } {
+    const unverified = parseUnverifiedHeader(headerText);
+    const { kid: name } = unverified;
+    const keys = (typeof name === "string" && this.#keys.get(name)) || [];
+    const key = keys.length < 2 ? keys[0] : chooseKey(keys, issuerIn(payloadText));
+    const isForeign = key ? key.declaration : this.#trust.hasProfiles;
+    const foreign = isForeign ? readForeignHeader(unverified) : undefined;
+    if (foreign && key) return { foreign };
+    if (foreign) throw this.#unknownKey(payloadText);
+    const header = checkHeader(unverified);
     // P7, THREAT-09: an unknown kid is an answer, not a reason to fetch.
-    const key = this.#keys.get(header.kid);
-    if (key === undefined)
-      throw new TokenError("ERR_JWKS_NO_MATCHING_KEY", "Token header: no trusted key has this kid");
+    if (key === undefined) throw this.#unknownKey(payloadText);
     const { kid, alg, realm, issuer } = key.scope;
     // RFC 8725 §3.1: each key has exactly one algorithm.
     if (header.alg !== alg) throw scopeError(key, "alg", header.alg, alg);
@@ -206,7 +259,78 @@ class TokenVerifier implements Verifier {
         "ERR_ISSUANCE_UNSUPPORTED",
         `Key ${kid} demands a stapled proof of issuance`,
       );
-    return { header, key, rule, verifiedKey: Object.freeze({ kid, alg, realm, issuer }) };
+    const verifiedKey = Object.freeze({ kid, alg, realm, issuer });
+    return { header, key, rule, verifiedKey, isOnly: keys.length === 1 };
+  }
+
+  verifyIdToken(token: string, expected: IdTokenExpectation): VerifiedToken {
+    const { clientId, nonce } = expected;
+    if (!isName(clientId) || (nonce !== null && !isName(nonce)))
+      throw new TypeError("verifyIdToken: expected a clientId, and a nonce or null");
+    return this.#counted(() => {
+      const nowMs = this.#begin(token);
+      const segments = splitToken(token);
+      const header = readForeignHeader(parseUnverifiedHeader(segments[0]));
+      const { key, payload, ...signed } = this.#openForeign(token, segments, header);
+      const { profile } = key.declaration ?? noDeclaration();
+      checkTyp(header.typ, profile.idToken.typ);
+      const rule = ruleFor(key, this.#policy.rules);
+      const { clockToleranceSeconds } = this.#policy;
+      const check = { key, profile, rule, nowMs };
+      const tenantId = checkIdToken(payload, expected, clockToleranceSeconds, check);
+      return sealForeign({ ...signed, payload, tenantId }, header, key);
+    });
+  }
+
+  isReady(issuer?: string): boolean {
+    return !this.#isClosed && this.#trust.isReady(issuer);
+  }
+
+  /** The key that a token of an issuer with a profile is signed with, and what it signed. */
+  #openForeign(token: string, segments: Segments, header: ForeignHeader): OpenedToken {
+    const [headerText, payloadText, signatureText] = segments;
+    const buffers = this.#buffers;
+    buffers.load(token);
+    const signature = buffers.signature(signatureText);
+    const payload = buffers.payload(payloadText);
+    if (!isJsonObject(payload))
+      throw new TokenError("ERR_JWT_INVALID", "Token payload is not an object");
+    const key = this.#foreignKey(header, payload, payloadText);
+    checkFresh(key, this.#policy.now());
+    const signingInput = buffers.signingInput(headerText.length + 1 + payloadText.length);
+    if (!this.#signatures.isSignedBy(key, signingInput, signature))
+      throw new TokenError("ERR_JWS_SIGNATURE_VERIFICATION_FAILED", "Token signature is wrong");
+    return { key, payload, digest: hash("sha256", signingInput, "base64url") };
+  }
+
+  /**
+   * Kids of several issuers may be the same. What the token says of its issuer only chooses between their keys, and
+   * each key is asked afterwards whether it may sign for that one.
+   */
+  #foreignKey({ kid, alg }: ForeignHeader, payload: JsonObject, payloadText: string): TrustedKey {
+    const all = (this.#keys.get(kid) ?? []).filter((key) => key.declaration !== undefined);
+    const [first] = all;
+    if (first === undefined) throw this.#unknownKey(payloadText);
+    const candidates = keysOf(all, payload["iss"]);
+    const found = candidates.find((key) => key.scope.alg === alg);
+    if (found) return found;
+    throw scopeError(
+      candidates[0] ?? first,
+      "alg",
+      alg,
+      candidates.map((key) => key.scope.alg).join(" or "),
+    );
+  }
+
+  /**
+   * Not known, or not yet: where the issuer that the token names has no keys now, nobody can say. An issuer with a
+   * profile is asked for its keys again, off this path.
+   */
+  #unknownKey(payloadText: string): TokenError {
+    const iss = issuerIn(payloadText);
+    if (iss !== undefined && this.#trust.missed?.(iss) === true)
+      return new TokenError("ERR_ISSUER_NOT_READY", "The issuer's keys could not be loaded yet");
+    return new TokenError("ERR_JWKS_NO_MATCHING_KEY", "Token header: no trusted key has this kid");
   }
 
   /** Nothing that was decided with the old keys outlives them. */
@@ -247,8 +371,81 @@ class TokenVerifier implements Verifier {
   }
 }
 
+/** Those that may be meant; all of them where none is, for the error to say what is wrong. */
+function keysOf(keys: readonly TrustedKey[], iss: JsonValue | undefined): readonly TrustedKey[] {
+  const own = keys.filter((key) => typeof iss === "string" && key.isOf(iss));
+  return own.length > 0 ? own : keys;
+}
+
+function chooseKey(keys: readonly TrustedKey[], iss: string | undefined): TrustedKey | undefined {
+  return keysOf(keys, iss)[0];
+}
+
+type Segments = readonly [string, string, string];
+
+/** A token whose signature is that of a key; nothing else of it was checked. */
+interface OpenedToken {
+  readonly key: TrustedKey;
+  readonly payload: JsonObject;
+  readonly digest: string;
+}
+
+function noDeclaration(): never {
+  throw new TypeError("A key of an issuer with a profile has a declaration");
+}
+
+/** Without `accept`, every issuer that was declared is accepted. */
+function ruleFor(key: TrustedKey, rules: VerifierPolicy["rules"]): CheckedRule | undefined {
+  return rules === undefined ? undefined : ruleForKey(key, rules);
+}
+
+function sealForeign(
+  { payload, tenantId, digest }: Omit<OpenedToken, "key"> & { readonly tenantId: string | null },
+  protectedHeader: ForeignHeader,
+  { scope: { kid, alg, realm, issuer } }: TrustedKey,
+): VerifiedToken {
+  const key = Object.freeze({ kid, alg, realm, issuer });
+  const header = Object.freeze(protectedHeader);
+  return sealVerifiedToken({
+    payload: asPayload(payload),
+    protectedHeader: header,
+    key,
+    tenantId,
+    digest,
+  });
+}
+
+/** What the checks of `profile-token.ts` made sure of. */
+function asPayload(payload: JsonObject): TokenPayload {
+  const { iss, sub, exp, iat } = payload;
+  if (
+    typeof iss === "string" &&
+    typeof sub === "string" &&
+    typeof exp === "number" &&
+    typeof iat === "number"
+  )
+    return { ...payload, iss, sub, exp, iat };
+  throw new TypeError("Claims were checked before");
+}
+
+function isName(value: unknown): value is string {
+  return typeof value === "string" && value !== "";
+}
+
+/** What a token says of its issuer, before anything of it is believed. */
+function issuerIn(payloadText: string): string | undefined {
+  try {
+    const payload = parseSegment(decodeSegment(payloadText, "payload"), "payload");
+    const iss = isJsonObject(payload) ? payload["iss"] : undefined;
+    return typeof iss === "string" ? iss : undefined;
+  } catch (error) {
+    if (error instanceof TokenError) return undefined;
+    throw error;
+  }
+}
+
 /** RFC 7515 §3.1: three segments. RFC 8725 §3.3: five would be a JWE. */
-function splitToken(token: string): readonly [string, string, string] {
+function splitToken(token: string): Segments {
   const first = token.indexOf(".");
   const second = token.indexOf(".", first + 1);
   if (first === -1 || second === -1 || token.includes(".", second + 1))
@@ -266,15 +463,15 @@ function checkFresh(key: TrustedKey, nowMs: number): void {
 function report(
   reporter: ReportSink | undefined,
   { digest, key, payload }: VerifiedToken,
-  signature: Buffer,
-  signingInput: Buffer,
+  alg: KeyAlgorithm,
+  { signature, signingInput }: { readonly signature: Buffer; readonly signingInput: Buffer },
 ): void {
   reporter?.add({
     digest,
     kid: key.kid,
-    alg: key.alg,
+    alg,
     signature: signature.toString("base64url"),
     expiresAt: payload.exp,
-    ...(key.alg === "Ed25519" ? { signingInput: signingInput.toString("latin1") } : {}),
+    ...(alg === "Ed25519" ? { signingInput: signingInput.toString("latin1") } : {}),
   });
 }

@@ -37,7 +37,7 @@ export type Verdict =
       readonly claims: VerifiedToken["payload"];
       readonly header: VerifiedToken["protectedHeader"];
       readonly key: VerifiedToken["key"];
-      readonly tenant: string;
+      readonly tenant: string | null;
       readonly digest: string;
       readonly reported: boolean;
       /** Where it was reported: how long ago the monitor had read every log to its end, by its own word. */
