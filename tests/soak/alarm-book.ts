@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { textOf } from "@redoubt/cli/drill";
 import { SERVICES, type Operator } from "@redoubt/cli";
 import { isJsonObject, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
-import type { TrueAlarms } from "./fault.ts";
+import type { TrueAlarm } from "./fault.ts";
 
 /** An alarm, and what was going on when it was first seen. */
 export interface SeenAlarm {
@@ -30,15 +30,15 @@ export class AlarmBook {
   }
 
   /** Returns the alarms that are new; those that are `right` now are counted apart, and closed where a person must. */
-  async read(during: string, right: TrueAlarms = {}): Promise<readonly SeenAlarm[]> {
+  async read(during: string, right: readonly TrueAlarm[] = []): Promise<readonly SeenAlarm[]> {
     // From the first one on: an old copy of the monitor gives numbers again that it gave before.
     const fresh = (await readAlarms(this.#operator)).filter((alarm) => this.#isNew(alarm));
     const seen: SeenAlarm[] = [];
     for (const alarm of fresh) {
       const one = seenAlarm(alarm, during);
-      const end = right[one.kind];
-      (end === undefined ? this.#seen : this.#expected).push(one);
-      if (end === "person" && alarm["closed"] === undefined) await this.#close(alarm);
+      const found = right.find(({ kind }) => kind === one.kind);
+      (found ? this.#expected : this.#seen).push(one);
+      if (found?.endedBy === "person" && alarm["closed"] === undefined) await this.#close(alarm);
       seen.push(one);
     }
     return seen;
@@ -128,5 +128,12 @@ const LISTED_DIGESTS = 3;
 function seenAlarm(alarm: JsonObject, during: string): SeenAlarm {
   const { kind, severity, digests, ...about } = alarm;
   const listed = Array.isArray(digests) ? { digests: digests.slice(0, LISTED_DIGESTS) } : {};
-  return { kind: textOf(kind), severity: textOf(severity), about: { ...about, ...listed }, during };
+  const { detail } = about;
+  const event = kind === "event" && isJsonObject(detail) ? ` ${textOf(detail["event"])}` : "";
+  return {
+    kind: `${textOf(kind)}${event}`,
+    severity: textOf(severity),
+    about: { ...about, ...listed },
+    during,
+  };
 }

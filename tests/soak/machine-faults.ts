@@ -9,7 +9,10 @@ export function fullDisk(holdMs: number): Fault {
     kind: "full-disk",
     name: `full disk for ${secondsText(holdMs)}`,
     holdMs,
-    alarms: { "disk-low": "itself", "disk-critical": "itself", "disk-space": "itself" },
+    alarms: ["disk-low", "disk-critical", "disk-space"].map((kind) => ({
+      kind,
+      endedBy: "itself",
+    })),
     begin: async ({ disk }) => {
       if (!disk) throw new TypeError("The machine has no disk of its own");
       disk.fill(0);
@@ -28,6 +31,7 @@ export function hsmGone(holdMs: number): Fault {
     kind: "hsm",
     name: `no HSM for ${secondsText(holdMs)}`,
     holdMs,
+    alarms: [{ kind: "event custody-trouble", endedBy: "person" }],
     begin: async ({ hsm }) => {
       if (!hsm) throw new TypeError("The machine has no HSM");
       hsm.plug(false);

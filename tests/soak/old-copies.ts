@@ -6,7 +6,7 @@ import type { ServiceName } from "@redoubt/cli";
 import { MemberReader } from "@redoubt/base";
 import { isJsonObject, parseJson } from "@redoubt/verify/json";
 import { survivors, type System } from "../e2e/system.ts";
-import type { Fault, TrueAlarms } from "./fault.ts";
+import type { Fault, TrueAlarm } from "./fault.ts";
 import type { Machine } from "./machine.ts";
 
 /** docs/guide/backup.md, "Restoring": what ends it, as `redoubt recover` names it. */
@@ -56,14 +56,22 @@ function wayOutOf(service: ServiceName): WayOut {
   return service === "monitor" ? "witness" : "none";
 }
 
-function alarmsOf(service: ServiceName): TrueAlarms {
+function alarmsOf(service: ServiceName): readonly TrueAlarm[] {
   switch (wayOutOf(service)) {
     case "log":
-      return { "log-shrunk": "itself", "log-closed": "person" };
+      return [
+        { kind: "log-shrunk", endedBy: "itself" },
+        { kind: "log-closed", endedBy: "person" },
+      ];
     case "witness":
-      return { "witness-rollback": "person", "witness-moved": "person" };
+      return [
+        { kind: "witness-rollback", endedBy: "person" },
+        { kind: "witness-moved", endedBy: "person" },
+        // Deliveries that were told to the memory that is lost.
+        { kind: "orphaned", endedBy: "person", isLate: true },
+      ];
     case "none":
-      return {};
+      return [];
   }
 }
 

@@ -3,7 +3,7 @@ import { Operator, readSettings } from "@redoubt/cli";
 import { textOf } from "@redoubt/cli/drill";
 import { errorLine } from "@redoubt/base";
 import { AlarmBook, loggedAlarms, type SeenAlarm } from "./alarm-book.ts";
-import type { Fault } from "./fault.ts";
+import type { Fault, TrueAlarm } from "./fault.ts";
 import { loggedDigests } from "./logged-digests.ts";
 import type { Machine } from "./machine.ts";
 import { ReportingVerifier, type VerifierFigures } from "./reporting-verifier.ts";
@@ -48,6 +48,8 @@ export interface SoakOptions {
 const RECOVERY_TIMEOUT_MS = 75_000;
 const WORKERS = 4;
 const SAMPLE = 10;
+/** The longest deadline of the monitor is 45 s. */
+const LATE_MS = 75_000;
 const TOKENS_BEFORE = 20;
 /** Fewer than there are kinds: what is prepared is younger than the last fault of its kind. */
 const PREPARED_ROUNDS_BEFORE = 3;
@@ -68,20 +70,20 @@ export async function soak(machine: Machine, options: SoakOptions): Promise<Soak
     verifierAgeSeconds: () => verifier.auditAgeSeconds,
   });
   load.start(WORKERS);
-  const rounds = await loaded({ machine, load, alarms, watcher }, options);
+  const windows: Window[] = [];
+  const rounds = await loaded({ machine, load, alarms, watcher, windows }, options);
   const isSettled = await settled(async () => {
     await verifier.flush();
     const { monitor = {} } = await system.status();
-    await alarms.read("the end");
+    await alarms.read("the end", lateAlarms(windows));
     await alarms.readOpen();
     return verifier.pending === 0 && !alarms.isCrowded ? monitor : undefined;
   }, options.settleMs);
   const logged = await loggedDigests(operator, machine.lostLedgers);
-  const { windows, ...figures } = rounds;
   const supervisor = loggedAlarms(system.folder);
   const isRight = (alarm: SeenAlarm): boolean => windows.some((window) => isIn(alarm, window));
   return {
-    ...figures,
+    ...rounds,
     tokens: load.received.size,
     refused: load.refused,
     entries: logged.size,
@@ -113,6 +115,7 @@ interface Parts {
   readonly load: TokenLoad;
   readonly alarms: AlarmBook;
   readonly watcher: Watcher;
+  readonly windows: Window[];
 }
 
 /** When a fault began and was over, in milliseconds since the epoch. */
@@ -124,33 +127,39 @@ interface Window {
 
 function isIn({ kind, about }: SeenAlarm, { fault, from, to }: Window): boolean {
   const at = Date.parse(textOf(about["at"]));
-  return Object.hasOwn(fault.alarms ?? {}, kind) && at >= from && at <= to;
+  const isRight = fault.alarms?.some((right) => right.kind === kind) ?? false;
+  return isRight && at >= from && at <= to;
 }
 
-interface Rounds extends Pick<SoakResult, "rounds" | "slowestRecoveryMs" | "notBack"> {
-  readonly windows: readonly Window[];
+/** What is right by now though its fault is over. */
+function lateAlarms(windows: readonly Window[]): readonly TrueAlarm[] {
+  return windows
+    .filter(({ to }) => Date.now() - to < LATE_MS)
+    .flatMap(({ fault }) => fault.alarms?.filter(({ isLate }) => isLate) ?? []);
 }
+
+type Rounds = Pick<SoakResult, "rounds" | "slowestRecoveryMs" | "notBack">;
 
 async function runRounds(parts: Parts, { faults, onLine }: SoakOptions): Promise<Rounds> {
-  const windows: Window[] = [];
+  const { load, watcher, alarms, windows } = parts;
   let slowestRecoveryMs = 0;
   for (const [i, fault] of faults.entries()) {
     const from = Date.now();
     const { problem, backMs } = await tryRound(parts, fault, preparedBefore(i, faults));
     windows.push({ fault, from, to: Date.now() });
     slowestRecoveryMs = Math.max(slowestRecoveryMs, backMs);
-    const fresh = problem === undefined ? await parts.alarms.read(fault.name, fault.alarms) : [];
+    const right = [...(fault.alarms ?? []), ...lateAlarms(windows)];
+    const fresh = problem === undefined ? await alarms.read(fault.name, right) : [];
     const kinds = fresh.map(({ kind, severity }) => `${severity} ${kind}`);
-    const { load, watcher } = parts;
     const [tokens, blind] = [load.received.size, watcher.blind.seconds];
     onLine(
       `round ${i + 1}: ${fault.name}: ${problem ?? `back after ${backMs} ms`}, ${tokens} tokens, ` +
         `longest blind ${blind} s, alarms: ${kinds.join(", ") || "none"}`,
     );
     if (problem !== undefined)
-      return { rounds: i + 1, windows, slowestRecoveryMs, notBack: [`${fault.name}: ${problem}`] };
+      return { rounds: i + 1, slowestRecoveryMs, notBack: [`${fault.name}: ${problem}`] };
   }
-  return { rounds: faults.length, windows, slowestRecoveryMs, notBack: [] };
+  return { rounds: faults.length, slowestRecoveryMs, notBack: [] };
 }
 
 /** What gets ready before round `i`, at the latest before the first one. */
@@ -174,7 +183,7 @@ async function tryRound(parts: Parts, fault: Fault, prepared: readonly Fault[]):
 
 /** Ready again, and both realms' clients get tokens again: by itself, or by what the fault's end does. */
 async function runRound(
-  { machine, load, alarms, watcher }: Parts,
+  { machine, load, alarms, watcher, windows }: Parts,
   fault: Fault,
   prepared: readonly Fault[],
 ): Promise<Ended> {
@@ -184,7 +193,7 @@ async function runRound(
   if (prepared.length > 0 && !(await watcher.allBack(RECOVERY_TIMEOUT_MS)))
     return { backMs: 0, problem: "not back after what was prepared" };
   // What is raised before it is not its doing.
-  await alarms.read(`load before ${fault.name}`);
+  await alarms.read(`load before ${fault.name}`, lateAlarms(windows));
   watcher.during = fault.name;
   const end = await fault.begin(machine);
   let start = performance.now();

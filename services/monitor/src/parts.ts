@@ -64,7 +64,7 @@ export interface MonitorParts {
   readonly jwks: JwksWatch;
   readonly watches: Watches;
   readonly sight: Sight;
-  /** Reads every log to its end, beginning after the call. */
+  /** Reads every log to its end, beginning after the call; false where nothing may be concluded from it. */
   readonly readLogs: () => Promise<boolean>;
 }
 
@@ -154,6 +154,8 @@ function wireParts(options: PartsOptions, db: Database): MonitorParts {
     if (isCurrent) watches.logsRead(active());
     return isCurrent;
   };
+  const readAndRemember = async (): Promise<boolean> =>
+    (await readLogs()) && !follower.hasForgotten;
   const deliveryStore = new DeliveryStore(db);
   const gaps = new Gaps(deliveryStore);
   const deliveries = new Deliveries({
@@ -182,7 +184,7 @@ function wireParts(options: PartsOptions, db: Database): MonitorParts {
     clock,
     active,
     log,
-    readLogs,
+    readLogs: readAndRemember,
     auditAgeSeconds: () => sight.ageSeconds,
     onReport: (reporter) => watches.reported(reporter, active()),
   });
@@ -203,7 +205,7 @@ function wireParts(options: PartsOptions, db: Database): MonitorParts {
     jwks,
     watches,
     sight,
-    readLogs,
+    readLogs: readAndRemember,
   };
 }
 

@@ -32,6 +32,10 @@ export interface FollowerParts {
   readonly log: MonitorLog;
 }
 
+type Followed = Pick<LogReader<UnverifiedEntries>, "size" | "read" | "forgot">;
+
+const ROLLBACK = "witness-rollback";
+
 /** Reads all logs: first the registry, which says what other logs there are. */
 export class Follower {
   readonly #parts: FollowerParts;
@@ -56,6 +60,11 @@ export class Follower {
     const { origin } = this.#parts.registryKeys;
     const logs = [...this.#logs].map(([log, { size }]) => [log, size] as const);
     return new Map([[origin, this.#registry.size] as const, ...logs]);
+  }
+
+  /** THREAT-38: this database is an old copy. What is in no log that it remembers may have been logged all the same. */
+  get hasForgotten(): boolean {
+    return this.#parts.witnessStore.halts().some(({ reason }) => reason === ROLLBACK);
   }
 
   /** Of all logs together: how far they were read, how far the ledger says that they go, and which are not believed. */
@@ -104,10 +113,7 @@ export class Follower {
     return [registry, ...outcomes].every((one) => one === "current" || one === "distrusted");
   }
 
-  async #readLog(
-    log: string,
-    follower: { readonly size: number; read(): Promise<ReadOutcome> },
-  ): Promise<ReadOutcome | undefined> {
+  async #readLog(log: string, follower: Followed): Promise<ReadOutcome | undefined> {
     const outcome = await this.#tryLog(log, follower);
     if (outcome === "distrusted") this.#distrusted.add(log);
     else if (outcome !== undefined) this.#distrusted.delete(log);
@@ -115,17 +121,15 @@ export class Follower {
   }
 
   /** Undefined when the ledger does not answer. */
-  async #tryLog(
-    log: string,
-    follower: { readonly size: number; read(): Promise<ReadOutcome> },
-  ): Promise<ReadOutcome | undefined> {
+  async #tryLog(log: string, follower: Followed): Promise<ReadOutcome | undefined> {
     const { witnessStore, alarms, registry } = this.#parts;
     const halt = witnessStore.haltOf(log);
     const closed = registry.closedLogs.get(log);
     if (halt?.reason === "closed") return "current";
-    // Nothing is believed of it any more, and there is an alarm that says so.
-    if (halt && !closed) return "distrusted";
     try {
+      if (halt?.reason === ROLLBACK) await follower.forgot();
+      // Nothing is believed of it any more, and there is an alarm that says so.
+      if (halt && !closed) return "distrusted";
       if (closed) return await this.#finish(closed, follower);
       const outcome = await follower.read();
       alarms.recover("audit-blind", log);

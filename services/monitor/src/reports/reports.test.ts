@@ -90,6 +90,18 @@ async function withKey(
 }
 
 describe("join 1: validated without issued", () => {
+  it("a token whose log was not believed for a while is no miss once the log is read", async () => {
+    await using world = await MonitorWorld.open({}, withReporters("api"));
+    const { log } = world.deployment.enterprise;
+    world.ledger.refusals.set(log.origin, "ERR_LEDGER_HALTED");
+    const digest = issue(log);
+    const { evidenceWanted } = json(await report(world, "api", [digest]));
+    assert.deepEqual(evidenceWanted, [encodeBase64url(digest)]);
+    world.ledger.refusals.delete(log.origin);
+    await world.tickFor(60);
+    assert.deepEqual(await world.alarms("unproven-miss"), []);
+  });
+
   it("acknowledges what was issued, signed by the acknowledgement key over the very bytes", async () => {
     await using world = await MonitorWorld.open({}, withReporters("shop"));
     const digests = [issue(world.deployment.enterprise.log), issue(world.deployment.consumer.log)];

@@ -140,6 +140,11 @@ export class Reports {
     if (overdue.length === 0) return;
     db.transaction(() => {
       for (const miss of overdue) {
+        // It may have been read since: where a log was not believed for a while.
+        if (this.#isLogged(miss.digest, miss.reporter)) {
+          store.remove(miss);
+          continue;
+        }
         store.setState(miss, "unproven");
         alarms.raise({ kind: "unproven-miss", subject: miss.reporter, ...subjectOf(miss) });
       }
