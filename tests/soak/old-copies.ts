@@ -61,7 +61,10 @@ function alarmsOf(service: ServiceName): readonly TrueAlarm[] {
     case "log":
       return [
         { kind: "log-shrunk", endedBy: "itself" },
+        { kind: "audit-blind", endedBy: "itself" },
         { kind: "log-closed", endedBy: "person" },
+        { kind: "event signer-halted", endedBy: "person" },
+        { kind: "event signer-refuses-ledger", endedBy: "person" },
       ];
     case "witness":
       return [

@@ -64,7 +64,7 @@ export interface MonitorParts {
   readonly jwks: JwksWatch;
   readonly watches: Watches;
   readonly sight: Sight;
-  /** Reads every log to its end, beginning after the call; false where nothing may be concluded from it. */
+  /** Reads every log to its end, beginning after the call. */
   readonly readLogs: () => Promise<boolean>;
 }
 
@@ -154,12 +154,11 @@ function wireParts(options: PartsOptions, db: Database): MonitorParts {
     if (isCurrent) watches.logsRead(active());
     return isCurrent;
   };
-  const readAndRemember = async (): Promise<boolean> =>
-    (await readLogs()) && !follower.hasForgotten;
   const deliveryStore = new DeliveryStore(db);
   const gaps = new Gaps(deliveryStore);
   const deliveries = new Deliveries({
     store: deliveryStore,
+    isHidden: (realm) => follower.isHidden(realm),
     gaps,
     join,
     alarms,
@@ -184,7 +183,8 @@ function wireParts(options: PartsOptions, db: Database): MonitorParts {
     clock,
     active,
     log,
-    readLogs: readAndRemember,
+    readLogs,
+    isHidden: (kid) => follower.isHidden(registry.keys.get(kid)?.realm),
     auditAgeSeconds: () => sight.ageSeconds,
     onReport: (reporter) => watches.reported(reporter, active()),
   });
@@ -205,7 +205,7 @@ function wireParts(options: PartsOptions, db: Database): MonitorParts {
     jwks,
     watches,
     sight,
-    readLogs: readAndRemember,
+    readLogs,
   };
 }
 

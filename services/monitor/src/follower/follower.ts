@@ -35,6 +35,8 @@ export interface FollowerParts {
 type Followed = Pick<LogReader<UnverifiedEntries>, "size" | "read" | "forgot">;
 
 const ROLLBACK = "witness-rollback";
+/** For a restart of ledger and signer. */
+const CARRY_SECONDS = 30;
 
 /** Reads all logs: first the registry, which says what other logs there are. */
 export class Follower {
@@ -62,9 +64,32 @@ export class Follower {
     return new Map([[origin, this.#registry.size] as const, ...logs]);
   }
 
-  /** THREAT-38: this database is an old copy. What is in no log that it remembers may have been logged all the same. */
-  get hasForgotten(): boolean {
-    return this.#parts.witnessStore.halts().some(({ reason }) => reason === ROLLBACK);
+  /**
+   * THREAT-38: whether what is in no log of this realm (of any, where it is not known) may have been logged all the
+   * same: the ledger shows less of a log than there was, our own memory of it is an old copy, or it was just closed and
+   * its last entries are on their way into the next one. An alarm says so. A ledger that does not answer hides more.
+   */
+  isHidden(realm: string | undefined): boolean {
+    const { registry, registryKeys } = this.#parts;
+    if (this.#isLogHidden(registryKeys.origin)) return true;
+    const logs = [...registry.writers.values()];
+    return logs.some((one) => one.realm === (realm ?? one.realm) && this.#isLogHidden(one.log));
+  }
+
+  #isLogHidden(log: string): boolean {
+    const { witnessStore, clock } = this.#parts;
+    const halt = witnessStore.haltOf(log);
+    switch (halt?.reason) {
+      case undefined:
+        return this.#distrusted.has(log);
+      case "closed":
+        return nowSeconds(clock) - halt.at < CARRY_SECONDS;
+      case ROLLBACK:
+        return true;
+      default:
+        // A fork: nothing of it is waited for.
+        return false;
+    }
   }
 
   /** Of all logs together: how far they were read, how far the ledger says that they go, and which are not believed. */

@@ -285,6 +285,24 @@ describe("a log that the operator closed", () => {
     assert.deepEqual([alarm?.["severity"], alarm?.["log"]], ["critical", log.origin]);
   });
 
+  it("a token whose entry is on its way into the next log is no miss", async () => {
+    await using world = await MonitorWorld.open({}, ({ deployment }) => {
+      deployment.addReporter("api", "secret");
+    });
+    const { log } = world.deployment.enterprise;
+    grow(log, 3);
+    await cosign(world, log, 0);
+    const next = await close(world, 3);
+    const [lost, foreign] = [Buffer.alloc(32, 8), Buffer.alloc(32, 7)];
+    const { evidenceWanted } = await report(world, [lost, foreign]);
+    assert.deepEqual(evidenceWanted, []);
+    await world.tickFor(5);
+    issue(next, lost);
+    await world.tickFor(60);
+    const [miss] = await world.alarms("unproven-miss");
+    assert.deepEqual([miss?.["digest"], miss?.["count"]], [encodeBase64url(foreign), 1]);
+  });
+
   it("what is carried into the next log is not awaited again, and what was never delivered stays so", async () => {
     await using world = await MonitorWorld.open();
     const { log } = world.deployment.enterprise;
