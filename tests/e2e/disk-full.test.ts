@@ -1,70 +1,17 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, rmSync, statfsSync, writeSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { describe, it, type TestContext } from "node:test";
 import { readDemo } from "@redoubt/cli";
 import { askToken } from "../drills/token-flow.ts";
 import { RedoubtProcess } from "./redoubt-process.ts";
+import { SmallDisk } from "./small-disk.ts";
 import { startSystem, type System } from "./system.ts";
 import { SETTLE_MS, until } from "./until.ts";
 
-const PAGE_BYTES = 4096;
 const DISK_BYTES = 64 * 1024 * 1024;
 /** Below a tenth of the disk, above what counts as none. */
 const LOW_BYTES = 5 * 1024 * 1024;
-
-/** A disk of its own for one test, of which a file takes all that is to be gone. */
-class SmallDisk implements Disposable {
-  readonly folder: string;
-
-  constructor(folder: string) {
-    this.folder = folder;
-  }
-
-  /** Undefined where this user may mount nothing. */
-  static mount(): SmallDisk | undefined {
-    const folder = mkdtempSync(join(tmpdir(), "redoubt-disk-"));
-    const { status } = spawnSync("mount", [
-      "-t",
-      "tmpfs",
-      "-o",
-      `size=${DISK_BYTES}`,
-      "tmpfs",
-      folder,
-    ]);
-    if (status === 0) return new SmallDisk(folder);
-    rmSync(folder, { recursive: true });
-    return undefined;
-  }
-
-  /** Leaves about so many bytes. */
-  fill(leftBytes: number): void {
-    const file = openSync(join(this.folder, "ballast"), "a");
-    try {
-      for (;;) {
-        const { bavail, bsize } = statfsSync(this.folder);
-        if (bavail * bsize <= leftBytes) return;
-        writeSync(file, Buffer.alloc(Math.min(bavail * bsize - leftBytes, 1024 * PAGE_BYTES)));
-      }
-    } catch {
-      // It is full.
-    } finally {
-      closeSync(file);
-    }
-  }
-
-  free(): void {
-    rmSync(join(this.folder, "ballast"));
-  }
-
-  [Symbol.dispose](): void {
-    spawnSync("umount", ["-l", this.folder]);
-    rmSync(this.folder, { recursive: true, force: true });
-  }
-}
 
 async function tokenStatus(system: System): Promise<number> {
   const [client] = readDemo(system.folder).clients.slice(-1);
@@ -91,7 +38,7 @@ const isReady = (page: Page): boolean => Object.values(page).every(({ ready }) =
 
 describe("P12: a disk that fills", () => {
   it("is alarmed before it is full, ends no process when it is, and all comes back with the room", async (t: TestContext) => {
-    using disk = SmallDisk.mount();
+    using disk = SmallDisk.mount(DISK_BYTES);
     if (!disk) return t.skip("this user may mount nothing");
     await using system = await startSystem({ folder: join(disk.folder, "data") });
     assert.equal(await tokenStatus(system), 200);
@@ -152,7 +99,7 @@ describe("P12: a disk that fills", () => {
   });
 
   it("a start on it waits for room, however long that takes, and says so", async (t: TestContext) => {
-    using disk = SmallDisk.mount();
+    using disk = SmallDisk.mount(DISK_BYTES);
     if (!disk) return t.skip("this user may mount nothing");
     const folder = join(disk.folder, "data");
     await using system = await startSystem({ folder });

@@ -1,24 +1,18 @@
 import assert from "node:assert/strict";
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { canonicalBytes, MemberReader, writeDurable } from "@redoubt/base";
+import { MemberReader } from "@redoubt/base";
 import { Operator, readDemo, readSettings, setUp, issuerTemplate, portsFrom } from "@redoubt/cli";
 import { textOf, waitForAlarm } from "@redoubt/cli/drill";
 import { createReportQueue, createVerifier, fromStaticRecords } from "@redoubt/verify";
 import { isJsonObject, parseJson, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { signBehindTheSigner } from "@redoubt/keys/testing/raw-token";
-import {
-  createSoftHsm,
-  createToken,
-  NO_SOFTHSM,
-  softHsmEnv,
-  SOFTHSM_MODULE,
-  type SoftToken,
-} from "@redoubt/keys/testing/softhsm";
+import { NO_SOFTHSM } from "@redoubt/keys/testing/softhsm";
 import { digestOf } from "../drills/monitor-time.ts";
 import { freeBasePort } from "./free-ports.ts";
+import { SoftHsm } from "./soft-hsm.ts";
 import { startSystem, type System } from "./system.ts";
 import { SETTLE_MS, until } from "./until.ts";
 
@@ -28,15 +22,8 @@ const SIGNER = "signer-enterprise";
 class HsmMachine {
   readonly root: string = mkdtempSync(join(tmpdir(), "rdt-hsm-"));
   readonly folder: string = this.root;
-  readonly softHsm: string = createSoftHsm();
-  readonly token: SoftToken;
+  readonly hsm: SoftHsm = new SoftHsm("redoubt-enterprise");
   #system: System | undefined;
-
-  constructor() {
-    const env = { PATH: process.env["PATH"], ...softHsmEnv(this.softHsm) };
-    this.token = createToken("redoubt-enterprise", undefined, env);
-    writeDurable(join(this.softHsm, "pin"), this.token.pin.reveal());
-  }
 
   get system(): System {
     return this.#system ?? assert.fail("not started");
@@ -45,16 +32,7 @@ class HsmMachine {
   async setUp(): Promise<void> {
     chmodSync(this.folder, 0o700);
     await setUp(this.folder, await freeBasePort(), new Date());
-    const path = join(this.folder, SIGNER, "config.json");
-    const custody = {
-      kind: "pkcs11",
-      module: SOFTHSM_MODULE,
-      tokenLabel: this.token.label,
-      pinFile: join(this.softHsm, "pin"),
-    };
-    const custodyNeeds = { environment: softHsmEnv(this.softHsm) };
-    const config = parseJsonObject(readFileSync(path));
-    writeDurable(path, canonicalBytes({ ...config, custody, custodyNeeds }));
+    this.hsm.takeKeysOf(this.folder, SIGNER);
   }
 
   async start(): Promise<void> {
@@ -71,15 +49,8 @@ class HsmMachine {
 
   async remove(): Promise<void> {
     await this.stop();
-    for (const folder of [this.root, this.softHsm]) rmSync(folder, { recursive: true });
-  }
-
-  /** The folder of all tokens, without which the module does not even start, pulled out of the machine or put back. */
-  plug(isIn: boolean): void {
-    const inside = join(this.softHsm, "tokens");
-    const outside = join(this.softHsm, "away");
-    if (isIn) renameSync(outside, inside);
-    else renameSync(inside, outside);
+    rmSync(this.root, { recursive: true });
+    this.hsm[Symbol.dispose]();
   }
 
   /** Kid, state and custody of the enterprise realm's keys. */
@@ -155,7 +126,7 @@ describe("a signer whose keys are in a PKCS#11 token", { skip: NO_SOFTHSM }, () 
   });
 
   it("THREAT-03: its real key, used behind the signer's back, is an alarm once a verifier saw the token", async () => {
-    const { folder, softHsm, token } = machine;
+    const { folder, hsm } = machine;
     const settings = readSettings(folder);
     const ports = portsFrom(settings.port);
     const { clients, reporters } = readDemo(folder);
@@ -184,8 +155,8 @@ describe("a signer whose keys are in a PKCS#11 token", { skip: NO_SOFTHSM }, () 
       y: textOf(jwk["y"]),
     };
     const signature = await signBehindTheSigner({
-      softHsm,
-      token,
+      softHsm: hsm.folder,
+      token: hsm.token,
       publicJwk,
       input: Buffer.from(input),
     });
@@ -233,7 +204,7 @@ describe("a signer whose keys are in a PKCS#11 token", { skip: NO_SOFTHSM }, () 
 
   it("THREAT-05: without its HSM it signs nothing, loses no key, and comes back by itself", async () => {
     const known = await machine.keys();
-    machine.plug(false);
+    machine.hsm.plug(false);
     const refused = await machine.system.redoubt(["token", "--realm", "enterprise"]);
     assert.notEqual(refused.code, 0);
     await machine.until("not ready", ({ ready }) => ready === false);
@@ -244,7 +215,7 @@ describe("a signer whose keys are in a PKCS#11 token", { skip: NO_SOFTHSM }, () 
     // The other realm has nothing to do with it.
     assert.notEqual(await machine.accessToken("consumer"), undefined);
     assert.deepEqual(await machine.keys(), known);
-    machine.plug(true);
+    machine.hsm.plug(true);
     await machine.until("ready again", ({ ready }) => ready === true);
     assert.deepEqual(await machine.keys(), known);
     const token = await machine.accessToken();

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { textOf } from "@redoubt/cli/drill";
 import { SERVICES, type Operator } from "@redoubt/cli";
 import { isJsonObject, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
+import type { TrueAlarm } from "./fault.ts";
 
 /** An alarm, and what was going on when it was first seen. */
 export interface SeenAlarm {
@@ -19,26 +20,45 @@ const CROWDED = "connections-full";
 /** Every alarm that the monitor raises while it is asked again and again, and what was open at last. */
 export class AlarmBook {
   readonly #operator: Operator;
+  readonly #known = new Set<string>();
   readonly #seen: SeenAlarm[] = [];
+  readonly #expected: SeenAlarm[] = [];
   #open: JsonObject[] = [];
-  #since = 0;
 
   constructor(operator: Operator) {
     this.#operator = operator;
   }
 
-  /** Returns the alarms that are new. */
-  async read(during: string): Promise<readonly SeenAlarm[]> {
-    const fresh = (await readAlarms(this.#operator, this.#since)).map((alarm) => {
-      this.#since = Math.max(this.#since, Number(alarm["id"]));
-      return seenAlarm(alarm, during);
-    });
-    this.#seen.push(...fresh);
-    return fresh;
+  /** Returns the alarms that are new; those that are `right` now are counted apart, and closed where a person must. */
+  async read(during: string, right: readonly TrueAlarm[] = []): Promise<readonly SeenAlarm[]> {
+    // From the first one on: an old copy of the monitor gives numbers again that it gave before.
+    const fresh = (await readAlarms(this.#operator)).filter((alarm) => this.#isNew(alarm));
+    const seen: SeenAlarm[] = [];
+    for (const alarm of fresh) {
+      const one = seenAlarm(alarm, during);
+      const found = right.find(({ kind }) => kind === one.kind);
+      (found ? this.#expected : this.#seen).push(one);
+      if (found?.endedBy === "person" && alarm["closed"] === undefined) await this.#close(alarm);
+      seen.push(one);
+    }
+    return seen;
+  }
+
+  #isNew({ id, at, kind }: JsonObject): boolean {
+    const name = JSON.stringify([id, at, kind]);
+    if (this.#known.has(name)) return false;
+    this.#known.add(name);
+    return true;
+  }
+
+  async #close({ id, digest }: JsonObject): Promise<void> {
+    const named = digest === undefined ? {} : { digest };
+    const reason = "true, and seen";
+    await this.#operator.ask("monitor", { op: "close", alarm: id, ...named, reason });
   }
 
   async readOpen(): Promise<void> {
-    const all = await readAlarms(this.#operator, 0);
+    const all = await readAlarms(this.#operator);
     this.#open = all.filter((alarm) => alarm["closed"] === undefined);
   }
 
@@ -47,6 +67,10 @@ export class AlarmBook {
   }
   get crowded(): readonly SeenAlarm[] {
     return this.#seen.filter(isCrowded);
+  }
+  /** Those that were right. */
+  get expected(): readonly SeenAlarm[] {
+    return this.#expected;
   }
   /** What ordinary life must not raise. */
   get notices(): readonly SeenAlarm[] {
@@ -62,9 +86,9 @@ export class AlarmBook {
   }
 }
 
-async function readAlarms(operator: Operator, after: number): Promise<JsonObject[]> {
+async function readAlarms(operator: Operator): Promise<JsonObject[]> {
   const all: JsonObject[] = [];
-  for (let since = after; ;) {
+  for (let since = 0; ;) {
     const { alarms, next } = await operator.ask("monitor", { op: "alarms", since, limit: 1000 });
     const page = Array.isArray(alarms) ? alarms.filter(isJsonObject) : [];
     all.push(...page);
@@ -104,5 +128,12 @@ const LISTED_DIGESTS = 3;
 function seenAlarm(alarm: JsonObject, during: string): SeenAlarm {
   const { kind, severity, digests, ...about } = alarm;
   const listed = Array.isArray(digests) ? { digests: digests.slice(0, LISTED_DIGESTS) } : {};
-  return { kind: textOf(kind), severity: textOf(severity), about: { ...about, ...listed }, during };
+  const { detail } = about;
+  const event = kind === "event" && isJsonObject(detail) ? ` ${textOf(detail["event"])}` : "";
+  return {
+    kind: `${textOf(kind)}${event}`,
+    severity: textOf(severity),
+    about: { ...about, ...listed },
+    during,
+  };
 }

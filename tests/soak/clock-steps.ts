@@ -22,7 +22,7 @@ export interface Step {
 /** `notBack`: also steps after which the monitor did not see everything any more. */
 export type ClockResult = Omit<
   SoakResult,
-  "entries" | "blind" | "verifierBlind" | "slowestRecoveryMs" | "crowded"
+  "entries" | "blind" | "verifierBlind" | "slowestRecoveryMs" | "crowded" | "expected"
 >;
 
 export interface ClockOptions {

@@ -1,21 +1,21 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { SERVICES } from "@redoubt/cli";
-import { startSystem } from "../e2e/system.ts";
-import { killed, stopped, strangers } from "./faults.ts";
+import { Machine } from "./machine.ts";
+import { killed, stopped, strangers } from "./process-faults.ts";
 import { soak } from "./soak.ts";
 import { BLIND_LIMIT_SECONDS } from "./violations.ts";
 
 describe("faults under load", () => {
   it("THREAT-05: every token that a client holds is in the log, and every process comes back", async () => {
-    await using system = await startSystem();
+    await using machine = await Machine.start();
     const faults = [
       ...SERVICES.map(killed),
       stopped("monitor", 2000),
       strangers("monitor", "silent", 1000),
     ];
     // What is left to be judged takes a minute: the long run waits for it.
-    const result = await soak(system, { faults, onLine: () => undefined, settleMs: 0 });
+    const result = await soak(machine, { faults, onLine: () => undefined, settleMs: 0 });
     assert.deepEqual(result.notBack, []);
     assert.equal(result.rounds, faults.length);
     assert.ok(result.tokens > 100, `only ${result.tokens} tokens`);

@@ -19,6 +19,7 @@ const KEPT: SoakResult = {
   falseCritical: [],
   notices: [],
   crowded: [{ ...ALARM, kind: "connections-full" }],
+  expected: [{ ...ALARM, kind: "log-closed" }],
   open: [],
   verifier: { verified: 1, acknowledged: 1, refusals: [], queueAlarms: [], dropped: 0 },
   isSettled: true,

@@ -158,6 +158,7 @@ function wireParts(options: PartsOptions, db: Database): MonitorParts {
   const gaps = new Gaps(deliveryStore);
   const deliveries = new Deliveries({
     store: deliveryStore,
+    isHidden: (realm) => follower.isHidden(realm),
     gaps,
     join,
     alarms,
@@ -183,6 +184,7 @@ function wireParts(options: PartsOptions, db: Database): MonitorParts {
     active,
     log,
     readLogs,
+    isHidden: (kid) => follower.isHidden(registry.keys.get(kid)?.realm),
     auditAgeSeconds: () => sight.ageSeconds,
     onReport: (reporter) => watches.reported(reporter, active()),
   });

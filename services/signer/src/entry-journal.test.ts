@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { appendFileSync, mkdtempSync, readdirSync, rmSync, truncateSync } from "node:fs";
+import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
@@ -94,6 +94,23 @@ describe("what no witness has cosigned yet", () => {
       second.cosigned(3);
       assert.deepEqual(place.files(), []);
     }
+  });
+
+  it("THREAT-05: what a full disk kept from it is written when there is room", () => {
+    using place = new Place();
+    using journal = place.open();
+    journal.append(batch(0, 1));
+    journal.cosigned(1);
+    // As where no file can be made.
+    removeJournal(place);
+    for (let first = 1; first < 4; first += 1) journal.append(batch(first, 1));
+    journal.cosigned(2);
+    mkdirSync(join(place.folder, logId(LOG)), { mode: 0o700 });
+    journal.append(batch(4, 1));
+    assert.deepEqual(firsts(place), [2, 3, 4]);
+    assert.deepEqual(place.failures, ["ENOENT"]);
+    for (let first = 5; first < 8; first += 1) journal.append(batch(first, 1));
+    assert.deepEqual(firsts(place), [2, 3, 4, 5, 6, 7]);
   });
 
   it("THREAT-05: what cannot be written is said once, and is tried again", () => {

@@ -43,6 +43,9 @@ const SEGMENT_BYTES = 4 * 1024 * 1024;
 /** 15 minutes of `maxUnwitnessed` with 1,000 tokens a second. */
 const MAX_BYTES = 512 * 1024 * 1024;
 
+/** What a full disk lets the ledger commit still is little. */
+const MAX_UNWRITTEN_BYTES = 8 * 1024 * 1024;
+
 /**
  * What the ledger acknowledged and no witness has cosigned yet (ARCHITECTURE §5.3). If the log ends before that, these
  * entries go into the log that takes its place, or their tokens would look like forgeries. Not synced: it outlives
@@ -51,6 +54,7 @@ const MAX_BYTES = 512 * 1024 * 1024;
 export class EntryJournal implements Disposable {
   readonly #options: EntryJournalOptions;
   readonly #segments: Segment[];
+  readonly #unwritten: JournalBatch[] = [];
   #file: number | undefined;
   #serial: number;
   #isFailing = false;
@@ -69,25 +73,39 @@ export class EntryJournal implements Disposable {
     this.#serial = Number(names.at(-1) ?? 0);
   }
 
-  /** Written when this returns. What cannot be written is an event: the ledger has it, and signing goes on. */
+  /**
+   * Written when this returns. What cannot be written is an event: the ledger has it, and signing goes on. It is tried
+   * again with the next batch: a disk may have room again before a witness has cosigned it.
+   */
   append(batch: JournalBatch): void {
+    this.#unwritten.push(batch);
+    for (let [next] = this.#unwritten; next && this.#write(next); [next] = this.#unwritten)
+      this.#unwritten.shift();
+    while (sizeOf(this.#unwritten) > MAX_UNWRITTEN_BYTES) this.#unwritten.shift();
+  }
+
+  /** Says whether it is written. */
+  #write(batch: JournalBatch): boolean {
     const record = encodeRecord(batch);
     try {
       const segment = this.#segmentFor(record.length);
       if (!segment || this.#file === undefined) return this.#failed("ERR_JOURNAL_FULL");
       writeFully(this.#file, record, segment.path);
       segment.bytes += record.length;
-      segment.end = batch.first + batch.count;
+      segment.end = endOf(batch);
       this.#isFailing = false;
+      return true;
     } catch (error) {
       // A record may have been cut short: what follows goes where it can be read.
       this.#endSegment();
-      this.#failed(errorCode(error));
+      return this.#failed(errorCode(error));
     }
   }
 
   /** The witness holds this size: what came before it needs no journal. */
   cosigned(size: number): void {
+    for (let [next] = this.#unwritten; next && endOf(next) <= size; [next] = this.#unwritten)
+      this.#unwritten.shift();
     const [newest] = this.#segments.slice(-1);
     if (newest && newest.end <= size) this.#endSegment();
     while (this.#segments[0] && this.#segments[0].end <= size) {
@@ -116,9 +134,10 @@ export class EntryJournal implements Disposable {
     this.#file = undefined;
   }
 
-  #failed(code: string): void {
+  #failed(code: string): false {
     if (!this.#isFailing) this.#options.events.journalFailed(code);
     this.#isFailing = true;
+    return false;
   }
 
   [Symbol.dispose](): void {
@@ -157,6 +176,14 @@ function segmentNames(folder: string): string[] {
     if (errorCode(error) === "ENOENT") return [];
     throw error;
   }
+}
+
+function endOf({ first, count }: JournalBatch): number {
+  return first + count;
+}
+
+function sizeOf(batches: readonly JournalBatch[]): number {
+  return batches.reduce((sum, { entries, blobs }) => sum + entries.length + blobs.length, 0);
 }
 
 function encodeRecord({ first, count, entries, blobs }: JournalBatch): Buffer {

@@ -8,12 +8,12 @@ import {
   type Dirent,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { backup as backupDatabase, DatabaseSync } from "node:sqlite";
 import { errorCode, errorLine, ServiceError } from "@redoubt/base";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
 import { SERVICES, type ServiceName } from "../layout.ts";
 import { Operator } from "../operator.ts";
 import { isListening, openPlace } from "../running.ts";
+import { copyDatabase } from "./copy-database.ts";
 
 interface Copied {
   readonly part: string;
@@ -130,26 +130,6 @@ async function copyEntry(entry: Dirent, from: string, to: string): Promise<boole
     if (errorCode(error) !== "ENOENT") throw error;
     rmSync(to, { force: true });
     return false;
-  }
-}
-
-/** As of one moment, with what the write-ahead log holds, while others write to it. */
-async function copyDatabase(from: string, to: string): Promise<void> {
-  const source = new DatabaseSync(from, { readOnly: true });
-  try {
-    await backupDatabase(source, to, { rate: 1024 });
-  } finally {
-    source.close();
-  }
-  const copy = new DatabaseSync(to);
-  try {
-    // One file, with nothing beside it; the process that opens it sets its own mode.
-    copy.exec("PRAGMA journal_mode = DELETE");
-    const [row] = copy.prepare("PRAGMA quick_check").all();
-    if (row?.["quick_check"] !== "ok")
-      throw new ServiceError("ERR_BACKUP", `${from} is damaged: ${String(row?.["quick_check"])}`);
-  } finally {
-    copy.close();
   }
 }
 

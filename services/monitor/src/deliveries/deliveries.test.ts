@@ -169,6 +169,7 @@ function openBench(limits = { waiting: 100, held: 200 }): Bench {
       clock,
       active,
       log,
+      isHidden: () => false,
       limits,
     });
   return {

@@ -62,6 +62,8 @@ export interface DeliveriesParts {
   readonly clock: Pick<Clock, "now">;
   readonly active: () => number;
   readonly log: MonitorLog;
+  /** Whether what was delivered may be in a log of this realm that cannot be read, or not be believed, now. */
+  readonly isHidden: (realm: string) => boolean;
   readonly limits?: PlaceLimits;
 }
 
@@ -247,11 +249,12 @@ export class Deliveries {
   }
 
   #expireEarly(): void {
-    const { active, alarms } = this.#parts;
+    const { active, alarms, isHidden } = this.#parts;
     const due = active() - EARLY_DEADLINE_MS;
     for (const [key, { pending, digest, since }] of this.#early) {
       // In the order of arrival: the rest is younger.
       if (since > due) return;
+      if (isHidden(pending.realm)) continue;
       this.#endEarly(key, pending);
       alarms.raise({
         kind: "unlogged-delivery",

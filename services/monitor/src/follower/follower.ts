@@ -32,6 +32,12 @@ export interface FollowerParts {
   readonly log: MonitorLog;
 }
 
+type Followed = Pick<LogReader<UnverifiedEntries>, "size" | "read" | "forgot">;
+
+const ROLLBACK = "witness-rollback";
+/** For a restart of ledger and signer. */
+const CARRY_SECONDS = 30;
+
 /** Reads all logs: first the registry, which says what other logs there are. */
 export class Follower {
   readonly #parts: FollowerParts;
@@ -56,6 +62,34 @@ export class Follower {
     const { origin } = this.#parts.registryKeys;
     const logs = [...this.#logs].map(([log, { size }]) => [log, size] as const);
     return new Map([[origin, this.#registry.size] as const, ...logs]);
+  }
+
+  /**
+   * THREAT-38: whether what is in no log of this realm (of any, where it is not known) may have been logged all the
+   * same: the ledger shows less of a log than there was, our own memory of it is an old copy, or it was just closed and
+   * its last entries are on their way into the next one. An alarm says so. A ledger that does not answer hides more.
+   */
+  isHidden(realm: string | undefined): boolean {
+    const { registry, registryKeys } = this.#parts;
+    if (this.#isLogHidden(registryKeys.origin)) return true;
+    const logs = [...registry.writers.values()];
+    return logs.some((one) => one.realm === (realm ?? one.realm) && this.#isLogHidden(one.log));
+  }
+
+  #isLogHidden(log: string): boolean {
+    const { witnessStore, clock } = this.#parts;
+    const halt = witnessStore.haltOf(log);
+    switch (halt?.reason) {
+      case undefined:
+        return this.#distrusted.has(log);
+      case "closed":
+        return nowSeconds(clock) - halt.at < CARRY_SECONDS;
+      case ROLLBACK:
+        return true;
+      default:
+        // A fork: nothing of it is waited for.
+        return false;
+    }
   }
 
   /** Of all logs together: how far they were read, how far the ledger says that they go, and which are not believed. */
@@ -104,10 +138,7 @@ export class Follower {
     return [registry, ...outcomes].every((one) => one === "current" || one === "distrusted");
   }
 
-  async #readLog(
-    log: string,
-    follower: { readonly size: number; read(): Promise<ReadOutcome> },
-  ): Promise<ReadOutcome | undefined> {
+  async #readLog(log: string, follower: Followed): Promise<ReadOutcome | undefined> {
     const outcome = await this.#tryLog(log, follower);
     if (outcome === "distrusted") this.#distrusted.add(log);
     else if (outcome !== undefined) this.#distrusted.delete(log);
@@ -115,17 +146,15 @@ export class Follower {
   }
 
   /** Undefined when the ledger does not answer. */
-  async #tryLog(
-    log: string,
-    follower: { readonly size: number; read(): Promise<ReadOutcome> },
-  ): Promise<ReadOutcome | undefined> {
+  async #tryLog(log: string, follower: Followed): Promise<ReadOutcome | undefined> {
     const { witnessStore, alarms, registry } = this.#parts;
     const halt = witnessStore.haltOf(log);
     const closed = registry.closedLogs.get(log);
     if (halt?.reason === "closed") return "current";
-    // Nothing is believed of it any more, and there is an alarm that says so.
-    if (halt && !closed) return "distrusted";
     try {
+      if (halt?.reason === ROLLBACK) await follower.forgot();
+      // Nothing is believed of it any more, and there is an alarm that says so.
+      if (halt && !closed) return "distrusted";
       if (closed) return await this.#finish(closed, follower);
       const outcome = await follower.read();
       alarms.recover("audit-blind", log);

@@ -72,6 +72,10 @@ class IssuancePages implements LogPages<UnverifiedEntries> {
     });
   }
 
+  forgot(size: number): void {
+    this.#parts.store.raiseBaseline(this.#parts.keys.origin, size);
+  }
+
   #setBaseline(size: number): number {
     this.#parts.store.setBaseline(this.#id, size);
     return size;

@@ -25,6 +25,8 @@ export interface LogPages<Page extends UnverifiedEntries> {
   fetch(from: number): Promise<Page | undefined>;
   /** Takes a page that is proven; `range` is the log after it. */
   take(page: Page, first: number, range: CompactRange): void;
+  /** Up to this size, an earlier run may have been told what this one is not told again. */
+  forgot?(size: number): void;
 }
 
 /** A tree that was proven before. */
@@ -59,6 +61,7 @@ export class LogReader<Page extends UnverifiedEntries> {
   #said = 0;
   #checkedNote = "";
   #checkedCosigned = "";
+  #isForgottenSaid = false;
   #checked: OpenedCheckpoint | undefined;
 
   constructor(
@@ -90,6 +93,13 @@ export class LogReader<Page extends UnverifiedEntries> {
       return outcome;
     }
     return "behind";
+  }
+
+  /** Our memory of it is an old copy. @throws when the ledger cannot be read */
+  async forgot(): Promise<void> {
+    if (this.#isForgottenSaid || !this.#pages.forgot) return;
+    this.#pages.forgot((await this.#pages.fetch(this.size))?.size ?? 0);
+    this.#isForgottenSaid = true;
   }
 
   async #readPage(): Promise<ReadOutcome> {

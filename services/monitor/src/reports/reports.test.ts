@@ -90,6 +90,48 @@ async function withKey(
 }
 
 describe("join 1: validated without issued", () => {
+  it("waits while a log of its realm cannot be believed, and is decided when it can", async () => {
+    const [opened, key] = await withKey("ES256", "api");
+    await using world = opened;
+    const { log } = world.deployment.enterprise;
+    world.ledger.refusals.set(log.origin, "ERR_LEDGER_HALTED");
+    const [digest, foreign] = [issue(log), Buffer.alloc(32, 7)];
+    const options = { kid: key.kid };
+    const { evidenceWanted } = json(await report(world, "api", [digest, foreign], options));
+    assert.deepEqual(evidenceWanted, []);
+    await world.tickFor(60);
+    assert.deepEqual(await world.alarms("unproven-miss"), []);
+    world.ledger.refusals.delete(log.origin);
+    await world.tickFor(60);
+    const alarms = await world.alarms("unproven-miss");
+    assert.deepEqual(
+      alarms.map(({ digest: named, count }) => [named, count]),
+      [[encodeBase64url(foreign), 1]],
+    );
+  });
+
+  it("another realm's log that cannot be believed mutes nothing", async () => {
+    const [opened, key] = await withKey("ES256", "api");
+    await using world = opened;
+    const { log } = world.deployment.consumer;
+    world.ledger.refusals.set(log.origin, "ERR_LEDGER_HALTED");
+    await world.tick();
+    const token = await signSomething(key);
+    await report(world, "api", [token.digest], { kid: key.kid });
+    await evidence(world, "api", token, key.kid);
+    assert.equal((await world.alarms("forged")).length, 1);
+  });
+
+  it("is none any more where its entry was read before the evidence came", async () => {
+    await using world = await MonitorWorld.open({}, withReporters("api"));
+    const digest = Buffer.alloc(32, 7);
+    const { evidenceWanted } = json(await report(world, "api", [digest]));
+    assert.deepEqual(evidenceWanted, [encodeBase64url(digest)]);
+    issue(world.deployment.enterprise.log, digest);
+    await world.tickFor(60);
+    assert.deepEqual(await world.alarms("unproven-miss"), []);
+  });
+
   it("acknowledges what was issued, signed by the acknowledgement key over the very bytes", async () => {
     await using world = await MonitorWorld.open({}, withReporters("shop"));
     const digests = [issue(world.deployment.enterprise.log), issue(world.deployment.consumer.log)];

@@ -36,6 +36,8 @@ export interface ReportsParts {
   readonly log: MonitorLog;
   /** Reads every log to its end, beginning after the call; false when that was not possible. */
   readonly readLogs: () => Promise<boolean>;
+  /** Whether what a key signed may be in a log that cannot be read, or not be believed, now. */
+  readonly isHidden: (kid: string) => boolean;
   /** How long ago every log was read to its end. */
   readonly auditAgeSeconds: () => number;
   /** An acknowledgement left for this reporter. */
@@ -121,14 +123,15 @@ export class Reports {
    * because logging precedes signing.
    */
   decide(misses: readonly Miss[]): void {
-    const { db, store } = this.#parts;
+    const { db, store, isHidden } = this.#parts;
     if (misses.length === 0) return;
     db.transaction(() => {
       for (const { reporter, digest } of misses) {
         const miss = store.miss(reporter, digest);
         if (miss?.state !== "undecided") continue;
         if (this.#isLogged(digest, reporter)) store.remove(miss);
-        else store.setState(miss, "wanted", { deadline: this.#now + EVIDENCE_DEADLINE_MS });
+        else if (!isHidden(miss.kid))
+          store.setState(miss, "wanted", { deadline: this.#now + EVIDENCE_DEADLINE_MS });
       }
     });
   }
@@ -140,6 +143,11 @@ export class Reports {
     if (overdue.length === 0) return;
     db.transaction(() => {
       for (const miss of overdue) {
+        // It may have been read since: where a log was not believed for a while.
+        if (this.#isLogged(miss.digest, miss.reporter)) {
+          store.remove(miss);
+          continue;
+        }
         store.setState(miss, "unproven");
         alarms.raise({ kind: "unproven-miss", subject: miss.reporter, ...subjectOf(miss) });
       }

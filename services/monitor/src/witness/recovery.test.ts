@@ -6,7 +6,7 @@ import { describe, it } from "node:test";
 import { generateKeyPairSync } from "node:crypto";
 import { signStatement, type StatementBody } from "@redoubt/keys";
 import { encodeBase64url } from "@redoubt/verify/base64url";
-import type { JsonObject } from "@redoubt/verify/json";
+import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { issue, REGISTRY, START_SECONDS } from "../testing/deployment.ts";
 import { FakeLog, withCosignature } from "../testing/fake-ledger.ts";
 import { MonitorWorld } from "../testing/monitor-world.ts";
@@ -25,8 +25,14 @@ async function cosign(world: MonitorWorld, log: FakeLog, oldSize: number): Promi
   log.cosigned = withCosignature(note, answer.body);
 }
 
-/** A monitor whose log grew from 3 to 8 entries, and whose folder is then a copy from when it had 3. */
-async function restored(prepare?: (world: MonitorWorld) => Promise<void>): Promise<MonitorWorld> {
+/**
+ * A monitor whose log grew from 3 to 8 entries, and whose folder is then a copy from when it had 3. `uncosigned`: more
+ * that it had read.
+ */
+async function restored(
+  prepare?: (world: MonitorWorld) => Promise<void>,
+  uncosigned = 0,
+): Promise<MonitorWorld> {
   const world = await MonitorWorld.open();
   const { log } = world.deployment.enterprise;
   await world.deliver("issuer-enterprise", grow(log, 3));
@@ -42,6 +48,9 @@ async function restored(prepare?: (world: MonitorWorld) => Promise<void>): Promi
   grow(log, 5);
   await world.tick();
   await cosign(world, log, 3);
+  const more = grow(log, uncosigned);
+  await world.tick();
+  if (uncosigned > 0) await world.deliver("issuer-enterprise", more, { seq: 2 });
   await world.crash((_, to) => cpSync(backup, join(to, "monitor"), plain));
   rmSync(backup, { recursive: true });
   await world.start();
@@ -77,8 +86,22 @@ function forward(
     statement: encodeBase64url(statement),
     envelope: encodeBase64url(envelope),
     note: change.note ?? log.cosigned,
-    proof: log.proof(proofFrom).map(encodeBase64url),
+    proof: log.proof(proofFrom, size).map(encodeBase64url),
   });
+}
+
+async function report(world: MonitorWorld, digests: readonly Buffer[]): Promise<JsonObject> {
+  const items = digests.map((digest) => ({
+    digest: encodeBase64url(digest),
+    kid: "k",
+    at: 5,
+    count: 1,
+  }));
+  const session = encodeBase64url(Buffer.alloc(16, 1));
+  const authorization = `Basic ${Buffer.from("api:secret").toString("base64")}`;
+  const headers = { authorization, "content-type": "application/json" };
+  const body = JSON.stringify({ v: 1, session, seq: 1, items });
+  return parseJsonObject((await world.post("/reports", body, headers)).body);
 }
 
 async function halted(world: MonitorWorld, log: string): Promise<unknown> {
@@ -117,6 +140,43 @@ describe("THREAT-38: a monitor that is an old copy", () => {
     grow(log, 1);
     await world.tickFor(60);
     assert.equal((await world.alarms("undelivered")).length, 1);
+  });
+
+  it("what was delivered to it and not cosigned when its memory was lost is not missed either", async () => {
+    await using world = await restored(undefined, 4);
+    const { log } = world.deployment.enterprise;
+    await forward(world, log, { size: 8 });
+    await world.tickFor(60);
+    assert.deepEqual(await world.alarms("undelivered"), []);
+    grow(log, 1);
+    await world.tickFor(60);
+    assert.equal((await world.alarms("undelivered"))[0]?.["count"], 1);
+  });
+
+  it("concludes nothing from what it does not remember, however long nobody moves it, and everything then", async () => {
+    await using world = await restored(async (one) => {
+      one.deployment.addReporter("api", "secret");
+      await one.tick();
+      await cosign(one, one.ledger.registry, one.ledger.registry.size - 1);
+    });
+    const { log } = world.deployment.enterprise;
+    await forward(world, world.ledger.registry, { proofFrom: world.ledger.registry.size - 1 });
+    const [used, foreign] = [issue(log), Buffer.alloc(32, 7)];
+    await world.deliver("issuer-enterprise", [used], { session: "session-2" });
+    const answer = await report(world, [used, foreign]);
+    assert.deepEqual(answer["evidenceWanted"], []);
+    await world.tickFor(60);
+    const about = ["forged", "unproven-miss", "unlogged-delivery", "undelivered"];
+    const kinds = async () => {
+      const alarms = await world.alarms();
+      return about.filter((kind) => alarms.some((alarm) => alarm.kind === kind));
+    };
+    assert.deepEqual(await kinds(), []);
+    await forward(world, log, { size: 8 });
+    await world.tickFor(60);
+    assert.deepEqual(await kinds(), ["unproven-miss"]);
+    const [miss] = await world.alarms("unproven-miss");
+    assert.deepEqual([miss?.["digest"], miss?.["count"]], [encodeBase64url(foreign), 1]);
   });
 
   it("moves only forward, and only as the operator, the log, the writer and it itself have signed", async () => {
@@ -223,6 +283,24 @@ describe("a log that the operator closed", () => {
     await close(world, 2);
     const [alarm] = await world.alarms("log-cut");
     assert.deepEqual([alarm?.["severity"], alarm?.["log"]], ["critical", log.origin]);
+  });
+
+  it("a token whose entry is on its way into the next log is no miss", async () => {
+    await using world = await MonitorWorld.open({}, ({ deployment }) => {
+      deployment.addReporter("api", "secret");
+    });
+    const { log } = world.deployment.enterprise;
+    grow(log, 3);
+    await cosign(world, log, 0);
+    const next = await close(world, 3);
+    const [lost, foreign] = [Buffer.alloc(32, 8), Buffer.alloc(32, 7)];
+    const { evidenceWanted } = await report(world, [lost, foreign]);
+    assert.deepEqual(evidenceWanted, []);
+    await world.tickFor(5);
+    issue(next, lost);
+    await world.tickFor(60);
+    const [miss] = await world.alarms("unproven-miss");
+    assert.deepEqual([miss?.["digest"], miss?.["count"]], [encodeBase64url(foreign), 1]);
   });
 
   it("what is carried into the next log is not awaited again, and what was never delivered stays so", async () => {

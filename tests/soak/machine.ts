@@ -1,0 +1,80 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setUp } from "@redoubt/cli";
+import { NO_SOFTHSM } from "@redoubt/keys/testing/softhsm";
+import { freeBasePort } from "../e2e/free-ports.ts";
+import { SmallDisk } from "../e2e/small-disk.ts";
+import { SoftHsm } from "../e2e/soft-hsm.ts";
+import { startSystem, type System } from "../e2e/system.ts";
+import type { FaultKind } from "./fault.ts";
+
+const HSM_REALM = "enterprise";
+
+export interface MachineOptions {
+  /** Of the disk of its own; none: the data folder is on everybody's. */
+  readonly diskBytes?: number;
+  /** Whether the keys of one realm are in an HSM. */
+  readonly hasHsm?: boolean;
+}
+
+/** A system, and what of the machine around it can fail. */
+export class Machine implements AsyncDisposable {
+  readonly system: System;
+  readonly disk: SmallDisk | undefined;
+  readonly hsm: SoftHsm | undefined;
+  /** Databases of ledgers that an old copy took the place of: they hold what closed logs lost. */
+  readonly lostLedgers: string[] = [];
+  readonly #root: string;
+  readonly #owned: AsyncDisposableStack;
+  #places = 0;
+
+  private constructor(
+    parts: Pick<Machine, "system" | "disk" | "hsm">,
+    root: string,
+    owned: AsyncDisposableStack,
+  ) {
+    this.system = parts.system;
+    this.disk = parts.disk;
+    this.hsm = parts.hsm;
+    this.#root = root;
+    this.#owned = owned;
+  }
+
+  static async start({ diskBytes, hasHsm = false }: MachineOptions = {}): Promise<Machine> {
+    await using stack = new AsyncDisposableStack();
+    const root = mkdtempSync(join(tmpdir(), "redoubt-soak-"));
+    stack.defer(() => rmSync(root, { recursive: true, force: true }));
+    const disk = diskBytes === undefined ? undefined : SmallDisk.mount(diskBytes);
+    if (disk) stack.use(disk);
+    const folder = join(disk?.folder ?? root, "data");
+    const hsm = hasHsm && NO_SOFTHSM === false ? stack.use(new SoftHsm("redoubt-soak")) : undefined;
+    const port = await freeBasePort();
+    await mkdir(folder, { mode: 0o700 });
+    if (hsm) {
+      await setUp(folder, port, new Date());
+      hsm.takeKeysOf(folder, `signer-${HSM_REALM}`);
+    }
+    const system = stack.use(await startSystem({ folder, port }));
+    return new Machine({ system, disk, hsm }, root, stack.move());
+  }
+
+  /** Kinds of fault that cannot happen to it, and why. */
+  get missing(): ReadonlyMap<FaultKind, string> {
+    const missing = new Map<FaultKind, string>();
+    if (!this.disk) missing.set("full-disk", "this user may mount nothing");
+    if (!this.hsm) missing.set("hsm", NO_SOFTHSM === false ? "no HSM was asked for" : NO_SOFTHSM);
+    return missing;
+  }
+
+  /** Where nothing is yet, beside the data folder and on another disk. */
+  readonly place = (name: string): string => {
+    this.#places += 1;
+    return join(this.#root, `${this.#places}-${name}`);
+  };
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#owned[Symbol.asyncDispose]();
+  }
+}
