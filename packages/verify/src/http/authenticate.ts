@@ -62,7 +62,7 @@ async function judge(request: RequestFacts, policy: AuthPolicy): Promise<Judgeme
   let verifier: PresentationVerifier | undefined;
   try {
     // A promise that is settled wins against a value that stands behind it.
-    verifier = await Promise.race([policy.verifier, Promise.resolve()]);
+    verifier = await Promise.race([policy.verifier, Promise.resolve(undefined)]);
   } catch (error) {
     return [refuseForNow(policy.retryAfterSeconds), error];
   }
