@@ -19,6 +19,22 @@ export {
   type ProfileName,
   type ProfileOptions,
 } from "./issuer-profile.ts";
+export type {
+  AuthOptions,
+  PresentationContext,
+  PresentationVerifier,
+  RefusalListener,
+} from "./http/auth-options.ts";
+export { authenticate, dpopContext, type Authentication } from "./http/authenticate.ts";
+export type { HeaderFields, RequestFacts } from "./http/credentials.ts";
+export type { Refusal } from "./http/refusal.ts";
+export {
+  protectedResourceMetadata,
+  type ProtectedResource,
+  type ResourceDocument,
+  type ResourceOptions,
+} from "./http/resource-metadata.ts";
+export { rolesOf, scopesOf, type RoleSource } from "./http/scopes.ts";
 export { issuerFor } from "./issuer-template.ts";
 export {
   isJsonObject,
