@@ -5,8 +5,11 @@ export {
   type Base64urlErrorCode,
   type Base64urlLimits,
 } from "./base64url.ts";
+export type { DpopRequest, SenderContext } from "./binding.ts";
+export type { BindingOptions, DpopNonces, DpopPolicy } from "./binding-options.ts";
 export { fromDiscovery } from "./discovery.ts";
 export type { DeclaredIssuer, DiscoveryOptions, RingIssuer } from "./discovery-options.ts";
+export { DPOP_ALGORITHMS } from "./dpop-proof.ts";
 export { issuerFor } from "./issuer-template.ts";
 export {
   isJsonObject,
@@ -37,6 +40,12 @@ export {
   type ReportQueueStatus,
   type ReportSink,
 } from "./report-queue.ts";
+export {
+  createReplayStore,
+  type MemoryReplayStore,
+  type ReplayStore,
+  type ReplayStoreOptions,
+} from "./replay-store.ts";
 export { verifyKeyRecord } from "./ring.ts";
 export {
   fromStaticKeys,

@@ -1,4 +1,5 @@
 import { hash } from "node:crypto";
+import { SenderCheck, type SenderContext } from "./binding.ts";
 import { isJsonObject } from "./json.ts";
 import type { ReportSink } from "./report-queue.ts";
 import { SignatureCheck } from "./signature.ts";
@@ -27,11 +28,14 @@ import { describeVerifier, type VerifierStatus } from "./verifier-status.ts";
 /** Decides about tokens; holds no connection while it does. */
 export interface Verifier {
   /**
-   * Verifies one access token and returns what it says.
+   * Verifies one access token and returns what it says. The context is needed for tokens that are bound to a key.
    *
-   * @throws TokenError, and nothing else, for every text that is not acceptable
+   * @throws TokenError, and nothing else, for every text that is not acceptable; TypeError for a malformed context,
+   *   and for a DPoP proof where the replay store answers with a promise
    */
-  verify(token: string): VerifiedToken;
+  verify(token: string, context?: SenderContext): VerifiedToken;
+  /** As `verify`, with a replay store that answers later. */
+  verifyAsync(token: string, context?: SenderContext): Promise<VerifiedToken>;
   /** What this verifier trusts and saw; for a status page, not for decisions. */
   status(): VerifierStatus;
   /** Loads the trust data now. Rejects with a TrustError; the old data then stay until they are stale. */
@@ -82,6 +86,7 @@ class TokenVerifier implements Verifier {
   readonly #buffers: TokenBuffers;
   readonly #signatures = new SignatureCheck();
   readonly #headers = new TokenCache<ResolvedHeader>(MAX_HEADERS);
+  readonly #senders: SenderCheck;
   readonly #refused = new Map<TokenErrorCode, number>();
   #keys: TrustReader["keys"];
   #accepted = 0;
@@ -94,22 +99,45 @@ class TokenVerifier implements Verifier {
     this.#keys = trust.keys;
     this.#tokens = new TokenCache(policy.cacheMax);
     this.#buffers = new TokenBuffers(policy.maxTokenLength);
+    this.#senders = new SenderCheck(policy.binding, policy.now);
   }
 
-  verify(token: string): VerifiedToken {
+  verify(token: string, context?: SenderContext): VerifiedToken {
     try {
       const result = this.#verify(token);
+      this.#senders.check(token, result.payload, context);
       this.#accepted += 1;
       return result;
     } catch (error) {
-      if (error instanceof TokenError)
-        this.#refused.set(error.code, (this.#refused.get(error.code) ?? 0) + 1);
+      this.#countRefusal(error);
       throw error;
     }
   }
 
-  #verify(token: string): VerifiedToken {
+  async verifyAsync(token: string, context?: SenderContext): Promise<VerifiedToken> {
+    try {
+      const result = this.#verify(token);
+      await this.#senders.checkAsync(token, result.payload, context);
+      this.#refuseClosed();
+      this.#accepted += 1;
+      return result;
+    } catch (error) {
+      this.#countRefusal(error);
+      throw error;
+    }
+  }
+
+  #countRefusal(error: unknown): void {
+    if (error instanceof TokenError)
+      this.#refused.set(error.code, (this.#refused.get(error.code) ?? 0) + 1);
+  }
+
+  #refuseClosed(): void {
     if (this.#isClosed) throw new TokenError("ERR_VERIFIER_CLOSED", "Verifier is closed");
+  }
+
+  #verify(token: string): VerifiedToken {
+    this.#refuseClosed();
     const nowMs = this.#policy.now();
     // NaN would be neither before nor after any time.
     if (!Number.isFinite(nowMs)) throw new RangeError("now() returned no time");
