@@ -7,6 +7,7 @@ import { outcome } from "./testing/outcome.ts";
 const FULL = ["ERR_REPLAY_STORE", "full"];
 /** Of one entry with a key of one character. */
 const ENTRY_BYTES = 86;
+const standing = (): number => NOW * 1000;
 
 describe("createReplayStore()", () => {
   it("takes a key once, until its time has come", () => {
@@ -57,12 +58,11 @@ describe("createReplayStore()", () => {
   });
 
   it("is bounded by bytes, on both sides", () => {
-    const now = (): number => NOW * 1000;
-    const exact = createReplayStore({ maxBytes: 2 * ENTRY_BYTES, now });
+    const exact = createReplayStore({ maxBytes: 2 * ENTRY_BYTES, now: standing });
     exact.add("a", NOW + 10);
     assert.equal(exact.bytes, ENTRY_BYTES);
     assert.equal(exact.add("b", NOW + 10), true);
-    const less = createReplayStore({ maxBytes: 2 * ENTRY_BYTES - 1, now });
+    const less = createReplayStore({ maxBytes: 2 * ENTRY_BYTES - 1, now: standing });
     less.add("a", NOW + 10);
     assert.deepEqual(
       outcome(() => less.add("b", NOW + 10)),

@@ -78,6 +78,6 @@ export function bindingVerifier(
 }
 
 /** Made by `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256`; nobody kept its key. */
-export function clientCertificate(): X509Certificate {
+export function readClientCertificate(): X509Certificate {
   return new X509Certificate(readFileSync(new URL("client-certificate.pem", import.meta.url)));
 }
