@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { hash } from "node:crypto";
 import { describe, it } from "node:test";
 import { inspect } from "node:util";
 import fc from "fast-check";
+import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT } from "jose";
 import { checkBindingOptions } from "./binding-options.ts";
 import { DpopProofCheck, type DpopExpectation, type DpopUse } from "./dpop-proof.ts";
 import {
@@ -89,6 +91,24 @@ describe("DPoP proof", () => {
       assert.equal(result({ key }, { jkt: thumbprint(key) }), "valid", key);
     const key = "ent-ed25519";
     assert.equal(result({ key, header: { alg: "EdDSA" } }, { jkt: thumbprint(key) }), "valid");
+  });
+
+  it("accepts what another library makes, and agrees with it about thumbprints", async () => {
+    for (const alg of ["ES256", "EdDSA", "Ed25519", "PS256", "RS256"]) {
+      const { publicKey, privateKey } = await generateKeyPair(alg);
+      const jwk = await exportJWK(publicKey);
+      const proof = await new SignJWT({
+        htm: METHOD,
+        htu: URL_OF_REQUEST,
+        ath: hash("sha256", TOKEN, "base64url"),
+      })
+        .setProtectedHeader({ typ: "dpop+jwt", alg, jwk })
+        .setJti("j")
+        .setIssuedAt(NOW)
+        .sign(privateKey);
+      const jkt = await calculateJwkThumbprint(jwk);
+      assert.equal(checkWith().check(proof, { ...GOOD, jkt }).expiresAtSeconds, NOW + 301, alg);
+    }
   });
 
   it("check 2, 3: is one compact JWS with all claims", () => {
