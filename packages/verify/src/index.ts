@@ -5,6 +5,8 @@ export {
   type Base64urlErrorCode,
   type Base64urlLimits,
 } from "./base64url.ts";
+export type { DpopRequest, SenderContext } from "./binding.ts";
+export type { BindingOptions, DpopNonces, DpopPolicy } from "./binding-options.ts";
 export { fromDiscovery } from "./discovery.ts";
 export type {
   DeclaredIssuer,
@@ -19,12 +21,7 @@ export {
   type ProfileName,
   type ProfileOptions,
 } from "./issuer-profile.ts";
-export type {
-  AuthOptions,
-  PresentationContext,
-  PresentationVerifier,
-  RefusalListener,
-} from "./http/auth-options.ts";
+export type { AuthOptions, RefusalListener } from "./http/auth-options.ts";
 export { authenticate, dpopContext, type Authentication } from "./http/authenticate.ts";
 export type { HeaderFields, RequestFacts } from "./http/credentials.ts";
 export type { Refusal } from "./http/refusal.ts";
@@ -35,6 +32,7 @@ export {
   type ResourceOptions,
 } from "./http/resource-metadata.ts";
 export { rolesOf, scopesOf, type RoleSource } from "./http/scopes.ts";
+export { DPOP_ALGORITHMS } from "./dpop-proof.ts";
 export { issuerFor } from "./issuer-template.ts";
 export {
   isJsonObject,
@@ -66,6 +64,12 @@ export {
   type ReportQueueStatus,
   type ReportSink,
 } from "./report-queue.ts";
+export {
+  createReplayStore,
+  type MemoryReplayStore,
+  type ReplayStore,
+  type ReplayStoreOptions,
+} from "./replay-store.ts";
 export { verifyKeyRecord } from "./ring.ts";
 export {
   fromStaticKeys,

@@ -1,6 +1,13 @@
-import { constants, verify } from "node:crypto";
+import { constants, verify, type KeyObject } from "node:crypto";
 import { EcdsaDer } from "./ecdsa-der.ts";
-import type { TrustedKey } from "./trusted-key.ts";
+import type { TokenAlgorithm } from "./public-key.ts";
+
+/** What a check needs of a key. */
+export interface SignatureKey {
+  readonly scope: { readonly alg: TokenAlgorithm };
+  readonly keyObject: KeyObject;
+  readonly signatureBytes: number;
+}
 
 /** Checks signatures, one after the other. */
 export class SignatureCheck {
@@ -10,7 +17,7 @@ export class SignatureCheck {
    * Tells whether the key made this signature over this data. The KeyObject is handed over bare: with options,
    * Node 24.17 and later are slow, and the options would be the only thing that holds padding and hash.
    */
-  isSignedBy(key: TrustedKey, data: Uint8Array, signature: Uint8Array): boolean {
+  isSignedBy(key: SignatureKey, data: Uint8Array, signature: Uint8Array): boolean {
     // RFC 7518 §3.4, RFC 8032 §5.1.6, RFC 8017 §8.2.2: one length for each key.
     if (signature.length !== key.signatureBytes) return false;
     switch (key.scope.alg) {
@@ -47,6 +54,6 @@ const PSS = {
   saltLength: constants.RSA_PSS_SALTLEN_DIGEST,
 } as const;
 
-function hashOf({ scope }: TrustedKey): string {
+function hashOf({ scope }: SignatureKey): string {
   return `sha${scope.alg.slice(-3)}`;
 }

@@ -1,3 +1,4 @@
+import { checkConfirmation } from "./confirmation.ts";
 import type { JsonObject, JsonValue } from "./json.ts";
 import { TokenError } from "./token-error.ts";
 import { claimError, type ScopeClaims } from "./token-scope.ts";
@@ -36,17 +37,7 @@ export function checkClaims(
   for (const name of requiredClaims)
     if (!Object.hasOwn(payload, name)) throw claimError(name, "is missing");
   checkTimes(payload, claims, policy.clockToleranceSeconds, nowSeconds);
-  refuseBound(payload);
-}
-
-/** @throws TokenError `ERR_BINDING_UNSUPPORTED` */
-export function refuseBound(payload: JsonObject): void {
-  // THREAT-17, RFC 9449 §7.1, RFC 8705 §3: a bound token without its proof is a stolen one; never ignored.
-  if (Object.hasOwn(payload, "cnf"))
-    throw new TokenError(
-      "ERR_BINDING_UNSUPPORTED",
-      "Token is bound to a key (cnf), which this verifier cannot check",
-    );
+  checkConfirmation(payload, policy.binding);
 }
 
 /** The part of `checkClaims` that a token from the cache goes through again. */

@@ -1,7 +1,17 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import type { SenderContext } from "./binding.ts";
+import type { DpopPolicy } from "./binding-options.ts";
 import { fromStaticRecords } from "./static-trust.ts";
 import { fromDiscovery } from "./discovery.ts";
+import {
+  bindingVerifier,
+  boundToken,
+  dpopPolicy,
+  makeProof,
+  withProof,
+  type ProofForgery,
+} from "./testing/dpop.ts";
 import {
   AUDIENCE,
   ENTERPRISE_RULE,
@@ -17,7 +27,7 @@ import { pinOf, testKey } from "./testing/keys.ts";
 import { TOKEN_ERROR_CODES, TokenError, type TokenErrorCode } from "./token-error.ts";
 import type { Verifier } from "./verifier.ts";
 
-type Provocation = () => Promise<readonly [Verifier, string]>;
+type Provocation = () => Promise<readonly [Verifier, string, SenderContext?]>;
 
 const standard =
   (token: string): Provocation =>
@@ -25,7 +35,12 @@ const standard =
 
 // One way to meet each code; the rules themselves are tested beside their source.
 const PROVOCATIONS: Readonly<Record<TokenErrorCode, Provocation>> = {
+  ERR_BINDING_MISMATCH: proven(undefined, { key: "attacker-es256" }),
+  ERR_BINDING_REQUIRED: async () => [await bindingVerifier({ mtls: true, required: true }), mint()],
   ERR_BINDING_UNSUPPORTED: standard(mint({ payload: { cnf: {} } })),
+  ERR_DPOP_NONCE: proven({ nonce: { check: () => false, current: () => "n" } }),
+  ERR_DPOP_PROOF: proven(undefined, { payload: { htm: "POST" } }),
+  ERR_DPOP_REPLAY: proven({ replay: { add: () => false } }),
   ERR_ISSUANCE_UNSUPPORTED: stapledKey,
   ERR_ISSUER_NOT_READY: unreadyIssuer,
   ERR_JOSE_ALG_NOT_ALLOWED: standard(mint({ header: { alg: "none" } })),
@@ -36,6 +51,7 @@ const PROVOCATIONS: Readonly<Record<TokenErrorCode, Provocation>> = {
   ERR_JWT_EXPIRED: standard(mint({ payload: { iat: NOW - 600, exp: NOW - 300 } })),
   ERR_JWT_INVALID: standard(mint({ payload: "[]" })),
   ERR_KEY_SCOPE: standard(mint({ payload: { exp: NOW + 86_400 } })),
+  ERR_REPLAY_STORE: proven({ replay: { add: () => assert.fail("out of order") } }),
   ERR_TOKEN_DUPLICATE_MEMBER: standard(mint({ payload: '{"a":1,"a":2}' })),
   ERR_TOKEN_HEADER: standard(mint({ header: { jku: "https://attacker.example" } })),
   ERR_TOKEN_JSON: standard(mint({ payload: "{" })),
@@ -52,14 +68,14 @@ const PROVOCATIONS: Readonly<Record<TokenErrorCode, Provocation>> = {
 describe("TOKEN_ERROR_CODES", () => {
   for (const [code, provoke] of Object.entries(PROVOCATIONS))
     it(`${code} can be met, and says what its description says`, async () => {
-      const [verifier, token] = await provoke();
+      const [verifier, token, context] = await provoke();
       assert.throws(
-        () => verifier.verify(token),
+        () => verifier.verify(token, context),
         (error) =>
           error instanceof TokenError &&
           error.code === code &&
           error.name === "TokenError" &&
-          error.status === (/STALE|CLOSED|READY/.test(code) ? 503 : 401) &&
+          error.status === (/STALE|CLOSED|READY|STORE/.test(code) ? 503 : 401) &&
           error.message.length > 10 &&
           !error.message.endsWith("."),
       );
@@ -89,6 +105,14 @@ async function unreadyIssuer(): Promise<readonly [Verifier, string]> {
   });
   const token = mint({ header: { kid: "k2" }, payload: { iss: "https://down.example" } });
   return [await verifierWith([], { trust }), token];
+}
+
+function proven(policy: Partial<DpopPolicy> = {}, forgery: ProofForgery = {}): Provocation {
+  return async () => {
+    const token = boundToken();
+    const verifier = await bindingVerifier({ dpop: dpopPolicy(policy) });
+    return [verifier, token, withProof(makeProof(token, forgery))];
+  };
 }
 
 async function stapledKey(): Promise<readonly [Verifier, string]> {

@@ -3,8 +3,15 @@
  * The text says what happened; for the HTTP status see `TokenError.status`.
  */
 export const TOKEN_ERROR_CODES = {
+  ERR_BINDING_MISMATCH:
+    "The sender holds neither the key nor the certificate that the token is bound to; part says which",
+  ERR_BINDING_REQUIRED: "The token is not bound to a key (cnf), and this verifier takes no other",
   ERR_BINDING_UNSUPPORTED:
     "The token is bound to a key (cnf) and this verifier cannot check the binding",
+  ERR_DPOP_NONCE:
+    "The DPoP proof holds no nonce of this service, or an old one; answer use_dpop_nonce",
+  ERR_DPOP_PROOF: "The DPoP proof is missing or not acceptable; part says which check failed",
+  ERR_DPOP_REPLAY: "The DPoP proof was used before",
   ERR_ISSUANCE_UNSUPPORTED:
     "The key demands a stapled proof of issuance, which this verifier cannot check",
   ERR_ISSUER_NOT_READY:
@@ -18,6 +25,7 @@ export const TOKEN_ERROR_CODES = {
   ERR_JWT_EXPIRED: "The token has expired",
   ERR_JWT_INVALID: "The payload is not a JSON object",
   ERR_KEY_SCOPE: "The key may not sign this token; part says which part of its scope was left",
+  ERR_REPLAY_STORE: "The store of used DPoP proofs is full or failed; part says which",
   ERR_TOKEN_DUPLICATE_MEMBER: "Header or payload holds a member twice",
   ERR_TOKEN_HEADER:
     "The header holds a member, named by part, that is missing, malformed or never accepted",
@@ -35,7 +43,16 @@ export interface TokenErrorDetail {
   readonly part?: string | undefined;
   readonly found?: string | number | undefined;
   readonly expected?: string | number | undefined;
+  /** Of the environment, never of the token. */
+  readonly cause?: unknown;
 }
+
+const NOT_THE_TOKEN: ReadonlySet<TokenErrorCode> = new Set([
+  "ERR_REPLAY_STORE",
+  "ERR_ISSUER_NOT_READY",
+  "ERR_TRUST_STALE",
+  "ERR_VERIFIER_CLOSED",
+]);
 
 /**
  * A token that is not accepted. For your log, not for your answer: outside, all of these look alike.
@@ -53,21 +70,15 @@ export class TokenError extends Error {
 
   constructor(code: TokenErrorCode, message: string, detail: TokenErrorDetail = {}) {
     const restore = suppressStack();
-    super(message);
+    super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
     restore();
     this.code = code;
-    this.status = UNAVAILABLE.has(code) ? 503 : 401;
+    this.status = NOT_THE_TOKEN.has(code) ? 503 : 401;
     this.part = detail.part;
     this.found = detail.found;
     this.expected = detail.expected;
   }
 }
-
-const UNAVAILABLE: ReadonlySet<TokenErrorCode> = new Set([
-  "ERR_ISSUER_NOT_READY",
-  "ERR_TRUST_STALE",
-  "ERR_VERIFIER_CLOSED",
-]);
 
 // A stack costs ten times the error. Reflect.set does not throw where the property is frozen.
 function suppressStack(): () => void {

@@ -1,3 +1,4 @@
+import { checkBindingOptions, type BindingOptions, type BindingPolicy } from "./binding-options.ts";
 import { isIssuerTemplate } from "./issuer-template.ts";
 import { REPORT_LIMITS } from "./report-limits.ts";
 import type { ReportSink } from "./report-queue.ts";
@@ -31,6 +32,8 @@ export interface VerifierOptions {
   readonly maxTokenLength?: number;
   /** If given, the claim `client_id` must equal it. */
   readonly clientId?: string;
+  /** How senders prove that a token is theirs. Default `"off"`: tokens with `cnf` are refused. */
+  readonly binding?: "off" | BindingOptions;
   /** Tokens remembered after they were verified; default 10000, 0 for none. */
   readonly cache?: { readonly max: number };
   /** Milliseconds since the epoch. Default `Date.now`. */
@@ -47,6 +50,7 @@ export interface VerifierPolicy {
   readonly clockToleranceSeconds: number;
   readonly maxTokenLength: number;
   readonly clientId: string | undefined;
+  readonly binding: BindingPolicy;
   readonly cacheMax: number;
   readonly now: () => number;
 }
@@ -67,6 +71,7 @@ const NAMES = new Set([
   "clockToleranceSeconds",
   "maxTokenLength",
   "clientId",
+  "binding",
   "cache",
   "now",
 ]);
@@ -102,6 +107,7 @@ export function checkVerifierOptions(options: VerifierOptions): VerifierPolicy {
     ),
     maxTokenLength: integer("maxTokenLength", options.maxTokenLength ?? 16_384, 64, longest),
     clientId,
+    binding: checkBindingOptions(options.binding),
     cacheMax: checkCache(options.cache),
     now,
   };

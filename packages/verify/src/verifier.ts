@@ -1,4 +1,6 @@
 import { hash } from "node:crypto";
+import { SenderCheck, type SenderContext } from "./binding.ts";
+import { checkConfirmation } from "./confirmation.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
 import {
   checkForeignTimes,
@@ -14,7 +16,7 @@ import type { KeyAlgorithm } from "./public-key.ts";
 import { SignatureCheck } from "./signature.ts";
 import { TokenBuffers } from "./token-buffers.ts";
 import { TokenCache } from "./token-cache.ts";
-import { checkClaims, checkTimes, refuseBound, type TokenPayload } from "./token-claims.ts";
+import { checkClaims, checkTimes, type TokenPayload } from "./token-claims.ts";
 import { TokenError, type TokenErrorCode } from "./token-error.ts";
 import { checkHeader, parseUnverifiedHeader, type RecordHeader } from "./token-header.ts";
 import { decodeSegment, parseSegment } from "./token-json.ts";
@@ -38,11 +40,14 @@ import { describeVerifier, type VerifierStatus } from "./verifier-status.ts";
 /** Decides about tokens; holds no connection while it does. */
 export interface Verifier {
   /**
-   * Verifies one access token and returns what it says.
+   * Verifies one access token and returns what it says. The context is needed for tokens that are bound to a key.
    *
-   * @throws TokenError, and nothing else, for every text that is not acceptable
+   * @throws TokenError, and nothing else, for every text that is not acceptable; TypeError for a malformed context,
+   *   and for a DPoP proof where the replay store answers with a promise
    */
-  verify(token: string): VerifiedToken;
+  verify(token: string, context?: SenderContext): VerifiedToken;
+  /** As `verify`, with a replay store that answers later. */
+  verifyAsync(token: string, context?: SenderContext): Promise<VerifiedToken>;
   /**
    * Verifies one ID token of an issuer with a profile, for the relying party that asked for it (OpenID Connect Core
    * §3.1.3.7). It says who logged in here; it gives access to nothing.
@@ -96,6 +101,8 @@ interface CachedToken {
 }
 
 const MAX_HEADERS = 64;
+/** An ID token says who logged in; nobody proves anything beside it. */
+const UNBOUND = { dpop: undefined, mtls: false, required: false } as const;
 
 class TokenVerifier implements Verifier {
   readonly #policy: VerifierPolicy;
@@ -104,6 +111,7 @@ class TokenVerifier implements Verifier {
   readonly #buffers: TokenBuffers;
   readonly #signatures = new SignatureCheck();
   readonly #headers = new TokenCache<ResolvedHeader>(MAX_HEADERS);
+  readonly #senders: SenderCheck;
   readonly #refused = new Map<TokenErrorCode, number>();
   #keys: TrustReader["keys"];
   #accepted = 0;
@@ -116,10 +124,15 @@ class TokenVerifier implements Verifier {
     this.#keys = trust.keys;
     this.#tokens = new TokenCache(policy.cacheMax);
     this.#buffers = new TokenBuffers(policy.maxTokenLength);
+    this.#senders = new SenderCheck(policy.binding, policy.now);
   }
 
-  verify(token: string): VerifiedToken {
-    return this.#counted(() => this.#verify(token));
+  verify(token: string, context?: SenderContext): VerifiedToken {
+    return this.#counted(() => {
+      const result = this.#verify(token);
+      this.#senders.check(token, result.payload, context);
+      return result;
+    });
   }
 
   #counted(decide: () => VerifiedToken): VerifiedToken {
@@ -128,15 +141,36 @@ class TokenVerifier implements Verifier {
       this.#accepted += 1;
       return result;
     } catch (error) {
-      if (error instanceof TokenError)
-        this.#refused.set(error.code, (this.#refused.get(error.code) ?? 0) + 1);
+      this.#countRefusal(error);
       throw error;
     }
   }
 
+  async verifyAsync(token: string, context?: SenderContext): Promise<VerifiedToken> {
+    try {
+      const result = this.#verify(token);
+      await this.#senders.checkAsync(token, result.payload, context);
+      this.#refuseClosed();
+      this.#accepted += 1;
+      return result;
+    } catch (error) {
+      this.#countRefusal(error);
+      throw error;
+    }
+  }
+
+  #countRefusal(error: unknown): void {
+    if (error instanceof TokenError)
+      this.#refused.set(error.code, (this.#refused.get(error.code) ?? 0) + 1);
+  }
+
+  #refuseClosed(): void {
+    if (this.#isClosed) throw new TokenError("ERR_VERIFIER_CLOSED", "Verifier is closed");
+  }
+
   /** What every decision begins with; the time. */
   #begin(token: string): number {
-    if (this.#isClosed) throw new TokenError("ERR_VERIFIER_CLOSED", "Verifier is closed");
+    this.#refuseClosed();
     const nowMs = this.#policy.now();
     // NaN would be neither before nor after any time.
     if (!Number.isFinite(nowMs)) throw new RangeError("now() returned no time");
@@ -173,7 +207,7 @@ class TokenVerifier implements Verifier {
       checkTyp(resolved.foreign.typ, profile.typ);
       const rule = ruleFor(key, this.#policy.rules);
       const tenantId = checkForeignToken(payload, this.#policy, { key, profile, rule, nowMs });
-      refuseBound(payload);
+      checkConfirmation(payload, this.#policy.binding);
       return { key, result: sealForeign({ ...signed, payload, tenantId }, resolved.foreign, key) };
     }
     const { header, key, rule, verifiedKey } = resolved;
@@ -277,6 +311,7 @@ class TokenVerifier implements Verifier {
       const rule = ruleFor(key, this.#policy.rules);
       const { clockToleranceSeconds } = this.#policy;
       const check = { key, profile, rule, nowMs };
+      checkConfirmation(payload, UNBOUND);
       const tenantId = checkIdToken(payload, expected, clockToleranceSeconds, check);
       return sealForeign({ ...signed, payload, tenantId }, header, key);
     });

@@ -1,21 +1,10 @@
-import type { VerifiedToken } from "../verified-token.ts";
+import type { SenderContext } from "../binding.ts";
 import type { Verifier } from "../verifier.ts";
 import { quotedString } from "./challenge.ts";
 import type { RequestFacts } from "./credentials.ts";
 import type { Refusal } from "./refusal.ts";
 import type { ProtectedResource } from "./resource-metadata.ts";
 import { requiredRoles, requiredScopes, type Requirement, type RoleSource } from "./scopes.ts";
-
-/** What else a request proves: handed to `verifier.verify()` beside the token (RFC 9449, RFC 8705). */
-export interface PresentationContext {
-  readonly dpop?: { readonly proof: string; readonly method: string; readonly url: string };
-  readonly clientCertificate?: unknown;
-}
-
-/** A verifier that may take a context; `Verifier` is one. */
-export interface PresentationVerifier {
-  verify(token: string, context?: PresentationContext): VerifiedToken;
-}
 
 /** Told of every refusal, for the log: `reason` is a TokenError, what `verifier` was rejected with, or undefined. */
 export type RefusalListener = (refusal: Refusal, reason: unknown) => void;
@@ -35,7 +24,7 @@ export interface AuthOptions {
   /** Default 5. */
   readonly retryAfterSeconds?: number;
   /** Makes the verifier's second argument. Without it, or if it gives no `dpop`, the scheme DPoP is refused. */
-  readonly context?: (request: RequestFacts) => PresentationContext | undefined;
+  readonly context?: (request: RequestFacts) => SenderContext | undefined;
   /** RFC 9449 §7.1: offers DPoP in challenges. */
   readonly dpopAlgorithms?: readonly string[];
   readonly onRefused?: RefusalListener;
@@ -47,9 +36,11 @@ export interface MiddlewareOptions extends AuthOptions {
   readonly allowPreflight?: boolean;
 }
 
+export type AsyncVerifier = Pick<Verifier, "verifyAsync">;
+
 /** Options after every check. */
 export interface AuthPolicy {
-  readonly verifier: PresentationVerifier | Promise<PresentationVerifier>;
+  readonly verifier: AsyncVerifier | Promise<AsyncVerifier>;
   readonly resource: ProtectedResource | undefined;
   readonly requirement: Requirement;
   readonly realm: string | undefined;
@@ -85,7 +76,7 @@ export function checkAuthOptions(options: AuthOptions, more: readonly string[] =
       throw new TypeError(`options: unknown member ${name}`);
   const { verifier, resource, scopes, roles, roleSource, realm, retryAfterSeconds = 5 } = options;
   const { context, dpopAlgorithms, onRefused } = options;
-  if (!(verifier instanceof Promise) && typeof verifier?.verify !== "function")
+  if (!(verifier instanceof Promise) && typeof verifier?.verifyAsync !== "function")
     throw new TypeError("verifier: neither a verifier nor a promise of one");
   if (resource !== undefined && typeof resource.url !== "string")
     throw new TypeError("resource: not what protectedResourceMetadata() gives");
@@ -100,7 +91,7 @@ export function checkAuthOptions(options: AuthOptions, more: readonly string[] =
     ...(roles === undefined ? NO_ROLES : rolePart(roles, roleSource)),
   };
   return {
-    verifier: watched<PresentationVerifier>(verifier),
+    verifier: watched<AsyncVerifier>(verifier),
     resource,
     requirement,
     realm,

@@ -4,7 +4,8 @@ import { mint, staticKey, verifierWith } from "../testing/fixture.ts";
 import { TokenError } from "../token-error.ts";
 import type { VerifiedToken } from "../verified-token.ts";
 import type { Verifier } from "../verifier.ts";
-import type { AuthOptions, PresentationContext } from "./auth-options.ts";
+import type { SenderContext } from "../binding.ts";
+import type { AuthOptions } from "./auth-options.ts";
 import { authenticate, dpopContext } from "./authenticate.ts";
 import type { RequestFacts } from "./credentials.ts";
 
@@ -73,20 +74,20 @@ describe("authenticate", () => {
 /** A verifier that takes a context, as if the token were bound or not. */
 async function contextual(
   cnf: { readonly jkt: string } | undefined,
-): Promise<{ verifier: Verifier; seen: (PresentationContext | undefined)[] }> {
+): Promise<{ verifier: Verifier; seen: (SenderContext | undefined)[] }> {
   const verifier = await verifierWith([key]);
   const token = verifier.verify(mint());
-  const seen: (PresentationContext | undefined)[] = [];
-  const verify = (_text: string, context?: PresentationContext): VerifiedToken => {
+  const seen: (SenderContext | undefined)[] = [];
+  verifier.verifyAsync = (_text: string, context?: SenderContext): Promise<VerifiedToken> => {
     seen.push(context);
-    return { ...token, payload: { ...token.payload, ...(cnf === undefined ? {} : { cnf }) } };
+    const payload = { ...token.payload, ...(cnf === undefined ? {} : { cnf }) };
+    return Promise.resolve({ ...token, payload });
   };
-  verifier.verify = verify;
   return { verifier, seen };
 }
 
-function certified(): PresentationContext {
-  return { clientCertificate: "certificate" };
+function certified(): SenderContext {
+  return { clientCertificate: Buffer.from("certificate") };
 }
 
 describe("the scheme DPoP", () => {
@@ -138,7 +139,7 @@ describe("the scheme DPoP", () => {
       verifier,
       context: certified,
     });
-    assert.deepEqual(seen, [{ clientCertificate: "certificate" }]);
+    assert.deepEqual(seen, [{ clientCertificate: Buffer.from("certificate") }]);
   });
 
   it("an origin is an origin", () => {

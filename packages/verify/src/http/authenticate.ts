@@ -1,3 +1,4 @@
+import type { SenderContext } from "../binding.ts";
 import { isJsonObject } from "../json.ts";
 import { TokenError } from "../token-error.ts";
 import type { VerifiedToken } from "../verified-token.ts";
@@ -5,8 +6,7 @@ import {
   checkAuthOptions,
   type AuthOptions,
   type AuthPolicy,
-  type PresentationContext,
-  type PresentationVerifier,
+  type AsyncVerifier,
 } from "./auth-options.ts";
 import { fieldValues, parseCredentials, type RequestFacts } from "./credentials.ts";
 import {
@@ -59,7 +59,7 @@ async function judge(request: RequestFacts, policy: AuthPolicy): Promise<Judgeme
   const context = policy.context?.(request);
   // RFC 6750 §3.1: a scheme that is not supported is as good as none.
   if (scheme === "DPoP" && context?.dpop === undefined) return [refuseUnauthenticated(policy)];
-  let verifier: PresentationVerifier | undefined;
+  let verifier: AsyncVerifier | undefined;
   try {
     // A promise that is settled wins against a value that stands behind it.
     verifier = await Promise.race([policy.verifier, Promise.resolve(undefined)]);
@@ -69,7 +69,7 @@ async function judge(request: RequestFacts, policy: AuthPolicy): Promise<Judgeme
   if (verifier === undefined) return [refuseForNow(policy.retryAfterSeconds)];
   let token: VerifiedToken;
   try {
-    token = verifier.verify(text, scheme === "DPoP" ? context : withoutProof(context));
+    token = await verifier.verifyAsync(text, scheme === "DPoP" ? context : withoutProof(context));
   } catch (error) {
     return [refusalFor(error, policy), error];
   }
@@ -80,7 +80,7 @@ async function judge(request: RequestFacts, policy: AuthPolicy): Promise<Judgeme
 }
 
 // RFC 9449 §7.2: a bound token that is sent as a bearer token is refused, whatever proof stands beside it.
-function withoutProof(context: PresentationContext | undefined): PresentationContext | undefined {
+function withoutProof(context: SenderContext | undefined): SenderContext | undefined {
   if (context?.clientCertificate === undefined) return undefined;
   return { clientCertificate: context.clientCertificate };
 }
@@ -105,7 +105,7 @@ export function dpopContext({
   origin,
 }: {
   readonly origin: string;
-}): (request: RequestFacts) => PresentationContext | undefined {
+}): (request: RequestFacts) => SenderContext | undefined {
   if (!URL.canParse(origin) || new URL(origin).origin !== origin)
     throw new TypeError("origin: expected scheme and host, without a path");
   return ({ method, url, headers }) => {

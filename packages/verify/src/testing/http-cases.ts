@@ -209,9 +209,8 @@ export function describeSite(name: string, start: StartSite): void {
 
     it("503 for a verifier whose trust data are stale, and for one that is closed", async () => {
       const stale = await verifierWith([key]);
-      stale.verify = () => {
-        throw new TokenError("ERR_TRUST_STALE", "Trust data is older than allowed");
-      };
+      stale.verifyAsync = () =>
+        Promise.reject(new TokenError("ERR_TRUST_STALE", "Trust data is older than allowed"));
       const closed = await verifierWith([key]);
       closed.close();
       for (const verifier of [stale, closed]) {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { SenderContext } from "../binding.ts";
 import { TokenError, type TokenErrorCode } from "../token-error.ts";
 import type { Verifier } from "../verifier.ts";
 
@@ -8,9 +9,10 @@ export function assertRefused(
   token: string,
   code: TokenErrorCode,
   part?: string,
+  context?: SenderContext,
 ): TokenError {
   try {
-    verifier.verify(token);
+    verifier.verify(token, context);
   } catch (error) {
     if (!(error instanceof TokenError)) throw error;
     assert.deepEqual([error.code, error.part], [code, part], error.message);
