@@ -71,6 +71,7 @@ export interface DeliveriesParts {
 const MAX_LOGGED = 16;
 /** Logging precedes signing: a token that was delivered must be found in its log by then. */
 const EARLY_DEADLINE_MS = 45_000;
+const HIDDEN_DEADLINE_MS = 600_000;
 
 /** Join 2: what was logged must have been delivered (THREAT-28), and what was delivered must have been logged (P3). */
 export class Deliveries {
@@ -254,7 +255,8 @@ export class Deliveries {
     for (const [key, { pending, digest, since }] of this.#early) {
       // In the order of arrival: the rest is younger.
       if (since > due) return;
-      if (isHidden(pending.realm)) continue;
+      // Not for long: a ledger that shows less than there was must not keep this quiet.
+      if (since > active() - HIDDEN_DEADLINE_MS && isHidden(pending.realm)) continue;
       this.#endEarly(key, pending);
       alarms.raise({
         kind: "unlogged-delivery",

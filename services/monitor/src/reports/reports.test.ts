@@ -110,6 +110,23 @@ describe("join 1: validated without issued", () => {
     );
   });
 
+  it("waits ten minutes at most: a ledger that hides its log keeps no forgery quiet", async () => {
+    const [opened, key] = await withKey("ES256", "api");
+    await using world = opened;
+    const { log } = world.deployment.enterprise;
+    world.ledger.refusals.set(log.origin, "ERR_LEDGER_HALTED");
+    const digest = Buffer.alloc(32, 7);
+    await report(world, "api", [digest], { kid: key.kid });
+    await world.tickFor(590);
+    assert.deepEqual(await world.alarms("unjudged-miss"), []);
+    await world.tickFor(30);
+    const [alarm] = await world.alarms("unjudged-miss");
+    assert.deepEqual(
+      [alarm?.["severity"], alarm?.["digest"]],
+      ["critical", encodeBase64url(digest)],
+    );
+  });
+
   it("another realm's log that cannot be believed mutes nothing", async () => {
     const [opened, key] = await withKey("ES256", "api");
     await using world = opened;

@@ -54,11 +54,14 @@ interface LookedUp {
 const MAX_OPEN_MISSES = 1000;
 const MAX_WANTED = 256;
 const EVIDENCE_DEADLINE_MS = 30_000;
+const HIDDEN_DEADLINE_MS = 600_000;
 
 /** Join 1: what was validated must have been issued (P4, docs/spec/reports.md). */
 export class Reports {
   readonly #parts: ReportsParts;
   readonly #budgets = new ReporterBudgets();
+  /** Since when a miss waits for a log that cannot be believed. */
+  #hiddenSince: number | undefined;
 
   constructor(parts: ReportsParts) {
     this.#parts = parts;
@@ -123,17 +126,34 @@ export class Reports {
    * because logging precedes signing.
    */
   decide(misses: readonly Miss[]): void {
-    const { db, store, isHidden } = this.#parts;
-    if (misses.length === 0) return;
+    const { db, store } = this.#parts;
+    if (misses.length === 0) {
+      this.#hiddenSince = undefined;
+      return;
+    }
+    let isAnyHidden = false;
     db.transaction(() => {
       for (const { reporter, digest } of misses) {
         const miss = store.miss(reporter, digest);
         if (miss?.state !== "undecided") continue;
         if (this.#isLogged(digest, reporter)) store.remove(miss);
-        else if (!isHidden(miss.kid))
-          store.setState(miss, "wanted", { deadline: this.#now + EVIDENCE_DEADLINE_MS });
+        else if (this.#waitsForLog(miss)) isAnyHidden = true;
+        else store.setState(miss, "wanted", { deadline: this.#now + EVIDENCE_DEADLINE_MS });
       }
     });
+    if (!isAnyHidden) this.#hiddenSince = undefined;
+  }
+
+  /**
+   * Whether a log that cannot be believed now may hold it. Not for long: a ledger that shows less than there was must
+   * not keep a forgery quiet.
+   */
+  #waitsForLog(miss: Miss): boolean {
+    if (!this.#parts.isHidden(miss.kid)) return false;
+    this.#hiddenSince ??= this.#now;
+    if (this.#now - this.#hiddenSince >= HIDDEN_DEADLINE_MS)
+      this.#unjudged(miss, "its log cannot be believed now");
+    return true;
   }
 
   /** Misses whose evidence did not come. */
