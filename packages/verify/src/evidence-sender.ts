@@ -14,10 +14,11 @@ export class EvidenceSender {
 
   constructor(parts: {
     readonly max: number;
+    readonly maxBytes: number;
     readonly client: ReportClient;
     readonly onSetAside: (what: SetAside) => void;
   }) {
-    this.store = new EvidenceStore(parts.max);
+    this.store = new EvidenceStore(parts.max, parts.maxBytes);
     this.#client = parts.client;
     this.#onSetAside = parts.onSetAside;
   }

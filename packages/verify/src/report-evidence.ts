@@ -18,6 +18,8 @@ export interface Sighting {
 
 // docs/spec/reports.md §2.
 const EVIDENCE_MS = 600_000;
+/** What an entry of a map takes beside its text. */
+const ENTRY_BYTES = 256;
 // Leaves room for the frame.
 const MAX_BATCH_BYTES = REPORT_LIMITS.bodyBytes - 1024;
 
@@ -34,9 +36,9 @@ export class EvidenceStore {
   readonly #wanted = new Set<string>();
   readonly #max: number;
 
-  constructor(max: number) {
+  constructor(max: number, maxBytes: number) {
     this.#max = max;
-    this.#kept = new ExpiringMap(max);
+    this.#kept = new ExpiringMap(max, maxBytes);
   }
 
   keep(sighting: Sighting, nowMs: number): void {
@@ -48,7 +50,8 @@ export class EvidenceStore {
         : bare;
     // What fits into no body goes without: the monitor then knows that nobody can judge it.
     const item = Buffer.byteLength(whole) <= MAX_BATCH_BYTES ? whole : bare;
-    this.#kept.set(digest, item, nowMs + EVIDENCE_MS, nowMs);
+    const bytes = item.length + ENTRY_BYTES;
+    this.#kept.set(digest, item, { expiresAt: nowMs + EVIDENCE_MS, bytes }, nowMs);
   }
 
   /** The monitor wants these; what was never seen here, or is too old, is not answered. */

@@ -98,6 +98,10 @@ function withMonitor(run: (monitor: Monitor) => Promise<void>): Promise<void> {
   return withSite((site) => run(new Monitor(site)));
 }
 
+function throws(): never {
+  throw new Error("The listener's own fault");
+}
+
 function sighting(changes: Partial<Sighting> = {}): Sighting {
   return {
     digest: randomBytes(32).toString("base64url"),
@@ -701,6 +705,30 @@ describe("createReportQueue()", () => {
       assert.deepEqual([acknowledged, refused, monitor.alarms], [1, 0, []]);
     }));
 
+  it("a listener that throws harms neither a token nor a report", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue({ maxItems: 1, onAlarm: throws });
+      queue.add(sighting());
+      queue.add(sighting());
+      assert.equal(queue.status().dropped, 1);
+      await queue.flush();
+      assert.equal(queue.status().acknowledged, 1);
+      await queue.close();
+    }));
+
+  it("keeps signatures up to their bound in bytes, the newest", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue({ maxEvidenceBytes: 3000 });
+      const items = Array.from({ length: 10 }, () => sighting());
+      for (const item of items) queue.add(item);
+      monitor.wanted = items.map(({ digest }) => digest);
+      await queue.flush();
+      const sent = monitor.evidence.flatMap(({ items: some }) => (Array.isArray(some) ? some : []));
+      assert.ok(sent.length > 0 && sent.length < items.length, String(sent.length));
+      assert.equal(Reflect.get(Object(sent.at(-1)), "digest"), items.at(-1)?.digest);
+      await queue.close();
+    }));
+
   it("refuses unsafe addresses and other mistakes", () => {
     const monitorOptions = {
       url: "https://monitor.example",
@@ -727,6 +755,8 @@ describe("createReportQueue()", () => {
       { intervalMs: 5001 },
       { maxItems: 0 },
       { maxItems: 0.5 },
+      { maxEvidenceBytes: 0 },
+      { maxItem: 10 },
     ])
       assert.throws(
         () => createReportQueue({ ...monitorOptions, ...changes }),

@@ -54,6 +54,8 @@ export interface ReportQueueOptions {
   readonly intervalMs?: number;
   /** Items that may wait; default 100000. */
   readonly maxItems?: number;
+  /** Bytes of signatures that are kept for the monitor's questions, about; default 64 MiB. */
+  readonly maxEvidenceBytes?: number;
   /** For tests: what runs a task later, and a number from 0 to 1. */
   readonly schedule?: Schedule;
   readonly random?: () => number;
@@ -93,6 +95,22 @@ const BLIND_SECONDS = 30;
 const STALE_MS = 900_000;
 const DEFAULT_MAX_ITEMS = 100_000;
 const DEFAULT_LIFE_SECONDS = 3600;
+const DEFAULT_EVIDENCE_BYTES = 64 * 1024 * 1024;
+const MAX_EVIDENCE_BYTES = 4 * 1024 * 1024 * 1024;
+const NAMES = new Set<string>([
+  "url",
+  "reporter",
+  "secret",
+  "ackKey",
+  "onAlarm",
+  "now",
+  "fetch",
+  "intervalMs",
+  "maxItems",
+  "maxEvidenceBytes",
+  "schedule",
+  "random",
+] satisfies (keyof ReportQueueOptions)[]);
 
 /**
  * Makes the queue that reports every distinct token to the monitor (P4). An item is forgotten only after a signed
@@ -139,6 +157,8 @@ class HttpReportQueue implements ReportQueue {
   #isGoodbyeDone = false;
 
   constructor(options: ReportQueueOptions) {
+    for (const name of Object.keys(options))
+      if (!NAMES.has(name)) throw new TypeError(`createReportQueue: unknown option ${name}`);
     this.#options = options;
     this.#now = options.now ?? Date.now;
     this.#intervalMs = integer(
@@ -151,6 +171,11 @@ class HttpReportQueue implements ReportQueue {
     this.#seen = new ExpiringMap(this.#maxItems);
     this.#evidence = new EvidenceSender({
       max: this.#maxItems,
+      maxBytes: integer(
+        "maxEvidenceBytes",
+        options.maxEvidenceBytes ?? DEFAULT_EVIDENCE_BYTES,
+        MAX_EVIDENCE_BYTES,
+      ),
       client: this.#client,
       onSetAside: (what) => {
         this.#setAside(what);
@@ -177,7 +202,7 @@ class HttpReportQueue implements ReportQueue {
     const nowSeconds = Math.floor(nowMs / 1000);
     const expiresAt = sighting.expiresAt ?? nowSeconds + DEFAULT_LIFE_SECONDS;
     this.#pending.set(digest, { digest, kid, at: nowSeconds, count: 1 });
-    this.#seen.set(digest, true, expiresAt * 1000, nowMs);
+    this.#seen.set(digest, true, { expiresAt: expiresAt * 1000 }, nowMs);
     this.#evidence.store.keep(sighting, nowMs);
   }
 
@@ -345,7 +370,11 @@ class HttpReportQueue implements ReportQueue {
   #raise(alarm: ReportAlarm): void {
     if (this.#raised.has(alarm.kind)) return;
     this.#raised.add(alarm.kind);
-    this.#options.onAlarm(alarm);
+    try {
+      this.#options.onAlarm(alarm);
+    } catch {
+      // The listener's own fault: neither a token nor a report is refused for it.
+    }
   }
 }
 

@@ -1,10 +1,13 @@
-/** A bounded map that drops what was put in first. Held by the digest of a token, so that no token is kept. */
+/** A map that drops what was put in first, bounded by number and bytes. Held by the digest of a token, so that no token is kept. */
 export class TokenCache<Value> {
-  readonly #entries = new Map<string, Value>();
+  readonly #entries = new Map<string, { readonly value: Value; readonly bytes: number }>();
   readonly #max: number;
+  readonly #maxBytes: number;
+  #bytes = 0;
 
-  constructor(max: number) {
+  constructor(max: number, maxBytes: number = Number.POSITIVE_INFINITY) {
     this.#max = max;
+    this.#maxBytes = maxBytes;
   }
 
   get size(): number {
@@ -12,23 +15,33 @@ export class TokenCache<Value> {
   }
 
   get(key: string): Value | undefined {
-    return this.#entries.get(key);
+    return this.#entries.get(key)?.value;
   }
 
-  set(key: string, value: Value): void {
-    if (this.#max === 0) return;
-    if (this.#entries.size >= this.#max && !this.#entries.has(key)) {
-      const [oldest] = this.#entries.keys();
-      if (oldest !== undefined) this.#entries.delete(oldest);
+  /** What is larger than all that may be held is not. */
+  set(key: string, value: Value, bytes = 0): void {
+    const known = this.#entries.get(key);
+    if (known) {
+      // Where it stands is when it came; it weighs what it weighed.
+      this.#entries.set(key, { value, bytes: known.bytes });
+      return;
     }
-    this.#entries.set(key, value);
+    if (this.#max === 0 || bytes > this.#maxBytes) return;
+    for (const oldest of this.#entries.keys()) {
+      if (this.#entries.size < this.#max && this.#bytes + bytes <= this.#maxBytes) break;
+      this.delete(oldest);
+    }
+    this.#entries.set(key, { value, bytes });
+    this.#bytes += bytes;
   }
 
   delete(key: string): void {
+    this.#bytes -= this.#entries.get(key)?.bytes ?? 0;
     this.#entries.delete(key);
   }
 
   clear(): void {
     this.#entries.clear();
+    this.#bytes = 0;
   }
 }

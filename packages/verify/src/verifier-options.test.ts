@@ -36,6 +36,8 @@ describe("createVerifier() options", () => {
     await refuses({ algorithms: ["RS256"] }, /unknown member algorithms/);
     await refuses({ ignoreExpiration: true }, /ignoreExpiration/);
     await refuses({ cache: { max: 1, ttl: 1 } }, /ttl/);
+    for (const maxBytes of [0, 1.5, Infinity, "1"])
+      await refuses({ cache: { max: 1, maxBytes } }, /maxBytes/);
     await refuses({ accept: [{ ...ENTERPRISE_RULE, any: true }] }, /accept\[0\].*any/);
     await refuses({ issuance: { mode: "audit", reporter: { add() {} }, url: "x" } }, /url/);
     await assert.rejects(() => untyped.create(null), TypeError);

@@ -34,8 +34,8 @@ export interface VerifierOptions {
   readonly clientId?: string;
   /** How senders prove that a token is theirs. Default `"off"`: tokens with `cnf` are refused. */
   readonly binding?: "off" | BindingOptions;
-  /** Tokens remembered after they were verified; default 10000, 0 for none. */
-  readonly cache?: { readonly max: number };
+  /** Tokens remembered after they were verified; default 10000 and about 64 MiB, `max: 0` for none. */
+  readonly cache?: { readonly max: number; readonly maxBytes?: number };
   /** Milliseconds since the epoch. Default `Date.now`. */
   readonly now?: () => number;
 }
@@ -52,6 +52,7 @@ export interface VerifierPolicy {
   readonly clientId: string | undefined;
   readonly binding: BindingPolicy;
   readonly cacheMax: number;
+  readonly cacheMaxBytes: number;
   readonly now: () => number;
 }
 
@@ -60,6 +61,9 @@ export interface CheckedRule {
   readonly realm: string;
   readonly tenants: ReadonlySet<TenantId> | "any";
 }
+
+const DEFAULT_CACHE_BYTES = 64 * 1024 * 1024;
+const MAX_CACHE_BYTES = 4 * 1024 * 1024 * 1024;
 
 const NAMES = new Set([
   "trust",
@@ -108,7 +112,7 @@ export function checkVerifierOptions(options: VerifierOptions): VerifierPolicy {
     maxTokenLength: integer("maxTokenLength", options.maxTokenLength ?? 16_384, 64, longest),
     clientId,
     binding: checkBindingOptions(options.binding),
-    cacheMax: checkCache(options.cache),
+    ...checkCache(options.cache),
     now,
   };
 }
@@ -166,10 +170,15 @@ function checkIssuance(issuance: VerifierOptions["issuance"]): ReportSink | unde
   return issuance.reporter;
 }
 
-function checkCache(cache: VerifierOptions["cache"]): number {
-  if (cache === undefined) return 10_000;
-  refuseUnknown(cache, new Set(["max"]), "cache");
-  return integer("cache.max", cache.max, 0, 1_000_000);
+function checkCache(
+  cache: VerifierOptions["cache"] = { max: 10_000 },
+): Pick<VerifierPolicy, "cacheMax" | "cacheMaxBytes"> {
+  refuseUnknown(cache, new Set(["max", "maxBytes"]), "cache");
+  const { max, maxBytes = DEFAULT_CACHE_BYTES } = cache;
+  return {
+    cacheMax: integer("cache.max", max, 0, 1_000_000),
+    cacheMaxBytes: integer("cache.maxBytes", maxBytes, 1, MAX_CACHE_BYTES),
+  };
 }
 
 // GHSA-687g-22h4-j4w4: Infinity or NaN as a tolerance would switch every time check off.

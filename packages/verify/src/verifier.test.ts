@@ -133,6 +133,21 @@ describe("verify()", () => {
 });
 
 describe("the positive cache", () => {
+  it("is bounded in bytes, about: large tokens push each other out", async () => {
+    const cache = { max: 1000, maxBytes: 200_000 };
+    const verifier = await verifierWith([staticKey("ent-es256")], { cache });
+    for (let i = 0; i < 20; i += 1)
+      verifier.verify(mint({ payload: { jti: `j${i}`, filler: "x".repeat(5000) } }));
+    const { size } = verifier.status().cache;
+    assert.ok(size > 2 && size < 8, String(size));
+    // What is larger than the whole cache is verified and not kept.
+    const small = { max: 10, maxBytes: 1000 };
+    const tight = await verifierWith([staticKey("ent-es256")], { cache: small });
+    const token = mint();
+    assert.deepEqual([tight.verify(token).cached, tight.verify(token).cached], [false, false]);
+    assert.equal(tight.status().cache.size, 0);
+  });
+
   it("knows a token again, by the whole token, and hands out the same frozen facts", async () => {
     const verifier = await verifierWith([staticKey("ent-es256")]);
     const [token, other] = [mint(), mint()];

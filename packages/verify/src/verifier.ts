@@ -122,7 +122,7 @@ class TokenVerifier implements Verifier {
     this.#policy = policy;
     this.#trust = trust;
     this.#keys = trust.keys;
-    this.#tokens = new TokenCache(policy.cacheMax);
+    this.#tokens = new TokenCache(policy.cacheMax, policy.cacheMaxBytes);
     this.#buffers = new TokenBuffers(policy.maxTokenLength);
     this.#senders = new SenderCheck(policy.binding, policy.now);
   }
@@ -188,7 +188,7 @@ class TokenVerifier implements Verifier {
     const known = this.#tokens.get(cacheKey);
     if (known !== undefined) return this.#recheck(known, cacheKey, nowMs);
     const { key, result } = this.#verifyNew(token, nowMs);
-    this.#tokens.set(cacheKey, { token: result, key });
+    this.#tokens.set(cacheKey, { token: result, key }, weightOf(token));
     return result;
   }
 
@@ -414,6 +414,14 @@ function keysOf(keys: readonly TrustedKey[], iss: JsonValue | undefined): readon
 
 function chooseKey(keys: readonly TrustedKey[], iss: string | undefined): TrustedKey | undefined {
   return keysOf(keys, iss)[0];
+}
+
+/**
+ * What a token takes in the cache, about: its claims as objects. Measured: 0.7 to 3.7 bytes for each character, most
+ * with many short claims.
+ */
+function weightOf({ length }: string): number {
+  return 512 + 4 * length;
 }
 
 type Segments = readonly [string, string, string];
