@@ -76,6 +76,16 @@ describe("operator and ring keys come to an end", () => {
   it("a stolen operator key: another takes its place, and the thief's word is void", async () => {
     for (const name of ["operator.key", "operator.key.pass"])
       cpSync(join(folder, "up", name), file(name));
+    // The thief left one of their own where the next key is to be.
+    for (const suffix of ["", ".pass"])
+      cpSync(file(`operator.key${suffix}`), join(folder, "up", `operator-2.key${suffix}`));
+    const planted = await run("recover", "operator", "--yes");
+    assert.equal(planted.code, 1);
+    assert.match(
+      planted.stderr,
+      /operator-2\.key is there already.*it may be a thief's: remove it/,
+    );
+    remove("up", "operator-2.key");
     const changed = await ok("recover", "operator", "--yes");
     assert.match(changed.string("key"), /^operator\+/);
     await sayWith(file("operator.key"));
@@ -166,7 +176,8 @@ describe("operator and ring keys come to an end", () => {
 
     remove("up", "operator-3.key");
     assert.equal((await run("recover", "operator")).code, 1);
-    await ok("recover", "operator", "--out", file("two.json"));
+    await ok("recover", "operator", "--out", file("first.json"));
+    await ok("recover", "operator", "--out", file("two.json"), "--prepared");
     const early = await run("keys", "ceremony", "publish", file("two.json"));
     assert.equal(early.code, 3, early.stderr);
     await sign("two.json");

@@ -1,7 +1,7 @@
 import { privateFileExists } from "@redoubt/base";
 import type { VerifierKey } from "@redoubt/tlog";
 import { KeyError } from "./errors.ts";
-import { createKeyFile, openKeyFile, type KeyPair } from "./key-file.ts";
+import { nextKeyFile, openKeyFile, type KeyPair } from "./key-file.ts";
 
 /** A ring or operator key that counts now, and how many there were before it. */
 export interface Authorship {
@@ -24,8 +24,11 @@ export function openAuthorKey(path: string, { current, former }: Authorship): Ke
   return pair;
 }
 
-/** The key that is to be the next one; made where it is not there yet. */
-export function nextAuthorKey(path: string, { former }: Pick<Authorship, "former">): KeyPair {
-  const file = numbered(path, former.length + 2);
-  return privateFileExists(file) ? openKeyFile(file) : createKeyFile(file, "Ed25519");
+/** The key that is to be the next one. */
+export function nextAuthorKey(
+  path: string,
+  { former }: Pick<Authorship, "former">,
+  isPrepared = false,
+): KeyPair {
+  return nextKeyFile(numbered(path, former.length + 2), isPrepared);
 }

@@ -90,6 +90,7 @@ export {
   type RootKind,
   type RootRealm,
 } from "./root-document.ts";
+export { nextKeyFile } from "./key-file.ts";
 export { nextAuthorKey, openAuthorKey, type Authorship } from "./author-key.ts";
 export { operatorNamedBy, type RootInfo } from "./root-fold.ts";
 export {

@@ -27,6 +27,22 @@ export function createKeyFile(path: string, alg: SignatureAlgorithm): KeyPair {
   return pair;
 }
 
+/**
+ * A key that is to take another's place: made here, or, where somebody says so, by an earlier attempt. Whoever stole the
+ * key before it could have put one of theirs there, so that nothing that lies there is taken up by itself.
+ *
+ * @throws KeyError `ERR_KEY_FILE` where there is one and nobody said so
+ */
+export function nextKeyFile(path: string, isPrepared: boolean): KeyPair {
+  if (isPrepared) return openKeyFile(path);
+  if (privateFileExists(path))
+    throw new KeyError(
+      "ERR_KEY_FILE",
+      `${path} is there already. If you made it, say --prepared; if you did not, it may be a thief's: remove it`,
+    );
+  return createKeyFile(path, "Ed25519");
+}
+
 /** @throws KeyError `ERR_KEY_FILE`, `ERR_KEY_PASSPHRASE`; as `readPrivateFile` */
 export function openKeyFile(path: string): KeyPair {
   const privateKey = openPrivateKey(path, readPassphrase(`${path}.pass`), KIND);

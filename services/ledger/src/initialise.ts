@@ -19,7 +19,11 @@ export async function initialise(
   };
 }
 
-/** Makes the `number`th key of the registry, or reads it where an attempt before made it; its verifier key. */
-export function initialiseRegistryKey(folder: string, registry: string, number: number): string {
-  return encodeVerifierKey(nextLogKey(folder, registry, number).verifier);
+/** Makes the `number`th key of the registry, or takes up the one that an earlier attempt made; its verifier key. */
+export function initialiseRegistryKey(
+  folder: string,
+  registry: string,
+  which: { readonly number: number; readonly isPrepared: boolean },
+): string {
+  return encodeVerifierKey(nextLogKey(folder, registry, which).verifier);
 }

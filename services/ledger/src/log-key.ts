@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { privateFileExists } from "@redoubt/base";
-import { createKeyFile, openKeyFile } from "@redoubt/keys";
+import { createKeyFile, nextKeyFile, openKeyFile } from "@redoubt/keys";
 import {
   createVerifierKey,
   ed25519Signer,
@@ -40,12 +40,13 @@ export function openLogKey(folder: string, origin: string, number = 1): LogKey {
   return logKey(origin, openKeyFile(keyFile(folder, origin, number)));
 }
 
-/** The key that is to take the place of the registry's; made where it is not there yet. */
-export function nextLogKey(folder: string, origin: string, number: number): LogKey {
-  const path = keyFile(folder, origin, number);
-  return privateFileExists(path)
-    ? openLogKey(folder, origin, number)
-    : logKey(origin, createKeyFile(path, "Ed25519"));
+/** The key that is to take the place of the registry's. @throws KeyError as `nextKeyFile` */
+export function nextLogKey(
+  folder: string,
+  origin: string,
+  { number, isPrepared }: { readonly number: number; readonly isPrepared: boolean },
+): LogKey {
+  return logKey(origin, nextKeyFile(keyFile(folder, origin, number), isPrepared));
 }
 
 function keyFile(folder: string, origin: string, number: number): string {

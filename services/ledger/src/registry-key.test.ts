@@ -41,7 +41,10 @@ async function shown(deployment: Deployment): Promise<string> {
 
 /** The configuration after the operator made the registry's next key. */
 function change(deployment: Deployment, keys: readonly VerifierKey[]): VerifierKey {
-  const vkey = initialiseRegistryKey(deployment.folder, REGISTRY, keys.length + 1);
+  const vkey = initialiseRegistryKey(deployment.folder, REGISTRY, {
+    number: keys.length + 1,
+    isPrepared: false,
+  });
   const registryKeys = [vkey, ...keys.map(encodeVerifierKey)];
   deployment.configJson = { ...deployment.configJson, registryKeys };
   return parseVerifierKey(vkey);
@@ -108,7 +111,10 @@ test("a key that the registry never had is no key of it, in the configuration ei
     await using _ = await deployment.open();
     await append(deployment, "api://a");
   }
-  const stranger = initialiseRegistryKey(deployment.folder, REGISTRY, 7);
+  const stranger = initialiseRegistryKey(deployment.folder, REGISTRY, {
+    number: 7,
+    isPrepared: false,
+  });
   change(deployment, [parseVerifierKey(stranger)]);
   await using ledger = await deployment.open();
   assert.match(ledger.logs.get(REGISTRY)?.halted ?? "", /made with another key/);

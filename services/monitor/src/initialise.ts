@@ -2,7 +2,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { KeyObject } from "node:crypto";
 import { checkPrivateFolder, privateFileExists } from "@redoubt/base";
-import { createKeyFile, openKeyFile } from "@redoubt/keys";
+import { nextKeyFile, openKeyFile } from "@redoubt/keys";
 import {
   createVerifierKey,
   ed25519Cosigner,
@@ -41,10 +41,11 @@ export async function initialise(folder: string): Promise<MonitorKeys> {
   // A second identity over the first would leave every verifier with a witness that no longer exists.
   if (privateFileExists(join(folder, "witness.key")))
     throw monitorError("ERR_CONFIG", "Monitor keys exist already");
+  const first = { number: 1, isPrepared: false };
   return {
-    witness: initialiseKey(folder, "witness", 1),
-    ack: initialiseKey(folder, "ack", 1),
-    eventKey: initialiseKey(folder, "events", 1),
+    witness: initialiseKey(folder, "witness", first),
+    ack: initialiseKey(folder, "ack", first),
+    eventKey: initialiseKey(folder, "events", first),
   };
 }
 
@@ -62,12 +63,13 @@ function keyFile(folder: string, kind: keyof KeyNumbers, number: number): string
   return join(folder, number === 1 ? `${kind}.key` : `${kind}-${number}.key`);
 }
 
-/** Makes a key that is to take another's place, or reads it where an attempt before made it; its verifier key. */
-export function initialiseKey(folder: string, kind: keyof KeyNumbers, number: number): string {
-  const path = keyFile(folder, kind, number);
-  const { publicKey } = privateFileExists(path)
-    ? openKeyFile(path)
-    : createKeyFile(path, "Ed25519");
+/** Makes the `number`th key of a kind, or takes up the one that an earlier attempt made; its verifier key. */
+export function initialiseKey(
+  folder: string,
+  kind: keyof KeyNumbers,
+  { number, isPrepared }: { readonly number: number; readonly isPrepared: boolean },
+): string {
+  const { publicKey } = nextKeyFile(keyFile(folder, kind, number), isPrepared);
   const { cosignature, ed25519 } = SIGNATURE_TYPE;
   const type = kind === "witness" ? cosignature : ed25519;
   return encodeVerifierKey({ name: NAMES[kind], type, publicKey });

@@ -1,6 +1,7 @@
 import { Argument, type Command } from "commander";
 import type { Run } from "../command.ts";
 import type { IdentityOptions } from "../recover/identity.ts";
+import { preparedOption } from "./prepared-option.ts";
 import { reasonOption } from "./reason-option.ts";
 
 /** As `PINNED` of packages/keys, which a help text need not load. */
@@ -26,6 +27,7 @@ export function registerIdentity(recover: Command, run: Run): void {
     .description("another key of ledger or monitor, lost, stolen or old, while nothing runs")
     .addArgument(new Argument("<what>", "whose key").choices(WHAT))
     .addOption(reasonOption())
+    .addOption(preparedOption())
     .option("--yes", "do not ask")
     .addHelpText("after", HELP)
     .action((what: (typeof WHAT)[number], options: IdentityOptions, command: Command) =>

@@ -2,6 +2,7 @@ import { Option, type Command } from "commander";
 import { collect, type Run } from "../command.ts";
 import type { AuthorOptions, RingOptions } from "../recover/authors.ts";
 import type { LogOptions, RegistryOptions, WitnessOptions } from "../recover/commands.ts";
+import { preparedOption } from "./prepared-option.ts";
 import { reasonOption } from "./reason-option.ts";
 import { registerIdentity } from "./recover-identity.ts";
 import { realmOption } from "./realm-option.ts";
@@ -63,8 +64,8 @@ export function register(cli: Command, run: Run): void {
 
 const AUTHORS_HELP = `
 The next version of the root names the key: with a demo root that is done at once; with a production root --out takes
-the draft, which holders sign and the operator publishes (docs/guide/ceremony.md). The next key is made at the first
-call and stays the same until it counts.
+the draft, which holders sign and the operator publishes (docs/guide/ceremony.md). A key that an earlier call
+made is taken up with --prepared only: whoever stole the key before it could have put one there.
 
 Examples:
   redoubt recover operator                               lost, stolen or old: another operator key
@@ -77,6 +78,7 @@ function registerAuthors(recover: Command, run: Run): void {
     .command("operator")
     .description("another operator key, where the one there is lost, stolen or old")
     .addOption(outOption())
+    .addOption(preparedOption())
     .option("--yes", "do not ask")
     .addHelpText("after", AUTHORS_HELP)
     .action((options: AuthorOptions, command: Command) =>
@@ -87,6 +89,7 @@ function registerAuthors(recover: Command, run: Run): void {
     .description("another ring key of a realm, where the one there is lost, stolen or old")
     .addOption(realmOption("which one must be said").makeOptionMandatory())
     .addOption(outOption())
+    .addOption(preparedOption())
     .option("--yes", "do not ask")
     .addHelpText("after", AUTHORS_HELP)
     .action((options: RingOptions, command: Command) =>

@@ -5,7 +5,7 @@ import { encodeVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
 import { signDemoRoot } from "../ceremony/demo-root.ts";
 import { refuseExisting, writeRootFile } from "../ceremony/files.ts";
 import { publishRoot } from "../ceremony/publish.ts";
-import { delegations } from "../ceremony/root-state.ts";
+import { delegations, type KnownRoots } from "../ceremony/root-state.ts";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
 import { confirm } from "../keys/confirm.ts";
 import type { Realm } from "../layout.ts";
@@ -18,6 +18,8 @@ const QUESTIONS = { input: process.stdin, output: process.stderr };
 export interface AuthorOptions {
   /** Where the draft goes that holders of production roots are to sign. */
   readonly out?: string;
+  /** The next key is there: an earlier call made it. */
+  readonly prepared?: boolean;
   readonly yes?: boolean;
 }
 export interface RingOptions extends AuthorOptions {
@@ -36,8 +38,14 @@ interface Change {
 /** Another operator key, whether the one there is lost, stolen or merely old. */
 export function recoverOperator(context: CommandContext, options: AuthorOptions): Promise<number> {
   return withOperator(context, async (operator) => {
-    const { operator: current, formerOperators: former } = await operator.readRegistry();
-    const { publicKey } = nextAuthorKey(join(operator.folder, OPERATOR_KEY), { former });
+    const registry = await operator.readRegistry();
+    const { operator: current, formerOperators: former } = registry;
+    checkWay(context, options, registry);
+    const { publicKey } = nextAuthorKey(
+      join(operator.folder, OPERATOR_KEY),
+      { former },
+      options.prepared,
+    );
     const key = { name: current.name, type: SIGNATURE_TYPE.ed25519, publicKey };
     const vkey = encodeVerifierKey(key);
     return await changeByRoot(context, options, operator, {
@@ -62,8 +70,9 @@ export function recoverRing(context: CommandContext, options: RingOptions): Prom
     const registry = await operator.readRegistry();
     const info = registry.realms.get(realm);
     if (!info) throw new ServiceError("ERR_RECOVER", `Realm ${realm} is not registered`);
+    checkWay(context, options, registry);
     const path = join(operator.folder, `signer-${realm}`, "ring.key");
-    const { publicKey } = nextAuthorKey(path, { former: info.formerRings });
+    const { publicKey } = nextAuthorKey(path, { former: info.formerRings }, options.prepared);
     const vkey = encodeVerifierKey({ ...info.ring, publicKey });
     const realms = delegations(registry).map((one) =>
       one.realm === realm ? { realm, ring: vkey } : one,
@@ -91,14 +100,8 @@ async function changeByRoot(
   change: Change,
 ): Promise<number> {
   const { terminal } = context;
-  const newest = operator.registry.roots.at(-1)?.document;
-  if (!newest)
-    throw new ServiceError(
-      "ERR_RECOVER",
-      "The registry has no root that could name another key: redoubt keys ceremony --help",
-    );
   for (const line of change.plan) terminal.notice(line);
-  if (newest.kind === "production") return draftChange(context, out, operator, change);
+  if (out !== undefined) return draftChange(context, out, operator, change);
   if (yes !== true) await confirm(`Naming another ${change.who} key`, QUESTIONS);
   const now = nowSeconds(systemClock);
   const root = signDemoRoot(operator.folder, operator.registry, now, change.delegation);
@@ -113,20 +116,33 @@ async function changeByRoot(
   return EXIT.ok;
 }
 
-/** The same keys and threshold, for as long again, and the one change: k holders must agree to it. */
-function draftChange(
-  context: CommandContext,
-  out: string | undefined,
-  { registry }: Operator,
-  change: Change,
-): number {
-  if (out === undefined)
+/** Before a key is made for nothing. @throws ServiceError */
+function checkWay(context: CommandContext, { out }: AuthorOptions, { roots }: KnownRoots): void {
+  const newest = roots.at(-1)?.document;
+  if (!newest)
+    throw new ServiceError(
+      "ERR_RECOVER",
+      "The registry has no root that could name another key: redoubt keys ceremony --help",
+    );
+  const isProduction = newest.kind === "production";
+  if (isProduction && out === undefined)
     throw new ServiceError(
       "ERR_OPTION",
       "Holders of root keys must sign this: say with --out where the draft goes",
     );
+  if (!isProduction && out !== undefined)
+    throw new ServiceError("ERR_OPTION", "A demo root names it at once: leave --out away");
+  if (out !== undefined) refuseExisting(fileArgument(context, out));
+}
+
+/** The same keys and threshold, for as long again, and the one change: k holders must agree to it. */
+function draftChange(
+  context: CommandContext,
+  out: string,
+  { registry }: Operator,
+  change: Change,
+): number {
   const file = fileArgument(context, out);
-  refuseExisting(file);
   const newest = registry.roots.at(-1)?.document;
   if (!newest) throw new TypeError("Asked before");
   const made = nowSeconds(systemClock);

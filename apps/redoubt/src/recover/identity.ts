@@ -14,6 +14,8 @@ import { changeConfig, readConfig } from "./service-config.ts";
 
 export interface IdentityOptions {
   readonly reason: string;
+  /** The next key is there: an earlier attempt made it. */
+  readonly prepared?: boolean;
   readonly yes?: boolean;
 }
 
@@ -43,7 +45,7 @@ const MUST_KNOW: Readonly<Record<Pinned, string>> = {
 export async function recoverIdentity(
   { folder, terminal }: CommandContext,
   what: Pinned,
-  { reason, yes }: IdentityOptions,
+  { reason, yes, prepared: isPrepared = false }: IdentityOptions,
   questions: Questions = { input: process.stdin, output: process.stderr },
 ): Promise<number> {
   const { settings } = openPlace(folder);
@@ -54,7 +56,9 @@ export async function recoverIdentity(
   );
   if (yes !== true) await confirm("Replacing this key", questions);
   const { key, commit } =
-    what === "registry" ? nextRegistryKey(folder, settings) : nextMonitorKey(folder, what);
+    what === "registry"
+      ? nextRegistryKey(folder, settings, isPrepared)
+      : nextMonitorKey(folder, what, isPrepared);
   const before = beforeOf(readPins(folder), what, key) ?? pinnedBefore(settings, what);
   const pin: Pin = { type: "pinned-key", what, key, ...(before && { before }), reason };
   rememberPin(folder, pin);
@@ -72,20 +76,25 @@ export async function recoverIdentity(
   return EXIT.ok;
 }
 
-function nextRegistryKey(folder: string, settings: Settings): NextKey {
+function nextRegistryKey(folder: string, settings: Settings, isPrepared: boolean): NextKey {
   const { registryKeys } = readConfig(folder, "ledger");
   const keys = Array.isArray(registryKeys) ? registryKeys : [settings.registryKey];
-  const key = initialiseRegistryKey(join(folder, "ledger"), REGISTRY_LOG, keys.length + 1);
+  const which = { number: keys.length + 1, isPrepared };
+  const key = initialiseRegistryKey(join(folder, "ledger"), REGISTRY_LOG, which);
   const commit = (): void =>
     changeConfig(folder, "ledger", (config) => ({ ...config, registryKeys: [key, ...keys] }));
   return { key, commit };
 }
 
-function nextMonitorKey(folder: string, what: Exclude<Pinned, "registry">): NextKey {
+function nextMonitorKey(
+  folder: string,
+  what: Exclude<Pinned, "registry">,
+  isPrepared: boolean,
+): NextKey {
   const { keyNumbers } = readConfig(folder, "monitor");
   const numbers = isJsonObject(keyNumbers) ? keyNumbers : {};
   const number = Number(numbers[what] ?? 1) + 1;
-  const key = initialiseKey(join(folder, "monitor"), what, number);
+  const key = initialiseKey(join(folder, "monitor"), what, { number, isPrepared });
   const commit = (): void =>
     changeConfig(folder, "monitor", (config) => ({
       ...config,
