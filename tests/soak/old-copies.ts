@@ -5,7 +5,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { ServiceName } from "@redoubt/cli";
 import { MemberReader } from "@redoubt/base";
 import { isJsonObject, parseJson } from "@redoubt/verify/json";
-import { survivors, type System } from "../e2e/system.ts";
+import { RedoubtProcess } from "../e2e/redoubt-process.ts";
+import { survivors, type Ending, type System } from "../e2e/system.ts";
 import type { Fault, TrueAlarm } from "./fault.ts";
 import type { Machine } from "./machine.ts";
 
@@ -21,6 +22,7 @@ export interface OldCopyOptions {
 
 const STOP_MS = 15_000;
 const WORD_MS = 30_000;
+const COMMAND_MS = 60_000;
 const POLL_MS = 200;
 const REASON = ["--reason", "old copy in a soak", "--yes"];
 
@@ -136,7 +138,7 @@ async function remediesWhen(
 ): Promise<readonly string[]> {
   const deadline = performance.now() + WORD_MS;
   for (;;) {
-    const { stdout, stderr } = await system.redoubt(["--json", "recover"]);
+    const { stdout, stderr } = await run(system, ["recover"]);
     const findings = parseFindings(stdout);
     if (findings.length > 0 && fits(findings)) return findings;
     if (performance.now() > deadline) throw new Error(`recover says ${stdout}${stderr}`);
@@ -154,6 +156,14 @@ function parseFindings(text: string): string[] {
 }
 
 async function must(system: System, args: readonly string[]): Promise<void> {
-  const { code, stdout, stderr } = await system.redoubt(["--json", ...args]);
-  if (code !== 0) throw new Error(`${args.join(" ")}: ${stdout}${stderr}`);
+  const { code, stdout, stderr } = await run(system, args);
+  if (code !== 0) throw new Error(`${args.join(" ")}: exit code ${code}: ${stdout}${stderr}`);
+}
+
+/** A command that does not end is one that fails. */
+async function run({ folder }: System, args: readonly string[]): Promise<Ending> {
+  const command = new RedoubtProcess(["--json", "--data", folder, ...args]);
+  command.write("");
+  const force = setTimeout(() => command.kill("SIGKILL"), COMMAND_MS);
+  return await command.ended.finally(() => clearTimeout(force));
 }

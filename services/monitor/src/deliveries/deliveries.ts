@@ -215,11 +215,11 @@ export class Deliveries {
     const { join, gaps, alarms, log: events } = this.#parts;
     const [undelivered, told, quiet] = [new Map(), new Map(), new Map()] as const;
     join.expire(({ log, realm, readAt, usedBy, isBefore }, digest) => {
-      const unexplained = isBefore ? DELIVERY.unknown : DELIVERY.undelivered;
-      const { verdict, isTold } = gaps.explains(realm, readAt) ?? {
-        verdict: unexplained,
-        isTold: true,
-      };
+      // Of what is from before the first look nobody can know: no gap may say that nobody holds it.
+      const explained = isBefore
+        ? { verdict: DELIVERY.unknown, isTold: true }
+        : gaps.explains(realm, readAt);
+      const { verdict, isTold } = explained ?? { verdict: DELIVERY.undelivered, isTold: true };
       if (verdict === DELIVERY.orphaned && usedBy !== undefined)
         alarms.raise(orphanUsed(digest, usedBy));
       if (verdict === DELIVERY.undelivered) note(undelivered, log, digest);

@@ -58,6 +58,13 @@ async function restored(
   return world;
 }
 
+async function withReporter(world: MonitorWorld): Promise<void> {
+  const { registry } = world.ledger;
+  world.deployment.addReporter("api", "secret");
+  await world.tick();
+  await cosign(world, registry, registry.size - 1);
+}
+
 function forward(
   world: MonitorWorld,
   log: FakeLog,
@@ -153,12 +160,23 @@ describe("THREAT-38: a monitor that is an old copy", () => {
     assert.equal((await world.alarms("undelivered"))[0]?.["count"], 1);
   });
 
+  it("what an issuer lost explains nothing that was delivered to the memory that is lost", async () => {
+    await using world = await restored(withReporter);
+    const { registry } = world.ledger;
+    await forward(world, registry, { proofFrom: registry.size - 1 });
+    const { log } = world.deployment.enterprise;
+    await forward(world, log, { size: 8 });
+    await world.tickFor(2);
+    const used = log.entries.slice(3, 8).map((entry) => entry.subarray(1, 33));
+    assert.deepEqual((await report(world, used))["evidenceWanted"], []);
+    await world.deliver("issuer-enterprise", [], { seq: 2, lost: 3 });
+    await world.tickFor(60);
+    assert.deepEqual(await world.alarms("orphan-used"), []);
+    assert.equal((await world.alarms("orphaned"))[0]?.["count"], 5);
+  });
+
   it("concludes nothing from what it does not remember, however long nobody moves it, and everything then", async () => {
-    await using world = await restored(async (one) => {
-      one.deployment.addReporter("api", "secret");
-      await one.tick();
-      await cosign(one, one.ledger.registry, one.ledger.registry.size - 1);
-    });
+    await using world = await restored(withReporter);
     const { log } = world.deployment.enterprise;
     await forward(world, world.ledger.registry, { proofFrom: world.ledger.registry.size - 1 });
     const [used, foreign] = [issue(log), Buffer.alloc(32, 7)];
