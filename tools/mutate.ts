@@ -1,6 +1,6 @@
 // Takes the checks of a package out, one at a time, and runs the package's tests: `npm run mutate -- packages/verify`.
 // Fails on a check that no test misses, and names it. What is taken out: tools/mutate/mutations.ts.
-// [--workers 1|2] [--only <source file>] [--json]
+// [--workers 1|2] [--only <source file>] [--json] [--slack <ms that a run may take beyond four times its usual time>]
 import { globSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, relative, resolve } from "node:path";
@@ -15,6 +15,7 @@ const { values, positionals } = parseArgs({
   options: {
     workers: { type: "string", default: "2" },
     only: { type: "string" },
+    slack: { type: "string", default: "10000" },
     json: { type: "boolean", default: false },
   },
 });
@@ -41,7 +42,13 @@ if (mutations.length === 0) throw new Error(`nothing to take out in ${only ?? fo
 
 const work = mkdtempSync(join(tmpdir(), "redoubt-mutate-"));
 try {
-  const runs = await TestRuns.record(resolve(folder, "src"), files.filter(isTest), work, workers);
+  const runs = await TestRuns.record(
+    resolve(folder, "src"),
+    files.filter(isTest),
+    work,
+    workers,
+    Number(values.slack),
+  );
   report(await everyOutcome(runs));
 } finally {
   rmSync(work, { recursive: true, force: true });
@@ -50,7 +57,7 @@ try {
 async function everyOutcome(runs: TestRuns): Promise<readonly Result[]> {
   const results: Result[] = [];
   const queue = mutations.values();
-  async function work(): Promise<void> {
+  async function runEach(): Promise<void> {
     for (const mutation of queue) {
       const outcome = mutation.skip === undefined ? await runs.outcomeOf(mutation) : "skipped";
       results.push({ ...mutation, outcome });
@@ -58,7 +65,7 @@ async function everyOutcome(runs: TestRuns): Promise<readonly Result[]> {
       else if (results.length % 50 === 0) console.error(`${results.length}/${mutations.length}`);
     }
   }
-  await Promise.all(Array.from({ length: workers }, work));
+  await Promise.all(Array.from({ length: workers }, runEach));
   return results.toSorted((a, b) => a.file.localeCompare(b.file) || a.start - b.start);
 }
 

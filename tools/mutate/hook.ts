@@ -1,7 +1,8 @@
 // Loaded before everything else in a process of a mutation run: it serves one module with its mutation, and writes
 // down which modules of the package are loaded. Processes that a test starts inherit it.
-import { appendFileSync } from "node:fs";
+import { appendFileSync, readFileSync } from "node:fs";
 import { registerHooks } from "node:module";
+import { fileURLToPath } from "node:url";
 
 interface Task {
   readonly folderUrl: string;
@@ -18,7 +19,7 @@ registerHooks({
     if (task.recordFile !== undefined) appendFileSync(task.recordFile, `${url}\n`);
     if (task.mutation?.url !== url) return loaded;
     const { start, end, replacement } = task.mutation;
-    const text = String(loaded.source);
+    const text = readFileSync(fileURLToPath(url), "utf8");
     return { ...loaded, source: text.slice(0, start) + replacement + text.slice(end) };
   },
 });

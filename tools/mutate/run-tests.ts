@@ -8,6 +8,6 @@ results.on("data", ({ type, data }) => {
     console.log(data.file ?? "");
     process.exit(1);
   }
-  if (type === "test:summary" && data.file === undefined && data.counts.passed > 0)
-    process.exitCode = 0;
+  if (type !== "test:summary" || data.file !== undefined) return;
+  if (data.counts.passed + data.counts.skipped > 0) process.exitCode = 0;
 });

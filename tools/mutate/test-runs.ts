@@ -27,19 +27,20 @@ interface Ended {
 }
 
 const RECORD_LIMIT_MS = 120_000;
-const SLACK_MS = 10_000;
 const SLOWER = 4;
 
 export class TestRuns {
   readonly #folder: string;
   readonly #work: string;
+  readonly #slackMs: number;
   readonly #tests: readonly TestFile[];
   /** For each source file its tests; the one that killed last stands first. */
   readonly #order = new Map<string, readonly TestFile[]>();
 
-  private constructor(folder: string, work: string, tests: readonly TestFile[]) {
+  private constructor(folder: string, work: string, slackMs: number, tests: readonly TestFile[]) {
     this.#folder = folder;
     this.#work = work;
+    this.#slackMs = slackMs;
     this.#tests = tests;
   }
 
@@ -49,6 +50,7 @@ export class TestRuns {
     files: readonly string[],
     work: string,
     workers: number,
+    slackMs: number,
   ): Promise<TestRuns> {
     const tests: TestFile[] = [];
     const queue = files.entries();
@@ -64,7 +66,7 @@ export class TestRuns {
       }
     }
     await Promise.all(Array.from({ length: workers }, recordEach));
-    return new TestRuns(folder, work, tests);
+    return new TestRuns(folder, work, slackMs, tests);
   }
 
   async outcomeOf(mutation: Mutation): Promise<Outcome> {
@@ -74,7 +76,7 @@ export class TestRuns {
     const [first, ...others] = this.#testsOf(file);
     for (const tests of [first === undefined ? [] : [first], others]) {
       if (tests.length === 0) continue;
-      const limit = SLACK_MS + SLOWER * tests.reduce((sum, { ms }) => sum + ms, 0);
+      const limit = this.#slackMs + SLOWER * tests.reduce((sum, { ms }) => sum + ms, 0);
       const names = tests.map((test) => test.file);
       const { outcome, failedFile } = await runTests(names, task, this.#work, limit);
       if (outcome === "killed") this.#moveToFront(file, failedFile);
