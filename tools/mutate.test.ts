@@ -63,7 +63,7 @@ test("a check that no test misses fails the run and is named, until a test misse
   assert.match(after.output, /^4 mutations, 4 killed, 0 survived, 0 timed out, 0 skipped$/m);
 });
 
-test("a skip is listed with its reason; one without a reason, or with nothing to skip, fails", async (t) => {
+test("a skip of one mutation is listed with its reason; one without a reason, or with nothing to skip, fails", async (t) => {
   const guard = "  if (Number.isNaN(age))";
   const skipped = await mutate(
     fixture(t, SOURCE.replace(guard, `  // mutate: a reason\n${guard}`)),
@@ -71,6 +71,10 @@ test("a skip is listed with its reason; one without a reason, or with nothing to
   assert.equal(skipped.status, 0, skipped.output);
   assert.match(skipped.output, /^skipped .*age\.ts:6: .*: a reason$/m);
   assert.match(skipped.output, / 0 survived, 0 timed out, 1 skipped$/m);
+
+  const operands = SOURCE.replace(/( {2}if \(text === "")/, "  // mutate: a reason\n$1");
+  const other = await mutate(fixture(t, operands));
+  assert.match(other.output, /^4 mutations, 2 killed, 1 survived, 0 timed out, 1 skipped$/m);
 
   const bare = await mutate(fixture(t, SOURCE.replace(guard, `  // mutate:\n${guard}`)));
   assert.equal(bare.status, 1, bare.output);

@@ -3,6 +3,7 @@
 // 2. each operand of `||` and `&&` in such a condition, and in what a function of type boolean returns, becomes
 //    the value that leaves the decision to the others;
 // 3. a `throw` under an `if` that rule 1 does not already silence becomes an empty statement.
+// `// mutate: <reason>` leaves out what the line below begins with: an `if` for its whole condition, an operand, a throw.
 // The parser of the pinned TypeScript calls its API unstable.
 import {
   type FunctionLikeDeclaration,
@@ -65,11 +66,17 @@ function mutationsOfFile(file: string, source: SourceFile): Mutations {
   const lines = source.text.split("\n");
   const mutations: Mutation[] = [];
   const usedSkips = new Set<number>();
+  const lineAt = (position: number): number =>
+    source.text.slice(0, position).split("\n").length - 1;
 
-  function add(node: Node, replacement: string): void {
+  /** `anchor` is what a skip above its line speaks of, if the line begins with it. */
+  function add(node: Node, replacement: string, anchor: Node = node): void {
     const start = node.getStart(source);
-    const index = source.text.slice(0, start).split("\n").length - 1;
-    const skipIndex = skipAbove(lines, index);
+    const index = lineAt(start);
+    const anchorStart = anchor.getStart(source);
+    const anchorIndex = lineAt(anchorStart);
+    const beforeAnchor = source.text.slice(0, anchorStart).split("\n").at(-1) ?? "";
+    const skipIndex = beforeAnchor.trim() === "" ? skipAbove(lines, anchorIndex) : undefined;
     if (skipIndex !== undefined) usedSkips.add(skipIndex);
     mutations.push({
       file,
@@ -99,7 +106,7 @@ function mutationsOfFile(file: string, source: SourceFile): Mutations {
     if (isIfStatement(node)) {
       const isGuard = endsInExit(node.thenStatement);
       if (isGuard) {
-        add(node.expression, "false");
+        add(node.expression, "false", node);
         addOperands(node.expression);
       }
       const onlyThrow = isGuard ? soleStatement(node.thenStatement) : undefined;

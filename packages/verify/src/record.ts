@@ -113,6 +113,7 @@ function recordRefusal(member: string, expected: string): TrustError {
 
 function keyIdOf(bytes: Uint8Array): KeyId {
   const kid = hash("sha256", bytes, "base64url");
+  // mutate: every SHA-256 has that form; the compiler does not know it.
   if (!isKeyId(kid)) throw new RangeError("SHA-256 gave no key id");
   return kid;
 }
