@@ -539,6 +539,7 @@ describe("discovery options", () => {
       { issuers: [{ ...entry, jwksOrigin: "https://id.example/path" }] },
       { issuers: [entry], refreshSeconds: 9 },
       { issuers: [entry], refreshSeconds: 3601 },
+      { issuers: [entry], refreshSeconds: 60.5 },
       { issuers: [entry], refreshSeconds: 60, maxStaleSeconds: 60 },
       { issuers: [entry], maxStaleSeconds: 86_401 },
     ])

@@ -86,6 +86,7 @@ function parseRecordObject(bytes: Uint8Array): JsonObject {
   try {
     object = parseJsonObject(bytes, { maxBytes: MAX_RECORD_BYTES, maxDepth: 3 });
   } catch (error) {
+    // mutate: nothing else is thrown in there; a fault of our own would stay one.
     if (!(error instanceof JsonError)) throw error;
     throw new TrustError("ERR_RECORD_FORM", `Key record: ${error.message}`, { cause: error });
   }
