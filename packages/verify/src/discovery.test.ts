@@ -389,6 +389,11 @@ describe("discovery documents", () => {
       (i, key) => i.publish([key], { metadata: { jwks_uri: undefined } }),
     ],
     [
+      "jwks_uri in a list",
+      "ERR_DISCOVERY_DOCUMENT",
+      (i, key) => i.publish([key], { metadata: { jwks_uri: [`${i.site.origin}/keys`] } }),
+    ],
+    [
       "jwks_uri relative",
       "ERR_DISCOVERY_DOCUMENT",
       (i, key) => i.publish([key], { metadata: { jwks_uri: "/keys" } }),
