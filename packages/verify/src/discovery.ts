@@ -112,7 +112,7 @@ class IssuerState {
   /** P7, THREAT-09: brought forward for everybody's sake, not for one kid's; once in a while, however many ask. */
   loadEarly(): void {
     const now = this.#settings.now();
-    if (now - this.#askedAt < EARLY_PAUSE_MS || this.#loading !== undefined) return;
+    if (now - this.#askedAt < EARLY_PAUSE_MS) return;
     void this.load().catch(() => undefined);
   }
 
