@@ -15,7 +15,11 @@ import type { Verifier } from "./verifier.ts";
 const UNKNOWN_KID = foreignToken(ENTRA_MANY, { header: { kid: "k2" } });
 
 /** A verifier on a clock in seconds, and how often its issuer was asked for something. */
-async function watched(): Promise<{ verifier: Verifier; asked(): number; at(now: number): void }> {
+async function watched(): Promise<{
+  readonly verifier: Verifier;
+  readonly asked: () => number;
+  readonly at: (now: number) => void;
+}> {
   let now = NOW;
   let asked = 0;
   const serve = fetchFrom(pagesOf(ENTRA_MANY));
