@@ -163,6 +163,7 @@ describe("parseNote()", () => {
       body,
       `${body}\n`,
       line,
+      `x${line}`,
       note.slice(0, -1),
       note.replace("\n\n\u2014", "\n\u2014"),
       `${note}\n`,

@@ -127,6 +127,7 @@ describe("parseProofFile()", () => {
       refuses("ERR_TLOG_PROOF_FILE", () => parseProofFile(file.replace(from, to)));
     }
     refuses("ERR_TLOG_PROOF_FILE", () => parseProofFile(head));
+    refuses("ERR_TLOG_PROOF_FILE", () => parseProofFile(`${head}\n`), /No empty line/);
     refuses("ERR_TLOG_PROOF_FILE", () => parseProofFile(`\n${file}`));
     refuses("ERR_TLOG_PROOF_FILE", () => parseProofFile("\u0000"));
     assert.equal(

@@ -77,7 +77,13 @@ export class SenderCheck {
         part: "jkt",
       });
     }
-    if (proof === undefined || context.dpop === undefined || this.#proofs === undefined)
+    if (
+      proof === undefined ||
+      // mutate: the proof came from there; the compiler does not know it.
+      context.dpop === undefined ||
+      // mutate: without it a token with jkt was refused before.
+      this.#proofs === undefined
+    )
       throw proofRefusal("missing", "Token needs a DPoP proof");
     const { method, url } = context.dpop;
     if (typeof method !== "string" || typeof url !== "string")

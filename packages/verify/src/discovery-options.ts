@@ -127,7 +127,8 @@ export function checkIssuers(options: DiscoveryOptions): readonly CheckedIssuer[
     throw new TypeError("issuers: expected at least one");
   const checked = issuers.map((entry, i) => {
     const where = `issuers[${i}]`;
-    return isProfiled(entry)
+    if (typeof entry !== "object" || entry === null) throw new TypeError(`${where}: not an object`);
+    return "profile" in entry
       ? checkProfiled(entry, where, allowLoopbackHttp)
       : checkIssuer(entry, where, allowLoopbackHttp);
   });
@@ -161,10 +162,6 @@ function checkIssuer(
     throw new TypeError(`${where}.jwksOrigin: expected an https origin`);
   read.done();
   return { issuer, metadataUrl: metadataBelow(issuer), jwksOrigin, realm, trust };
-}
-
-function isProfiled(entry: DiscoveryOptions["issuers"][number]): entry is ProfiledIssuer {
-  return typeof entry === "object" && entry !== null && "profile" in entry;
 }
 
 const PROFILED = [
@@ -278,10 +275,5 @@ function readDeclared(read: ScopeReader, realm: string): DeclaredScope {
 }
 
 function isSecure(url: string, allowLoopbackHttp: boolean): boolean {
-  return (
-    !url.includes("{") &&
-    isIssuerTemplate(url) &&
-    URL.canParse(url) &&
-    isSecureUrl(new URL(url), allowLoopbackHttp)
-  );
+  return !url.includes("{") && URL.canParse(url) && isSecureUrl(new URL(url), allowLoopbackHttp);
 }

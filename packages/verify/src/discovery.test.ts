@@ -389,6 +389,11 @@ describe("discovery documents", () => {
       (i, key) => i.publish([key], { metadata: { jwks_uri: undefined } }),
     ],
     [
+      "jwks_uri in a list",
+      "ERR_DISCOVERY_DOCUMENT",
+      (i, key) => i.publish([key], { metadata: { jwks_uri: [`${i.site.origin}/keys`] } }),
+    ],
+    [
       "jwks_uri relative",
       "ERR_DISCOVERY_DOCUMENT",
       (i, key) => i.publish([key], { metadata: { jwks_uri: "/keys" } }),
@@ -539,6 +544,7 @@ describe("discovery options", () => {
       { issuers: [{ ...entry, jwksOrigin: "https://id.example/path" }] },
       { issuers: [entry], refreshSeconds: 9 },
       { issuers: [entry], refreshSeconds: 3601 },
+      { issuers: [entry], refreshSeconds: 60.5 },
       { issuers: [entry], refreshSeconds: 60, maxStaleSeconds: 60 },
       { issuers: [entry], maxStaleSeconds: 86_401 },
     ])

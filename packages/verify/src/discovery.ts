@@ -112,7 +112,7 @@ class IssuerState {
   /** P7, THREAT-09: brought forward for everybody's sake, not for one kid's; once in a while, however many ask. */
   loadEarly(): void {
     const now = this.#settings.now();
-    if (now - this.#askedAt < EARLY_PAUSE_MS || this.#loading !== undefined) return;
+    if (now - this.#askedAt < EARLY_PAUSE_MS) return;
     void this.load().catch(() => undefined);
   }
 
@@ -210,10 +210,9 @@ class DiscoveryReader implements TrustReader {
 
   /** With what it has: an issuer that is down takes nothing from the others, and is asked again. */
   async start(): Promise<void> {
-    const results = await Promise.allSettled(this.#states.map((state) => state.load()));
+    await Promise.allSettled(this.#states.map((state) => state.load()));
     if (this.#states.some(({ keys }) => keys.length > 0)) return;
     this.close();
-    for (const result of results) if (result.status === "rejected") throw result.reason;
     for (const { lastError } of this.#states) if (lastError) throw lastError;
   }
 

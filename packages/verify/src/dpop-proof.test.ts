@@ -268,6 +268,11 @@ describe("DPoP proof", () => {
     assert.deepEqual(nonceResult({}), ["ERR_DPOP_NONCE", "missing"]);
     for (const nonce of ["n-1", "", 2, null, ["n-2"]])
       assert.deepEqual(nonceResult({ nonce }), ["ERR_DPOP_NONCE", "stale"]);
+    const anything = checkWith({ nonce: { check: () => true, current: () => "n" } });
+    assert.deepEqual(
+      outcome(() => anything.check(makeProof(TOKEN, { payload: { nonce: 2 } }), GOOD)),
+      ["ERR_DPOP_NONCE", "stale"],
+    );
     // Nothing but a proof that is good otherwise is told about nonces.
     assert.deepEqual(nonceResult({ htm: "POST" }), refused("htm"));
     assert.equal(result({ payload: { nonce: "any" } }), "valid");
@@ -302,7 +307,7 @@ describe("DPoP proof", () => {
 
   it("RFC 7519 §4.1.4, §4.1.5: is held to exp and nbf where it has them", () => {
     assert.equal(result({ payload: { exp: NOW + 1, nbf: NOW + 5 } }), "valid");
-    for (const exp of [NOW, "x", null, 1.5])
+    for (const exp of [NOW, "x", null, 1.5, NOW + 1.5])
       assert.deepEqual(result({ payload: { exp } }), refused("exp"));
     for (const nbf of [NOW + 6, "x", null])
       assert.deepEqual(result({ payload: { nbf } }), refused("nbf"));

@@ -126,10 +126,9 @@ export class DpopProofCheck {
 }
 
 function splitProof(proof: string): readonly [string, string, string] {
-  if (typeof proof !== "string") throw refusal("form", "is not a string");
   if (proof.length > MAX_PROOF_LENGTH) throw refusal("size", "is too long");
-  const [header, payload, signature, ...others] = proof.split(".");
-  if (header === undefined || payload === undefined || signature === undefined || others.length > 0)
+  const [header = "", payload = "", signature, ...others] = proof.split(".");
+  if (signature === undefined || others.length > 0)
     throw refusal("form", "does not have three segments");
   return [header, payload, signature];
 }
@@ -171,6 +170,7 @@ function importKey(
     const publicJwk = parsePublicJwk(jwk, algorithm);
     return { publicJwk, keyObject: importPublicJwk(publicJwk, algorithm) };
   } catch (error) {
+    // mutate: nothing else is thrown in there; a fault of our own would stay one.
     if (!(error instanceof TrustError)) throw error;
     throw refusal("jwk", "is not a public key of the algorithm");
   }
@@ -189,6 +189,7 @@ function decode(segment: string): Buffer {
   try {
     return decodeBase64url(segment);
   } catch (error) {
+    // mutate: nothing else is thrown in there; a fault of our own would stay one.
     if (!(error instanceof Base64urlError)) throw error;
     throw refusal("form", "is not base64url");
   }

@@ -39,7 +39,12 @@ export class EvidenceSender {
       if (outcome.refused.length > 0) this.#onSetAside({ digests: outcome.refused });
       return true;
     }
-    if (outcome.kind !== "refused" || !isContentRefusal(outcome.status)) return false;
+    if (
+      // mutate: the other kind has no status; the compiler wants to hear it.
+      outcome.kind !== "refused" ||
+      !isContentRefusal(outcome.status)
+    )
+      return false;
     this.#size.refused(batch.digests.length);
     if (batch.digests.length > 1) return true;
     // A monitor that refuses even what holds nothing refuses us, not this item.

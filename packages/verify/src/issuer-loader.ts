@@ -63,6 +63,7 @@ function parseMetadata(bytes: Uint8Array): JsonObject {
   try {
     return parseJsonObject(bytes, { maxBytes: MAX_METADATA_BYTES });
   } catch (cause) {
+    // mutate: nothing else is thrown in there; a fault of our own would stay one.
     if (!(cause instanceof JsonError)) throw cause;
     throw new TrustError("ERR_DISCOVERY_DOCUMENT", `Discovery: ${cause.message}`, { cause });
   }

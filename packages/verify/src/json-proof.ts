@@ -23,7 +23,12 @@ function countStrings(value: JsonValue | undefined, depthLeft: number): number {
   if (typeof value === "string") return 1;
   // 1e400 became Infinity.
   if (typeof value === "number") return Number.isFinite(value) ? 0 : Number.NaN;
-  if (typeof value !== "object" || value === null) return 0;
+  if (
+    // mutate: true and false have no members to count.
+    typeof value !== "object" ||
+    value === null
+  )
+    return 0;
   if (depthLeft === 0) return Number.NaN;
   return isArray(value) ? countInArray(value, depthLeft - 1) : countInObject(value, depthLeft - 1);
 }

@@ -58,6 +58,13 @@ describe("parseJson()", () => {
     refuses('{"\\"":1}', "ERR_JSON_ESCAPED_NAME");
   });
 
+  it("refuses what the engine's parser refuses, even where the scanner accepts it", (t) => {
+    t.mock.method(JSON, "parse", () => {
+      throw new SyntaxError("refused");
+    });
+    refuses('{"a":1}', "ERR_JSON_SYNTAX");
+  });
+
   it("refuses __proto__ as a member name only", () => {
     refuses('{"__proto__":{"admin":true}}', "ERR_JSON_PROTO");
     refuses('[{"a":1,"__proto__":1}]', "ERR_JSON_PROTO");

@@ -110,6 +110,7 @@ function parseKeySet(bytes: Uint8Array): readonly JsonObject[] {
   try {
     keys = parseJsonObject(bytes, { maxBytes: MAX_KEY_SET_BYTES })["keys"];
   } catch (cause) {
+    // mutate: nothing else is thrown in there; a fault of our own would stay one.
     if (!(cause instanceof JsonError)) throw cause;
     throw new TrustError("ERR_DISCOVERY_DOCUMENT", `JWK set: ${cause.message}`, { cause });
   }

@@ -170,6 +170,7 @@ function member(
   try {
     return { text, bytes: decodeBase64url(text, limits) };
   } catch (error) {
+    // mutate: nothing else is thrown in there; a fault of our own would stay one.
     if (!(error instanceof Base64urlError)) throw error;
     throw new TrustError("ERR_KEY_INVALID", `Public key ${name}: ${error.message}`, {
       member: name,

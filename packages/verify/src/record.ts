@@ -86,6 +86,7 @@ function parseRecordObject(bytes: Uint8Array): JsonObject {
   try {
     object = parseJsonObject(bytes, { maxBytes: MAX_RECORD_BYTES, maxDepth: 3 });
   } catch (error) {
+    // mutate: nothing else is thrown in there; a fault of our own would stay one.
     if (!(error instanceof JsonError)) throw error;
     throw new TrustError("ERR_RECORD_FORM", `Key record: ${error.message}`, { cause: error });
   }
@@ -113,6 +114,7 @@ function recordRefusal(member: string, expected: string): TrustError {
 
 function keyIdOf(bytes: Uint8Array): KeyId {
   const kid = hash("sha256", bytes, "base64url");
+  // mutate: every SHA-256 has that form; the compiler does not know it.
   if (!isKeyId(kid)) throw new RangeError("SHA-256 gave no key id");
   return kid;
 }

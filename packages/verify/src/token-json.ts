@@ -11,6 +11,7 @@ export function decodeSegment(text: string, name: string): Buffer {
   try {
     return decodeBase64url(text);
   } catch (cause) {
+    // mutate: nothing else is thrown in there; a fault of our own would stay one.
     if (!(cause instanceof Base64urlError)) throw cause;
     // RFC 7515 §2, §5.2: base64url without anything else; else one token has many texts.
     throw new TokenError("ERR_TOKEN_NOT_CANONICAL", `Token ${name}: ${cause.message}`, {
@@ -28,6 +29,7 @@ export function parseSegment(bytes: Buffer, name: string): JsonValue {
   try {
     return parseJson(bytes);
   } catch (cause) {
+    // mutate: nothing else is thrown in there; a fault of our own would stay one.
     if (!(cause instanceof JsonError)) throw cause;
     if (cause.code === "ERR_JSON_DUPLICATE_MEMBER")
       throw new TokenError("ERR_TOKEN_DUPLICATE_MEMBER", `Token ${name}: a member occurs twice`, {

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { mint, staticKey, verifierWith } from "../testing/fixture.ts";
+import { mint, staticKey, verifierWith, type Claims } from "../testing/fixture.ts";
 import { TokenError } from "../token-error.ts";
 import type { VerifiedToken } from "../verified-token.ts";
 import type { Verifier } from "../verifier.ts";
 import type { SenderContext } from "../binding.ts";
-import type { AuthOptions } from "./auth-options.ts";
+import { checkAuthOptions, type AuthOptions } from "./auth-options.ts";
 import { authenticate, dpopContext } from "./authenticate.ts";
 import type { RequestFacts } from "./credentials.ts";
 
@@ -69,11 +69,27 @@ describe("authenticate", () => {
     ])
       await assert.rejects(authenticate(asking({}), options), TypeError);
   });
+
+  it("options of another form are named", async () => {
+    const verifier = await verifierWith([key]);
+    for (const [options, message] of [
+      [null, /^options: not an object/],
+      [1, /^options: not an object/],
+      [{}, /^verifier: neither/],
+      [{ verifier: {} }, /^verifier: neither/],
+      [{ verifier, resource: {} }, /^resource: not what/],
+      [{ verifier, retryAfterSeconds: 1.5 }, /^retryAfterSeconds: expected/],
+      [{ verifier, retryAfterSeconds: "5" }, /^retryAfterSeconds: expected/],
+    ] as const) {
+      const untyped: { check(options: unknown): unknown } = { check: checkAuthOptions };
+      assert.throws(() => untyped.check(options), { name: "TypeError", message });
+    }
+  });
 });
 
 /** A verifier that takes a context, as if the token were bound or not. */
 async function contextual(
-  cnf: { readonly jkt: string } | undefined,
+  cnf: Claims | undefined,
 ): Promise<{ verifier: Verifier; seen: (SenderContext | undefined)[] }> {
   const verifier = await verifierWith([key]);
   const token = verifier.verify(mint());
@@ -105,15 +121,17 @@ describe("the scheme DPoP", () => {
     assert.deepEqual(seen, [{ dpop: { proof: "proof", method: "GET", url } }]);
   });
 
-  it("RFC 9449 §7.1: a token that is bound to nothing is refused", async () => {
-    const { verifier } = await contextual(undefined);
-    const options = { verifier, context: dpopContext({ origin }), dpopAlgorithms: ["ES256"] };
-    const result = await authenticate(asking(headers), options);
-    assert.equal(!result.ok && result.status, 401);
-    assert.equal(
-      !result.ok && result.headers["www-authenticate"],
-      'Bearer error="invalid_token", DPoP error="invalid_token", algs="ES256"',
-    );
+  it("RFC 9449 §7.1: a token that is bound to no key is refused", async () => {
+    for (const cnf of [undefined, {}, { "x5t#S256": "x" }]) {
+      const { verifier } = await contextual(cnf);
+      const options = { verifier, context: dpopContext({ origin }), dpopAlgorithms: ["ES256"] };
+      const result = await authenticate(asking(headers), options);
+      assert.equal(!result.ok && result.status, 401);
+      assert.equal(
+        !result.ok && result.headers["www-authenticate"],
+        'Bearer error="invalid_token", DPoP error="invalid_token", algs="ES256"',
+      );
+    }
   });
 
   it("RFC 9449 §7.2: a proof beside a bearer token does not reach the verifier", async () => {
@@ -144,6 +162,6 @@ describe("the scheme DPoP", () => {
 
   it("an origin is an origin", () => {
     for (const text of ["", "api.example", "https://api.example/", "https://api.example/a"])
-      assert.throws(() => dpopContext({ origin: text }), TypeError);
+      assert.throws(() => dpopContext({ origin: text }), /^TypeError: origin: expected/);
   });
 });

@@ -1,6 +1,8 @@
+import assert from "node:assert/strict";
 import { createServer } from "node:http";
+import { it } from "node:test";
 import express, { type NextFunction, type Request, type Response } from "express";
-import { describeSite, LONGEST_HEADER, type SiteOptions } from "../testing/http-cases.ts";
+import { describeSite, LONGEST_HEADER, RESOURCE, type SiteOptions } from "../testing/http-cases.ts";
 import { listen } from "../testing/loopback.ts";
 import {
   authenticate,
@@ -32,4 +34,14 @@ describeSite("express", async ({ allowPreflight, ...options }: SiteOptions) => {
     response.status(500).send("error");
   });
   return listen(createServer({ maxHeaderSize: LONGEST_HEADER }, app));
+});
+
+it("express: metadata are for reading; other methods are passed on", () => {
+  const response = { statusCode: 0, setHeader: () => undefined, end: () => undefined };
+  let passed = 0;
+  for (const method of ["POST", "OPTIONS", "GET", "HEAD"])
+    resourceMetadata(RESOURCE)({ method, url: RESOURCE.path, headers: {} }, response, () => {
+      passed += 1;
+    });
+  assert.equal(passed, 2);
 });

@@ -1,5 +1,7 @@
+import assert from "node:assert/strict";
+import { it } from "node:test";
 import { Hono, type Context } from "hono";
-import { describeSite, type SiteOptions } from "../testing/http-cases.ts";
+import { describeSite, RESOURCE, type SiteOptions } from "../testing/http-cases.ts";
 import { listenFetch } from "../testing/loopback.ts";
 import {
   authenticate,
@@ -30,4 +32,17 @@ describeSite("hono", async (options: SiteOptions) => {
   });
   app.onError((_error, context) => context.text("error", 500));
   return listenFetch(async (request) => app.fetch(request));
+});
+
+it("hono: metadata are for reading; other methods are passed on", async () => {
+  const app = new Hono();
+  app.use(resourceMetadata(RESOURCE)).all("*", (context) => context.text("passed"));
+  for (const [method, isPassed] of [
+    ["POST", true],
+    ["OPTIONS", true],
+    ["GET", false],
+  ] as const) {
+    const response = await app.request(RESOURCE.path, { method });
+    assert.equal((await response.text()) === "passed", isPassed, method);
+  }
 });

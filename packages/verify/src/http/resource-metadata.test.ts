@@ -61,6 +61,14 @@ describe("protected resource metadata", () => {
         () => protectedResourceMetadata({ resource, authorizationServers: servers }),
         TypeError,
       );
+    const untyped: { describe(options: unknown): unknown } = {
+      describe: protectedResourceMetadata,
+    };
+    for (const servers of [undefined, "https://id.example", { length: 1 }])
+      assert.throws(
+        () => untyped.describe({ resource, authorizationServers: servers }),
+        /authorizationServers: expected at least one/,
+      );
     for (const more of [{ scopes: ["a b"] }, { scope: ["a"] }])
       assert.throws(
         () => protectedResourceMetadata({ resource, authorizationServers, ...more }),

@@ -69,4 +69,15 @@ it("a demand for nothing, or for what no token can grant, is a mistake", () => {
     assert.throws(() => requiredScopes(scopes), TypeError);
   for (const roles of [[], [""]]) assert.throws(() => requiredRoles(roles), TypeError);
   assert.throws(() => requiredRoles(["a"], { client: "" }), TypeError);
+  const untyped: {
+    requiredScopes(scopes: unknown): unknown;
+    requiredRoles(roles: unknown, source?: unknown): unknown;
+  } = { requiredScopes, requiredRoles };
+  for (const names of ["a", { length: 1 }, null]) {
+    assert.throws(() => untyped.requiredScopes(names), /scopes: expected/);
+    assert.throws(() => untyped.requiredRoles(names), /roles: expected/);
+  }
+  for (const source of [null, "x", {}, 1])
+    assert.throws(() => untyped.requiredRoles(["a"], source), /roleSource: expected/);
+  assert.deepEqual(requiredRoles(["a"], "realm_access").roleSource, "realm_access");
 });

@@ -98,5 +98,5 @@ function isRole(value: unknown): value is string {
 
 function isRoleSource(source: RoleSource): boolean {
   if (source === "roles" || source === "realm_access") return true;
-  return typeof source === "object" && source !== null && isRole(source.client);
+  return source !== null && isRole(source.client);
 }
