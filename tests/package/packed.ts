@@ -23,7 +23,7 @@ export async function run(
   return stdout;
 }
 
-/** @redoubt/verify as npm packs it, and a project elsewhere that has installed it and nothing else. */
+/** The verifier as npm packs it, and a project elsewhere that has installed it and nothing else. */
 export class PackedVerify {
   readonly #scratch: string;
   readonly tree: string;
@@ -63,9 +63,11 @@ export class PackedVerify {
       join(this.tree, "package.json"),
       JSON.stringify({ name: "tree", private: true, workspaces }),
     );
-    const filter = (source: string) => !LEFT_OUT.test(source);
     for (const name of COPIED)
-      await cp(join(ROOT, name), join(this.tree, name), { recursive: true, filter });
+      await cp(join(ROOT, name), join(this.tree, name), {
+        recursive: true,
+        filter: (source) => !LEFT_OUT.test(source),
+      });
     await symlink(join(ROOT, "node_modules"), join(this.tree, "node_modules"));
   }
 
