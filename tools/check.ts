@@ -9,6 +9,7 @@ const checks: Record<string, readonly [string, ...string[]]> = {
   layers: [process.execPath, "tools/check-layers.mjs"],
   lock: [process.execPath, "tools/check-lock.ts"],
   errors: [process.execPath, "tools/errors.ts", "--check"],
+  api: [process.execPath, "tools/api.ts", "--check"],
   unused: [bin("knip")],
 };
 

@@ -25,6 +25,8 @@ export interface Base64urlLimits {
 
 const DEFAULT_MAX_BYTES = 1_048_576;
 
+/** @internal What is published needs no types of Node.js. */
+export function decodeBase64url(text: string, limits?: Base64urlLimits): Buffer;
 /**
  * Decodes base64url without padding (RFC 4648 §5, §3.5): one text for each value of the bytes, or none. The bytes have
  * memory of their own: who keeps them keeps nothing else, where a pooled buffer would hold 64 KiB.
@@ -32,8 +34,9 @@ const DEFAULT_MAX_BYTES = 1_048_576;
  * @throws Base64urlError for a foreign character, an impossible length, spare bits that are not zero, or a size
  *   outside the limits
  * @example
- * decodeBase64url("AQI", { bytes: 2 }); // <Buffer 01 02>
+ * decodeBase64url("AQI", { bytes: 2 }); // bytes 1 and 2
  */
+export function decodeBase64url(text: string, limits?: Base64urlLimits): Uint8Array;
 export function decodeBase64url(text: string, limits: Base64urlLimits = {}): Buffer {
   const { bytes, maxBytes = bytes ?? DEFAULT_MAX_BYTES } = limits;
   if (text.length > Math.ceil((maxBytes * 4) / 3))
@@ -54,6 +57,7 @@ export function decodeBase64url(text: string, limits: Base64urlLimits = {}): Buf
  * As `decodeBase64url`, into memory that is there already and large enough, for a text of ASCII without `+` and `/`:
  * then each foreign character makes the result shorter, because Node's decoder skips it, and the spare bits are all
  * that is left to see. Returns the number of bytes, or undefined for a text that is not canonical.
+ * @internal
  */
 export function writePlainBase64url(asciiText: string, target: Buffer): number | undefined {
   const bytes = Math.floor((asciiText.length * 3) / 4);

@@ -7,6 +7,7 @@ import { parseKeyRecord } from "./record.ts";
 import { verifyKeyRecord } from "./ring.ts";
 import { fromStaticKeys, type StaticKey } from "./static-trust.ts";
 import { corpusCases } from "./testing/corpus-cases.ts";
+import { classOf, corpusClasses, plainVerifier } from "./testing/corpus-classes.ts";
 import { outcome } from "./testing/outcome.ts";
 import { VECTORS } from "./testing/keys.ts";
 import { recordCases, type RecordCase } from "./testing/record-cases.ts";
@@ -16,6 +17,7 @@ import type { AcceptRule } from "./verifier-options.ts";
 interface TokenTest {
   readonly id: number;
   readonly name: string;
+  readonly class: string;
   readonly token: string;
   readonly now?: number;
   readonly result: "valid" | "invalid";
@@ -24,6 +26,8 @@ interface TokenTest {
 }
 
 interface TokenFile {
+  readonly plainVerifier: object;
+  readonly classes: readonly { readonly name: string; readonly needs: string }[];
   readonly now: number;
   readonly audience: string;
   readonly accept: readonly AcceptRule[];
@@ -58,6 +62,17 @@ describe("vectors/verifier", () => {
       "stale file",
     );
     assert.equal(file.tests.length > 250, true);
+  });
+
+  it("puts each token into one class, and none is empty", () => {
+    const file: TokenFile = JSON.parse(readFileSync(new URL("tokens.json", VECTORS), "utf8"));
+    assert.deepEqual(file.classes, corpusClasses());
+    assert.deepEqual(file.plainVerifier, plainVerifier());
+    for (const test of file.tests) assert.equal(test.class, classOf(test), test.name);
+    const used = new Set(file.tests.map((test) => test.class));
+    assert.deepEqual([...used].toSorted(), file.classes.map(({ name }) => name).toSorted());
+    for (const test of file.tests)
+      assert.equal(test.class === "valid", test.result === "valid", test.name);
   });
 
   it("gives the expected answer for every record of key-records.json", () => {

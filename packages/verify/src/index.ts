@@ -44,8 +44,9 @@ export {
   type JsonObject,
   type JsonValue,
 } from "./json.ts";
+/** @internal Its result is a KeyObject. */
+export { importPublicJwk } from "./public-key.ts";
 export {
-  importPublicJwk,
   KEY_ALGORITHMS,
   parsePublicJwk,
   type KeyAlgorithm,

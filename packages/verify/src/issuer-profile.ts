@@ -60,7 +60,18 @@ const RFC9068: IssuerProfile = {
   idToken: { typ: ["jwt", null], claims: {} },
 };
 
-export const ISSUER_PROFILES = {
+export type ProfileName =
+  | "rfc9068"
+  | "entra"
+  | "keycloak"
+  | "okta"
+  | "auth0"
+  | "cognito"
+  | "google"
+  | "kubernetes";
+
+/** What is known of issuers, by the name that a declaration gives. */
+export const ISSUER_PROFILES: Readonly<Record<ProfileName, IssuerProfile>> = {
   rfc9068: RFC9068,
   entra: {
     ...RFC9068,
@@ -129,9 +140,7 @@ export const ISSUER_PROFILES = {
     claims: { "kubernetes.io": true },
     clientClaims: [],
   },
-} as const satisfies Readonly<Record<string, IssuerProfile>>;
-
-export type ProfileName = keyof typeof ISSUER_PROFILES;
+};
 
 /** A profile of one's own: `base`, RFC 9068 where nothing is said, and what is otherwise. */
 export interface ProfileOptions extends Partial<IssuerProfile> {

@@ -11,7 +11,10 @@ export type KeyAlgorithm = (typeof KEY_ALGORITHMS)[number];
 
 /** What issuers other than Redoubt's may sign with, where it is declared for them. */
 export const TOKEN_ALGORITHMS = [
-  ...KEY_ALGORITHMS,
+  "ES256",
+  "Ed25519",
+  "PS256",
+  "RS256",
   "ES384",
   "ES512",
   "PS384",
@@ -83,6 +86,7 @@ export function parsePublicJwk(jwk: JsonObject, algorithm: TokenAlgorithm): Publ
  * as a bare KeyObject: Node 24.17 and later are slow for `{ key, padding }`.
  *
  * @throws TrustError `ERR_KEY_INVALID`, for instance for a point that is not on the curve
+ * @internal
  */
 export function importPublicJwk(jwk: PublicJwk, algorithm: TokenAlgorithm): KeyObject {
   let key: KeyObject;

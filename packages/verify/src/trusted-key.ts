@@ -40,6 +40,7 @@ export interface Declaration {
 /** A key as the verifier uses it: imported once, with its scope ready to be asked. */
 export class TrustedKey {
   readonly scope: KeyScope;
+  /** @internal */
   readonly keyObject: KeyObject;
   readonly signatureBytes: number;
   /** Equal for two keys exactly if nothing about them differs. */

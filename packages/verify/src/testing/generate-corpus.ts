@@ -3,6 +3,7 @@
 import { writeFileSync } from "node:fs";
 import { AUDIENCE, CONSUMER_ISSUER, ENTERPRISE_RULE, NOW, signedRecord } from "./fixture.ts";
 import { corpusCases, corpusKeys } from "./corpus-cases.ts";
+import { classOf, corpusClasses, plainVerifier } from "./corpus-classes.ts";
 import { pinOf, testKey, VECTORS } from "./keys.ts";
 import { recordCases } from "./record-cases.ts";
 
@@ -12,9 +13,12 @@ const tokens = {
   audience: AUDIENCE,
   accept: [ENTERPRISE_RULE, { issuer: CONSUMER_ISSUER, realm: "consumer", tenants: "any" }],
   keys: corpusKeys(),
+  plainVerifier: plainVerifier(),
+  classes: corpusClasses(),
   tests: corpusCases().map(({ code, part, ...rest }, i) => ({
     id: i + 1,
     ...rest,
+    class: classOf(rest),
     result: code === undefined ? "valid" : "invalid",
     code,
     part,
