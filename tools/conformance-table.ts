@@ -60,7 +60,7 @@ const rows = [...PUBLISHED].map(([name, difference]) => {
 const heading = ["class", ...columns.map(({ name }) => name), "known difference"];
 const text = `# Conformance of verifiers
 
-Written by \`tools/conformance-table.ts\` from results of \`redoubt conformance\` ([guide](../guide/conformance.md)). How many answers in a class were wrong: good tokens refused in `valid`, invalid ones accepted in all others. Each verifier had every option that it has for issuer, audience, algorithms, \`typ\` and required claims, and one key set for two realms; @redoubt/verify had the scope of each key too.
+Written by \`tools/conformance-table.ts\` from results of \`redoubt conformance\` ([guide](../guide/conformance.md)). How many answers in a class were wrong: good tokens refused in \`valid\`, invalid ones accepted in all others. Each verifier had every option that it has for issuer, audience, algorithms, \`typ\` and required claims, and one key set for two realms; @redoubt/verify had the scope of each key too.
 
 ${row(heading)}
 ${row(heading.map(() => "---"))}

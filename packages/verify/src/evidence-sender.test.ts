@@ -27,8 +27,7 @@ async function sendTo(status: number): Promise<{ asked: number; setAside: readon
     "session",
   );
   const onSetAside = (what: SetAside): void => void setAside.push(what);
-  const sender = new EvidenceSender({ maxBytes: 1_000_000,
-    max: 10, client, onSetAside });
+  const sender = new EvidenceSender({ maxBytes: 1_000_000, max: 10, client, onSetAside });
   sender.store.keep({ digest: "d", kid: "k1", alg: "ES256", signature: "c2ln" }, NOW * 1000);
   sender.store.want(["d"]);
   await sender.send(() => NOW * 1000);
