@@ -4,6 +4,7 @@ import { EXIT, type CommandContext } from "./command.ts";
 import { register as alarms } from "./commands/alarms.ts";
 import { register as backup } from "./commands/backup.ts";
 import { register as clients } from "./commands/clients.ts";
+import { register as conformance } from "./commands/conformance.ts";
 import { register as drill } from "./commands/drill.ts";
 import { register as keys } from "./commands/keys.ts";
 import { register as ledger } from "./commands/ledger.ts";
@@ -47,6 +48,7 @@ const COMMANDS = [
   backup,
   recover,
   drill,
+  conformance,
 ] as const;
 
 function program(): Command {

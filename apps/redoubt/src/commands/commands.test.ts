@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { Command } from "commander";
 import * as alarms from "./alarms.ts";
 import * as clients from "./clients.ts";
+import * as conformance from "./conformance.ts";
 import * as drill from "./drill.ts";
 import * as keys from "./keys.ts";
 import * as ledger from "./ledger.ts";
@@ -27,6 +28,7 @@ const MODULES = [
   alarms,
   recover,
   drill,
+  conformance,
 ];
 
 /** The command line without its work: says which command would run, and with which options. */
@@ -156,6 +158,8 @@ const MISTAKES = [
   ["keys", "ceremony", "publish"],
   ["keys", "ceremony", "show", "a", "b"],
   ["verify", "a", "b"],
+  ["conformance"],
+  ["conformance", "--timeout", "0", "--", "v"],
   ["status", "--colour"],
   ["no-such-command"],
 ] as const;
