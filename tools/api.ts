@@ -12,7 +12,7 @@ const PACKAGE = "packages/verify";
 const KINDS = ["Functions", "Classes", "Constants", "Types"] as const;
 const HEAD = `# API of @redoubt/verify
 
-Generated from the sources by \`tools/api.ts\`. How to use it is in the [README](../../packages/verify/README.md); all codes are in [errors.md](errors.md).
+Generated from the sources by \`tools/api.ts\`. How to use it is in the [README](../../packages/verify/README.md); all codes are in [errors.md](errors.md). The declarations need no \`@types/node\`: ES2022 and the names of the web (\`fetch\`, \`URL\`, \`Request\`), which TypeScript has by default in its library DOM.
 `;
 
 interface Entry {
