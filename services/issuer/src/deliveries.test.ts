@@ -212,6 +212,30 @@ describe("delivery reports (THREAT-28)", () => {
     assert.equal(Math.max(...forgotten), 2);
   });
 
+  test("THREAT-36: the end of an alarm is said until the monitor has it, and an old word not after a new one", async () => {
+    using monitor = new Scripted();
+    await using deliveries = monitor.open();
+    await until(() => monitor.reports.length === 1);
+    deliveries.tell("connections-full", "consumer");
+    await until(() => monitor.requests.length === 2);
+    monitor.answer = () => {
+      throw new RemoteError("ERR_MONITOR_DISK_FULL", "no room");
+    };
+    deliveries.tell("connections-full", "consumer");
+    deliveries.tell("connections-full", "consumer", true);
+    await until(() => monitor.failures.length > 2);
+    monitor.answer = ({ seq }) => ({ seq });
+    const before = monitor.requests.length;
+    const said = (): readonly Head[] =>
+      monitor.requests.slice(before).filter(({ op }) => op === "event");
+    await until(() => said().length > 0);
+    deliveries.add(digestOf(1));
+    await until(() => deliveries.counts().waiting === 0);
+    assert.deepEqual(said(), [
+      { op: "event", kind: "connections-full", detail: "consumer", over: true },
+    ]);
+  });
+
   test("a stop without a monitor ends in time and says what is unreported", async () => {
     using monitor = new Scripted();
     monitor.answer = () => {

@@ -33,6 +33,11 @@ interface Report {
   readonly closing?: true;
 }
 
+interface Word {
+  readonly event: Readonly<Record<string, unknown>>;
+  isUnsaid?: boolean;
+}
+
 /** docs/spec/wire.md §5: the rest goes into the next report. */
 const MAX_LOST = 1_000_000;
 
@@ -54,6 +59,8 @@ export class Deliveries implements AsyncDisposable {
   readonly #limits: DeliveryLimits;
   readonly #session = randomBytes(16).toString("base64url");
   readonly #journal: DeliveryJournal;
+  /** By kind. */
+  readonly #words = new Map<string, Word>();
   #queue: string[];
   #lost = 0;
   /** Received, and dropped from the queue: nobody can say any more which they were. */
@@ -110,12 +117,27 @@ export class Deliveries implements AsyncDisposable {
     this.tell("delivery-queue-full", String(this.#limits.queue));
   }
 
-  /** An `event` of docs/spec/wire.md §5: an alarm of the monitor; `isOver`: the end of one. */
+  /**
+   * An `event` of docs/spec/wire.md §5: an alarm of the monitor; `isOver`: the end of one. The newest of a kind is said
+   * until the monitor has it, or an alarm would last for ever.
+   */
   tell(kind: string, detail: string, isOver = false): void {
-    const event = { op: "event", kind, detail, ...(isOver && { over: true }) };
-    this.#client.request(event).catch((error: unknown) => {
+    const word = { event: { op: "event", kind, detail, ...(isOver && { over: true }) } };
+    this.#words.set(kind, word);
+    void this.#say(kind, word);
+  }
+
+  async #say(kind: string, word: Word): Promise<void> {
+    word.isUnsaid = false;
+    try {
+      await this.#client.request(word.event);
+      if (this.#words.get(kind) === word) this.#words.delete(kind);
+    } catch (error) {
+      word.isUnsaid = true;
       this.#events.reportFailed(errorCode(error));
-    });
+      // Its acknowledgement says that the monitor is back.
+      if (!this.#isClosing) this.#schedule(this.#limits.retryMs);
+    }
   }
 
   #schedule(delayMs: number): void {
@@ -166,6 +188,7 @@ export class Deliveries implements AsyncDisposable {
     this.#isFailing = false;
     if (this.#isFull) this.tell("delivery-queue-full", String(this.#limits.queue), true);
     this.#isFull = false;
+    for (const [kind, word] of this.#words) if (word.isUnsaid) void this.#say(kind, word);
     const isLast = this.#report?.closing === true;
     this.#report = undefined;
     if (!isLast) return this.#journal.acknowledged(() => this.#queue);
