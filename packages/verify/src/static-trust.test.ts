@@ -163,6 +163,9 @@ describe("PinnedKey", () => {
       good.replace(/\+[0-9a-f]{8}\+/, "+00000000+"),
       vkey("ring", raw, 2),
       vkey("ring", raw.subarray(1)),
+      // The hash is that of an Ed25519 key.
+      good.slice(0, "ring+01234567+".length) +
+        Buffer.concat([Buffer.of(2), raw]).toString("base64"),
       `${good} `,
       `${RINGS.enterprise}A`,
       RINGS.enterprise.slice(1),
