@@ -135,10 +135,12 @@ describe("checkForeignToken()", () => {
   it("RFC 8725 §3.9: is for this service; without an audience, for its client", () => {
     for (const aud of ["api://mail", ["api://orders", "api://mail"], [], "", undefined])
       assert.deepEqual(result(aud === undefined ? { aud: null } : { aud }), [CLAIM, "aud"]);
-    assert.equal(result({ aud: "else", azp: "c" }, { audiences: null, clientId: "c" }), "valid");
-    const cognito = checkOf({ issuer: ONE, profile: "cognito" });
     const own = { audiences: null, clientId: "c" };
-    const ofClient = { token_use: "access", client_id: "c" };
+    assert.equal(result({ aud: "else", azp: "c" }, own), "valid");
+    for (const aud of [[], [""], 1])
+      assert.deepEqual(result({ aud, azp: "c" }, own), [CLAIM, "aud"]);
+    const cognito = checkOf({ issuer: ONE, profile: { base: "cognito", clientClaims: ["azp"] } });
+    const ofClient = { token_use: "access", client_id: "c", azp: "c" };
     assert.equal(result(ofClient, own, cognito), "valid");
     assert.deepEqual(result({ ...ofClient, client_id: "d" }, own, cognito), [CLAIM, "client_id"]);
   });

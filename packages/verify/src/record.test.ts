@@ -97,8 +97,15 @@ describe("issuerFor()", () => {
 describe("isKeyId()", () => {
   it("tells the form of a kid of ours", () => {
     assert.deepEqual(
-      ["A".repeat(43), "A".repeat(42), "A".repeat(44), `${"A".repeat(42)}+`, 1].map(isKeyId),
-      [true, false, false, false, false],
+      [
+        "A".repeat(43),
+        "A".repeat(42),
+        "A".repeat(44),
+        `${"A".repeat(42)}+`,
+        1,
+        ["A".repeat(43)],
+      ].map(isKeyId),
+      [true, false, false, false, false, false],
     );
   });
 });
