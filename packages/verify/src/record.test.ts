@@ -39,6 +39,16 @@ describe("parseKeyRecord()", () => {
     assert.equal(refused > 70, true);
   });
 
+  it("a text is no list of one text", () => {
+    for (const name of ["log", "realm", "issuer"]) {
+      const { [name]: text } = recordFields("ent-es256");
+      assert.throws(
+        () => parseKeyRecord(recordBytes(recordFields("ent-es256", { [name]: [text] }))),
+        { code: "ERR_RECORD_MEMBER", member: name },
+      );
+    }
+  });
+
   it("names the member that is at fault", () => {
     for (const name of ["realm", "tenants", "audiences", "v", "publicKey", "maxLifetimeSeconds"])
       assert.throws(

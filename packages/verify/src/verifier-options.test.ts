@@ -38,7 +38,10 @@ describe("createVerifier() options", () => {
     await refuses({ cache: { max: 1, ttl: 1 } }, /ttl/);
     await refuses({ accept: [{ ...ENTERPRISE_RULE, any: true }] }, /accept\[0\].*any/);
     await refuses({ issuance: { mode: "audit", reporter: { add() {} }, url: "x" } }, /url/);
-    await assert.rejects(() => untyped.create(null), TypeError);
+    for (const options of [null, 1, "options"])
+      await assert.rejects(() => untyped.create(options), /^TypeError: option: not an object/);
+    await refuses({ accept: [1] }, /^accept\[0\]: not an object/);
+    await refuses({ cache: 1 }, /^cache: not an object/);
   });
 
   it("has no default for what decides about security", async () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { mint, staticKey, verifierWith, type Claims } from "../testing/fixture.ts";
+import type { JsonObject } from "../json.ts";
+import { mint, staticKey, verifierWith } from "../testing/fixture.ts";
 import { TokenError } from "../token-error.ts";
 import type { VerifiedToken } from "../verified-token.ts";
 import type { Verifier } from "../verifier.ts";
@@ -89,7 +90,7 @@ describe("authenticate", () => {
 
 /** A verifier that takes a context, as if the token were bound or not. */
 async function contextual(
-  cnf: Claims | undefined,
+  cnf: JsonObject | undefined,
 ): Promise<{ verifier: Verifier; seen: (SenderContext | undefined)[] }> {
   const verifier = await verifierWith([key]);
   const token = verifier.verify(mint());
