@@ -51,7 +51,7 @@ describe("createVerifier() options", () => {
 
   it("takes audience null only together with clientId", async () => {
     await refuses({ audience: null }, /clientId/);
-    for (const audience of ["", [], [""], [1], {}, 1, "a".repeat(513)])
+    for (const audience of ["", [], [""], [1], [["a"]], {}, 1, "a".repeat(513)])
       await refuses({ audience }, /audience/);
     for (const clientId of ["", 1, null]) await refuses({ clientId }, /clientId/);
   });
