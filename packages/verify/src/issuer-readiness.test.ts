@@ -70,6 +70,9 @@ describe("an issuer with a profile", () => {
       const stranger = foreignToken(ENTRA_MANY, { header: { kid: "k2" }, claims: { iss } });
       assertRefused(verifier, stranger, "ERR_JWKS_NO_MATCHING_KEY");
     }
+    const [header] = UNKNOWN_KID.split(".");
+    for (const payload of ["+", "AAAA", "bnVsbA"])
+      assertRefused(verifier, `${header}.${payload}.AAAA`, "ERR_JWKS_NO_MATCHING_KEY");
     verifier.close();
   });
 });
