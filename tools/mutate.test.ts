@@ -42,8 +42,8 @@ function mutate(
 ): Promise<{ status: number | null; output: string }> {
   const args = ["tools/mutate.ts", folder, "--workers", "1", ...options];
   return new Promise((done) => {
-    const child = execFile(process.execPath, args, (_error, output) =>
-      done({ status: child.exitCode, output }),
+    const child = execFile(process.execPath, args, (_error, output, errors) =>
+      done({ status: child.exitCode, output: output === "" ? errors : output }),
     );
   });
 }

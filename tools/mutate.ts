@@ -1,6 +1,6 @@
 // Takes the checks of a package out, one at a time, and runs the package's tests: `npm run mutate -- packages/verify`.
 // Fails on a check that no test misses, and names it. What is taken out: tools/mutate/mutations.ts.
-// [--workers 1|2] [--only <source file>] [--json] [--slack <ms that a run may take beyond four times its usual time>]
+// [--workers 1|2] [--only <source file>]... [--json] [--slack <ms that a run may take beyond four times its usual time>]
 import { globSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, relative, resolve } from "node:path";
@@ -14,7 +14,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     workers: { type: "string", default: "2" },
-    only: { type: "string" },
+    only: { type: "string", multiple: true, default: [] },
     slack: { type: "string", default: "10000" },
     json: { type: "boolean", default: false },
   },
@@ -22,7 +22,7 @@ const { values, positionals } = parseArgs({
 const [folder] = positionals;
 const workers = Number(values.workers);
 if (folder === undefined || positionals.length > 1 || (workers !== 1 && workers !== 2))
-  throw new Error("usage: mutate <package> [--workers 1|2] [--only <source file>] [--json]");
+  throw new Error("usage: mutate <package> [--workers 1|2] [--only <source file>]... [--json]");
 
 function isTest(file: string): boolean {
   return file.endsWith(".test.ts");
@@ -33,22 +33,27 @@ function isHelper(file: string): boolean {
   return file.includes("/testing/") || basename(file).startsWith("fixture-");
 }
 
-const only = values.only === undefined ? undefined : resolve(values.only);
+const only = values.only.map((file) => resolve(file));
 const files = globSync(resolve(folder, "src/**/*.ts")).toSorted();
 const { mutations, problems } = mutationsOf(
-  files.filter((file) => !isTest(file) && !isHelper(file) && (only ?? file) === file),
+  files.filter(
+    (file) => !isTest(file) && !isHelper(file) && (only.length === 0 || only.includes(file)),
+  ),
 );
-if (mutations.length === 0) throw new Error(`nothing to take out in ${only ?? folder}`);
+if (mutations.length === 0)
+  throw new Error(`nothing to take out in ${[folder, ...only].join(", ")}`);
 
+const stop = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => stop.abort());
 const work = mkdtempSync(join(tmpdir(), "redoubt-mutate-"));
 try {
-  const runs = await TestRuns.record(
-    resolve(folder, "src"),
-    files.filter(isTest),
+  const runs = await TestRuns.record(files.filter(isTest), {
+    folder: resolve(folder, "src"),
     work,
     workers,
-    Number(values.slack),
-  );
+    slackMs: Number(values.slack),
+    stop: stop.signal,
+  });
   report(await everyOutcome(runs));
 } finally {
   rmSync(work, { recursive: true, force: true });

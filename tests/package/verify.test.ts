@@ -124,7 +124,7 @@ export const code: string = new TokenError("ERR_JWT_EXPIRED", "Expired").code;
 
   it("runs the first example of its README on each Node.js that is here", async (t) => {
     const readme = await readFile(join(installed(), "README.md"), "utf8");
-    const [, example = ""] = /```js\n(.*?)```/s.exec(readme) ?? [];
+    const [, example = ""] = /```js\n(import assert.*?)```/s.exec(readme) ?? [];
     assert.match(example, /from "@redoubt\/verify"/);
     await writeFile(join(packed.consumer, "example.mjs"), example);
     const entries = ENTRIES.map((entry) => `await import("@redoubt/verify${entry}");\n`);

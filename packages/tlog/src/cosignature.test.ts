@@ -9,6 +9,7 @@ import { mth } from "./fixture-tree.ts";
 import { ed25519Cosigner, ed25519Signer } from "./note-signer.ts";
 import { addSignature, parseNote, signNote } from "./note.ts";
 import { encodeSignatureLine } from "./signature-line.ts";
+import { encodeTimestamped } from "./timestamped-signature.ts";
 
 const time = 1_679_315_147;
 const body = encodeCheckpoint({ origin: "log.example", size: 7, root: mth(0, 7) });
@@ -83,10 +84,25 @@ describe("verifyCosignature()", () => {
     for (const other of [
       signature.subarray(1),
       signature.subarray(8),
+      signature.subarray(0, 7),
       Buffer.concat([signature, Buffer.of(0)]),
     ]) {
       const changed = addSignature(note, encodeSignatureLine({ ...label, signature: other }));
       refuses("ERR_TLOG_NOTE_SIGNATURE", () => verifyCosignature(changed, witness.verifier));
+    }
+  });
+
+  it("refuses a time that no JavaScript number holds, though the cosigner signed it", () => {
+    const signer = ed25519Signer("witness.example", ed25519Key(2));
+    for (const [timeSeconds, isTaken] of [
+      [2 ** 53 - 1, true],
+      [2 ** 60, false],
+    ] as const) {
+      const bytes = signer.sign(Buffer.from(`cosignature/v1\ntime ${timeSeconds}\n${body}`));
+      const signature = encodeTimestamped({ timeSeconds, signature: bytes });
+      const far = addSignature(note, encodeSignatureLine({ ...witness.verifier, signature }));
+      if (isTaken) verifyCosignature(far, witness.verifier);
+      else refuses("ERR_TLOG_NOTE_SIGNATURE", () => verifyCosignature(far, witness.verifier));
     }
   });
 

@@ -124,6 +124,9 @@ describe("parseVerifierKey()", () => {
       Buffer.alloc(0),
     ])
       refuses("ERR_TLOG_VKEY", () => parseVerifierKey(ecdsaVkey(der)));
+    const longer = Buffer.concat([Buffer.of(ecdsa), spki, Buffer.of(0)]).toString("base64");
+    const id = ecdsaVkey(spki).slice(0, "a+01234567+".length);
+    refuses("ERR_TLOG_VKEY", () => parseVerifierKey(id + longer), /one encoding/);
   });
 
   it("refuses base64 that is not in its one spelling", () => {

@@ -86,6 +86,7 @@ describe("add-checkpoint", () => {
     ] as const)
       refuses("ERR_TLOG_WITNESS", () => parseAddCheckpointRequest(request.replace(from, to)));
     refuses("ERR_TLOG_WITNESS", () => parseAddCheckpointRequest(head));
+    refuses("ERR_TLOG_WITNESS", () => parseAddCheckpointRequest(`${head}\n`), /No empty line/);
     refuses("ERR_TLOG_NOTE_MALFORMED", () => parseAddCheckpointRequest(`${head}\n\n${body}`));
     refuses("ERR_TLOG_CHECKPOINT", () =>
       parseAddCheckpointRequest(`${head}\n\n${signNote("text\n", [log.signer])}`),

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { encodeCheckpoint } from "./checkpoint.ts";
+import { cosignCheckpoint } from "./cosignature.ts";
 import { logKey, witnessKey } from "./fixture-keys.ts";
 import { refuses } from "./fixture-refusal.ts";
 import { mth } from "./fixture-tree.ts";
@@ -33,6 +35,15 @@ describe("THREAT-38: what a witness holds now", () => {
     refuses("ERR_TLOG_NOTE_UNKNOWN_KEY", () => open(question, other.verifier));
     const changed = note.replace("\n7\n", "\n8\n");
     refuses("ERR_TLOG_NOTE_SIGNATURE", () => openWitnessed(changed, question, witness.verifier));
+  });
+
+  it("answers about one log, and says nothing beside it", () => {
+    const origin = `redoubt/witnessed/${question.nonce}`;
+    for (const extensions of [[], [question.log, "more"], ["more", question.log]]) {
+      const body = encodeCheckpoint({ origin, ...tree, extensions });
+      const note = `${body}\n${cosignCheckpoint(body, by.timeSeconds, by.signer)}`;
+      refuses("ERR_TLOG_COSIGNATURE", () => openWitnessed(note, question, witness.verifier));
+    }
   });
 
   it("is signed by a key that cosigns only", () => {

@@ -66,9 +66,13 @@ describe("an issuer with a profile", () => {
     for (const name of [undefined, issuer, ofTenant])
       assert.equal(verifier.isReady(name), false, name);
     assertRefused(verifier, UNKNOWN_KID, "ERR_ISSUER_NOT_READY");
-    const other = { iss: "https://other.example" };
-    const stranger = foreignToken(ENTRA_MANY, { header: { kid: "k2" }, claims: other });
-    assertRefused(verifier, stranger, "ERR_JWKS_NO_MATCHING_KEY");
+    for (const iss of ["https://other.example", undefined]) {
+      const stranger = foreignToken(ENTRA_MANY, { header: { kid: "k2" }, claims: { iss } });
+      assertRefused(verifier, stranger, "ERR_JWKS_NO_MATCHING_KEY");
+    }
+    const [header] = UNKNOWN_KID.split(".");
+    for (const payload of ["+", "AAAA", "bnVsbA"])
+      assertRefused(verifier, `${header}.${payload}.AAAA`, "ERR_JWKS_NO_MATCHING_KEY");
     verifier.close();
   });
 });

@@ -13,6 +13,7 @@ import {
   fitsKey,
   isForSignatures,
   isKeyAlgorithm,
+  type KeyAlgorithm,
   parsePublicJwk,
   refusePrivateMembers,
   tokenAlgorithm,
@@ -123,9 +124,10 @@ function parseKeySet(bytes: Uint8Array): readonly JsonObject[] {
 function readScopes(jwk: JsonObject, issuer: CheckedIssuer): readonly KeyScope[] {
   const { trust } = issuer;
   if ("declaration" in trust) return profileScopes(jwk, issuer, trust.scope, trust.declaration);
-  if (!isKeyAlgorithm(jwk["alg"])) return [];
+  const { alg } = jwk;
+  if (!isKeyAlgorithm(alg)) return [];
   return trust.ring === null
-    ? [declaredScope(jwk, issuer.issuer, trust.scope)]
+    ? [declaredScope(jwk, alg, issuer.issuer, trust.scope)]
     : [recordScope(jwk, issuer, trust.ring)];
 }
 
@@ -157,10 +159,14 @@ function coversIssuer(record: KeyRecord, issuer: string): boolean {
   return match.tenantId === null || tenantCovered(record.tenants, match.tenantId);
 }
 
-function declaredScope(jwk: JsonObject, issuer: string, scope: DeclaredScope): KeyScope {
-  const { alg, issuer: template } = jwk;
+function declaredScope(
+  jwk: JsonObject,
+  alg: KeyAlgorithm,
+  issuer: string,
+  scope: DeclaredScope,
+): KeyScope {
+  const { issuer: template } = jwk;
   const kid = readKid(jwk);
-  if (!isKeyAlgorithm(alg)) throw new TrustError("ERR_KEY_INVALID", "JWK alg", { member: "alg" });
   // Where Entra's own check fails open: a key that does not say whose it is.
   if (typeof template !== "string" || matchIssuer(template, issuer) === undefined)
     throw untrusted("without the issuer in it");

@@ -154,7 +154,14 @@ function checkIssuerAndTenant(
     if (key.tenantNames?.has(tenant ?? "") === false)
       throw scopeError(key, "tenant", "another tenant", "a tenant of the declaration");
   }
-  if (rule && rule.tenants !== "any" && !(isTenantId(tenant) && rule.tenants.has(tenant)))
+  if (
+    rule &&
+    rule.tenants !== "any" &&
+    !(
+      // mutate: the rule holds nothing else; the compiler wants to hear it.
+      isTenantId(tenant) && rule.tenants.has(tenant)
+    )
+  )
     throw scopeError(key, "tenant", "another tenant", "a tenant of the accept rule");
   return tenant ?? null;
 }

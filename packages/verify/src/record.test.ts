@@ -39,6 +39,16 @@ describe("parseKeyRecord()", () => {
     assert.equal(refused > 70, true);
   });
 
+  it("a text is no list of one text", () => {
+    for (const name of ["log", "realm", "issuer"]) {
+      const { [name]: text } = recordFields("ent-es256");
+      assert.throws(
+        () => parseKeyRecord(recordBytes(recordFields("ent-es256", { [name]: [text] }))),
+        { code: "ERR_RECORD_MEMBER", member: name },
+      );
+    }
+  });
+
   it("names the member that is at fault", () => {
     for (const name of ["realm", "tenants", "audiences", "v", "publicKey", "maxLifetimeSeconds"])
       assert.throws(
@@ -97,8 +107,15 @@ describe("issuerFor()", () => {
 describe("isKeyId()", () => {
   it("tells the form of a kid of ours", () => {
     assert.deepEqual(
-      ["A".repeat(43), "A".repeat(42), "A".repeat(44), `${"A".repeat(42)}+`, 1].map(isKeyId),
-      [true, false, false, false, false],
+      [
+        "A".repeat(43),
+        "A".repeat(42),
+        "A".repeat(44),
+        `${"A".repeat(42)}+`,
+        1,
+        ["A".repeat(43)],
+      ].map(isKeyId),
+      [true, false, false, false, false, false],
     );
   });
 });

@@ -90,6 +90,7 @@ class ReplayMemory implements MemoryReplayStore {
   }
 
   #dropEnded(nowSeconds: number): void {
+    // mutate: a second sweep in one second finds nothing.
     if (nowSeconds === this.#sweptAt) return;
     this.#sweptAt = nowSeconds;
     for (const [endsAt, keys] of this.#endings) {

@@ -110,7 +110,7 @@ function parseBase(text: string): URL {
 
 /** RFC 9110 §10.2.3, seconds only. */
 function retryAfterSeconds(headers: Headers): number {
-  const text = headers.get("retry-after");
-  if (text === null || !/^\d{1,9}$/.test(text)) return 0;
+  const text = headers.get("retry-after") ?? "";
+  if (!/^\d{1,9}$/.test(text)) return 0;
   return Math.min(Number(text), MAX_RETRY_AFTER_SECONDS);
 }

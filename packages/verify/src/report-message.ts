@@ -87,7 +87,7 @@ export function readEvidenceAnswer(body: Uint8Array, sent: readonly string[]): r
 /** Undefined unless each names another one of the items that were sent. */
 function readRefused(value: unknown, sent: readonly string[]): readonly string[] | undefined {
   if (value === undefined) return [];
-  if (!Array.isArray(value) || value.length > sent.length) return undefined;
+  if (!Array.isArray(value)) return undefined;
   const digests = new Set<string>();
   for (const item of value) {
     const index: unknown = isJsonObject(item) ? item["index"] : undefined;

@@ -152,7 +152,10 @@ export function isAudience(value: unknown): value is string {
 }
 
 function isIntegerWithin(value: unknown, min: number, max: number): value is number {
-  return typeof value === "number" && Number.isSafeInteger(value) && value >= min && value <= max;
+  return (
+    // mutate: a safe integer is a number; the compiler does not know it.
+    typeof value === "number" && Number.isSafeInteger(value) && value >= min && value <= max
+  );
 }
 
 function isStringArray(value: unknown, min: number, max: number): value is readonly string[] {

@@ -37,6 +37,7 @@ describe("fromStaticKeys()", () => {
       refuses([{ ...good, [name]: undefined }], new RegExp(String.raw`keys\[0\]\.${name}`));
     refuses([good, { ...good, scope: "any" }], /keys\[1\]\.scope/);
     refuses([], /no key/);
+    for (const key of [1, null, [good]]) refuses([key], /keys\[0\]: JSON is not an object/);
   });
 
   it("requires kid and alg in the JWK, and refuses bad and private keys", () => {
@@ -48,6 +49,8 @@ describe("fromStaticKeys()", () => {
       [{ alg: "HS256" }, /alg/],
       [{ alg: "RS256" }, /kty/],
       [{ d: "AA" }, /private/],
+      [{ use: "enc" }, /not for verifying signatures/],
+      [{ key_ops: ["sign"] }, /not for verifying signatures/],
       [{ x: "AA" }, /Public key x/],
       [{ x: "A".repeat(43) }, /not a key/],
     ] as const)
@@ -122,6 +125,10 @@ describe("fromStaticRecords()", () => {
       [{ record: "{}", ring }, rings],
     ] as const)
       assert.throws(() => fromStaticRecords([signed], { rings: pins }), TypeError);
+    assert.throws(
+      () => fromStaticRecords([{ record: bytes, ring }], { rings: {} }),
+      /no ring key given for realm enterprise/,
+    );
   });
 });
 
@@ -163,6 +170,9 @@ describe("PinnedKey", () => {
       good.replace(/\+[0-9a-f]{8}\+/, "+00000000+"),
       vkey("ring", raw, 2),
       vkey("ring", raw.subarray(1)),
+      // The hash is that of an Ed25519 key.
+      good.slice(0, "ring+01234567+".length) +
+        Buffer.concat([Buffer.of(2), raw]).toString("base64"),
       `${good} `,
       `${RINGS.enterprise}A`,
       RINGS.enterprise.slice(1),

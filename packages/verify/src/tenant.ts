@@ -28,7 +28,10 @@ export function tenantCovered(selector: TenantSelector, tenantId: string): boole
 export function selectorCovers(selector: TenantSelector, tenantId: TenantId): boolean {
   if ("ids" in selector) return selector.ids.includes(tenantId);
   if (selector.except.includes(tenantId)) return false;
-  return selector.of === 1 || tenantBucket(tenantId, selector.of) === selector.bucket;
+  return (
+    // mutate: of one share it is the only one, hashed or not.
+    selector.of === 1 || tenantBucket(tenantId, selector.of) === selector.bucket
+  );
 }
 
 function tenantBucket(tenantId: TenantId, of: number): number {

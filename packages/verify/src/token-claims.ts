@@ -54,7 +54,12 @@ export function checkTimes(
   if (claims.iat > nowSeconds + toleranceSeconds) throw claimError("iat", "is in the future");
   if (claims.exp <= claims.iat) throw claimError("exp", "is not later than iat");
   if (nbf === undefined) return;
-  if (typeof nbf !== "number" || !Number.isSafeInteger(nbf)) throw claimError("nbf");
+  if (
+    // mutate: a safe integer is a number; the compiler does not know it.
+    typeof nbf !== "number" ||
+    !Number.isSafeInteger(nbf)
+  )
+    throw claimError("nbf");
   if (nbf > nowSeconds + toleranceSeconds) throw claimError("nbf", "is in the future");
 }
 

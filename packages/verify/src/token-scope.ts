@@ -106,7 +106,12 @@ function parseAudiences(aud: JsonValue | undefined): readonly string[] {
 
 // RFC 7519 §2 allows fractions; a double that is no safe integer is a time that two readers read differently.
 function seconds(value: JsonValue | undefined, name: string): number {
-  if (typeof value !== "number" || !Number.isSafeInteger(value)) throw claimError(name);
+  if (
+    // mutate: a safe integer is a number; the compiler does not know it.
+    typeof value !== "number" ||
+    !Number.isSafeInteger(value)
+  )
+    throw claimError(name);
   return value;
 }
 

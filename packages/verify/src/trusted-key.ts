@@ -78,6 +78,7 @@ export class TrustedKey {
   }
 
   coversTenant(tenantId: TenantId): boolean {
+    // mutate: the selector says the same, after reading the whole list.
     if (this.#ids !== undefined) return this.#ids.has(tenantId);
     const { tenants } = this.scope;
     return tenants === "any" || selectorCovers(tenants, tenantId);

@@ -16,8 +16,9 @@ const UNRESERVED = /[\w.~-]/;
  */
 export function normalHttpUrl(text: string): string | undefined {
   if (text.length > MAX_URL_LENGTH) return undefined;
-  const [, scheme, host, port, path] = HTTP_URL.exec(text) ?? [];
-  if (scheme === undefined || host === undefined || path === undefined) return undefined;
+  const found = HTTP_URL.exec(text);
+  if (found === null) return undefined;
+  const [, scheme = "", host = "", port, path = ""] = found;
   const normalScheme = scheme.toLowerCase();
   const normalPort = portOf(normalScheme, port);
   return `${normalScheme}://${host.toLowerCase()}${normalPort}${normalPath(path)}`;

@@ -40,7 +40,10 @@ describe("createVerifier() options", () => {
       await refuses({ cache: { max: 1, maxBytes } }, /maxBytes/);
     await refuses({ accept: [{ ...ENTERPRISE_RULE, any: true }] }, /accept\[0\].*any/);
     await refuses({ issuance: { mode: "audit", reporter: { add() {} }, url: "x" } }, /url/);
-    await assert.rejects(() => untyped.create(null), TypeError);
+    for (const options of [null, 1, "options"])
+      await assert.rejects(() => untyped.create(options), /^TypeError: option: not an object/);
+    await refuses({ accept: [1] }, /^accept\[0\]: not an object/);
+    await refuses({ cache: 1 }, /^cache: not an object/);
   });
 
   it("has no default for what decides about security", async () => {
@@ -50,7 +53,7 @@ describe("createVerifier() options", () => {
 
   it("takes audience null only together with clientId", async () => {
     await refuses({ audience: null }, /clientId/);
-    for (const audience of ["", [], [""], [1], {}, 1, "a".repeat(513)])
+    for (const audience of ["", [], [""], [1], [["a"]], {}, 1, "a".repeat(513)])
       await refuses({ audience }, /audience/);
     for (const clientId of ["", 1, null]) await refuses({ clientId }, /clientId/);
   });

@@ -277,7 +277,12 @@ class TokenVerifier implements Verifier {
     const key = keys.length < 2 ? keys[0] : chooseKey(keys, issuerIn(payloadText));
     const isForeign = key ? key.declaration : this.#trust.hasProfiles;
     const foreign = isForeign ? readForeignHeader(unverified) : undefined;
-    if (foreign && key) return { foreign };
+    if (
+      foreign &&
+      // mutate: whoever opens the token looks again, and says the same.
+      key
+    )
+      return { foreign };
     if (foreign) throw this.#unknownKey(payloadText);
     const header = checkHeader(unverified);
     // P7, THREAT-09: an unknown kid is an answer, not a reason to fetch.
