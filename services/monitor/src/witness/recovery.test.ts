@@ -164,6 +164,7 @@ describe("THREAT-38: a monitor that is an old copy", () => {
     await using world = await restored(withReporter);
     const { registry } = world.ledger;
     await forward(world, registry, { proofFrom: registry.size - 1 });
+    await world.tickFor(2);
     const { log } = world.deployment.enterprise;
     await forward(world, log, { size: 8 });
     await world.tickFor(2);
