@@ -12,6 +12,7 @@ import {
   type ForeignCheck,
   type IdTokenExpectation,
 } from "./profile-token.ts";
+import { isTenantId } from "./tenant.ts";
 import { NOW, TENANT_A, TENANT_B } from "./testing/fixture.ts";
 import { testKey } from "./testing/keys.ts";
 import { outcome } from "./testing/outcome.ts";
@@ -140,6 +141,10 @@ describe("checkForeignToken()", () => {
     assert.equal(result({ aud: "else", azp: "c" }, own), "valid");
     for (const aud of [[], [""], 1])
       assert.deepEqual(result({ aud, azp: "c" }, own), [CLAIM, "aud"]);
+    const keycloak = checkOf({ issuer: ONE, profile: "keycloak" });
+    const ofRealm = { typ: "Bearer", aud: ["api://orders", "account"] };
+    assert.equal(result(ofRealm, {}, keycloak), "valid");
+    assert.deepEqual(result({ ...ofRealm, aud: "account" }, {}, keycloak), [CLAIM, "aud"]);
     const cognito = checkOf({ issuer: ONE, profile: { base: "cognito", clientClaims: ["azp"] } });
     const ofClient = { token_use: "access", client_id: "c", azp: "c" };
     assert.equal(result(ofClient, own, cognito), "valid");
@@ -151,7 +156,9 @@ describe("checkForeignToken()", () => {
     assert.deepEqual(result({ tid: TENANT_B }), [SCOPE, "tenant"]);
     const rule = { issuer: ONE, realm: "external", tenants: new Set<never>() };
     assert.deepEqual(result({}, {}, { ...ENTRA, rule }), [SCOPE, "tenant"]);
-    assert.equal(result({}, {}, { ...ENTRA, rule: { ...rule, tenants: "any" } }), "valid");
+    assert.ok(isTenantId(TENANT_A));
+    for (const tenants of ["any", new Set([TENANT_A])] as const)
+      assert.equal(result({}, {}, { ...ENTRA, rule: { ...rule, tenants } }), "valid");
     const many = checkOf({ issuer: MANY, profile: "entra", tenants: [TENANT_A] });
     assert.equal(result({}, {}, many), "valid");
     const other = { tid: TENANT_B, iss: MANY.replace("{tenantid}", TENANT_B) };

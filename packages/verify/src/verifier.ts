@@ -467,9 +467,13 @@ function sealForeign(
 function asPayload(payload: JsonObject): TokenPayload {
   const { iss, sub, exp, iat } = payload;
   if (
+    // mutate: checked before; for the compiler.
     typeof iss === "string" &&
+    // mutate: checked before; for the compiler.
     typeof sub === "string" &&
+    // mutate: checked before; for the compiler.
     typeof exp === "number" &&
+    // mutate: checked before; for the compiler.
     typeof iat === "number"
   )
     return { ...payload, iss, sub, exp, iat };
@@ -496,7 +500,7 @@ function issuerIn(payloadText: string): string | undefined {
 function splitToken(token: string): Segments {
   const first = token.indexOf(".");
   const second = token.indexOf(".", first + 1);
-  if (first === -1 || second === -1 || token.includes(".", second + 1))
+  if (second === -1 || token.includes(".", second + 1))
     throw new TokenError("ERR_JWS_INVALID", "Token does not have three segments");
   return [token.slice(0, first), token.slice(first + 1, second), token.slice(second + 1)];
 }
