@@ -97,7 +97,12 @@ class JsonScanner {
     const kind = this.#text[this.#at];
     this.#at += 1;
     if (kind === "u") this.#unicodeEscape();
-    else if (kind === undefined || !'"\\/bfnrt'.includes(kind)) throw syntax();
+    else if (
+      // mutate: the word "undefined" is not among these either; for the compiler.
+      kind === undefined ||
+      !'"\\/bfnrt'.includes(kind)
+    )
+      throw syntax();
   }
 
   // The raw text is well-formed, so that a surrogate can only be half of an escaped pair.
