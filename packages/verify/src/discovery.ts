@@ -210,9 +210,10 @@ class DiscoveryReader implements TrustReader {
 
   /** With what it has: an issuer that is down takes nothing from the others, and is asked again. */
   async start(): Promise<void> {
-    await Promise.allSettled(this.#states.map((state) => state.load()));
+    const results = await Promise.allSettled(this.#states.map((state) => state.load()));
     if (this.#states.some(({ keys }) => keys.length > 0)) return;
     this.close();
+    for (const result of results) if (result.status === "rejected") throw result.reason;
     for (const { lastError } of this.#states) if (lastError) throw lastError;
   }
 

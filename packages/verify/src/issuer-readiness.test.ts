@@ -35,6 +35,10 @@ async function watched(): Promise<{
   return { verifier, asked: () => asked, at: (seconds) => void (now = seconds) };
 }
 
+function noClock(): number {
+  throw new RangeError("no clock");
+}
+
 describe("an issuer with a profile", () => {
   it("THREAT-09: is asked again for an unknown kid, once in 30 seconds however many tokens come", async () => {
     const { verifier, asked, at } = await watched();
@@ -53,6 +57,11 @@ describe("an issuer with a profile", () => {
     ask();
     assert.equal(asked(), 4);
     verifier.close();
+  });
+
+  it("does not start in silence where something else than the issuer fails", async () => {
+    const options = { now: noClock };
+    await assert.rejects(foreignVerifier(ENTRA_MANY, { options }), /no clock/);
   });
 
   it("is ready under its own name and its tenants', until its keys are stale", async () => {
