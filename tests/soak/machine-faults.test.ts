@@ -8,14 +8,13 @@ import { soak } from "./soak.ts";
 const DISK_BYTES = 128 * 1024 * 1024;
 
 describe("faults of the machine under load", () => {
-  it("a full disk, no HSM, old copies of publisher and monitor: a subset of the long run's", async (t: TestContext) => {
+  it("a full disk, no HSM, an old copy of the monitor: a subset of the long run's", async (t: TestContext) => {
     await using machine = await Machine.start({ diskBytes: DISK_BYTES, hasHsm: true });
     const { missing } = machine;
     for (const [kind, why] of missing) t.diagnostic(`left out: ${kind}: ${why}`);
     const faults = [
       fullDisk(2000),
       hsmGone(2000),
-      oldCopy("publisher", { made: "while it runs", by: "SIGKILL" }),
       oldCopy("monitor", { made: "while it runs", by: "SIGTERM" }),
     ].filter(({ kind }) => !missing.has(kind));
     const result = await soak(machine, { faults, onLine: () => undefined, settleMs: 0 });

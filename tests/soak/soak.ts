@@ -165,7 +165,7 @@ async function runRounds(parts: Parts, { faults, onLine }: SoakOptions): Promise
 /** What gets ready before round `i`, at the latest before the first one. */
 function preparedBefore(i: number, faults: readonly Fault[]): readonly Fault[] {
   const end = i + PREPARED_ROUNDS_BEFORE;
-  return faults.slice(i === 0 ? 0 : end, end + 1);
+  return faults.slice(i === 0 ? 0 : end, end + 1).filter(({ prepare }) => prepare);
 }
 
 interface Ended {
