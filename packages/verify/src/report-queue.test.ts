@@ -705,6 +705,33 @@ describe("createReportQueue()", () => {
       assert.deepEqual([acknowledged, refused, monitor.alarms], [1, 0, []]);
     }));
 
+  it("counts a token again that still waits, though it has expired since", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue();
+      const item = sighting({ expiresAt: NOW - 10 });
+      queue.add(item);
+      queue.add(item);
+      await queue.flush();
+      const [report] = monitor.reports;
+      const counts = Array.isArray(report?.["items"])
+        ? report["items"].map((one) => Reflect.get(Object(one), "count"))
+        : [];
+      assert.deepEqual(counts, [2]);
+      await queue.close();
+    }));
+
+  it("is closed once, and plans nothing any more", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue();
+      queue.add(sighting());
+      await queue.close();
+      const [said, planned] = [monitor.reports.length, monitor.time.delays.length];
+      queue.add(sighting());
+      await queue.close();
+      await queue.flush();
+      assert.deepEqual([monitor.reports.length, monitor.time.delays.length], [said, planned]);
+    }));
+
   it("a listener that throws harms neither a token nor a report", () =>
     withMonitor(async (monitor) => {
       const queue = monitor.queue({ maxItems: 1, onAlarm: throws });
@@ -755,6 +782,7 @@ describe("createReportQueue()", () => {
       { intervalMs: 5001 },
       { maxItems: 0 },
       { maxItems: 0.5 },
+      { maxItems: 1.5 },
       { maxEvidenceBytes: 0 },
       { maxItem: 10 },
     ])
