@@ -202,7 +202,12 @@ class TokenVerifier implements Verifier {
     const remembered = this.#headers.get(headerText);
     const resolved = remembered ?? this.#resolve(segments);
     if ("foreign" in resolved) {
-      const { key, payload, ...signed } = this.#openForeign(token, segments, resolved.foreign);
+      const { key, payload, ...signed } = this.#openForeign(
+        token,
+        segments,
+        resolved.foreign,
+        nowMs,
+      );
       const { profile } = key.declaration ?? noDeclaration();
       checkTyp(resolved.foreign.typ, profile.typ);
       const rule = ruleFor(key, this.#policy.rules);
@@ -274,7 +279,9 @@ class TokenVerifier implements Verifier {
     const unverified = parseUnverifiedHeader(headerText);
     const { kid: name } = unverified;
     const keys = (typeof name === "string" && this.#keys.get(name)) || [];
-    const key = keys.length < 2 ? keys[0] : chooseKey(keys, issuerIn(payloadText));
+    // Where all are of issuers with a profile, whoever opens the token chooses: it reads the payload anyway.
+    const isDecided = keys.length < 2 || keys.every(({ declaration }) => declaration);
+    const key = isDecided ? keys[0] : chooseKey(keys, issuerIn(payloadText));
     const isForeign = key ? key.declaration : this.#trust.hasProfiles;
     const foreign = isForeign ? readForeignHeader(unverified) : undefined;
     if (
@@ -310,7 +317,7 @@ class TokenVerifier implements Verifier {
       const nowMs = this.#begin(token);
       const segments = splitToken(token);
       const header = readForeignHeader(parseUnverifiedHeader(segments[0]));
-      const { key, payload, ...signed } = this.#openForeign(token, segments, header);
+      const { key, payload, ...signed } = this.#openForeign(token, segments, header, nowMs);
       const { profile } = key.declaration ?? noDeclaration();
       checkTyp(header.typ, profile.idToken.typ);
       const rule = ruleFor(key, this.#policy.rules);
@@ -327,7 +334,12 @@ class TokenVerifier implements Verifier {
   }
 
   /** The key that a token of an issuer with a profile is signed with, and what it signed. */
-  #openForeign(token: string, segments: Segments, header: ForeignHeader): OpenedToken {
+  #openForeign(
+    token: string,
+    segments: Segments,
+    header: ForeignHeader,
+    nowMs: number,
+  ): OpenedToken {
     const [headerText, payloadText, signatureText] = segments;
     const buffers = this.#buffers;
     buffers.load(token);
@@ -336,7 +348,7 @@ class TokenVerifier implements Verifier {
     if (!isJsonObject(payload))
       throw new TokenError("ERR_JWT_INVALID", "Token payload is not an object");
     const key = this.#foreignKey(header, payload, payloadText);
-    checkFresh(key, this.#policy.now());
+    checkFresh(key, nowMs);
     const signingInput = buffers.signingInput(headerText.length + 1 + payloadText.length);
     if (!this.#signatures.isSignedBy(key, signingInput, signature))
       throw new TokenError("ERR_JWS_SIGNATURE_VERIFICATION_FAILED", "Token signature is wrong");

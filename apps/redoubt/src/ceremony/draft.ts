@@ -1,5 +1,5 @@
 import { ServiceError } from "@redoubt/base";
-import { encodeRoot, type RootKey, type SignedRoot } from "@redoubt/keys";
+import { encodeRoot, type RootDocument, type RootKey, type SignedRoot } from "@redoubt/keys";
 import { delegations, type KnownRoots } from "./root-state.ts";
 
 export interface DraftInput {
@@ -7,6 +7,8 @@ export interface DraftInput {
   readonly threshold: number;
   readonly lifeSeconds: number;
   readonly nowSeconds: number;
+  /** What it says otherwise than the registry. */
+  readonly change?: Partial<Pick<RootDocument, "operator" | "realms">>;
 }
 
 /**
@@ -16,7 +18,7 @@ export interface DraftInput {
  * @throws ServiceError `ERR_NO_REALMS`; KeyError `ERR_ROOT_MEMBER` for keys or a threshold that cannot be
  */
 export function draftRoot(registry: KnownRoots, input: DraftInput): SignedRoot {
-  const { keys, threshold, lifeSeconds, nowSeconds } = input;
+  const { keys, threshold, lifeSeconds, nowSeconds, change } = input;
   const newest = registry.roots.at(-1)?.document;
   const realms = delegations(registry);
   if (realms.length === 0)
@@ -29,6 +31,7 @@ export function draftRoot(registry: KnownRoots, input: DraftInput): SignedRoot {
     made: nowSeconds,
     expires: nowSeconds + lifeSeconds,
     realms,
+    ...change,
   });
   return { ...root, signatures: [] };
 }

@@ -1,8 +1,9 @@
 import { join } from "node:path";
 import { nowSeconds, ServiceError, systemClock } from "@redoubt/base";
-import { encodeRoot, nextAuthorKey, type RootDocument, type SignedRoot } from "@redoubt/keys";
+import { nextAuthorKey, type RootDocument, type SignedRoot } from "@redoubt/keys";
 import { encodeVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
 import { signDemoRoot } from "../ceremony/demo-root.ts";
+import { draftRoot } from "../ceremony/draft.ts";
 import { refuseExisting, writeRootFile } from "../ceremony/files.ts";
 import { publishRoot } from "../ceremony/publish.ts";
 import { delegations, type KnownRoots } from "../ceremony/root-state.ts";
@@ -145,16 +146,15 @@ function draftChange(
   const file = fileArgument(context, out);
   const newest = registry.roots.at(-1)?.document;
   if (!newest) throw new TypeError("Asked before");
-  const made = nowSeconds(systemClock);
-  const root = encodeRoot({
-    ...newest,
-    version: newest.version + 1,
-    made,
-    expires: made + newest.expires - newest.made,
-    realms: delegations(registry),
-    ...change.delegation,
+  const { keys, threshold, made, expires } = newest;
+  const root = draftRoot(registry, {
+    keys,
+    threshold,
+    lifeSeconds: expires - made,
+    nowSeconds: nowSeconds(systemClock),
+    change: change.delegation,
   });
-  writeRootFile(file, { ...root, signatures: [] });
+  writeRootFile(file, root);
   context.terminal.result({
     json: { who: change.who, key: change.vkey, draft: file, root: described(root) },
     text: [
