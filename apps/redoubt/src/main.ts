@@ -5,6 +5,7 @@ import { register as alarms } from "./commands/alarms.ts";
 import { register as backup } from "./commands/backup.ts";
 import { register as clients } from "./commands/clients.ts";
 import { register as conformance } from "./commands/conformance.ts";
+import { register as coverage } from "./commands/coverage.ts";
 import { register as drill } from "./commands/drill.ts";
 import { register as keys } from "./commands/keys.ts";
 import { register as ledger } from "./commands/ledger.ts";
@@ -45,6 +46,7 @@ const COMMANDS = [
   keys,
   ledger,
   alarms,
+  coverage,
   backup,
   recover,
   drill,

@@ -110,6 +110,11 @@ export class Registry {
     return this.#pinnedKeys;
   }
   /** Keyed by `realm/tenant`. */
+  /** Whether some tenant may have tokens for this audience. */
+  isAudience(audience: string): boolean {
+    return this.#audiences.has(audience);
+  }
+
   get tenants(): ReadonlyMap<string, TenantStatement> {
     return this.#tenants;
   }

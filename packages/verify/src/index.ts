@@ -56,6 +56,7 @@ export {
 export { PinnedKey } from "./pinned-key.ts";
 export { isKeyId, parseKeyRecord, type KeyId, type KeyRecord, type TokenClass } from "./record.ts";
 export type { Sighting } from "./report-evidence.ts";
+export type { Decision, TokenKind } from "./report-counts.ts";
 export { REPORT_LIMITS } from "./report-limits.ts";
 export {
   createReportQueue,

@@ -14,6 +14,9 @@ export interface Sighting {
   readonly signingInput?: string;
   /** Seconds since the epoch: until when this token is one and the same sighting. Default: one hour from now. */
   readonly expiresAt?: number;
+  /** For whom and when it was issued, in seconds since the epoch: what coverage is counted by. */
+  readonly audience?: string;
+  readonly issuedAt?: number;
 }
 
 // docs/spec/reports.md §2.

@@ -12,4 +12,8 @@ export const REPORT_LIMITS = {
   signatureBytes: 1024,
   /** One signing input fits into a body, with everything beside it. */
   signingInputChars: 131_072,
+  audienceChars: 512,
+  issuerChars: 512,
+  /** Issuers and kinds whose counts one report has. */
+  countRows: 64,
 } as const;

@@ -3,6 +3,7 @@ import { canonicalJson } from "./canonical.ts";
 import { Base64urlError, decodeBase64url } from "./base64url.ts";
 import { isJsonObject, JsonError, parseJsonObject, type JsonObject } from "./json.ts";
 import type { PinnedKey } from "./pinned-key.ts";
+import type { Counts } from "./report-counts.ts";
 
 /** docs/spec/reports.md §1. */
 export interface ReportItem {
@@ -10,6 +11,8 @@ export interface ReportItem {
   readonly kid: string;
   readonly at: number;
   count: number;
+  readonly aud?: string;
+  readonly iat?: number;
 }
 
 /** A report as it was first sent; it is sent again with the same bytes until it is acknowledged. */
@@ -18,6 +21,7 @@ export interface SealedReport {
   readonly items: readonly ReportItem[];
   /** The goodbye of this session. */
   readonly isClosing: boolean;
+  readonly counts?: Counts | undefined;
   readonly body: Buffer;
 }
 
@@ -42,10 +46,11 @@ const MAX_WANTED = 1000;
 export function sealReport(
   session: string,
   seq: number,
-  { items, isClosing }: Pick<SealedReport, "items" | "isClosing">,
+  { items, isClosing, counts }: Pick<SealedReport, "items" | "isClosing" | "counts">,
 ): SealedReport {
-  const report = { v: 1, session, seq, items, ...(isClosing && { closing: true }) };
-  return { seq, items, isClosing, body: Buffer.from(JSON.stringify(report), "utf8") };
+  // JSON leaves out what is undefined.
+  const report = { v: 1, session, seq, items, closing: isClosing || undefined, counts };
+  return { seq, items, isClosing, counts, body: Buffer.from(JSON.stringify(report), "utf8") };
 }
 
 /**

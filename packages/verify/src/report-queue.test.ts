@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { hash, randomBytes } from "node:crypto";
 import { describe, it } from "node:test";
 import { canonicalJson } from "./canonical.ts";
-import { parseJsonObject, type JsonObject } from "./json.ts";
+import { isJsonObject, parseJsonObject, type JsonObject } from "./json.ts";
 import {
   createReportQueue,
   type ReportAlarm,
@@ -142,6 +142,116 @@ describe("createReportQueue()", () => {
       });
       await queue.close();
       assert.deepEqual(monitor.alarms, []);
+    }));
+
+  it("says for whom and when a token was issued, where that is short enough to say", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue();
+      queue.add(sighting({ audience: "api://orders", issuedAt: NOW - 5.5 }));
+      queue.add(sighting({ audience: "x".repeat(512) }));
+      queue.add(sighting({ audience: "x".repeat(513) }));
+      queue.add(sighting({ audience: "" }));
+      await queue.close();
+      const [report] = monitor.reports;
+      assert.ok(Array.isArray(report?.["items"]));
+      assert.deepEqual(
+        report["items"].map(({ aud, iat }) => [aud?.length, iat]),
+        [
+          [12, NOW - 6],
+          [512, undefined],
+          [undefined, undefined],
+          [undefined, undefined],
+        ],
+      );
+    }));
+
+  it("sends its counts once a minute, in a report of their own, and the rest with the goodbye", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue();
+      const accept = (): void => queue.count?.({ kind: "at", issuer: "https://id.example" });
+      accept();
+      queue.add(sighting());
+      await queue.flush();
+      assert.equal(monitor.reports[0]?.["counts"], undefined);
+      monitor.now += 60_000;
+      queue.add(sighting());
+      await queue.flush();
+      accept();
+      queue.add(sighting());
+      await queue.close();
+      const said = monitor.reports.map(({ items, counts, closing }) => [
+        Array.isArray(items) ? items.length : -1,
+        isJsonObject(counts) ? counts["from"] : undefined,
+        closing,
+      ]);
+      assert.deepEqual(said, [
+        [1, undefined, undefined],
+        [0, NOW, undefined],
+        [1, undefined, undefined],
+        [0, NOW + 60, undefined],
+        [1, undefined, true],
+      ]);
+      assert.equal(queue.status().acknowledged, 3);
+    }));
+
+  it("says goodbye with counts alone, of a queue that never had a token", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue();
+      queue.count?.({ kind: "at", issuer: undefined, refusal: "ERR_JWS_INVALID" });
+      await queue.close();
+      assert.deepEqual(
+        monitor.reports.map(({ counts, closing }) => [counts !== undefined, closing]),
+        [
+          [true, undefined],
+          [false, true],
+        ],
+      );
+    }));
+
+  it("sends counts that met another report's number again, and drops those that are refused", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue();
+      const { forge } = monitor;
+      queue.count?.({ kind: "at", issuer: "https://id.example" });
+      monitor.now += 60_000;
+      monitor.forge = () => ({ status: 409 });
+      await queue.flush();
+      monitor.forge = forge;
+      await queue.flush();
+      assert.deepEqual(
+        monitor.reports.map(({ seq, counts }) => [seq, isJsonObject(counts) && counts["from"]]),
+        [
+          [1, NOW],
+          [2, NOW],
+        ],
+      );
+      queue.count?.({ kind: "at", issuer: "https://id.example" });
+      monitor.now += 60_000;
+      const item = sighting();
+      queue.add(item);
+      let refusals = 0;
+      monitor.forge = (answer) => {
+        refusals += 1;
+        return refusals === 1 ? { status: 400 } : forge(answer);
+      };
+      await queue.flush();
+      assert.deepEqual(
+        monitor.alarms.map(({ kind, status }) => [kind, status]),
+        [
+          ["reportRefused", 409],
+          ["reportRefused", 400],
+        ],
+      );
+      assert.equal(queue.status().pending, 0);
+      await queue.close();
+      assert.deepEqual(
+        monitor.reports.slice(2).map(({ counts, closing }) => [counts !== undefined, closing]),
+        [
+          [true, undefined],
+          [false, undefined],
+          [false, true],
+        ],
+      );
     }));
 
   it("knows a digest again for the life of its token, and no longer", () =>

@@ -5,6 +5,7 @@ import { EvidenceSender } from "./evidence-sender.ts";
 import { ExpiringMap } from "./expiring-map.ts";
 import { ReportClient } from "./report-client.ts";
 import type { Sighting } from "./report-evidence.ts";
+import { ReportCounts, type Decision } from "./report-counts.ts";
 import { REPORT_LIMITS } from "./report-limits.ts";
 import {
   sealReport,
@@ -17,6 +18,8 @@ import {
 /** Where a verifier says which tokens it saw. */
 export interface ReportSink {
   add(sighting: Sighting): void;
+  /** Told of each decision, for the counts (docs/spec/reports.md §7). */
+  count?(decision: Decision): void;
 }
 
 /** Something that a person must look at; the queue goes on. */
@@ -136,6 +139,7 @@ class HttpReportQueue implements ReportQueue {
   readonly #pending = new Map<string, ReportItem>();
   readonly #seen: ExpiringMap<true>;
   readonly #evidence: EvidenceSender;
+  readonly #counts = new ReportCounts();
   readonly #size = new BatchSize(REPORT_LIMITS.reportItems);
   readonly #raised = new Set<ReportAlarm["kind"]>();
   #unacknowledged: SealedReport | undefined;
@@ -187,7 +191,7 @@ class HttpReportQueue implements ReportQueue {
 
   add(sighting: Sighting): void {
     const nowMs = this.#now();
-    const { digest, kid } = sighting;
+    const { digest, kid, audience, issuedAt } = sighting;
     const waiting = this.#pending.get(digest);
     if (waiting !== undefined) waiting.count += 1;
     if (waiting !== undefined || this.#seen.get(digest, nowMs) === true) return;
@@ -201,9 +205,15 @@ class HttpReportQueue implements ReportQueue {
     }
     const nowSeconds = Math.floor(nowMs / 1000);
     const expiresAt = sighting.expiresAt ?? nowSeconds + DEFAULT_LIFE_SECONDS;
-    this.#pending.set(digest, { digest, kid, at: nowSeconds, count: 1 });
+    const aud = audience !== undefined && isShort(audience) ? { aud: audience } : {};
+    const iat = issuedAt === undefined ? {} : { iat: Math.floor(issuedAt) };
+    this.#pending.set(digest, { digest, kid, at: nowSeconds, count: 1, ...aud, ...iat });
     this.#seen.set(digest, true, { expiresAt: expiresAt * 1000 }, nowMs);
     this.#evidence.store.keep(sighting, nowMs);
+  }
+
+  count(decision: Decision): void {
+    this.#counts.add(decision, this.#now);
   }
 
   flush(): Promise<void> {
@@ -266,6 +276,7 @@ class HttpReportQueue implements ReportQueue {
   // An empty report is a sign of life: without it nobody could tell a quiet verifier from a muted one.
   #hasWork(): boolean {
     if (this.#unacknowledged !== undefined || this.#pending.size > 0) return true;
+    if (this.#counts.isDue(this.#now(), this.#isClosed)) return true;
     // Of a queue that was never acknowledged the monitor expects nothing.
     if (this.#isClosed) return !this.#isGoodbyeDone && this.#lastAcknowledgedAt !== null;
     return this.#now() - (this.#lastAcknowledgedAt ?? Number.NEGATIVE_INFINITY) >= HEARTBEAT_MS;
@@ -283,7 +294,10 @@ class HttpReportQueue implements ReportQueue {
       this.#raise({ kind: "reportAckInvalid", items: this.#pending.size });
     if (outcome.kind !== "refused") return false;
     // Nothing of it was stored. The number may be used, and whatever comes next has another one.
-    if (outcome.status === 409) this.#unacknowledged = undefined;
+    if (outcome.status === 409) {
+      this.#unacknowledged = undefined;
+      if (report.counts) this.#counts.putBack(report.counts);
+    }
     if (isContentRefusal(outcome.status) && this.#split(report, outcome.status)) return true;
     this.#raise({ kind: "reportRefused", items: this.#pending.size, status: outcome.status });
     return false;
@@ -314,10 +328,15 @@ class HttpReportQueue implements ReportQueue {
   }
 
   /** Halves what is sent until the item at fault is alone. False when the monitor refuses whatever it is. */
-  #split({ items, isClosing }: SealedReport, status: number): boolean {
+  #split({ items, isClosing, counts }: SealedReport, status: number): boolean {
     const [first] = items;
     this.#unacknowledged = undefined;
     this.#suspect = undefined;
+    // They go alone, and nothing hangs on them.
+    if (counts) {
+      this.#raise({ kind: "reportRefused", items: this.#pending.size, status });
+      return true;
+    }
     if (isClosing) this.#isGoodbyeDone = true;
     if (first === undefined) return false;
     // The goodbye may be at fault, and no item is to be set aside for it: the same ones again, without it.
@@ -348,10 +367,13 @@ class HttpReportQueue implements ReportQueue {
 
   #sealNext(): SealedReport {
     this.#seq += 1;
-    const items = this.#suspect === undefined ? this.#next() : [];
-    const isLast = this.#isClosed && items.length === this.#pending.size;
+    const isCounting =
+      this.#suspect === undefined && this.#counts.isDue(this.#now(), this.#isClosed);
+    const counts = isCounting ? this.#counts.take() : undefined;
+    const items = this.#suspect === undefined && counts === undefined ? this.#next() : [];
+    const isLast = this.#isClosed && !isCounting && items.length === this.#pending.size;
     const isClosing = isLast && !this.#isGoodbyeDone;
-    return sealReport(this.#session, this.#seq, { items, isClosing });
+    return sealReport(this.#session, this.#seq, { items, isClosing, counts });
   }
 
   /** One item at least, if there is one: what fits into no report must be found out, not stay for ever. */
@@ -376,6 +398,10 @@ class HttpReportQueue implements ReportQueue {
       // The listener's own fault: neither a token nor a report is refused for it.
     }
   }
+}
+
+function isShort(audience: string): boolean {
+  return audience.length > 0 && audience.length <= REPORT_LIMITS.audienceChars;
 }
 
 function integer(name: string, value: number, max: number): number {

@@ -14,6 +14,7 @@ import {
 } from "./testing/fixture.ts";
 import { testKey } from "./testing/keys.ts";
 import { assertRefused } from "./testing/refusals.ts";
+import type { Decision } from "./report-counts.ts";
 import type { Sighting } from "./report-evidence.ts";
 import { parseStaticKey, type StaticKey } from "./static-trust.ts";
 import { TokenError } from "./token-error.ts";
@@ -324,6 +325,8 @@ describe("issuance audit (P4)", () => {
         alg: "ES256",
         signature: es.slice(es.lastIndexOf(".") + 1),
         expiresAt: NOW + 3595,
+        issuedAt: NOW - 5,
+        audience: "api://orders",
       },
       {
         digest: hash("sha256", input, "base64url"),
@@ -332,9 +335,44 @@ describe("issuance audit (P4)", () => {
         signature: ed.slice(ed.lastIndexOf(".") + 1),
         signingInput: input,
         expiresAt: NOW + 3595,
+        issuedAt: NOW - 5,
+        audience: "api://orders",
       },
     ]);
     assert.equal(verifier.status().issuance, "audit");
+  });
+
+  it("tells of each decision, with the issuer of the key that was named", async () => {
+    const decisions: Decision[] = [];
+    const reporter = {
+      add: () => undefined,
+      count: (decision: Decision) => void decisions.push(decision),
+    };
+    const verifier = await verifierWith([staticKey("ent-es256")], {
+      issuance: { mode: "audit", reporter },
+    });
+    const token = mint();
+    const { issuer } = verifier.verify(token).key;
+    verifier.verify(token);
+    await verifier.verifyAsync(token);
+    assertRefused(verifier, mint({ payload: { exp: NOW - 100 } }), "ERR_JWT_EXPIRED", "exp");
+    assertRefused(verifier, "a.b", "ERR_JWS_INVALID");
+    await assert.rejects(verifier.verifyAsync("a.b"), { code: "ERR_JWS_INVALID" });
+    assert.throws(() => verifier.verifyIdToken("a.b", { clientId: "c", nonce: null }), {
+      code: "ERR_JWS_INVALID",
+    });
+    const at = { kind: "at", issuer } as const;
+    const unknown = { issuer: undefined, refusal: "ERR_JWS_INVALID" } as const;
+    assert.deepEqual(decisions, [
+      at,
+      at,
+      at,
+      { ...at, refusal: "ERR_JWT_EXPIRED" },
+      { kind: "at", ...unknown },
+      { kind: "at", ...unknown },
+      { kind: "id", ...unknown },
+    ]);
+    assert.equal(verifier.status().accepted, 3);
   });
 });
 

@@ -11,6 +11,7 @@ import {
   type ForeignHeader,
   type IdTokenExpectation,
 } from "./profile-token.ts";
+import type { TokenKind } from "./report-counts.ts";
 import type { ReportSink } from "./report-queue.ts";
 import type { KeyAlgorithm } from "./public-key.ts";
 import { SignatureCheck } from "./signature.ts";
@@ -114,6 +115,8 @@ class TokenVerifier implements Verifier {
   readonly #senders: SenderCheck;
   readonly #refused = new Map<TokenErrorCode, number>();
   #keys: TrustReader["keys"];
+  /** Of the key that the token at hand names. */
+  #issuer: string | undefined;
   #accepted = 0;
   #cacheHits = 0;
   #isClosed = false;
@@ -128,40 +131,49 @@ class TokenVerifier implements Verifier {
   }
 
   verify(token: string, context?: SenderContext): VerifiedToken {
-    return this.#counted(() => {
+    return this.#counted("at", () => {
       const result = this.#verify(token);
       this.#senders.check(token, result.payload, context);
       return result;
     });
   }
 
-  #counted(decide: () => VerifiedToken): VerifiedToken {
+  #counted(kind: TokenKind, decide: () => VerifiedToken): VerifiedToken {
     try {
       const result = decide();
-      this.#accepted += 1;
+      this.#countAccepted(kind, result);
       return result;
     } catch (error) {
-      this.#countRefusal(error);
+      this.#countRefusal(kind, this.#issuer, error);
       throw error;
     }
   }
 
   async verifyAsync(token: string, context?: SenderContext): Promise<VerifiedToken> {
+    let issuer: string | undefined;
     try {
       const result = this.#verify(token);
+      ({ issuer } = result.key);
       await this.#senders.checkAsync(token, result.payload, context);
       this.#refuseClosed();
-      this.#accepted += 1;
+      this.#countAccepted("at", result);
       return result;
     } catch (error) {
-      this.#countRefusal(error);
+      // Other tokens were looked at while this one waited.
+      this.#countRefusal("at", issuer ?? this.#issuer, error);
       throw error;
     }
   }
 
-  #countRefusal(error: unknown): void {
-    if (error instanceof TokenError)
-      this.#refused.set(error.code, (this.#refused.get(error.code) ?? 0) + 1);
+  #countAccepted(kind: TokenKind, { key: { issuer } }: VerifiedToken): void {
+    this.#accepted += 1;
+    this.#policy.reporter?.count?.({ kind, issuer });
+  }
+
+  #countRefusal(kind: TokenKind, issuer: string | undefined, error: unknown): void {
+    if (!(error instanceof TokenError)) return;
+    this.#refused.set(error.code, (this.#refused.get(error.code) ?? 0) + 1);
+    this.#policy.reporter?.count?.({ kind, issuer, refusal: error.code });
   }
 
   #refuseClosed(): void {
@@ -170,6 +182,7 @@ class TokenVerifier implements Verifier {
 
   /** What every decision begins with; the time. */
   #begin(token: string): number {
+    this.#issuer = undefined;
     this.#refuseClosed();
     const nowMs = this.#policy.now();
     // NaN would be neither before nor after any time.
@@ -216,6 +229,7 @@ class TokenVerifier implements Verifier {
       return { key, result: sealForeign({ ...signed, payload, tenantId }, resolved.foreign, key) };
     }
     const { header, key, rule, verifiedKey } = resolved;
+    this.#issuer = verifiedKey.issuer;
     checkFresh(key, nowMs);
     const buffers = this.#buffers;
     buffers.load(token);
@@ -250,6 +264,7 @@ class TokenVerifier implements Verifier {
   #recheck(known: CachedToken, cacheKey: string, nowMs: number): VerifiedToken {
     const nowSeconds = Math.floor(nowMs / 1000);
     const { payload } = known.token;
+    this.#issuer = known.token.key.issuer;
     try {
       checkFresh(known.key, nowMs);
       const { clockToleranceSeconds } = this.#policy;
@@ -295,6 +310,7 @@ class TokenVerifier implements Verifier {
     // P7, THREAT-09: an unknown kid is an answer, not a reason to fetch.
     if (key === undefined) throw this.#unknownKey(payloadText);
     const { kid, alg, realm, issuer } = key.scope;
+    this.#issuer = issuer;
     // RFC 8725 §3.1: each key has exactly one algorithm.
     if (header.alg !== alg) throw scopeError(key, "alg", header.alg, alg);
     // RFC 8725 §3.12: a key for ID tokens makes no access tokens.
@@ -313,7 +329,7 @@ class TokenVerifier implements Verifier {
     const { clientId, nonce } = expected;
     if (!isName(clientId) || (nonce !== null && !isName(nonce)))
       throw new TypeError("verifyIdToken: expected a clientId, and a nonce or null");
-    return this.#counted(() => {
+    return this.#counted("id", () => {
       const nowMs = this.#begin(token);
       const segments = splitToken(token);
       const header = readForeignHeader(parseUnverifiedHeader(segments[0]));
@@ -348,6 +364,7 @@ class TokenVerifier implements Verifier {
     if (!isJsonObject(payload))
       throw new TokenError("ERR_JWT_INVALID", "Token payload is not an object");
     const key = this.#foreignKey(header, payload, payloadText);
+    this.#issuer = key.scope.issuer;
     checkFresh(key, nowMs);
     const signingInput = buffers.signingInput(headerText.length + 1 + payloadText.length);
     if (!this.#signatures.isSignedBy(key, signingInput, signature))
@@ -536,6 +553,8 @@ function report(
     alg,
     signature: signature.toString("base64url"),
     expiresAt: payload.exp,
+    issuedAt: payload.iat,
+    ...(typeof payload.aud === "string" && { audience: payload.aud }),
     ...(alg === "Ed25519" ? { signingInput: signingInput.toString("latin1") } : {}),
   });
 }

@@ -62,7 +62,7 @@ describe("delivery reports (THREAT-28)", () => {
     {
       await using deliveries = monitor.open({ batch: 2 });
       await until(() => monitor.reports.length === 1);
-      for (const digest of ["a", "b", "c", "d", "e"]) deliveries.add(digest);
+      for (const digest of ["a", "b", "c", "d", "e"]) deliveries.add(digest, "api://orders");
       await until(() => deliveries.counts().waiting === 0);
     }
     const sessions = new Set(monitor.reports.map(({ session }) => session));
@@ -80,6 +80,40 @@ describe("delivery reports (THREAT-28)", () => {
     );
   });
 
+  test("counts for whom the tokens are; of what an earlier process received nobody knows", async () => {
+    using monitor = new Scripted();
+    {
+      const killed = monitor.open();
+      await until(() => monitor.reports.length === 1);
+      monitor.answer = () => new Promise(() => undefined);
+      killed.add(digestOf(1), "api://orders");
+      await until(() => monitor.reports.length === 2);
+    }
+    monitor.answer = ({ seq }) => ({ seq });
+    await using next = monitor.open();
+    next.add(digestOf(2), "api://orders");
+    next.add(digestOf(3), "api://mail");
+    next.add(digestOf(4), "api://orders");
+    await until(() => next.counts().waiting === 0);
+    const told = monitor.reports.flatMap(({ audiences }) => audiences ?? []);
+    assert.deepEqual(told, [
+      // Not acknowledged, and told by the process that received it.
+      { audience: "api://orders", count: 1 },
+      { audience: "api://orders", count: 2 },
+      { audience: "api://mail", count: 1 },
+    ]);
+  });
+
+  test("names 256 audiences in one report, and counts no more", async () => {
+    using monitor = new Scripted();
+    await using deliveries = monitor.open({ intervalMs: 20 });
+    await until(() => monitor.reports.length === 1);
+    for (let i = 0; i < 300; i++) deliveries.add(`d${i}`, `api://${i}`);
+    await until(() => deliveries.counts().waiting === 0);
+    const audiences = monitor.reports.flatMap((report) => report["audiences"] ?? []);
+    assert.equal(audiences.length, 256);
+  });
+
   test("THREAT-28: after a kill the next session begins with all that was received and not acknowledged", async () => {
     using monitor = new Scripted();
     const taken = digestOf(1);
@@ -87,12 +121,12 @@ describe("delivery reports (THREAT-28)", () => {
     {
       const killed = monitor.open();
       await until(() => monitor.reports.length === 1);
-      killed.add(taken);
+      killed.add(taken, "api://orders");
       await until(() => killed.counts().waiting === 0);
       monitor.answer = () => new Promise(() => undefined);
-      killed.add(unanswered);
+      killed.add(unanswered, "api://orders");
       await until(() => monitor.reports.length === 3);
-      killed.add(waiting);
+      killed.add(waiting, "api://orders");
     }
     monitor.answer = ({ seq }) => ({ seq });
     await using next = monitor.open();
@@ -128,7 +162,7 @@ describe("delivery reports (THREAT-28)", () => {
       () => ({}),
     ];
     monitor.answer = ({ seq }) => answers.shift()?.() ?? { seq };
-    deliveries.add("a");
+    deliveries.add("a", "api://orders");
     deliveries.lost(2);
     await until(() => deliveries.counts().waiting === 0);
     const [, first, ...again] = monitor.reports;
@@ -154,7 +188,7 @@ describe("delivery reports (THREAT-28)", () => {
       const answers: Head[] = [{ seq }];
       monitor.answer = (head) => answers.shift() ?? head;
       await using deliveries = monitor.open();
-      deliveries.add("a");
+      deliveries.add("a", "api://orders");
       await until(() => deliveries.counts().waiting === 0);
       assert.deepEqual(monitor.failures, failures, String(seq));
     }
@@ -169,9 +203,9 @@ describe("delivery reports (THREAT-28)", () => {
     };
     await using deliveries = monitor.open();
     await until(() => monitor.reports.length === 1);
-    deliveries.add("a");
+    deliveries.add("a", "api://orders");
     await until(() => monitor.reports.length === 2);
-    deliveries.add("b");
+    deliveries.add("b", "api://orders");
     assert.equal(deliveries.counts().waiting, 2);
     gate.resolve();
     await until(() => deliveries.counts().waiting === 0);
@@ -201,7 +235,7 @@ describe("delivery reports (THREAT-28)", () => {
     };
     await using deliveries = monitor.open({ queue: 3, batch: 2, closeMs: 5 });
     await until(() => monitor.reports.length > 0);
-    for (const digest of ["a", "b", "c", "d", "e"]) deliveries.add(digest);
+    for (const digest of ["a", "b", "c", "d", "e"]) deliveries.add(digest, "api://orders");
     assert.equal(monitor.events.filter((name) => name === "delivery_queue_full").length, 1);
     const alarms = monitor.requests.filter(({ op }) => op === "event");
     assert.deepEqual(alarms, [{ op: "event", kind: "delivery-queue-full", detail: "3" }]);
@@ -229,7 +263,7 @@ describe("delivery reports (THREAT-28)", () => {
     const said = (): readonly Head[] =>
       monitor.requests.slice(before).filter(({ op }) => op === "event");
     await until(() => said().length > 0);
-    deliveries.add(digestOf(1));
+    deliveries.add(digestOf(1), "api://orders");
     await until(() => deliveries.counts().waiting === 0);
     assert.deepEqual(said(), [
       { op: "event", kind: "connections-full", detail: "consumer", over: true },
@@ -243,7 +277,7 @@ describe("delivery reports (THREAT-28)", () => {
     };
     {
       await using deliveries = monitor.open({ closeMs: 20 });
-      deliveries.add("a");
+      deliveries.add("a", "api://orders");
     }
     assert.equal(monitor.events.at(-1), "deliveries_unreported");
     const { length } = monitor.requests;

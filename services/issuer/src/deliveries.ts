@@ -27,10 +27,22 @@ interface Report {
   readonly session: string;
   readonly seq: number;
   readonly digests: readonly string[];
+  readonly audiences?: readonly AudienceCount[];
   readonly lost?: number;
   readonly forgotten?: number;
   readonly resumed?: true;
   readonly closing?: true;
+}
+
+interface AudienceCount {
+  readonly audience: string;
+  count: number;
+}
+
+/** A token that came; an earlier process's journal does not say for whom it was. */
+interface Delivered {
+  readonly digest: string;
+  readonly audience?: string;
 }
 
 interface Word {
@@ -40,6 +52,7 @@ interface Word {
 
 /** docs/spec/wire.md §5: the rest goes into the next report. */
 const MAX_LOST = 1_000_000;
+const MAX_AUDIENCES = 256;
 
 const DEFAULT_LIMITS: DeliveryLimits = {
   intervalMs: 500,
@@ -61,7 +74,7 @@ export class Deliveries implements AsyncDisposable {
   readonly #journal: DeliveryJournal;
   /** By kind. */
   readonly #words = new Map<string, Word>();
-  #queue: string[];
+  #queue: Delivered[];
   #lost = 0;
   /** Received, and dropped from the queue: nobody can say any more which they were. */
   #forgotten = 0;
@@ -76,7 +89,7 @@ export class Deliveries implements AsyncDisposable {
 
   constructor({ client, events, journal, limits }: DeliveryOptions) {
     this.#journal = journal;
-    this.#queue = [...journal.found];
+    this.#queue = journal.found.map((digest) => ({ digest }));
     this.#client = client;
     this.#events = events;
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
@@ -91,10 +104,10 @@ export class Deliveries implements AsyncDisposable {
     return { waiting, lost: unknown, failing: this.#isFailing };
   }
 
-  add(digest: string): void {
+  add(digest: string, audience: string): void {
     if (this.#queue.length >= this.#limits.queue) return this.#overflow();
     this.#journal.add(digest);
-    this.#queue.push(digest);
+    this.#queue.push({ digest, audience });
     if (this.#isSending || this.#report) return;
     if (this.#queue.length >= this.#limits.batch) void this.#send();
     else this.#schedule(this.#limits.intervalMs);
@@ -163,7 +176,8 @@ export class Deliveries implements AsyncDisposable {
   }
 
   #nextReport(): Report {
-    const digests = this.#queue.splice(0, this.#limits.batch);
+    const delivered = this.#queue.splice(0, this.#limits.batch);
+    const audiences = countAudiences(delivered);
     const lost = Math.min(this.#lost, MAX_LOST);
     const forgotten = Math.min(this.#forgotten, MAX_LOST);
     this.#seq += 1;
@@ -175,7 +189,8 @@ export class Deliveries implements AsyncDisposable {
       op: "delivered",
       session: this.#session,
       seq: this.#seq,
-      digests,
+      digests: delivered.map(({ digest }) => digest),
+      ...(audiences.length > 0 ? { audiences } : {}),
       ...(lost > 0 ? { lost } : {}),
       ...(forgotten > 0 ? { forgotten } : {}),
       ...(this.#seq === 1 && this.#journal.isComplete ? { resumed: true } : {}),
@@ -191,7 +206,7 @@ export class Deliveries implements AsyncDisposable {
     for (const [kind, word] of this.#words) if (word.isUnsaid) void this.#say(kind, word);
     const isLast = this.#report?.closing === true;
     this.#report = undefined;
-    if (!isLast) return this.#journal.acknowledged(() => this.#queue);
+    if (!isLast) return this.#journal.acknowledged(() => this.#queue.map(({ digest }) => digest));
     this.#journal.finished();
     this.#settled?.();
   }
@@ -225,4 +240,16 @@ export class Deliveries implements AsyncDisposable {
     const { waiting, lost } = this.counts();
     if (waiting + lost > 0) this.#events.unreported(waiting, lost);
   }
+}
+
+/** The monitor's coverage counts by them; what one report cannot name counts for the realm only. */
+function countAudiences(delivered: readonly Delivered[]): readonly AudienceCount[] {
+  const counts = new Map<string, AudienceCount>();
+  for (const { audience } of delivered) {
+    if (audience === undefined) continue;
+    const known = counts.get(audience);
+    if (known) known.count += 1;
+    else if (counts.size < MAX_AUDIENCES) counts.set(audience, { audience, count: 1 });
+  }
+  return [...counts.values()];
 }

@@ -25,7 +25,7 @@ export interface SignerPortOptions {
   readonly ttlSeconds: number;
   readonly events: IssuerEvents;
   /** Told of each token that came, and of each that may have been signed without coming. */
-  readonly deliveries: { add(digest: string): void; lost(count: number): void };
+  readonly deliveries: { add(digest: string, audience: string): void; lost(count: number): void };
 }
 
 const MAX_TOKEN_LENGTH = 16_384;
@@ -107,7 +107,7 @@ export class SignerPort {
     // what was asked: a signer must not have a forgery delivered in answer to somebody else's request.
     const digest = this.#digestOf(token.slice(0, token.lastIndexOf(".")), intent);
     if (digest === undefined) throw this.#badAnswer();
-    deliveries.add(digest);
+    deliveries.add(digest, intent.audience);
     return { token, expiresIn };
   }
 
@@ -160,7 +160,7 @@ export class SignerPort {
     const { events, deliveries } = this.#options;
     const digest = this.#digestOf(unsigned, intent);
     if (digest === undefined) events.signerAnswer();
-    else deliveries.add(digest);
+    else deliveries.add(digest, intent.audience);
   }
 }
 

@@ -7,6 +7,9 @@ import { AlarmStore } from "./alarms/alarm-store.ts";
 import { Alarms } from "./alarms/alarms.ts";
 import { Webhook } from "./alarms/webhook.ts";
 import type { Config } from "./config.ts";
+import { Coverage } from "./coverage/coverage.ts";
+import { CoverageStore } from "./coverage/coverage-store.ts";
+import { SeenDigests } from "./coverage/seen-digests.ts";
 import { Deliveries } from "./deliveries/deliveries.ts";
 import { DeliveryStore } from "./deliveries/delivery-store.ts";
 import { Gaps } from "./deliveries/gaps.ts";
@@ -59,6 +62,7 @@ export interface MonitorParts {
   readonly registryCopy: RegistryCopy;
   readonly follower: Follower;
   readonly join: IssuedJoin;
+  readonly coverage: Coverage;
   readonly deliveries: Deliveries;
   readonly reports: Reports;
   readonly jwks: JwksWatch;
@@ -116,10 +120,21 @@ function wireParts(options: PartsOptions, db: Database): MonitorParts {
     findLog,
     onCosigned: (origin) => watches.cosigned(origin, active()),
   });
+  const running = new RunningTime(db, clock, active);
+  const coverage = new Coverage({
+    store: new CoverageStore(db),
+    seen: new SeenDigests(db),
+    registry,
+    running,
+    clock,
+  });
   const join = new IssuedJoin({
     store: new IssuedStore(db),
-    running: new RunningTime(db, clock, active),
+    running,
     active,
+    onDelivered: (realm, count) => {
+      coverage.issued(realm, count);
+    },
   });
   const follow = new FollowStore(db);
   const registryCopy = new RegistryCopy(db);
@@ -161,6 +176,7 @@ function wireParts(options: PartsOptions, db: Database): MonitorParts {
     isHidden: (realm) => follower.isHidden(realm),
     gaps,
     join,
+    coverage,
     alarms,
     clock,
     active,
@@ -177,6 +193,7 @@ function wireParts(options: PartsOptions, db: Database): MonitorParts {
     db,
     store: reportStore,
     join,
+    coverage,
     alarms,
     evidence,
     ackKey: identity.ackKey,
@@ -200,6 +217,7 @@ function wireParts(options: PartsOptions, db: Database): MonitorParts {
     registryCopy,
     follower,
     join,
+    coverage,
     deliveries,
     reports,
     jwks,

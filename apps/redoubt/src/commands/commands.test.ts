@@ -4,6 +4,7 @@ import { Command } from "commander";
 import * as alarms from "./alarms.ts";
 import * as clients from "./clients.ts";
 import * as conformance from "./conformance.ts";
+import * as coverage from "./coverage.ts";
 import * as drill from "./drill.ts";
 import * as keys from "./keys.ts";
 import * as ledger from "./ledger.ts";
@@ -26,6 +27,7 @@ const MODULES = [
   keys,
   ledger,
   alarms,
+  coverage,
   recover,
   drill,
   conformance,

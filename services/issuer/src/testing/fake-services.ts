@@ -1,7 +1,7 @@
 import { generateKeyPairSync, randomBytes, sign } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { MemberReader, ServiceError } from "@redoubt/base";
-import { isJsonObject } from "@redoubt/verify/json";
+import { isJsonObject, type JsonValue } from "@redoubt/verify/json";
 import {
   readSocketSecret,
   serveSocket,
@@ -112,6 +112,7 @@ export interface Delivered {
   readonly session: string;
   readonly seq: number;
   readonly digests: readonly string[];
+  readonly audiences: readonly JsonValue[];
   readonly lost: number;
   readonly forgotten: number;
   readonly resumed: boolean;
@@ -142,6 +143,7 @@ export class FakeMonitor {
       session: reader.string("session", 22, /^[\w-]{22}$/),
       seq: reader.integer("seq", 1, 1e9),
       digests: reader.strings("digests", 4096, 43),
+      audiences: reader.has("audiences") ? reader.array("audiences", 256) : [],
       lost: reader.optionalInteger("lost", 1, 1e9) ?? 0,
       forgotten: reader.optionalInteger("forgotten", 1, 1e9) ?? 0,
       resumed: reader.has("resumed") && reader.boolean("resumed"),

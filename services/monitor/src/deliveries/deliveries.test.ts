@@ -170,6 +170,7 @@ function openBench(limits = { waiting: 100, held: 200 }): Bench {
       active,
       log,
       isHidden: () => false,
+      coverage: { delivered: () => undefined, prune: () => undefined },
       limits,
     });
   return {
@@ -197,6 +198,7 @@ function reportOf(caller: string, count: number): DeliveryReport {
     digests,
     lost: 0,
     forgotten: 0,
+    audiences: [],
     isResumed: false,
     isClosing: false,
   };

@@ -5,6 +5,7 @@ import { MAX_ALARM_DIGESTS } from "../alarms/alarm-store.ts";
 import type { Alarms } from "../alarms/alarms.ts";
 import { orphanUsed } from "../alarms/orphan-used.ts";
 import { EVENT_STATES, type AlarmKind } from "../alarms/kinds.ts";
+import type { AudienceCount, Coverage } from "../coverage/coverage.ts";
 import { monitorError } from "../errors.ts";
 import { entriesOrphaned, issuerSession, type MonitorLog } from "../events.ts";
 import { digestAt, type Place } from "../issued/batch.ts";
@@ -24,6 +25,8 @@ export interface DeliveryReport {
   readonly digests: Buffer;
   readonly lost: number;
   readonly forgotten: number;
+  /** For whom the tokens are. */
+  readonly audiences: readonly AudienceCount[];
   readonly isResumed: boolean;
   readonly isClosing: boolean;
 }
@@ -58,6 +61,7 @@ export interface DeliveriesParts {
   readonly store: DeliveryStore;
   readonly gaps: Gaps;
   readonly join: IssuedJoin;
+  readonly coverage: Pick<Coverage, "delivered" | "prune">;
   readonly alarms: Alarms;
   readonly clock: Pick<Clock, "now">;
   readonly active: () => number;
@@ -122,7 +126,7 @@ export class Deliveries {
 
   /** Within a transaction. `isCurrent`: every log was read after `waiting` was collected. */
   settle(waiting: readonly Waiting[], isCurrent: boolean): void {
-    const { join, gaps, store, active } = this.#parts;
+    const { join, coverage, gaps, store, active } = this.#parts;
     for (const { report } of waiting) {
       this.#places.add(report.caller, "inbox", -placesOf(report));
       this.#noteSession(report);
@@ -135,13 +139,15 @@ export class Deliveries {
     if (isCurrent) this.#expireEarly();
     this.#watchPlaces();
     join.prune();
+    coverage.prune();
     for (const caller of new Set(waiting.map(({ report }) => report.caller)))
       store.trimSessions(caller);
   }
 
   #noteSession(report: DeliveryReport): void {
-    const { caller, realm, session, seq, lost, forgotten, isResumed, isClosing } = report;
-    const { store, gaps, alarms, clock, log } = this.#parts;
+    const { caller, realm, session, seq, lost, forgotten, audiences, isResumed, isClosing } =
+      report;
+    const { store, gaps, coverage, alarms, clock, log } = this.#parts;
     const sessions = store.sessions(caller);
     const known = sessions.find((one) => one.session === session);
     const at = nowSeconds(clock);
@@ -153,8 +159,9 @@ export class Deliveries {
       for (const kind of EVENT_STATES) alarms.recover("event", `${caller} ${kind}`);
       issuerSession(log, { caller, unclean: left.length > 0 });
     }
-    // A report that is sent again must not count its losses again.
+    // A report that is sent again must not count again.
     if (!known || seq > known.seq) {
+      coverage.delivered(realm, audiences);
       gaps.lost(realm, lost);
       gaps.forgotten(realm, forgotten);
     }

@@ -25,7 +25,9 @@ export type Verdict =
   | typeof DELIVERY.unknown;
 
 /** `orphaned`: somebody validates a token that nobody can hold. */
-export type Sighted = "missing" | "logged" | "orphaned";
+export type Sighted =
+  | { readonly fate: "missing" }
+  | { readonly fate: "logged" | "orphaned"; readonly realm: string };
 
 const DELIVERY_DEADLINE_MS = 45_000;
 /** A batch is written when all of it is delivered, or after this: most need no rows of their own then. */
@@ -58,7 +60,9 @@ export class IssuedJoin {
   readonly #packs: Packs;
   readonly #running: Pick<RunningTime, "seconds" | "save">;
   readonly #active: () => number;
-  readonly #updates: Buffer[] = [];
+  readonly #onDelivered: (realm: string, count: number) => void;
+  /** The realm by digest, in latin1: delivered after its row was written. */
+  readonly #updates = new Map<string, { readonly digest: Buffer; readonly realm: string }>();
   /** Of what is unwritten, awaited or packed, and of some that is none of these any more. */
   #places = new PlaceTable();
   #clearAt = MAX_STALE;
@@ -73,11 +77,14 @@ export class IssuedJoin {
     readonly store: IssuedStore;
     readonly running: Pick<RunningTime, "seconds" | "save">;
     readonly active: () => number;
+    /** Within the transaction that makes it final: so many logged tokens of the realm are delivered. Each is told once. */
+    readonly onDelivered?: (realm: string, count: number) => void;
   }) {
     this.#store = parts.store;
     this.#packs = new Packs(parts.store.packed);
     this.#running = parts.running;
     this.#active = parts.active;
+    this.#onDelivered = parts.onDelivered ?? (() => undefined);
     this.#restore();
     this.#clearStale();
   }
@@ -112,19 +119,25 @@ export class IssuedJoin {
   }
 
   has(digest: Buffer): boolean {
-    if (this.#find(digest, 0)) return true;
-    return this.#store.find(digest) !== undefined || this.#store.packed.has(digest);
+    return this.realmOf(digest) !== undefined;
+  }
+
+  /** In whose log it is; undefined where it is in none. */
+  realmOf(digest: Buffer): string | undefined {
+    const held = this.#find(digest, 0)?.batch.realm;
+    return held ?? this.#store.find(digest)?.realm ?? this.#store.packed.realmOf(digest);
   }
 
   /** The same for a digest that a reporter validated; one whose fate is open is remembered until it is settled. */
   sighted(digest: Buffer, reporter: string): Sighted {
     const place = this.#find(digest, 0);
     const held = place?.batch.delivery[place.offset] ?? DELIVERY.unknown;
-    const row = held === DELIVERY.unknown ? this.#store.find(digest)?.delivery : undefined;
-    const fate = row ?? (place ? held : undefined);
+    const row = held === DELIVERY.unknown ? this.#store.find(digest) : undefined;
     if (place && held === DELIVERY.open) place.batch.usedBy.set(place.offset, reporter);
-    if (fate === DELIVERY.orphaned) return "orphaned";
-    return fate !== undefined || this.#store.packed.has(digest) ? "logged" : "missing";
+    const realm = row?.realm ?? place?.batch.realm ?? this.#store.packed.realmOf(digest);
+    if (realm === undefined) return { fate: "missing" };
+    const isOrphan = (row?.delivery ?? held) === DELIVERY.orphaned;
+    return { fate: isOrphan ? "orphaned" : "logged", realm };
   }
 
   /**
@@ -139,14 +152,19 @@ export class IssuedJoin {
     if (place) return place.batch.realm === realm ? this.#deliverHeld(place) : undefined;
     const digest = digests.subarray(at, at + HASH_BYTES);
     const row = this.#store.find(digest);
-    if (row?.realm !== realm) return this.#store.packed.has(digest, realm) ? 0 : undefined;
-    if (row.delivery !== DELIVERY.delivered) this.#updates.push(digest);
+    if (row?.realm !== realm)
+      return this.#store.packed.realmOf(digest, realm) === undefined ? undefined : 0;
+    if (row.delivery !== DELIVERY.delivered) this.#update(digest, realm);
     return 0;
   }
 
   /** Within a transaction: writes what is final or old enough, in the order of reading. */
   write(): void {
-    for (const digest of this.#updates.splice(0)) this.#store.update(digest, DELIVERY.delivered);
+    for (const { digest, realm } of this.#updates.values()) {
+      this.#store.update(digest, DELIVERY.delivered);
+      this.#onDelivered(realm, 1);
+    }
+    this.#updates.clear();
     const now = this.#active();
     const isKept = ({ open, readAt }: Batch): boolean => open > 0 && now - readAt < HOLD_MS;
     const kept = this.#unwritten.findIndex(isKept);
@@ -215,8 +233,12 @@ export class IssuedJoin {
     if (batch.delivery[offset] === DELIVERY.delivered) return batch.unwritten ? batch.id : 0;
     this.#mark(place);
     if (batch.unwritten) return batch.id;
-    this.#updates.push(digestAt(batch, offset));
+    this.#update(digestAt(batch, offset), batch.realm);
     return 0;
+  }
+
+  #update(digest: Buffer, realm: string): void {
+    this.#updates.set(digest.toString("latin1"), { digest, realm });
   }
 
   #writeBatch(batch: Batch): void {
@@ -224,6 +246,9 @@ export class IssuedJoin {
     const { logId, first, range } = batch.unwritten;
     const at = this.#running.seconds;
     this.#packs.write(batch, logId, at);
+    let delivered = 0;
+    for (const fate of batch.delivery) if (fate === DELIVERY.delivered) delivered += 1;
+    if (delivered > 0) this.#onDelivered(batch.realm, delivered);
     // What is still open has a row until it is delivered or overdue, and is found there after a restart.
     if (batch.open > 0)
       for (const [offset, delivery] of batch.delivery.entries())

@@ -26,6 +26,14 @@ interface Run {
   filter: DigestFilter | undefined;
 }
 
+/** Names of the three tables. */
+export interface PackedTables {
+  readonly blocks: string;
+  readonly runs: string;
+  readonly shelves: string;
+}
+
+const ISSUED: PackedTables = { blocks: "blocks", runs: "runs", shelves: "shelves" };
 /** Of the newest 33 million digests. */
 const MAX_FILTER_BYTES = 32 * 1024 * 1024;
 
@@ -47,21 +55,21 @@ export class PackedStore {
   readonly #runs: Run[];
   #filterBytes = 0;
 
-  constructor(db: Database) {
+  constructor(db: Database, { blocks, runs, shelves }: PackedTables = ISSUED) {
     this.#append = db.prepare(
-      "INSERT INTO blocks (log, at, delivered, digests) VALUES (?, ?, ?, ?)",
+      `INSERT INTO ${blocks} (log, at, delivered, digests) VALUES (?, ?, ?, ?)`,
     );
     this.#blocks = db.prepare(
       `SELECT b.id, b.log AS logId, f.log, f.realm, b.at, b.delivered, b.digests
-       FROM blocks b JOIN follow f ON f.id = b.log ORDER BY b.id`,
+       FROM ${blocks} b JOIN follow f ON f.id = b.log ORDER BY b.id`,
     );
-    this.#removeBlock = db.prepare("DELETE FROM blocks WHERE id = ?");
-    this.#addRun = db.prepare("INSERT INTO runs (log, at, filter) VALUES (?, ?, ?)");
-    this.#addShelf = db.prepare("INSERT INTO shelves VALUES (?, ?)");
-    this.#shelf = db.prepare("SELECT digests FROM shelves WHERE id = ?");
-    this.#clear = db.prepare("DELETE FROM shelves WHERE id >= ? AND id < ?");
-    this.#dropRun = db.prepare("DELETE FROM runs WHERE run = ?");
-    this.#runs = this.#load(db);
+    this.#removeBlock = db.prepare(`DELETE FROM ${blocks} WHERE id = ?`);
+    this.#addRun = db.prepare(`INSERT INTO ${runs} (log, at, filter) VALUES (?, ?, ?)`);
+    this.#addShelf = db.prepare(`INSERT INTO ${shelves} VALUES (?, ?)`);
+    this.#shelf = db.prepare(`SELECT digests FROM ${shelves} WHERE id = ?`);
+    this.#clear = db.prepare(`DELETE FROM ${shelves} WHERE id >= ? AND id < ?`);
+    this.#dropRun = db.prepare(`DELETE FROM ${runs} WHERE run = ?`);
+    this.#runs = this.#load(db, runs);
   }
 
   /** @returns the id of the block */
@@ -101,16 +109,16 @@ export class PackedStore {
     this.#trimFilters();
   }
 
-  /** Whether the digest is in a run; of this realm, if one is given. The newest are looked at first. */
-  has(digest: Buffer, realm?: string): boolean {
+  /** The realm of the run that the digest is in; only of this realm, if one is given. The newest are looked at first. */
+  realmOf(digest: Buffer, realm?: string): string | undefined {
     for (let i = this.#runs.length - 1; i >= 0; i--) {
       const run = this.#runs[i];
       if (!run || (realm !== undefined && run.realm !== realm)) continue;
       if (run.filter?.mayHold(digest) === false) continue;
       const shelf = this.#shelf.get(run.id * SHELVES + shelfOf(digest));
-      if (shelf && holds(bytesOf(shelf, "digests"), digest)) return true;
+      if (shelf && holds(bytesOf(shelf, "digests"), digest)) return run.realm;
     }
-    return false;
+    return undefined;
   }
 
   /**
@@ -128,14 +136,14 @@ export class PackedStore {
     return true;
   }
 
-  #load(db: Database): Run[] {
-    const filterOf = db.prepare("SELECT filter FROM runs WHERE run = ?");
+  #load(db: Database, runs: string): Run[] {
+    const filterOf = db.prepare(`SELECT filter FROM ${runs} WHERE run = ?`);
     const rows = db
       .prepare(
-        "SELECT r.run, f.realm, r.at FROM runs r JOIN follow f ON f.id = r.log ORDER BY r.run DESC",
+        `SELECT r.run, f.realm, r.at FROM ${runs} r JOIN follow f ON f.id = r.log ORDER BY r.run DESC`,
       )
       .all();
-    const runs = rows.map((row): Run => {
+    const found = rows.map((row): Run => {
       const id = integerOf(row, "run");
       const isLoaded = this.#filterBytes < MAX_FILTER_BYTES;
       const bytes = isLoaded ? bytesOf(filterOf.get(id) ?? {}, "filter") : undefined;
@@ -143,7 +151,7 @@ export class PackedStore {
       const filter = bytes && new DigestFilter(bytes);
       return { id, realm: textOf(row, "realm"), at: integerOf(row, "at"), filter };
     });
-    return runs.toReversed();
+    return found.toReversed();
   }
 
   #trimFilters(): void {

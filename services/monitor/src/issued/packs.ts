@@ -21,7 +21,7 @@ export class Packs {
 
   constructor(store: PackedStore) {
     this.#store = store;
-    for (const block of store.blocks()) this.#add({ block, batch: batchOfBlock(block) });
+    for (const block of store.blocks()) this.#add({ block, batch: settledBatch(block) });
   }
 
   /** In the order of reading. */
@@ -75,7 +75,13 @@ export class Packs {
   }
 }
 
-function batchOfBlock({ log, realm, digests, delivery }: Block): Batch {
+/** Of an earlier run, or of which nothing is awaited. */
+export function settledBatch({
+  log,
+  realm,
+  digests,
+  delivery,
+}: Pick<Block, "log" | "realm" | "digests" | "delivery">): Batch {
   return {
     log,
     realm,

@@ -1,4 +1,5 @@
 import { errorCode, isJsonObject, MemberReader, ServiceError } from "@redoubt/base";
+import type { ReportedCounts } from "../coverage/coverage.ts";
 import { REPORT_LIMITS } from "@redoubt/verify";
 import { decodeBase64url } from "@redoubt/verify/base64url";
 import { parseJsonObject, type JsonValue } from "@redoubt/verify/json";
@@ -9,6 +10,9 @@ export interface ReportItem {
   readonly kid: string;
   readonly at: number;
   readonly count: number;
+  readonly audience: string | undefined;
+  /** Seconds since the epoch. */
+  readonly issuedAt: number | undefined;
 }
 
 /** An item that cannot be judged. */
@@ -30,6 +34,7 @@ export interface Report extends Items<ReportItem> {
   readonly seq: number;
   /** The session's goodbye: nothing more is to be expected of it. */
   readonly isClosing: boolean;
+  readonly counts: ReportedCounts | undefined;
 }
 
 /** docs/spec/reports.md §2. */
@@ -42,7 +47,11 @@ export interface EvidenceItem {
 
 export const MAX_REPORT_BYTES: number = REPORT_LIMITS.bodyBytes;
 // What a verifier accepts can be judged: these limits are the verifier's own.
-const { kidChars, signatureBytes, signingInputChars } = REPORT_LIMITS;
+const { kidChars, signatureBytes, signingInputChars, audienceChars, issuerChars, countRows } =
+  REPORT_LIMITS;
+const MAX_CODES = 100;
+const CODE = /^ERR_[A-Z0-9_]{1,60}$/;
+const SDK = /^[A-Za-z0-9._+-]+\/[A-Za-z0-9._+-]+$/;
 const MAX_SECONDS = 2 ** 40;
 const SESSION = /^[A-Za-z0-9_-]{22}$/;
 const DIGEST_CHARS = 43;
@@ -55,8 +64,9 @@ export function parseReport(body: Uint8Array): Report {
   const seq = reader.integer("seq", 0, Number.MAX_SAFE_INTEGER);
   const items = reader.array("items", REPORT_LIMITS.reportItems);
   const isClosing = reader.has("closing") && reader.boolean("closing");
+  const counts = reader.has("counts") ? parseCounts(reader.object("counts")) : undefined;
   reader.done();
-  return { session, seq, isClosing, ...itemsOf(items, parseItem) };
+  return { session, seq, isClosing, counts, ...itemsOf(items, parseItem) };
 }
 
 export function parseEvidence(body: Uint8Array): Items<EvidenceItem> {
@@ -100,9 +110,43 @@ function parseItem(value: JsonValue): ReportItem {
     kid: reader.string("kid", kidChars),
     at: reader.integer("at", 0, MAX_SECONDS),
     count: reader.integer("count", 1, Number.MAX_SAFE_INTEGER),
+    audience: reader.optionalString("aud", audienceChars),
+    issuedAt: reader.optionalInteger("iat", 0, MAX_SECONDS),
   };
   reader.done();
   return item;
+}
+
+function parseCounts(reader: MemberReader): ReportedCounts {
+  const from = reader.integer("from", 0, MAX_SECONDS);
+  const sdk = reader.string("sdk", 64, SDK);
+  const rows = reader.array("rows", countRows);
+  reader.done();
+  return { from, sdk, rows: rows.flatMap(parseCountRow) };
+}
+
+/** One row for what was accepted, and one for each reason of refusal. */
+function parseCountRow(value: JsonValue): ReportedCounts["rows"] {
+  const reader = readerOf(value, "report counts");
+  const issuer = reader.optionalString("issuer", issuerChars) ?? null;
+  const kind = reader.string("kind", 8, /^[a-z]+$/);
+  const accepted = reader.integer("accepted", 0, Number.MAX_SAFE_INTEGER);
+  const refused = Object.entries(reader.rawObject("refused"));
+  reader.done();
+  if (refused.length > MAX_CODES) throw badCounts();
+  const rows = refused.map(([outcome, count]) => {
+    if (!CODE.test(outcome) || !isCount(count)) throw badCounts();
+    return { issuer, kind, outcome, count };
+  });
+  return accepted === 0 ? rows : [{ issuer, kind, outcome: null, count: accepted }, ...rows];
+}
+
+function isCount(value: JsonValue | undefined): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value > 0;
+}
+
+function badCounts(): Error {
+  return new ServiceError("ERR_REQUEST_MEMBER", "report counts: refused must count by code");
 }
 
 function parseEvidenceItem(value: JsonValue): EvidenceItem {

@@ -6,6 +6,7 @@ import { orphanUsed } from "../alarms/orphan-used.ts";
 import { reportRefused, type MonitorLog } from "../events.ts";
 import type { IssuedJoin } from "../issued/issued-join.ts";
 import type { Database } from "../store/database.ts";
+import type { Coverage, SeenToken } from "../coverage/coverage.ts";
 import { signAck } from "./ack.ts";
 import type { EvidenceCheck } from "./evidence-check.ts";
 import {
@@ -14,6 +15,7 @@ import {
   type EvidenceItem,
   type RefusedItem,
   type Report,
+  type ReportItem,
 } from "./report-format.ts";
 import type { Miss, ReportStore, StoredAck } from "./report-store.ts";
 import { ReporterBudgets } from "./reporter-budget.ts";
@@ -28,6 +30,7 @@ export interface ReportsParts {
   readonly db: Database;
   readonly store: ReportStore;
   readonly join: IssuedJoin;
+  readonly coverage: Pick<Coverage, "sighted" | "counted">;
   readonly alarms: Alarms;
   readonly evidence: EvidenceCheck;
   readonly ackKey: KeyObject;
@@ -49,6 +52,7 @@ interface LookedUp {
   readonly missing: ReadonlyMap<string, { readonly digest: Buffer; readonly kid: string }>;
   /** Logged, and by their issuer's word in nobody's hands. */
   readonly orphans: readonly Buffer[];
+  readonly seen: readonly SeenToken[];
 }
 
 const MAX_OPEN_MISSES = 1000;
@@ -84,6 +88,7 @@ export class Reports {
     const ack = { seq: report.seq, at, items: report.items.length, sha256 };
     this.#store(reporter, report, ack, found);
     await this.#decideNow(reporter, [...found.missing.values()]);
+    this.#noteLate(reporter, report, found);
     return this.#acknowledged(reporter, report, ack);
   }
 
@@ -221,28 +226,48 @@ export class Reports {
     const { store, join } = this.#parts;
     const missing = new Map<string, { readonly digest: Buffer; readonly kid: string }>();
     const orphans: Buffer[] = [];
+    const seen: SeenToken[] = [];
     let room: number | undefined;
     const items = [...report.items, ...report.refused.flatMap(withoutKid)];
-    for (const { digest, kid } of items) {
+    for (const { digest, kid, audience, issuedAt } of items) {
       const key = encodeBase64url(digest);
       if (missing.has(key)) continue;
       const sighted = join.sighted(digest, reporter);
-      if (sighted === "orphaned") orphans.push(digest);
-      if (sighted !== "missing") continue;
+      if (sighted.fate === "orphaned") orphans.push(digest);
+      if (sighted.fate !== "missing") {
+        seen.push({ digest, realm: sighted.realm, audience, issuedAt });
+        continue;
+      }
       missing.set(key, { digest, kid });
       if (store.miss(reporter, digest)) continue;
       room ??= MAX_OPEN_MISSES - store.countOpen(reporter);
       if (room <= 0) return undefined;
       room -= 1;
     }
-    return { missing, orphans };
+    return { missing, orphans, seen };
+  }
+
+  /** Tokens that were reported before their log was read. */
+  #noteLate(reporter: string, { items }: Report, { missing }: LookedUp): void {
+    if (missing.size === 0) return;
+    const { db, join, coverage } = this.#parts;
+    const seen = items.flatMap(({ digest, audience, issuedAt }) => {
+      if (!missing.has(encodeBase64url(digest))) return [];
+      const sighted = join.sighted(digest, reporter);
+      return sighted.fate === "missing"
+        ? []
+        : [{ digest, realm: sighted.realm, audience, issuedAt }];
+    });
+    if (seen.length > 0) db.transaction(() => coverage.sighted(seen));
   }
 
   /** Durable when it returns: only then may the acknowledgement leave. */
   #store(reporter: string, report: Report, ack: StoredAck, found: LookedUp): void {
-    const { db, store, alarms } = this.#parts;
+    const { db, store, alarms, coverage } = this.#parts;
     db.transaction(() => {
       store.putAck(reporter, report, ack);
+      coverage.sighted(found.seen);
+      if (report.counts) coverage.counted(reporter, report.counts);
       this.#noteRefused(reporter, report.refused, "report");
       for (const digest of found.orphans) alarms.raise(orphanUsed(digest, reporter));
       for (const { digest, kid } of found.missing.values()) {
@@ -293,9 +318,9 @@ export class Reports {
   /** Whether a digest that was a miss is in a log after all; one that nobody can hold is an alarm. */
   #isLogged(digest: Buffer, reporter: string): boolean {
     const { join, alarms } = this.#parts;
-    const sighted = join.sighted(digest, reporter);
-    if (sighted === "orphaned") alarms.raise(orphanUsed(digest, reporter));
-    return sighted !== "missing";
+    const { fate } = join.sighted(digest, reporter);
+    if (fate === "orphaned") alarms.raise(orphanUsed(digest, reporter));
+    return fate !== "missing";
   }
 
   async #judge(miss: Miss, item: EvidenceItem): Promise<void> {
@@ -371,8 +396,10 @@ function sizeOf({
 }
 
 /** A kid is not looked at before evidence comes: a miss without one is a miss. */
-function withoutKid({ digest }: RefusedItem): { readonly digest: Buffer; readonly kid: string }[] {
-  return digest ? [{ digest, kid: "" }] : [];
+function withoutKid({
+  digest,
+}: RefusedItem): Pick<ReportItem, "digest" | "kid" | "audience" | "issuedAt">[] {
+  return digest ? [{ digest, kid: "", audience: undefined, issuedAt: undefined }] : [];
 }
 
 function namesOf(refused: readonly RefusedItem[]): Readonly<Record<string, unknown>> {

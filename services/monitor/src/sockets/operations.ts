@@ -3,17 +3,21 @@ import { encodeBase64url } from "@redoubt/verify/base64url";
 import type { Answer, Call, Handler } from "@redoubt/wire";
 import type { Alarms } from "../alarms/alarms.ts";
 import { EVENT_STATES } from "../alarms/kinds.ts";
+import type { Coverage } from "../coverage/coverage.ts";
 import type { Deliveries } from "../deliveries/deliveries.ts";
 import { monitorError } from "../errors.ts";
 import { alarmClosed, type MonitorLog } from "../events.ts";
 import type { RegistryCopy } from "../follower/registry-copy.ts";
+import type { IssuedJoin } from "../issued/issued-join.ts";
 import type { WitnessRecovery } from "../witness/recovery.ts";
 import type { Witness } from "../witness/witness.ts";
 import {
   parseAlarmQuery,
   parseClose,
+  parseCoverage,
   parseDelivered,
   parseEvent,
+  parseFind,
   parseForward,
   parsePage,
   parseRefusal,
@@ -22,6 +26,8 @@ import {
 
 export interface OperationParts {
   readonly alarms: Alarms;
+  readonly coverage: Coverage;
+  readonly join: Pick<IssuedJoin, "realmOf">;
   readonly deliveries: Deliveries;
   readonly witness: Witness;
   readonly recovery: WitnessRecovery;
@@ -47,12 +53,18 @@ export function monitorOperations(parts: OperationParts): Handler {
 }
 
 async function operatorCall(parts: OperationParts, call: Call): Promise<Answer> {
-  const { alarms, status, log, recovery } = parts;
+  const { alarms, status, log, recovery, coverage, join } = parts;
   switch (call.op) {
     case "alarms":
       return { head: alarms.list(parseAlarmQuery(call.head)) };
     case "status":
       return { head: status() };
+    case "coverage":
+      return { head: coverage.tokens(parseCoverage(call.head)) };
+    case "verifications":
+      return { head: coverage.verifications(parseCoverage(call.head)) };
+    case "find":
+      return { head: { items: coverage.find(parseFind(call.head), join) } };
     case "registry":
       return { head: registryPage(parts, call) };
     case "backup":

@@ -1,7 +1,8 @@
 import { MemberReader } from "@redoubt/base";
 import type { WitnessedQuestion } from "@redoubt/tlog";
 import { decodeBase64url } from "@redoubt/verify/base64url";
-import type { JsonObject } from "@redoubt/verify/json";
+import { isJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
+import type { AudienceCount, PageQuery } from "../coverage/coverage.ts";
 import type { DeliveryReport } from "../deliveries/deliveries.ts";
 import { monitorError } from "../errors.ts";
 import type { ForwardOrder } from "../witness/recovery.ts";
@@ -12,6 +13,9 @@ const DIGEST_BYTES = 32;
 /** RFC 4648 §3.5: the last character carries four bits, and the two below them are zero. */
 const DIGEST = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
 const MAX_LOST = 1_000_000;
+const MAX_AUDIENCES = 256;
+/** docs/spec/logs.md §4: of a tenant's audience. */
+const MAX_AUDIENCE_CHARS = 512;
 const MAX_ALARMS = 1000;
 const MAX_DETAIL_CHARS = 1024;
 const ORIGIN = /^[!-~]+$/;
@@ -30,11 +34,44 @@ export function parseDelivered(caller: string, head: JsonObject): DeliveryReport
     digests: parseDigests(reader.strings("digests", MAX_DIGESTS, DIGEST_CHARS)),
     lost: reader.optionalInteger("lost", 0, MAX_LOST) ?? 0,
     forgotten: reader.optionalInteger("forgotten", 0, MAX_LOST) ?? 0,
+    audiences: reader.has("audiences")
+      ? reader.array("audiences", MAX_AUDIENCES).map(parseAudienceCount)
+      : [],
     isResumed: reader.has("resumed") && reader.boolean("resumed"),
     isClosing: reader.has("closing") && reader.boolean("closing"),
   };
   reader.done();
   return report;
+}
+
+function parseAudienceCount(value: JsonValue): AudienceCount {
+  if (!isJsonObject(value))
+    throw monitorError("ERR_MONITOR_OP", "delivered: audiences must be objects");
+  const reader = new MemberReader(value, "delivered audience");
+  const count = {
+    audience: reader.string("audience", MAX_AUDIENCE_CHARS),
+    count: reader.integer("count", 1, MAX_DIGESTS),
+  };
+  reader.done();
+  return count;
+}
+
+/** A question about the sums from one time on. */
+export function parseCoverage(head: JsonObject): PageQuery {
+  const reader = new MemberReader(head, "coverage");
+  const page = {
+    since: reader.integer("since", 0, Number.MAX_SAFE_INTEGER),
+    from: reader.integer("from", 0, Number.MAX_SAFE_INTEGER),
+  };
+  reader.done();
+  return page;
+}
+
+export function parseFind(head: JsonObject): Buffer {
+  const reader = new MemberReader(head, "find");
+  const digests = parseDigests(reader.strings("digests", MAX_DIGESTS, DIGEST_CHARS));
+  reader.done();
+  return digests;
 }
 
 export interface Refusal {
@@ -138,7 +175,7 @@ function parseDigests(texts: readonly string[]): Buffer {
   const digests = Buffer.alloc(texts.length * DIGEST_BYTES);
   for (const [i, text] of texts.entries()) {
     if (!DIGEST.test(text))
-      throw monitorError("ERR_MONITOR_OP", "delivered: digests must be SHA-256 in base64url");
+      throw monitorError("ERR_MONITOR_OP", "Digests must be SHA-256 in base64url");
     digests.write(text, i * DIGEST_BYTES, DIGEST_BYTES, "base64url");
   }
   return digests;

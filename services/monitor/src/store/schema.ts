@@ -14,6 +14,9 @@
  * alarm_digests   told: 0 while no notice names or counts it
  * registry  a copy of every statement, for a ledger that loses them
  * windows   gaps of issuers in which undelivered entries are orphans
+ * seen_…    digests that a verifier reported, in the form of blocks, runs and shelves
+ * coverage  tokens of an hour; audience: "" for all of the realm; seen: by the hour in which they were issued
+ * verifications  what verifiers counted on a day; outcome: "" for accepted, or the code of the refusal
  */
 const VERSION_1 = `
 CREATE TABLE witness (
@@ -113,6 +116,28 @@ CREATE TABLE registry (
 ) STRICT;
 `;
 
+const VERSION_8 = `
+CREATE TABLE seen_blocks (
+  id INTEGER PRIMARY KEY, log INTEGER NOT NULL, at INTEGER NOT NULL, delivered INTEGER NOT NULL,
+  digests BLOB NOT NULL
+) STRICT;
+CREATE TABLE seen_runs (
+  run INTEGER PRIMARY KEY, log INTEGER NOT NULL, at INTEGER NOT NULL, filter BLOB NOT NULL
+) STRICT;
+CREATE TABLE seen_shelves (
+  id INTEGER PRIMARY KEY, digests BLOB NOT NULL
+) STRICT;
+CREATE TABLE coverage (
+  hour INTEGER NOT NULL, realm TEXT NOT NULL, audience TEXT NOT NULL, issued INTEGER NOT NULL,
+  seen INTEGER NOT NULL, PRIMARY KEY (hour, realm, audience)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE verifications (
+  day INTEGER NOT NULL, reporter TEXT NOT NULL, sdk TEXT NOT NULL, issuer TEXT NOT NULL,
+  kind TEXT NOT NULL, outcome TEXT NOT NULL, count INTEGER NOT NULL,
+  PRIMARY KEY (day, reporter, sdk, issuer, kind, outcome)
+) STRICT, WITHOUT ROWID;
+`;
+
 /** Each step leads to the version of its place, from 1 on; what is here is never changed, only added to. */
 export const SCHEMA_STEPS: readonly string[] = [
   VERSION_1,
@@ -122,4 +147,5 @@ export const SCHEMA_STEPS: readonly string[] = [
   VERSION_5,
   VERSION_6,
   VERSION_7,
+  VERSION_8,
 ];

@@ -1,0 +1,40 @@
+import { InvalidArgumentError, type Command } from "commander";
+import type { Run } from "../command.ts";
+import type { CoverageOptions } from "../coverage/commands.ts";
+
+const HELP = `
+Examples:
+  redoubt coverage tokens                          the last 24 hours
+  redoubt coverage tokens --hours 720 --json
+  redoubt coverage tokens --tap gateway.ndjson     of the tokens that a gateway let through
+
+Lines of a tap are digests, or objects with "digest" and, if known, "audience". A token's digest is the SHA-256 of its
+first two segments with the dot between them, in base64url; docs/guide/coverage.md shows how a gateway writes it.
+
+Exit codes: 0 done, 1 could not be done, 2 the tap has tokens that are in no log.`;
+
+export function register(cli: Command, run: Run): void {
+  const coverage = cli
+    .command("coverage")
+    .description("how much of what happens our controls see")
+    .addHelpText("after", HELP);
+  coverage
+    .command("tokens")
+    .description("tokens that were issued, and the share that a reporting verifier validated")
+    .option("--hours <count>", "hours to look back, 1 to 17520; default 24", parseHours)
+    .option("--tap <file>", "what a gateway saw in that time: one JSON line for each token")
+    .addHelpText("after", HELP)
+    .action((options: CoverageOptions, command: Command) =>
+      run(command, async (context) => {
+        const { coverageTokens } = await import("../coverage/commands.ts");
+        return coverageTokens(context, options);
+      }),
+    );
+}
+
+function parseHours(text: string): number {
+  const hours = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (hours < 1 || hours > 17_520)
+    throw new InvalidArgumentError("Expected a number from 1 to 17520.");
+  return hours;
+}
