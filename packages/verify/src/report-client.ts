@@ -59,7 +59,7 @@ export class ReportClient {
   }
 
   async send(report: SealedReport): Promise<ReportOutcome> {
-    const answer = await this.#post("/reports", report.body);
+    const answer = await this.#post("reports", report.body);
     if (answer === undefined) return { kind: "unreachable" };
     this.#retryAfterMs = retryAfterSeconds(answer.headers) * 1000;
     if (answer.status >= 500) return { kind: "unreachable" };
@@ -71,7 +71,7 @@ export class ReportClient {
   }
 
   async sendEvidence({ body, digests }: EvidenceBatch): Promise<EvidenceOutcome> {
-    const answer = await this.#post("/evidence", body);
+    const answer = await this.#post("evidence", body);
     if (answer === undefined || answer.status >= 500) return { kind: "unreachable" };
     if (answer.status >= 300) return { kind: "refused", status: answer.status };
     return { kind: "taken", refused: readEvidenceAnswer(answer.body, digests) };
@@ -83,10 +83,12 @@ export class ReportClient {
 
   async #post(path: string, body: string | Uint8Array): Promise<BoundedResponse | undefined> {
     try {
+      // The path as the monitor has it: a proxy that serves it below another one takes that away.
+      const headers = signedHeaders(this.#signer, `/${path}`, body, this.#now());
       return await fetchBounded({
         fetch: this.#fetch,
         url: new URL(path, this.#base),
-        init: { method: "POST", headers: signedHeaders(this.#signer, path, body, this.#now()), body },
+        init: { method: "POST", headers, body },
         maxBytes: MAX_ANSWER_BYTES,
         timeoutMs: TIMEOUT_MS,
         signal: this.#closing.signal,
@@ -99,10 +101,10 @@ export class ReportClient {
 }
 
 function parseBase(text: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  // A path would be another one where the monitor reads it, and no signature over it would be right.
-  if (url === undefined || !isSecureUrl(url, true) || url.href !== `${url.origin}/`)
-    throw new TypeError("url: expected an https URL, or http on loopback, without a path");
+  const base = text.endsWith("/") ? text : `${text}/`;
+  const url = URL.canParse(base) ? new URL(base) : undefined;
+  if (url === undefined || !isSecureUrl(url, true) || url.search !== "" || url.hash !== "")
+    throw new TypeError("url: expected an https URL, or http on loopback");
   return url;
 }
 
