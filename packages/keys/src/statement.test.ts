@@ -143,12 +143,9 @@ const cases: readonly Case[] = [
     wrong: {
       reporter: ["", "a b", "a:b", "x".repeat(65), 1],
       // A point of small order, one that is no point, and one that is not in its one encoding.
-      publicKey: [
-        ...[publicKey.slice(1), `${publicKey}A`, "", 1],
-        ...["00", "02", "ff"].map((byte) =>
-          encodeBase64url(Buffer.from(byte.padEnd(64, byte), "hex")),
-        ),
-      ],
+      publicKey: ["00", "02", "ff"]
+        .map((byte): JsonValue => encodeBase64url(Buffer.from(byte.repeat(32), "hex")))
+        .concat(publicKey.slice(1), `${publicKey}A`, "", 1),
       status: ["x", 1],
     },
   },
