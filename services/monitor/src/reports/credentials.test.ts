@@ -4,12 +4,13 @@ import { once } from "node:events";
 import { request as httpRequest } from "node:http";
 import { connect } from "node:net";
 import { describe, it } from "node:test";
+import { reporterPublicKey } from "@redoubt/keys";
 import { reporterKey, signatureBase } from "@redoubt/verify";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { secretOf, signedAs, START_SECONDS } from "../testing/deployment.ts";
 import { MonitorWorld, type Answered } from "../testing/monitor-world.ts";
-import { ACCEPT_SIGNATURE } from "./credentials.ts";
+import { ACCEPT_SIGNATURE, authenticate } from "./credentials.ts";
 
 const BODY = bodyOf(1);
 const UNKNOWN = JSON.stringify({ status: 401, code: "ERR_MONITOR_CREDENTIAL" });
@@ -129,6 +130,7 @@ describe("THREAT-31: who reports is who signed", () => {
       change("signature", "sig1", "sig2"),
       ["a bit of the signature", { ...good, signature: flipped(signature, 10) }],
       ["the last bit of the signature", { ...good, signature: flipped(signature, 90) }],
+      ["spare bits of the signature", { ...good, signature: withSpareBits(signature) }],
       change("signature", "==:", "=:"),
       ["a short signature", { ...good, signature: "sig1=:AAAA:" }],
       ["a signature and another", { ...good, signature: `${signature}, sig2=:AAAA:` }],
@@ -145,6 +147,19 @@ describe("THREAT-31: who reports is who signed", () => {
     assert.equal((await world.post("/reports", BODY, good)).status, 200);
   });
 
+  it("refuses another method than the signed one, whatever a route thinks of it", async () => {
+    await using world = await open();
+    const publicKey = reporterPublicKey(secretOf("secret of shop"));
+    const shop = { type: "reporter", reporter: "shop", publicKey, status: "active" } as const;
+    const reporters = new Map([["shop", { ...shop, at: 0, nonce: "" }]]);
+    const rawHeaders = Object.entries(signedNow(world)).flat();
+    const head = { path: "/reports", query: "", rawHeaders };
+    const signed = authenticate({ ...head, method: "POST" }, reporters);
+    assert.deepEqual([signed?.reporter, signed?.createdSeconds], ["shop", START_SECONDS]);
+    for (const method of ["PUT", "post", ""])
+      assert.equal(authenticate({ ...head, method }, reporters), undefined);
+  });
+
   it("refuses what is signed, but not in the one form", async () => {
     await using world = await open();
     const good = signedNow(world);
@@ -155,6 +170,8 @@ describe("THREAT-31: who reports is who signed", () => {
       ';keyid="shop";alg="ed25519";tag="redoubt-report"',
       ';created=1795000000;keyid="shop";tag="redoubt-report";alg="ed25519"',
       `${INPUT};nonce="x"`,
+      INPUT.replace("1795000000", "01795000000"),
+      INPUT.replace("1795000000", "179500000000"),
     ])
       refusedAsUnknown(
         await world.post("/reports", BODY, signedOver(good, parameters)),
@@ -319,6 +336,17 @@ describe("THREAT-36: a stranger is turned away by the headers", () => {
 
 function otherDigest(world: MonitorWorld): string {
   return signedAs("shop", "/reports", bodyOf(2), world.clock.now())["content-digest"] ?? "";
+}
+
+/** Another text of the same bytes. */
+function withSpareBits(signature: string): string {
+  const other = signature.replace(/[AQgw](?===:$)/, (last) =>
+    String.fromCharCode(last.charCodeAt(0) + 1),
+  );
+  assert.notEqual(other, signature);
+  const [found, expected] = [other, signature].map((text) => Buffer.from(text.slice(6), "base64"));
+  assert.deepEqual(found, expected);
+  return other;
 }
 
 function flipped(text: string, at: number): string {
