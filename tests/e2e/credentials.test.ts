@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import type { Secret } from "@redoubt/base";
 import { MemberReader } from "@redoubt/base";
+import { reporterKey, signedHeaders } from "@redoubt/verify";
 import { isJsonObject, parseJson, parseJsonObject } from "@redoubt/verify/json";
 import { readSocketSecret, SocketClient, socketPlace } from "@redoubt/wire";
 import { startSystem, type Ending, type System } from "./system.ts";
@@ -47,14 +48,11 @@ describe("docs/guide/credentials.md: credentials have an end", () => {
   /** The HTTP status of the answer to an empty report. */
   const report = async (reporter: string, secret: string): Promise<number> => {
     const session = randomBytes(16).toString("base64url");
-    const { status } = await fetch(`http://127.0.0.1:${system.base + 3}/reports`, {
-      method: "POST",
-      headers: {
-        authorization: `Basic ${Buffer.from(`${reporter}:${secret}`).toString("base64")}`,
-        "content-type": "application/json",
-      },
-      body: JSON.stringify({ v: 1, session, seq: 1, items: [], closing: true }),
-    });
+    const body = JSON.stringify({ v: 1, session, seq: 1, items: [], closing: true });
+    const signer = { reporter, key: reporterKey(secret) };
+    const headers = signedHeaders(signer, "/reports", body, Date.now());
+    const url = `http://127.0.0.1:${system.base + 3}/reports`;
+    const { status } = await fetch(url, { method: "POST", headers, body });
     return status;
   };
   let secret = "";

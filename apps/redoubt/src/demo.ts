@@ -1,7 +1,7 @@
-import { hash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { canonicalBytes, MemberReader, readPrivateFile, Secret, writeDurable } from "@redoubt/base";
-import type { StatementBody } from "@redoubt/keys";
+import { reporterPublicKey, type StatementBody } from "@redoubt/keys";
 import { isJsonObject, parseJsonObject, type JsonValue } from "@redoubt/verify/json";
 import { CONSUMER_TENANT, REALMS, type Realm } from "./layout.ts";
 
@@ -47,7 +47,7 @@ export function demoStatements({ clients, reporters }: Demo): StatementBody[] {
     ...reporters.map(({ reporter, secret }): StatementBody => ({
       type: "reporter",
       reporter,
-      credentialHash: hash("sha256", secret, "base64url"),
+      publicKey: reporterPublicKey(secret),
       status: "active",
     })),
     ...clients.flatMap(({ realm, tenant, client, audience }): StatementBody[] => [

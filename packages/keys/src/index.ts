@@ -65,6 +65,7 @@ export type {
   WriterInfo,
 } from "./registry-types.ts";
 export { Registry } from "./registry.ts";
+export { reporterPublicKey } from "./reporter-key.ts";
 export {
   defaultRotationPolicy,
   parseRotationPolicy,

@@ -5,7 +5,7 @@ import { encodeBase64url } from "@redoubt/verify/base64url";
 import type { FoldResult } from "./registry-types.ts";
 import type { RootDocument } from "./root-document.ts";
 import type { SignedRoot } from "./root-signature.ts";
-import { NamedKey, NOW, RegistryFixture } from "./testing/registry-fixture.ts";
+import { NamedKey, NOW, RegistryFixture, REPORTER_KEY } from "./testing/registry-fixture.ts";
 import { RootHolder, rootOf, rootStatement, signedBy, YEAR } from "./testing/root-fixture.ts";
 
 const names = ["alice", "bob", "carol", "dave"];
@@ -206,8 +206,8 @@ describe("an operator key comes to an end (THREAT-06)", () => {
       fixture.must(fixture.say(rootStatement(root), by(scene)));
       assert.equal(encodeVerifierKey(fixture.registry.operator), next.vkey);
       isVoid(fixture.reporter("active"), "ERR_STATEMENT_AUTHOR");
-      const credentialHash = encodeBase64url(Buffer.alloc(32, 1));
-      const reporter = { type: "reporter", reporter: "r", credentialHash } as const;
+      const publicKey = REPORTER_KEY;
+      const reporter = { type: "reporter", reporter: "r", publicKey } as const;
       fixture.must(fixture.say({ ...reporter, status: "active" }, next));
       // A root that says nothing of the operator leaves the one there is.
       fixture.must(fixture.say(rootStatement(scene.root({ version: 3 })), next));

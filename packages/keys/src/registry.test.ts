@@ -9,6 +9,7 @@ import { Registry } from "./registry.ts";
 import type { FoldResult } from "./registry-types.ts";
 import { signStatement } from "./statement.ts";
 import {
+  REPORTER_KEY,
   API,
   CONSUMER_TENANT,
   drillOf,
@@ -73,7 +74,7 @@ describe("the fold", () => {
   it("takes entries in order, and calls a gap the reader's mistake", () => {
     const fixture = new RegistryFixture();
     const { entry } = signStatement(
-      { type: "reporter", reporter: "a", credentialHash: "A".repeat(43), status: "active" },
+      { type: "reporter", reporter: "a", publicKey: REPORTER_KEY, status: "active" },
       fixture.operator,
       NOW,
     );
@@ -106,7 +107,7 @@ describe("the fold", () => {
     const fixture = fresh();
     const before = stateOf(fixture);
     const good = signStatement(
-      { type: "reporter", reporter: "a", credentialHash: "A".repeat(43), status: "active" },
+      { type: "reporter", reporter: "a", publicKey: REPORTER_KEY, status: "active" },
       fixture.operator,
       NOW,
     );
@@ -128,7 +129,7 @@ describe("the fold", () => {
   it("THREAT-06: takes no statement twice: the log cannot undo what came after it", () => {
     const fixture = fresh();
     const by = fixture.operator;
-    const body = { type: "reporter", reporter: "a", credentialHash: "A".repeat(43) } as const;
+    const body = { type: "reporter", reporter: "a", publicKey: REPORTER_KEY } as const;
     const active = signStatement({ ...body, status: "active" }, by, NOW);
     const disabled = signStatement({ ...body, status: "disabled" }, by, NOW);
     fixture.must(fixture.append(active));
@@ -217,10 +218,7 @@ describe("authors", () => {
         by,
       ),
     reporter: (f, by) =>
-      f.say(
-        { type: "reporter", reporter: "r", credentialHash: "A".repeat(43), status: "active" },
-        by,
-      ),
+      f.say({ type: "reporter", reporter: "r", publicKey: REPORTER_KEY, status: "active" }, by),
   };
   for (const [type, say] of Object.entries(byOperator))
     it(`of ${type} are the operator and nobody else`, () => {

@@ -1,5 +1,6 @@
 import { canonicalBytes, MemberReader, ServiceError } from "@redoubt/base";
 import { parseVerifierKey, SIGNATURE_TYPE, type VerifierKey } from "@redoubt/tlog";
+import { parsePublicJwk } from "@redoubt/verify";
 import { decodeBase64url } from "@redoubt/verify/base64url";
 import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { KeyError } from "./errors.ts";
@@ -108,7 +109,7 @@ function parseBody(reader: MemberReader, common: StatementCommon): Statement {
         ...common,
         type,
         reporter: reader.string("reporter", 64, /^[A-Za-z0-9._-]+$/),
-        credentialHash: base64urlText(reader, "credentialHash", DIGEST_BYTES),
+        publicKey: ed25519Text(reader),
         status: reader.oneOf("status", ["active", "disabled"]),
       };
     case "key":
@@ -204,6 +205,13 @@ function base64urlText(reader: MemberReader, name: string, bytes: number): strin
   const text = reader.string(name, 128);
   decodeBase64url(text, { bytes });
   return text;
+}
+
+/** A key that anybody could sign for, or a second spelling of one, is refused as in a key record. */
+function ed25519Text(reader: MemberReader): string {
+  const x = reader.string("publicKey", 128);
+  parsePublicJwk({ kty: "OKP", crv: "Ed25519", x }, "Ed25519");
+  return x;
 }
 
 function signedRootText(reader: MemberReader): string {

@@ -78,7 +78,8 @@ export interface ClientStatement extends StatementCommon {
 export interface ReporterStatement extends StatementCommon {
   readonly type: "reporter";
   readonly reporter: string;
-  readonly credentialHash: string;
+  /** Ed25519 (RFC 8032 §5.1.5), base64url. */
+  readonly publicKey: string;
   readonly status: "active" | "disabled";
 }
 export interface KeyStatement extends StatementCommon {

@@ -7,6 +7,7 @@ import { encodeBase64url } from "@redoubt/verify/base64url";
 import { parseJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
 import fc from "fast-check";
 import { KeyError } from "./errors.ts";
+import { reporterPublicKey } from "./reporter-key.ts";
 import { MAX_STATEMENT_BYTES, parseStatement } from "./statement-parser.ts";
 import type { StatementBody } from "./statement-types.ts";
 import { registryEntry, signStatement, verifyStatementAuthor } from "./statement.ts";
@@ -14,6 +15,7 @@ import { NamedKey, TENANT_A, TENANT_B } from "./testing/registry-fixture.ts";
 
 const author = new NamedKey("redoubt.test/operator");
 const digest = encodeBase64url(Buffer.alloc(32, 1));
+const publicKey = reporterPublicKey(digest);
 const vkey = new NamedKey("redoubt.test/log").vkey;
 const cosigner = encodeVerifierKey({
   name: "redoubt.test/witness",
@@ -137,10 +139,13 @@ const cases: readonly Case[] = [
     },
   },
   {
-    body: { type: "reporter", reporter: "api_1.x", credentialHash: digest, status: "disabled" },
+    body: { type: "reporter", reporter: "api_1.x", publicKey, status: "disabled" },
     wrong: {
       reporter: ["", "a b", "a:b", "x".repeat(65), 1],
-      credentialHash: digests,
+      // A point of small order, one that is no point, and one that is not in its one encoding.
+      publicKey: ["00", "02", "ff"]
+        .map((byte): JsonValue => encodeBase64url(Buffer.from(byte.repeat(32), "hex")))
+        .concat(publicKey.slice(1), `${publicKey}A`, "", 1),
       status: ["x", 1],
     },
   },

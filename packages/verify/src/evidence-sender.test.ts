@@ -15,7 +15,7 @@ async function sendTo(status: number): Promise<{ asked: number; setAside: readon
     {
       url: "https://monitor.example",
       reporter: "orders-1",
-      secret: "s3cret",
+      secret: "A".repeat(43),
       ackKey: pinOf(testKey("monitor-ack")),
       onAlarm: () => undefined,
       fetch: (_url, init) => {

@@ -66,6 +66,8 @@ export {
   type ReportQueueStatus,
   type ReportSink,
 } from "./report-queue.ts";
+/** @internal What a monitor and a registry need of it. */
+export { reporterKey, signatureBase, signedHeaders } from "./report-signature.ts";
 export {
   createReplayStore,
   type MemoryReplayStore,

@@ -9,7 +9,7 @@ function clientOf(answer: () => Promise<Response>, url = "https://monitor.exampl
   const options = {
     url,
     reporter: "orders-1",
-    secret: "s3cret",
+    secret: "A".repeat(43),
     ackKey: pinOf(testKey("monitor-ack")),
     onAlarm: () => undefined,
     fetch: answer,

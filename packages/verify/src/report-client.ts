@@ -8,6 +8,7 @@ import {
   type SealedReport,
 } from "./report-message.ts";
 import type { ReportQueueOptions } from "./report-queue.ts";
+import { reporterKey, signedHeaders } from "./report-signature.ts";
 
 /** What became of a report. Only `acknowledged` lets anything be forgotten. */
 export type ReportOutcome =
@@ -26,29 +27,30 @@ const MAX_ANSWER_BYTES = 262_144;
 const TIMEOUT_MS = 10_000;
 const MAX_RETRY_AFTER_SECONDS = 3600;
 
-/** Speaks to one monitor, with one credential. Never rejects: each failure is an outcome. */
+/** Speaks to one monitor, under one name. Never rejects: each failure is an outcome. */
 export class ReportClient {
   readonly #base: URL;
-  readonly #authorization: string;
+  readonly #signer: Parameters<typeof signedHeaders>[0];
   readonly #expected: {
     readonly reporter: string;
     readonly session: string;
     readonly ackKey: PinnedKey;
   };
   readonly #fetch: typeof fetch;
+  readonly #now: () => number;
   readonly #closing = new AbortController();
   #retryAfterMs = 0;
 
   constructor(options: ReportQueueOptions, session: string) {
     const { reporter, secret, ackKey } = options;
     this.#base = parseBase(options.url);
-    // RFC 7617 §2: a colon would end the name.
-    if (reporter === "" || reporter.includes(":")) throw new TypeError("reporter: not a name");
-    if (secret === "") throw new TypeError("secret: missing");
+    // docs/spec/logs.md §4; none of these needs an escape in a header's string (RFC 8941 §3.3.3).
+    if (!/^[\w.-]{1,64}$/.test(reporter)) throw new TypeError("reporter: not a name");
+    this.#signer = { reporter, key: reporterKey(secret) };
     if (typeof options.onAlarm !== "function") throw new TypeError("onAlarm: not a function");
-    this.#authorization = `Basic ${Buffer.from(`${reporter}:${secret}`, "utf8").toString("base64")}`;
     this.#expected = { reporter, session, ackKey: new PinnedKey(ackKey) };
     this.#fetch = options.fetch ?? fetch;
+    this.#now = options.now ?? Date.now;
   }
 
   /** How long the monitor asked us to wait with its last answer. */
@@ -81,14 +83,12 @@ export class ReportClient {
 
   async #post(path: string, body: string | Uint8Array): Promise<BoundedResponse | undefined> {
     try {
+      // The path as the monitor has it: a proxy that serves it below another one takes that away.
+      const headers = signedHeaders(this.#signer, `/${path}`, body, this.#now());
       return await fetchBounded({
         fetch: this.#fetch,
         url: new URL(path, this.#base),
-        init: {
-          method: "POST",
-          headers: { authorization: this.#authorization, "content-type": "application/json" },
-          body,
-        },
+        init: { method: "POST", headers, body },
         maxBytes: MAX_ANSWER_BYTES,
         timeoutMs: TIMEOUT_MS,
         signal: this.#closing.signal,

@@ -10,6 +10,7 @@ import {
   type ReportQueueOptions,
 } from "./report-queue.ts";
 import type { Sighting } from "./report-evidence.ts";
+import { reporterKey, signedHeaders } from "./report-signature.ts";
 import { NOW } from "./testing/fixture.ts";
 import { pinOf, signText, testKey } from "./testing/keys.ts";
 import {
@@ -20,6 +21,9 @@ import {
   type SiteAnswer,
   type SiteRequest,
 } from "./testing/site.ts";
+
+const SECRET = Buffer.alloc(32, 7).toString("base64url");
+const SIGNER = { reporter: "orders-1", key: reporterKey(SECRET) };
 
 /** A monitor as docs/spec/reports.md has it. */
 class Monitor {
@@ -46,7 +50,7 @@ class Monitor {
     return createReportQueue({
       url: this.site.origin,
       reporter: "orders-1",
-      secret: "s3cret",
+      secret: SECRET,
       ackKey: pinOf(testKey("monitor-ack")),
       onAlarm: (alarm) => this.alarms.push(alarm),
       now: () => this.now,
@@ -65,9 +69,13 @@ class Monitor {
     ]);
   }
 
-  #answer({ path, method, body, authorization }: SiteRequest): SiteAnswer {
+  #answer({ path, method, body, headers }: SiteRequest): SiteAnswer {
     assert.equal(method, "POST");
-    assert.equal(authorization, `Basic ${Buffer.from("orders-1:s3cret").toString("base64")}`);
+    const signed = signedHeaders(SIGNER, path, body, this.now);
+    for (const [name, value] of Object.entries(signed)) assert.equal(headers[name], value);
+    // P4, THREAT-31: what a monitor sees of a reporter lets nobody report in its name.
+    assert.equal(JSON.stringify(headers).includes(SECRET), false);
+    assert.equal(headers.authorization, undefined);
     if (path === "/evidence") {
       this.evidence.push(parseJsonObject(body));
       return { status: 204 };
@@ -870,7 +878,7 @@ describe("createReportQueue()", () => {
     const monitorOptions = {
       url: "https://monitor.example",
       reporter: "orders-1",
-      secret: "s",
+      secret: SECRET,
       ackKey: pinOf(testKey("monitor-ack")),
       onAlarm: () => undefined,
       schedule: () => () => undefined,
@@ -886,7 +894,15 @@ describe("createReportQueue()", () => {
       { url: "" },
       { reporter: "" },
       { reporter: "a:b" },
+      { reporter: 'a"b' },
+      { reporter: "ä" },
+      { reporter: "a\n" },
+      { reporter: "n".repeat(65) },
       { secret: "" },
+      { secret: SECRET.slice(1) },
+      { secret: `${SECRET}A` },
+      { secret: `${SECRET}\n` },
+      { secret: `${SECRET.slice(1)}B` },
       { ackKey: "" },
       { intervalMs: 0 },
       { intervalMs: 5001 },

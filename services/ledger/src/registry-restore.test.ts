@@ -3,6 +3,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
+import { reporterPublicKey } from "@redoubt/keys";
 import { buildConsistencyProof, CompactRange, hashLeaf, hashNode } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { createDeployment, refusalOf, REGISTRY, type Deployment } from "./testing/deployment.ts";
@@ -22,12 +23,12 @@ async function fill(deployment: Deployment): Promise<Kept> {
   const items = [];
   const entries = [];
   for (let i = 0; i < COUNT; i += 1) {
-    const credentialHash = encodeBase64url(Buffer.alloc(32, i));
+    const publicKey = reporterPublicKey(encodeBase64url(Buffer.alloc(32, i)));
     const reporter = `reporter-${i}`;
     const signed = deployment.statement({
       type: "reporter",
       reporter,
-      credentialHash,
+      publicKey,
       status: "active",
     });
     const item = {

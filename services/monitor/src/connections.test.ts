@@ -4,11 +4,9 @@ import { Agent, request as httpRequest } from "node:http";
 import { connect, type Socket } from "node:net";
 import { describe, it } from "node:test";
 import { encodeBase64url } from "@redoubt/verify/base64url";
-import { issue } from "./testing/deployment.ts";
+import { issue, signedAs } from "./testing/deployment.ts";
 import { MonitorWorld } from "./testing/monitor-world.ts";
 
-const CREDENTIAL = Buffer.from("shop:secret of shop").toString("base64");
-const HEADERS = { authorization: `Basic ${CREDENTIAL}`, "content-type": "application/json" };
 const HALF_SPOKEN = "POST /reports HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n";
 /** Longer times, so that a slow machine closes nothing by them. */
 const PATIENT = {
@@ -55,7 +53,8 @@ async function send(
   body: string,
 ): Promise<{ readonly status: number; readonly localPort: number }> {
   const { port } = world.monitor;
-  const how = { host: "127.0.0.1", port, path, agent, method: "POST", headers: HEADERS };
+  const headers = signedAs("shop", path, body, world.clock.now());
+  const how = { host: "127.0.0.1", port, path, agent, method: "POST", headers };
   const request = httpRequest(how);
   const answered = once(request, "response");
   request.end(body);
@@ -87,7 +86,7 @@ describe("THREAT-36: connections of strangers", () => {
       flood.use(await strangers(port, 256, ""));
       flood.use(await strangers(port, 256, HALF_SPOKEN));
       assert.equal((await world.post("/health", "", {}, "GET")).status, 200);
-      assert.equal((await world.post("/reports", report(2), HEADERS)).status, 200);
+      assert.equal((await world.postAs("shop", "/reports", report(2))).status, 200);
       issue(log);
       const proof = log.proof(1).map((node) => `${node.toString("base64")}\n`);
       const note = `old 1\n${proof.join("")}\n${log.checkpoint()}`;

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
-import { errorCode, readSpace, type Clock, type ReadSpace } from "@redoubt/base";
+import { errorCode, nowSeconds, readSpace, type Clock, type ReadSpace } from "@redoubt/base";
 import { serveHttp, type HttpLimits, type HttpServer } from "@redoubt/http";
 import { encodeVerifierKey } from "@redoubt/tlog";
 import {
@@ -138,6 +138,7 @@ function openHttp(
         witness,
         reports,
         reporters: registry.reporters,
+        nowSeconds: () => nowSeconds(clock),
         vkey,
         isReady: () => follower.isFolded,
         problem: () => sight.problem,

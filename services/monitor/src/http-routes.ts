@@ -1,6 +1,12 @@
+import { hash } from "node:crypto";
 import type { Admission, HttpAnswer, HttpOptions, HttpRequest, RequestHead } from "@redoubt/http";
 import type { ReporterStatement } from "@redoubt/keys";
-import { authenticate } from "./reports/credentials.ts";
+import {
+  ACCEPT_SIGNATURE,
+  authenticate,
+  MAX_CLOCK_DIFFERENCE_SECONDS,
+  type Signed,
+} from "./reports/credentials.ts";
 import { MAX_REPORT_BYTES } from "./reports/report-format.ts";
 import type { ReportAnswer, Reports } from "./reports/reports.ts";
 import type { Witness } from "./witness/witness.ts";
@@ -9,6 +15,7 @@ export interface RouteParts {
   readonly witness: Witness;
   readonly reports: Reports;
   readonly reporters: ReadonlyMap<string, ReporterStatement>;
+  readonly nowSeconds: () => number;
   /** The witness's verifier key. */
   readonly vkey: string;
   /** The registry was read: it is known which logs and reporters there are. */
@@ -103,33 +110,46 @@ function reporterRoute(parts: RouteParts, what: "report" | "evidence"): Route {
   return {
     method: "POST",
     admit: (head) => {
-      const reporter = reporterOf(parts, head);
-      if (typeof reporter !== "string") return reporter;
-      head.promote(`reporter:${reporter}`);
+      const signed = signedBy(parts, head);
+      if ("status" in signed) return signed;
+      head.promote(`reporter:${signed.reporter}`);
       return MAX_REPORT_BYTES;
     },
     answer: async (request) => {
-      // Again: who was disabled while the body came is nobody any more.
-      const reporter = reporterOf(parts, request);
-      if (typeof reporter !== "string") return reporter;
-      return reportAnswer(await parts.reports[what](reporter, request.body));
+      // Again: who was disabled, or has another key, since the body began is nobody any more.
+      const signed = signedBy(parts, request);
+      if ("status" in signed) return signed;
+      // RFC 9530 §2. Whoever carried the request may have changed it: it is not charged to the reporter.
+      if (hash("sha256", request.body, "base64") !== signed.sha256)
+        return problem(400, { code: "ERR_MONITOR_CONTENT_DIGEST" });
+      return reportAnswer(await parts.reports[what](signed.reporter, request.body));
     },
   };
 }
 
-/** The reporter's name, or why the request is refused. */
-function reporterOf(
-  { isReady, reporters }: RouteParts,
-  { headers }: RequestHead,
-): string | HttpAnswer {
+/** Who signed the headers, or why the request is refused. */
+function signedBy(
+  { isReady, reporters, nowSeconds }: RouteParts,
+  head: RequestHead,
+): Signed | HttpAnswer {
   // Before the registry is read every reporter would look like an impostor.
   if (!isReady()) return notReady();
-  const reporter = authenticate(headers.authorization, reporters);
-  if (reporter === undefined)
-    return problem(401, { code: "ERR_MONITOR_CREDENTIAL" }, ["www-authenticate", "Basic"]);
-  if (!/^application\/json(?:;|$)/i.test(headers["content-type"] ?? ""))
+  const signed = authenticate(head, reporters);
+  if (signed === undefined) return unsigned("ERR_MONITOR_CREDENTIAL");
+  // Only to who is known: its operator learns that the clocks differ, a stranger learns nothing.
+  if (Math.abs(nowSeconds() - signed.createdSeconds) > MAX_CLOCK_DIFFERENCE_SECONDS)
+    return unsigned("ERR_MONITOR_SIGNATURE_TIME");
+  if (!/^application\/json(?:;|$)/i.test(head.headers["content-type"] ?? ""))
     return problem(415, { code: "ERR_MONITOR_CONTENT_TYPE" });
-  return reporter;
+  return signed;
+}
+
+/**
+ * RFC 9110 §15.5.2 wants a challenge, but no authentication scheme is registered for signed messages, and any other
+ * would ask for a secret: RFC 9421 §5 says what is wanted instead.
+ */
+function unsigned(code: string): HttpAnswer {
+  return problem(401, { code }, ["accept-signature", ACCEPT_SIGNATURE]);
 }
 
 function reportAnswer({ status, body, retryAfterSeconds }: ReportAnswer): HttpAnswer {

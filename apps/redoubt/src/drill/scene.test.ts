@@ -45,7 +45,7 @@ function sceneOf(system: FakeSystem, operator: Operator): Scene {
     reports: createReportQueue({
       url: "http://127.0.0.1:1",
       reporter: "drill",
-      secret: "s",
+      secret: "A".repeat(43),
       ackKey: settings.ack,
       onAlarm: () => undefined,
     }),

@@ -112,8 +112,8 @@ function show(
     what,
     "",
     file === undefined
-      ? `secret: ${secret}\nIt is shown this once; the registry keeps only its hash.`
-      : `secret: in ${file}; the registry keeps only its hash.`,
+      ? `secret: ${secret}\nIt is shown this once; the registry keeps only the public key that is made of it.`
+      : `secret: in ${file}; the registry keeps only the public key that is made of it.`,
     "",
     "Where it goes, in the service that verifies tokens (@redoubt/verify):",
     "createReportQueue({",

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { hash } from "node:crypto";
 import { test } from "node:test";
+import { reporterPublicKey } from "@redoubt/keys";
 import { REGISTRY_LOG } from "../layout.ts";
 import { Operator } from "../operator.ts";
 import { FakeSystem } from "../testing/fake-system.ts";
@@ -22,26 +22,26 @@ async function start() {
       ],
     },
   }));
-  const hashOf = (name: string) => operator.registry.reporters.get(name)?.credentialHash;
-  return { system, operator, hashOf };
+  const keyOf = (name: string) => operator.registry.reporters.get(name)?.publicKey;
+  return { system, operator, keyOf };
 }
 
-test("a reporter gets a secret of 256 bits, of which the registry keeps the hash", async () => {
-  const { system, operator, hashOf } = await start();
+test("a reporter gets a secret of 256 bits, of which the registry keeps the public key", async () => {
+  const { system, operator, keyOf } = await start();
   await using _ = system;
   const one = await addReporter(operator, "orders-1", ignore);
   const two = await addReporter(operator, "orders-2", ignore);
   assert.match(one.secret, /^[\w-]{43}$/);
   assert.notEqual(one.secret, two.secret);
-  assert.equal(hashOf("orders-1"), hash("sha256", one.secret, "base64url"));
+  assert.equal(keyOf("orders-1"), reporterPublicKey(one.secret));
   assert.deepEqual([one.status, one.changed, one.inForce], ["active", true, true]);
 });
 
 test("the secret is kept before it is stated; where it cannot be kept, nothing is stated", async () => {
-  const { system, operator, hashOf } = await start();
+  const { system, operator, keyOf } = await start();
   await using _ = system;
   const full = () => {
-    assert.equal(hashOf("orders-1"), undefined);
+    assert.equal(keyOf("orders-1"), undefined);
     throw new Error("disk is full");
   };
   await assert.rejects(addReporter(operator, "orders-1", full), /disk is full/);
@@ -52,16 +52,16 @@ test("the secret is kept before it is stated; where it cannot be kept, nothing i
 });
 
 test("a name that is there is not added again, whatever its status", async () => {
-  const { system, operator, hashOf } = await start();
+  const { system, operator, keyOf } = await start();
   await using _ = system;
   await addReporter(operator, "orders-1", ignore);
-  const before = hashOf("orders-1");
+  const before = keyOf("orders-1");
   const rotate = { ...OPTION, message: /\(active\).*redoubt reporters rotate orders-1/ };
   await assert.rejects(addReporter(operator, "orders-1", ignore), rotate);
   await disableReporter(operator, "orders-1");
   const disabled = { ...OPTION, message: /\(disabled\).*redoubt reporters rotate orders-1/ };
   await assert.rejects(addReporter(operator, "orders-1", ignore), disabled);
-  assert.equal(hashOf("orders-1"), before);
+  assert.equal(keyOf("orders-1"), before);
 });
 
 test("names are what the registry takes", async () => {
@@ -73,16 +73,16 @@ test("names are what the registry takes", async () => {
 });
 
 test("rotate replaces the secret, and brings a disabled reporter back", async () => {
-  const { system, operator, hashOf } = await start();
+  const { system, operator, keyOf } = await start();
   await using _ = system;
   const { secret } = await addReporter(operator, "orders-1", ignore);
   const next = await rotateReporter(operator, "orders-1", ignore);
   assert.notEqual(next.secret, secret);
-  assert.equal(hashOf("orders-1"), hash("sha256", next.secret, "base64url"));
+  assert.equal(keyOf("orders-1"), reporterPublicKey(next.secret));
   await disableReporter(operator, "orders-1");
   const back = await rotateReporter(operator, "orders-1", ignore);
   assert.equal(operator.registry.reporters.get("orders-1")?.status, "active");
-  assert.equal(hashOf("orders-1"), hash("sha256", back.secret, "base64url"));
+  assert.equal(keyOf("orders-1"), reporterPublicKey(back.secret));
   await assert.rejects(rotateReporter(operator, "Orders-1", ignore), UNKNOWN);
 });
 

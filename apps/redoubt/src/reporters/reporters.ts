@@ -1,7 +1,6 @@
-import { hash } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { MemberReader, Secret, ServiceError } from "@redoubt/base";
-import type { ReporterStatement } from "@redoubt/keys";
+import { reporterPublicKey, type ReporterStatement } from "@redoubt/keys";
 import { isJsonObject } from "@redoubt/verify/json";
 import { REGISTRY_LOG } from "../layout.ts";
 import type { Operator } from "../operator.ts";
@@ -30,7 +29,7 @@ export interface Issued extends Outcome {
   readonly secret: string;
 }
 
-/** Called with the new secret before the registry knows its hash, so that no failure in between can lose it. */
+/** Called with the new secret before the registry knows its public key, so that no failure in between can lose it. */
 export type Keep = (secret: string) => void;
 
 /** docs/spec/logs.md §4. */
@@ -69,16 +68,16 @@ export async function rotateReporter(
 async function giveSecret(operator: Operator, reporter: string, keep: Keep): Promise<Issued> {
   const secret = Secret.random().reveal();
   keep(secret);
-  const credentialHash = hash("sha256", secret, "base64url");
-  return { ...(await state(operator, { reporter, credentialHash, status: "active" })), secret };
+  const publicKey = reporterPublicKey(secret);
+  return { ...(await state(operator, { reporter, publicKey, status: "active" })), secret };
 }
 
 export async function disableReporter(operator: Operator, reporter: string): Promise<Outcome> {
   const known = await findReporter(operator, reporter);
   if (known.status === "disabled")
     return { ...viewOf(known), changed: false, inForce: await isRead(operator) };
-  const { credentialHash } = known;
-  return await state(operator, { reporter, credentialHash, status: "disabled" });
+  const { publicKey } = known;
+  return await state(operator, { reporter, publicKey, status: "disabled" });
 }
 
 async function findReporter(operator: Operator, reporter: string): Promise<ReporterStatement> {
@@ -92,7 +91,7 @@ async function findReporter(operator: Operator, reporter: string): Promise<Repor
 
 async function state(
   operator: Operator,
-  body: Pick<ReporterStatement, "reporter" | "credentialHash" | "status">,
+  body: Pick<ReporterStatement, "reporter" | "publicKey" | "status">,
 ): Promise<Outcome> {
   await operator.state({ type: "reporter", ...body });
   const stated = await findReporter(operator, body.reporter);

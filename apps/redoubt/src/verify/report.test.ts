@@ -89,7 +89,10 @@ test("P4: a token counts as reported only once the monitor acknowledged it", asy
       const { root, settings } = system;
       const rings = { ...settings.rings, enterprise: RING.text };
       writeSettings(root, { ...settings, rings });
-      writeDemo(root, { clients: [], reporters: [{ reporter: "demo-api", secret: "s" }] });
+      writeDemo(root, {
+        clients: [],
+        reporters: [{ reporter: "demo-api", secret: "A".repeat(43) }],
+      });
       const { token, pages } = issued(port);
       served.pages = pages;
       const options = { tenant: TENANT, audience: [DRILL_AUDIENCE] };

@@ -12,8 +12,11 @@ import type { KeyState } from "../life-cycle.ts";
 import { signKeyRecord, type SignedKeyRecord } from "../record.ts";
 import { Registry } from "../registry.ts";
 import type { FoldResult } from "../registry-types.ts";
+import { reporterPublicKey } from "../reporter-key.ts";
 import type { StatementBody, TenantRule } from "../statement-types.ts";
 import { signStatement, type SignedStatement, type StatementSigner } from "../statement.ts";
+
+export const REPORTER_KEY = reporterPublicKey("A".repeat(43));
 
 export const NOW = 1_764_000_000;
 export const CONSUMER_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad";
@@ -142,9 +145,8 @@ export class RegistryFixture {
   }
 
   reporter(status: "active" | "disabled", at = NOW): FoldResult {
-    const credentialHash = encodeBase64url(Buffer.alloc(32, 1));
     return this.say(
-      { type: "reporter", reporter: "api-1", credentialHash, status },
+      { type: "reporter", reporter: "api-1", publicKey: REPORTER_KEY, status },
       this.operator,
       at,
     );

@@ -1,9 +1,14 @@
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type ServerResponse,
+} from "node:http";
 
 export interface SiteRequest {
   readonly method: string;
   readonly path: string;
-  readonly authorization: string | undefined;
+  readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
 }
 
@@ -37,8 +42,7 @@ export class Site {
     const chunks: Buffer[] = [];
     for await (const chunk of incoming) chunks.push(Buffer.from(chunk));
     const { method = "", url: path = "", headers } = incoming;
-    const { authorization } = headers;
-    const request = { method, path, authorization, body: Buffer.concat(chunks) };
+    const request = { method, path, headers, body: Buffer.concat(chunks) };
     this.requests.push(request);
     const { status = 200, headers: answerHeaders = {}, body = "" } = await this.handler(request);
     outgoing.writeHead(status, { ...answerHeaders, connection: "close" }).end(body);

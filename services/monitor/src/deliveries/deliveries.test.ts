@@ -43,9 +43,7 @@ async function report(world: MonitorWorld, digests: readonly Buffer[]): Promise<
     count: 1,
   }));
   const body = JSON.stringify({ v: 1, session: "s".repeat(22), seq: 1, items });
-  const basic = Buffer.from("shop:secret").toString("base64");
-  const headers = { authorization: `Basic ${basic}`, "content-type": "application/json" };
-  const { status } = await world.post("/reports", body, headers);
+  const { status } = await world.postAs("shop", "/reports", body, "secret");
   assert.equal(status, 200);
 }
 

@@ -3,7 +3,7 @@ import { createPublicKey, generateKeyPairSync, randomBytes, type KeyObject } fro
 import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { signStatement } from "@redoubt/keys";
+import { reporterPublicKey, signStatement } from "@redoubt/keys";
 import { DemoRoots } from "@redoubt/keys/testing/demo-roots";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { issue, START_SECONDS, vkeyOf } from "../testing/deployment.ts";
@@ -183,7 +183,7 @@ describe("following the logs", () => {
     const statement = {
       type: "reporter",
       reporter: "x",
-      credentialHash: encodeBase64url(randomBytes(32)),
+      publicKey: reporterPublicKey(encodeBase64url(randomBytes(32))),
       status: "active",
     } as const;
     for (const at of [START_SECONDS, START_SECONDS + 1])

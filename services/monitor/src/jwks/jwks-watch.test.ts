@@ -178,18 +178,15 @@ describe("the JWKS of our issuers", () => {
     await world.tickFor(1);
     const token = await signSomething(key);
     const digest = encodeBase64url(token.digest);
-    const headers = {
-      authorization: `Basic ${Buffer.from("shop:pass").toString("base64")}`,
-      "content-type": "application/json",
-    };
     const items = [{ digest, kid: "attacker", at: 1, count: 1 }];
     const session = encodeBase64url(randomBytes(16));
-    await world.post("/reports", JSON.stringify({ v: 1, session, seq: 1, items }), headers);
+    const report = JSON.stringify({ v: 1, session, seq: 1, items });
+    await world.postAs("shop", "/reports", report, "pass");
     // Six seconds later the JWKS may be polled again for the sake of evidence; nothing else polls it.
     await world.tickFor(6);
     const signature = encodeBase64url(token.signature);
     const body = JSON.stringify({ v: 1, items: [{ digest, kid: "attacker", signature }] });
-    await world.post("/evidence", body, headers);
+    await world.postAs("shop", "/evidence", body, "pass");
     const [alarm] = await world.alarms("forged");
     assert.deepEqual(alarm?.["detail"], {
       kid: "attacker",

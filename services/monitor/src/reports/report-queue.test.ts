@@ -9,7 +9,13 @@ import {
   type Sighting,
 } from "@redoubt/verify";
 import { encodeBase64url } from "@redoubt/verify/base64url";
-import { issue, signSomething, type KeyFixture, type Sighted } from "../testing/deployment.ts";
+import {
+  issue,
+  secretOf,
+  signSomething,
+  type KeyFixture,
+  type Sighted,
+} from "../testing/deployment.ts";
 import { MonitorWorld } from "../testing/monitor-world.ts";
 import { signerFor } from "@redoubt/keys";
 
@@ -46,7 +52,7 @@ function queueTo(world: MonitorWorld): Pick<Scene, "queue" | "alarms"> {
   const queue = createReportQueue({
     url: `http://127.0.0.1:${world.monitor.port}`,
     reporter: "shop",
-    secret: "secret of shop",
+    secret: secretOf("secret of shop"),
     ackKey: world.keys.ack,
     onAlarm: (alarm) => alarms.push(alarm),
     now: () => world.clock.now(),

@@ -23,14 +23,8 @@ function open(): Promise<MonitorWorld> {
 async function send(world: MonitorWorld, frame: Frame = {}): Promise<number> {
   const { reporter = "shop", secret = "s", session = 1, seq = 1, ...more } = frame;
   const name = encodeBase64url(Buffer.alloc(16, session));
-  const answer = await world.post(
-    "/reports",
-    JSON.stringify({ v: 1, session: name, seq, items: [], ...more }),
-    {
-      authorization: `Basic ${Buffer.from(`${reporter}:${secret}`).toString("base64")}`,
-      "content-type": "application/json",
-    },
-  );
+  const body = JSON.stringify({ v: 1, session: name, seq, items: [], ...more });
+  const answer = await world.postAs(reporter, "/reports", body, secret);
   return answer.status;
 }
 

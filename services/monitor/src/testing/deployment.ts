@@ -2,6 +2,7 @@ import { generateKeyPairSync, hash, randomBytes, type KeyObject } from "node:cry
 import {
   generateKeyPair,
   publicJwk,
+  reporterPublicKey,
   signerFor,
   signKeyRecord,
   signStatement,
@@ -9,6 +10,7 @@ import {
   type StatementBody,
 } from "@redoubt/keys";
 import { createVerifierKey, encodeVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
+import { reporterKey, signedHeaders } from "@redoubt/verify";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { FakeLedger, FakeLog } from "./fake-ledger.ts";
 
@@ -74,9 +76,10 @@ export class Deployment {
     this.ledger.append(signStatement(body, signer, START_SECONDS));
   }
 
+  /** With the key of `secretOf(secret)`. */
   addReporter(reporter: string, secret: string, status: "active" | "disabled" = "active"): void {
-    const credentialHash = hash("sha256", secret, "base64url");
-    this.say({ type: "reporter", reporter, credentialHash, status });
+    const publicKey = reporterPublicKey(secretOf(secret));
+    this.say({ type: "reporter", reporter, publicKey, status });
   }
 
   addKey(fixture: RealmFixture, alg: SignatureAlgorithm = "ES256"): KeyFixture {
@@ -152,6 +155,22 @@ export class Deployment {
 
 export function vkeyOf(name: string, publicKey: KeyObject): string {
   return encodeVerifierKey(createVerifierKey({ name, type: SIGNATURE_TYPE.ed25519, publicKey }));
+}
+
+/** A reporter's secret, by what a test calls it. */
+export function secretOf(phrase: string): string {
+  return hash("sha256", phrase, "base64url");
+}
+
+/** The headers of a reporter's request; its clock is as right as `nowMs`. */
+export function signedAs(
+  reporter: string,
+  path: string,
+  body: string | Uint8Array,
+  nowMs: number,
+  secret = `secret of ${reporter}`,
+): Record<string, string> {
+  return signedHeaders({ reporter, key: reporterKey(secretOf(secret)) }, path, body, nowMs);
 }
 
 /** A token as far as the audit sees it. */

@@ -13,7 +13,7 @@ import type { LedgerPort } from "../follower/ledger-port.ts";
 import { initialise, type MonitorKeys } from "../initialise.ts";
 import type { HttpAnswer, HttpOptions } from "../outgoing-http.ts";
 import { Database } from "../store/database.ts";
-import { Deployment, START_SECONDS } from "./deployment.ts";
+import { Deployment, signedAs, START_SECONDS } from "./deployment.ts";
 
 export class FakeClock implements Clock {
   #ms = 0;
@@ -214,6 +214,16 @@ export class MonitorWorld implements AsyncDisposable {
     request.on("error", reject);
     request.end(body);
     return promise;
+  }
+
+  /** Posts what a reporter signs now. */
+  postAs(
+    reporter: string,
+    path: string,
+    body: string | Uint8Array,
+    secret?: string,
+  ): Promise<Answered> {
+    return this.post(path, body, signedAs(reporter, path, body, this.clock.now(), secret));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { generateKeyPairSync } from "node:crypto";
-import { signStatement, type StatementBody } from "@redoubt/keys";
+import { reporterPublicKey, signStatement, type StatementBody } from "@redoubt/keys";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { issue, REGISTRY, START_SECONDS } from "../testing/deployment.ts";
@@ -105,10 +105,8 @@ async function report(world: MonitorWorld, digests: readonly Buffer[]): Promise<
     count: 1,
   }));
   const session = encodeBase64url(Buffer.alloc(16, 1));
-  const authorization = `Basic ${Buffer.from("api:secret").toString("base64")}`;
-  const headers = { authorization, "content-type": "application/json" };
   const body = JSON.stringify({ v: 1, session, seq: 1, items });
-  return parseJsonObject((await world.post("/reports", body, headers)).body);
+  return parseJsonObject((await world.postAs("api", "/reports", body, "secret")).body);
 }
 
 async function halted(world: MonitorWorld, log: string): Promise<unknown> {
@@ -213,8 +211,8 @@ describe("THREAT-38: a monitor that is an old copy", () => {
     await assert.rejects(forward(world, log, { proofFrom: 4 }), refused);
     await assert.rejects(forward(world, log, { at: START_SECONDS - 1 }), refused);
     const body = { type: "reporter", reporter: "x", status: "active" } as const;
-    const credentialHash = encodeBase64url(Buffer.alloc(32));
-    await assert.rejects(forward(world, log, { body: { ...body, credentialHash } }), refused);
+    const publicKey = reporterPublicKey("A".repeat(43));
+    await assert.rejects(forward(world, log, { body: { ...body, publicKey } }), refused);
     const unknown = new FakeLog("example.test/none", { logKey: privateKey });
     await assert.rejects(forward(world, unknown, { note: log.cosigned, proofFrom: 0 }), refused);
     assert.equal(await halted(world, log.origin), "witness-rollback");
