@@ -1,0 +1,103 @@
+import { nowSeconds, systemClock } from "@redoubt/base";
+import { EXIT, fileArgument, type CommandContext } from "../command.ts";
+import { table } from "../table.ts";
+import { withOperator } from "../with-operator.ts";
+import {
+  readTokenCounts,
+  readVerifications,
+  shareOf,
+  type TokenCount,
+  type VerifierCount,
+} from "./counts.ts";
+import { readTap, type TapResult } from "./tap.ts";
+
+export interface CoverageOptions {
+  readonly hours?: number;
+  readonly tap?: string;
+}
+
+const NOTES = `A share of issued tokens is a lower bound: one that nobody used counts as not validated. With --tap a gateway's own
+log says which were used. A realm's sum is held against its log; all else is what issuers and verifiers say of
+themselves (self-reported).`;
+
+export async function coverageTokens(
+  context: CommandContext,
+  { hours = 24, tap }: CoverageOptions,
+): Promise<number> {
+  const since = nowSeconds(systemClock) - hours * 3600;
+  const path = tap === undefined ? undefined : fileArgument(context, tap);
+  const { tokens, verifications, found } = await withOperator(context, async (operator) => {
+    const ask = (head: object) => operator.ask("monitor", head);
+    return {
+      tokens: await readTokenCounts(ask, since),
+      verifications: await readVerifications(ask, since),
+      found: path === undefined ? undefined : await readTap(path, ask),
+    };
+  });
+  context.terminal.result({
+    json: {
+      since,
+      label: "self-reported",
+      isLowerBound: true,
+      tokens: tokens.map((row) => ({ ...row, share: shareOf(row.seen, row.issued) })),
+      verifications,
+      ...(found && { tap: found }),
+    },
+    text: [
+      `The last ${hours} h`,
+      "",
+      tokenTable(tokens),
+      "",
+      verificationTable(verifications),
+      ...(found ? ["", tapText(found)] : []),
+      "",
+      NOTES,
+    ].join("\n"),
+  });
+  return found && found.unknown > 0 ? EXIT.attention : EXIT.ok;
+}
+
+function tokenTable(tokens: readonly TokenCount[]): string {
+  if (tokens.length === 0) return "No token was issued";
+  const rows = tokens.map(({ realm, audience, issued, seen }) => [
+    realm,
+    audience ?? "(all)",
+    String(issued),
+    String(seen),
+    percent(shareOf(seen, issued)),
+  ]);
+  return table([["REALM", "AUDIENCE", "ISSUED", "VALIDATED", "SHARE"], ...rows]);
+}
+
+function verificationTable(verifications: readonly VerifierCount[]): string {
+  if (verifications.length === 0) return "No verifier sent counts";
+  const rows = verifications.map(({ reporter, sdk, issuer, kind, accepted, refused }) => [
+    reporter,
+    sdk,
+    issuer ?? "(none of its issuers)",
+    kind,
+    String(accepted),
+    String(Object.values(refused).reduce((sum, count) => sum + count, 0)),
+  ]);
+  return table([["VERIFIER", "SDK", "ISSUER", "KIND", "ACCEPTED", "REFUSED"], ...rows]);
+}
+
+function tapText({ tokens, rows, unknown, unknownDigests }: TapResult): string {
+  const lines = rows.map(({ realm, audience, used, seen }) => [
+    realm,
+    audience ?? "(not said)",
+    String(used),
+    String(seen),
+    percent(shareOf(seen, used)),
+  ]);
+  const heading = `The tap names ${tokens} tokens.`;
+  const found = table([["REALM", "AUDIENCE", "USED", "VALIDATED", "SHARE"], ...lines]);
+  if (unknown === 0) return [heading, found].join("\n");
+  const warning = `${unknown} of them are in no log of ours: other issuers' tokens, or forged ones. The first are:`;
+  return [heading, found, warning, ...unknownDigests.map((digest) => `  ${digest}`)].join("\n");
+}
+
+/** Never rounded up to the whole: 99.99 % is not covered. */
+function percent(share: number | null): string {
+  return share === null ? "-" : `${(Math.floor(share * 1000) / 10).toFixed(1)} %`;
+}

@@ -1,0 +1,138 @@
+import { createReadStream } from "node:fs";
+import { createInterface } from "node:readline";
+import { errorCode, isJsonObject, MemberReader, ServiceError } from "@redoubt/base";
+import { parseJsonObject, type JsonValue } from "@redoubt/verify/json";
+import type { AskMonitor } from "../alarms/alarm.ts";
+
+/** Of tokens that somebody else saw in use. */
+export interface TapRow {
+  readonly realm: string;
+  /** Null where the tap does not say it. */
+  readonly audience: string | null;
+  readonly used: number;
+  /** Reported by a verifier. */
+  readonly seen: number;
+}
+
+export interface TapResult {
+  /** Each once. */
+  readonly tokens: number;
+  readonly rows: readonly TapRow[];
+  /** In no log. */
+  readonly unknown: number;
+  /** The first of them. */
+  readonly unknownDigests: readonly string[];
+}
+
+interface Used {
+  readonly digest: string;
+  readonly audience: string | null;
+}
+
+const BATCH = 1000;
+const MAX_LINE = 4096;
+const MAX_NAMED = 16;
+const DIGEST = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
+
+/**
+ * Asks the monitor what it knows of each token that a gateway saw.
+ *
+ * @throws ServiceError `ERR_TAP` for a file or a line that cannot be read
+ */
+export async function readTap(path: string, ask: AskMonitor): Promise<TapResult> {
+  const tally = new Tally();
+  const known = new Set<string>();
+  let batch: Used[] = [];
+  for await (const used of linesOf(path)) {
+    if (known.has(used.digest)) continue;
+    known.add(used.digest);
+    batch.push(used);
+    if (batch.length < BATCH) continue;
+    tally.add(batch, await find(ask, batch));
+    batch = [];
+  }
+  if (batch.length > 0) tally.add(batch, await find(ask, batch));
+  return { tokens: known.size, ...tally.result() };
+}
+
+async function find(ask: AskMonitor, batch: readonly Used[]): Promise<readonly JsonValue[]> {
+  const digests = batch.map(({ digest }) => digest);
+  return new MemberReader(await ask({ op: "find", digests }), "find").array("items", BATCH);
+}
+
+class Tally {
+  readonly #rows = new Map<string, { -readonly [Name in keyof TapRow]: TapRow[Name] }>();
+  readonly #unknownDigests: string[] = [];
+  #unknown = 0;
+
+  /** `items`: what the monitor says of each. */
+  add(batch: readonly Used[], items: readonly JsonValue[]): void {
+    for (const [i, { digest, audience }] of batch.entries()) {
+      const item = items[i] ?? null;
+      const reader = new MemberReader(isJsonObject(item) ? item : {}, "find");
+      if (reader.isNull("realm")) this.#noteUnknown(digest);
+      else this.#count(reader.string("realm", 64), audience, reader.boolean("seen"));
+    }
+  }
+
+  result(): Omit<TapResult, "tokens"> {
+    const rows = [...this.#rows.values()].toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+    return { rows, unknown: this.#unknown, unknownDigests: this.#unknownDigests };
+  }
+
+  #noteUnknown(digest: string): void {
+    this.#unknown += 1;
+    if (this.#unknownDigests.length < MAX_NAMED) this.#unknownDigests.push(digest);
+  }
+
+  #count(realm: string, audience: string | null, isSeen: boolean): void {
+    const key = JSON.stringify([realm, audience]);
+    const row = this.#rows.get(key) ?? { realm, audience, used: 0, seen: 0 };
+    row.used += 1;
+    if (isSeen) row.seen += 1;
+    this.#rows.set(key, row);
+  }
+}
+
+function keyOf({ realm, audience }: TapRow): string {
+  return `${realm} ${audience ?? ""}`;
+}
+
+async function* linesOf(path: string): AsyncGenerator<Used, void> {
+  let number = 0;
+  try {
+    for await (const line of createInterface({ input: createReadStream(path, "utf8") })) {
+      number += 1;
+      if (line.trim() !== "") yield parseLine(line.trim(), number);
+    }
+  } catch (error) {
+    if (error instanceof ServiceError) throw error;
+    throw new ServiceError("ERR_TAP", `${path} cannot be read (${errorCode(error)})`, {
+      cause: error,
+    });
+  }
+}
+
+function parseLine(line: string, number: number): Used {
+  try {
+    if (line.length > MAX_LINE) throw new RangeError("too long");
+    if (!line.startsWith("{")) return usedOf(line, null);
+    const object = parseJsonObject(Buffer.from(line, "utf8"));
+    const { digest, audience = null } = object;
+    if (audience !== null && typeof audience !== "string") throw new TypeError("audience");
+    return usedOf(digest, audience);
+  } catch (cause) {
+    throw new ServiceError(
+      "ERR_TAP",
+      `Line ${number} of the tap is neither a digest nor an object with one`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+function usedOf(digest: unknown, audience: string | null): Used {
+  if (typeof digest !== "string" || !DIGEST.test(digest)) throw new TypeError("digest");
+  return { digest, audience };
+}

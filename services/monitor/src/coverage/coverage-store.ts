@@ -1,0 +1,115 @@
+import { integerOf, textOf, type Database } from "../store/database.ts";
+
+export interface TokenCount {
+  readonly realm: string;
+  /** Null for all of the realm. */
+  readonly audience: string | null;
+  readonly issued: number;
+  readonly seen: number;
+}
+
+export interface Verification {
+  readonly reporter: string;
+  readonly sdk: string;
+  /** Null where no key of the verifier's issuers was named. */
+  readonly issuer: string | null;
+  readonly kind: string;
+  /** Null for accepted, or the code of the refusal. */
+  readonly outcome: string | null;
+  readonly count: number;
+}
+
+export interface Added {
+  readonly issued?: number;
+  readonly seen?: number;
+}
+
+const HOUR = 3600;
+const DAY = 86_400;
+/** P10. */
+const KEPT_SECONDS = 730 * DAY;
+/** Rows of one reporter on one day: beyond them only those that are there go on counting. */
+const MAX_ROWS = 4096;
+
+/** Sums of hours and days, for 730 days. Called within transactions. */
+export class CoverageStore {
+  readonly #add;
+  readonly #tokens;
+  readonly #count;
+  readonly #rows;
+  readonly #verifications;
+  readonly #prune;
+
+  constructor(db: Database) {
+    this.#add = db.prepare(
+      `INSERT INTO coverage VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE
+       SET issued = issued + excluded.issued, seen = seen + excluded.seen`,
+    );
+    this.#tokens = db.prepare(
+      `SELECT realm, audience, sum(issued) AS issued, sum(seen) AS seen FROM coverage
+       WHERE hour >= ? GROUP BY realm, audience ORDER BY realm, audience LIMIT ? OFFSET ?`,
+    );
+    this.#rows = db.prepare(
+      "SELECT count(*) AS n FROM verifications WHERE day = ? AND reporter = ?",
+    );
+    this.#count = db.prepare(
+      `INSERT INTO verifications SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
+       WHERE ?8 OR EXISTS (SELECT 1 FROM verifications WHERE day = ?1 AND reporter = ?2 AND sdk = ?3
+         AND issuer = ?4 AND kind = ?5 AND outcome = ?6)
+       ON CONFLICT DO UPDATE SET count = count + excluded.count`,
+    );
+    this.#verifications = db.prepare(
+      `SELECT reporter, sdk, issuer, kind, outcome, sum(count) AS count FROM verifications
+       WHERE day >= ? GROUP BY reporter, sdk, issuer, kind, outcome
+       ORDER BY reporter, sdk, issuer, kind, outcome LIMIT ? OFFSET ?`,
+    );
+    this.#prune = [
+      db.prepare("DELETE FROM coverage WHERE hour < ?"),
+      db.prepare("DELETE FROM verifications WHERE day < ?"),
+    ] as const;
+  }
+
+  /** `at`: seconds since the epoch. */
+  add(at: number, realm: string, audience: string | null, { issued = 0, seen = 0 }: Added): void {
+    this.#add.run(Math.floor(at / HOUR), realm, audience ?? "", issued, seen);
+  }
+
+  /** @returns sums from the hour of `since` on */
+  tokens(since: number, limit: number, offset: number): TokenCount[] {
+    return this.#tokens.all(Math.floor(since / HOUR), limit, offset).map((row) => ({
+      realm: textOf(row, "realm"),
+      audience: textOf(row, "audience") || null,
+      issued: integerOf(row, "issued"),
+      seen: integerOf(row, "seen"),
+    }));
+  }
+
+  /** `at`: seconds since the epoch. */
+  count(at: number, verifications: readonly Verification[]): void {
+    const day = Math.floor(at / DAY);
+    for (const { reporter, sdk, issuer, kind, outcome, count } of verifications) {
+      const isRoom = integerOf(this.#rows.get(day, reporter) ?? {}, "n") < MAX_ROWS;
+      const key = [day, reporter, sdk, issuer ?? "", kind, outcome ?? ""];
+      this.#count.run(...key, count, Number(isRoom));
+    }
+  }
+
+  /** @returns sums from the day of `since` on */
+  verifications(since: number, limit: number, offset: number): Verification[] {
+    return this.#verifications.all(Math.floor(since / DAY), limit, offset).map((row) => ({
+      reporter: textOf(row, "reporter"),
+      sdk: textOf(row, "sdk"),
+      issuer: textOf(row, "issuer") || null,
+      kind: textOf(row, "kind"),
+      outcome: textOf(row, "outcome") || null,
+      count: integerOf(row, "count"),
+    }));
+  }
+
+  /** `now`: seconds since the epoch. */
+  prune(now: number): void {
+    const before = now - KEPT_SECONDS;
+    this.#prune[0].run(Math.floor(before / HOUR));
+    this.#prune[1].run(Math.floor(before / DAY));
+  }
+}
