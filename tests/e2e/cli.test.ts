@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { createHash, generateKeyPairSync, randomUUID, sign } from "node:crypto";
 import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -93,6 +94,56 @@ describe("the commands, on a running system", () => {
     }
     // What was reported was issued: nothing is open, also after the monitor looked.
     assert.deepEqual(json(await ok(["--json", "alarms", "--all"])).array("alarms", 10), []);
+  });
+
+  it("coverage tokens: what was issued and seen; a tap, as the guide makes it, shows what was not", async () => {
+    const [seen, unseen] = [await token("--realm", "enterprise"), await token()];
+    await ok(["verify", "--realm", "enterprise", "--report"], seen);
+    const guide = readFileSync(new URL("../../docs/guide/coverage.md", import.meta.url), "utf8");
+    const command = guide.split("\n").find((line) => line.startsWith("printf "));
+    assert.ok(command);
+    const digestIn = (text: string): string =>
+      execFileSync("bash", ["-c", command], { env: { ...process.env, TOKEN: text.trim() } })
+        .toString("utf8")
+        .trim();
+    const stranger = Buffer.alloc(32, 7).toString("base64url");
+    const tap = join(tmpdir(), `tap-${randomUUID()}.ndjson`);
+    const used = [seen, unseen].map(digestIn);
+    writeFileSync(tap, `${used.join("\n")}\n{"digest":"${stranger}","status":200}\n`);
+    try {
+      const answer = await until(
+        "both tokens known to the monitor",
+        () => run(["--json", "coverage", "tokens", "--hours", "1", "--tap", tap]),
+        (one) => json(one).object("tap").integer("unknown", 0, 9) === 1,
+      );
+      assert.equal(answer.code, 2);
+      const told = json(answer);
+      const found = told.object("tap");
+      assert.deepEqual(found.strings("unknownDigests", 5), [stranger]);
+      const [row] = readers(found.array("rows", 5));
+      assert.deepEqual(
+        [row?.string("realm"), row?.integer("used", 0, 9), row?.integer("seen", 0, 9)],
+        ["enterprise", 2, 1],
+      );
+      const rows = readers(told.array("tokens", 50)).filter(
+        (one) => one.string("realm") === "enterprise",
+      );
+      // All of the realm, and the demo tenant's audience.
+      const named = rows.filter((one) => !one.isNull("audience"));
+      const sums = [rows, named].map((some) =>
+        some.slice(0, 1).map((one) => [one.integer("issued", 2, 999), one.integer("seen", 1, 999)]),
+      );
+      assert.deepEqual(sums[0], sums[1]);
+      const verifications = readers(told.array("verifications", 50));
+      assert.ok(
+        verifications.some(
+          (one) => one.string("reporter") === "demo-api" && one.integer("accepted", 0, 999) > 0,
+        ),
+      );
+      assert.match((await run(["coverage", "tokens"])).stdout, /VALIDATED[^]*lower bound/);
+    } finally {
+      rmSync(tap);
+    }
   });
 
   it("verify: what is refused exits 3, with the code", async () => {
