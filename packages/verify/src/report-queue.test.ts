@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { hash, randomBytes } from "node:crypto";
 import { describe, it } from "node:test";
+import { setImmediate as setImmediatePromise } from "node:timers/promises";
 import { canonicalJson } from "./canonical.ts";
 import { isJsonObject, parseJsonObject, type JsonObject } from "./json.ts";
 import {
@@ -848,6 +849,49 @@ describe("createReportQueue()", () => {
       await queue.close();
       await queue.flush();
       assert.deepEqual([monitor.reports.length, monitor.time.delays.length], [said, planned]);
+    }));
+
+  it("plans nothing either after a round that was under way when it was closed", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue();
+      queue.add(sighting());
+      monitor.time.fire();
+      const planned = monitor.time.delays.length;
+      await queue.close();
+      await setImmediatePromise();
+      assert.deepEqual([monitor.reports.length > 0, monitor.time.delays.length], [true, planned]);
+    }));
+
+  it("does not try again what was lost when it is closed again", () =>
+    withMonitor(async (monitor) => {
+      monitor.forge = () => ({ status: 503 });
+      const queue = monitor.queue();
+      queue.add(sighting());
+      await queue.close();
+      const { failures } = queue.status();
+      await queue.close();
+      assert.equal(queue.status().failures, failures);
+    }));
+
+  it("sends counts that nobody answered again, with the same number", () =>
+    withMonitor(async (monitor) => {
+      const queue = monitor.queue();
+      const { forge } = monitor;
+      await queue.flush();
+      queue.count?.({ kind: "at", issuer: "https://id.example" });
+      monitor.now += 60_000;
+      monitor.forge = () => ({ status: 503 });
+      await queue.flush();
+      monitor.forge = forge;
+      monitor.now -= 60_000;
+      await queue.flush();
+      const said = monitor.reports.map(({ seq, counts }) => [seq, counts !== undefined]);
+      assert.deepEqual(said, [
+        [1, false],
+        [2, true],
+        [2, true],
+      ]);
+      await queue.close();
     }));
 
   it("a listener that throws harms neither a token nor a report", () =>
