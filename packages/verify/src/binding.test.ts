@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { SenderContext } from "./binding.ts";
+import { dpop } from "./dpop-proof.ts";
 import { createReplayStore, type ReplayStore } from "./replay-store.ts";
 import {
   bindingVerifier,
   boundToken,
   CLIENT_KEY,
-  dpopPolicy,
+  testDpop,
   makeProof,
   METHOD,
   readClientCertificate,
@@ -68,7 +69,7 @@ describe("binding: the claim cnf", () => {
   });
 
   it("is refused with a member that nobody knows, alone or beside a good one", async () => {
-    const verifier = await bindingVerifier({ dpop: dpopPolicy(), mtls: true });
+    const verifier = await bindingVerifier({ dpop: testDpop(), mtls: true });
     for (const name of ["jwk", "kid", "jku", "jwe", "x5t", "JKT", "toString", "x"])
       for (const good of [{}, { jkt: thumbprint(CLIENT_KEY) }]) {
         const token = boundToken({ ...good, [name]: thumbprint(CLIENT_KEY) });
@@ -77,7 +78,7 @@ describe("binding: the claim cnf", () => {
   });
 
   it("is refused where it is malformed", async () => {
-    const verifier = await bindingVerifier({ dpop: dpopPolicy(), mtls: true });
+    const verifier = await bindingVerifier({ dpop: testDpop(), mtls: true });
     const jkt = thumbprint(CLIENT_KEY);
     for (const cnf of [
       null,
@@ -102,15 +103,15 @@ describe("binding: the claim cnf", () => {
 
   it("may be missing, unless it is required", async () => {
     const token = mint();
-    const lenient = await bindingVerifier({ dpop: dpopPolicy(), mtls: true });
+    const lenient = await bindingVerifier({ dpop: testDpop(), mtls: true });
     assert.equal(lenient.verify(token).payload["cnf"], undefined);
-    for (const binding of [{ dpop: dpopPolicy() }, { mtls: true }]) {
+    for (const binding of [{ dpop: testDpop() }, { mtls: true }]) {
       const strict = await bindingVerifier({ ...binding, required: true });
       const context = { clientCertificate: CERTIFICATE.raw };
       assertRefused(strict, token, "ERR_BINDING_REQUIRED");
       assertRefused(strict, token, "ERR_BINDING_REQUIRED", undefined, context);
     }
-    const strict = await bindingVerifier({ dpop: dpopPolicy(), required: true });
+    const strict = await bindingVerifier({ dpop: testDpop(), required: true });
     assertRefused(strict, token, "ERR_BINDING_REQUIRED", undefined, freshProof(token));
     assert.equal(strict.verify(TOKEN, freshProof()).cached, false);
   });
@@ -151,7 +152,7 @@ describe("binding: DPoP", () => {
     const mtls = boundToken({ "x5t#S256": X5T });
     const clientCertificate = CERTIFICATE.raw;
     for (const verifier of [
-      await bindingVerifier({ dpop: dpopPolicy(), mtls: true }),
+      await bindingVerifier({ dpop: testDpop(), mtls: true }),
       await bindingVerifier({ mtls: true }),
       await verifierWith([staticKey("ent-es256")]),
     ]) {
@@ -162,7 +163,7 @@ describe("binding: DPoP", () => {
       for (const proof of [undefined, []])
         assert.equal(verifier.verify(mint(), withProof(proof)).payload.sub, "user-1");
     }
-    const verifier = await bindingVerifier({ dpop: dpopPolicy(), mtls: true });
+    const verifier = await bindingVerifier({ dpop: testDpop(), mtls: true });
     assertRefused(verifier, mtls, "ERR_BINDING_MISMATCH", "jkt", {
       ...freshProof(mtls),
       clientCertificate,
@@ -204,7 +205,7 @@ describe("binding: replay", () => {
     let now = NOW;
     const clock = (): number => now * 1000;
     const verifier = await bindingVerifier(
-      { dpop: { replay: createReplayStore({ now: clock }) } },
+      { dpop: dpop({ replay: createReplayStore({ now: clock }) }) },
       { now: clock },
     );
     const ahead = withProof(makeProof(TOKEN, { payload: { jti: "ahead", iat: NOW + 5 } }));
@@ -229,7 +230,7 @@ describe("binding: replay", () => {
 
   it("does not use up a proof that was refused", async () => {
     const replay = createReplayStore({ now: () => NOW * 1000 });
-    const verifier = await bindingVerifier({ dpop: { replay }, mtls: true });
+    const verifier = await bindingVerifier({ dpop: dpop({ replay }), mtls: true });
     const token = boundToken({ jkt: thumbprint(CLIENT_KEY), "x5t#S256": X5T });
     const context = freshProof(token);
     assertRefused(verifier, token, "ERR_BINDING_MISMATCH", "x5t#S256", context);
@@ -246,7 +247,7 @@ describe("binding: replay", () => {
     let now = NOW;
     const clock = (): number => now * 1000;
     const replay = createReplayStore({ maxEntries: 1, now: clock });
-    const verifier = await bindingVerifier({ dpop: { replay } }, { now: clock });
+    const verifier = await bindingVerifier({ dpop: dpop({ replay }) }, { now: clock });
     const first = freshProof();
     verifier.verify(TOKEN, first);
     const full = assertRefused(verifier, TOKEN, "ERR_REPLAY_STORE", "full", freshProof());
@@ -267,7 +268,7 @@ describe("binding: replay", () => {
         return known.size < known.add(key).size;
       },
     };
-    const verifier = await bindingVerifier({ dpop: { replay } });
+    const verifier = await bindingVerifier({ dpop: dpop({ replay }) });
     const context = freshProof();
     const [one, two] = await Promise.allSettled([
       verifier.verifyAsync(TOKEN, context),
@@ -296,7 +297,7 @@ describe("binding: replay", () => {
   it("P7: accepts nothing when the store fails, or answers with no boolean", async () => {
     const cause = new Error("connection lost");
     const throwing = await bindingVerifier({
-      dpop: dpopPolicy({
+      dpop: testDpop({
         replay: {
           add: () => {
             throw cause;
@@ -307,7 +308,7 @@ describe("binding: replay", () => {
     const error = assertRefused(throwing, TOKEN, "ERR_REPLAY_STORE", "failed", freshProof());
     assert.deepEqual([error.status, error.cause], [503, cause]);
     const rejecting = await bindingVerifier({
-      dpop: dpopPolicy({ replay: { add: () => Promise.reject(cause) } }),
+      dpop: testDpop({ replay: { add: () => Promise.reject(cause) } }),
     });
     const later = await refusesAsync(
       rejecting.verifyAsync(TOKEN, freshProof()),
@@ -319,7 +320,7 @@ describe("binding: replay", () => {
     assert.throws(() => rejecting.verify(TOKEN, freshProof()), TypeError);
     for (const answer of ['"OK"', "1", "null"]) {
       const replay: ReplayStore = { add: () => JSON.parse(answer) };
-      const verifier = await bindingVerifier({ dpop: { replay } });
+      const verifier = await bindingVerifier({ dpop: dpop({ replay }) });
       assert.throws(() => verifier.verify(TOKEN, freshProof()), TypeError);
       await assert.rejects(verifier.verifyAsync(TOKEN, freshProof()), TypeError);
     }
@@ -327,7 +328,7 @@ describe("binding: replay", () => {
 
   it("accepts nothing after it was closed, though the store answers then", async () => {
     const replay: ReplayStore = { add: () => Promise.resolve(true) };
-    const verifier = await bindingVerifier({ dpop: { replay } });
+    const verifier = await bindingVerifier({ dpop: dpop({ replay }) });
     const verifying = verifier.verifyAsync(TOKEN, freshProof());
     verifier.close();
     await refusesAsync(verifying, "ERR_VERIFIER_CLOSED");
@@ -356,14 +357,14 @@ describe("binding: mutual TLS", () => {
   });
 
   it("lets a connection have a certificate though the token is not bound to one", async () => {
-    const verifier = await bindingVerifier({ mtls: true, dpop: dpopPolicy() });
+    const verifier = await bindingVerifier({ mtls: true, dpop: testDpop() });
     const context = { clientCertificate: CERTIFICATE.raw };
     assert.equal(verifier.verify(mint(), context).cached, false);
     assert.equal(verifier.verify(TOKEN, { ...freshProof(), ...context }).cached, false);
   });
 
   it("asks for both where a token is bound to both", async () => {
-    const verifier = await bindingVerifier({ mtls: true, dpop: dpopPolicy() });
+    const verifier = await bindingVerifier({ mtls: true, dpop: testDpop() });
     const both = boundToken({ jkt: thumbprint(CLIENT_KEY), "x5t#S256": X5T });
     const clientCertificate = CERTIFICATE.raw;
     assertRefused(verifier, both, "ERR_DPOP_PROOF", "missing", { clientCertificate });
@@ -375,7 +376,6 @@ describe("binding: mutual TLS", () => {
 describe("binding: misuse", () => {
   it("refuses options that are unknown, malformed or out of range", async () => {
     const untyped: { create(options: unknown): Promise<Verifier> } = { create: createVerifier };
-    const { replay } = dpopPolicy();
     for (const [binding, message] of [
       [null, /binding/],
       ["on", /binding/],
@@ -386,18 +386,8 @@ describe("binding: misuse", () => {
       [{ mtls: true, required: "yes" }, /required/],
       [{ mtls: true, dpopp: {} }, /dpopp/],
       [{ dpop: null, mtls: true }, /dpop/],
-      [{ dpop: true }, /dpop: not an object/],
-      [{ dpop: {} }, /replay/],
-      [{ dpop: { replay: {} } }, /replay/],
-      [{ dpop: { replay, algs: [] } }, /algs/],
-      [{ dpop: { replay, nonce: null } }, /nonce/],
-      [{ dpop: { replay, nonce: { check: () => true } } }, /nonce/],
-      [{ dpop: { replay, nonce: { current: () => "n" } } }, /nonce/],
-      ...[0, 601, 1.5, Number.NaN, Number.POSITIVE_INFINITY, "60"].map(
-        (maxAgeSeconds) => [{ dpop: { replay, maxAgeSeconds } }, /maxAgeSeconds/] as const,
-      ),
-      ...[-1, 61, Number.NaN].map(
-        (maxAheadSeconds) => [{ dpop: { replay, maxAheadSeconds } }, /maxAheadSeconds/] as const,
+      ...[true, {}, { replay: createReplayStore() }].map(
+        (value) => [{ dpop: value }, /dpop: expected what dpop/] as const,
       ),
     ] as const)
       await assert.rejects(
@@ -412,12 +402,38 @@ describe("binding: misuse", () => {
         (error) => error instanceof TypeError && message.test(error.message),
         JSON.stringify(binding),
       );
+  });
+
+  it("refuses options of dpop() that are unknown, malformed or out of range", async () => {
+    const untyped: { make(policy: unknown): unknown } = { make: dpop };
+    const replay = createReplayStore();
+    for (const [policy, message] of [
+      [true, /dpop: not an object/],
+      [null, /dpop: not an object/],
+      [{}, /replay/],
+      [{ replay: {} }, /replay/],
+      [{ replay, algs: [] }, /algs/],
+      [{ replay, nonce: null }, /nonce/],
+      [{ replay, nonce: { check: () => true } }, /nonce/],
+      [{ replay, nonce: { current: () => "n" } }, /nonce/],
+      ...[0, 601, 1.5, Number.NaN, Number.POSITIVE_INFINITY, "60"].map(
+        (maxAgeSeconds) => [{ replay, maxAgeSeconds }, /maxAgeSeconds/] as const,
+      ),
+      ...[-1, 61, Number.NaN].map(
+        (maxAheadSeconds) => [{ replay, maxAheadSeconds }, /maxAheadSeconds/] as const,
+      ),
+    ] as const)
+      assert.throws(
+        () => untyped.make(policy),
+        (error) => error instanceof TypeError && message.test(error.message),
+        JSON.stringify(policy),
+      );
     const bounds = { maxAgeSeconds: 600, maxAheadSeconds: 60 };
-    await bindingVerifier({ dpop: { replay, ...bounds }, mtls: false, required: false });
+    await bindingVerifier({ dpop: dpop({ replay, ...bounds }), mtls: false, required: false });
   });
 
   it("refuses a context that is malformed", async () => {
-    const verifier = await bindingVerifier({ dpop: dpopPolicy(), mtls: true });
+    const verifier = await bindingVerifier({ dpop: testDpop(), mtls: true });
     const untyped: { verify(token: string, context: unknown): unknown } = verifier;
     const proof = makeProof(TOKEN);
     const request = { proof, method: METHOD, url: URL_OF_REQUEST };

@@ -1,10 +1,9 @@
 import { hash } from "node:crypto";
-import { refuseUnknownMembers, type BindingPolicy } from "./binding-options.ts";
+import { DPOP, type BindingPolicy, type Dpop, type DpopUse } from "./binding-options.ts";
 import { confirmationOf } from "./confirmation.ts";
-import { DpopProofCheck, type DpopUse } from "./dpop-proof.ts";
 import type { JsonObject } from "./json.ts";
-import type { ReplayStore } from "./replay-store.ts";
 import { TokenError } from "./token-error.ts";
+import { refuseUnknownMembers } from "./option-reader.ts";
 
 /** The request that carries a DPoP proof. */
 export interface DpopRequest {
@@ -24,13 +23,11 @@ export interface SenderContext {
 
 /** Decides whether a token that is good came from the sender that it is bound to; asked for each request. */
 export class SenderCheck {
-  readonly #proofs: DpopProofCheck | undefined;
-  readonly #replay: ReplayStore | undefined;
+  readonly #dpop: Dpop | undefined;
   readonly #now: () => number;
 
   constructor({ dpop }: BindingPolicy, now: () => number) {
-    this.#proofs = dpop && new DpopProofCheck(dpop);
-    this.#replay = dpop?.replay;
+    this.#dpop = dpop;
     this.#now = now;
   }
 
@@ -82,19 +79,19 @@ export class SenderCheck {
       // mutate: the proof came from there; the compiler does not know it.
       context.dpop === undefined ||
       // mutate: without it a token with jkt was refused before.
-      this.#proofs === undefined
+      this.#dpop === undefined
     )
       throw proofRefusal("missing", "Token needs a DPoP proof");
     const { method, url } = context.dpop;
     if (typeof method !== "string" || typeof url !== "string")
       throw new TypeError("context.dpop: expected method and url");
     const nowSeconds = Math.floor(this.#now() / 1000);
-    return this.#proofs.check(proof, { token, jkt, method, url, nowSeconds });
+    return this.#dpop[DPOP](proof, { token, jkt, method, url, nowSeconds });
   }
 
   #add({ key, expiresAtSeconds }: DpopUse): boolean | Promise<boolean> | undefined {
     try {
-      return this.#replay?.add(key, expiresAtSeconds);
+      return this.#dpop?.replay.add(key, expiresAtSeconds);
     } catch (error) {
       return refuseFailed(error);
     }
@@ -126,7 +123,7 @@ function checkCertificate(expected: string, certificate: Uint8Array | undefined)
 function refuseReplay(added: unknown): void {
   if (typeof added !== "boolean")
     throw new TypeError(
-      "binding.dpop.replay: add() gave no boolean; a store that gives a promise needs verifyAsync()",
+      "dpop.replay: add() gave no boolean; a store that gives a promise needs verifyAsync()",
     );
   if (!added) throw new TokenError("ERR_DPOP_REPLAY", "DPoP proof was used before");
 }

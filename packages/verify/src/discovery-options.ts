@@ -12,6 +12,7 @@ import { isRealm, ScopeReader } from "./scope-reader.ts";
 import type { StaticKey } from "./static-trust.ts";
 import { isTenantId } from "./tenant.ts";
 import type { TrustErrorCode } from "./trust-error.ts";
+import { refuseUnknownMembers } from "./option-reader.ts";
 import type { Declaration, KeyScope } from "./trusted-key.ts";
 
 /** An issuer whose keys count only with the signature of its realm's ring key. */
@@ -120,8 +121,7 @@ const NAMES = [
  * @throws TypeError for whatever is missing, unknown or not safe
  */
 export function checkIssuers(options: DiscoveryOptions): readonly CheckedIssuer[] {
-  for (const name of Object.keys(options))
-    if (!NAMES.includes(name)) throw new TypeError(`fromDiscovery: unknown option ${name}`);
+  refuseUnknownMembers(options, NAMES, "fromDiscovery");
   const { issuers, allowLoopbackHttp = false } = options;
   if (!Array.isArray(issuers) || issuers.length === 0)
     throw new TypeError("issuers: expected at least one");
@@ -179,9 +179,7 @@ function checkProfiled(
   where: string,
   allowLoopbackHttp: boolean,
 ): CheckedIssuer {
-  for (const name of Object.keys(entry))
-    if (!PROFILED.some((known) => known === name))
-      throw new TypeError(`${where}: unknown member ${name}`);
+  refuseUnknownMembers(entry, PROFILED, where);
   const { issuer, realm = "external" } = entry;
   const profile = checkProfile(entry.profile, `${where}.profile`);
   if (

@@ -5,6 +5,7 @@ import { matchIssuer } from "./issuer-template.ts";
 import type { KeyRefusal, ReadKeySet } from "./key-set.ts";
 import { TrustError } from "./trust-error.ts";
 import type { TrustContext, TrustReader, TrustSource, TrustSourceStatus } from "./trust-source.ts";
+import { integerOption } from "./option-reader.ts";
 import type { Freshness, KeysByKid, TrustedKey } from "./trusted-key.ts";
 
 const RETRY_SECONDS = 10;
@@ -22,9 +23,9 @@ const MAX_TOLD = 256;
  */
 export function fromDiscovery(options: DiscoveryOptions): TrustSource {
   const issuers = checkIssuers(options);
-  const refreshSeconds = integer("refreshSeconds", options.refreshSeconds ?? 300, 10, 3600);
+  const refreshSeconds = integerOption("refreshSeconds", options.refreshSeconds ?? 300, 10, 3600);
   const least = refreshSeconds + 1;
-  const maxStaleSeconds = integer(
+  const maxStaleSeconds = integerOption(
     "maxStaleSeconds",
     options.maxStaleSeconds ?? 3600,
     least,
@@ -295,10 +296,4 @@ function isSameKeySet(a: KeysByKid, b: KeysByKid): boolean {
     const others = b.get(kid);
     return others?.length === keys.length && keys.every((key, i) => key.isSameAs(others[i]));
   });
-}
-
-function integer(name: string, value: number, min: number, max: number): number {
-  if (!Number.isSafeInteger(value) || value < min || value > max)
-    throw new TypeError(`${name}: expected an integer from ${min} to ${max}`);
-  return value;
 }

@@ -4,12 +4,11 @@ import { describe, it } from "node:test";
 import { inspect } from "node:util";
 import fc from "fast-check";
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT } from "jose";
-import { checkBindingOptions } from "./binding-options.ts";
-import { DpopProofCheck, type DpopExpectation, type DpopUse } from "./dpop-proof.ts";
+import { DPOP, type DpopExpectation, type DpopUse } from "./binding-options.ts";
 import {
   boundToken,
   CLIENT_KEY,
-  dpopPolicy,
+  testDpop,
   makeProof,
   METHOD,
   thumbprint,
@@ -21,8 +20,6 @@ import { signPss, signWith, testKey } from "./testing/keys.ts";
 import { outcome } from "./testing/outcome.ts";
 import { TokenError } from "./token-error.ts";
 
-type Policy = Parameters<typeof dpopPolicy>[0];
-
 const TOKEN = boundToken();
 const GOOD: DpopExpectation = {
   token: TOKEN,
@@ -32,14 +29,8 @@ const GOOD: DpopExpectation = {
   nowSeconds: NOW,
 };
 
-function checkWith(policy: Policy = {}): DpopProofCheck {
-  const { dpop } = checkBindingOptions({ dpop: dpopPolicy(policy) });
-  assert.ok(dpop);
-  return new DpopProofCheck(dpop);
-}
-
 function use(forgery: ProofForgery = {}, expected: Partial<DpopExpectation> = {}): DpopUse {
-  return checkWith().check(makeProof(TOKEN, forgery), { ...GOOD, ...expected });
+  return testDpop()[DPOP](makeProof(TOKEN, forgery), { ...GOOD, ...expected });
 }
 
 /** "valid", or why a proof of this form is refused. */
@@ -71,8 +62,8 @@ const RFC_EXPECTED: DpopExpectation = {
 
 describe("DPoP proof", () => {
   it("accepts the example of RFC 9449 §7.1, and no other request, token, key or time for it", () => {
-    const check = checkWith();
-    assert.equal(check.check(RFC_PROOF, RFC_EXPECTED).expiresAtSeconds, 1_562_262_919);
+    const check = testDpop();
+    assert.equal(check[DPOP](RFC_PROOF, RFC_EXPECTED).expiresAtSeconds, 1_562_262_919);
     for (const [changes, expected] of [
       [{ token: "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxV" }, refused("ath")],
       [{ jkt: thumbprint(CLIENT_KEY) }, ["ERR_BINDING_MISMATCH", "jkt"]],
@@ -81,7 +72,7 @@ describe("DPoP proof", () => {
       [{ nowSeconds: NOW }, refused("iat")],
     ] as const)
       assert.deepEqual(
-        outcome(() => check.check(RFC_PROOF, { ...RFC_EXPECTED, ...changes })),
+        outcome(() => check[DPOP](RFC_PROOF, { ...RFC_EXPECTED, ...changes })),
         expected,
       );
   });
@@ -107,12 +98,12 @@ describe("DPoP proof", () => {
         .setIssuedAt(NOW)
         .sign(privateKey);
       const jkt = await calculateJwkThumbprint(jwk);
-      assert.equal(checkWith().check(proof, { ...GOOD, jkt }).expiresAtSeconds, NOW + 301, alg);
+      assert.equal(testDpop()[DPOP](proof, { ...GOOD, jkt }).expiresAtSeconds, NOW + 301, alg);
     }
   });
 
   it("check 2, 3: is one compact JWS with all claims", () => {
-    const check = checkWith();
+    const check = testDpop();
     const proof = makeProof(TOKEN);
     const [header = "", payload = "", signature = ""] = proof.split(".");
     for (const [text, part] of [
@@ -129,7 +120,7 @@ describe("DPoP proof", () => {
       [`${header}.${payload}=.${signature}`, "signature"],
     ] as const)
       assert.deepEqual(
-        outcome(() => check.check(text, GOOD)),
+        outcome(() => check[DPOP](text, GOOD)),
         refused(part),
         text,
       );
@@ -261,16 +252,16 @@ describe("DPoP proof", () => {
   });
 
   it("check 10: holds a nonce that the service takes, where it gives out nonces", () => {
-    const check = checkWith({ nonce: { check: (n) => n === "n-2", current: () => "n-2" } });
+    const check = testDpop({ nonce: { check: (n) => n === "n-2", current: () => "n-2" } });
     const nonceResult = (payload: ProofForgery["payload"]): unknown =>
-      outcome(() => check.check(makeProof(TOKEN, { payload: payload ?? {} }), GOOD));
+      outcome(() => check[DPOP](makeProof(TOKEN, { payload: payload ?? {} }), GOOD));
     assert.equal(nonceResult({ nonce: "n-2" }), "valid");
     assert.deepEqual(nonceResult({}), ["ERR_DPOP_NONCE", "missing"]);
     for (const nonce of ["n-1", "", 2, null, ["n-2"]])
       assert.deepEqual(nonceResult({ nonce }), ["ERR_DPOP_NONCE", "stale"]);
-    const anything = checkWith({ nonce: { check: () => true, current: () => "n" } });
+    const anything = testDpop({ nonce: { check: () => true, current: () => "n" } });
     assert.deepEqual(
-      outcome(() => anything.check(makeProof(TOKEN, { payload: { nonce: 2 } }), GOOD)),
+      outcome(() => anything[DPOP](makeProof(TOKEN, { payload: { nonce: 2 } }), GOOD)),
       ["ERR_DPOP_NONCE", "stale"],
     );
     // Nothing but a proof that is good otherwise is told about nonces.
@@ -280,9 +271,9 @@ describe("DPoP proof", () => {
 
   it("check 10: takes nothing but true for an answer", () => {
     const lenient: { readonly check: () => boolean } = { check: () => JSON.parse('"yes"') };
-    const check = checkWith({ nonce: { ...lenient, current: () => "n" } });
+    const check = testDpop({ nonce: { ...lenient, current: () => "n" } });
     assert.deepEqual(
-      outcome(() => check.check(makeProof(TOKEN, { payload: { nonce: "n" } }), GOOD)),
+      outcome(() => check[DPOP](makeProof(TOKEN, { payload: { nonce: "n" } }), GOOD)),
       ["ERR_DPOP_NONCE", "stale"],
     );
   });
@@ -293,14 +284,14 @@ describe("DPoP proof", () => {
     for (const iat of [NOW - 301, NOW + 6, 0, -NOW, NOW + 0.5, `${NOW}`, null, [NOW], 2 ** 53])
       assert.deepEqual(result({ payload: { iat } }), refused("iat"), String(iat));
     assert.deepEqual(result({}, { nowSeconds: Number.NaN }), refused("iat"));
-    const strict = checkWith({ maxAgeSeconds: 10, maxAheadSeconds: 0 });
+    const strict = testDpop({ maxAgeSeconds: 10, maxAheadSeconds: 0 });
     for (const [iat, expected] of [
       [NOW - 10, "valid"],
       [NOW - 11, refused("iat")],
       [NOW + 1, refused("iat")],
     ] as const)
       assert.deepEqual(
-        outcome(() => strict.check(makeProof(TOKEN, { payload: { iat } }), GOOD)),
+        outcome(() => strict[DPOP](makeProof(TOKEN, { payload: { iat } }), GOOD)),
         expected,
       );
   });
@@ -342,25 +333,25 @@ describe("DPoP proof", () => {
   });
 
   it("is checked in full when its header is known", () => {
-    const check = checkWith();
-    check.check(makeProof(TOKEN), GOOD);
+    const check = testDpop();
+    check[DPOP](makeProof(TOKEN), GOOD);
     for (const [forgery, part] of [
       [{ sign: () => Buffer.alloc(64) }, "signature"],
       [{ payload: { htm: "POST" } }, "htm"],
       [{ payload: "[]" }, "json"],
     ] as const)
       assert.deepEqual(
-        outcome(() => check.check(makeProof(TOKEN, forgery), GOOD)),
+        outcome(() => check[DPOP](makeProof(TOKEN, forgery), GOOD)),
         refused(part),
       );
     assert.deepEqual(
-      outcome(() => check.check(makeProof(TOKEN), { ...GOOD, jkt: thumbprint("attacker-es256") })),
+      outcome(() => check[DPOP](makeProof(TOKEN), { ...GOOD, jkt: thumbprint("attacker-es256") })),
       ["ERR_BINDING_MISMATCH", "jkt"],
     );
   });
 
   it("is refused with an error of ours, whatever is changed, and the error repeats none of it", () => {
-    const check = checkWith();
+    const check = testDpop();
     const proof = makeProof(TOKEN);
     fc.assert(
       fc.property(
@@ -368,7 +359,7 @@ describe("DPoP proof", () => {
         fc.string({ unit: "binary", maxLength: 3 }),
         (at, junk) => {
           const bad = proof.slice(0, at) + junk + proof.slice(at + 1);
-          if (bad !== proof) assert.throws(() => check.check(bad, GOOD), TokenError);
+          if (bad !== proof) assert.throws(() => check[DPOP](bad, GOOD), TokenError);
         },
       ),
       { numRuns: 500 },

@@ -1,6 +1,6 @@
 import { hash, type KeyObject } from "node:crypto";
 import { Base64urlError, decodeBase64url } from "./base64url.ts";
-import type { CheckedDpopPolicy, DpopNonces } from "./binding-options.ts";
+import { DPOP, type Dpop, type DpopExpectation, type DpopUse } from "./binding-options.ts";
 import { canonicalJson } from "./canonical.ts";
 import { isJsonObject, JsonError, parseJsonObject, type JsonObject } from "./json.ts";
 import {
@@ -10,28 +10,40 @@ import {
   type KeyAlgorithm,
   type PublicJwk,
 } from "./public-key.ts";
+import type { ReplayStore } from "./replay-store.ts";
 import { SignatureCheck, type SignatureKey } from "./signature.ts";
 import { TokenCache } from "./token-cache.ts";
 import { TokenError } from "./token-error.ts";
 import { TrustError } from "./trust-error.ts";
+import { integerOption, refuseUnknownMembers } from "./option-reader.ts";
 import { normalHttpUrl } from "./url-normal-form.ts";
 
 /** For `algs` in the `WWW-Authenticate: DPoP` header (RFC 9449 §7.1). `EdDSA` is Ed25519 under its older name. */
 export const DPOP_ALGORITHMS = ["ES256", "Ed25519", "EdDSA", "PS256", "RS256"] as const;
 
-/** What one proof must fit. */
-export interface DpopExpectation {
-  readonly token: string;
-  readonly jkt: string;
-  readonly method: string;
-  readonly url: string;
-  readonly nowSeconds: number;
+/** Nonces of this service (RFC 9449 §9); on `ERR_DPOP_NONCE` the answer carries `current()` as `DPoP-Nonce`. */
+export interface DpopNonces {
+  /** True for a nonce that this service gave out and still takes. */
+  check(nonce: string): boolean;
+  current(): string;
 }
 
-/** A good proof, as a replay store knows it. */
-export interface DpopUse {
-  readonly key: string;
-  readonly expiresAtSeconds: number;
+/** How DPoP proofs are checked. */
+export interface DpopPolicy {
+  readonly replay: ReplayStore;
+  /** How old a proof may be; default 300, at most 600. */
+  readonly maxAgeSeconds?: number;
+  /** How far ahead the client's clock may be; default 5, at most 60. */
+  readonly maxAheadSeconds?: number;
+  /** If given, each proof holds a nonce that `check` takes. */
+  readonly nonce?: DpopNonces;
+}
+
+interface CheckedPolicy {
+  readonly replay: ReplayStore;
+  readonly maxAgeSeconds: number;
+  readonly maxAheadSeconds: number;
+  readonly nonce: DpopNonces | undefined;
 }
 
 interface ProofKey extends SignatureKey {
@@ -43,15 +55,28 @@ const MAX_JTI_LENGTH = 128;
 const MAX_KEYS = 1000;
 const HEADER_MEMBERS = new Set(["typ", "alg", "jwk"]);
 
-/** Checks DPoP proofs by RFC 9449 §4.3, one after the other. */
-export class DpopProofCheck {
-  readonly #policy: CheckedDpopPolicy;
+/**
+ * Lets a verifier check DPoP proofs (RFC 9449). A function of its own, so that services without DPoP load none of it.
+ *
+ * @throws TypeError for an unknown member or one out of range
+ * @example
+ * const verifier = await createVerifier({ trust, audience, binding: { dpop: dpop({ replay: createReplayStore() }) } });
+ */
+export function dpop(policy: DpopPolicy): Dpop {
+  return new DpopProofCheck(checkPolicy(policy));
+}
+
+/** Checks proofs by RFC 9449 §4.3, one after the other. */
+class DpopProofCheck implements Dpop {
+  readonly replay: ReplayStore;
+  readonly #policy: CheckedPolicy;
   readonly #signatures = new SignatureCheck();
   /** By the hash of the header: a client's proofs differ in their payloads alone, and to import a key is dear. */
   readonly #keys = new TokenCache<ProofKey>(MAX_KEYS);
 
-  constructor(policy: CheckedDpopPolicy) {
+  constructor(policy: CheckedPolicy) {
     this.#policy = policy;
+    this.replay = policy.replay;
   }
 
   /**
@@ -60,7 +85,7 @@ export class DpopProofCheck {
    * @throws TokenError `ERR_DPOP_PROOF` with the check as part; `ERR_DPOP_NONCE`; `ERR_BINDING_MISMATCH` if another
    *   key made it
    */
-  check(proof: string, expected: DpopExpectation): DpopUse {
+  [DPOP](proof: string, expected: DpopExpectation): DpopUse {
     const [headerText, payloadText, signatureText] = splitProof(proof);
     const headerHash = hash("sha256", headerText, "base64url");
     const remembered = this.#keys.get(headerHash);
@@ -123,6 +148,21 @@ export class DpopProofCheck {
         part: "stale",
       });
   }
+}
+
+function checkPolicy(policy: DpopPolicy): CheckedPolicy {
+  const where = "dpop";
+  refuseUnknownMembers(policy, ["replay", "maxAgeSeconds", "maxAheadSeconds", "nonce"], where);
+  const { replay, nonce, maxAgeSeconds = 300, maxAheadSeconds = 5 } = policy;
+  if (typeof replay?.add !== "function") throw new TypeError(`${where}.replay: not a replay store`);
+  if (
+    nonce !== undefined &&
+    (typeof nonce?.check !== "function" || typeof nonce.current !== "function")
+  )
+    throw new TypeError(`${where}.nonce: expected { check, current }`);
+  integerOption(`${where}.maxAgeSeconds`, maxAgeSeconds, 1, 600);
+  integerOption(`${where}.maxAheadSeconds`, maxAheadSeconds, 0, 60);
+  return { replay, maxAgeSeconds, maxAheadSeconds, nonce };
 }
 
 function splitProof(proof: string): readonly [string, string, string] {

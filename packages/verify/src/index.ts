@@ -6,7 +6,7 @@ export {
   type Base64urlLimits,
 } from "./base64url.ts";
 export type { DpopRequest, SenderContext } from "./binding.ts";
-export type { BindingOptions, DpopNonces, DpopPolicy } from "./binding-options.ts";
+export type { BindingOptions, Dpop } from "./binding-options.ts";
 export { fromDiscovery } from "./discovery.ts";
 export type {
   DeclaredIssuer,
@@ -32,7 +32,7 @@ export {
   type ResourceOptions,
 } from "./http/resource-metadata.ts";
 export { rolesOf, scopesOf, type RoleSource } from "./http/scopes.ts";
-export { DPOP_ALGORITHMS } from "./dpop-proof.ts";
+export { dpop, DPOP_ALGORITHMS, type DpopNonces, type DpopPolicy } from "./dpop-proof.ts";
 export { issuerFor } from "./issuer-template.ts";
 export {
   isJsonObject,

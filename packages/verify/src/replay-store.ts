@@ -1,4 +1,5 @@
 import { TokenError } from "./token-error.ts";
+import { integerOption, refuseUnknownMembers } from "./option-reader.ts";
 
 /**
  * Remembers DPoP proofs that were used (RFC 9449 §11.1). Several processes that accept the same tokens share one.
@@ -40,12 +41,10 @@ const ENTRY_OVERHEAD_BYTES = 85;
  * const replay = createReplayStore({ maxEntries: 100_000 });
  */
 export function createReplayStore(options: ReplayStoreOptions = {}): MemoryReplayStore {
-  for (const name of Object.keys(options))
-    if (!["maxEntries", "maxBytes", "now"].includes(name))
-      throw new TypeError(`replay store: unknown member ${name}`);
+  refuseUnknownMembers(options, ["maxEntries", "maxBytes", "now"], "replay store");
   const { maxEntries = 500_000, maxBytes = 67_108_864, now = Date.now } = options;
-  requireInteger("maxEntries", maxEntries, 10_000_000);
-  requireInteger("maxBytes", maxBytes, 2 ** 32);
+  integerOption("maxEntries", maxEntries, 1, 10_000_000);
+  integerOption("maxBytes", maxBytes, 1, 2 ** 32);
   if (typeof now !== "function") throw new TypeError("now: not a function");
   return new ReplayMemory(maxEntries, maxBytes, now);
 }
@@ -103,9 +102,4 @@ class ReplayMemory implements MemoryReplayStore {
       }
     }
   }
-}
-
-function requireInteger(name: string, value: number, max: number): void {
-  if (!Number.isSafeInteger(value) || value < 1 || value > max)
-    throw new TypeError(`${name}: expected an integer from 1 to ${max}`);
 }

@@ -7,6 +7,7 @@ import { ReportClient } from "./report-client.ts";
 import type { Sighting } from "./report-evidence.ts";
 import { ReportCounts, type Decision } from "./report-counts.ts";
 import { REPORT_LIMITS } from "./report-limits.ts";
+import { integerOption, refuseUnknownMembers } from "./option-reader.ts";
 import {
   sealReport,
   type Acknowledged,
@@ -100,7 +101,7 @@ const DEFAULT_MAX_ITEMS = 100_000;
 const DEFAULT_LIFE_SECONDS = 3600;
 const DEFAULT_EVIDENCE_BYTES = 64 * 1024 * 1024;
 const MAX_EVIDENCE_BYTES = 4 * 1024 * 1024 * 1024;
-const NAMES = new Set<string>([
+const NAMES = [
   "url",
   "reporter",
   "secret",
@@ -113,7 +114,7 @@ const NAMES = new Set<string>([
   "maxEvidenceBytes",
   "schedule",
   "random",
-] satisfies (keyof ReportQueueOptions)[]);
+] satisfies (keyof ReportQueueOptions)[];
 
 /**
  * Makes the queue that reports every distinct token to the monitor (P4). An item is forgotten only after a signed
@@ -161,23 +162,29 @@ class HttpReportQueue implements ReportQueue {
   #isGoodbyeDone = false;
 
   constructor(options: ReportQueueOptions) {
-    for (const name of Object.keys(options))
-      if (!NAMES.has(name)) throw new TypeError(`createReportQueue: unknown option ${name}`);
+    refuseUnknownMembers(options, NAMES, "createReportQueue");
     this.#options = options;
     this.#now = options.now ?? Date.now;
-    this.#intervalMs = integer(
+    this.#intervalMs = integerOption(
       "intervalMs",
       options.intervalMs ?? MAX_INTERVAL_MS,
+      1,
       MAX_INTERVAL_MS,
     );
-    this.#maxItems = integer("maxItems", options.maxItems ?? DEFAULT_MAX_ITEMS, 10_000_000);
+    this.#maxItems = integerOption(
+      "maxItems",
+      options.maxItems ?? DEFAULT_MAX_ITEMS,
+      1,
+      10_000_000,
+    );
     this.#client = new ReportClient(options, this.#session);
     this.#seen = new ExpiringMap(this.#maxItems);
     this.#evidence = new EvidenceSender({
       max: this.#maxItems,
-      maxBytes: integer(
+      maxBytes: integerOption(
         "maxEvidenceBytes",
         options.maxEvidenceBytes ?? DEFAULT_EVIDENCE_BYTES,
+        1,
         MAX_EVIDENCE_BYTES,
       ),
       client: this.#client,
@@ -402,10 +409,4 @@ class HttpReportQueue implements ReportQueue {
 
 function isShort(audience: string): boolean {
   return audience.length > 0 && audience.length <= REPORT_LIMITS.audienceChars;
-}
-
-function integer(name: string, value: number, max: number): number {
-  if (!Number.isSafeInteger(value) || value < 1 || value > max)
-    throw new TypeError(`${name}: expected an integer from 1 to ${max}`);
-  return value;
 }

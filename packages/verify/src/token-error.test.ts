@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { SenderContext } from "./binding.ts";
-import type { DpopPolicy } from "./binding-options.ts";
+import type { DpopPolicy } from "./dpop-proof.ts";
 import { fromStaticRecords } from "./static-trust.ts";
 import { fromDiscovery } from "./discovery.ts";
 import {
   bindingVerifier,
   boundToken,
-  dpopPolicy,
+  testDpop,
   makeProof,
   withProof,
   type ProofForgery,
@@ -110,7 +110,7 @@ async function unreadyIssuer(): Promise<readonly [Verifier, string]> {
 function proven(policy: Partial<DpopPolicy> = {}, forgery: ProofForgery = {}): Provocation {
   return async () => {
     const token = boundToken();
-    const verifier = await bindingVerifier({ dpop: dpopPolicy(policy) });
+    const verifier = await bindingVerifier({ dpop: testDpop(policy) });
     return [verifier, token, withProof(makeProof(token, forgery))];
   };
 }

@@ -5,6 +5,7 @@ import type { ReportSink } from "./report-queue.ts";
 import { isAudience, isRealm } from "./scope-reader.ts";
 import { isTenantId, type TenantId } from "./tenant.ts";
 import type { TrustSource } from "./trust-source.ts";
+import { integerOption, refuseUnknownMembers } from "./option-reader.ts";
 
 /** Tokens of one issuer and realm that this service takes. */
 export interface AcceptRule {
@@ -65,7 +66,7 @@ export interface CheckedRule {
 const DEFAULT_CACHE_BYTES = 64 * 1024 * 1024;
 const MAX_CACHE_BYTES = 4 * 1024 * 1024 * 1024;
 
-const NAMES = new Set([
+const NAMES = [
   "trust",
   "audience",
   "accept",
@@ -78,7 +79,7 @@ const NAMES = new Set([
   "binding",
   "cache",
   "now",
-]);
+];
 
 /**
  * Checks what the programmer wrote. Nothing that decides about security has a default.
@@ -86,7 +87,7 @@ const NAMES = new Set([
  * @throws TypeError for an unknown option, a missing one, a value out of range, or rules that contradict
  */
 export function checkVerifierOptions(options: VerifierOptions): VerifierPolicy {
-  refuseUnknown(options, NAMES, "option");
+  refuseUnknownMembers(options, NAMES, "option");
   if (typeof options.trust?.open !== "function") throw new TypeError("trust: not a trust source");
   if (options.typ !== undefined && options.typ !== "at+jwt")
     throw new TypeError('typ: only "at+jwt" is supported');
@@ -103,13 +104,13 @@ export function checkVerifierOptions(options: VerifierOptions): VerifierPolicy {
     rules: checkAccept(options),
     reporter,
     requiredClaims: [...requiredClaims],
-    clockToleranceSeconds: integer(
+    clockToleranceSeconds: integerOption(
       "clockToleranceSeconds",
       options.clockToleranceSeconds ?? 60,
       0,
       300,
     ),
-    maxTokenLength: integer("maxTokenLength", options.maxTokenLength ?? 16_384, 64, longest),
+    maxTokenLength: integerOption("maxTokenLength", options.maxTokenLength ?? 16_384, 64, longest),
     clientId,
     binding: checkBindingOptions(options.binding),
     ...checkCache(options.cache),
@@ -151,7 +152,7 @@ function checkRules(accept: readonly AcceptRule[]): readonly CheckedRule[] {
 
 function checkRule(rule: AcceptRule, index: number): CheckedRule {
   const where = `accept[${index}]`;
-  refuseUnknown(rule, new Set(["issuer", "realm", "tenants"]), where);
+  refuseUnknownMembers(rule, ["issuer", "realm", "tenants"], where);
   if (!isIssuerTemplate(rule.issuer))
     throw new TypeError(`${where}.issuer: expected a URL that may hold {tenantid} once`);
   if (!isRealm(rule.realm)) throw new TypeError(`${where}.realm: not a realm name`);
@@ -166,34 +167,21 @@ function checkIssuance(issuance: VerifierOptions["issuance"]): ReportSink | unde
   if (issuance === "off") return undefined;
   if (issuance?.mode !== "audit" || typeof issuance.reporter?.add !== "function")
     throw new TypeError('issuance: expected { mode: "audit", reporter } or "off"');
-  refuseUnknown(issuance, new Set(["mode", "reporter"]), "issuance");
+  refuseUnknownMembers(issuance, ["mode", "reporter"], "issuance");
   return issuance.reporter;
 }
 
 function checkCache(
   cache: VerifierOptions["cache"] = { max: 10_000 },
 ): Pick<VerifierPolicy, "cacheMax" | "cacheMaxBytes"> {
-  refuseUnknown(cache, new Set(["max", "maxBytes"]), "cache");
+  refuseUnknownMembers(cache, ["max", "maxBytes"], "cache");
   const { max, maxBytes = DEFAULT_CACHE_BYTES } = cache;
   return {
-    cacheMax: integer("cache.max", max, 0, 1_000_000),
-    cacheMaxBytes: integer("cache.maxBytes", maxBytes, 1, MAX_CACHE_BYTES),
+    cacheMax: integerOption("cache.max", max, 0, 1_000_000),
+    cacheMaxBytes: integerOption("cache.maxBytes", maxBytes, 1, MAX_CACHE_BYTES),
   };
-}
-
-// GHSA-687g-22h4-j4w4: Infinity or NaN as a tolerance would switch every time check off.
-function integer(name: string, value: number, min: number, max: number): number {
-  if (!Number.isSafeInteger(value) || value < min || value > max)
-    throw new TypeError(`${name}: expected an integer from ${min} to ${max}`);
-  return value;
 }
 
 function isStringList(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every((item) => typeof item === "string" && item !== "");
-}
-
-function refuseUnknown(value: object, names: ReadonlySet<string>, where: string): void {
-  if (typeof value !== "object" || value === null) throw new TypeError(`${where}: not an object`);
-  for (const name of Object.keys(value))
-    if (!names.has(name)) throw new TypeError(`${where}: unknown member ${name}`);
 }

@@ -5,6 +5,7 @@ import type { RequestFacts } from "./credentials.ts";
 import type { Refusal } from "./refusal.ts";
 import type { ProtectedResource } from "./resource-metadata.ts";
 import { requiredRoles, requiredScopes, type Requirement, type RoleSource } from "./scopes.ts";
+import { refuseUnknownMembers } from "../option-reader.ts";
 
 /** Told of every refusal, for the log: `reason` is a TokenError, what `verifier` was rejected with, or undefined. */
 export type RefusalListener = (refusal: Refusal, reason: unknown) => void;
@@ -50,7 +51,7 @@ export interface AuthPolicy {
   readonly onRefused: RefusalListener | undefined;
 }
 
-const NAMES = new Set([
+const NAMES = [
   "verifier",
   "resource",
   "scopes",
@@ -61,7 +62,7 @@ const NAMES = new Set([
   "context",
   "dpopAlgorithms",
   "onRefused",
-]);
+];
 
 /**
  * Checks what the programmer wrote: a misspelt `scopes` must not mean that none is needed.
@@ -69,11 +70,7 @@ const NAMES = new Set([
  * @throws TypeError for an unknown option, a missing verifier, or a value that cannot stand in a challenge
  */
 export function checkAuthOptions(options: AuthOptions, more: readonly string[] = []): AuthPolicy {
-  if (typeof options !== "object" || options === null)
-    throw new TypeError("options: not an object");
-  for (const name of Object.keys(options))
-    if (!NAMES.has(name) && !more.includes(name))
-      throw new TypeError(`options: unknown member ${name}`);
+  refuseUnknownMembers(options, [...NAMES, ...more], "options");
   const { verifier, resource, scopes, roles, roleSource, realm, retryAfterSeconds = 5 } = options;
   const { context, dpopAlgorithms, onRefused } = options;
   if (!(verifier instanceof Promise) && typeof verifier?.verifyAsync !== "function")

@@ -1,4 +1,5 @@
 import { isScope } from "./scopes.ts";
+import { refuseUnknownMembers } from "../option-reader.ts";
 
 export interface ResourceOptions {
   /** The resource identifier: an https URL without query and fragment (RFC 9728 §1.2). Clients compare it by characters. */
@@ -31,7 +32,7 @@ export interface ProtectedResource {
 }
 
 const WELL_KNOWN = "/.well-known/oauth-protected-resource";
-const NAMES = new Set(["resource", "authorizationServers", "scopes", "name", "documentation"]);
+const NAMES = ["resource", "authorizationServers", "scopes", "name", "documentation"];
 
 /**
  * Describes this service to clients that do not know it (RFC 9728).
@@ -46,8 +47,7 @@ const NAMES = new Set(["resource", "authorizationServers", "scopes", "name", "do
  * resource.path; // "/.well-known/oauth-protected-resource/orders"
  */
 export function protectedResourceMetadata(options: ResourceOptions): ProtectedResource {
-  for (const key of Object.keys(options))
-    if (!NAMES.has(key)) throw new TypeError(`resource: unknown member ${key}`);
+  refuseUnknownMembers(options, NAMES, "resource");
   const { resource, authorizationServers, scopes, name, documentation } = options;
   const { origin, pathname } = checkUrl("resource", resource);
   if (!Array.isArray(authorizationServers) || authorizationServers.length === 0)

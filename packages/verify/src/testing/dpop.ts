@@ -2,7 +2,8 @@ import { hash, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { encodeBase64url } from "../base64url.ts";
 import type { DpopRequest, SenderContext } from "../binding.ts";
-import type { BindingOptions, DpopPolicy } from "../binding-options.ts";
+import type { BindingOptions, Dpop } from "../binding-options.ts";
+import { dpop, type DpopPolicy } from "../dpop-proof.ts";
 import { canonicalJson } from "../canonical.ts";
 import { createReplayStore } from "../replay-store.ts";
 import type { Verifier } from "../verifier.ts";
@@ -66,12 +67,12 @@ export function withProof(
 }
 
 /** A policy with an empty store of its own. */
-export function dpopPolicy(changes: Partial<DpopPolicy> = {}): DpopPolicy {
-  return { replay: createReplayStore({ now: () => NOW * 1000 }), ...changes };
+export function testDpop(changes: Partial<DpopPolicy> = {}): Dpop {
+  return dpop({ replay: createReplayStore({ now: () => NOW * 1000 }), ...changes });
 }
 
 export function bindingVerifier(
-  binding: BindingOptions = { dpop: dpopPolicy() },
+  binding: BindingOptions = { dpop: testDpop() },
   changes: Parameters<typeof verifierWith>[1] = {},
 ): Promise<Verifier> {
   return verifierWith([staticKey("ent-es256")], { binding, ...changes });
