@@ -19,3 +19,31 @@ export { createSocketPlace, readSocketSecret, socketPlace, type SocketPlace } fr
 export { RegistryFeed, type RegistryFeedOptions } from "./registry-feed.ts";
 export type { RegistryFeedItem } from "./registry-page.ts";
 export { serveSocket, type SocketOptions } from "./server.ts";
+export {
+  anyObject,
+  anything,
+  bytes,
+  flag,
+  integer,
+  mark,
+  oneOf,
+  text,
+  textOrEmpty,
+  type Member,
+  type OptionalMember,
+  type Shape,
+  type Values,
+} from "./protocol/member.ts";
+export { group, list, message, nullable, optional, type Message } from "./protocol/message.ts";
+export {
+  ask,
+  askForBytes,
+  operation,
+  route,
+  routesByName,
+  routeWithBytes,
+  type Operation,
+  type Requester,
+  type Route,
+  type WithBytes,
+} from "./protocol/operation.ts";

@@ -1,0 +1,118 @@
+import { ServiceError } from "@redoubt/base";
+import { isJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
+import type { Head } from "../frame.ts";
+import {
+  refuseMember,
+  type Member,
+  type OptionalMember,
+  type Shape,
+  type Values,
+} from "./member.ts";
+
+/** One message of a socket: who writes it and who reads it share this definition. */
+export interface Message<T> {
+  /**
+   * Reads what the other side sent; every member that is not defined is refused.
+   *
+   * @throws ServiceError `ERR_REQUEST_MEMBER`
+   */
+  read(object: JsonObject): T;
+  write(value: T): Head;
+}
+
+const MAX_SHOWN = 40;
+
+/** @param what names the message in errors */
+export function message<S extends Shape>(what: string, shape: S): Message<Values<S>> {
+  const members = Object.entries(shape);
+  const names = new Set(Object.keys(shape));
+  return {
+    read: (object) => {
+      const values: Record<string, unknown> = {};
+      for (const [name, member] of members)
+        values[name] = member.read(
+          Object.hasOwn(object, name) ? object[name] : undefined,
+          name,
+          what,
+        );
+      for (const name in object) if (!names.has(name)) refuseUnknown(what, name);
+      // Every member of the shape was read, each by its own reader.
+      // oxlint-disable-next-line no-unsafe-type-assertion
+      return values as Values<S>;
+    },
+    write: (value) => {
+      const head: Record<string, JsonValue> = {};
+      for (const [name, member] of members) {
+        const written = member.write(Reflect.get(value, name));
+        if (written !== undefined) head[name] = written;
+      }
+      return head;
+    },
+  };
+}
+
+/** A message within a message. */
+export function group<S extends Shape>(shape: S): Member<Values<S>> {
+  return nested((what) => message(what, shape));
+}
+
+/** A member that may be absent. */
+export function optional<T>(member: Member<T>): OptionalMember<T> {
+  return {
+    isOptional: true,
+    read: (value, name, what) => (value === undefined ? undefined : member.read(value, name, what)),
+    write: (value) => (value === undefined ? undefined : member.write(value)),
+  };
+}
+
+/** `null` is said aloud in place of a value. */
+export function nullable<T>(member: Member<T>): Member<T | null> {
+  return {
+    read: (value, name, what) => (value === null ? null : member.read(value, name, what)),
+    write: (value) => (value === null ? null : member.write(value)),
+  };
+}
+
+/** At most `max` of them, and at least `min`. */
+export function list<T>(member: Member<T>, max: number, min = 0): Member<readonly T[]> {
+  return {
+    read: (value, name, what) => {
+      if (!Array.isArray(value) || value.length > max || value.length < min)
+        return refuseMember(what, name, `an array of ${min} to ${max}`);
+      return value.map((item) => member.read(item, name, what));
+    },
+    write: (values) => values.map((value) => member.write(value) ?? null),
+  };
+}
+
+/** Made once for each place that it stands in: its name is part of errors. */
+function nested<T extends object>(make: (what: string) => Message<T>): Member<T> {
+  const made = new Map<string, Message<T>>();
+  const inPlace = (what: string): Message<T> => {
+    const known = made.get(what);
+    if (known) return known;
+    const fresh = make(what);
+    made.set(what, fresh);
+    return fresh;
+  };
+  return {
+    read: (value, name, what) =>
+      isJsonObject(value)
+        ? inPlace(`${what} ${name}`).read(value)
+        : refuseMember(what, name, "an object"),
+    write: (value) => asObject(inPlace("").write(value)),
+  };
+}
+
+function asObject(head: Head): JsonObject {
+  // What `write` made.
+  // oxlint-disable-next-line no-unsafe-type-assertion
+  return head as JsonObject;
+}
+
+// The sender chose the name: what a terminal would act on, and half a surrogate pair, stay out of messages.
+function refuseUnknown(what: string, name: string): never {
+  const shown = name.slice(0, MAX_SHOWN).replaceAll(/[^ -~]/g, "?");
+  const end = name.length > MAX_SHOWN ? "..." : "";
+  throw new ServiceError("ERR_REQUEST_MEMBER", `${what}: unknown member ${shown}${end}`);
+}
