@@ -43,7 +43,10 @@ export {
   routesByName,
   routeWithBytes,
   type Operation,
+  type Answered,
+  type Asked,
   type Requester,
   type Route,
   type WithBytes,
 } from "./protocol/operation.ts";
+export { MONITOR, MONITOR_LIMITS } from "./protocol/monitor.ts";

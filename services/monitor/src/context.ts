@@ -4,6 +4,8 @@ import { errorCode, nowSeconds, readSpace, type Clock, type ReadSpace } from "@r
 import { serveHttp, type HttpLimits, type HttpServer } from "@redoubt/http";
 import { encodeVerifierKey } from "@redoubt/tlog";
 import {
+  type Answered,
+  type MONITOR,
   readSocketSecret,
   serveSocket,
   SocketClient,
@@ -97,16 +99,19 @@ export async function openMonitor(options: MonitorOptions): Promise<Monitor> {
   stack.defer(() => closing.abort());
   const vkey = encodeVerifierKey(identity.witness);
   const http = stack.use(await openHttp(engine, options, vkey));
-  const status = (): Readonly<Record<string, unknown>> =>
+  const status = (): Answered<typeof MONITOR.status> =>
     engine.parts ? describeStatus(engine.parts, vkey) : describeWaiting(engine.problem, vkey);
-  const handler: Handler = (call) =>
-    engine.attempt((parts) => {
-      const backup = async (): Promise<string> => {
-        await parts.db.backup(join(folder, BACKUP_FILE));
-        return BACKUP_FILE;
-      };
-      return monitorOperations({ ...parts, status, log, backup })(call);
-    });
+  const handlers = new WeakMap<MonitorParts, Handler>();
+  const handlerOf = (parts: MonitorParts): Handler => {
+    const backup = async (): Promise<string> => {
+      await parts.db.backup(join(folder, BACKUP_FILE));
+      return BACKUP_FILE;
+    };
+    const known = handlers.get(parts) ?? monitorOperations({ ...parts, status, log, backup });
+    handlers.set(parts, known);
+    return known;
+  };
+  const handler: Handler = (call) => engine.attempt((parts) => handlerOf(parts)(call));
   for (const caller of config.callers)
     // oxlint-disable-next-line no-await-in-loop -- a handful at start; the first failure names its socket
     stack.use(await listen(caller, handler, options));

@@ -1,3 +1,4 @@
+import type { Answered, MONITOR } from "@redoubt/wire";
 import type { MonitorParts } from "./parts.ts";
 
 // ARCHITECTURE §9: said as what it is.
@@ -7,15 +8,15 @@ const LABELS = ["identity: plain-file", "witness: same-machine"];
 export function describeWaiting(
   reason: string | undefined,
   witness: string,
-): Readonly<Record<string, unknown>> {
-  return { witness, labels: LABELS, ready: false, reason };
+): Answered<typeof MONITOR.status> {
+  return { witness, labels: LABELS, ready: false, ...(reason !== undefined && { reason }) };
 }
 
 /** What `redoubt status` shows of the monitor. */
 export function describeStatus(
   parts: MonitorParts,
   witness: string,
-): Readonly<Record<string, unknown>> {
+): Answered<typeof MONITOR.status> {
   const { follower, witnessStore, registry, reports, watches, alarms, deliveries, join } = parts;
   const { problem, ageSeconds } = parts.sight;
   const halts = new Map(witnessStore.halts().map(({ log, reason }) => [log, reason]));

@@ -30,7 +30,7 @@ type OptionalNames<S extends Shape> = {
 /** What a message of this shape says. */
 export type Values<S extends Shape> = {
   readonly [Name in Exclude<keyof S, OptionalNames<S>>]: ValueOf<S[Name]>;
-} & { readonly [Name in OptionalNames<S>]?: ValueOf<S[Name]> };
+} & { readonly [Name in OptionalNames<S>]?: Exclude<ValueOf<S[Name]>, undefined> };
 
 /** @throws ServiceError `ERR_REQUEST_MEMBER` */
 export function refuseMember(what: string, name: string, expected: string): never {

@@ -9,6 +9,11 @@ import {
   type Values,
 } from "./member.ts";
 
+/** As a writer may put it: what may be absent may also be undefined. */
+export type Loose<T> = {
+  readonly [Name in keyof T]: T extends Record<Name, unknown> ? T[Name] : T[Name] | undefined;
+};
+
 /** One message of a socket: who writes it and who reads it share this definition. */
 export interface Message<T> {
   /**
@@ -17,7 +22,7 @@ export interface Message<T> {
    * @throws ServiceError `ERR_REQUEST_MEMBER`
    */
   read(object: JsonObject): T;
-  write(value: T): Head;
+  write(value: Loose<T>): Head;
 }
 
 const MAX_SHOWN = 40;
@@ -29,31 +34,46 @@ export function message<S extends Shape>(what: string, shape: S): Message<Values
   return {
     read: (object) => {
       const values: Record<string, unknown> = {};
-      for (const [name, member] of members)
-        values[name] = member.read(
-          Object.hasOwn(object, name) ? object[name] : undefined,
-          name,
-          what,
-        );
+      for (const [name, member] of members) {
+        const value = Object.hasOwn(object, name) ? object[name] : undefined;
+        const read = member.read(value, name, what);
+        if (read !== undefined) values[name] = read;
+      }
       for (const name in object) if (!names.has(name)) refuseUnknown(what, name);
       // Every member of the shape was read, each by its own reader.
       // oxlint-disable-next-line no-unsafe-type-assertion
       return values as Values<S>;
     },
-    write: (value) => {
-      const head: Record<string, JsonValue> = {};
-      for (const [name, member] of members) {
-        const written = member.write(Reflect.get(value, name));
-        if (written !== undefined) head[name] = written;
-      }
-      return head;
-    },
+    write: (value) => write(members, value),
   };
+}
+
+function write(members: readonly [string, Member<unknown>][], value: object): JsonObject {
+  const head: Record<string, JsonValue> = {};
+  for (const [name, member] of members) {
+    const written = member.write(Reflect.get(value, name));
+    if (written !== undefined) head[name] = written;
+  }
+  return head;
 }
 
 /** A message within a message. */
 export function group<S extends Shape>(shape: S): Member<Values<S>> {
-  return nested((what) => message(what, shape));
+  const members = Object.entries(shape);
+  /** By the place that it stands in, which is part of errors. */
+  const made = new Map<string, Message<Values<S>>>();
+  const messageIn = (what: string): Message<Values<S>> => {
+    const known = made.get(what) ?? message(what, shape);
+    made.set(what, known);
+    return known;
+  };
+  return {
+    read: (value, name, what) =>
+      isJsonObject(value)
+        ? messageIn(`${what} ${name}`).read(value)
+        : refuseMember(what, name, "an object"),
+    write: (value) => write(members, value),
+  };
 }
 
 /** A member that may be absent. */
@@ -83,31 +103,6 @@ export function list<T>(member: Member<T>, max: number, min = 0): Member<readonl
     },
     write: (values) => values.map((value) => member.write(value) ?? null),
   };
-}
-
-/** Made once for each place that it stands in: its name is part of errors. */
-function nested<T extends object>(make: (what: string) => Message<T>): Member<T> {
-  const made = new Map<string, Message<T>>();
-  const inPlace = (what: string): Message<T> => {
-    const known = made.get(what);
-    if (known) return known;
-    const fresh = make(what);
-    made.set(what, fresh);
-    return fresh;
-  };
-  return {
-    read: (value, name, what) =>
-      isJsonObject(value)
-        ? inPlace(`${what} ${name}`).read(value)
-        : refuseMember(what, name, "an object"),
-    write: (value) => asObject(inPlace("").write(value)),
-  };
-}
-
-function asObject(head: Head): JsonObject {
-  // What `write` made.
-  // oxlint-disable-next-line no-unsafe-type-assertion
-  return head as JsonObject;
 }
 
 // The sender chose the name: what a terminal would act on, and half a surrogate pair, stay out of messages.

@@ -2,7 +2,7 @@ import type { Reply } from "../client.ts";
 import type { Answer, Call } from "../connection.ts";
 import type { Head } from "../frame.ts";
 import type { Shape, Values } from "./member.ts";
-import { message, type Message } from "./message.ts";
+import { message, type Loose, type Message } from "./message.ts";
 
 /** A question of one socket and its answer (docs/spec/wire.md): clients and servers are built from it. */
 export interface Operation<Q, A> {
@@ -18,6 +18,10 @@ export function operation<Q extends Shape, A extends Shape>(
 ): Operation<Values<Q>, Values<A>> {
   return { op, request: message(op, request), answer: message(`${op} answer`, answer) };
 }
+
+/** What is asked with an operation, and what is answered. */
+export type Asked<O> = O extends { readonly request: Message<infer Q> } ? Q : never;
+export type Answered<O> = O extends { readonly answer: Message<infer A> } ? A : never;
 
 /** A connection to a service, or what stands in for one in a test. */
 export interface Requester {
@@ -39,7 +43,7 @@ export interface WithBytes<A> {
 export async function ask<Q, A>(
   service: Requester,
   asked: Operation<Q, A>,
-  request: Q,
+  request: Loose<Q>,
   attachment?: Uint8Array,
 ): Promise<A> {
   return (await askForBytes(service, asked, request, attachment)).answer;
@@ -49,7 +53,7 @@ export async function ask<Q, A>(
 export async function askForBytes<Q, A>(
   service: Requester,
   { op, request: asked, answer }: Operation<Q, A>,
-  request: Q,
+  request: Loose<Q>,
   attachment?: Uint8Array,
 ): Promise<WithBytes<A>> {
   const reply = await service.request({ op, ...asked.write(request) }, attachment);
@@ -65,7 +69,7 @@ export interface Route {
 /** @param handle gets what was asked, as the operation defines it, and the call with its caller */
 export function route<Q, A>(
   asked: Operation<Q, A>,
-  handle: (request: Q, call: Call) => A | Promise<A>,
+  handle: (request: Q, call: Call) => Loose<A> | Promise<Loose<A>>,
 ): Route {
   return routeWithBytes(asked, async (request, call) => ({
     answer: await handle(request, call),
@@ -79,8 +83,8 @@ export function routeWithBytes<Q, A>(
     request: Q,
     call: Call,
   ) =>
-    | { readonly answer: A; readonly attachment?: Uint8Array }
-    | Promise<{ readonly answer: A; readonly attachment?: Uint8Array }>,
+    | { readonly answer: Loose<A>; readonly attachment?: Uint8Array }
+    | Promise<{ readonly answer: Loose<A>; readonly attachment?: Uint8Array }>,
 ): Route {
   return {
     op,

@@ -1,3 +1,4 @@
+import type { Answered, MONITOR } from "@redoubt/wire";
 export type Severity = "critical" | "warning" | "notice";
 
 /** Every alarm that the monitor can raise, and how loud it is. */
@@ -41,22 +42,7 @@ export type AlarmKind = keyof typeof ALARM_SEVERITY;
 
 export type Detail = Readonly<Record<string, string | number | boolean>>;
 
-export interface Alarm {
-  readonly id: number;
-  /** Seconds. */
-  readonly at: number;
-  readonly kind: string;
-  readonly severity: string;
-  /** base64url; the one that closing must name. */
-  readonly digest?: string;
-  /** The first of them, `digest` included, when there are several. */
-  readonly digests?: readonly string[];
-  readonly log?: string;
-  readonly reporter?: string;
-  readonly detail: unknown;
-  readonly count: number;
-  readonly closed?: string;
-}
+export type Alarm = Answered<typeof MONITOR.alarms>["alarms"][number];
 
 /** What was new at an alarm that is open already: what the webhook sends as `alarm.updated`. */
 export interface AlarmNotice {

@@ -1,23 +1,10 @@
+import type { Answered, MONITOR } from "@redoubt/wire";
 import { integerOf, textOf, type Database } from "../store/database.ts";
 
-export interface TokenCount {
-  readonly realm: string;
-  /** Null for all of the realm. */
-  readonly audience: string | null;
-  readonly issued: number;
-  readonly seen: number;
-}
-
-export interface Verification {
-  readonly reporter: string;
-  readonly sdk: string;
-  /** Null where no key of the verifier's issuers was named. */
-  readonly issuer: string | null;
-  readonly kind: string;
-  /** Null for accepted, or the code of the refusal. */
-  readonly outcome: string | null;
-  readonly count: number;
-}
+/** `audience`: null for all of the realm. */
+export type TokenCount = Answered<typeof MONITOR.coverage>["items"][number];
+/** `issuer`: null where no key of the verifier's issuers was named; `outcome`: null for accepted. */
+export type Verification = Answered<typeof MONITOR.verifications>["items"][number];
 
 export interface Added {
   readonly issued?: number;

@@ -215,7 +215,7 @@ describe("coverage of tokens", () => {
       code: "ERR_MONITOR_OP",
     });
     await assert.rejects(world.ask("operator", { op: "find", digests: ["x"] }), {
-      code: "ERR_MONITOR_OP",
+      code: "ERR_REQUEST_MEMBER",
     });
   });
 });

@@ -1,6 +1,7 @@
 import { nowSeconds, type Clock } from "@redoubt/base";
 import type { Registry } from "@redoubt/keys";
 import { HASH_BYTES } from "@redoubt/tlog";
+import { MONITOR_LIMITS, type Answered, type Asked, type MONITOR } from "@redoubt/wire";
 import { KEPT_SECONDS, type IssuedJoin } from "../issued/issued-join.ts";
 import type { RunningTime } from "../issued/running-time.ts";
 import type { CoverageStore, TokenCount, Verification } from "./coverage-store.ts";
@@ -17,10 +18,7 @@ export interface SeenToken {
 }
 
 /** What an issuer says of the tokens that it delivered. */
-export interface AudienceCount {
-  readonly audience: string;
-  readonly count: number;
-}
+export type AudienceCount = NonNullable<Asked<typeof MONITOR.delivered>["audiences"]>[number];
 
 /** docs/spec/reports.md §7. */
 export interface ReportedCounts {
@@ -29,22 +27,13 @@ export interface ReportedCounts {
   readonly rows: readonly Omit<Verification, "reporter" | "sdk">[];
 }
 
-export interface PageQuery {
-  readonly since: number;
-  /** Rows that earlier answers had. */
-  readonly from: number;
-}
+type PageQuery = Asked<typeof MONITOR.coverage>;
+type Found = Answered<typeof MONITOR.find>["items"][number];
 
-export interface Page<Row> {
+interface Page<Row> {
   readonly items: readonly Row[];
   /** `from` of the next question; null where there is no more. */
   readonly next: number | null;
-}
-
-export interface Found {
-  /** Null where the digest is in no log. */
-  readonly realm: string | null;
-  readonly seen: boolean;
 }
 
 export interface CoverageParts {
@@ -55,8 +44,6 @@ export interface CoverageParts {
   readonly clock: Pick<Clock, "now">;
 }
 
-/** Rows of one answer, which has 256 KiB. */
-const PAGE_ROWS = 100;
 /** The most that a clock may be ahead of this one. */
 const TOLERANCE_SECONDS = 300;
 const PRUNE_SECONDS = 3600;
@@ -109,11 +96,11 @@ export class Coverage {
   }
 
   tokens({ since, from }: PageQuery): Page<TokenCount> {
-    return pageOf(this.#parts.store.tokens(since, PAGE_ROWS, from), from);
+    return pageOf(this.#parts.store.tokens(since, MONITOR_LIMITS.coverageRows, from), from);
   }
 
   verifications({ since, from }: PageQuery): Page<Verification> {
-    return pageOf(this.#parts.store.verifications(since, PAGE_ROWS, from), from);
+    return pageOf(this.#parts.store.verifications(since, MONITOR_LIMITS.coverageRows, from), from);
   }
 
   /** What is known of tokens that somebody else saw, by digest. */
@@ -159,5 +146,5 @@ export class Coverage {
 }
 
 function pageOf<Row>(items: readonly Row[], from: number): Page<Row> {
-  return { items, next: items.length < PAGE_ROWS ? null : from + items.length };
+  return { items, next: items.length < MONITOR_LIMITS.coverageRows ? null : from + items.length };
 }

@@ -1,28 +1,23 @@
-import { MemberReader } from "@redoubt/base";
-import { encodeBase64url } from "@redoubt/verify/base64url";
-import type { Answer, Call, Handler } from "@redoubt/wire";
+import {
+  MONITOR,
+  route,
+  routesByName,
+  type Answered,
+  type Asked,
+  type Call,
+  type Handler,
+  type Route,
+} from "@redoubt/wire";
 import type { Alarms } from "../alarms/alarms.ts";
 import { EVENT_STATES } from "../alarms/kinds.ts";
 import type { Coverage } from "../coverage/coverage.ts";
-import type { Deliveries } from "../deliveries/deliveries.ts";
+import type { Deliveries, DeliveryReport } from "../deliveries/deliveries.ts";
 import { monitorError } from "../errors.ts";
 import { alarmClosed, type MonitorLog } from "../events.ts";
 import type { RegistryCopy } from "../follower/registry-copy.ts";
 import type { IssuedJoin } from "../issued/issued-join.ts";
 import type { WitnessRecovery } from "../witness/recovery.ts";
 import type { Witness } from "../witness/witness.ts";
-import {
-  parseAlarmQuery,
-  parseClose,
-  parseCoverage,
-  parseDelivered,
-  parseEvent,
-  parseFind,
-  parseForward,
-  parsePage,
-  parseRefusal,
-  parseWitnessed,
-} from "./requests.ts";
 
 export interface OperationParts {
   readonly alarms: Alarms;
@@ -32,110 +27,132 @@ export interface OperationParts {
   readonly witness: Witness;
   readonly recovery: WitnessRecovery;
   readonly registryCopy: RegistryCopy;
-  readonly status: () => Readonly<Record<string, unknown>>;
+  readonly status: () => Answered<typeof MONITOR.status>;
   readonly log: MonitorLog;
   /** Copies the database; the file's name in the monitor's folder. */
   readonly backup: () => Promise<string>;
 }
 
 /** A head has 256 KiB, and one statement at most 128 KiB. */
-const MAX_PAGE_CHARS = 64 * 1024;
-const NOTHING: Answer = { head: {} };
+const MAX_PAGE_BYTES = 48 * 1024;
+const DIGEST_BYTES = 32;
 
 /** docs/spec/wire.md §5. What a caller may do hangs on the socket it came in on, and on nothing that it says. */
 export function monitorOperations(parts: OperationParts): Handler {
+  const routes = [
+    [/^operator$/, routesByName(operatorRoutes(parts))],
+    [/^(?:issuer|drill)-/, routesByName(issuerRoutes(parts))],
+    [/^signer-/, routesByName(signerRoutes(parts))],
+  ] as const;
   return (call) => {
-    if (call.caller === "operator") return operatorCall(parts, call);
-    if (/^(?:issuer|drill)-/.test(call.caller)) return issuerCall(parts, call);
-    if (call.caller.startsWith("signer-")) return signerCall(parts, call);
-    throw refuse(call);
+    const [, own] = routes.find(([callers]) => callers.test(call.caller)) ?? [];
+    const found = own?.get(call.op);
+    if (!found) throw refuse(call);
+    return found.handle(call);
   };
 }
 
-async function operatorCall(parts: OperationParts, call: Call): Promise<Answer> {
-  const { alarms, status, log, recovery, coverage, join } = parts;
-  switch (call.op) {
-    case "alarms":
-      return { head: alarms.list(parseAlarmQuery(call.head)) };
-    case "status":
-      return { head: status() };
-    case "coverage":
-      return { head: coverage.tokens(parseCoverage(call.head)) };
-    case "verifications":
-      return { head: coverage.verifications(parseCoverage(call.head)) };
-    case "find":
-      return { head: { items: coverage.find(parseFind(call.head), join) } };
-    case "registry":
-      return { head: registryPage(parts, call) };
-    case "backup":
-      new MemberReader(call.head, "backup").done();
-      return { head: { file: await parts.backup() } };
-    case "close": {
-      const request = parseClose(call.head);
+function operatorRoutes(parts: OperationParts): Route[] {
+  const { alarms, coverage, join, recovery } = parts;
+  return [
+    route(MONITOR.alarms, ({ limit = 100, ...query }) => alarms.list({ ...query, limit })),
+    route(MONITOR.close, (request, { caller }) => {
       alarms.close(request);
-      alarmClosed(log, { id: request.alarm, caller: call.caller });
-      return { head: { presence: "none" } };
-    }
-    case "witnessed":
-      return { head: { note: parts.witness.witnessed(parseWitnessed(call.head)) } };
-    case "witness-forward": {
-      const moved = recovery.forward(parseForward(call.head));
-      return { head: { ...moved, presence: "none" } };
-    }
-    default:
-      throw refuse(call);
-  }
+      alarmClosed(parts.log, { id: request.alarm, caller });
+      return { presence: "none" } as const;
+    }),
+    route(MONITOR.status, () => parts.status()),
+    route(MONITOR.coverage, (page) => coverage.tokens(page)),
+    route(MONITOR.verifications, (page) => coverage.verifications(page)),
+    route(MONITOR.find, ({ digests }) => ({ items: coverage.find(bufferOf(digests), join) })),
+    route(MONITOR.registry, ({ from, max }) => registryPage(parts, from, max)),
+    route(MONITOR.backup, async () => ({ file: await parts.backup() })),
+    witnessedRoute(parts),
+    route(MONITOR.forward, (order) => ({ ...recovery.forward(order), presence: "none" as const })),
+  ];
 }
 
 /** The monitor's copy of the registry, for a ledger that lost it: as many statements as fit, one at least. */
-function registryPage({ registryCopy }: OperationParts, call: Call): object {
-  const { from, max } = parsePage(call.head);
-  const items: object[] = [];
-  let chars = 0;
+function registryPage(
+  { registryCopy }: OperationParts,
+  from: number,
+  max: number,
+): Answered<typeof MONITOR.registry> {
+  const items: { readonly statement: Buffer; readonly envelope: Buffer }[] = [];
+  let bytes = 0;
   for (const { statement, envelope } of registryCopy.page(from, max)) {
-    const item = { statement: encodeBase64url(statement), envelope: encodeBase64url(envelope) };
-    chars += item.statement.length + item.envelope.length;
-    if (items.length > 0 && chars > MAX_PAGE_CHARS) break;
-    items.push(item);
+    bytes += statement.length + envelope.length;
+    if (items.length > 0 && bytes > MAX_PAGE_BYTES) break;
+    items.push({ statement, envelope });
   }
   return { from, size: registryCopy.size, items };
 }
 
-async function issuerCall(parts: OperationParts, call: Call): Promise<Answer> {
-  if (call.op === "event") return eventCall(parts, call);
-  if (call.op !== "delivered") throw refuse(call);
-  const report = parseDelivered(call.caller, call.head);
-  await parts.deliveries.take(report);
-  return { head: { seq: report.seq } };
+function issuerRoutes(parts: OperationParts): Route[] {
+  return [
+    eventRoute(parts),
+    route(MONITOR.delivered, async (report, { caller }) => {
+      await parts.deliveries.take(deliveryOf(caller, report));
+      return { seq: report.seq };
+    }),
+  ];
 }
 
-function signerCall(parts: OperationParts, call: Call): Answer {
-  if (call.op === "event") return eventCall(parts, call);
-  // A signer asks before its first signature (THREAT-38).
-  if (call.op === "witnessed")
-    return { head: { note: parts.witness.witnessed(parseWitnessed(call.head)) } };
-  if (call.op !== "refusal") throw refuse(call);
-  const { code, caller, detail } = parseRefusal(call.head);
-  // THREAT-04: somebody asked a signer for what it may not have. Repeated askings are one alarm with a count.
-  parts.alarms.raise({
-    kind: "signer-refusal",
-    subject: `${call.caller} ${caller} ${code}`,
-    detail: { signer: call.caller, caller, code, detail },
-  });
-  return NOTHING;
+/** Everything but the caller is the issuer's word. */
+function deliveryOf(
+  caller: string,
+  {
+    session,
+    seq,
+    digests,
+    audiences = [],
+    lost = 0,
+    forgotten = 0,
+    ...marks
+  }: Asked<typeof MONITOR.delivered>,
+): DeliveryReport {
+  const realm = caller.slice(caller.indexOf("-") + 1);
+  const { resumed: isResumed = false, closing: isClosing = false } = marks;
+  const counts = { audiences, lost, forgotten, isResumed, isClosing };
+  return { caller, realm, session, seq, digests: bufferOf(digests), ...counts };
 }
 
-function eventCall({ alarms }: OperationParts, call: Call): Answer {
-  const { kind, detail, isOver } = parseEvent(call.head);
-  const subject = `${call.caller} ${kind}`;
-  if (isOver) {
+function signerRoutes(parts: OperationParts): Route[] {
+  const { alarms } = parts;
+  return [
+    eventRoute(parts),
+    // A signer asks before its first signature (THREAT-38).
+    witnessedRoute(parts),
+    // THREAT-04: somebody asked a signer for what it may not have. Repeated askings are one alarm with a count.
+    route(MONITOR.refusal, ({ code, caller, detail = "" }, { caller: signer }) => {
+      const subject = `${signer} ${caller} ${code}`;
+      alarms.raise({ kind: "signer-refusal", subject, detail: { signer, caller, code, detail } });
+      return {};
+    }),
+  ];
+}
+
+function witnessedRoute({ witness }: OperationParts): Route {
+  return route(MONITOR.witnessed, (question) => ({ note: witness.witnessed(question) }));
+}
+
+function eventRoute({ alarms }: OperationParts): Route {
+  return route(MONITOR.event, ({ kind, detail = "", over = false }, call) => {
+    const subject = `${call.caller} ${kind}`;
+    if (!over)
+      alarms.raise({ kind: "event", subject, detail: { from: call.caller, event: kind, detail } });
     // THREAT-31: what somebody did stays open until a person closes it, whoever wants to take it back.
-    if (!EVENT_STATES.includes(kind)) throw refuse(call);
-    alarms.recover("event", subject);
-    return NOTHING;
-  }
-  alarms.raise({ kind: "event", subject, detail: { from: call.caller, event: kind, detail } });
-  return NOTHING;
+    else if (EVENT_STATES.includes(kind)) alarms.recover("event", subject);
+    else throw refuse(call);
+    return {};
+  });
+}
+
+function bufferOf(digests: readonly string[]): Buffer {
+  const bytes = Buffer.alloc(digests.length * DIGEST_BYTES);
+  for (const [i, text] of digests.entries())
+    bytes.write(text, i * DIGEST_BYTES, DIGEST_BYTES, "base64url");
+  return bytes;
 }
 
 function refuse({ caller, op }: Call): Error {

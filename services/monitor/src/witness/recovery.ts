@@ -1,13 +1,9 @@
 import type { ServiceError } from "@redoubt/base";
 import { nowSeconds, type Clock } from "@redoubt/base";
-import {
-  parseStatement,
-  verifyStatementAuthor,
-  type SignedStatement,
-  type WitnessForwardStatement,
-} from "@redoubt/keys";
+import { parseStatement, verifyStatementAuthor, type WitnessForwardStatement } from "@redoubt/keys";
 import { TlogError, verifyCosignature, verifyGrowth, type VerifierKey } from "@redoubt/tlog";
 import { decodeBase64url } from "@redoubt/verify/base64url";
+import type { Asked, MONITOR } from "@redoubt/wire";
 import type { Alarms } from "../alarms/alarms.ts";
 import { monitorError } from "../errors.ts";
 import type { FollowStore } from "../follower/follow-store.ts";
@@ -15,12 +11,11 @@ import { judgeSignatures, type FindLog } from "./log-keys.ts";
 import type { WitnessStore } from "./witness-store.ts";
 
 /** What an operator hands in to move the witness of one log. */
-export interface ForwardOrder extends Pick<SignedStatement, "statement" | "envelope"> {
-  /** A checkpoint that this witness cosigned: with the signatures of log, writer and witness. */
-  readonly note: string;
-  /** That the log at what the witness holds is a beginning of it; empty where it holds nothing. */
-  readonly proof: readonly Buffer[];
-}
+/**
+ * `note`: a checkpoint that this witness cosigned, with the signatures of log, writer and witness; `proof`: that the
+ * log at what the witness holds is a beginning of it, empty where it holds nothing.
+ */
+type ForwardOrder = Asked<typeof MONITOR.forward>;
 
 export interface RecoveryParts {
   readonly store: WitnessStore;
