@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { MemberReader } from "@redoubt/base";
 import { Operator, readDemo, readSettings, setUp, issuerTemplate, portsFrom } from "@redoubt/cli";
-import { textOf, waitForAlarm } from "@redoubt/cli/drill";
+import { readAlarms, textOf, waitForAlarm } from "@redoubt/cli/drill";
 import { createReportQueue, createVerifier, fromStaticRecords } from "@redoubt/verify";
 import { isJsonObject, parseJson, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { signBehindTheSigner } from "@redoubt/keys/testing/raw-token";
@@ -194,8 +194,7 @@ describe("a signer whose keys are in a PKCS#11 token", { skip: NO_SOFTHSM }, () 
         SETTLE_MS,
       );
       assert.equal(alarm?.["kind"], "forged");
-      const control = await operator.ask("monitor", { op: "alarms", digest: digestOf(issued) });
-      assert.deepEqual(control["alarms"], []);
+      assert.deepEqual(await readAlarms(operator, { digest: digestOf(issued) }), []);
     } finally {
       verifier.close();
       await reports.close();

@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { textOf } from "@redoubt/cli/drill";
+import { readAlarms, textOf, type Alarm } from "@redoubt/cli/drill";
 import { SERVICES, type Operator } from "@redoubt/cli";
 import { isJsonObject, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
+import { ask, MONITOR } from "@redoubt/wire";
 import type { TrueAlarm } from "./fault.ts";
 
 /** An alarm, and what was going on when it was first seen. */
@@ -23,7 +24,7 @@ export class AlarmBook {
   readonly #known = new Set<string>();
   readonly #seen: SeenAlarm[] = [];
   readonly #expected: SeenAlarm[] = [];
-  #open: JsonObject[] = [];
+  #open: Alarm[] = [];
 
   constructor(operator: Operator) {
     this.#operator = operator;
@@ -32,34 +33,33 @@ export class AlarmBook {
   /** Returns the alarms that are new; those that are `right` now are counted apart, and closed where a person must. */
   async read(during: string, right: readonly TrueAlarm[] = []): Promise<readonly SeenAlarm[]> {
     // From the first one on: an old copy of the monitor gives numbers again that it gave before.
-    const fresh = (await readAlarms(this.#operator)).filter((alarm) => this.#isNew(alarm));
+    const fresh = (await readAlarms(this.#operator, {})).filter((alarm) => this.#isNew(alarm));
     const seen: SeenAlarm[] = [];
     for (const alarm of fresh) {
       const one = seenAlarm(alarm, during);
       const found = right.find(({ kind }) => kind === one.kind);
       (found ? this.#expected : this.#seen).push(one);
-      if (found?.endedBy === "person" && alarm["closed"] === undefined) await this.#close(alarm);
+      if (found?.endedBy === "person" && alarm.closed === undefined) await this.#close(alarm);
       seen.push(one);
     }
     return seen;
   }
 
-  #isNew({ id, at, kind }: JsonObject): boolean {
+  #isNew({ id, at, kind }: Alarm): boolean {
     const name = JSON.stringify([id, at, kind]);
     if (this.#known.has(name)) return false;
     this.#known.add(name);
     return true;
   }
 
-  async #close({ id, digest }: JsonObject): Promise<void> {
-    const named = digest === undefined ? {} : { digest };
-    const reason = "true, and seen";
-    await this.#operator.ask("monitor", { op: "close", alarm: id, ...named, reason });
+  async #close({ id, digest }: Alarm): Promise<void> {
+    const order = { alarm: id, digest, reason: "true, and seen" };
+    await ask(this.#operator.client("monitor"), MONITOR.close, order);
   }
 
   async readOpen(): Promise<void> {
-    const all = await readAlarms(this.#operator);
-    this.#open = all.filter((alarm) => alarm["closed"] === undefined);
+    const all = await readAlarms(this.#operator, {});
+    this.#open = all.filter((alarm) => alarm.closed === undefined);
   }
 
   get critical(): readonly SeenAlarm[] {
@@ -83,17 +83,6 @@ export class AlarmBook {
   /** At the last `readOpen`. */
   get open(): readonly SeenAlarm[] {
     return this.#open.map((alarm) => seenAlarm(alarm, "the end"));
-  }
-}
-
-async function readAlarms(operator: Operator): Promise<JsonObject[]> {
-  const all: JsonObject[] = [];
-  for (let since = 0; ;) {
-    const { alarms, next } = await operator.ask("monitor", { op: "alarms", since, limit: 1000 });
-    const page = Array.isArray(alarms) ? alarms.filter(isJsonObject) : [];
-    all.push(...page);
-    if (page.length === 0 || typeof next !== "number" || next <= since) return all;
-    since = next;
   }
 }
 

@@ -9,6 +9,7 @@ import { ReportingVerifier } from "./reporting-verifier.ts";
 import { settled } from "./settled.ts";
 import type { SoakResult } from "./soak.ts";
 import { endpointsOf, TokenLoad } from "./token-load.ts";
+import { ask, MONITOR } from "@redoubt/wire";
 
 const STEPPED = ["monitor", "signer-consumer", "signer-enterprise"] as const;
 type Stepped = (typeof STEPPED)[number];
@@ -102,7 +103,7 @@ export async function clockSteps(options: ClockOptions): Promise<ClockResult> {
     await alarms.read("after the clocks");
     await alarms.readOpen();
     return verifier.pending === 0
-      ? await system.operator.ask("monitor", { op: "status" })
+      ? await ask(system.operator.client("monitor"), MONITOR.status, {})
       : undefined;
   }, settleMs);
   const logged = await loggedDigests(system.operator);

@@ -182,7 +182,7 @@ describe("delivery reports (THREAT-28)", () => {
       [1, []],
       [0, ["ERR_ISSUER_ACKNOWLEDGEMENT"]],
       [2, ["ERR_ISSUER_ACKNOWLEDGEMENT"]],
-      [undefined, ["ERR_ISSUER_ACKNOWLEDGEMENT"]],
+      [undefined, ["ERR_REQUEST_MEMBER"]],
     ] as const) {
       using monitor = new Scripted();
       const answers: Head[] = [{ seq }];

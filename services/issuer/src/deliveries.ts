@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { errorCode } from "@redoubt/base";
-import type { SocketClient } from "@redoubt/wire";
+import { ask, MONITOR, MONITOR_LIMITS, type Asked, type Requester } from "@redoubt/wire";
 import type { DeliveryJournal } from "./delivery-journal.ts";
 import type { IssuerEvents } from "./events.ts";
 
@@ -16,28 +16,14 @@ export interface DeliveryLimits {
 }
 
 export interface DeliveryOptions {
-  readonly client: Pick<SocketClient, "request">;
+  readonly client: Requester;
   readonly events: IssuerEvents;
   readonly journal: DeliveryJournal;
   readonly limits?: Partial<DeliveryLimits>;
 }
 
-interface Report {
-  readonly op: "delivered";
-  readonly session: string;
-  readonly seq: number;
-  readonly digests: readonly string[];
-  readonly audiences?: readonly AudienceCount[];
-  readonly lost?: number;
-  readonly forgotten?: number;
-  readonly resumed?: true;
-  readonly closing?: true;
-}
-
-interface AudienceCount {
-  readonly audience: string;
-  count: number;
-}
+type Report = Asked<typeof MONITOR.delivered>;
+type AudienceCount = NonNullable<Report["audiences"]>[number];
 
 /** A token that came; an earlier process's journal does not say for whom it was. */
 interface Delivered {
@@ -46,17 +32,13 @@ interface Delivered {
 }
 
 interface Word {
-  readonly event: Readonly<Record<string, unknown>>;
+  readonly event: Asked<typeof MONITOR.event>;
   isUnsaid?: boolean;
 }
 
-/** docs/spec/wire.md §5: the rest goes into the next report. */
-const MAX_LOST = 1_000_000;
-const MAX_AUDIENCES = 256;
-
 const DEFAULT_LIMITS: DeliveryLimits = {
   intervalMs: 500,
-  batch: 4096,
+  batch: MONITOR_LIMITS.digests,
   queue: 131_072,
   retryMs: 500,
   closeMs: 2000,
@@ -135,7 +117,7 @@ export class Deliveries implements AsyncDisposable {
    * until the monitor has it, or an alarm would last for ever.
    */
   tell(kind: string, detail: string, isOver = false): void {
-    const word = { event: { op: "event", kind, detail, ...(isOver && { over: true }) } };
+    const word = { event: { kind, detail, over: isOver } };
     this.#words.set(kind, word);
     void this.#say(kind, word);
   }
@@ -143,7 +125,7 @@ export class Deliveries implements AsyncDisposable {
   async #say(kind: string, word: Word): Promise<void> {
     word.isUnsaid = false;
     try {
-      await this.#client.request(word.event);
+      await ask(this.#client, MONITOR.event, word.event);
       if (this.#words.get(kind) === word) this.#words.delete(kind);
     } catch (error) {
       word.isUnsaid = true;
@@ -165,8 +147,8 @@ export class Deliveries implements AsyncDisposable {
     this.#isSending = true;
     const report = (this.#report ??= this.#nextReport());
     try {
-      const { head } = await this.#client.request({ ...report });
-      if (head["seq"] === report.seq) this.#acknowledged();
+      const { seq } = await ask(this.#client, MONITOR.delivered, report);
+      if (seq === report.seq) this.#acknowledged();
       else this.#failed("ERR_ISSUER_ACKNOWLEDGEMENT");
     } catch (error) {
       this.#failed(errorCode(error));
@@ -178,23 +160,22 @@ export class Deliveries implements AsyncDisposable {
   #nextReport(): Report {
     const delivered = this.#queue.splice(0, this.#limits.batch);
     const audiences = countAudiences(delivered);
-    const lost = Math.min(this.#lost, MAX_LOST);
-    const forgotten = Math.min(this.#forgotten, MAX_LOST);
+    const lost = Math.min(this.#lost, MONITOR_LIMITS.lost);
+    const forgotten = Math.min(this.#forgotten, MONITOR_LIMITS.lost);
     this.#seq += 1;
     this.#lost -= lost;
     this.#forgotten -= forgotten;
     const isAll = this.#queue.length + this.#lost + this.#forgotten === 0;
     const isLast = this.#isClosing && isAll;
     return {
-      op: "delivered",
       session: this.#session,
       seq: this.#seq,
       digests: delivered.map(({ digest }) => digest),
-      ...(audiences.length > 0 ? { audiences } : {}),
-      ...(lost > 0 ? { lost } : {}),
-      ...(forgotten > 0 ? { forgotten } : {}),
-      ...(this.#seq === 1 && this.#journal.isComplete ? { resumed: true } : {}),
-      ...(isLast ? { closing: true } : {}),
+      ...(audiences.length > 0 && { audiences }),
+      ...(lost > 0 && { lost }),
+      ...(forgotten > 0 && { forgotten }),
+      resumed: this.#seq === 1 && this.#journal.isComplete,
+      closing: isLast,
     };
   }
 
@@ -244,12 +225,11 @@ export class Deliveries implements AsyncDisposable {
 
 /** The monitor's coverage counts by them; what one report cannot name counts for the realm only. */
 function countAudiences(delivered: readonly Delivered[]): readonly AudienceCount[] {
-  const counts = new Map<string, AudienceCount>();
+  const counts = new Map<string, number>();
   for (const { audience } of delivered) {
     if (audience === undefined) continue;
-    const known = counts.get(audience);
-    if (known) known.count += 1;
-    else if (counts.size < MAX_AUDIENCES) counts.set(audience, { audience, count: 1 });
+    const known = counts.get(audience) ?? 0;
+    if (known > 0 || counts.size < MONITOR_LIMITS.audiences) counts.set(audience, known + 1);
   }
-  return [...counts.values()];
+  return [...counts].map(([audience, count]) => ({ audience, count }));
 }

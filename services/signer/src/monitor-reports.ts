@@ -1,5 +1,5 @@
 import { errorCode } from "@redoubt/base";
-import { RemoteError, type SocketClient } from "@redoubt/wire";
+import { ask, MONITOR, RemoteError, type Requester } from "@redoubt/wire";
 import type { SignerEvents } from "./events.ts";
 
 /** Codes that no honest caller gets: each is somebody asking for what it may not have (P2, THREAT-04). */
@@ -23,8 +23,11 @@ const ALARMING: ReadonlySet<string> = new Set([
 const MAX_KINDS = 64;
 const MAX_DETAIL = 200;
 
+/** What is told: a refusal has a code and a caller, an event its kind. */
+type What = { readonly caller: string; readonly code: string } | { readonly kind: string };
+
 interface Report {
-  readonly head: Readonly<Record<string, string>>;
+  readonly what: What;
   readonly detail: string;
   count: number;
 }
@@ -34,25 +37,25 @@ interface Report {
  * what follows in the same second as a count, so that a flood costs little; nothing is dropped while it is away.
  */
 export class MonitorReports {
-  readonly #monitor: Pick<SocketClient, "request">;
+  readonly #monitor: Requester;
   readonly #events: SignerEvents;
   readonly #waiting = new Map<string, Report>();
   readonly #sending = new Set<string>();
   /** Kinds that were sent since the last flush: they wait for the next. */
   readonly #recent = new Set<string>();
 
-  constructor(monitor: Pick<SocketClient, "request">, events: SignerEvents) {
+  constructor(monitor: Requester, events: SignerEvents) {
     this.#monitor = monitor;
     this.#events = events;
   }
 
   /** THREAT-04: logged here and told to the monitor. */
   refusal(caller: string, code: string, detail: string): void {
-    if (ALARMING.has(code)) this.#add({ op: "refusal", caller, code }, detail);
+    if (ALARMING.has(code)) this.#add({ caller, code }, detail);
   }
 
   event(kind: string, detail: string): void {
-    this.#add({ op: "event", kind }, detail);
+    this.#add({ kind }, detail);
   }
 
   /** To be called every second: sends what waits. */
@@ -61,12 +64,12 @@ export class MonitorReports {
     for (const kind of this.#waiting.keys()) this.#trySend(kind);
   }
 
-  #add(head: Report["head"], detail: string): void {
-    const kind = Object.values(head).join("/");
+  #add(what: What, detail: string): void {
+    const kind = Object.values(what).join("/");
     const waiting = this.#waiting.get(kind);
     if (waiting) waiting.count += 1;
     else if (this.#waiting.size < MAX_KINDS)
-      this.#waiting.set(kind, { head, detail: detail.slice(0, MAX_DETAIL) || "none", count: 1 });
+      this.#waiting.set(kind, { what, detail: detail.slice(0, MAX_DETAIL) || "none", count: 1 });
     this.#trySend(kind);
   }
 
@@ -79,18 +82,23 @@ export class MonitorReports {
     void this.#send(kind, report);
   }
 
-  async #send(kind: string, { head, detail, count }: Report): Promise<void> {
-    this.#events.reported(head, count);
+  async #send(kind: string, { what, detail, count }: Report): Promise<void> {
+    this.#events.reported(what, count);
     try {
       const text = count === 1 ? detail : `${detail} (${count} times)`;
-      await this.#monitor.request({ ...head, detail: text.toWellFormed() });
+      await this.#tell(what, text.toWellFormed());
     } catch (error) {
       // A monitor that refuses it has been told; one that is away is told when it is back.
       if (error instanceof RemoteError) this.#events.reportRefused(errorCode(error));
-      else this.#keep(kind, { head, detail, count });
+      else this.#keep(kind, { what, detail, count });
     } finally {
       this.#sending.delete(kind);
     }
+  }
+
+  async #tell(what: What, detail: string): Promise<void> {
+    if ("kind" in what) await ask(this.#monitor, MONITOR.event, { ...what, detail });
+    else await ask(this.#monitor, MONITOR.refusal, { ...what, detail });
   }
 
   #keep(kind: string, report: Report): void {

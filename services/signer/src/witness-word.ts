@@ -1,11 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { errorCode, MemberReader, ServiceError } from "@redoubt/base";
+import { errorCode, ServiceError } from "@redoubt/base";
 import { openWitnessed, type VerifierKey, type WitnessedTree } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
-import { RemoteError, type SocketClient } from "@redoubt/wire";
+import { ask, MONITOR, RemoteError, type Requester } from "@redoubt/wire";
 
 const NONCE_BYTES = 16;
-const MAX_NOTE_CHARS = 4096;
 
 /**
  * THREAT-38: what the witness holds of a log at this moment. Asked before a log is taken up: where ledger and signer
@@ -13,7 +12,7 @@ const MAX_NOTE_CHARS = 4096;
  * @throws ServiceError `ERR_WITNESS_AWAY`, `ERR_WITNESS_HALTED`, `ERR_WITNESS_ANSWER`
  */
 export async function askWitness(
-  monitor: Pick<SocketClient, "request">,
+  monitor: Requester,
   log: string,
   witness: VerifierKey,
 ): Promise<WitnessedTree> {
@@ -28,12 +27,11 @@ export async function askWitness(
 }
 
 async function askForNote(
-  monitor: Pick<SocketClient, "request">,
+  monitor: Requester,
   question: { readonly log: string; readonly nonce: string },
 ): Promise<string> {
   try {
-    const { head } = await monitor.request({ op: "witnessed", ...question });
-    return new MemberReader(head, "witnessed").string("note", MAX_NOTE_CHARS);
+    return (await ask(monitor, MONITOR.witnessed, question)).note;
   } catch (cause) {
     const isHalted = cause instanceof RemoteError && cause.code === "ERR_MONITOR_HALTED";
     if (isHalted)

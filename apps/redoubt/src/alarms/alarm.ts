@@ -1,22 +1,9 @@
-import { isJsonObject, MemberReader, ServiceError } from "@redoubt/base";
-import type { JsonObject, JsonValue } from "@redoubt/verify/json";
+import { ServiceError } from "@redoubt/base";
+import { ask, MONITOR, MONITOR_LIMITS, type Answered, type Requester } from "@redoubt/wire";
 import { instant, table } from "../table.ts";
 
-/** An alarm as the monitor tells it; `raw` is all of it, for programs. */
-export interface AlarmView {
-  readonly id: number;
-  readonly at: number;
-  readonly kind: string;
-  readonly severity: string;
-  readonly digest?: string;
-  readonly detail: JsonValue;
-  readonly count: number;
-  readonly isOpen: boolean;
-  readonly raw: JsonObject;
-}
-
-/** Asks the monitor as the operator. */
-export type AskMonitor = (head: object) => Promise<JsonObject>;
+/** An alarm as the monitor tells it. */
+export type Alarm = Answered<typeof MONITOR.alarms>["alarms"][number];
 
 export interface AlarmFilter {
   /** Only alarms with a larger id. */
@@ -24,44 +11,22 @@ export interface AlarmFilter {
   readonly digest?: string;
 }
 
-const PAGE = 1000;
 const MAX_PAGES = 1000;
 
-export function parseAlarm(value: JsonValue): AlarmView {
-  const raw = isJsonObject(value) ? value : {};
-  const reader = new MemberReader(raw, "alarm");
-  const digest = reader.optionalString("digest", 64);
-  return {
-    id: reader.integer("id", 0, Number.MAX_SAFE_INTEGER),
-    at: reader.integer("at", 0, Number.MAX_SAFE_INTEGER),
-    kind: reader.string("kind", 64),
-    severity: reader.string("severity", 32),
-    count: reader.integer("count", 0, Number.MAX_SAFE_INTEGER),
-    detail: raw["detail"] ?? null,
-    isOpen: !reader.has("closed"),
-    ...(digest === undefined ? {} : { digest }),
-    raw,
-  };
-}
-
 /** One page; `next` is what the following page starts after. */
-export async function readAlarmPage(
-  ask: AskMonitor,
+export function readAlarmPage(
+  monitor: Requester,
   filter: AlarmFilter,
-): Promise<{ readonly alarms: readonly AlarmView[]; readonly next: number }> {
-  const answer = new MemberReader(await ask({ op: "alarms", ...filter, limit: PAGE }), "alarms");
-  return {
-    alarms: answer.array("alarms", PAGE).map(parseAlarm),
-    next: answer.integer("next", 0, Number.MAX_SAFE_INTEGER),
-  };
+): Promise<Answered<typeof MONITOR.alarms>> {
+  return ask(monitor, MONITOR.alarms, { ...filter, limit: MONITOR_LIMITS.alarms });
 }
 
 /** Every alarm that fits, oldest first. */
-export async function readAlarms(ask: AskMonitor, filter: AlarmFilter = {}): Promise<AlarmView[]> {
-  const all: AlarmView[] = [];
+export async function readAlarms(monitor: Requester, filter: AlarmFilter = {}): Promise<Alarm[]> {
+  const all: Alarm[] = [];
   let since = filter.since ?? 0;
   for (let page = 0; page < MAX_PAGES; page += 1) {
-    const { alarms, next } = await readAlarmPage(ask, { ...filter, since });
+    const { alarms, next } = await readAlarmPage(monitor, { ...filter, since });
     if (alarms.length === 0) return all;
     all.push(...alarms);
     if (next <= since) break;
@@ -70,18 +35,23 @@ export async function readAlarms(ask: AskMonitor, filter: AlarmFilter = {}): Pro
   throw new ServiceError("ERR_ALARMS", "Monitor tells the same alarms again and again");
 }
 
-export function isOpenCritical({ isOpen, severity }: AlarmView): boolean {
-  return isOpen && severity === "critical";
+export function isOpen({ closed }: Alarm): boolean {
+  return closed === undefined;
+}
+
+export function isOpenCritical(alarm: Alarm): boolean {
+  return isOpen(alarm) && alarm.severity === "critical";
 }
 
 const HEADING = ["ID", "SINCE", "SEVERITY", "KIND", "COUNT", "DIGEST", "DETAIL"] as const;
 
-export function alarmTable(alarms: readonly AlarmView[]): string {
+export function alarmTable(alarms: readonly Alarm[]): string {
   return table([HEADING, ...alarms.map(alarmRow)]);
 }
 
-function alarmRow({ id, at, severity, kind, count, digest, detail, isOpen }: AlarmView): string[] {
-  const state = isOpen ? severity : `${severity} (closed)`;
+function alarmRow(alarm: Alarm): string[] {
+  const { id, at, severity, kind, count, digest, detail } = alarm;
+  const state = isOpen(alarm) ? severity : `${severity} (closed)`;
   return [
     String(id),
     instant(at),
@@ -94,6 +64,6 @@ function alarmRow({ id, at, severity, kind, count, digest, detail, isOpen }: Ala
 }
 
 /** The same in one line, for a list that grows. */
-export function alarmLine(alarm: AlarmView): string {
+export function alarmLine(alarm: Alarm): string {
   return table([alarmRow(alarm)]);
 }

@@ -1,17 +1,17 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { ServiceError } from "@redoubt/base";
-import { WireError } from "@redoubt/wire";
+import { ask, MONITOR, WireError, type Requester } from "@redoubt/wire";
 import { EXIT, type CommandContext } from "../command.ts";
 import { Operator } from "../operator.ts";
 import { enterRunning, isListening, notRunning } from "../running.ts";
 import {
   alarmLine,
   alarmTable,
+  isOpen,
   isOpenCritical,
   readAlarmPage,
   readAlarms,
   type AlarmFilter,
-  type AskMonitor,
 } from "./alarm.ts";
 
 export interface ListOptions {
@@ -30,7 +30,7 @@ const FOLLOW_MS = 1000;
 export async function listAlarms(context: CommandContext, options: ListOptions): Promise<number> {
   const { settings, ports } = await enterRunning(context.folder);
   await using operator = new Operator("", settings);
-  const ask: AskMonitor = (head) => operator.ask("monitor", head);
+  const monitor = operator.client("monitor");
   const { since, digest, all = false, follow = false } = options;
   const filter = {
     ...(since === undefined ? {} : { since }),
@@ -38,12 +38,12 @@ export async function listAlarms(context: CommandContext, options: ListOptions):
   };
   // Awaited here: the operator's connections end with this function.
   if (follow)
-    return await followAlarms({ ask, isUp: () => isListening(ports.status) }, filter, context);
-  const found = await readAlarms(ask, filter);
-  const shown = all ? found : found.filter(({ isOpen }) => isOpen);
+    return await followAlarms({ monitor, isUp: () => isListening(ports.status) }, filter, context);
+  const found = await readAlarms(monitor, filter);
+  const shown = all ? found : found.filter(isOpen);
   const openCritical = found.filter(isOpenCritical).length;
   context.terminal.result({
-    json: { alarms: shown.map(({ raw }) => raw), openCritical },
+    json: { alarms: shown, openCritical },
     text: shown.length === 0 ? noAlarm(all) : alarmTable(shown),
   });
   return openCritical > 0 ? EXIT.attention : EXIT.ok;
@@ -54,21 +54,21 @@ function noAlarm(all: boolean): string {
 }
 
 interface Watched {
-  readonly ask: AskMonitor;
+  readonly monitor: Requester;
   readonly isUp: () => Promise<boolean>;
 }
 
 /** Each alarm is one line, as soon as the monitor has it; a monitor that starts again is waited for. */
 async function followAlarms(
-  { ask, isUp }: Watched,
+  { monitor, isUp }: Watched,
   filter: AlarmFilter,
   { folder, terminal }: CommandContext,
 ): Promise<never> {
   let since = filter.since ?? 0;
   for (;;) {
     try {
-      const { alarms, next } = await readAlarmPage(ask, { ...filter, since });
-      for (const alarm of alarms) terminal.line({ json: alarm.raw, text: alarmLine(alarm) });
+      const { alarms, next } = await readAlarmPage(monitor, { ...filter, since });
+      for (const alarm of alarms) terminal.line({ json: alarm, text: alarmLine(alarm) });
       since = Math.max(since, next);
       if (alarms.length === 0) await pause(FOLLOW_MS);
     } catch (error) {
@@ -88,8 +88,7 @@ export async function closeAlarm(
   if (reason.trim() === "") throw new ServiceError("ERR_OPTION", "--reason must say why");
   const { settings } = await enterRunning(folder);
   await using operator = new Operator("", settings);
-  const named = digest === undefined ? {} : { digest };
-  await operator.ask("monitor", { op: "close", alarm, ...named, reason });
+  await ask(operator.client("monitor"), MONITOR.close, { alarm, digest, reason });
   terminal.result({ json: { closed: alarm }, text: `Alarm ${alarm} is closed` });
   return EXIT.ok;
 }

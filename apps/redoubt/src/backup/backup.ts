@@ -13,6 +13,7 @@ import { EXIT, fileArgument, type CommandContext } from "../command.ts";
 import { SERVICES, type ServiceName } from "../layout.ts";
 import { Operator } from "../operator.ts";
 import { isListening, openPlace } from "../running.ts";
+import { ask, MONITOR } from "@redoubt/wire";
 import { copyDatabase } from "./copy-database.ts";
 
 interface Copied {
@@ -87,9 +88,10 @@ async function ownCopy(
 ): Promise<OwnCopy | undefined> {
   if (!operator || part === "up" || !(part === "monitor" || part.startsWith("issuer-")))
     return undefined;
-  const { file } = await operator.ask(part, { op: "backup" });
+  // An issuer answers as a monitor does.
+  const { file } = await ask(operator.client(part), MONITOR.backup, {});
   const of = part === "monitor" ? "monitor.db" : "store.sqlite";
-  if (typeof file === "string" && /^backup\.\w+$/.test(file)) return { file, of };
+  if (/^backup\.\w+$/.test(file)) return { file, of };
   throw new ServiceError("ERR_BACKUP", `${part} does not name its copy`);
 }
 

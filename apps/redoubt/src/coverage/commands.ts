@@ -27,11 +27,11 @@ export async function coverageTokens(
   const since = nowSeconds(systemClock) - hours * 3600;
   const path = tap === undefined ? undefined : fileArgument(context, tap);
   const { tokens, verifications, found } = await withOperator(context, async (operator) => {
-    const ask = (head: object) => operator.ask("monitor", head);
+    const monitor = operator.client("monitor");
     return {
-      tokens: await readTokenCounts(ask, since),
-      verifications: await readVerifications(ask, since),
-      found: path === undefined ? undefined : await readTap(path, ask),
+      tokens: await readTokenCounts(monitor, since),
+      verifications: await readVerifications(monitor, since),
+      found: path === undefined ? undefined : await readTap(path, monitor),
     };
   });
   context.terminal.result({

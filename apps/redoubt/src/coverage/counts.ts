@@ -1,14 +1,8 @@
-import { isJsonObject, MemberReader } from "@redoubt/base";
-import type { JsonValue } from "@redoubt/verify/json";
-import type { AskMonitor } from "../alarms/alarm.ts";
+import { ServiceError } from "@redoubt/base";
+import { ask, MONITOR, type Answered, type Requester } from "@redoubt/wire";
 
-export interface TokenCount {
-  readonly realm: string;
-  /** Null for all of the realm. */
-  readonly audience: string | null;
-  readonly issued: number;
-  readonly seen: number;
-}
+/** `audience`: null for all of the realm. */
+export type TokenCount = Answered<typeof MONITOR.coverage>["items"][number];
 
 /** What one reporter's verifiers of one version did with tokens of one issuer and kind. */
 export interface VerifierCount {
@@ -22,64 +16,48 @@ export interface VerifierCount {
   readonly refused: Readonly<Record<string, number>>;
 }
 
-const PAGE = 100;
-const MAX = Number.MAX_SAFE_INTEGER;
-
 /** Null where there is nothing to share. */
 export function shareOf(part: number, whole: number): number | null {
   return whole === 0 ? null : part / whole;
 }
 
-export async function readTokenCounts(ask: AskMonitor, since: number): Promise<TokenCount[]> {
-  const rows: TokenCount[] = [];
-  for await (const reader of pages(ask, "coverage", since))
-    rows.push({
-      realm: reader.string("realm", 64),
-      audience: reader.isNull("audience") ? null : reader.string("audience"),
-      issued: reader.integer("issued", 0, MAX),
-      seen: reader.integer("seen", 0, MAX),
-    });
-  return rows;
+export function readTokenCounts(monitor: Requester, since: number): Promise<TokenCount[]> {
+  return everyItem((from) => ask(monitor, MONITOR.coverage, { since, from }));
 }
 
-export async function readVerifications(ask: AskMonitor, since: number): Promise<VerifierCount[]> {
+export async function readVerifications(
+  monitor: Requester,
+  since: number,
+): Promise<VerifierCount[]> {
   const counts = new Map<
     string,
     VerifierCount & { accepted: number; refused: Record<string, number> }
   >();
-  for await (const reader of pages(ask, "verifications", since)) {
-    const named = {
-      reporter: reader.string("reporter"),
-      sdk: reader.string("sdk", 64),
-      issuer: reader.isNull("issuer") ? null : reader.string("issuer"),
-      kind: reader.string("kind", 8),
-    };
-    const outcome = reader.isNull("outcome") ? undefined : reader.string("outcome", 64);
-    const count = reader.integer("count", 0, MAX);
+  for (const { outcome, count, ...named } of await everyItem((from) =>
+    ask(monitor, MONITOR.verifications, { since, from }),
+  )) {
     const key = JSON.stringify(named);
     const row = counts.get(key) ?? { ...named, accepted: 0, refused: {} };
     counts.set(key, row);
-    if (outcome === undefined) row.accepted = count;
+    if (outcome === null) row.accepted = count;
     else row.refused[outcome] = count;
   }
   return [...counts.values()];
 }
 
-/** Every row, page by page. */
-async function* pages(
-  ask: AskMonitor,
-  op: "coverage" | "verifications",
-  since: number,
-): AsyncGenerator<MemberReader, void> {
-  let from: number | null = 0;
-  while (from !== null) {
+/** Page by page. */
+async function everyItem<Item>(
+  read: (
+    from: number,
+  ) => Promise<{ readonly items: readonly Item[]; readonly next: number | null }>,
+): Promise<Item[]> {
+  const all: Item[] = [];
+  for (let from = 0; ;) {
     // oxlint-disable-next-line no-await-in-loop -- each page says where the next begins
-    const answer: MemberReader = new MemberReader(await ask({ op, since, from }), op);
-    for (const item of answer.array("items", PAGE)) yield readerOf(item, op);
-    from = answer.isNull("next") ? null : answer.integer("next", from + 1, MAX);
+    const { items, next } = await read(from);
+    all.push(...items);
+    if (next === null) return all;
+    if (next <= from) throw new ServiceError("ERR_COVERAGE", "Monitor tells the same rows again");
+    from = next;
   }
-}
-
-function readerOf(value: JsonValue, op: string): MemberReader {
-  return new MemberReader(isJsonObject(value) ? value : {}, op);
 }

@@ -5,19 +5,24 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import type { JsonObject } from "@redoubt/verify/json";
+import type { Requester } from "@redoubt/wire";
 import { readTokenCounts, readVerifications, shareOf } from "./counts.ts";
 import { readTap } from "./tap.ts";
 
 /** A monitor that has these rows, two on a page. */
-function monitorOf(rows: readonly JsonObject[]): (head: object) => Promise<JsonObject> {
-  return async (head) => {
+function monitorOf(rows: readonly JsonObject[]): Requester {
+  return requester((head) => {
     const from = "from" in head && typeof head.from === "number" ? head.from : 0;
     const items = rows.slice(from, from + 2);
     return { items, next: from + 2 < rows.length ? from + 2 : null };
-  };
+  });
 }
 
-const stuck = (): Promise<JsonObject> => Promise.resolve({ items: [], next: 0 });
+function requester(answer: (head: object) => JsonObject): Requester {
+  return { request: async (head) => ({ head: answer(head), attachment: Buffer.alloc(0) }) };
+}
+
+const stuck = requester(() => ({ items: [], next: 0 }));
 
 describe("counts of coverage", () => {
   it("are read to the last page", async () => {
@@ -45,7 +50,7 @@ describe("counts of coverage", () => {
   });
 
   it("that begin again where they were are refused: a question without an end", async () => {
-    await assert.rejects(readTokenCounts(stuck, 0), { code: "ERR_REQUEST_MEMBER" });
+    await assert.rejects(readTokenCounts(stuck, 0), { code: "ERR_COVERAGE" });
   });
 
   it("have no share of nothing", () => {
@@ -62,7 +67,7 @@ describe("a gateway's tap", () => {
   const [first = "", second = "", third = ""] = digests;
 
   /** Knows all but the first, and saw every second one. */
-  const ask = async (head: object): Promise<JsonObject> => {
+  const monitor = requester((head) => {
     assert.ok("digests" in head && Array.isArray(head.digests) && head.digests.length <= 1000);
     return {
       items: head.digests.map((digest: string) => ({
@@ -70,13 +75,13 @@ describe("a gateway's tap", () => {
         seen: digest !== first && digests.indexOf(digest) % 2 === 0,
       })),
     };
-  };
+  });
 
   async function read(text: string): Promise<Awaited<ReturnType<typeof readTap>>> {
     const folder = mkdtempSync(join(tmpdir(), "tap-"));
     try {
       writeFileSync(join(folder, "tap"), text);
-      return await readTap(join(folder, "tap"), ask);
+      return await readTap(join(folder, "tap"), monitor);
     } finally {
       rmSync(folder, { recursive: true });
     }
@@ -116,7 +121,7 @@ describe("a gateway's tap", () => {
     });
 
   it("that is not there is named", async () => {
-    await assert.rejects(readTap("/nowhere/tap", ask), {
+    await assert.rejects(readTap("/nowhere/tap", monitor), {
       code: "ERR_TAP",
       message: "/nowhere/tap cannot be read (ENOENT)",
     });

@@ -1,8 +1,8 @@
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
-import { errorCode, isJsonObject, MemberReader, ServiceError } from "@redoubt/base";
-import { parseJsonObject, type JsonValue } from "@redoubt/verify/json";
-import type { AskMonitor } from "../alarms/alarm.ts";
+import { errorCode, ServiceError } from "@redoubt/base";
+import { parseJsonObject } from "@redoubt/verify/json";
+import { ask, MONITOR, type Answered, type Requester } from "@redoubt/wire";
 
 /** Of tokens that somebody else saw in use. */
 export interface TapRow {
@@ -29,6 +29,9 @@ interface Used {
   readonly audience: string | null;
 }
 
+type Found = Answered<typeof MONITOR.find>["items"][number];
+
+const NOWHERE: Found = { realm: null, seen: false };
 const BATCH = 1000;
 const MAX_LINE = 4096;
 const MAX_NAMED = 16;
@@ -39,7 +42,7 @@ const DIGEST = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
  *
  * @throws ServiceError `ERR_TAP` for a file or a line that cannot be read
  */
-export async function readTap(path: string, ask: AskMonitor): Promise<TapResult> {
+export async function readTap(path: string, monitor: Requester): Promise<TapResult> {
   const tally = new Tally();
   const known = new Set<string>();
   let batch: Used[] = [];
@@ -48,16 +51,16 @@ export async function readTap(path: string, ask: AskMonitor): Promise<TapResult>
     known.add(used.digest);
     batch.push(used);
     if (batch.length < BATCH) continue;
-    tally.add(batch, await find(ask, batch));
+    tally.add(batch, await find(monitor, batch));
     batch = [];
   }
-  if (batch.length > 0) tally.add(batch, await find(ask, batch));
+  if (batch.length > 0) tally.add(batch, await find(monitor, batch));
   return { tokens: known.size, ...tally.result() };
 }
 
-async function find(ask: AskMonitor, batch: readonly Used[]): Promise<readonly JsonValue[]> {
+async function find(monitor: Requester, batch: readonly Used[]): Promise<readonly Found[]> {
   const digests = batch.map(({ digest }) => digest);
-  return new MemberReader(await ask({ op: "find", digests }), "find").array("items", BATCH);
+  return (await ask(monitor, MONITOR.find, { digests })).items;
 }
 
 class Tally {
@@ -66,12 +69,11 @@ class Tally {
   #unknown = 0;
 
   /** `items`: what the monitor says of each. */
-  add(batch: readonly Used[], items: readonly JsonValue[]): void {
+  add(batch: readonly Used[], items: readonly Found[]): void {
     for (const [i, { digest, audience }] of batch.entries()) {
-      const item = items[i] ?? null;
-      const reader = new MemberReader(isJsonObject(item) ? item : {}, "find");
-      if (reader.isNull("realm")) this.#noteUnknown(digest);
-      else this.#count(reader.string("realm", 64), audience, reader.boolean("seen"));
+      const { realm, seen } = items[i] ?? NOWHERE;
+      if (realm === null) this.#noteUnknown(digest);
+      else this.#count(realm, audience, seen);
     }
   }
 

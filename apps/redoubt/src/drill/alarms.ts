@@ -1,23 +1,20 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
+import { readAlarms as readAll, type Alarm, type AlarmFilter } from "../alarms/alarm.ts";
 import type { Operator } from "../operator.ts";
-
-export type AlarmFilter = (alarm: JsonObject) => boolean;
 
 const POLL_MS = 500;
 
-export async function readAlarms(operator: Operator, filter: object): Promise<JsonObject[]> {
-  const { alarms } = await operator.ask("monitor", { op: "alarms", limit: 1000, ...filter });
-  return Array.isArray(alarms) ? alarms.filter(isJsonObject) : [];
+export function readAlarms(operator: Operator, filter: AlarmFilter): Promise<Alarm[]> {
+  return readAll(operator.client("monitor"), filter);
 }
 
 /** Reads the monitor's alarms until one fits or the time is over. */
 export async function waitForAlarm(
   operator: Operator,
-  filter: object,
-  fits: AlarmFilter,
+  filter: AlarmFilter,
+  fits: (alarm: Alarm) => boolean,
   timeoutMs: number,
-): Promise<JsonObject | undefined> {
+): Promise<Alarm | undefined> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     const found = (await readAlarms(operator, filter)).find(fits);
@@ -31,5 +28,5 @@ export async function countRefusals(operator: Operator): Promise<number> {
   const alarms = await readAlarms(operator, {});
   return alarms
     .filter(({ kind }) => kind === "signer-refusal")
-    .reduce((sum, { count }) => sum + (typeof count === "number" ? count : 1), 0);
+    .reduce((sum, { count }) => sum + count, 0);
 }

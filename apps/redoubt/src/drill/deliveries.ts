@@ -1,4 +1,5 @@
 import { hash, randomBytes } from "node:crypto";
+import { ask, MONITOR, type Asked } from "@redoubt/wire";
 import type { Realm } from "../layout.ts";
 import type { Operator } from "../operator.ts";
 
@@ -25,10 +26,13 @@ export class DrillDeliveries {
     for (const realm of this.#seq.keys()) await this.#send(realm, { digests: [], closing: true });
   }
 
-  async #send(realm: Realm, report: object): Promise<void> {
+  async #send(
+    realm: Realm,
+    report: Pick<Asked<typeof MONITOR.delivered>, "digests" | "closing">,
+  ): Promise<void> {
     const seq = (this.#seq.get(realm) ?? 0) + 1;
     this.#seq.set(realm, seq);
     const monitor = this.#operator.client("monitor", `drill-${realm}`);
-    await monitor.request({ op: "delivered", session: this.#session, seq, ...report });
+    await ask(monitor, MONITOR.delivered, { session: this.#session, seq, ...report });
   }
 }

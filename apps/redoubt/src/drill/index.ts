@@ -1,3 +1,4 @@
+export type { Alarm } from "../alarms/alarm.ts";
 export { readAlarms, waitForAlarm } from "./alarms.ts";
 export {
   DRILL_AUDIENCE,

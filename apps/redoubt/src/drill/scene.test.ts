@@ -9,6 +9,7 @@ import type { Operator } from "../operator.ts";
 import { FakeSystem } from "../testing/fake-system.ts";
 import { DrillDeliveries } from "./deliveries.ts";
 import { activeKid, closeScene, issueLegitimate, type Scene } from "./scene.ts";
+import { MONITOR } from "@redoubt/wire";
 
 const TENANT = "6ad6ba1a-1a51-4a31-a3a8-5b7b3a7e0001";
 
@@ -58,8 +59,9 @@ test("THREAT-28: a legitimate token is told to the monitor; an answer without on
   await using _ = system;
   const delivered: unknown[] = [];
   await system.serve("monitor", "drill-enterprise", ({ head }) => {
-    delivered.push(head["digests"]);
-    return { head: {} };
+    const { digests, seq } = MONITOR.delivered.request.read(head);
+    delivered.push(digests);
+    return { head: MONITOR.delivered.answer.write({ seq }) };
   });
   let answer: JsonObject = { token: "aGVhZA.Ym9keQ.c2ln" };
   await system.serve("signer-enterprise", "drill", () => ({ head: answer }));

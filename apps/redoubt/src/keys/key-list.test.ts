@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { defaultRotationPolicy } from "@redoubt/keys";
-import { parseAlarm } from "../alarms/alarm.ts";
+import type { Alarm } from "../alarms/alarm.ts";
 import { TestRegistry } from "../testing/registry.ts";
 import {
   concerns,
@@ -36,8 +36,8 @@ function sources(
   return { ...none, ...more, registry };
 }
 
-function alarm(id: number, fields: object) {
-  return parseAlarm({ id, at: 1, kind: "event", severity: "notice", count: 1, ...fields });
+function alarm(id: number, fields: Partial<Alarm>): Alarm {
+  return { id, at: 1, kind: "event", severity: "notice", count: 1, detail: null, ...fields };
 }
 
 test("keys that are gone for good are listed on demand only", () => {

@@ -6,7 +6,7 @@ import {
   type RotationPolicy,
 } from "@redoubt/keys";
 import type { KeyRecord } from "@redoubt/verify/record";
-import type { AlarmView } from "../alarms/alarm.ts";
+import { isOpen, type Alarm } from "../alarms/alarm.ts";
 import { instant, span, table } from "../table.ts";
 import { coveredTenants } from "./blast-radius.ts";
 import { activeOf, nextStep, type NextStep } from "./next-step.ts";
@@ -54,7 +54,7 @@ export interface KeySources {
   readonly registry: Pick<Registry, "keys" | "hasActivated" | "ringOf" | "tenants">;
   readonly signers: ReadonlyMap<string, SignerKey>;
   readonly policyOf: PolicyOf;
-  readonly alarms: readonly AlarmView[];
+  readonly alarms: readonly Alarm[];
   readonly nowSeconds: number;
 }
 
@@ -99,9 +99,9 @@ function nextOf(key: KeyInfo, { registry, signers, policyOf }: KeySources): Next
   return { ...step, at: Math.min(step.at, readyAt) };
 }
 
-function alarmsOf(kid: string, alarms: readonly AlarmView[]): KeyAlarm[] {
+function alarmsOf(kid: string, alarms: readonly Alarm[]): KeyAlarm[] {
   return alarms
-    .filter(({ isOpen, raw }) => isOpen && JSON.stringify(raw).includes(kid))
+    .filter((alarm) => isOpen(alarm) && JSON.stringify(alarm).includes(kid))
     .map(({ id, kind, severity, detail }) => {
       const event = typeof detail === "object" && detail !== null && Reflect.get(detail, "event");
       return { id, kind: typeof event === "string" ? event : kind, severity };

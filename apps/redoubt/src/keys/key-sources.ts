@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { errorLine, nowSeconds, readPrivateFile, systemClock } from "@redoubt/base";
 import type { RotationPolicy } from "@redoubt/keys";
 import { parseConfig } from "@redoubt/signer";
-import { readAlarms, type AlarmView } from "../alarms/alarm.ts";
+import { readAlarms, type Alarm } from "../alarms/alarm.ts";
 import { REALMS } from "../layout.ts";
 import type { Operator } from "../operator.ts";
 import type { KeySources, PolicyOf } from "./key-list.ts";
@@ -42,9 +42,9 @@ async function readSigners(
   return all;
 }
 
-async function readOpenAlarms(operator: Operator, notice: Notice): Promise<readonly AlarmView[]> {
+async function readOpenAlarms(operator: Operator, notice: Notice): Promise<readonly Alarm[]> {
   try {
-    return await readAlarms((head) => operator.ask("monitor", head));
+    return await readAlarms(operator.client("monitor"));
   } catch (error) {
     notice(`Alarms cannot be read: ${errorLine(error)}`);
     return [];

@@ -1,8 +1,7 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
-import { nowSeconds, ServiceError, systemClock } from "@redoubt/base";
-import { encodeBase64url } from "@redoubt/verify/base64url";
-import { isJsonObject } from "@redoubt/verify/json";
+import { MemberReader, nowSeconds, ServiceError, systemClock } from "@redoubt/base";
+import { decodeBase64url, encodeBase64url } from "@redoubt/verify/base64url";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
 import { confirm } from "../keys/confirm.ts";
 import { systemKeys } from "../ledger/log-keys.ts";
@@ -15,6 +14,7 @@ import { judge, type Finding } from "./findings.ts";
 import { lookAtLogs, openCosigned, type CosignedNote, type LogState } from "./log-state.ts";
 import { closeLog, planClosing, restartServices } from "./close-log.ts";
 import { findCopy, restoreFrom } from "./registry.ts";
+import { ask, MONITOR } from "@redoubt/wire";
 
 const QUESTIONS = { input: process.stdin, output: process.stderr };
 
@@ -114,19 +114,19 @@ async function moveWitness(
 ): Promise<object> {
   const from = witness?.size ?? 0;
   const proof =
-    from === 0 || from === size
-      ? []
-      : (await operator.ask("ledger", { op: "prove", log, size1: from, size2: size }))["proof"];
+    from === 0 || from === size ? [] : await proofOf(operator, { log, size1: from, size2: size });
   const body = { type: "witness-forward", log, size, root: encodeBase64url(root), reason } as const;
   // In the log before it takes effect, as every change.
   const signed = await operator.stateSigned(body);
-  return await operator.ask("monitor", {
-    op: "witness-forward",
-    statement: encodeBase64url(signed.statement),
-    envelope: encodeBase64url(signed.envelope),
-    note,
-    proof,
-  });
+  const { statement, envelope } = signed;
+  const order = { statement, envelope, note, proof };
+  return await ask(operator.client("monitor"), MONITOR.forward, order);
+}
+
+async function proofOf(operator: Operator, asked: object): Promise<Buffer[]> {
+  const head = await operator.ask("ledger", { op: "prove", ...asked });
+  const hashes = new MemberReader(head, "prove").strings("proof", 64, 43);
+  return hashes.map((hash) => decodeBase64url(hash, { bytes: 32 }));
 }
 
 const PATIENCE_MS = 10_000;
@@ -136,9 +136,8 @@ async function untilUnhalted(operator: Operator, log: string): Promise<void> {
   const until = nowSeconds(systemClock) + PATIENCE_MS / 1000;
   await pause(1000);
   while (nowSeconds(systemClock) < until) {
-    const { ready, logs } = await operator.ask("monitor", { op: "status" });
-    const found = Array.isArray(logs) ? logs.filter(isJsonObject) : [];
-    if (ready === true || found.some((one) => one["log"] !== log && one["halted"] !== null)) return;
+    const { ready, logs = [] } = await ask(operator.client("monitor"), MONITOR.status, {});
+    if (ready || logs.some((one) => one.log !== log && one.halted !== null)) return;
     await pause(250);
   }
 }

@@ -7,6 +7,7 @@ import { isJsonObject, parseJsonObject, type JsonObject } from "@redoubt/verify/
 import { systemKeys, type LogKeys } from "../ledger/log-keys.ts";
 import { fetchBytes } from "../loopback.ts";
 import type { Operator } from "../operator.ts";
+import { ask, MONITOR, type Answered } from "@redoubt/wire";
 import type { Place } from "../running.ts";
 
 /** A checkpoint with the signatures of all keys of its log and of the witness. */
@@ -58,17 +59,15 @@ async function tryRegistry(operator: Operator): Promise<Operator["registry"]> {
   }
 }
 
+type MonitorLog = NonNullable<Answered<typeof MONITOR.status>["logs"]>[number];
+
 /** Every log as the monitor's status shows it. */
-export async function monitorLogs(operator: Operator): Promise<JsonObject[]> {
-  const { logs } = await operator.ask("monitor", { op: "status" });
-  return Array.isArray(logs) ? logs.filter(isJsonObject) : [];
+export async function monitorLogs(operator: Operator): Promise<readonly MonitorLog[]> {
+  return (await ask(operator.client("monitor"), MONITOR.status, {})).logs ?? [];
 }
 
-async function witnessHalts(operator: Operator): Promise<ReadonlyMap<string, JsonObject>> {
-  const found = await monitorLogs(operator);
-  return new Map(
-    found.flatMap((one) => (typeof one["log"] === "string" ? [[one["log"], one]] : [])),
-  );
+async function witnessHalts(operator: Operator): Promise<ReadonlyMap<string, MonitorLog>> {
+  return new Map((await monitorLogs(operator)).map((one) => [one.log, one]));
 }
 
 /** By log: what a signer refuses to take up, in its own words. */
@@ -165,8 +164,8 @@ async function askWitness(
     return notes.find(({ from }) => from === "the witness") ?? { size: 0, root: EMPTY_ROOT };
   const question = { log, nonce: randomBytes(16).toString("base64url") };
   try {
-    const { note = "" } = await operator.ask("monitor", { op: "witnessed", ...question });
-    return typeof note === "string" ? openWitnessed(note, question, witnessKey) : undefined;
+    const { note } = await ask(operator.client("monitor"), MONITOR.witnessed, question);
+    return openWitnessed(note, question, witnessKey);
   } catch {
     return undefined;
   }

@@ -1,11 +1,10 @@
 import { existsSync } from "node:fs";
-import { MemberReader, ServiceError } from "@redoubt/base";
+import { ServiceError } from "@redoubt/base";
 import { registryEntry } from "@redoubt/keys";
 import { readRegistryCopy } from "@redoubt/ledger/registry-copy";
 import { buildConsistencyProof, CompactRange } from "@redoubt/tlog";
-import { decodeBase64url, encodeBase64url } from "@redoubt/verify/base64url";
-import { isJsonObject, type JsonValue } from "@redoubt/verify/json";
-import { RemoteError } from "@redoubt/wire";
+import { encodeBase64url } from "@redoubt/verify/base64url";
+import { RemoteError, ask, MONITOR, MONITOR_LIMITS } from "@redoubt/wire";
 import { REGISTRY_LOG } from "../layout.ts";
 import type { Operator } from "../operator.ts";
 import type { CosignedNote } from "./log-state.ts";
@@ -58,17 +57,11 @@ function entriesOf(items: readonly Said[]): Buffer[] {
 async function monitorCopy(operator: Operator): Promise<Said[]> {
   const items: Said[] = [];
   for (;;) {
-    const head = await operator.ask("monitor", { op: "registry", from: items.length, max: PAGE });
-    const page = new MemberReader(head, "registry").array("items", PAGE).map(readItem);
-    if (page.length === 0) return items;
-    items.push(...page);
+    const asked = { from: items.length, max: MONITOR_LIMITS.registryItems };
+    const page = await ask(operator.client("monitor"), MONITOR.registry, asked);
+    if (page.items.length === 0) return items;
+    items.push(...page.items);
   }
-}
-
-function readItem(value: JsonValue): Said {
-  const reader = new MemberReader(isJsonObject(value) ? value : {}, "item");
-  const bytes = (name: string): Buffer => decodeBase64url(reader.string(name, MAX_PAGE_CHARS * 2));
-  return { statement: bytes("statement"), envelope: bytes("envelope") };
 }
 
 function fileCopy(path: string): Said[] {

@@ -5,22 +5,28 @@ import { REGISTRY_LOG } from "../layout.ts";
 import { Operator } from "../operator.ts";
 import { FakeSystem } from "../testing/fake-system.ts";
 import { addReporter, disableReporter, listReporters, rotateReporter } from "./reporters.ts";
+import { MONITOR, type Answered } from "@redoubt/wire";
 
 const ignore = (): void => undefined;
 const OPTION = { code: "ERR_OPTION" } as const;
 const UNKNOWN = { code: "ERR_REPORTER_UNKNOWN" } as const;
 
+type Status = Answered<typeof MONITOR.status>;
+
+/** What a monitor says that has read so much of the registry. */
+function statusOf(size: number, reporters: NonNullable<Status["reporters"]>): object {
+  const logs = [{ log: REGISTRY_LOG, size, cosigned: size, halted: null }];
+  return MONITOR.status.answer.write({ witness: "w", labels: [], ready: true, logs, reporters });
+}
+
 /** With a monitor that has read everything, and that one reporter reported to. */
 async function start() {
   const { system, operator } = await FakeSystem.start();
   await system.serve("monitor", "operator", () => ({
-    head: {
-      logs: [{ log: REGISTRY_LOG, size: system.items.length }],
-      reporters: [
-        { reporter: "orders-1", status: "active", lastReport: 1_764_000_000, openMisses: 0 },
-        { reporter: "orders-2", status: "active", lastReport: null, openMisses: 0 },
-      ],
-    },
+    head: statusOf(system.items.length, [
+      { reporter: "orders-1", status: "active", lastReport: 1_764_000_000, openMisses: 0 },
+      { reporter: "orders-2", status: "active", lastReport: null, openMisses: 0 },
+    ]),
   }));
   const keyOf = (name: string) => operator.registry.reporters.get(name)?.publicKey;
   return { system, operator, keyOf };
@@ -123,7 +129,7 @@ test("what is said is in force when the monitor has read it", async () => {
   await system.serve("monitor", "operator", () => {
     asked += 1;
     const size = asked < 3 ? system.items.length - 1 : system.items.length;
-    return { head: { logs: [{ log: REGISTRY_LOG, size }], reporters: [] } };
+    return { head: statusOf(size, []) };
   });
   assert.equal((await addReporter(operator, "orders-1", ignore)).inForce, true);
   assert.equal(asked, 3);

@@ -1,8 +1,8 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { MemberReader, Secret, ServiceError } from "@redoubt/base";
+import { Secret, ServiceError } from "@redoubt/base";
 import { reporterPublicKey, type ReporterStatement } from "@redoubt/keys";
-import { isJsonObject } from "@redoubt/verify/json";
 import { REGISTRY_LOG } from "../layout.ts";
+import { ask, MONITOR, type Answered } from "@redoubt/wire";
 import type { Operator } from "../operator.ts";
 
 export type ReporterStatus = ReporterStatement["status"];
@@ -111,18 +111,13 @@ export async function listReporters(operator: Operator): Promise<ListedReporter[
   }));
 }
 
-const MAX_LISTED = 100_000;
-
 /** By name; undefined where the monitor does not answer: the registry's word is worth showing without it. */
 async function lastReports(operator: Operator): Promise<ReadonlyMap<string, number> | undefined> {
   const status = await askStatus(operator);
   if (!status) return undefined;
-  const all = status.array("reporters", MAX_LISTED).filter(isJsonObject);
   return new Map(
-    all.flatMap(({ reporter, lastReport }) =>
-      typeof reporter === "string" && typeof lastReport === "number"
-        ? [[reporter, lastReport]]
-        : [],
+    (status.reporters ?? []).flatMap(({ reporter, lastReport }) =>
+      lastReport === null ? [] : [[reporter, lastReport]],
     ),
   );
 }
@@ -136,17 +131,16 @@ async function isRead(operator: Operator): Promise<boolean> {
   for (;;) {
     const status = await askStatus(operator);
     if (!status) return false;
-    const sizes = status.array("logs", 1000).filter(isJsonObject);
-    const read = sizes.find(({ log }) => log === REGISTRY_LOG)?.["size"];
-    if (typeof read === "number" && read >= operator.registry.size) return true;
+    const read = status.logs?.find(({ log }) => log === REGISTRY_LOG)?.size ?? -1;
+    if (read >= operator.registry.size) return true;
     if (performance.now() > deadline) return false;
     await pause(POLL_MS);
   }
 }
 
-async function askStatus(operator: Operator): Promise<MemberReader | undefined> {
+async function askStatus(operator: Operator): Promise<Answered<typeof MONITOR.status> | undefined> {
   try {
-    return new MemberReader(await operator.ask("monitor", { op: "status" }), "monitor status");
+    return await ask(operator.client("monitor"), MONITOR.status, {});
   } catch {
     return undefined;
   }

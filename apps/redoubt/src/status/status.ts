@@ -1,7 +1,7 @@
 import { errorCode, nowSeconds, ServiceError, systemClock } from "@redoubt/base";
 import { parseVerifierKey } from "@redoubt/tlog";
 import { JsonError, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
-import { alarmTable, parseAlarm } from "../alarms/alarm.ts";
+import { alarmTable } from "../alarms/alarm.ts";
 import { withRootsLabel } from "../ceremony/root-state.ts";
 import { EXIT, type CommandContext } from "../command.ts";
 import { fetchBytes } from "../loopback.ts";
@@ -17,7 +17,7 @@ export async function status({ folder, terminal }: CommandContext): Promise<numb
   const page = await readPage(ports.status);
   await using operator = new Operator("", settings);
   const found = await readSystemStatus(page, {
-    ask: (service, head) => operator.ask(service, head),
+    client: (service) => operator.client(service),
     witness: parseVerifierKey(settings.witness),
     now: nowSeconds(systemClock),
   });
@@ -74,7 +74,7 @@ export function statusText(heading: string, found: SystemStatus, now: number): s
     table([["PROCESS", "STATE", "PID", "RESTARTS"], ...processRows]),
     table([["LOG", "SIZE", "COSIGNED"], ...logRows]),
     alarmsText(alarms),
-    ...(alarms && alarms.newest.length > 0 ? [alarmTable(alarms.newest.map(parseAlarm))] : []),
+    ...(alarms && alarms.newest.length > 0 ? [alarmTable(alarms.newest)] : []),
     ...(disk ? [`Disk: ${Math.floor(disk.freeBytes / 1e6)} MB free${levelText(disk.level)}`] : []),
     `Labels: ${labels.map(printable).join("; ")}`,
     ...(problems.length > 0

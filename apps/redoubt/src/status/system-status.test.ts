@@ -14,7 +14,7 @@ import type { JsonObject } from "@redoubt/verify/json";
 import { SERVICES } from "../layout.ts";
 import { testKey, type TestKey } from "../testing/registry.ts";
 import { statusText } from "./status.ts";
-import { readSystemStatus, type Ask, type StatusParts } from "./system-status.ts";
+import { readSystemStatus, type StatusParts } from "./system-status.ts";
 
 const CRITICAL = { id: 1, at: 5, kind: "forged", severity: "critical", detail: {}, count: 1 };
 
@@ -39,20 +39,27 @@ function cosigned(witness: TestKey, origin = LOG, timeSeconds = 90): string {
   );
 }
 
+function monitorStatus(halted: string | null): JsonObject {
+  const log = { log: "l1", size: 1, cosigned: 1, halted };
+  return { witness: "w", labels: [], ready: true, logs: [log] };
+}
+
 function askOf(change: Readonly<Record<string, () => JsonObject>> = {}): StatusParts {
   const answers: Readonly<Record<string, () => JsonObject>> = {
     "monitor alarms": () => ({ alarms: [], next: 0 }),
-    "monitor status": () => ({ logs: [{ log: "l1", halted: null }] }),
+    "monitor status": () => monitorStatus(null),
     "ledger logs": () => ({ logs: [{ log: LOG }] }),
     "ledger state": () => ({ size: 3, cosigned: cosigned(WITNESS) }),
     ...change,
   };
-  const ask: Ask = async (service, head) => {
-    const answer = answers[`${service} ${"op" in head ? String(head.op) : ""}`];
-    assert.ok(answer);
-    return answer();
-  };
-  return { ask, witness: WITNESS.vkey, now: 100 };
+  const client: StatusParts["client"] = (service) => ({
+    request: async (head) => {
+      const answer = answers[`${service} ${"op" in head ? String(head.op) : ""}`];
+      assert.ok(answer);
+      return { head: answer(), attachment: Buffer.alloc(0) };
+    },
+  });
+  return { client, witness: WITNESS.vkey, now: 100 };
 }
 
 function alarmsOnce(alarm: JsonObject): () => JsonObject {
@@ -114,12 +121,7 @@ const TROUBLES: readonly (readonly [
     { "monitor alarms": alarmsOnce(CRITICAL) },
     /1 critical alarm is open/,
   ],
-  [
-    "a halted log",
-    {},
-    { "monitor status": () => ({ logs: [{ log: "l1", halted: "fork" }] }) },
-    /log l1 is halted: fork/,
-  ],
+  ["a halted log", {}, { "monitor status": () => monitorStatus("fork") }, /log l1 is halted: fork/],
   [
     "a monitor that is away",
     {},

@@ -1,8 +1,9 @@
 import { errorLine, MemberReader, ServiceError } from "@redoubt/base";
 import { isDatedAhead, verifyCosignature, type VerifierKey } from "@redoubt/tlog";
 import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
-import { isOpenCritical, readAlarms, type AlarmView, type AskMonitor } from "../alarms/alarm.ts";
+import { isOpen, isOpenCritical, readAlarms, type Alarm } from "../alarms/alarm.ts";
 import { SERVICES, type ServiceName } from "../layout.ts";
+import { ask, MONITOR, type Requester } from "@redoubt/wire";
 
 export interface ProcessStatus {
   readonly service: ServiceName;
@@ -31,7 +32,7 @@ export interface SystemStatus {
   readonly alarms: {
     readonly open: number;
     readonly critical: number;
-    readonly newest: readonly JsonObject[];
+    readonly newest: readonly Alarm[];
   } | null;
   /** Of the data folder; null where the supervisor does not say. */
   readonly disk: { readonly freeBytes: number; readonly level: string } | null;
@@ -41,11 +42,9 @@ export interface SystemStatus {
   readonly problems: readonly string[];
 }
 
-/** Asks a service as the operator. */
-export type Ask = (service: ServiceName, head: object) => Promise<JsonObject>;
-
 export interface StatusParts {
-  readonly ask: Ask;
+  /** A connection to a service, as the operator. */
+  readonly client: (service: ServiceName) => Requester;
   readonly witness: VerifierKey;
   /** POSIX seconds. */
   readonly now: number;
@@ -65,7 +64,7 @@ export async function readSystemStatus(
   page: JsonObject,
   parts: StatusParts,
 ): Promise<SystemStatus> {
-  const { ask } = parts;
+  const { client } = parts;
   const problems: string[] = [];
   const attempt = async <T>(what: string, read: () => Promise<T>, otherwise: T): Promise<T> => {
     try {
@@ -81,17 +80,17 @@ export async function readSystemStatus(
   for (const { service, refusedKeys } of processes)
     for (const refused of refusedKeys)
       problems.push(`custody of ${service} holds a key that must not be used: ${refused}`);
-  const askMonitor: AskMonitor = (head) => ask("monitor", head);
+  const monitor = client("monitor");
   const disk = parseDisk(page);
   const diskProblem = disk && DISK_PROBLEMS[disk.level];
   if (diskProblem) problems.push(diskProblem);
-  const told = await attempt("alarms cannot be read", () => readAlarms(askMonitor), undefined);
+  const told = await attempt("alarms cannot be read", () => readAlarms(monitor), undefined);
   const alarms = told ? alarmsOf(told) : null;
   const critical = alarms?.critical ?? 0;
   if (critical > 0)
     problems.push(`${critical} critical alarm${critical > 1 ? "s are" : " is"} open`);
   const logs = await attempt("logs cannot be read", () => readLogs(parts), []);
-  const halted = await attempt("monitor does not answer", () => readHalts(askMonitor), []);
+  const halted = await attempt("monitor does not answer", () => readHalts(monitor), []);
   return {
     healthy: problems.length === 0 && halted.length === 0,
     processes,
@@ -103,9 +102,9 @@ export async function readSystemStatus(
   };
 }
 
-function alarmsOf(alarms: readonly AlarmView[]): NonNullable<SystemStatus["alarms"]> {
-  const open = alarms.filter(({ isOpen }) => isOpen);
-  const newest = open.slice(-SHOWN_ALARMS).map(({ raw }) => raw);
+function alarmsOf(alarms: readonly Alarm[]): NonNullable<SystemStatus["alarms"]> {
+  const open = alarms.filter(isOpen);
+  const newest = open.slice(-SHOWN_ALARMS);
   return { open: open.length, critical: open.filter(isOpenCritical).length, newest };
 }
 
@@ -152,15 +151,18 @@ function readLabels(reader: MemberReader): readonly string[] {
 }
 
 async function readLogs(parts: StatusParts): Promise<LogStatus[]> {
-  const answer = new MemberReader(await parts.ask("ledger", { op: "logs" }), "logs");
+  const answer = new MemberReader(
+    (await parts.client("ledger").request({ op: "logs" })).head,
+    "logs",
+  );
   const origins = answer.array("logs", 1000).map((value) => {
     return new MemberReader(isJsonObject(value) ? value : {}, "log").string("log", 256);
   });
   return Promise.all(origins.map((log) => readLog(parts, log)));
 }
 
-async function readLog({ ask, witness, now }: StatusParts, log: string): Promise<LogStatus> {
-  const state = await ask("ledger", { op: "state", log });
+async function readLog({ client, witness, now }: StatusParts, log: string): Promise<LogStatus> {
+  const { head: state } = await client("ledger").request({ op: "state", log });
   const size = new MemberReader(state, "log state").integer("size", 0, MAX_SIZE);
   const { cosigned: note } = state;
   if (typeof note !== "string" || note === "") return { log, size, cosigned: null };
@@ -175,13 +177,9 @@ async function readLog({ ask, witness, now }: StatusParts, log: string): Promise
 }
 
 /** Logs that the monitor refuses to cosign ever again. */
-async function readHalts(ask: AskMonitor): Promise<string[]> {
-  const reader = new MemberReader(await ask({ op: "status" }), "monitor status");
-  return reader.array("logs", 1000).flatMap((value) => {
-    const log = isJsonObject(value) ? value : {};
-    const { log: name, halted } = log;
-    return typeof name === "string" && typeof halted === "string"
-      ? [`log ${name} is halted: ${halted}`]
-      : [];
-  });
+async function readHalts(monitor: Requester): Promise<string[]> {
+  const { logs = [] } = await ask(monitor, MONITOR.status, {});
+  return logs.flatMap(({ log, halted }) =>
+    halted === null ? [] : [`log ${log} is halted: ${halted}`],
+  );
 }

@@ -1,12 +1,16 @@
 import { generateKeyPairSync, randomBytes, sign } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { MemberReader, ServiceError } from "@redoubt/base";
-import { isJsonObject, type JsonValue } from "@redoubt/verify/json";
+import { isJsonObject } from "@redoubt/verify/json";
 import {
+  MONITOR,
   readSocketSecret,
+  route,
+  routesByName,
   serveSocket,
   socketPlace,
   type Answer,
+  type Asked,
   type Call,
   type Handler,
 } from "@redoubt/wire";
@@ -108,15 +112,9 @@ function base64urlJson(value: object): string {
   return Buffer.from(JSON.stringify(value)).toString("base64url");
 }
 
-export interface Delivered {
-  readonly session: string;
-  readonly seq: number;
-  readonly digests: readonly string[];
-  readonly audiences: readonly JsonValue[];
+export interface Delivered extends Asked<typeof MONITOR.delivered> {
   readonly lost: number;
   readonly forgotten: number;
-  readonly resumed: boolean;
-  readonly closing: boolean;
 }
 
 /** A monitor that keeps what it is told; reads reports as strictly as the contract is written. */
@@ -130,28 +128,22 @@ export class FakeMonitor {
     return this.reports.flatMap(({ digests }) => digests);
   }
 
-  readonly handler: Handler = ({ op, head }) => {
-    const reader = new MemberReader(head, op);
-    if (op === "event") {
-      this.events.push(reader.string("kind"));
-      reader.string("detail");
-      if (reader.has("over") && reader.boolean("over")) this.events.push("(over)");
-      reader.done();
-      return { head: {} };
-    }
-    const report: Delivered = {
-      session: reader.string("session", 22, /^[\w-]{22}$/),
-      seq: reader.integer("seq", 1, 1e9),
-      digests: reader.strings("digests", 4096, 43),
-      audiences: reader.has("audiences") ? reader.array("audiences", 256) : [],
-      lost: reader.optionalInteger("lost", 1, 1e9) ?? 0,
-      forgotten: reader.optionalInteger("forgotten", 1, 1e9) ?? 0,
-      resumed: reader.has("resumed") && reader.boolean("resumed"),
-      closing: reader.has("closing") && reader.boolean("closing"),
-    };
-    reader.done();
-    this.before(report);
-    this.reports.push(report);
-    return { head: { seq: report.seq } };
+  readonly #routes = routesByName([
+    route(MONITOR.event, ({ kind, over = false }) => {
+      this.events.push(kind, ...(over ? ["(over)"] : []));
+      return {};
+    }),
+    route(MONITOR.delivered, ({ lost = 0, forgotten = 0, ...said }) => {
+      const report = { ...said, lost, forgotten };
+      this.before(report);
+      this.reports.push(report);
+      return { seq: report.seq };
+    }),
+  ]);
+
+  readonly handler: Handler = (call) => {
+    const found = this.#routes.get(call.op);
+    if (!found) throw new ServiceError("ERR_MONITOR_OP", "No such operation");
+    return found.handle(call);
   };
 }

@@ -1,7 +1,13 @@
-import { MemberReader } from "@redoubt/base";
+import { ServiceError } from "@redoubt/base";
 import type { WitnessedQuestion } from "@redoubt/tlog";
-import type { JsonObject } from "@redoubt/verify/json";
-import { readSocketSecret, serveSocket, type Answer, type SocketPlace } from "@redoubt/wire";
+import {
+  MONITOR,
+  readSocketSecret,
+  route,
+  routesByName,
+  serveSocket,
+  type SocketPlace,
+} from "@redoubt/wire";
 import { TestEvents } from "./test-events.ts";
 
 export interface Told {
@@ -15,10 +21,20 @@ export interface Told {
 /** A monitor over a real socket that keeps what it was told; it is as strict as docs/spec/wire.md §5. */
 export class FakeMonitor {
   readonly told: TestEvents<Told> = new TestEvents();
-  answer: (() => Answer | Promise<Answer>) | undefined;
+  /** Called for each word, before it is answered. */
+  answer: (() => unknown) | undefined;
   /** What the witness says it holds. */
   witnessed: (question: WitnessedQuestion) => string | Promise<string>;
   readonly #place: SocketPlace;
+  readonly #routes = routesByName([
+    route(MONITOR.witnessed, async (question) => ({ note: await this.witnessed(question) })),
+    route(MONITOR.refusal, ({ code, caller, detail = "" }) =>
+      this.#told({ op: "refusal", code, caller, kind: "", detail }),
+    ),
+    route(MONITOR.event, ({ kind, detail = "" }) =>
+      this.#told({ op: "event", code: "", caller: "", kind, detail }),
+    ),
+  ]);
   #server: AsyncDisposable | undefined;
 
   constructor(place: SocketPlace, witnessed: FakeMonitor["witnessed"]) {
@@ -33,10 +49,10 @@ export class FakeMonitor {
       secret: readSocketSecret(this.#place),
       service: "monitor",
       instance: "fake",
-      handler: async ({ op, head }) => {
-        if (op === "witnessed") return { head: { note: await this.witnessed(question(head)) } };
-        this.told.add(read(op, head));
-        return this.answer?.() ?? { head: {} };
+      handler: (call) => {
+        const found = this.#routes.get(call.op);
+        if (!found) throw new ServiceError("ERR_MONITOR_OP", "No such operation");
+        return found.handle(call);
       },
       log: () => undefined,
     });
@@ -47,28 +63,13 @@ export class FakeMonitor {
     this.#server = undefined;
   }
 
+  async #told(told: Told): Promise<object> {
+    this.told.add(told);
+    await this.answer?.();
+    return {};
+  }
+
   refusal(code: string): Promise<Told> {
     return this.told.first((told) => told.op === "refusal" && told.code === code);
   }
-}
-
-function question(head: JsonObject): WitnessedQuestion {
-  const reader = new MemberReader(head, "witnessed");
-  const asked = { log: reader.string("log", 256), nonce: reader.string("nonce", 64) };
-  reader.done();
-  return asked;
-}
-
-function read(op: string, head: JsonObject): Told {
-  const reader = new MemberReader(head, op);
-  const isRefusal = op === "refusal";
-  const told = {
-    op,
-    code: isRefusal ? reader.string("code", 64) : "",
-    caller: isRefusal ? reader.string("caller", 64) : "",
-    kind: isRefusal ? "" : reader.string("kind", 64),
-    detail: reader.string("detail", 1024),
-  };
-  reader.done();
-  return told;
 }
