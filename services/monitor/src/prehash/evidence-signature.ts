@@ -1,7 +1,7 @@
 import { createPublicKey, hash, verify } from "node:crypto";
 import type { KeyAlgorithm, PublicJwk } from "@redoubt/verify";
 import { decodeBase64url } from "@redoubt/verify/base64url";
-import { isP256Signature } from "./p256.ts";
+import type { isP256Signature } from "./p256.ts";
 import { isPs256Signature, isRs256Signature } from "./rsa.ts";
 
 /** What a reporter shows for a token: never the token itself, but for Ed25519 (docs/spec/reports.md §2). */
@@ -18,11 +18,11 @@ export interface EvidenceKey {
 }
 
 /** Whether this key signed the signing input with this SHA-256. The reporter chooses everything but the key. */
-export function isEvidenceSigned(key: EvidenceKey, evidence: Evidence): boolean {
+export async function isEvidenceSigned(key: EvidenceKey, evidence: Evidence): Promise<boolean> {
   const { digest, signature } = evidence;
   switch (key.alg) {
     case "ES256":
-      return key.jwk.kty === "EC" && isP256Signature(coordinates(key.jwk), digest, signature);
+      return key.jwk.kty === "EC" && isP256Signed(coordinates(key.jwk), digest, signature);
     case "RS256":
       return isRs256Signature(publicKeyOf(key), digest, signature);
     case "PS256":
@@ -30,6 +30,12 @@ export function isEvidenceSigned(key: EvidenceKey, evidence: Evidence): boolean 
     case "Ed25519":
       return isEd25519Signed(key, evidence);
   }
+}
+
+/** Loaded when it is needed: most monitors never see a forgery, and its arithmetic takes 10 MB. */
+async function isP256Signed(...evidence: Parameters<typeof isP256Signature>): Promise<boolean> {
+  const p256 = await import("./p256.ts");
+  return p256.isP256Signature(...evidence);
 }
 
 /** RFC 8032 §5.1.7: Ed25519 hashes the message twice by itself, so that a digest is not enough. */

@@ -33,11 +33,12 @@ export class EvidenceCheck {
     await setImmediate();
     const { registry, foreignKeys, refreshJwks } = this.#parts;
     const key = registry.keys.get(item.kid);
-    if (key && isEvidenceSigned({ alg: key.record.alg, jwk: key.record.publicKey }, item))
+    if (key && (await isEvidenceSigned({ alg: key.record.alg, jwk: key.record.publicKey }, item)))
       return { kind: "forged", detail: { kid: item.kid, realm: key.realm, via: "registered-key" } };
     if (!key && foreignKeys(item.kid).length === 0) await refreshJwks();
     for (const foreign of foreignKeys(item.kid))
-      if (isEvidenceSigned(foreign satisfies EvidenceKey, item))
+      // oxlint-disable-next-line no-await-in-loop -- one key that fits is enough
+      if (await isEvidenceSigned(foreign satisfies EvidenceKey, item))
         return {
           kind: "forged",
           detail: { kid: item.kid, issuer: foreign.issuer, via: "foreign-key" },
