@@ -1,4 +1,5 @@
 export { isJsonObject } from "@redoubt/verify/json";
+export { backOffMs } from "./back-off.ts";
 export { canonicalBytes, encodeCanonical } from "./canonical.ts";
 export { nowSeconds, systemClock, type Clock } from "./clock.ts";
 export { ConfigReader, configError } from "./config-reader.ts";
@@ -12,7 +13,9 @@ export {
 export { errorCode, errorLine, ServiceError } from "./errors.ts";
 export { EventLines, FULL_LINES } from "./events.ts";
 export type { EventClass, EventClasses, EventSink } from "./events.ts";
+export { callerPattern, REALM, UUID } from "./ids.ts";
 export { MemberReader, type MemberErrorCode } from "./members.ts";
 export { Secret } from "./secret.ts";
+export { TokenBucket, type BucketLimit } from "./token-bucket.ts";
 export { writeFully } from "./write-fully.ts";
 export { runService, type Service, type ServiceContext } from "./service.ts";

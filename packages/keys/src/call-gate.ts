@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { systemClock } from "@redoubt/base";
+import { systemClock, backOffMs } from "@redoubt/base";
 import type {
   CallLimits,
   GateCall,
@@ -155,7 +155,8 @@ export class CallGate {
 
   /** Full jitter: callers that were refused together do not come back together. */
   #backoff(attempt: number): number {
-    const ceiling = Math.min(this.#pacing.longestPauseMs, FIRST_PAUSE_MS * 2 ** (attempt - 1));
+    const { longestPauseMs: maxMs } = this.#pacing;
+    const ceiling = backOffMs(attempt, { firstMs: FIRST_PAUSE_MS, maxMs });
     return Math.ceil(ceiling * this.#parts.random());
   }
 

@@ -5,6 +5,7 @@ import {
   configError,
   MemberReader,
   ServiceError,
+  REALM,
 } from "@redoubt/base";
 import { parseVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
 import {
@@ -68,7 +69,6 @@ const MAX_ROOT_REALMS = 32;
 const MAX_DOCUMENT_BYTES = 24 * 1024;
 const MAX_SECONDS = 2 ** 40;
 const MAX_VKEY_CHARS = 512;
-const REALM = /^[a-z][a-z0-9-]{0,31}$/;
 
 /**
  * Encodes a document and reads it back as verifiers do; lists are put into their order.

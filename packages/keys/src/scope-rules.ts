@@ -1,11 +1,11 @@
 import type { KeyRecord } from "@redoubt/verify/record";
 import { KeyError } from "./errors.ts";
 import type { TenantRule } from "./statement-types.ts";
+import { UUID } from "@redoubt/base";
 
 export const DRILL_AUDIENCE = "urn:redoubt:drill";
 const MAX_DRILL_SECONDS = 3600;
 const PLACEHOLDER = "{tenantid}";
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 interface Realm {
   readonly realm: string;

@@ -1,4 +1,4 @@
-import { canonicalBytes, MemberReader, ServiceError } from "@redoubt/base";
+import { canonicalBytes, MemberReader, ServiceError, UUID, REALM } from "@redoubt/base";
 import { parseVerifierKey, SIGNATURE_TYPE, type VerifierKey } from "@redoubt/tlog";
 import { parsePublicJwk } from "@redoubt/verify";
 import { decodeBase64url } from "@redoubt/verify/base64url";
@@ -19,8 +19,6 @@ import type {
 export const MAX_STATEMENT_BYTES = 128 * 1024;
 const MAX_RECORD_TEXT = 96 * 1024;
 const MAX_ROOT_TEXT = Math.ceil((MAX_SIGNED_ROOT_BYTES * 4) / 3);
-const REALM = /^[a-z][a-z0-9-]{0,31}$/;
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 // RFC 6749 §3.3: a scope with a space in it would be two.
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
 export const NONCE_BYTES = 16;

@@ -1,4 +1,4 @@
-import { isJsonObject, MemberReader, ServiceError } from "@redoubt/base";
+import { isJsonObject, MemberReader, ServiceError, UUID } from "@redoubt/base";
 import type { JsonObject } from "@redoubt/verify/json";
 
 export interface Tenant {
@@ -28,7 +28,6 @@ export interface Client {
   readonly statement?: number;
 }
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const DIGEST = /^[A-Za-z0-9_-]{43}$/;
 const MAX_CLIENT_KEYS = 8;
 const MAX_INDEX = Number.MAX_SAFE_INTEGER;

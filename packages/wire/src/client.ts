@@ -1,5 +1,5 @@
 import { connect, type Socket } from "node:net";
-import { errorCode, type Secret } from "@redoubt/base";
+import { errorCode, type Secret, backOffMs } from "@redoubt/base";
 import type { JsonObject } from "@redoubt/verify/json";
 import { RemoteError, WireError } from "./errors.ts";
 import { encodeFrame, FRAME_KIND, FrameReader, type Frame, type Head } from "./frame.ts";
@@ -35,7 +35,7 @@ const MAX_SWEEP_MS = 500;
 const MAX_WAITING = 4096;
 const CODE = /^ERR_[A-Z0-9_]{1,60}$/;
 const MAX_MESSAGE = 1024;
-const BACKOFF_MS = [20, 50, 100, 200, 400, 1000] as const;
+const BACK_OFF = { firstMs: 20, maxMs: 1000 } as const;
 
 /**
  * A connection to one service that comes back by itself. Requests that were under way when it broke fail with
@@ -202,8 +202,8 @@ export class SocketClient implements AsyncDisposable {
     for (const { reject } of lost) reject(new WireError("ERR_WIRE_CLOSED", "Connection ended"));
     if (wasUp) this.#options.onClose?.(lost.length);
     if (this.#closed) return;
-    const wait = BACKOFF_MS[Math.min(this.#failures, BACKOFF_MS.length - 1)];
     this.#failures += 1;
+    const wait = backOffMs(this.#failures, BACK_OFF);
     this.#retry = setTimeout(() => this.#connect(), wait).unref();
   }
 

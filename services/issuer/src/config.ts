@@ -1,4 +1,4 @@
-import { configError, ConfigReader, type MemberReader } from "@redoubt/base";
+import { configError, ConfigReader, type MemberReader, UUID, REALM } from "@redoubt/base";
 
 export interface IssuerConfig {
   readonly realm: string;
@@ -11,7 +11,6 @@ export interface IssuerConfig {
   readonly maxTtlSeconds: number;
 }
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const CALLERS: readonly string[] = ["operator"];
 const PLACEHOLDER = "{tenantid}";
 const NIL_TENANT = "00000000-0000-0000-0000-000000000000";
@@ -26,7 +25,7 @@ export function parseConfig(bytes: Uint8Array): IssuerConfig {
   );
   config.attempt(() => checkTemplate(issuer ?? "", tenant === null));
   return config.finish<IssuerConfig>({
-    realm: config.attempt((from) => from.string("realm", 32, /^[a-z][a-z0-9-]{0,31}$/)),
+    realm: config.attempt((from) => from.string("realm", 32, REALM)),
     port: config.attempt((from) => from.integer("port", 0, 65_535)),
     issuer,
     tenant,

@@ -1,4 +1,10 @@
-import { configError, ConfigReader, MemberReader, type ServiceError } from "@redoubt/base";
+import {
+  configError,
+  ConfigReader,
+  MemberReader,
+  type ServiceError,
+  callerPattern,
+} from "@redoubt/base";
 import { parseVerifierKey, SIGNATURE_TYPE, type VerifierKey } from "@redoubt/tlog";
 import { isJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
 
@@ -25,7 +31,7 @@ export interface Config {
 }
 
 const ORIGIN = /^[A-Za-z0-9][A-Za-z0-9._/-]*$/;
-const CALLER = /^(?:operator|monitor|publisher|(?:signer|issuer)-[a-z][a-z0-9-]{0,31})$/;
+const CALLER = callerPattern(["operator", "monitor", "publisher"], ["signer", "issuer"]);
 const MAX_LOGS = 256;
 const MAX_REGISTRY_KEYS = 64;
 

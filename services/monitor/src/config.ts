@@ -4,6 +4,7 @@ import {
   type MemberReader,
   Secret,
   type ServiceError,
+  callerPattern,
 } from "@redoubt/base";
 import { parseVerifierKey, SIGNATURE_TYPE, type VerifierKey } from "@redoubt/tlog";
 import type { JsonObject } from "@redoubt/verify/json";
@@ -22,7 +23,7 @@ export interface Config {
   readonly webhook?: WebhookTarget;
 }
 
-const CALLER = /^(?:operator|(?:issuer|signer|drill)-[a-z][a-z0-9-]{0,31})$/;
+const CALLER = callerPattern(["operator"], ["issuer", "signer", "drill"]);
 const WEBHOOK_SECRET = /^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/;
 
 /** Reads the whole configuration and reports everything that is wrong with it at once. */

@@ -1,5 +1,5 @@
 import { isAbsolute, normalize } from "node:path";
-import { configError, ConfigReader, type MemberReader } from "@redoubt/base";
+import { configError, ConfigReader, type MemberReader, REALM } from "@redoubt/base";
 import { parseVerifierKey, type VerifierKey } from "@redoubt/tlog";
 import type { JsonObject } from "@redoubt/verify/json";
 
@@ -13,7 +13,6 @@ export interface PublisherConfig {
   readonly publishedFolder: string;
 }
 
-const REALM = /^[a-z][a-z0-9-]{0,31}$/;
 const MAX_REALMS = 64;
 
 /** @throws ServiceError `ERR_CONFIG` that names every problem at once */

@@ -1,4 +1,4 @@
-import { configError, ConfigReader, MemberReader, type ServiceError } from "@redoubt/base";
+import { configError, ConfigReader, MemberReader, type ServiceError, REALM } from "@redoubt/base";
 import {
   KeyError,
   parseRotationPolicy,
@@ -75,7 +75,7 @@ export function parseConfig(json: Uint8Array | JsonObject): SignerConfig {
     if (kubernetes && rings && callers) checkKubernetes({ rings, callers });
   });
   return config.finish<SignerConfig>({
-    realm: config.attempt((from) => from.string("realm", 32, /^[a-z][a-z0-9-]{0,31}$/)),
+    realm: config.attempt((from) => from.string("realm", 32, REALM)),
     instance: config.attempt((from) => from.string("instance", 64, /^[a-z0-9-]+$/)),
     log,
     callers,

@@ -1,4 +1,4 @@
-import { errorCode, errorLine, nowSeconds } from "@redoubt/base";
+import { errorCode, errorLine, nowSeconds, backOffMs } from "@redoubt/base";
 import {
   decideNextState,
   isPublished,
@@ -31,7 +31,7 @@ interface Step {
 const MAX_STEPS = 8;
 /** Somebody else writes into the registry all the time; past it the next tick goes on. */
 const MAX_LOST_SWAPS = 32;
-const MAX_BACKOFF_MS = 30_000;
+const BACK_OFF = { firstMs: 1000, maxMs: 30_000 } as const;
 
 /**
  * Takes the steps of the life cycle that the clock asks for, one registry entry before each takes effect. Safe to
@@ -45,7 +45,7 @@ export class KeySteps {
   #last: Promise<unknown> = Promise.resolve();
   #failure: string | undefined;
   #isRingTold = false;
-  #backoffMs = 0;
+  #failures = 0;
   #notBeforeMs = -Infinity;
 
   constructor(options: KeyStepsOptions) {
@@ -88,9 +88,8 @@ export class KeySteps {
     }
     await this.#attempt(() => this.#retireDrills());
     await this.#attempt(() => this.#destroyEnded());
-    this.#backoffMs = this.#failure === undefined ? 0 : Math.max(1000, 2 * this.#backoffMs);
-    this.#backoffMs = Math.min(this.#backoffMs, MAX_BACKOFF_MS);
-    this.#notBeforeMs = this.#options.clock.monotonic() + this.#backoffMs;
+    this.#failures = this.#failure === undefined ? 0 : this.#failures + 1;
+    this.#notBeforeMs = this.#options.clock.monotonic() + backOffMs(this.#failures, BACK_OFF);
   }
 
   /**

@@ -1,4 +1,4 @@
-import { ServiceError } from "@redoubt/base";
+import { ServiceError, UUID } from "@redoubt/base";
 import type { Registry } from "@redoubt/keys";
 import { CONSUMER_TENANT, REALMS, type Realm } from "../layout.ts";
 
@@ -7,7 +7,6 @@ export interface TenantName {
   readonly tenant: string;
 }
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 /** RFC 6749 §3.3. */
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]{1,128}$/;
 const NAME = /^[\x21-\x7e]+$/;

@@ -1,4 +1,4 @@
-import { isJsonObject, MemberReader, ServiceError } from "@redoubt/base";
+import { isJsonObject, MemberReader, ServiceError, UUID } from "@redoubt/base";
 import { parseJson, type JsonObject } from "@redoubt/verify/json";
 import { readDemo, type Demo } from "../demo.ts";
 import { CONSUMER_TENANT, DEFAULT_REALM, tokenEndpoint, type Realm } from "../layout.ts";
@@ -30,7 +30,6 @@ export interface Credential {
 }
 
 const MAX_ANSWER_BYTES = 64 * 1024;
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 export async function getToken(folder: string, options: TokenOptions): Promise<TokenAnswer> {
   const { ports } = openPlace(folder);

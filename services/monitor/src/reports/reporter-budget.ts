@@ -1,4 +1,4 @@
-import { TokenBucket } from "../token-bucket.ts";
+import { TokenBucket } from "@redoubt/base";
 
 /** What one reporter may cost us; each has its own, so that a flood is charged to whoever sends it (THREAT-31). */
 export interface ReporterBudget {

@@ -1,4 +1,4 @@
-import { configError, type MemberReader, type ServiceError } from "@redoubt/base";
+import { configError, type MemberReader, type ServiceError, UUID } from "@redoubt/base";
 
 /** The cluster whose service account tokens this signer signs: a realm of its own, with one tenant. */
 export interface KubernetesPolicy {
@@ -17,7 +17,6 @@ interface Beside {
   readonly callers: readonly string[];
 }
 
-const TENANT_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 /** KEP-740: what kube-apiserver takes from an external signer, and makes itself. */
 const KUBERNETES_ALGORITHMS: readonly string[] = ["ES256", "RS256"];
 export const MIN_TOKEN_EXPIRATION_SECONDS = 600;
@@ -26,7 +25,7 @@ export const MIN_TOKEN_EXPIRATION_SECONDS = 600;
 export function readKubernetes(reader: MemberReader): KubernetesPolicy | null {
   if (!reader.has("kubernetes")) return null;
   const kubernetes = reader.object("kubernetes");
-  const tenant = kubernetes.string("tenant", 36, TENANT_ID);
+  const tenant = kubernetes.string("tenant", 36, UUID);
   const audiences = kubernetes.oneOf("audiences", ["tenant", "any"]);
   kubernetes.done();
   return { tenant, audiences };

@@ -1,4 +1,4 @@
-import { MemberReader, ServiceError } from "@redoubt/base";
+import { MemberReader, ServiceError, UUID } from "@redoubt/base";
 import type { JsonObject } from "@redoubt/verify/json";
 import type { ExactClaims } from "../sign-exact.ts";
 
@@ -13,7 +13,6 @@ const MAX_UID = 128;
 /** A text without spaces, so that several of them can be told apart in the sealed body. */
 const AUDIENCE = /^[^\s\p{C}]+$/u;
 /** RFC 9562 §4, as the Go library writes it. */
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const LAST_SECOND = Number.MAX_SAFE_INTEGER;
 
 /**
