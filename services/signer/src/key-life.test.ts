@@ -300,7 +300,7 @@ describe("a crash between the steps of a key", () => {
     await using deployment = await Deployment.start();
     const { ledger, custodian, log } = deployment;
     ledger.misbehave = ({ op }, honest) =>
-      op === "append" ? { head: { index: 0, size: 0, checkpoint: "" } } : honest();
+      op === "append" ? { head: { index: 0, size: 0, checkpoint: "x" } } : honest();
     await deployment.open();
     const { fields } = await log.named("key_step_failed");
     assert.equal(fields["code"], "ERR_SIGNER_REGISTRY_VOID");
@@ -317,7 +317,7 @@ describe("a crash between the steps of a key", () => {
     deployment.clock.forward(activeSeconds);
     // The ledger takes the statement and keeps another in its place.
     ledger.misbehave = ({ op }, honest) =>
-      op === "append" ? { head: { index: 0, size: 0, checkpoint: "" } } : honest();
+      op === "append" ? { head: { index: 0, size: 0, checkpoint: "x" } } : honest();
     await signer.tick();
     assert.equal(deployment.log.count("key_step_failed") > 0, true);
     const appends = (): number => ledger.calls.filter(({ op }) => op === "append").length;

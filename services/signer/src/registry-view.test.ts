@@ -91,7 +91,7 @@ describe("the registry as a signer sees it", () => {
     deployment.state({ ...SUSPEND, status: "suspended" });
     ledger.misbehave = ({ op, head }, honest) =>
       op === "registry"
-        ? { head: { from: head["from"], size: frozen, checkpoint, cosigned: null, items: [] } }
+        ? { head: { from: head["from"], size: frozen, checkpoint, cosigned: "", items: [] } }
         : honest();
     // The witness has seen the suspension: what it says from now on is of a tree that we were not shown.
     for (let minute = 0; minute < 15; minute += 1) {

@@ -101,7 +101,7 @@ describe("THREAT-06, THREAT-30: a restart", () => {
     writeFileSync(path, old);
     deployment.log.all.length = 0;
     deployment.ledger.misbehave = ({ op }, honest) =>
-      op === "prove" ? { head: { proof: [] } } : honest();
+      op === "proveGrowth" ? { head: { ...honest().head, proof: [] } } : honest();
     await assertRefused(deployment, "ERR_LOG_HISTORY");
   });
 
@@ -144,7 +144,7 @@ describe("THREAT-06, THREAT-30: a restart", () => {
     const { origin } = ledger.issuance;
     // The registry is witnessed as ever; what the witness says of our log is kept back.
     ledger.misbehave = ({ head }, honest) =>
-      head["log"] === origin ? { head: { ...honest().head, cosigned: null } } : honest();
+      head["log"] === origin ? { head: { ...honest().head, cosigned: "" } } : honest();
     clock.forward(901);
     const signer = await deployment.open();
     await deployment.log.named("log_opened");

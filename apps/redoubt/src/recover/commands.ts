@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { nowSeconds, ServiceError, systemClock } from "@redoubt/base";
 import { encodeBase64url } from "@redoubt/verify/base64url";
+import { ask, LEDGER } from "@redoubt/wire";
 import { isJsonObject } from "@redoubt/verify/json";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
 import { confirm } from "../keys/confirm.ts";
@@ -113,10 +114,10 @@ async function moveWitness(
   reason: string,
 ): Promise<object> {
   const from = witness?.size ?? 0;
-  const proof =
+  const { proof } =
     from === 0 || from === size
-      ? []
-      : (await operator.ask("ledger", { op: "prove", log, size1: from, size2: size }))["proof"];
+      ? { proof: [] }
+      : await ask(operator.client("ledger"), LEDGER.proveGrowth, { log, size1: from, size2: size });
   const body = { type: "witness-forward", log, size, root: encodeBase64url(root), reason } as const;
   // In the log before it takes effect, as every change.
   const signed = await operator.stateSigned(body);
@@ -125,7 +126,7 @@ async function moveWitness(
     statement: encodeBase64url(signed.statement),
     envelope: encodeBase64url(signed.envelope),
     note,
-    proof,
+    proof: proof.map(encodeBase64url),
   });
 }
 

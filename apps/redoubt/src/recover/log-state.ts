@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { errorCode, errorLine, ServiceError } from "@redoubt/base";
 import { EMPTY_ROOT, logId, openCheckpoint, openWitnessed, type VerifierKey } from "@redoubt/tlog";
 import { isJsonObject, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
+import { ask, LEDGER } from "@redoubt/wire";
 import { systemKeys, type LogKeys } from "../ledger/log-keys.ts";
 import { fetchBytes } from "../loopback.ts";
 import type { Operator } from "../operator.ts";
@@ -135,12 +136,8 @@ async function lookAt(
 
 async function askLedger(operator: Operator, log: string) {
   try {
-    const { size, cosigned } = await operator.ask("ledger", { op: "state", log });
-    return {
-      size: typeof size === "number" ? size : undefined,
-      cosigned: typeof cosigned === "string" ? cosigned : "",
-      problem: undefined,
-    };
+    const { size, cosigned } = await ask(operator.client("ledger"), LEDGER.state, { log });
+    return { size, cosigned, problem: undefined };
   } catch (error) {
     return { size: undefined, cosigned: "", problem: errorLine(error) };
   }

@@ -17,7 +17,8 @@ export async function status({ folder, terminal }: CommandContext): Promise<numb
   const page = await readPage(ports.status);
   await using operator = new Operator("", settings);
   const found = await readSystemStatus(page, {
-    ask: (service, head) => operator.ask(service, head),
+    ledger: operator.client("ledger"),
+    askMonitor: (head) => operator.ask("monitor", head),
     witness: parseVerifierKey(settings.witness),
     now: nowSeconds(systemClock),
   });

@@ -1,6 +1,7 @@
 import { errorLine, MemberReader, ServiceError } from "@redoubt/base";
 import { isDatedAhead, verifyCosignature, type VerifierKey } from "@redoubt/tlog";
 import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
+import { ask, LEDGER, type Requester } from "@redoubt/wire";
 import { isOpenCritical, readAlarms, type AlarmView, type AskMonitor } from "../alarms/alarm.ts";
 import { SERVICES, type ServiceName } from "../layout.ts";
 
@@ -41,11 +42,9 @@ export interface SystemStatus {
   readonly problems: readonly string[];
 }
 
-/** Asks a service as the operator. */
-export type Ask = (service: ServiceName, head: object) => Promise<JsonObject>;
-
 export interface StatusParts {
-  readonly ask: Ask;
+  readonly ledger: Requester;
+  readonly askMonitor: AskMonitor;
   readonly witness: VerifierKey;
   /** POSIX seconds. */
   readonly now: number;
@@ -65,7 +64,7 @@ export async function readSystemStatus(
   page: JsonObject,
   parts: StatusParts,
 ): Promise<SystemStatus> {
-  const { ask } = parts;
+  const { askMonitor } = parts;
   const problems: string[] = [];
   const attempt = async <T>(what: string, read: () => Promise<T>, otherwise: T): Promise<T> => {
     try {
@@ -81,7 +80,6 @@ export async function readSystemStatus(
   for (const { service, refusedKeys } of processes)
     for (const refused of refusedKeys)
       problems.push(`custody of ${service} holds a key that must not be used: ${refused}`);
-  const askMonitor: AskMonitor = (head) => ask("monitor", head);
   const disk = parseDisk(page);
   const diskProblem = disk && DISK_PROBLEMS[disk.level];
   if (diskProblem) problems.push(diskProblem);
@@ -152,18 +150,13 @@ function readLabels(reader: MemberReader): readonly string[] {
 }
 
 async function readLogs(parts: StatusParts): Promise<LogStatus[]> {
-  const answer = new MemberReader(await parts.ask("ledger", { op: "logs" }), "logs");
-  const origins = answer.array("logs", 1000).map((value) => {
-    return new MemberReader(isJsonObject(value) ? value : {}, "log").string("log", 256);
-  });
-  return Promise.all(origins.map((log) => readLog(parts, log)));
+  const { logs } = await ask(parts.ledger, LEDGER.logs, {});
+  return Promise.all(logs.map(({ log }) => readLog(parts, log)));
 }
 
-async function readLog({ ask, witness, now }: StatusParts, log: string): Promise<LogStatus> {
-  const state = await ask("ledger", { op: "state", log });
-  const size = new MemberReader(state, "log state").integer("size", 0, MAX_SIZE);
-  const { cosigned: note } = state;
-  if (typeof note !== "string" || note === "") return { log, size, cosigned: null };
+async function readLog({ ledger, witness, now }: StatusParts, log: string): Promise<LogStatus> {
+  const { size, cosigned: note } = await ask(ledger, LEDGER.state, { log });
+  if (note === "") return { log, size, cosigned: null };
   // The ledger's word is not enough: the age of a cosignature is what the witness signed.
   const { timeSeconds, checkpoint } = verifyCosignature(note, witness);
   if (checkpoint.origin !== log)
@@ -175,8 +168,8 @@ async function readLog({ ask, witness, now }: StatusParts, log: string): Promise
 }
 
 /** Logs that the monitor refuses to cosign ever again. */
-async function readHalts(ask: AskMonitor): Promise<string[]> {
-  const reader = new MemberReader(await ask({ op: "status" }), "monitor status");
+async function readHalts(askMonitor: AskMonitor): Promise<string[]> {
+  const reader = new MemberReader(await askMonitor({ op: "status" }), "monitor status");
   return reader.array("logs", 1000).flatMap((value) => {
     const log = isJsonObject(value) ? value : {};
     const { log: name, halted } = log;

@@ -46,8 +46,8 @@ export class FakeSystem implements AsyncDisposable {
   readonly root: string = mkdtempSync(join(tmpdir(), "app-"));
   readonly settings: Settings;
   readonly items: Item[] = [];
-  /** Takes the place of the ledger's answer to `append`. */
-  append: ((item: Item) => object) | undefined;
+  /** Says where a statement went, in place of taking it. */
+  append: ((item: Item) => number) | undefined;
   readonly #registryKey = testKey(REGISTRY_LOG);
   readonly #open: AsyncDisposable[] = [];
 
@@ -106,8 +106,8 @@ export class FakeSystem implements AsyncDisposable {
     if (op === "registry") return { head: this.#page(Number(head["from"])) };
     if (op !== "append") throw new ServiceError("ERR_REQUEST_OP", "Unknown operation");
     const item = readItem(head);
-    if (this.append) return { head: this.append(item) };
-    return { head: { index: this.items.push(item) - 1 } };
+    const index = this.append?.(item) ?? this.items.push(item) - 1;
+    return { head: { index, size: this.items.length, checkpoint: "x" } };
   }
 
   #page(from: number): object {
@@ -123,7 +123,7 @@ export class FakeSystem implements AsyncDisposable {
       envelope: encodeBase64url(envelope),
     }));
     const checkpoint = size === 0 ? "" : signNote(body, [signer]);
-    return { from, size, checkpoint, cosigned: null, items: items.slice(from) };
+    return { from, size, checkpoint, cosigned: "", items: items.slice(from) };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -11,6 +11,9 @@ export interface Operation<Q, A> {
   readonly answer: Message<A>;
 }
 
+export type RequestOf<O> = O extends { readonly request: Message<infer Q> } ? Q : never;
+export type AnswerOf<O> = O extends { readonly answer: Message<infer A> } ? A : never;
+
 export function operation<Q extends Shape, A extends Shape>(
   op: string,
   request: Q,

@@ -11,8 +11,7 @@ import {
 import type { SignedStatement } from "@redoubt/keys";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
-import { RemoteError, WireError } from "@redoubt/wire";
-import type { LedgerPort } from "../follower/ledger-port.ts";
+import { RemoteError, WireError, type Requester } from "@redoubt/wire";
 
 export interface LogSigners {
   readonly logKey: KeyObject;
@@ -70,7 +69,7 @@ export class FakeLog {
 }
 
 /** Speaks the ledger's operations that the monitor uses. */
-export class FakeLedger implements LedgerPort {
+export class FakeLedger implements Requester {
   readonly logs = new Map<string, FakeLog>();
   readonly registry: FakeLog;
   isDown = false;
@@ -117,9 +116,10 @@ export class FakeLedger implements LedgerPort {
           .map((entry, i) => itemOf(entry, log.bodies[from + i] ?? {}));
         return answer({ from, items, ...stateOf(log) });
       }
-      case "prove": {
-        const proof = log.proof(Number(head["size1"]), Number(head["size2"]));
-        return answer({ proof: proof.map(encodeBase64url), checkpoint: log.checkpoint() });
+      case "proveGrowth": {
+        const [size1, size2] = [Number(head["size1"]), Number(head["size2"])];
+        const proof = log.proof(size1, size2).map(encodeBase64url);
+        return answer({ size1, size2, proof, checkpoint: log.checkpoint() });
       }
       default:
         throw new RemoteError("ERR_REQUEST_OP", "No such operation");
@@ -134,8 +134,7 @@ export function withCosignature(note: string, line: string): string {
 
 function stateOf(log: FakeLog): Record<string, unknown> {
   const checkpoint = log.shown ?? (log.size === 0 ? "" : log.checkpoint());
-  const cosigned = log.cosigned === "" ? null : { note: log.cosigned, size: 0, timeSeconds: 0 };
-  return { size: log.size, checkpoint, cosigned };
+  return { size: log.size, checkpoint, cosigned: log.cosigned };
 }
 
 function itemOf(

@@ -39,7 +39,7 @@ export class FakeLedger {
         from,
         size,
         checkpoint: size === 0 ? "" : this.#deployment.checkpoint(),
-        cosigned: null,
+        cosigned: "",
         items: items.map(({ entry, statement, envelope }) => ({
           entry: encodeBase64url(entry),
           statement: encodeBase64url(statement),

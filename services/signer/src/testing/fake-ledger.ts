@@ -2,6 +2,7 @@ import { ServiceError } from "@redoubt/base";
 import { registryEntry, type SignedStatement } from "@redoubt/keys";
 import {
   cosignWitnessed,
+  encodeVerifierKey,
   parseEntryBundle,
   type NoteSigner,
   type WitnessedQuestion,
@@ -97,13 +98,13 @@ export class FakeLedger {
       case "openLog":
         return { head: this.#state(this.#log(head)) };
       case "state":
-        return { head: this.#state(this.#log(head)) };
+        return { head: { ...this.#state(this.#log(head)), ...hashesOf(this.#log(head)) } };
       case "registry":
         return { head: this.#registry(Number(head["from"])) };
       case "wait":
         // Grown or not, the signer looks for itself.
         return { head: { size: this.#log(head).size } };
-      case "prove":
+      case "proveGrowth":
         return { head: this.#prove(head) };
       case "append":
         return { head: this.#append(head) };
@@ -119,16 +120,17 @@ export class FakeLedger {
     if (isUp) log.cosign(signer, nowSeconds());
     return {
       log: log.origin,
+      vkey: encodeVerifierKey(log.key),
       size: log.size,
-      hashes: log.range().hashes().map(encodeBase64url),
       checkpoint: log.checkpoint,
-      cosigned: log.cosigned === "" ? null : { note: log.cosigned },
+      cosigned: log.cosigned,
     };
   }
 
   #prove({ log, size1, size2 }: JsonObject): object {
-    const proof = this.#log({ log: log ?? "" }).prove(Number(size1), Number(size2));
-    return { proof: proof.map(encodeBase64url) };
+    const found = this.#log({ log: log ?? "" });
+    const proof = found.prove(Number(size1), Number(size2)).map(encodeBase64url);
+    return { size1: Number(size1), size2: Number(size2), proof, checkpoint: found.checkpoint };
   }
 
   #registry(from: number): object {
@@ -141,7 +143,7 @@ export class FakeLedger {
       };
     });
     const { size, checkpoint } = this.registry;
-    return { from, size, checkpoint, cosigned: null, items };
+    return { from, size, checkpoint, cosigned: "", items };
   }
 
   #append({ statement, envelope, ifSize }: JsonObject): object {
@@ -180,6 +182,10 @@ export class FakeLedger {
     const batch = log.append(entries, Buffer.from(attachment), note);
     return { size, checkpoint: batch.checkpoint };
   }
+}
+
+function hashesOf(log: FakeLog): object {
+  return { hashes: log.range().hashes().map(encodeBase64url) };
 }
 
 /** Size and root that a note claims; the signer's own tests check its signature. */
