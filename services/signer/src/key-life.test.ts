@@ -160,7 +160,7 @@ describe("the life of a key", () => {
     const committed = Promise.withResolvers<void>();
     const tainted = Promise.withResolvers<void>();
     ledger.misbehave = async ({ op }, honest) => {
-      const answer = honest();
+      const answer = await honest();
       if (op !== "commit") return answer;
       committed.resolve();
       await tainted.promise;
@@ -182,7 +182,7 @@ describe("the life of a key", () => {
     const committed = Promise.withResolvers<void>();
     const rotated = Promise.withResolvers<void>();
     deployment.ledger.misbehave = async ({ op }, honest) => {
-      const answer = honest();
+      const answer = await honest();
       if (op !== "commit") return answer;
       committed.resolve();
       await rotated.promise;
@@ -225,8 +225,8 @@ describe("a crash between the steps of a key", () => {
   it("after an append whose answer was lost: it is not made twice", async () => {
     await using deployment = await Deployment.start();
     let lost = 0;
-    deployment.ledger.misbehave = ({ op }, honest) => {
-      const answer = honest();
+    deployment.ledger.misbehave = async ({ op }, honest) => {
+      const answer = await honest();
       if (op !== "append" || lost >= 4) return answer;
       lost += 1;
       throw new ServiceError("ERR_LEDGER_IO", "Answer lost");

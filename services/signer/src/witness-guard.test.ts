@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { describe, it } from "node:test";
 import { createVerifierKey, ed25519Cosigner, SIGNATURE_TYPE } from "@redoubt/tlog";
-import { FakeLog } from "./testing/fake-log.ts";
+import { FakeLog } from "@redoubt/testkit";
 import { TestClock } from "./testing/test-clock.ts";
 import { WitnessGuard } from "./witness-guard.ts";
 

@@ -10,7 +10,7 @@ import {
   verifyProofFile,
 } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
-import { requesterOf } from "../testing/requester.ts";
+import { requesterOf } from "@redoubt/testkit";
 import { digestOf, proveDigest } from "./prove.ts";
 import type { LogKeys } from "./log-keys.ts";
 import { ORIGIN, PublishedLog } from "./testing/published-log.ts";

@@ -15,7 +15,7 @@ async function start() {
   const { system, operator } = await FakeSystem.start();
   await system.serve("monitor", "operator", () => ({
     head: {
-      logs: [{ log: REGISTRY_LOG, size: system.items.length }],
+      logs: [{ log: REGISTRY_LOG, size: system.registry.size }],
       reporters: [
         { reporter: "orders-1", status: "active", lastReport: 1_764_000_000, openMisses: 0 },
         { reporter: "orders-2", status: "active", lastReport: null, openMisses: 0 },
@@ -92,10 +92,10 @@ test("disable ends a reporter once, and says since when", async () => {
   await addReporter(operator, "orders-1", ignore);
   const ended = await disableReporter(operator, "orders-1");
   assert.deepEqual([ended.status, ended.changed, ended.inForce], ["disabled", true, true]);
-  const { length } = system.items;
+  const length = system.registry.size;
   const again = await disableReporter(operator, "orders-1");
   assert.deepEqual(again, { ...ended, changed: false });
-  assert.equal(system.items.length, length);
+  assert.equal(system.registry.size, length);
   await assert.rejects(disableReporter(operator, "orders-9"), UNKNOWN);
 });
 
@@ -122,7 +122,7 @@ test("what is said is in force when the monitor has read it", async () => {
   let asked = 0;
   await system.serve("monitor", "operator", () => {
     asked += 1;
-    const size = asked < 3 ? system.items.length - 1 : system.items.length;
+    const size = asked < 3 ? system.registry.size - 1 : system.registry.size;
     return { head: { logs: [{ log: REGISTRY_LOG, size }], reporters: [] } };
   });
   assert.equal((await addReporter(operator, "orders-1", ignore)).inForce, true);

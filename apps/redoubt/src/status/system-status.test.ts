@@ -13,7 +13,7 @@ import {
 import type { JsonObject } from "@redoubt/verify/json";
 import { SERVICES } from "../layout.ts";
 import { testKey, type TestKey } from "../testing/registry.ts";
-import { requesterOf } from "../testing/requester.ts";
+import { requesterOf } from "@redoubt/testkit";
 import { statusText } from "./status.ts";
 import { readSystemStatus, type StatusParts } from "./system-status.ts";
 

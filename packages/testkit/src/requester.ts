@@ -2,13 +2,12 @@ import { parseJsonObject } from "@redoubt/verify/json";
 import type { Handler, Requester } from "@redoubt/wire";
 
 /** A service without a socket: what is said goes through the form in which it would be sent. */
-export function requesterOf(handler: Handler): Requester {
+export function requesterOf(handler: Handler, caller = "operator"): Requester {
   return {
     request: async (asked, bytes = Buffer.alloc(0)) => {
       const { op = "", ...head } = parseJsonObject(JSON.stringify(asked));
       if (typeof op !== "string") throw new TypeError("An operation is named by a text");
-      const attachment = Buffer.from(bytes);
-      const answer = await handler({ caller: "operator", op, head, attachment });
+      const answer = await handler({ caller, op, head, attachment: Buffer.from(bytes) });
       return {
         head: parseJsonObject(JSON.stringify(answer.head)),
         attachment: Buffer.from(answer.attachment ?? []),
