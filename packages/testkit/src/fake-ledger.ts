@@ -57,6 +57,8 @@ export class FakeLedger {
   readonly witness: FakeWitness;
   readonly calls: Call[] = [];
   misbehave: Misbehaviour | undefined;
+  /** Of one answer to `registry`. */
+  pageItems = 64;
   readonly #routes = routesByName([
     route(LEDGER.openLog, ({ log }, call) => this.#position(this.#log(log, call))),
     route(LEDGER.state, ({ log }, call) => this.#state(this.#log(log, call))),
@@ -181,7 +183,7 @@ export class FakeLedger {
   }
 
   #registry(from: number, max: number): AnswerOf<typeof LEDGER.registry> {
-    const batches = this.registry.batches.slice(from, from + Math.min(max, PAGE));
+    const batches = this.registry.batches.slice(from, from + Math.min(max, this.pageItems));
     const items = batches.map(({ entries: [entry = NOTHING], bytes }) => {
       const [statement, envelope] = splitBlobs(bytes);
       return { entry, statement, envelope };
@@ -250,7 +252,6 @@ function silent(): FakeWitness {
 }
 
 const NOTHING = Buffer.alloc(0);
-const PAGE = 64;
 
 /** The honest answer with some members changed. */
 export async function changed(honest: Honest, members: object): Promise<Answer> {
