@@ -24,7 +24,7 @@ function isTest(file: string): boolean {
 
 /** Helpers of tests: they neither define a code nor test one. */
 function isHelper(file: string): boolean {
-  return /\/testing\/|\/fixture-[^/]*$/.test(file);
+  return /\/testing\/|\/testkit\/|\/fixture-[^/]*$/.test(file);
 }
 
 function layerOf(folder: string): number {

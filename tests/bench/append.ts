@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { readRealms, setUp } from "@redoubt/cli";
 import { openKeyFile } from "@redoubt/keys";
 import { ed25519Signer } from "@redoubt/tlog";
-import { readSocketSecret, SocketClient, socketPlace } from "@redoubt/wire";
+import { ask, LEDGER, readSocketSecret, SocketClient, socketPlace } from "@redoubt/wire";
 import { launch } from "../../apps/redoubt/src/up/launch.ts";
 import { freeBasePort } from "../e2e/free-ports.ts";
 import { EVENT_BYTES, GroupWriter } from "./group-writer.ts";
@@ -105,7 +105,7 @@ async function startLedger(): Promise<{ append: Append } & AsyncDisposable> {
   const place = socketPlace(folder, "ledger", "signer-consumer");
   const client = new SocketClient({ path: place.path, secret: readSocketSecret(place) });
   const { privateKey } = openKeyFile(join(folder, "signer-consumer", "writer.key"));
-  await client.request({ op: "openLog", log });
+  await ask(client, LEDGER.openLog, { log });
   const writer = new GroupWriter(client, log, ed25519Signer(`${log}/writer`, privateKey));
   return {
     append: () => writer.append(),

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { CompactRange, encodeCheckpoint, sha256, signNote, type NoteSigner } from "@redoubt/tlog";
-import { joinBlobs, type SocketClient } from "@redoubt/wire";
+import { ask, joinBlobs, LEDGER, type SocketClient } from "@redoubt/wire";
 
 const ENTRY_BYTES = 65;
 /** After length, tag and digest. */
@@ -81,9 +81,10 @@ export class GroupWriter {
     );
     const { size } = this.#range;
     const body = encodeCheckpoint({ origin: this.#log, size, root: this.#range.root() });
-    await this.#client.request(
+    await ask(
+      this.#client,
+      LEDGER.commit,
       {
-        op: "commit",
         log: this.#log,
         first,
         count,

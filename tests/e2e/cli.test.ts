@@ -480,7 +480,7 @@ describe("the commands, where nothing runs", () => {
     ["recover", "secrets", "--yes"],
     ["keys", "list"],
     ["ledger", "verify"],
-    ["ledger", "prove", "a".repeat(43)],
+    ["ledger", "prove", "A".repeat(43)],
     ["alarms"],
   ];
   for (const args of COMMANDS)

@@ -5,6 +5,7 @@ import type { StatementBody } from "@redoubt/keys";
 import { initialise, openMonitor, parseConfig, type Monitor } from "@redoubt/monitor";
 import { createVerifierKey, encodeVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
 import type { JsonObject } from "@redoubt/verify/json";
+import { ask, LEDGER } from "@redoubt/wire";
 import {
   CONSUMER,
   createDeployment,
@@ -85,12 +86,7 @@ async function register(deployment: Deployment): Promise<void> {
   if (!logKey) throw new TypeError("The log has a key");
   await using operator = deployment.connect("operator");
   const say = async (body: StatementBody): Promise<void> => {
-    const { statement, envelope } = deployment.statement(body);
-    const texts = {
-      statement: statement.toString("base64url"),
-      envelope: envelope.toString("base64url"),
-    };
-    await operator.request({ op: "append", log: REGISTRY, ...texts });
+    await ask(operator, LEDGER.append, { log: REGISTRY, ...deployment.statement(body) });
   };
   await say({
     type: "realm",

@@ -1,8 +1,8 @@
 import { DatabaseSync } from "node:sqlite";
 import type { Operator } from "@redoubt/cli";
-import { MemberReader } from "@redoubt/base";
 import type { ClosedLog, WriterInfo } from "@redoubt/keys";
 import { hashLeaf, CompactRange, openCheckpoint, parseEntryBundle } from "@redoubt/tlog";
+import { askForBytes, LEDGER } from "@redoubt/wire";
 import { splitEntries } from "../../services/ledger/src/entries.ts";
 import { Store } from "../../services/ledger/src/store.ts";
 
@@ -46,13 +46,12 @@ async function readFromLedger(operator: Operator, log: string, most: number) {
   for (;;) {
     const from = tree.range.size;
     const max = Math.min(PAGE, most - from);
-    const reply = await operator.client("ledger").request({ op: "entries", log, from, max });
-    const reader = new MemberReader(reply.head, "entries");
-    const size = reader.integer("size", 0, Number.MAX_SAFE_INTEGER);
+    const asked = { log, from, max };
+    const reply = await askForBytes(operator.client("ledger"), LEDGER.entries, asked);
+    const { size, checkpoint } = reply.answer;
     tree.append(parseEntryBundle(reply.attachment));
     const end = tree.range.size;
-    if (end >= Math.min(size, most) || end === from)
-      return { tree, checkpoint: reader.string("checkpoint", 65_536) };
+    if (end >= Math.min(size, most) || end === from) return { tree, checkpoint };
   }
 }
 

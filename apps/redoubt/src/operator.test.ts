@@ -27,15 +27,18 @@ test("a statement counts when the registry shows it, at the index that the ledge
   assert.equal(await operator.state(TENANT_STATEMENT), 2);
   assert.equal(operator.indexOf("tenant", `enterprise/${TENANT}`), 2);
   assert.equal(operator.registry.tenants.get(`enterprise/${TENANT}`)?.status, "active");
-  system.append = () => ({ index: 3 });
+  const { ledger, registry } = system;
+  const taken = { head: { index: 3, size: 4, checkpoint: "x" } };
+  ledger.misbehave = ({ op }, honest) => (op === "append" ? taken : honest());
   // Acknowledged, and kept back.
   await assert.rejects(operator.state(CLIENT_STATEMENT), { code: "ERR_REGISTRY" });
   // Acknowledged, and another in its place.
-  system.append = () => {
-    const [, , tenant] = system.items;
+  ledger.misbehave = ({ op }, honest) => {
+    if (op !== "append") return honest();
+    const [, , tenant] = registry.batches;
     assert.ok(tenant);
-    system.items.push(tenant);
-    return { index: 3 };
+    registry.append(tenant.entries, tenant.bytes);
+    return taken;
   };
   await assert.rejects(operator.state(CLIENT_STATEMENT), { code: "ERR_REGISTRY" });
   assert.equal(operator.registry.clients.size, 0);
@@ -44,17 +47,17 @@ test("a statement counts when the registry shows it, at the index that the ledge
 test("what the registry's rules make void is found before it gets there", async () => {
   const { system, operator } = await FakeSystem.start();
   await using _ = system;
-  const { length } = system.items;
+  const length = system.registry.size;
   for (const body of [
     CLIENT_STATEMENT,
     { ...TENANT_STATEMENT, realm: "nowhere" },
     { ...TENANT_STATEMENT, tenant: "9188040d-6c67-4c5b-b112-36a304b66dad" },
   ] as const)
     await assert.rejects(operator.state(body), { code: "ERR_REGISTRY_VOID" }, JSON.stringify(body));
-  assert.equal(system.items.length, length);
+  assert.equal(system.registry.size, length);
   await operator.state(TENANT_STATEMENT);
   await operator.state(CLIENT_STATEMENT);
-  assert.equal(system.items.length, length + 2);
+  assert.equal(system.registry.size, length + 2);
 });
 
 test("a client that the registry does not hold is neither changed nor told to the issuer", async () => {

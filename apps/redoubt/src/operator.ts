@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { MemberReader, nowSeconds, ServiceError, systemClock } from "@redoubt/base";
+import { nowSeconds, ServiceError, systemClock } from "@redoubt/base";
 import {
   KeyError,
   openAuthorKey,
@@ -14,9 +14,10 @@ import {
   type StatementSigner,
 } from "@redoubt/keys";
 import { parseVerifierKey, type VerifierKey } from "@redoubt/tlog";
-import { encodeBase64url } from "@redoubt/verify/base64url";
 import type { JsonObject } from "@redoubt/verify/json";
 import {
+  ask,
+  LEDGER,
   readSocketSecret,
   RegistryFeed,
   SocketClient,
@@ -153,14 +154,9 @@ export class Operator implements AsyncDisposable {
   async #append(signed: SignedStatement): Promise<number> {
     await this.readRegistry();
     this.#rehearse(signed);
-    const answer = await this.ask("ledger", {
-      op: "append",
-      log: REGISTRY_LOG,
-      statement: encodeBase64url(signed.statement),
-      envelope: encodeBase64url(signed.envelope),
-    });
-    const reader = new MemberReader(answer, "append");
-    const index = reader.integer("index", this.registry.size, Number.MAX_SAFE_INTEGER);
+    const { statement, envelope } = signed;
+    const said = { log: REGISTRY_LOG, statement, envelope };
+    const { index } = await ask(this.client("ledger"), LEDGER.append, said);
     await this.readRegistry();
     const taken = this.#items[index];
     if (!taken?.entry.equals(signed.entry))

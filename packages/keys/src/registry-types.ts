@@ -47,8 +47,8 @@ export interface RegistryItem {
   readonly index: number;
   readonly entry: Uint8Array;
   /** Absent where the reader may not see the body. */
-  readonly statement?: Uint8Array;
-  readonly envelope?: Uint8Array;
+  readonly statement?: Uint8Array | undefined;
+  readonly envelope?: Uint8Array | undefined;
 }
 export type FoldResult =
   | { readonly kind: "applied"; readonly statement: Statement }

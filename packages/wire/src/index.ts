@@ -19,6 +19,7 @@ export { createSocketPlace, readSocketSecret, socketPlace, type SocketPlace } fr
 export { RegistryFeed, type RegistryFeedOptions } from "./registry-feed.ts";
 export type { RegistryFeedItem } from "./registry-page.ts";
 export { serveSocket, type SocketOptions } from "./server.ts";
+export { LEDGER, MAX_ENTRIES, MAX_STATEMENTS } from "./protocol/ledger.ts";
 export {
   anyObject,
   anything,
@@ -42,9 +43,9 @@ export {
   route,
   routesByName,
   routeWithBytes,
-  type Operation,
   type Answered,
   type Asked,
+  type Operation,
   type Requester,
   type Route,
   type WithBytes,

@@ -54,7 +54,7 @@ class FakeLedger {
 
   readonly handle = ({ op, head }: Call): Answer => {
     this.calls[op] = (this.calls[op] ?? 0) + 1;
-    return { head: this.lie(op === "prove" ? this.#prove(head) : this.#page(head), op) };
+    return { head: this.lie(op === "proveGrowth" ? this.#prove(head) : this.#page(head), op) };
   };
 
   #page({ from, max }: JsonObject): JsonObject {
@@ -75,8 +75,8 @@ class FakeLedger {
       return hash;
     };
     const end = Math.min(Number(size2), this.entries.length);
-    const proof = buildConsistencyProof(reader, Number(size1), end);
-    return { size1: Number(size1), size2: Number(size2), proof: proof.map(encodeBase64url) };
+    const proof = buildConsistencyProof(reader, Number(size1), end).map(encodeBase64url);
+    return { size1: Number(size1), size2: Number(size2), proof, checkpoint: this.note() };
   }
 }
 
@@ -118,7 +118,7 @@ describe("RegistryFeed", () => {
       reading.taken.map(({ entry }) => entry),
       reading.ledger.entries,
     );
-    assert.equal(reading.ledger.calls["prove"], undefined);
+    assert.equal(reading.ledger.calls["proveGrowth"], undefined);
   });
 
   it("THREAT-26: holds a bounded number of unproven entries, and reads a longer registry whole", async () => {
@@ -126,11 +126,11 @@ describe("RegistryFeed", () => {
     const feed = await reading.feed();
     reading.ledger.grow(4096);
     assert.equal(await feed.poll(), 4096);
-    assert.equal(reading.ledger.calls["prove"], undefined);
+    assert.equal(reading.ledger.calls["proveGrowth"], undefined);
     reading.ledger.grow(2 * 4096 + 1);
     assert.equal(await feed.poll(), 2 * 4096 + 1);
     // What is left after two full steps is proven by the root itself.
-    assert.equal(reading.ledger.calls["prove"], 2);
+    assert.equal(reading.ledger.calls["proveGrowth"], 2);
     assert.equal(reading.taken.length, 3 * 4096 + 1);
     assert.equal(feed.size, 3 * 4096 + 1);
   });
@@ -143,14 +143,14 @@ describe("RegistryFeed", () => {
     ledger.pageItems = 1;
     let held = 0;
     ledger.lie = (head, op) => {
-      held = op === "prove" ? 0 : held + 1;
+      held = op === "proveGrowth" ? 0 : held + 1;
       // 16 statements are the bound; the one that reaches it is proven before another is asked for.
       assert.ok(held <= 16);
       return head;
     };
     ledger.grow(40);
     assert.equal(await feed.poll(), 40);
-    assert.equal(ledger.calls["prove"], 2);
+    assert.equal(ledger.calls["proveGrowth"], 2);
   });
 
   it("keeps what was proven before an error, and goes on from there", async () => {
@@ -186,7 +186,7 @@ const LIES: Readonly<Record<string, (reading: Reading) => FakeLedger["lie"]>> = 
   "an endless registry signed with a wrong root":
     ({ ledger }) =>
     (head, op) =>
-      op === "prove"
+      op === "proveGrowth"
         ? { ...head, proof: Array.from({ length: 63 }, () => encodeBase64url(Buffer.alloc(32))) }
         : { ...head, size: 2 ** 52, checkpoint: ledger.note(2 ** 52, Buffer.alloc(32)) },
   "an entry that is not in the tree": () => (head) => {
@@ -194,14 +194,15 @@ const LIES: Readonly<Record<string, (reading: Reading) => FakeLedger["lie"]>> = 
     if (!Array.isArray(items) || head["from"] !== 512) return head;
     return { ...head, items: items.with(7, { entry: encodeBase64url(Buffer.alloc(65)) }) };
   },
-  "no proof": () => (head, op) => (op === "prove" ? { ...head, proof: [] } : head),
+  "no proof": () => (head, op) => (op === "proveGrowth" ? { ...head, proof: [] } : head),
   "a proof that is too long": () => (head, op) =>
-    op === "prove"
+    op === "proveGrowth"
       ? { ...head, proof: Array.from({ length: 64 }, () => encodeBase64url(Buffer.alloc(32))) }
       : head,
   "a proof of short hashes": () => (head, op) =>
-    op === "prove" ? { ...head, proof: ["AA"] } : head,
-  "a proof that is no list": () => (head, op) => (op === "prove" ? { ...head, proof: "AA" } : head),
+    op === "proveGrowth" ? { ...head, proof: ["AA"] } : head,
+  "a proof that is no list": () => (head, op) =>
+    op === "proveGrowth" ? { ...head, proof: "AA" } : head,
   "a checkpoint of somebody else": () => (head) =>
     head["from"] === undefined ? head : { ...head, checkpoint: "x" },
   "an item that is no object": () => (head) => ({ ...head, items: ["x"] }),
@@ -226,6 +227,6 @@ describe("THREAT-26: a RegistryFeed that is lied to", () => {
       });
       assert.deepEqual([feed.size, reading.taken.length], [0, 0]);
       const { calls } = reading.ledger;
-      assert.ok((calls["registry"] ?? 0) <= 9 && (calls["prove"] ?? 0) <= 1);
+      assert.ok((calls["registry"] ?? 0) <= 9 && (calls["proveGrowth"] ?? 0) <= 1);
     });
 });

@@ -1,24 +1,22 @@
-import { decodeBase64url } from "@redoubt/verify/base64url";
-import { MemberReader } from "@redoubt/base";
 import {
   CompactRange,
   hashLeaf,
-  MAX_PROOF_HASHES,
   openCheckpoint,
   verifyConsistency,
   type VerifierKey,
 } from "@redoubt/tlog";
-import type { SocketClient } from "./client.ts";
 import { WireError } from "./errors.ts";
+import { LEDGER, MAX_STATEMENTS } from "./protocol/ledger.ts";
+import { ask, type Requester } from "./protocol/operation.ts";
 import {
-  MAX_PAGE_ITEMS,
-  parsePage,
+  byteLength,
+  placeItems,
   type RegistryFeedItem,
   type UnverifiedPage,
 } from "./registry-page.ts";
 
 export interface RegistryFeedOptions {
-  readonly client: SocketClient;
+  readonly client: Requester;
   readonly log: string;
   readonly logKey: VerifierKey;
   /** Takes each item in order, once; it is proven to stand in the signed tree. */
@@ -70,15 +68,18 @@ export class RegistryFeed {
 
   /** Takes what the bounds allow; whether there may be more. */
   async #step(): Promise<boolean> {
+    const { client } = this.#options;
     const range = this.#range.clone();
     const unproven: RegistryFeedItem[] = [];
     let bytes = 0;
     let page: UnverifiedPage;
     do {
-      page = await this.#page(range.size);
-      for (const { entry } of page.items) range.append(hashLeaf(entry));
-      unproven.push(...page.items);
-      bytes += page.bytes;
+      page = await ask(client, LEDGER.registry, { from: range.size, max: MAX_STATEMENTS });
+      for (const item of placeItems(page, range.size)) {
+        range.append(hashLeaf(item.entry));
+        unproven.push(item);
+        bytes += byteLength(item);
+      }
     } while (
       range.size < page.size &&
       unproven.length < MAX_UNPROVEN_ITEMS &&
@@ -94,32 +95,20 @@ export class RegistryFeed {
   /** Resolves when the registry may have grown, or after `timeoutMs`. */
   async wait(timeoutMs: number): Promise<void> {
     const { client, log } = this.#options;
-    await client.request({ op: "wait", log, size: this.size, timeoutMs });
-  }
-
-  async #page(from: number): Promise<UnverifiedPage> {
-    const { client } = this.#options;
-    const { head } = await client.request({ op: "registry", from, max: MAX_PAGE_ITEMS });
-    return parsePage(head, from);
+    await ask(client, LEDGER.wait, { log, size: this.size, timeoutMs });
   }
 
   /** That the entries read so far are the beginning of the signed tree, or all of it. */
   async #prove(range: CompactRange, { checkpoint, size: saidSize }: UnverifiedPage): Promise<void> {
-    const { log, logKey } = this.#options;
+    const { client, log, logKey } = this.#options;
     const { size, root } = openCheckpoint(checkpoint, { origin: log, verifiers: [logKey] });
     const isWhole = range.size === size;
     if (size !== saidSize || (isWhole && !range.root().equals(root)))
       throw new WireError("ERR_WIRE_FRAME", `Registry ${log} does not lead to its signed root`);
     if (isWhole) return;
-    const proof = await this.#growth(range.size, size);
-    verifyConsistency({ size1: range.size, root1: range.root(), size2: size, root2: root, proof });
-  }
-
-  /** Every size of the registry is one at which a batch ends, so the ledger can prove each. */
-  async #growth(size1: number, size2: number): Promise<Buffer[]> {
-    const { client, log } = this.#options;
-    const { head } = await client.request({ op: "prove", log, size1, size2 });
-    const hashes = new MemberReader(head, "registry growth").strings("proof", MAX_PROOF_HASHES, 43);
-    return hashes.map((hash) => decodeBase64url(hash));
+    // Every size of the registry is one at which a batch ends, so the ledger can prove each.
+    const sizes = { size1: range.size, size2: size };
+    const { proof } = await ask(client, LEDGER.proveGrowth, { log, ...sizes });
+    verifyConsistency({ ...sizes, root1: range.root(), root2: root, proof });
   }
 }

@@ -145,6 +145,7 @@ test("each operation is for the callers that the specification names", async (t)
     ["state of an issuance log", { op: "state", log: CONSUMER }, readers],
     ["entries of it", { op: "entries", log: CONSUMER, from: 0, max: 1 }, readers],
     ["proofs of it", { op: "prove", log: CONSUMER, index: 0 }, readers],
+    ["proofs of its growth", { op: "proveGrowth", log: CONSUMER, size1: 1, size2: 1 }, readers],
     ["waiting for it", { op: "wait", log: CONSUMER, size: 0, timeoutMs: 0 }, readers],
     ["opening it", { op: "openLog", log: CONSUMER, writer }, "operator signer-consumer"],
     [

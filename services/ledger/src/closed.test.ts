@@ -48,7 +48,7 @@ test("a closed log is read and proven, and takes nothing", async () => {
   assert.equal(await refusalOf(open), "ERR_LEDGER_CLOSED");
   const read = await monitor.request({ op: "entries", log: CONSUMER, from: 0, max: 10 });
   assert.deepEqual([read.head.count, read.head.size], [5, 5]);
-  const proof = await monitor.request({ op: "prove", log: CONSUMER, size1: 5, size2: 5 });
+  const proof = await monitor.request({ op: "proveGrowth", log: CONSUMER, size1: 5, size2: 5 });
   assert.deepEqual(proof.head.proof, []);
   await ledger.publish();
   assert.deepEqual(

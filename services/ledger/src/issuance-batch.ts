@@ -8,8 +8,6 @@ import type { Log } from "./log.ts";
 import type { Store, StoredBatch } from "./store.ts";
 import { grow } from "./tile-builder.ts";
 
-export const MAX_BATCH_ENTRIES = 4096;
-
 /** What a writer sends (docs/spec/logs.md §3). Its form is checked, nothing else. */
 export interface SubmittedBatch {
   readonly first: number;

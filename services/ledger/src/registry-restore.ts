@@ -6,6 +6,7 @@ import {
   type CompactRange,
   type VerifierKey,
 } from "@redoubt/tlog";
+import type { LEDGER, Asked } from "@redoubt/wire";
 import { Draft, EDGE_EVERY } from "./draft.ts";
 import { refusal, sizeRefusal } from "./errors.ts";
 import type { LedgerEvents } from "./events.ts";
@@ -14,15 +15,11 @@ import type { Log } from "./log.ts";
 import { stageStatement } from "./registry-batch.ts";
 import type { NewBatch, Store } from "./store.ts";
 
-/** A page of statements from a copy, and what they must be part of. */
-export interface RestoreRequest {
-  /** The newest checkpoint of the registry that is known: signed by its key and cosigned by the pinned witness. */
-  readonly note: string;
-  readonly from: number;
-  readonly items: readonly Omit<SignedStatement, "entry">[];
-  /** From the tree after these statements to the note's. */
-  readonly proof: readonly Buffer[];
-}
+/**
+ * A page of statements from a copy, and what they must be part of: `note` is the newest checkpoint of the registry that
+ * is known, signed by its key and cosigned by the pinned witness; `proof` leads to it from the tree after the page.
+ */
+type RestoreRequest = Asked<typeof LEDGER.restore>;
 
 export interface RestoreParts {
   readonly store: Store;

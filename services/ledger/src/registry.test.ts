@@ -345,7 +345,7 @@ test("proofs of inclusion and consistency verify against the answer's own checkp
     }
   for (const [size1, root1] of roots)
     for (const [size2, root2] of roots) {
-      const ask = signer.request({ op: "prove", log: CONSUMER, size1, size2 });
+      const ask = signer.request({ op: "proveGrowth", log: CONSUMER, size1, size2 });
       if (size2 < size1) assert.equal(await refusalOf(ask), "ERR_LEDGER_NOT_FOUND");
       else verifyConsistency({ size1, root1, size2, root2, proof: hashes((await ask).head.proof) });
     }
@@ -354,7 +354,7 @@ test("proofs of inclusion and consistency verify against the answer's own checkp
   for (const entry of entries) {
     range.appendEntries([entry]);
     const [size1, root1, size2] = [range.size, range.root(), entries.length];
-    const { head } = await signer.request({ op: "prove", log: CONSUMER, size1, size2 });
+    const { head } = await signer.request({ op: "proveGrowth", log: CONSUMER, size1, size2 });
     const root2 = roots.get(size2) ?? Buffer.alloc(0);
     verifyConsistency({ size1, root1, size2, root2, proof: hashes(head.proof) });
   }
@@ -367,7 +367,8 @@ test("proofs of inclusion and consistency verify against the answer's own checkp
     { index: 6, size: 1 },
   ];
   for (const ask of beyond) {
-    const refused = signer.request({ op: "prove", log: CONSUMER, ...ask });
+    const op = "index" in ask ? "prove" : "proveGrowth";
+    const refused = signer.request({ op, log: CONSUMER, ...ask });
     assert.equal(await refusalOf(refused), "ERR_LEDGER_NOT_FOUND", JSON.stringify(ask));
   }
 });

@@ -11,11 +11,11 @@ import {
   SocketClient,
   socketPlace,
   type Handler,
+  type Requester,
 } from "@redoubt/wire";
 import type { Config } from "./config.ts";
 import { Engine } from "./engine.ts";
 import { monitorOpened, type MonitorLog } from "./events.ts";
-import type { LedgerPort } from "./follower/ledger-port.ts";
 import { monitorRoutes, noRoomAnswer } from "./http-routes.ts";
 import { openIdentity } from "./initialise.ts";
 import { httpRequest, type HttpRequest } from "./outgoing-http.ts";
@@ -32,7 +32,7 @@ export interface MonitorOptions {
   readonly clock: Clock;
   readonly log: MonitorLog;
   /** Replaceable where services are composed in tests; no configuration reaches these. */
-  readonly ledger?: LedgerPort;
+  readonly ledger?: Requester;
   readonly request?: HttpRequest;
   readonly httpLimits?: Partial<HttpLimits>;
   readonly random?: () => number;

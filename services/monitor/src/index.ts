@@ -2,6 +2,5 @@ export type { Alarm, AlarmKind, Severity } from "./alarms/kinds.ts";
 export { parseConfig, type Config } from "./config.ts";
 export { openMonitor, type Monitor, type MonitorOptions } from "./context.ts";
 export type { MonitorErrorCode } from "./errors.ts";
-export type { LedgerPort } from "./follower/ledger-port.ts";
 export { initialise, type MonitorKeys } from "./initialise.ts";
 export type { HttpAnswer, HttpOptions, HttpRequest } from "./outgoing-http.ts";

@@ -1,5 +1,6 @@
 import { join as joinPath } from "node:path";
 import type { Clock, ReadSpace } from "@redoubt/base";
+import type { Requester } from "@redoubt/wire";
 import type { MonitorLog } from "./events.ts";
 import { Registry } from "@redoubt/keys";
 import { ActiveTime } from "./active-time.ts";
@@ -15,7 +16,6 @@ import { DeliveryStore } from "./deliveries/delivery-store.ts";
 import { Gaps } from "./deliveries/gaps.ts";
 import { FollowStore } from "./follower/follow-store.ts";
 import { Follower } from "./follower/follower.ts";
-import type { LedgerPort } from "./follower/ledger-port.ts";
 import type { Identity } from "./initialise.ts";
 import { RegistryCopy } from "./follower/registry-copy.ts";
 import { IssuedJoin } from "./issued/issued-join.ts";
@@ -41,7 +41,7 @@ export interface PartsOptions {
   readonly clock: Clock;
   readonly log: MonitorLog;
   readonly identity: Identity;
-  readonly ledger: LedgerPort;
+  readonly ledger: Requester;
   readonly request: HttpRequest;
   readonly random: () => number;
   /** Replaced by tests. */

@@ -58,7 +58,7 @@ describe("what is served", () => {
     });
     deployment.tenant("enterprise", TENANT);
     const kid = deployment.key("enterprise", TENANT);
-    system.ledger.grew();
+    system.grew();
     await until(async () => (await system.kids(PATH))?.length === 1);
     for (const algorithm of ["oidc", "oauth2"] as const) {
       const configuration = await discovery(
@@ -90,11 +90,11 @@ describe("what is served", () => {
     assert.deepEqual(await system.kids(PATH), [kid]);
     assert.deepEqual(readdirSync(join(system.www, "old")), []);
     deployment.keyState("enterprise", kid, "tainted");
-    system.ledger.grew();
+    system.grew();
     await until(async () => (await system.kids(PATH))?.length === 0);
     await until(() => readFileSync(join(system.www, PATH, "keys"), "utf8") === '{"keys":[]}');
     deployment.tenant("enterprise", TENANT, "suspended");
-    system.ledger.grew();
+    system.grew();
     await until(async () => (await system.kids(PATH)) === undefined);
     await until(() => !readdirSync(join(system.www, PATH)).includes("keys"));
   });
@@ -145,16 +145,16 @@ async function lied(
   deployment.key("enterprise", TENANT);
   const system = await System.open(deployment);
   const before = await system.kids(PATH);
-  system.ledger.lie = (answer) => lie(answer, deployment);
+  system.lie = (answer) => lie(answer, deployment);
   append(deployment);
-  system.ledger.grew();
+  system.grew();
   await until(() => system.count("registry_failed") > 0 || system.count("site_built") > 1);
   return { system, before };
 }
 
 describe("THREAT-27: a ledger that lies", () => {
   test("a checkpoint without the registry's signature, or with another root or size, moves nothing", async () => {
-    const stranger = identity(LOG);
+    const stranger = ed25519Signer(LOG, identity(LOG).privateKey);
     const lies: Record<
       string,
       (answer: Record<string, unknown>, deployment: Deployment) => object
@@ -175,7 +175,7 @@ describe("THREAT-27: a ledger that lies", () => {
       assert.equal(system.count("registry_failed"), 1, name);
       assert.equal(system.count("site_built"), 1, name);
       // Once it tells the truth, the site follows.
-      system.ledger.lie = (answer) => answer;
+      system.lie = (answer) => answer;
       await until(async () => (await system.kids(PATH))?.length === 2);
       await until(() => system.count("registry_back") === 1);
     }
@@ -224,7 +224,7 @@ describe("THREAT-27: a ledger that lies", () => {
   });
 });
 
-function otherLog({ items, registryKey }: Deployment): string {
+function otherLog({ items, log }: Deployment): string {
   const range = CompactRange.empty();
   for (const { entry } of items) range.append(hashLeaf(entry));
   const body = encodeCheckpoint({
@@ -232,7 +232,7 @@ function otherLog({ items, registryKey }: Deployment): string {
     size: items.length,
     root: range.root(),
   });
-  return signNote(body, [ed25519Signer(registryKey.vkey.name, registryKey.privateKey)]);
+  return signNote(body, [log.signer]);
 }
 
 function changeFirst(items: unknown): unknown {

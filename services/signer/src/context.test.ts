@@ -169,7 +169,7 @@ describe("what a signer says of itself", () => {
     await signer.ready;
     const { head } = await client.request({ op: "metadata" });
     assert.deepEqual(
-      { ...head, instance: typeof head["instance"], cosigned: null },
+      { ...head, instance: typeof head["instance"], cosigned: "" },
       {
         realm: "enterprise",
         instance: "string",
@@ -181,7 +181,7 @@ describe("what a signer says of itself", () => {
         problem: null,
         size: 0,
         pending: 0,
-        cosigned: null,
+        cosigned: "",
         labels: ["roots: demo"],
       },
     );

@@ -19,7 +19,7 @@ async function assertCloses(closing: AsyncDisposable): Promise<void> {
 }
 
 describe("an end in order", () => {
-  for (const op of ["wait", "registry", "state", "append", "openLog", "prove"])
+  for (const op of ["wait", "registry", "state", "append", "openLog", "proveGrowth"])
     it(`while the ledger never answers ${op}`, async () => {
       await using deployment = await Deployment.start();
       const { ledger } = deployment;
@@ -30,7 +30,7 @@ describe("an end in order", () => {
         return never();
       };
       const signer = await deployment.open();
-      if (op === "prove") isHanging = true;
+      if (op === "proveGrowth") isHanging = true;
       await until(() => isHanging);
       await assertCloses(signer);
     });

@@ -160,7 +160,7 @@ describe("the life of a key", () => {
     const committed = Promise.withResolvers<void>();
     const tainted = Promise.withResolvers<void>();
     ledger.misbehave = async ({ op }, honest) => {
-      const answer = honest();
+      const answer = await honest();
       if (op !== "commit") return answer;
       committed.resolve();
       await tainted.promise;
@@ -182,7 +182,7 @@ describe("the life of a key", () => {
     const committed = Promise.withResolvers<void>();
     const rotated = Promise.withResolvers<void>();
     deployment.ledger.misbehave = async ({ op }, honest) => {
-      const answer = honest();
+      const answer = await honest();
       if (op !== "commit") return answer;
       committed.resolve();
       await rotated.promise;
@@ -225,8 +225,8 @@ describe("a crash between the steps of a key", () => {
   it("after an append whose answer was lost: it is not made twice", async () => {
     await using deployment = await Deployment.start();
     let lost = 0;
-    deployment.ledger.misbehave = ({ op }, honest) => {
-      const answer = honest();
+    deployment.ledger.misbehave = async ({ op }, honest) => {
+      const answer = await honest();
       if (op !== "append" || lost >= 4) return answer;
       lost += 1;
       throw new ServiceError("ERR_LEDGER_IO", "Answer lost");
@@ -300,7 +300,7 @@ describe("a crash between the steps of a key", () => {
     await using deployment = await Deployment.start();
     const { ledger, custodian, log } = deployment;
     ledger.misbehave = ({ op }, honest) =>
-      op === "append" ? { head: { index: 0, size: 0, checkpoint: "" } } : honest();
+      op === "append" ? { head: { index: 0, size: 0, checkpoint: "x" } } : honest();
     await deployment.open();
     const { fields } = await log.named("key_step_failed");
     assert.equal(fields["code"], "ERR_SIGNER_REGISTRY_VOID");
@@ -317,7 +317,7 @@ describe("a crash between the steps of a key", () => {
     deployment.clock.forward(activeSeconds);
     // The ledger takes the statement and keeps another in its place.
     ledger.misbehave = ({ op }, honest) =>
-      op === "append" ? { head: { index: 0, size: 0, checkpoint: "" } } : honest();
+      op === "append" ? { head: { index: 0, size: 0, checkpoint: "x" } } : honest();
     await signer.tick();
     assert.equal(deployment.log.count("key_step_failed") > 0, true);
     const appends = (): number => ledger.calls.filter(({ op }) => op === "append").length;

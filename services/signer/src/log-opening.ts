@@ -1,11 +1,9 @@
-import { MemberReader, ServiceError } from "@redoubt/base";
+import { ServiceError } from "@redoubt/base";
 import { CompactRange, openCheckpoint, verifyConsistency, type VerifierKey } from "@redoubt/tlog";
-import { decodeBase64url } from "@redoubt/verify/base64url";
-import type { JsonObject } from "@redoubt/verify/json";
-import type { SocketClient } from "@redoubt/wire";
+import { ask, LEDGER, type Requester } from "@redoubt/wire";
 
 export interface LogSource {
-  readonly client: Pick<SocketClient, "request">;
+  readonly client: Requester;
   readonly log: string;
   readonly logKey: VerifierKey;
   readonly writerKey: VerifierKey;
@@ -16,10 +14,6 @@ export interface Tree {
   readonly root: Buffer;
 }
 
-const HASH_BYTES = 32;
-const MAX_PROOF_HASHES = 64;
-const MAX_NOTE_CHARS = 65_536;
-
 /**
  * Where the ledger says that the log stands, once it is proven to be what this writer signed, and to hold every tree
  * that is known of it.
@@ -27,16 +21,14 @@ const MAX_NOTE_CHARS = 65_536;
 export async function readLogState(
   source: LogSource,
   known: readonly Tree[],
-): Promise<{ readonly range: CompactRange; readonly head: JsonObject }> {
-  const { head } = await source.client.request({ op: "state", log: source.log });
-  const reader = new MemberReader(head, "log state");
-  const size = reader.integer("size", 0, Number.MAX_SAFE_INTEGER);
-  const hashes = readHashes(reader, "hashes");
+): Promise<{ readonly range: CompactRange; readonly cosigned: string }> {
+  const { client, log } = source;
+  const { size, hashes, checkpoint, cosigned } = await ask(client, LEDGER.state, { log });
   const range = CompactRange.from(size, hashes);
-  if (size > 0) checkBothSigned(source, reader.string("checkpoint", MAX_NOTE_CHARS), range);
+  if (size > 0) checkBothSigned(source, checkpoint, range);
   // oxlint-disable-next-line no-await-in-loop -- two of them; the first that is not in the log says why
   for (const tree of known) await proveGrowth(source, tree, range);
-  return { range, head };
+  return { range, cosigned };
 }
 
 // P3: the log key's signature, and our own over exactly this tree.
@@ -67,16 +59,9 @@ export async function readConsistency(
   { client, log }: LogSource,
   size1: number,
   size2: number,
-): Promise<Buffer[]> {
+): Promise<readonly Buffer[]> {
   if (size1 === size2) return [];
-  const { head } = await client.request({ op: "prove", log, size1, size2 });
-  return readHashes(new MemberReader(head, "consistency proof"), "proof");
-}
-
-function readHashes(reader: MemberReader, name: string): Buffer[] {
-  return reader
-    .strings(name, MAX_PROOF_HASHES, 64)
-    .map((text) => decodeBase64url(text, { bytes: HASH_BYTES }));
+  return (await ask(client, LEDGER.proveGrowth, { log, size1, size2 })).proof;
 }
 
 function refusal(code: string, message: string, options?: ErrorOptions): ServiceError {

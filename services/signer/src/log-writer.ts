@@ -8,13 +8,13 @@ import {
   verifyConsistency,
   type NoteSigner,
 } from "@redoubt/tlog";
-import { joinBlobs, RemoteError } from "@redoubt/wire";
+import { ask, joinBlobs, LEDGER, RemoteError } from "@redoubt/wire";
 import type { SealedBatch } from "./bodies.ts";
 import type { EntryJournal } from "./entry-journal.ts";
 import type { SignerEvents } from "./events.ts";
 import { readConsistency, readLogState, type LogSource, type Tree } from "./log-opening.ts";
 import { Sleeper } from "./sleeper.ts";
-import { cosignedNote, type Cosigned, type WitnessGuard } from "./witness-guard.ts";
+import type { Cosigned, WitnessGuard } from "./witness-guard.ts";
 
 export interface LogWriterOptions extends LogSource {
   readonly writer: NoteSigner;
@@ -101,13 +101,13 @@ export class LogWriter {
   /** Takes up the log where it stands, after proving that it holds every tree that is known of it. */
   async open(known: readonly Tree[]): Promise<void> {
     const { log, events } = this.#options;
-    const { range, head } = await readLogState(this.#options, known);
+    const { range, cosigned } = await readLogState(this.#options, known);
     this.#acknowledged = range;
     this.#predicted = range;
     this.#remember(range);
     if (range.size > 0) this.#options.guard.begin(range.size);
     events.opened(log, range.size);
-    await this.#takeCosigned(head);
+    await this.#takeCosigned(cosigned);
   }
 
   /** Resolves with the place of the first entry when the batch is durable in exactly the predicted tree. */
@@ -153,28 +153,22 @@ export class LogWriter {
 
   async #commit(batch: Batch): Promise<void> {
     const { client, log } = this.#options;
-    const { head } = await client.request(
-      {
-        op: "commit",
-        log,
-        first: batch.first,
-        count: batch.count,
-        checkpoint: batch.note,
-        entriesBytes: batch.entries.length,
-      },
-      Buffer.concat([batch.entries, batch.blobs]),
+    const { first, count, note, entries, blobs } = batch;
+    const { checkpoint, cosigned } = await ask(
+      client,
+      LEDGER.commit,
+      { log, first, count, checkpoint: note, entriesBytes: entries.length },
+      Buffer.concat([entries, blobs]),
     );
     this.checkIntact();
-    this.#checkAcknowledged(batch, head["checkpoint"]);
+    this.#checkAcknowledged(batch, checkpoint);
     // Never awaited: what the ledger says of the witness must not hold back what it has committed.
-    void this.#takeCosigned(head);
+    void this.#takeCosigned(cosigned);
   }
 
   /** P3: exactly the predicted tree under both signatures, or nothing is signed. */
-  #checkAcknowledged({ body, note }: Batch, acknowledged: unknown): void {
+  #checkAcknowledged({ body, note }: Batch, acknowledged: string): void {
     const { log, logKey } = this.#options;
-    if (typeof acknowledged !== "string")
-      throw new ServiceError("ERR_LOG_CHECKPOINT", "Ledger answered without a checkpoint");
     const opened = openCheckpoint(acknowledged, { origin: log, verifiers: [logKey] });
     if (opened.body !== body) throw this.#halt("the ledger committed another tree");
     // docs/spec/logs.md §3: our own line is still there, or no witness would take this checkpoint.
@@ -230,15 +224,14 @@ export class LogWriter {
   /** Asks for the newest cosignature; what an idle log needs, since no commit brings it. */
   async refreshCosigned(): Promise<void> {
     const { client, log } = this.#options;
-    const { head } = await client.request({ op: "state", log });
-    await this.#takeCosigned(head);
+    const { cosigned } = await ask(client, LEDGER.state, { log });
+    await this.#takeCosigned(cosigned);
   }
 
   /** Takes a cosigned checkpoint only when it is of a tree that this writer built. Never rejects. */
-  async #takeCosigned(head: Parameters<typeof cosignedNote>[0]): Promise<void> {
+  async #takeCosigned(note: string = ""): Promise<void> {
     const { guard, events, log } = this.#options;
-    const note = cosignedNote(head);
-    if (note === undefined || note === this.#refusedNote) return;
+    if (note === "" || note === this.#refusedNote) return;
     try {
       const cosigned = guard.open(note);
       if (!(await this.#isOurs(cosigned))) return;

@@ -1,11 +1,10 @@
 import { errorCode, ServiceError } from "@redoubt/base";
 import type { SignedStatement } from "@redoubt/keys";
-import { encodeBase64url } from "@redoubt/verify/base64url";
-import { RemoteError, type SocketClient } from "@redoubt/wire";
+import { ask, LEDGER, RemoteError, type Requester } from "@redoubt/wire";
 import type { RegistryView } from "./registry-view.ts";
 
 export interface AppendOptions {
-  readonly ledger: Pick<SocketClient, "request">;
+  readonly ledger: Requester;
   readonly view: Pick<RegistryView, "poll">;
   /** Origin of the registry. */
   readonly log: string;
@@ -19,17 +18,11 @@ export interface AppendOptions {
  */
 export async function appendStatement(
   { ledger, view, log }: AppendOptions,
-  signed: SignedStatement,
+  { statement, envelope }: SignedStatement,
   ifSize?: number,
 ): Promise<void> {
-  const head = {
-    op: "append",
-    log,
-    statement: encodeBase64url(signed.statement),
-    envelope: encodeBase64url(signed.envelope),
-  };
   try {
-    await ledger.request(ifSize === undefined ? head : { ...head, ifSize });
+    await ask(ledger, LEDGER.append, { log, statement, envelope, ifSize });
     await view.poll();
   } catch (cause) {
     throw refusalOf(cause);

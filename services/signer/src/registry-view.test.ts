@@ -1,3 +1,4 @@
+import { changed, type Honest } from "@redoubt/testkit";
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { describe, it } from "node:test";
@@ -9,8 +10,8 @@ import { AUDIENCE, CLIENT, Deployment, refusalOf, TENANT, WANTED } from "./testi
 
 /** Takes the bodies of some items away. */
 function hiding(isHidden: (index: number) => boolean) {
-  return ({ op, head }: Call, honest: () => Answer): Answer => {
-    const answer = honest();
+  return async ({ op, head }: Call, honest: Honest): Promise<Answer> => {
+    const answer = await honest();
     if (op !== "registry") return answer;
     const body: JsonObject = { ...answer.head };
     const items = list(body, "items").map((item, place) =>
@@ -91,7 +92,7 @@ describe("the registry as a signer sees it", () => {
     deployment.state({ ...SUSPEND, status: "suspended" });
     ledger.misbehave = ({ op, head }, honest) =>
       op === "registry"
-        ? { head: { from: head["from"], size: frozen, checkpoint, cosigned: null, items: [] } }
+        ? { head: { from: head["from"], size: frozen, checkpoint, cosigned: "", items: [] } }
         : honest();
     // The witness has seen the suspension: what it says from now on is of a tree that we were not shown.
     for (let minute = 0; minute < 15; minute += 1) {
@@ -116,9 +117,7 @@ describe("the registry as a signer sees it", () => {
     const fork = registry.fork(registry.size);
     ledger.misbehave = ({ op, head }, honest) =>
       op === "state" && head["log"] === registry.origin
-        ? {
-            head: { ...honest().head, cosigned: fork.cosign(ledger.witness.signer, clock.seconds) },
-          }
+        ? changed(honest, { cosigned: fork.cosign(ledger.witness.signer, clock.seconds) })
         : honest();
     await signer.tick();
     ledger.misbehave = undefined;
@@ -132,13 +131,13 @@ describe("the registry as a signer sees it", () => {
     const signer = await deployment.openReady();
     const { ledger } = deployment;
     ledger.misbehave = ({ op }, honest) =>
-      op === "registry" ? { head: { ...honest().head, size: 1 } } : honest();
+      op === "registry" ? changed(honest, { size: 1 }) : honest();
     assert.equal(await refusalOf(signer.tick()), "ERR_WIRE_FRAME");
     await deployment.client().request(WANTED);
     deployment.state(SUSPEND);
     ledger.misbehave = ({ op }, honest) =>
       op === "registry"
-        ? { head: { ...honest().head, checkpoint: ledger.registry.fork(3).checkpoint } }
+        ? changed(honest, { checkpoint: ledger.registry.fork(3).checkpoint })
         : honest();
     assert.equal(await refusalOf(signer.tick()), "ERR_WIRE_FRAME");
     await deployment.client().request(WANTED);

@@ -1,14 +1,14 @@
 import { errorCode, ServiceError } from "@redoubt/base";
 import { Registry } from "@redoubt/keys";
 import { CompactRange, hashLeaf, type VerifierKey } from "@redoubt/tlog";
-import { RegistryFeed, type RegistryFeedItem, type SocketClient } from "@redoubt/wire";
+import { ask, LEDGER, RegistryFeed, type RegistryFeedItem, type Requester } from "@redoubt/wire";
 import type { SignerEvents } from "./events.ts";
 import type { Tree } from "./log-opening.ts";
 import type { RememberedTree } from "./state-file.ts";
-import { cosignedNote, type WitnessGuard } from "./witness-guard.ts";
+import type { WitnessGuard } from "./witness-guard.ts";
 
 export interface RegistryViewOptions {
-  readonly client: SocketClient;
+  readonly client: Requester;
   readonly log: string;
   readonly logKey: VerifierKey;
   readonly operator: VerifierKey;
@@ -90,9 +90,8 @@ export class RegistryView {
   /** Asks how far the witness has seen the registry, and when. */
   async refreshCosigned(): Promise<void> {
     const { client, log, guard, events } = this.#options;
-    const { head } = await client.request({ op: "state", log });
-    const note = cosignedNote(head);
-    if (note === undefined) return;
+    const { cosigned: note } = await ask(client, LEDGER.state, { log });
+    if (note === "") return;
     try {
       const cosigned = guard.open(note);
       const root = this.#fold.roots.get(cosigned.size);

@@ -1,3 +1,4 @@
+import { changed } from "@redoubt/testkit";
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -101,7 +102,7 @@ describe("THREAT-06, THREAT-30: a restart", () => {
     writeFileSync(path, old);
     deployment.log.all.length = 0;
     deployment.ledger.misbehave = ({ op }, honest) =>
-      op === "prove" ? { head: { proof: [] } } : honest();
+      op === "proveGrowth" ? changed(honest, { proof: [] }) : honest();
     await assertRefused(deployment, "ERR_LOG_HISTORY");
   });
 
@@ -144,7 +145,7 @@ describe("THREAT-06, THREAT-30: a restart", () => {
     const { origin } = ledger.issuance;
     // The registry is witnessed as ever; what the witness says of our log is kept back.
     ledger.misbehave = ({ head }, honest) =>
-      head["log"] === origin ? { head: { ...honest().head, cosigned: null } } : honest();
+      head["log"] === origin ? changed(honest, { cosigned: "" }) : honest();
     clock.forward(901);
     const signer = await deployment.open();
     await deployment.log.named("log_opened");

@@ -7,7 +7,7 @@ import {
   type WriterInfo,
 } from "@redoubt/keys";
 import { ed25519Signer, encodeVerifierKey, type WitnessedTree } from "@redoubt/tlog";
-import type { SocketClient } from "@redoubt/wire";
+import { ask, LEDGER, type SocketClient } from "@redoubt/wire";
 import { BodySealer } from "./bodies.ts";
 import { Budgets } from "./budgets.ts";
 import type { SignerConfig } from "./config.ts";
@@ -84,7 +84,7 @@ export async function openCore(
   const writer = openWriter(options, info, guard);
   // THREAT-38: asked first, so that the ledger cannot have grown less than the witness saw.
   const witnessed = await options.askWitness(log);
-  await ledger.request({ op: "openLog", log, writer: encodeVerifierKey(info.writer) });
+  await ask(ledger, LEDGER.openLog, { log, writer: encodeVerifierKey(info.writer) });
   await writer.open([...(remembered?.log ? [remembered.log] : []), witnessed]);
   await carryEntries({ ...options, journals: join(folder, SIGNER_FILES.journals), writer });
   const ringSigner = new RingSigner(folder, realm, registry);

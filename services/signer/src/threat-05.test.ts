@@ -5,28 +5,28 @@ import type { Answer, Call } from "@redoubt/wire";
 import { digestOf, text } from "./testing/answers.ts";
 import { MIN_SECOND_BATCH } from "./mint.ts";
 import { Deployment, refusalOf, WANTED } from "./testing/deployment.ts";
-import { FakeLog } from "./testing/fake-log.ts";
+import { changed, FakeLog, type Honest } from "@redoubt/testkit";
 import { until } from "./testing/test-events.ts";
 
 /** A ledger that fails its first commits in one way, and then is honest. */
-function failing(count: number, fail: (honest: () => Answer) => Answer) {
+function failing(count: number, fail: (honest: Honest) => Promise<Answer>) {
   let left = count;
-  return ({ op }: Call, honest: () => Answer): Answer => {
+  return ({ op }: Call, honest: Honest): Promise<Answer> => {
     if (op !== "commit" || left === 0) return honest();
     left -= 1;
     return fail(honest);
   };
 }
 
-function refuse(code: string): () => Answer {
-  return () => {
+function refuse(code: string): () => Promise<Answer> {
+  return async () => {
     throw new ServiceError(code, "Refused");
   };
 }
 
 /** The honest answer with one member changed. */
-function withCheckpoint(honest: () => Answer, checkpoint: unknown): Answer {
-  return { head: { ...honest().head, checkpoint } };
+function withCheckpoint(honest: Honest, checkpoint: unknown): Promise<Answer> {
+  return changed(honest, { checkpoint });
 }
 
 describe("THREAT-05: a ledger that cannot or will not commit", () => {
@@ -55,8 +55,8 @@ describe("THREAT-05: a ledger that cannot or will not commit", () => {
     await using deployment = await Deployment.start();
     await deployment.openReady();
     const { ledger, log } = deployment;
-    ledger.misbehave = failing(1, (honest) => {
-      honest();
+    ledger.misbehave = failing(1, async (honest) => {
+      await honest();
       throw new ServiceError("ERR_LEDGER_IO", "Answer lost");
     });
     const [first, second] = await Promise.all([
@@ -74,7 +74,7 @@ describe("THREAT-05: a ledger that cannot or will not commit", () => {
     const { signed } = custodian;
     ledger.misbehave = async ({ op }, honest) => {
       if (op !== "commit") return honest();
-      honest();
+      await honest();
       // Committed, never acknowledged.
       return new Promise<never>(() => undefined);
     };
@@ -114,7 +114,7 @@ describe("THREAT-05: a ledger that cannot or will not commit", () => {
     const { ledger } = deployment;
     const held: (() => void)[] = [];
     ledger.misbehave = async ({ op, head }, honest) => {
-      const answer = honest();
+      const answer = await honest();
       if (op !== "commit" || head["first"] !== 0) return answer;
       // The first answer waits until the second has gone out, and is an error then.
       await new Promise<void>((resolve) => {
@@ -157,8 +157,8 @@ describe("THREAT-05: a ledger that cannot or will not commit", () => {
       const { custodian, ledger } = deployment;
       const { signed } = custodian;
       let lies = 0;
-      ledger.misbehave = failing(2, (honest) => {
-        const note = String(Reflect.get(honest().head, "checkpoint"));
+      ledger.misbehave = failing(2, async (honest) => {
+        const note = String(Reflect.get((await honest()).head, "checkpoint"));
         lies += 1;
         assert.equal(custodian.signed, signed);
         return withCheckpoint(honest, change(note, ledger.issuance));
@@ -181,8 +181,8 @@ describe("THREAT-05: a ledger that cannot or will not commit", () => {
       const { custodian, ledger, monitor } = deployment;
       await deployment.client().request(WANTED);
       const { signed } = custodian;
-      ledger.misbehave = failing(1, (honest) => {
-        honest();
+      ledger.misbehave = failing(1, async (honest) => {
+        await honest();
         return withCheckpoint(honest, forge(ledger.issuance));
       });
       assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_LOG");
@@ -203,12 +203,12 @@ describe("THREAT-05: a ledger that cannot or will not commit", () => {
     let commits = 0;
     ledger.misbehave = async ({ op }, honest) => {
       if (op !== "commit") return honest();
-      const answer = honest();
+      const answer = await honest();
       const isSecond = (commits += 1) === 2;
       if (isSecond) both.resolve();
       await both.promise;
       return isSecond
-        ? withCheckpoint(() => answer, ledger.issuance.fork(1 + MIN_SECOND_BATCH).checkpoint)
+        ? withCheckpoint(async () => answer, ledger.issuance.fork(1 + MIN_SECOND_BATCH).checkpoint)
         : answer;
     };
     const client = deployment.client();
@@ -247,7 +247,7 @@ describe("THREAT-05: a ledger that cannot or will not commit", () => {
     const { signer: witness } = ledger.witness;
     ledger.misbehave = ({ op, head }, honest) =>
       op === "state" && head["log"] === fork.origin
-        ? { head: { ...honest().head, cosigned: fork.cosign(witness, clock.seconds) } }
+        ? changed(honest, { cosigned: fork.cosign(witness, clock.seconds) })
         : honest();
     await signer.tick();
     await deployment.log.named("halted");
@@ -259,11 +259,11 @@ describe("THREAT-05: a ledger that cannot or will not commit", () => {
     await deployment.openReady();
     const { ledger } = deployment;
     let count = 0;
-    ledger.misbehave = ({ op }, honest) => {
+    ledger.misbehave = async ({ op }, honest) => {
       if (op !== "commit") return honest();
       count += 1;
       if (count % 3 === 0) throw new ServiceError("ERR_LEDGER_FULL", "Full");
-      const answer = honest();
+      const answer = await honest();
       if (count % 5 === 0) throw new ServiceError("ERR_LEDGER_IO", "Answer lost");
       return answer;
     };

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { describe, it } from "node:test";
 import { createVerifierKey, ed25519Cosigner, SIGNATURE_TYPE } from "@redoubt/tlog";
-import { FakeLog } from "./testing/fake-log.ts";
+import { FakeLog } from "@redoubt/testkit";
 import { TestClock } from "./testing/test-clock.ts";
-import { cosignedNote, WitnessGuard } from "./witness-guard.ts";
+import { WitnessGuard } from "./witness-guard.ts";
 
 const { privateKey, publicKey } = generateKeyPairSync("ed25519");
 const signer = ed25519Cosigner("witness.test", privateKey);
@@ -317,13 +317,5 @@ describe("what counts as a cosignature", () => {
     other.append([Buffer.alloc(65, 1)], Buffer.alloc(0));
     assert.throws(() => guard.open(other.cosign(signer, clock.seconds)), { name: "TlogError" });
     assert.equal(guard.open(log.cosign(signer, clock.seconds)).size, 1);
-  });
-
-  it("is found as a note or in an object, and nowhere else", () => {
-    assert.equal(cosignedNote({ cosigned: "note" }), "note");
-    assert.equal(cosignedNote({ cosigned: { note: "note", size: 1 } }), "note");
-    for (const cosigned of [null, "", 1, [], {}, { note: 1 }])
-      assert.equal(cosignedNote({ cosigned }), undefined);
-    assert.equal(cosignedNote({}), undefined);
   });
 });

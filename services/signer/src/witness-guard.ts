@@ -6,7 +6,6 @@ import {
   verifyCosignature,
   type VerifierKey,
 } from "@redoubt/tlog";
-import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
 
 export interface WitnessGuardOptions {
   /** Origin of the log whose cosignatures count. */
@@ -174,13 +173,6 @@ function unwitnessed(ageMs: number): ServiceError {
 function wrongClock(): ServiceError {
   const message = "This clock is not the witness's";
   return new ServiceError("ERR_SIGNER_CLOCK", message, { fields: { retryAfterSeconds: 60 } });
-}
-
-/** The cosigned note in a ledger's answer, if there is one: the note itself, or an object around it. */
-export function cosignedNote(head: JsonObject): string | undefined {
-  const { cosigned = null } = head;
-  const note = isJsonObject(cosigned) ? cosigned["note"] : cosigned;
-  return typeof note === "string" && note !== "" ? note : undefined;
 }
 
 function isNewer(a: Cosigned, b: Cosigned): boolean {

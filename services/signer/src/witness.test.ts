@@ -1,3 +1,4 @@
+import { changed } from "@redoubt/testkit";
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -49,7 +50,7 @@ describe("P3: the witness is gone", () => {
     const cosigned = `${ledger.issuance.cosigned.slice(0, -6)}AAAA=\n`;
     ledger.misbehave = ({ op, head }, honest) =>
       op === "state" && head["log"] === ledger.issuance.origin
-        ? { head: { ...honest().head, cosigned } }
+        ? changed(honest, { cosigned })
         : honest();
     clock.forward(800);
     for (let count = 0; count < 3; count += 1) await signer.tick();

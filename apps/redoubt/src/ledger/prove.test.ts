@@ -1,52 +1,60 @@
 import assert from "node:assert/strict";
 import { hash } from "node:crypto";
 import { test } from "node:test";
-import { RemoteError } from "@redoubt/wire";
-import { buildInclusionProof, CompactRange, hashLeaf, verifyProofFile } from "@redoubt/tlog";
+import { LEDGER, RemoteError, route, routesByName, type Answered } from "@redoubt/wire";
+import {
+  buildInclusionProof,
+  CompactRange,
+  encodeVerifierKey,
+  hashLeaf,
+  verifyProofFile,
+} from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
-import type { JsonObject } from "@redoubt/verify/json";
+import { requesterOf } from "@redoubt/testkit";
 import { digestOf, proveDigest } from "./prove.ts";
 import type { LogKeys } from "./log-keys.ts";
 import { ORIGIN, PublishedLog } from "./testing/published-log.ts";
+
+type Proven = Answered<typeof LEDGER.prove>;
 
 /** The clock of whoever asks. */
 const NOW = 1_800_000_000;
 
 /** What a ledger with this log answers to the operator; `change` makes it a liar. */
-function ledgerOf(
-  log: PublishedLog,
-  change: (answer: JsonObject) => JsonObject = (answer) => answer,
-) {
+function ledgerOf(log: PublishedLog, change: (answer: Proven) => Proven = (answer) => answer) {
   const nodes = new Map<string, Buffer>();
   CompactRange.empty().appendEntries(log.entries, (level, index, node) =>
     nodes.set(`${level}/${index}`, Buffer.from(node)),
   );
+  const read = (level: number, at: number) => nodes.get(`${level}/${at}`) ?? Buffer.alloc(32);
   const size = log.entries.length;
-  return async (head: object): Promise<JsonObject> => {
-    const op = "op" in head ? head.op : "";
-    if (op === "find") {
-      const index = log.entries.findIndex(
-        (entry) => "digest" in head && encodeBase64url(entry.subarray(1, 33)) === head.digest,
-      );
+  const checkpoint = log.files.get("checkpoint")?.toString("utf8") ?? "";
+  const routes = routesByName([
+    route(LEDGER.find, ({ digest }) => {
+      const index = log.entries.findIndex((entry) => entry.subarray(1, 33).equals(digest));
       if (index < 0) throw new RemoteError("ERR_LEDGER_NOT_FOUND", "No entry has this digest");
       return { index };
-    }
-    if (op === "state")
-      return { size, cosigned: log.files.get("checkpoint")?.toString("utf8") ?? "" };
-    assert.ok(op === "prove" && "index" in head && typeof head.index === "number");
-    const proof = buildInclusionProof(
-      (level, index) => nodes.get(`${level}/${index}`) ?? Buffer.alloc(32),
-      head.index,
-      size,
-    );
-    return change({
-      index: head.index,
-      size,
-      leaf: encodeBase64url(log.entries[head.index] ?? Buffer.alloc(65)),
-      proof: proof.map((one) => encodeBase64url(one)),
-      checkpoint: log.files.get("checkpoint")?.toString("utf8") ?? "",
-    });
-  };
+    }),
+    route(LEDGER.state, () => {
+      const vkey = encodeVerifierKey(log.key.vkey);
+      return { log: ORIGIN, vkey, hashes: [], size, checkpoint, cosigned: checkpoint };
+    }),
+    route(LEDGER.prove, ({ index }) => {
+      const proof = buildInclusionProof(read, index, size);
+      return change({
+        index,
+        size,
+        leaf: log.entries[index] ?? Buffer.alloc(65),
+        proof,
+        checkpoint,
+      });
+    }),
+  ]);
+  return requesterOf(async (call) => {
+    const answer = await routes.get(call.op)?.handle(call);
+    assert.ok(answer);
+    return answer;
+  });
 }
 
 function keysOf({ key, writer, witness }: PublishedLog): ReadonlyMap<string, LogKeys> {
@@ -65,7 +73,17 @@ test("docs/spec/logs.md §1: a token's digest is that of its signing input", () 
 });
 
 test("what is neither a digest nor a token is refused", () => {
-  for (const text of ["", "a", "a.b", "a.b.c.d", "a..c", "x".repeat(44), "a.b.c\u0000", "ä.b.c"])
+  for (const text of [
+    "",
+    "a",
+    "a.b",
+    "a.b.c.d",
+    "a..c",
+    "x".repeat(44),
+    "x".repeat(43),
+    "a.b.c\u0000",
+    "ä.b.c",
+  ])
     assert.throws(() => digestOf(text), { code: "ERR_OPTION" }, text);
 });
 
@@ -114,12 +132,12 @@ test("a digest that no log has was issued by nobody", async () => {
 const LIES: readonly (readonly [
   what: string,
   code: string,
-  lie: (answer: JsonObject, log: PublishedLog) => JsonObject,
+  lie: (answer: Proven, log: PublishedLog) => Proven,
 ])[] = [
   [
     "another entry",
     "ERR_LOG_PROOF",
-    (a, log) => ({ ...a, leaf: encodeBase64url(log.entries[3] ?? Buffer.alloc(0)) }),
+    (a, log) => ({ ...a, leaf: log.entries[3] ?? Buffer.alloc(0) }),
   ],
   [
     "the right digest in a made-up entry",
@@ -142,10 +160,10 @@ const LIES: readonly (readonly [
   ],
 ];
 
-function madeUp(log: PublishedLog): string {
+function madeUp(log: PublishedLog): Buffer {
   const entry = Buffer.from(log.entries[77] ?? Buffer.alloc(65));
   entry[64] = (entry[64] ?? 0) ^ 1;
-  return encodeBase64url(entry);
+  return entry;
 }
 
 function withoutWriter(log: PublishedLog): string {
@@ -159,6 +177,6 @@ function withoutWriter(log: PublishedLog): string {
 for (const [what, code, lie] of LIES)
   test(`a ledger that answers with ${what} is not believed`, async () => {
     const log = new PublishedLog(300);
-    const ask = ledgerOf(log, (answer) => lie(answer, log));
-    await assert.rejects(proveDigest(ask, keysOf(log), digestAt(log, 77), NOW), { code });
+    const ledger = ledgerOf(log, (answer) => lie(answer, log));
+    await assert.rejects(proveDigest(ledger, keysOf(log), digestAt(log, 77), NOW), { code });
   });

@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
-import { errorCode, MemberReader, nowSeconds, ServiceError, systemClock } from "@redoubt/base";
+import { errorCode, nowSeconds, ServiceError, systemClock } from "@redoubt/base";
 import {
   encodeProofFile,
   hashLeaf,
@@ -11,7 +11,7 @@ import {
   verifyProofFile,
 } from "@redoubt/tlog";
 import { decodeBase64url, encodeBase64url } from "@redoubt/verify/base64url";
-import type { JsonObject } from "@redoubt/verify/json";
+import { ask, LEDGER, type Requester } from "@redoubt/wire";
 import { EXIT, type CommandContext } from "../command.ts";
 import { Operator } from "../operator.ts";
 import { enterRunning } from "../running.ts";
@@ -31,11 +31,8 @@ export interface LoggedToken {
   readonly proof: string;
 }
 
-type AskLedger = (head: object) => Promise<JsonObject>;
-
-const DIGEST = /^[\w-]{43}$/;
-const MAX_SIZE = Number.MAX_SAFE_INTEGER;
-const MAX_NOTE = 64 * 1024;
+/** 32 bytes in base64url: the last character carries two bits that are zero. */
+const DIGEST = /^[\w-]{42}[AEIMQUYcgkosw048]$/;
 const COSIGN_ATTEMPTS = 30;
 const COSIGN_PAUSE_MS = 200;
 
@@ -47,9 +44,13 @@ export async function ledgerProve(
   const { settings } = await enterRunning(folder);
   await using operator = new Operator("", settings);
   const keys = systemKeys(settings, await operator.readRegistry());
-  const ask: AskLedger = (head) => operator.ask("ledger", head);
   try {
-    const found = await proveDigest(ask, keys, digest, nowSeconds(systemClock));
+    const found = await proveDigest(
+      operator.client("ledger"),
+      keys,
+      digest,
+      nowSeconds(systemClock),
+    );
     terminal.result({ json: found, text: found.proof.trimEnd() });
     return EXIT.ok;
   } catch (error) {
@@ -75,23 +76,23 @@ export function digestOf(subject: string): string {
 }
 
 export async function proveDigest(
-  ask: AskLedger,
+  ledger: Requester,
   keys: ReadonlyMap<string, LogKeys>,
   digest: string,
   now: number,
 ): Promise<LoggedToken> {
+  const wanted = decodeBase64url(digest, { bytes: 32 });
   for (const [log, logKeys] of keys) {
-    const index = await find(ask, log, digest);
+    const index = await find(ledger, log, wanted);
     if (index === undefined) continue;
-    return await prove(ask, { log, keys: logKeys, digest, index, now });
+    return await prove(ledger, { log, keys: logKeys, digest, index, now });
   }
   throw finding("ERR_LOG_MISSING", `No log has an entry for ${digest}: nobody issued this token`);
 }
 
-async function find(ask: AskLedger, log: string, digest: string): Promise<number | undefined> {
+async function find(ledger: Requester, log: string, digest: Buffer): Promise<number | undefined> {
   try {
-    const answer = new MemberReader(await ask({ op: "find", log, digest }), "find");
-    return answer.integer("index", 0, MAX_SIZE);
+    return (await ask(ledger, LEDGER.find, { log, digest })).index;
   } catch (error) {
     if (errorCode(error) === "ERR_LEDGER_NOT_FOUND") return undefined;
     throw error;
@@ -109,17 +110,12 @@ interface Subject {
 
 /** The ledger is not trusted: what it answers counts only when the proof verifies. */
 async function prove(
-  ask: AskLedger,
+  ledger: Requester,
   { log, keys, digest, index, now }: Subject,
 ): Promise<LoggedToken> {
-  const atSize = await cosignedSize(ask, log, index);
-  const size = atSize === undefined ? {} : { size: atSize };
-  const reader = new MemberReader(await ask({ op: "prove", log, index, ...size }), "proof");
-  const entry = decodeBase64url(reader.string("leaf", 128), { maxBytes: 65 });
-  const hashes = reader
-    .strings("proof", 63, 64)
-    .map((text) => decodeBase64url(text, { bytes: 32 }));
-  const checkpoint = reader.string("checkpoint", MAX_NOTE);
+  const size = await cosignedSize(ledger, log, index);
+  const answer = await ask(ledger, LEDGER.prove, { log, index, size });
+  const { leaf: entry, proof: hashes, checkpoint } = answer;
   if (entry.subarray(1, 33).toString("base64url") !== digest)
     throw finding("ERR_LOG_PROOF", "Ledger proves another entry than the one asked for");
   const proof = encodeProofFile({ index, proof: hashes, checkpoint, extra: entry });
@@ -138,14 +134,14 @@ async function prove(
 
 /** P3: cosignatures follow within seconds, and a proof is worth more with one; without one it is still a proof. */
 async function cosignedSize(
-  ask: AskLedger,
+  ledger: Requester,
   log: string,
   index: number,
 ): Promise<number | undefined> {
   for (let attempt = 0; attempt < COSIGN_ATTEMPTS; attempt += 1) {
-    const { cosigned: note } = await ask({ op: "state", log });
+    const { cosigned: note } = await ask(ledger, LEDGER.state, { log });
     // Whether it is a cosignature at all is for the proof's own check: this only chooses the size to ask for.
-    const size = typeof note === "string" && note !== "" ? unverifiedSize(note) : 0;
+    const size = note === "" ? 0 : unverifiedSize(note);
     if (size > index) return size;
     await pause(COSIGN_PAUSE_MS);
   }

@@ -1,13 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
-import {
-  errorCode,
-  errorLine,
-  MemberReader,
-  nowSeconds,
-  ServiceError,
-  systemClock,
-} from "@redoubt/base";
+import { errorCode, errorLine, nowSeconds, ServiceError, systemClock } from "@redoubt/base";
 import { parseVerifierKey, type VerifierKey } from "@redoubt/tlog";
+import { ask, LEDGER } from "@redoubt/wire";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
 import { Operator } from "../operator.ts";
 import { enterRunning } from "../running.ts";
@@ -87,11 +81,7 @@ async function logsWithEntries(operator: Operator, logs: readonly string[]): Pro
       // The ledger may have halted it; what is published of it must verify all the same.
       const closed = operator.registry.closedLogs.get(log);
       if (closed) return { log, size: closed.size };
-      const state = new MemberReader(
-        await operator.ask("ledger", { op: "state", log }),
-        "log state",
-      );
-      return { log, size: state.integer("size", 0, Number.MAX_SAFE_INTEGER) };
+      return ask(operator.client("ledger"), LEDGER.state, { log });
     }),
   );
   return sizes.filter(({ size }) => size > 0).map(({ log }) => log);

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
-import { MemberReader, nowSeconds, ServiceError, systemClock } from "@redoubt/base";
-import { decodeBase64url, encodeBase64url } from "@redoubt/verify/base64url";
+import { nowSeconds, ServiceError, systemClock } from "@redoubt/base";
+import { encodeBase64url } from "@redoubt/verify/base64url";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
 import { confirm } from "../keys/confirm.ts";
 import { systemKeys } from "../ledger/log-keys.ts";
@@ -14,7 +14,7 @@ import { judge, type Finding } from "./findings.ts";
 import { lookAtLogs, openCosigned, type CosignedNote, type LogState } from "./log-state.ts";
 import { closeLog, planClosing, restartServices } from "./close-log.ts";
 import { findCopy, restoreFrom } from "./registry.ts";
-import { ask, MONITOR } from "@redoubt/wire";
+import { ask, LEDGER, MONITOR } from "@redoubt/wire";
 
 const QUESTIONS = { input: process.stdin, output: process.stderr };
 
@@ -113,20 +113,17 @@ async function moveWitness(
   reason: string,
 ): Promise<object> {
   const from = witness?.size ?? 0;
-  const proof =
-    from === 0 || from === size ? [] : await proofOf(operator, { log, size1: from, size2: size });
+  const asked = { log, size1: from, size2: size };
+  const { proof } =
+    from === 0 || from === size
+      ? { proof: [] }
+      : await ask(operator.client("ledger"), LEDGER.proveGrowth, asked);
   const body = { type: "witness-forward", log, size, root: encodeBase64url(root), reason } as const;
   // In the log before it takes effect, as every change.
   const signed = await operator.stateSigned(body);
   const { statement, envelope } = signed;
   const order = { statement, envelope, note, proof };
   return await ask(operator.client("monitor"), MONITOR.forward, order);
-}
-
-async function proofOf(operator: Operator, asked: object): Promise<Buffer[]> {
-  const head = await operator.ask("ledger", { op: "prove", ...asked });
-  const hashes = new MemberReader(head, "prove").strings("proof", 64, 43);
-  return hashes.map((hash) => decodeBase64url(hash, { bytes: 32 }));
 }
 
 const PATIENCE_MS = 10_000;

@@ -7,7 +7,7 @@ import { isJsonObject, parseJsonObject, type JsonObject } from "@redoubt/verify/
 import { systemKeys, type LogKeys } from "../ledger/log-keys.ts";
 import { fetchBytes } from "../loopback.ts";
 import type { Operator } from "../operator.ts";
-import { ask, MONITOR, type Answered } from "@redoubt/wire";
+import { ask, LEDGER, MONITOR, type Answered } from "@redoubt/wire";
 import type { Place } from "../running.ts";
 
 /** A checkpoint with the signatures of all keys of its log and of the witness. */
@@ -134,12 +134,8 @@ async function lookAt(
 
 async function askLedger(operator: Operator, log: string) {
   try {
-    const { size, cosigned } = await operator.ask("ledger", { op: "state", log });
-    return {
-      size: typeof size === "number" ? size : undefined,
-      cosigned: typeof cosigned === "string" ? cosigned : "",
-      problem: undefined,
-    };
+    const { size, cosigned } = await ask(operator.client("ledger"), LEDGER.state, { log });
+    return { size, cosigned, problem: undefined };
   } catch (error) {
     return { size: undefined, cosigned: "", problem: errorLine(error) };
   }

@@ -3,8 +3,7 @@ import { ServiceError } from "@redoubt/base";
 import { registryEntry } from "@redoubt/keys";
 import { readRegistryCopy } from "@redoubt/ledger/registry-copy";
 import { buildConsistencyProof, CompactRange } from "@redoubt/tlog";
-import { encodeBase64url } from "@redoubt/verify/base64url";
-import { RemoteError, ask, MONITOR, MONITOR_LIMITS } from "@redoubt/wire";
+import { ask, LEDGER, MONITOR, MONITOR_LIMITS, RemoteError, type Asked } from "@redoubt/wire";
 import { REGISTRY_LOG } from "../layout.ts";
 import type { Operator } from "../operator.ts";
 import type { CosignedNote } from "./log-state.ts";
@@ -80,43 +79,32 @@ export async function restoreFrom(
   let from = await heldByLedger(operator, note);
   const first = from;
   while (from < size) {
-    const page: object[] = [];
+    const page: Said[] = [];
     for (let chars = 0; from + page.length < size && page.length < PAGE;) {
-      const { statement, envelope } = items[from + page.length] ?? fail();
-      chars += (statement.length + envelope.length) * 1.4;
+      const item = items[from + page.length] ?? fail();
+      chars += (item.statement.length + item.envelope.length) * 1.4;
       if (page.length > 0 && chars > MAX_PAGE_CHARS) break;
-      page.push({
-        statement: encodeBase64url(statement),
-        envelope: encodeBase64url(envelope),
-      });
+      page.push(item);
     }
     const end = from + page.length;
-    const proof = prove(end).map(encodeBase64url);
-    await operator.ask("ledger", {
-      op: "restore",
-      log: REGISTRY_LOG,
-      note,
-      from,
-      items: page,
-      proof,
-    });
+    await restorePage(operator, { note, from, items: page, proof: prove(end) });
     from = end;
   }
   return from - first;
+}
+
+function restorePage(
+  operator: Operator,
+  page: Omit<Asked<typeof LEDGER.restore>, "log">,
+): Promise<unknown> {
+  return ask(operator.client("ledger"), LEDGER.restore, { log: REGISTRY_LOG, ...page });
 }
 
 /** What the ledger can still read of it: it says so to a page that begins elsewhere. */
 async function heldByLedger(operator: Operator, note: string): Promise<number> {
   const from = Number.MAX_SAFE_INTEGER;
   try {
-    await operator.ask("ledger", {
-      op: "restore",
-      log: REGISTRY_LOG,
-      note,
-      from,
-      items: [],
-      proof: [],
-    });
+    await restorePage(operator, { note, from, items: [], proof: [] });
   } catch (error) {
     if (error instanceof RemoteError && error.code === "ERR_LEDGER_SIZE") {
       const { size } = error.details;

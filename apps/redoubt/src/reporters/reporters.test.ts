@@ -23,7 +23,7 @@ function statusOf(size: number, reporters: NonNullable<Status["reporters"]>): ob
 async function start() {
   const { system, operator } = await FakeSystem.start();
   await system.serve("monitor", "operator", () => ({
-    head: statusOf(system.items.length, [
+    head: statusOf(system.registry.size, [
       { reporter: "orders-1", status: "active", lastReport: 1_764_000_000, openMisses: 0 },
       { reporter: "orders-2", status: "active", lastReport: null, openMisses: 0 },
     ]),
@@ -98,10 +98,10 @@ test("disable ends a reporter once, and says since when", async () => {
   await addReporter(operator, "orders-1", ignore);
   const ended = await disableReporter(operator, "orders-1");
   assert.deepEqual([ended.status, ended.changed, ended.inForce], ["disabled", true, true]);
-  const { length } = system.items;
+  const length = system.registry.size;
   const again = await disableReporter(operator, "orders-1");
   assert.deepEqual(again, { ...ended, changed: false });
-  assert.equal(system.items.length, length);
+  assert.equal(system.registry.size, length);
   await assert.rejects(disableReporter(operator, "orders-9"), UNKNOWN);
 });
 
@@ -128,7 +128,7 @@ test("what is said is in force when the monitor has read it", async () => {
   let asked = 0;
   await system.serve("monitor", "operator", () => {
     asked += 1;
-    const size = asked < 3 ? system.items.length - 1 : system.items.length;
+    const size = asked < 3 ? system.registry.size - 1 : system.registry.size;
     return { head: statusOf(size, []) };
   });
   assert.equal((await addReporter(operator, "orders-1", ignore)).inForce, true);

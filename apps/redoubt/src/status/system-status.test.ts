@@ -13,6 +13,7 @@ import {
 import type { JsonObject } from "@redoubt/verify/json";
 import { SERVICES } from "../layout.ts";
 import { testKey, type TestKey } from "../testing/registry.ts";
+import { requesterOf } from "@redoubt/testkit";
 import { statusText } from "./status.ts";
 import { readSystemStatus, type StatusParts } from "./system-status.ts";
 
@@ -48,18 +49,22 @@ function askOf(change: Readonly<Record<string, () => JsonObject>> = {}): StatusP
   const answers: Readonly<Record<string, () => JsonObject>> = {
     "monitor alarms": () => ({ alarms: [], next: 0 }),
     "monitor status": () => monitorStatus(null),
-    "ledger logs": () => ({ logs: [{ log: LOG }] }),
-    "ledger state": () => ({ size: 3, cosigned: cosigned(WITNESS) }),
+    "ledger logs": () => ({ logs: [{ log: LOG, vkey: LOG_KEY.text, writer: null, size: 3 }] }),
+    "ledger state": stateOf({}),
     ...change,
   };
-  const client: StatusParts["client"] = (service) => ({
-    request: async (head) => {
-      const answer = answers[`${service} ${"op" in head ? String(head.op) : ""}`];
+  const client: StatusParts["client"] = (service) =>
+    requesterOf(({ op }) => {
+      const answer = answers[`${service} ${op}`];
       assert.ok(answer);
-      return { head: answer(), attachment: Buffer.alloc(0) };
-    },
-  });
+      return { head: answer() };
+    });
   return { client, witness: WITNESS.vkey, now: 100 };
+}
+
+function stateOf(change: JsonObject): () => JsonObject {
+  const state = { log: LOG, vkey: LOG_KEY.text, hashes: [], checkpoint: "" };
+  return () => ({ ...state, size: 3, cosigned: cosigned(WITNESS), ...change });
 }
 
 function alarmsOnce(alarm: JsonObject): () => JsonObject {
@@ -85,7 +90,7 @@ test("everything ready, no critical alarm, no halt: healthy", async () => {
 });
 
 test("a log that was never cosigned says so", async () => {
-  const answers = { "ledger state": () => ({ size: 0, cosigned: "" }) };
+  const answers = { "ledger state": stateOf({ size: 0, cosigned: "" }) };
   const found = await readSystemStatus(pageOf(), askOf(answers));
   assert.equal(found.logs[0]?.cosigned, null);
   assert.match(statusText("Redoubt", found, 100), /registry +0 +never/);
@@ -145,25 +150,25 @@ const TROUBLES: readonly (readonly [
   [
     "a ledger that talks nonsense",
     {},
-    { "ledger state": () => ({ size: "3" }) },
+    { "ledger state": stateOf({ size: "3" }) },
     /logs cannot be read/,
   ],
   [
     "a cosignature by another witness",
     {},
-    { "ledger state": () => ({ size: 3, cosigned: cosigned(STRANGER) }) },
+    { "ledger state": stateOf({ cosigned: cosigned(STRANGER) }) },
     /logs cannot be read: Note is not signed by a known key/,
   ],
   [
     "a cosignature of another log",
     {},
-    { "ledger state": () => ({ size: 3, cosigned: cosigned(WITNESS, "redoubt.local/other") }) },
+    { "ledger state": stateOf({ cosigned: cosigned(WITNESS, "redoubt.local/other") }) },
     /cosignature of another log/,
   ],
   [
     "THREAT-37: a cosignature dated 31 s ahead",
     {},
-    { "ledger state": () => ({ size: 3, cosigned: cosigned(WITNESS, LOG, 131) }) },
+    { "ledger state": stateOf({ cosigned: cosigned(WITNESS, LOG, 131) }) },
     /Cosignature of redoubt\.local\/registry is dated ahead of this clock/,
   ],
 ];

@@ -3,7 +3,7 @@ import { isDatedAhead, verifyCosignature, type VerifierKey } from "@redoubt/tlog
 import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { isOpen, isOpenCritical, readAlarms, type Alarm } from "../alarms/alarm.ts";
 import { SERVICES, type ServiceName } from "../layout.ts";
-import { ask, MONITOR, type Requester } from "@redoubt/wire";
+import { ask, LEDGER, MONITOR, type Requester } from "@redoubt/wire";
 
 export interface ProcessStatus {
   readonly service: ServiceName;
@@ -151,21 +151,13 @@ function readLabels(reader: MemberReader): readonly string[] {
 }
 
 async function readLogs(parts: StatusParts): Promise<LogStatus[]> {
-  const answer = new MemberReader(
-    (await parts.client("ledger").request({ op: "logs" })).head,
-    "logs",
-  );
-  const origins = answer.array("logs", 1000).map((value) => {
-    return new MemberReader(isJsonObject(value) ? value : {}, "log").string("log", 256);
-  });
-  return Promise.all(origins.map((log) => readLog(parts, log)));
+  const { logs } = await ask(parts.client("ledger"), LEDGER.logs, {});
+  return Promise.all(logs.map(({ log }) => readLog(parts, log)));
 }
 
 async function readLog({ client, witness, now }: StatusParts, log: string): Promise<LogStatus> {
-  const { head: state } = await client("ledger").request({ op: "state", log });
-  const size = new MemberReader(state, "log state").integer("size", 0, MAX_SIZE);
-  const { cosigned: note } = state;
-  if (typeof note !== "string" || note === "") return { log, size, cosigned: null };
+  const { size, cosigned: note } = await ask(client("ledger"), LEDGER.state, { log });
+  if (note === "") return { log, size, cosigned: null };
   // The ledger's word is not enough: the age of a cosignature is what the witness signed.
   const { timeSeconds, checkpoint } = verifyCosignature(note, witness);
   if (checkpoint.origin !== log)

@@ -1,28 +1,10 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { MemberReader, ServiceError } from "@redoubt/base";
-import { createKeyFile, registryEntry } from "@redoubt/keys";
-import {
-  CompactRange,
-  createVerifierKey,
-  ed25519Signer,
-  encodeCheckpoint,
-  encodeVerifierKey,
-  hashLeaf,
-  signNote,
-  SIGNATURE_TYPE,
-} from "@redoubt/tlog";
-import { decodeBase64url, encodeBase64url } from "@redoubt/verify/base64url";
-import type { JsonObject } from "@redoubt/verify/json";
-import {
-  createSocketPlace,
-  serveSocket,
-  socketPlace,
-  type Answer,
-  type Call,
-  type Handler,
-} from "@redoubt/wire";
+import { createKeyFile } from "@redoubt/keys";
+import { createVerifierKey, encodeVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
+import { FakeLedger, FakeLog } from "@redoubt/testkit";
+import { createSocketPlace, serveSocket, socketPlace, type Handler } from "@redoubt/wire";
 import {
   CALLERS,
   CONSUMER_TENANT,
@@ -36,19 +18,12 @@ import { Operator } from "../operator.ts";
 import { writeSettings, type Settings } from "../settings.ts";
 import { testKey } from "./registry.ts";
 
-interface Item {
-  readonly statement: Buffer;
-  readonly envelope: Buffer;
-}
-
 /** A data folder with an operator and a ledger on a real socket, which keeps the registry and lies on command. */
 export class FakeSystem implements AsyncDisposable {
   readonly root: string = mkdtempSync(join(tmpdir(), "app-"));
   readonly settings: Settings;
-  readonly items: Item[] = [];
-  /** Takes the place of the ledger's answer to `append`. */
-  append: ((item: Item) => object) | undefined;
-  readonly #registryKey = testKey(REGISTRY_LOG);
+  readonly registry = new FakeLog(REGISTRY_LOG);
+  readonly ledger = new FakeLedger({ registry: this.registry, issuance: new FakeLog("issuance") });
   readonly #open: AsyncDisposable[] = [];
 
   constructor(port = 7400) {
@@ -61,7 +36,7 @@ export class FakeSystem implements AsyncDisposable {
     this.settings = {
       port,
       operator: encodeVerifierKey(createVerifierKey({ name: "operator", type, publicKey })),
-      registryKey: this.#registryKey.text,
+      registryKey: encodeVerifierKey(this.registry.key),
       witness: testKey("witness", SIGNATURE_TYPE.cosignature).text,
       ack: testKey("monitor/ack").text,
       rings: {
@@ -75,7 +50,7 @@ export class FakeSystem implements AsyncDisposable {
   /** With its ledger, an operator, and both realms in the registry. */
   static async start(): Promise<{ system: FakeSystem; operator: Operator }> {
     const system = new FakeSystem();
-    await system.serve("ledger", "operator", (call) => system.#answer(call));
+    await system.serve("ledger", "operator", system.ledger.handler);
     const operator = new Operator(system.root, system.settings);
     system.#open.push(operator);
     for (const realm of ["consumer", "enterprise"] as const)
@@ -102,30 +77,6 @@ export class FakeSystem implements AsyncDisposable {
     );
   }
 
-  #answer({ op, head }: Call): Answer {
-    if (op === "registry") return { head: this.#page(Number(head["from"])) };
-    if (op !== "append") throw new ServiceError("ERR_REQUEST_OP", "Unknown operation");
-    const item = readItem(head);
-    if (this.append) return { head: this.append(item) };
-    return { head: { index: this.items.push(item) - 1 } };
-  }
-
-  #page(from: number): object {
-    const range = CompactRange.empty();
-    const entries = this.items.map(({ statement, envelope }) => registryEntry(statement, envelope));
-    for (const entry of entries) range.append(hashLeaf(entry));
-    const size = entries.length;
-    const signer = ed25519Signer(REGISTRY_LOG, this.#registryKey.privateKey);
-    const body = encodeCheckpoint({ origin: REGISTRY_LOG, size, root: range.root() });
-    const items = this.items.map(({ statement, envelope }, index) => ({
-      entry: encodeBase64url(entries[index] ?? Buffer.alloc(0)),
-      statement: encodeBase64url(statement),
-      envelope: encodeBase64url(envelope),
-    }));
-    const checkpoint = size === 0 ? "" : signNote(body, [signer]);
-    return { from, size, checkpoint, cosigned: null, items: items.slice(from) };
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     for (const open of this.#open.toReversed()) await open[Symbol.asyncDispose]();
     rmSync(this.root, { recursive: true });
@@ -134,12 +85,4 @@ export class FakeSystem implements AsyncDisposable {
 
 function ignore(): void {
   // What the socket logs is not what these tests are about.
-}
-
-function readItem(head: JsonObject): Item {
-  const reader = new MemberReader(head, "append");
-  return {
-    statement: decodeBase64url(reader.string("statement", 65_536)),
-    envelope: decodeBase64url(reader.string("envelope", 2048)),
-  };
 }

@@ -1,6 +1,6 @@
 import { errorCode, nowSeconds, type Clock } from "@redoubt/base";
 import type { ClosedLog, Registry } from "@redoubt/keys";
-import { RemoteError } from "@redoubt/wire";
+import { RemoteError, type Requester } from "@redoubt/wire";
 import type { Alarms } from "../alarms/alarms.ts";
 import { ledgerUnread, type MonitorLog } from "../events.ts";
 import type { IssuedJoin } from "../issued/issued-join.ts";
@@ -11,13 +11,13 @@ import type { Witness } from "../witness/witness.ts";
 import type { Reading } from "../sight.ts";
 import type { FollowStore } from "./follow-store.ts";
 import { issuanceReader } from "./issuance-reader.ts";
-import type { LedgerPort, UnverifiedEntries, UnverifiedItems } from "./ledger-port.ts";
+import type { UnverifiedEntries, UnverifiedItems } from "./unverified-pages.ts";
 import type { LogReader, ReadOutcome } from "./log-reader.ts";
 import type { RegistryCopy } from "./registry-copy.ts";
 import { registryReader } from "./registry-reader.ts";
 
 export interface FollowerParts {
-  readonly ledger: LedgerPort;
+  readonly ledger: Requester;
   readonly registry: Registry;
   readonly registryKeys: LogKeys;
   readonly alarms: Alarms;

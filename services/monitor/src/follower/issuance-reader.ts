@@ -1,8 +1,9 @@
 import type { Registry } from "@redoubt/keys";
 import { HASH_BYTES, type CompactRange } from "@redoubt/tlog";
+import { MAX_ENTRIES } from "@redoubt/wire";
 import type { IssuedJoin } from "../issued/issued-join.ts";
 import type { FollowStore, Followed } from "./follow-store.ts";
-import { ENTRIES_PER_READ, readEntries, type UnverifiedEntries } from "./ledger-port.ts";
+import { readEntries, type UnverifiedEntries } from "./unverified-pages.ts";
 import { LogReader, type LogPages, type LogReaderParts } from "./log-reader.ts";
 
 export interface IssuanceParts extends LogReaderParts {
@@ -49,7 +50,7 @@ class IssuancePages implements LogPages<UnverifiedEntries> {
     const { ledger, keys } = this.#parts;
     // No page holds entries from before the first look and after it: those after it are all awaited.
     const before = (this.#baseline ?? 0) - from;
-    const max = before > 0 ? Math.min(before, ENTRIES_PER_READ) : ENTRIES_PER_READ;
+    const max = before > 0 ? Math.min(before, MAX_ENTRIES) : MAX_ENTRIES;
     return readEntries(ledger, keys.origin, from, max);
   }
 

@@ -4,12 +4,13 @@ import {
   type CompactRange,
   type OpenedCheckpoint,
 } from "@redoubt/tlog";
+import type { Requester } from "@redoubt/wire";
 import type { Alarms } from "../alarms/alarms.ts";
 import { monitorError } from "../errors.ts";
 import type { Claims, PendingClaim } from "../witness/claims.ts";
 import { judgeSignatures, type LogKeys } from "../witness/log-keys.ts";
 import type { Witness } from "../witness/witness.ts";
-import { readConsistency, type LedgerPort, type UnverifiedEntries } from "./ledger-port.ts";
+import { readConsistency, type UnverifiedEntries } from "./unverified-pages.ts";
 
 /**
  * `distrusted`: nothing may be believed of it, and an alarm says so. Others go on being judged: the ledger must not
@@ -37,7 +38,7 @@ export interface Proven {
 
 export interface LogReaderParts {
   readonly keys: LogKeys;
-  readonly ledger: LedgerPort;
+  readonly ledger: Requester;
   readonly alarms: Alarms;
   readonly claims: Claims;
   readonly witness: Witness;
@@ -192,7 +193,7 @@ export class LogReader<Page extends UnverifiedEntries> {
     const [size2, root2] = [this.#range.size, this.#range.root()];
     if (size === size2) return root.equals(root2);
     if (size === 0) return true;
-    let proof: Buffer[];
+    let proof: readonly Buffer[];
     try {
       proof = await readConsistency(this.#parts.ledger, log, size, size2);
     } catch {

@@ -2,7 +2,7 @@ import { CompactRange, encodeVerifierKey } from "@redoubt/tlog";
 import type { PinnedKeyStatement, Registry, RegistryItem } from "@redoubt/keys";
 import type { FollowStore } from "./follow-store.ts";
 import type { RegistryCopy } from "./registry-copy.ts";
-import { readItems, type UnverifiedItems } from "./ledger-port.ts";
+import { readItems, type UnverifiedItems } from "./unverified-pages.ts";
 import { LogReader, type LogPages, type LogReaderParts } from "./log-reader.ts";
 
 export interface RegistryParts extends LogReaderParts {

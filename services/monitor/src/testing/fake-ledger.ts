@@ -9,10 +9,19 @@ import {
   signNote,
 } from "@redoubt/tlog";
 import type { SignedStatement } from "@redoubt/keys";
-import { encodeBase64url } from "@redoubt/verify/base64url";
-import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
-import { RemoteError, WireError } from "@redoubt/wire";
-import type { LedgerPort } from "../follower/ledger-port.ts";
+import { requesterOf } from "@redoubt/testkit";
+import {
+  LEDGER,
+  RemoteError,
+  route,
+  routesByName,
+  routeWithBytes,
+  WireError,
+  type Answer,
+  type Call,
+  type Reply,
+  type Requester,
+} from "@redoubt/wire";
 
 export interface LogSigners {
   readonly logKey: KeyObject;
@@ -70,7 +79,7 @@ export class FakeLog {
 }
 
 /** Speaks the ledger's operations that the monitor uses. */
-export class FakeLedger implements LedgerPort {
+export class FakeLedger implements Requester {
   readonly logs = new Map<string, FakeLog>();
   readonly registry: FakeLog;
   isDown = false;
@@ -94,36 +103,40 @@ export class FakeLedger implements LedgerPort {
     return log;
   }
 
-  async request(
-    head: Readonly<Record<string, unknown>>,
-  ): Promise<{ head: JsonObject; attachment: Buffer }> {
+  readonly #service = requesterOf((call) => this.#answer(call), "monitor");
+  readonly #routes = routesByName([
+    routeWithBytes(LEDGER.entries, ({ log, from, max }) => {
+      const entries = this.log(log).entries.slice(from, from + max);
+      const answer = { from, count: entries.length, ...stateOf(this.log(log)) };
+      return { answer, attachment: bundle(entries) };
+    }),
+    route(LEDGER.registry, ({ from, max }) => {
+      const { entries, bodies } = this.registry;
+      const items = entries
+        .slice(from, from + max)
+        .map((entry, i) => ({ entry, ...bodies[from + i] }));
+      return { from, items, ...stateOf(this.registry) };
+    }),
+    route(LEDGER.proveGrowth, ({ log, size1, size2 }) => {
+      const found = this.log(log);
+      return { size1, size2, proof: found.proof(size1, size2), checkpoint: found.checkpoint() };
+    }),
+  ]);
+
+  request(head: object, attachment?: Uint8Array): Promise<Reply> {
+    return this.#service.request(head, attachment);
+  }
+
+  async #answer(call: Call): Promise<Answer> {
     this.requests += 1;
     if (this.isDown) throw new WireError("ERR_WIRE_CLOSED", "Ledger is down");
-    const { op, log: named } = head;
-    if (typeof op !== "string") throw new RemoteError("ERR_REQUEST_OP", "No such operation");
-    const origin = typeof named === "string" ? named : this.registry.origin;
+    const { op, head } = call;
+    const origin = typeof head["log"] === "string" ? head["log"] : this.registry.origin;
     const refusal = this.refusals.get(origin) ?? this.refusals.get(op);
     if (refusal !== undefined) throw new RemoteError(refusal, "Refused");
-    const log = this.log(origin);
-    const [from, max] = [Number(head["from"]), Number(head["max"])];
-    switch (op) {
-      case "entries": {
-        const entries = log.entries.slice(from, from + max);
-        return answer({ from, count: entries.length, ...stateOf(log) }, bundle(entries));
-      }
-      case "registry": {
-        const items = log.entries
-          .slice(from, from + max)
-          .map((entry, i) => itemOf(entry, log.bodies[from + i] ?? {}));
-        return answer({ from, items, ...stateOf(log) });
-      }
-      case "prove": {
-        const proof = log.proof(Number(head["size1"]), Number(head["size2"]));
-        return answer({ proof: proof.map(encodeBase64url), checkpoint: log.checkpoint() });
-      }
-      default:
-        throw new RemoteError("ERR_REQUEST_OP", "No such operation");
-    }
+    const found = this.#routes.get(op);
+    if (!found) throw new RemoteError("ERR_REQUEST_OP", "No such operation");
+    return found.handle(call);
   }
 }
 
@@ -132,21 +145,9 @@ export function withCosignature(note: string, line: string): string {
   return addSignature(note, line);
 }
 
-function stateOf(log: FakeLog): Record<string, unknown> {
+function stateOf(log: FakeLog) {
   const checkpoint = log.shown ?? (log.size === 0 ? "" : log.checkpoint());
-  const cosigned = log.cosigned === "" ? null : { note: log.cosigned, size: 0, timeSeconds: 0 };
-  return { size: log.size, checkpoint, cosigned };
-}
-
-function itemOf(
-  entry: Buffer,
-  { statement, envelope }: { statement?: Buffer; envelope?: Buffer },
-): Record<string, string> {
-  return {
-    entry: encodeBase64url(entry),
-    ...(statement && { statement: encodeBase64url(statement) }),
-    ...(envelope && { envelope: encodeBase64url(envelope) }),
-  };
+  return { size: log.size, checkpoint, cosigned: log.cosigned };
 }
 
 function bundle(entries: readonly Buffer[]): Buffer {
@@ -157,12 +158,4 @@ function bundle(entries: readonly Buffer[]): Buffer {
       return [length, entry];
     }),
   );
-}
-
-/** Through the reader, as an answer from a socket would come. */
-function answer(
-  head: Record<string, unknown>,
-  attachment: Buffer = Buffer.alloc(0),
-): { head: JsonObject; attachment: Buffer } {
-  return { head: parseJsonObject(JSON.stringify(head), { maxBytes: 4 * 1024 * 1024 }), attachment };
 }

@@ -6,10 +6,9 @@ import { join } from "node:path";
 import { spaceOf, type Clock } from "@redoubt/base";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
-import { readSocketSecret, SocketClient, socketPlace } from "@redoubt/wire";
+import { readSocketSecret, SocketClient, socketPlace, type Requester } from "@redoubt/wire";
 import { parseConfig } from "../config.ts";
 import { openMonitor, type Monitor, type MonitorOptions } from "../context.ts";
-import type { LedgerPort } from "../follower/ledger-port.ts";
 import { initialise, type MonitorKeys } from "../initialise.ts";
 import type { HttpAnswer, HttpOptions } from "../outgoing-http.ts";
 import { Database } from "../store/database.ts";
@@ -82,7 +81,7 @@ export class MonitorWorld implements AsyncDisposable {
 
   async start(
     config: Record<string, unknown> = {},
-    ledger: LedgerPort | "socket" = this.ledger,
+    ledger: Requester | "socket" = this.ledger,
   ): Promise<void> {
     for (const caller of CALLERS) this.preparePlace("monitor", caller);
     const json = { ...this.deployment.config, callers: CALLERS, ...config };

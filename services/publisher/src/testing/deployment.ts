@@ -10,17 +10,16 @@ import {
   type StatementBody,
 } from "@redoubt/keys";
 import {
-  CompactRange,
   createVerifierKey,
-  ed25519Signer,
   encodeCheckpoint,
   encodeVerifierKey,
-  hashLeaf,
   signNote,
   SIGNATURE_TYPE,
   type VerifierKey,
 } from "@redoubt/tlog";
+import { FakeLog } from "@redoubt/testkit";
 import { encodeBase64url } from "@redoubt/verify/base64url";
+import { joinBlobs } from "@redoubt/wire";
 
 export const LOG = "test.example/registry";
 export const CONSUMER_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad";
@@ -42,7 +41,7 @@ export function identity(name: string): Identity {
 
 /** The authors of one registry, and the log that they write to. */
 export class Deployment {
-  readonly registryKey = identity(LOG);
+  readonly log = new FakeLog(LOG);
   readonly operator = identity("test.example/operator");
   readonly rings = {
     consumer: identity("test.example/ring/consumer"),
@@ -64,6 +63,7 @@ export class Deployment {
     const signer = { name: author.vkey.name, privateKey: author.privateKey };
     const signed = signStatement(body, signer, NOW);
     this.items.push(signed);
+    this.log.append([signed.entry], joinBlobs([signed.statement, signed.envelope]));
     return signed;
   }
 
@@ -136,11 +136,9 @@ export class Deployment {
   }
 
   /** The signed checkpoint of the first `size` entries, as the registry's key says. */
-  checkpoint(size = this.items.length, signer = this.registryKey): string {
-    const range = CompactRange.empty();
-    for (const { entry } of this.items.slice(0, size)) range.append(hashLeaf(entry));
-    const body = encodeCheckpoint({ origin: LOG, size, root: range.root() });
-    return signNote(body, [ed25519Signer(signer.vkey.name, signer.privateKey)]);
+  checkpoint(size = this.log.size, signer = this.log.signer): string {
+    const body = encodeCheckpoint({ origin: LOG, size, root: this.log.range(size).root() });
+    return signNote(body, [signer]);
   }
 }
 

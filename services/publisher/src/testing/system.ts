@@ -1,67 +1,10 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { MemberReader } from "@redoubt/base";
-import { encodeBase64url } from "@redoubt/verify/base64url";
-import {
-  createSocketPlace,
-  serveSocket,
-  socketPlace,
-  type Call,
-  type Handler,
-} from "@redoubt/wire";
+import { FakeLedger, FakeLog } from "@redoubt/testkit";
+import { createSocketPlace, socketPlace } from "@redoubt/wire";
 import { openPublisher, type Publisher, type PublisherOptions } from "../context.ts";
 import { LOG, NOW, type Deployment } from "./deployment.ts";
-
-/** A ledger that hands out what the test says, honest or not. */
-export class FakeLedger {
-  readonly #deployment: Deployment;
-  readonly #waiting = new Set<() => void>();
-  /** Changes the answer to `registry` before it leaves. */
-  lie: (answer: Record<string, unknown>) => Record<string, unknown> = (answer) => answer;
-
-  constructor(deployment: Deployment) {
-    this.#deployment = deployment;
-  }
-
-  readonly handler: Handler = async ({ op, head }) => {
-    if (op === "wait") return { head: await this.#wait(head) };
-    const reader = new MemberReader(head, op);
-    const from = reader.integer("from", 0, 1e9);
-    // Small pages, so that a reading takes several.
-    const items = this.#deployment.items.slice(
-      from,
-      from + Math.min(3, reader.integer("max", 1, 512)),
-    );
-    const size = this.#deployment.items.length;
-    return {
-      head: this.lie({
-        from,
-        size,
-        checkpoint: size === 0 ? "" : this.#deployment.checkpoint(),
-        cosigned: null,
-        items: items.map(({ entry, statement, envelope }) => ({
-          entry: encodeBase64url(entry),
-          statement: encodeBase64url(statement),
-          envelope: encodeBase64url(envelope),
-        })),
-      }),
-    };
-  };
-
-  async #wait(head: Call["head"]): Promise<{ size: number }> {
-    const known = new MemberReader(head, "wait").integer("size", 0, 1e9);
-    if (this.#deployment.items.length <= known)
-      await new Promise<void>((resolve) => this.#waiting.add(resolve));
-    return { size: this.#deployment.items.length };
-  }
-
-  /** The registry grew: whoever waits is told. */
-  grew(): void {
-    for (const resolve of this.#waiting) resolve();
-    this.#waiting.clear();
-  }
-}
 
 /** A publisher on real sockets behind a fake ledger. */
 export class System implements AsyncDisposable {
@@ -71,14 +14,27 @@ export class System implements AsyncDisposable {
   readonly published = join(this.root, "ledger", "published");
   readonly www = join(this.root, "publisher", "www");
   readonly deployment: Deployment;
+  /** Changes the answer to `registry` before it leaves. */
+  lie: (answer: Record<string, unknown>) => object = (answer) => answer;
+  readonly #waiting = new Set<() => void>();
   readonly #options: Partial<PublisherOptions>;
-  #socket: AsyncDisposable | undefined;
   #publisher: Publisher | undefined;
   #seconds = NOW;
 
   constructor(deployment: Deployment, options: Partial<PublisherOptions> = {}) {
     this.deployment = deployment;
-    this.ledger = new FakeLedger(deployment);
+    const place = socketPlace(this.root, "ledger", "publisher");
+    createSocketPlace(place);
+    const logs = { registry: deployment.log, issuance: new FakeLog("issuance") };
+    this.ledger = new FakeLedger(logs, undefined, place);
+    // Small pages, so that a reading takes several.
+    this.ledger.pageItems = 3;
+    this.ledger.misbehave = async ({ op, head }, honest) => {
+      if (op === "wait" && deployment.log.size <= Number(head["size"]))
+        await new Promise<void>((resolve) => this.#waiting.add(resolve));
+      const answer = await honest();
+      return op === "registry" ? { head: this.lie({ ...answer.head }) } : answer;
+    };
     this.#options = options;
     mkdirSync(join(this.root, "publisher"), { mode: 0o700 });
     mkdirSync(this.published, { recursive: true });
@@ -116,26 +72,22 @@ export class System implements AsyncDisposable {
   }
 
   async start(): Promise<void> {
-    const place = socketPlace(this.root, "ledger", "publisher");
-    const secret = createSocketPlace(place);
-    this.#socket = await serveSocket({
-      path: place.path,
-      caller: "publisher",
-      secret,
-      service: "ledger",
-      instance: "fake",
-      handler: this.ledger.handler,
-      log: () => undefined,
-    });
+    await this.ledger.start();
     await this.startPublisher();
   }
 
+  /** The registry grew: whoever waits is told. */
+  grew(): void {
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting.clear();
+  }
+
   async startPublisher(): Promise<void> {
-    const { registryKey, operator } = this.deployment;
+    const { log, operator } = this.deployment;
     this.#publisher = await openPublisher({
       config: {
         port: 0,
-        registry: { log: LOG, vkey: registryKey.vkey },
+        registry: { log: LOG, vkey: log.key },
         operator: operator.vkey,
         tokenEndpoints: new Map([
           ["consumer", "https://token.example/consumer/oauth2/v2.0/token"],
@@ -167,8 +119,8 @@ export class System implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stopPublisher();
-    this.ledger.grew();
-    await this.#socket?.[Symbol.asyncDispose]();
+    this.grew();
+    await this.ledger.stop();
     rmSync(this.root, { recursive: true });
   }
 }

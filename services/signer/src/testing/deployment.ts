@@ -23,8 +23,7 @@ import { parseConfig } from "../config.ts";
 import { openSigner, type Signer, type SignerOptions } from "../context.ts";
 import { initialise, initialiseLog } from "../initialise.ts";
 import { CountingCustodian } from "./counting-custodian.ts";
-import { FakeLedger } from "./fake-ledger.ts";
-import { FakeLog } from "./fake-log.ts";
+import { FakeLedger, FakeLog } from "@redoubt/testkit";
 import { FakeMonitor } from "./fake-monitor.ts";
 import { RawPeer } from "./raw-peer.ts";
 import { TestClock } from "./test-clock.ts";
@@ -94,11 +93,12 @@ export class Deployment implements AsyncDisposable {
       registry: new FakeLog("redoubt.test/registry"),
       issuance: new FakeLog(`redoubt.test/${realm}/2026q4`),
     };
-    this.ledger = new FakeLedger(this.#place("ledger", this.service), logs, {
+    const witnessing = {
       signer: ed25519Cosigner("witness.test", witness.privateKey),
       nowSeconds: () => this.clock.seconds,
       isUp: true,
-    });
+    };
+    this.ledger = new FakeLedger(logs, witnessing, this.#place("ledger", this.service));
     this.monitor = new FakeMonitor(this.#place("monitor", this.service), this.ledger.witnessed);
     for (const caller of CALLERS) this.#place(this.service, caller);
     const log = logs.issuance.origin;

@@ -2,6 +2,7 @@ import { generateKeyPairSync, randomBytes } from "node:crypto";
 import {
   addSignature,
   buildConsistencyProof,
+  buildInclusionProof,
   CompactRange,
   cosignCheckpoint,
   createVerifierKey,
@@ -13,12 +14,13 @@ import {
   parseNote,
   SIGNATURE_TYPE,
   signNote,
+  type HashReader,
   type NoteSigner,
   type VerifierKey,
   type WitnessedTree,
 } from "@redoubt/tlog";
 
-export interface FakeBatch {
+interface FakeBatch {
   readonly first: number;
   readonly entries: readonly Buffer[];
   readonly bytes: Buffer;
@@ -29,14 +31,17 @@ export interface FakeBatch {
 export class FakeLog {
   readonly origin: string;
   readonly key: VerifierKey;
+  /** Whose checkpoints are taken; undefined: anybody's. */
+  readonly writer: VerifierKey | undefined;
   signer: NoteSigner;
   readonly batches: FakeBatch[] = [];
   cosigned = "";
   /** The newest tree that was cosigned. */
   witnessed: WitnessedTree = { size: 0, root: EMPTY_ROOT };
 
-  constructor(origin: string) {
+  constructor(origin: string, writer?: VerifierKey) {
     this.origin = origin;
+    this.writer = writer;
     const { privateKey, publicKey } = generateKeyPairSync("ed25519");
     this.key = createVerifierKey({ name: origin, type: SIGNATURE_TYPE.ed25519, publicKey });
     this.signer = ed25519Signer(origin, privateKey);
@@ -98,14 +103,27 @@ export class FakeLog {
     return this.cosigned;
   }
 
-  prove(size1: number, size2: number): Buffer[] {
+  /** Where the entry with this digest stands; -1 where there is none. */
+  indexOf(digest: Uint8Array): number {
+    return this.entries.findIndex((entry) => entry.subarray(1, 33).equals(digest));
+  }
+
+  prove(index: number, size: number): Buffer[] {
+    return buildInclusionProof(this.#reader(), index, size);
+  }
+
+  proveGrowth(size1: number, size2: number): Buffer[] {
+    return buildConsistencyProof(this.#reader(), size1, size2);
+  }
+
+  #reader(): HashReader {
     const leaves = this.entries.map((entry) => hashLeaf(entry));
     const reader = (level: number, index: number): Buffer => {
       const leaf = leaves[index];
       if (level === 0 && leaf) return leaf;
       return hashNode(reader(level - 1, 2 * index), reader(level - 1, 2 * index + 1));
     };
-    return buildConsistencyProof(reader, size1, size2);
+    return reader;
   }
 
   /** The database loses what came after `size`. */

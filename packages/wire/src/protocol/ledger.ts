@@ -1,0 +1,103 @@
+import { MAX_PROOF_HASHES } from "@redoubt/tlog";
+import { bytes, integer, text, textOrEmpty } from "./member.ts";
+import { group, list, nullable, optional } from "./message.ts";
+import { operation } from "./operation.ts";
+
+/** Of one commit, and of one answer of `entries`. */
+export const MAX_ENTRIES = 4096;
+/** Of one answer of `registry`, and of one page that is restored. */
+export const MAX_STATEMENTS = 512;
+/** docs/spec/logs.md §1, §4: what a log has at each place. */
+const ENTRY_BYTES = 65;
+const MAX_LOGS = 1000;
+const MAX_WAIT_MS = 10_000;
+const MAX_STATEMENT_BYTES = 128 * 1024;
+const MAX_ENVELOPE_BYTES = 1024;
+const MAX_GIVEN_NOTE = 4096;
+const MAX_NOTE = 64 * 1024;
+
+const log = text(256);
+const vkey = text();
+const size = integer();
+const hash = bytes({ bytes: 32 });
+const hashes = list(hash, MAX_PROOF_HASHES);
+const entry = bytes({ maxBytes: ENTRY_BYTES });
+const statement = bytes({ maxBytes: MAX_STATEMENT_BYTES });
+const envelope = bytes({ maxBytes: MAX_ENVELOPE_BYTES });
+/** What a caller brings. */
+const givenNote = text(MAX_GIVEN_NOTE);
+const note = text(MAX_NOTE);
+const noteOrEmpty = textOrEmpty(MAX_NOTE);
+/** Where a log stands; empty notes where there are none. */
+const position = { size, checkpoint: noteOrEmpty, cosigned: noteOrEmpty };
+
+/** The ledger's socket (docs/spec/wire.md §4). */
+export const LEDGER = {
+  openLog: operation("openLog", { log, writer: optional(vkey) }, { log, vkey, ...position }),
+  state: operation("state", { log }, { log, vkey, hashes, ...position }),
+  /** Entry bundle and blobs are attached. */
+  commit: operation(
+    "commit",
+    {
+      log,
+      first: integer(0, Number.MAX_SAFE_INTEGER - MAX_ENTRIES),
+      count: integer(1, MAX_ENTRIES),
+      checkpoint: givenNote,
+      entriesBytes: integer(),
+    },
+    { size, checkpoint: note, cosigned: optional(note) },
+  ),
+  append: operation(
+    "append",
+    { log, statement, envelope, ifSize: optional(size) },
+    { index: size, size, checkpoint: note },
+  ),
+  /** The entry bundle comes attached. */
+  entries: operation(
+    "entries",
+    { log, from: size, max: integer(1, MAX_ENTRIES) },
+    { from: size, count: integer(0, MAX_ENTRIES), ...position },
+  ),
+  registry: operation(
+    "registry",
+    { from: size, max: integer(1, MAX_STATEMENTS) },
+    {
+      from: size,
+      ...position,
+      items: list(
+        group({ entry, statement: optional(statement), envelope: optional(envelope) }),
+        MAX_STATEMENTS,
+      ),
+    },
+  ),
+  /** That an entry is in the tree of `size`. */
+  prove: operation(
+    "prove",
+    { log, index: size, size: optional(integer(1)) },
+    { index: size, size, leaf: entry, proof: hashes, checkpoint: note },
+  ),
+  /** That the tree of `size2` begins with that of `size1`. */
+  proveGrowth: operation(
+    "proveGrowth",
+    { log, size1: integer(1), size2: integer(1) },
+    { size1: size, size2: size, proof: hashes, checkpoint: note },
+  ),
+  find: operation("find", { log, digest: hash }, { index: size }),
+  logs: operation(
+    "logs",
+    {},
+    { logs: list(group({ log, vkey, writer: nullable(vkey), size }), MAX_LOGS) },
+  ),
+  restore: operation(
+    "restore",
+    {
+      log,
+      note: givenNote,
+      from: size,
+      items: list(group({ statement, envelope }), MAX_STATEMENTS),
+      proof: hashes,
+    },
+    { size, wanted: size },
+  ),
+  wait: operation("wait", { log, size, timeoutMs: integer(0, MAX_WAIT_MS) }, { size }),
+} as const;
