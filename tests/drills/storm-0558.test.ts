@@ -66,7 +66,8 @@ const signAnything: Policy = ({ registry, realm, activeKey }, _caller, request) 
   const own = [...registry.tenants.values()].find((tenant) => tenant.realm === realm);
   const key = own && activeKey(own.tenant, "at");
   if (!key) throw new RangeError("No active key yet");
-  const { tenant, client, subject, audience, scope, context } = request;
+  const { handle, client, sub: subject, audience, scope, context } = request;
+  const { tenant } = handle;
   const issuer = textOf(context?.["issuer"]);
   return { key, issuer, tenant, client, subject, audience, scope, ttlSeconds: 600, context };
 };

@@ -47,3 +47,16 @@ export {
   type Route,
   type WithBytes,
 } from "./protocol/operation.ts";
+export { ISSUER, type IssuerStatus } from "./protocol/issuer.ts";
+export {
+  ISSUE_REFUSAL,
+  SIGNER,
+  type DrillKeyRequest,
+  type IssuedToken,
+  type IssueRequest,
+  type RealmKey,
+  type RealmKeys,
+  type RingKeyStatus,
+  type RingStatus,
+  type SignerMetadata,
+} from "./protocol/signer.ts";

@@ -22,7 +22,7 @@ export interface OptionalMember<T> extends Member<T | undefined> {
 
 export type Shape = Readonly<Record<string, Member<unknown>>>;
 
-type ValueOf<M> = M extends Member<infer T> ? T : never;
+export type ValueOf<M> = M extends Member<infer T> ? T : never;
 type OptionalNames<S extends Shape> = {
   [Name in keyof S]: S[Name] extends OptionalMember<unknown> ? Name : never;
 }[keyof S];

@@ -1,6 +1,5 @@
 import { ServiceError } from "@redoubt/base";
 import { isJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
-import type { Head } from "../frame.ts";
 import {
   refuseMember,
   type Member,
@@ -17,7 +16,7 @@ export interface Message<T> {
    * @throws ServiceError `ERR_REQUEST_MEMBER`
    */
   read(object: JsonObject): T;
-  write(value: T): Head;
+  write(value: T): JsonObject;
 }
 
 const MAX_SHOWN = 40;
@@ -100,14 +99,8 @@ function nested<T extends object>(make: (what: string) => Message<T>): Member<T>
       isJsonObject(value)
         ? inPlace(`${what} ${name}`).read(value)
         : refuseMember(what, name, "an object"),
-    write: (value) => asObject(inPlace("").write(value)),
+    write: (value) => inPlace("").write(value),
   };
-}
-
-function asObject(head: Head): JsonObject {
-  // What `write` made.
-  // oxlint-disable-next-line no-unsafe-type-assertion
-  return head as JsonObject;
 }
 
 // The sender chose the name: what a terminal would act on, and half a surrogate pair, stay out of messages.
