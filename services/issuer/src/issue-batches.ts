@@ -98,7 +98,9 @@ export class IssueBatches {
     try {
       const [only] = batch;
       if (batch.length === 1 && only) {
-        only.done(await this.#ask(SIGNER.issue, only.asked));
+        const head = await this.#ask(SIGNER.issue, only.asked);
+        // Looked up only now: it may be given up by then.
+        only.done(head);
       } else await this.#sendMany(batch);
     } catch (error) {
       for (const { failed } of batch) failed(error);
