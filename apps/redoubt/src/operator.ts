@@ -17,8 +17,10 @@ import { parseVerifierKey, type VerifierKey } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import type { JsonObject } from "@redoubt/verify/json";
 import {
+  ask,
   readSocketSecret,
   RegistryFeed,
+  SIGNER,
   SocketClient,
   socketPlace,
   type RegistryFeedItem,
@@ -176,8 +178,8 @@ export class Operator implements AsyncDisposable {
     const deadline = performance.now() + CATCH_UP_MS;
     for (;;) {
       const since = Number.MAX_SAFE_INTEGER;
-      const { asOf } = await this.ask(`signer-${realm}`, { op: "fetchKeys", since });
-      if (typeof asOf === "number" && asOf >= this.registry.size) return;
+      const { asOf } = await ask(this.client(`signer-${realm}`), SIGNER.fetchKeys, { since });
+      if (asOf >= this.registry.size) return;
       if (performance.now() > deadline)
         throw new ServiceError(
           "ERR_SIGNER_BEHIND",

@@ -1,5 +1,12 @@
 import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
-import { Batcher, RemoteError, SIGNER, type IssueRequest, type Operation, type Requester } from "@redoubt/wire";
+import {
+  Batcher,
+  RemoteError,
+  SIGNER,
+  type IssueRequest,
+  type Operation,
+  type Requester,
+} from "@redoubt/wire";
 import { FairQueue } from "./fair-queue.ts";
 
 /** What became of requests that were given up. */

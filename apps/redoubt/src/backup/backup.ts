@@ -9,6 +9,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { errorCode, errorLine, ServiceError } from "@redoubt/base";
+import { ask, ISSUER } from "@redoubt/wire";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
 import { SERVICES, type ServiceName } from "../layout.ts";
 import { Operator } from "../operator.ts";
@@ -87,7 +88,10 @@ async function ownCopy(
 ): Promise<OwnCopy | undefined> {
   if (!operator || part === "up" || !(part === "monitor" || part.startsWith("issuer-")))
     return undefined;
-  const { file } = await operator.ask(part, { op: "backup" });
+  const { file } =
+    part === "monitor"
+      ? await operator.ask(part, { op: "backup" })
+      : await ask(operator.client(part), ISSUER.backup, {});
   const of = part === "monitor" ? "monitor.db" : "store.sqlite";
   if (typeof file === "string" && /^backup\.\w+$/.test(file)) return { file, of };
   throw new ServiceError("ERR_BACKUP", `${part} does not name its copy`);

@@ -1,5 +1,14 @@
 import { isJsonObject } from "@redoubt/verify/json";
-import { anyObject, flag, integer, oneOf, text, type Member, type ValueOf, type Values } from "./member.ts";
+import {
+  anyObject,
+  flag,
+  integer,
+  oneOf,
+  text,
+  type Member,
+  type ValueOf,
+  type Values,
+} from "./member.ts";
 import { group, list, optional } from "./message.ts";
 import { operation } from "./operation.ts";
 
