@@ -76,11 +76,9 @@ test("THREAT-28: a legitimate token is told to the monitor; an answer without on
     token: "aGVhZA.Ym9keQ.c2ln",
     kid: kidOf("active"),
     jti: "j",
-    ...{
-      expiresIn: 600,
-      log: "redoubt.test/log",
-      index: 1,
-    },
+    expiresIn: 600,
+    log: "redoubt.test/log",
+    index: 1,
   };
   let answer: JsonObject = good;
   await system.serve("signer-enterprise", "drill", () => ({ head: answer }));

@@ -32,11 +32,9 @@ const REALM_KEY = {
   state: "active",
   stateAt: 1,
   index: 1,
-  ...{
-    jwk: { kty: "EC" },
-    record: "r",
-    ring: "s",
-  },
+  jwk: { kty: "EC" },
+  record: "r",
+  ring: "s",
 };
 const RING_KEY = {
   kid: KID,
@@ -45,11 +43,9 @@ const RING_KEY = {
   signUntil: 2,
   verifyUntil: 3,
   retained: "ring",
-  ...{
-    held: true,
-    activatedAt: 1,
-    readyAt: null,
-  },
+  held: true,
+  activatedAt: 1,
+  readyAt: null,
   age: {
     seconds: 1,
     percent: 1,
@@ -62,13 +58,11 @@ const POLICY = {
   expirySeconds: 1,
   prepublishSeconds: 1,
   verifyOnlySeconds: 1,
-  ...{
-    standby: 1,
-    alarmAtPercent: 80,
-    notifySeconds: null,
-    labels: [],
-    notes: ["n"],
-  },
+  standby: 1,
+  alarmAtPercent: 80,
+  notifySeconds: null,
+  labels: [],
+  notes: ["n"],
 };
 const TAKEOVER = { kid: KID, before: null, presence: "none" };
 const BAD_REASONS = [{ reason: "" }, { reason: "x".repeat(161) }, { reason: "a\nb" }];
@@ -77,11 +71,9 @@ const CLIENT = {
   tenant: TENANT,
   client: "app",
   status: "active",
-  ...{
-    audiences: ["api://orders"],
-    scopes: ["read"],
-    statement: 2,
-  },
+  audiences: ["api://orders"],
+  scopes: ["read"],
+  statement: 2,
 };
 const SECRET = { method: "client_secret_basic", secretHash: "h".repeat(43) };
 const KEYS = { method: "private_key_jwt", jwks: { keys: [{ kty: "OKP" }] } };
@@ -138,20 +130,16 @@ const SAMPLES: readonly Sample[] = [
       log: "l",
       maxTtlSeconds: 1,
       custody: "pkcs11",
-      ...{
-        isolation: "none",
-        ready: true,
-        problem: null,
-        size: 0,
-        pending: 0,
+      isolation: "none",
+      ready: true,
+      problem: null,
+      size: 0,
+      pending: 0,
+      cosigned: {
+        size: 1,
+        timeSeconds: 2,
       },
-      ...{
-        cosigned: {
-          size: 1,
-          timeSeconds: 2,
-        },
-        labels: ["roots: demo"],
-      },
+      labels: ["roots: demo"],
     },
     badAnswers: [{ ready: "true" }, { problem: "" }, { cosigned: {} }],
   },
@@ -161,11 +149,9 @@ const SAMPLES: readonly Sample[] = [
       publicKey: {},
       tenant: TENANT,
       issuer: "https://i.test",
-      ...{
-        signFrom: 1,
-        signUntil: 2,
-        verifyUntil: 3,
-      },
+      signFrom: 1,
+      signUntil: 2,
+      verifyUntil: 3,
     },
     answer: { kid: KID, record: "r", ring: "s" },
     badRequests: [{ publicKey: "k" }, { signFrom: -1 }, { verifyUntil: 2 ** 40 + 1 }],
@@ -226,7 +212,7 @@ const SAMPLES: readonly Sample[] = [
       { auth: { ...KEYS, jwks: [{ kty: "OKP" }] } },
       { auth: { ...KEYS, jwks: { keys: [{}], more: 1 } } },
       { auth: { ...KEYS, jwks: { keys: [] } } },
-      { auth: { ...KEYS, jwks: { keys: Array(9).fill({}) } } },
+      { auth: { ...KEYS, jwks: { keys: Array.from({ length: 9 }, () => ({})) } } },
       { auth: "none" },
     ],
   },
@@ -306,10 +292,8 @@ describe("the sockets of signer and issuer", () => {
       code: "ERR_KEY_BUSY",
       message: "Custody did not sign",
       retryAfterSeconds: 7,
-      ...{
-        committed: true,
-        unsigned: "e30.e30",
-      },
+      committed: true,
+      unsigned: "e30.e30",
     };
     assert.deepEqual(ISSUE_REFUSAL.write(ISSUE_REFUSAL.read(refusal)), refusal);
     for (const bad of [{ code: "" }, { message: "m".repeat(201) }, { committed: 1 }])

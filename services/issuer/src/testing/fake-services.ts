@@ -1,9 +1,13 @@
 import { generateKeyPairSync, randomBytes, sign } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { MemberReader, ServiceError } from "@redoubt/base";
-import { isJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
 import {
-  ISSUE_REFUSAL,
+  isJsonObject,
+  parseJsonObject,
+  type JsonObject,
+  type JsonValue,
+} from "@redoubt/verify/json";
+import {
   readSocketSecret,
   route,
   routesByName,
@@ -95,12 +99,11 @@ export class FakeSigner {
 
   async #result(item: JsonValue): Promise<JsonObject> {
     try {
-      if (!isJsonObject(item)) throw new TypeError("An item is no object");
-      return await this.#issue(item);
+      return await this.#issue(isJsonObject(item) ? item : {});
     } catch (error) {
       if (!(error instanceof ServiceError)) throw error;
-      const { code, message } = error;
-      return ISSUE_REFUSAL.write({ code, message });
+      const { code, message, fields } = error;
+      return parseJsonObject(JSON.stringify({ ...fields, code, message }));
     }
   }
 
