@@ -16,6 +16,7 @@ import {
   publishedKids,
   textOf,
   waitForAlarm,
+  type Alarm,
   type Scene,
   type StolenKey,
 } from "@redoubt/cli/drill";
@@ -66,7 +67,8 @@ const signAnything: Policy = ({ registry, realm, activeKey }, _caller, request) 
   const own = [...registry.tenants.values()].find((tenant) => tenant.realm === realm);
   const key = own && activeKey(own.tenant, "at");
   if (!key) throw new RangeError("No active key yet");
-  const { tenant, client, subject, audience, scope, context } = request;
+  const { handle, client, sub: subject, audience, scope, context } = request;
+  const { tenant } = handle;
   const issuer = textOf(context?.["issuer"]);
   return { key, issuer, tenant, client, subject, audience, scope, ttlSeconds: 600, context };
 };
@@ -187,7 +189,7 @@ describe("Storm-0558 with one layer taken away at a time", () => {
 async function alarmAfter(
   system: Composed,
   seconds: number,
-  fits: (alarm: JsonObject) => boolean,
+  fits: (alarm: Alarm) => boolean,
 ): Promise<void> {
   await monitorLives(system, seconds);
   assert.ok(await waitForAlarm(system.operator, {}, fits, SETTLE_MS), "no such alarm");

@@ -114,8 +114,8 @@ function isCrowded({ kind, about }: SeenAlarm): boolean {
 
 const LISTED_DIGESTS = 3;
 
-function seenAlarm(alarm: JsonObject, during: string): SeenAlarm {
-  const { kind, severity, digests, ...about } = alarm;
+function seenAlarm(alarm: Alarm | JsonObject, during: string): SeenAlarm {
+  const { kind, severity, digests, ...about }: JsonObject = JSON.parse(JSON.stringify(alarm));
   const listed = Array.isArray(digests) ? { digests: digests.slice(0, LISTED_DIGESTS) } : {};
   const { detail } = about;
   const event = kind === "event" && isJsonObject(detail) ? ` ${textOf(detail["event"])}` : "";

@@ -99,7 +99,8 @@ test("a signer that reads the registry is waited for, 10 s at most", async (t) =
     assert.equal(op, "fetchKeys");
     asked += 1;
     lateMs = asked >= 4 ? 10_001 : 0;
-    return { head: { asOf: asked >= catchesUpAt ? size : size - 1, keys: [] } };
+    const asOf = asked >= catchesUpAt ? size : size - 1;
+    return { head: { asOf, keys: [], refreshHintSeconds: 300 } };
   });
   await operator.signerCaughtUp("enterprise");
   assert.equal(asked, 2);

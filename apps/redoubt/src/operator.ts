@@ -20,6 +20,7 @@ import {
   LEDGER,
   readSocketSecret,
   RegistryFeed,
+  SIGNER,
   SocketClient,
   socketPlace,
   type RegistryFeedItem,
@@ -172,8 +173,8 @@ export class Operator implements AsyncDisposable {
     const deadline = performance.now() + CATCH_UP_MS;
     for (;;) {
       const since = Number.MAX_SAFE_INTEGER;
-      const { asOf } = await this.ask(`signer-${realm}`, { op: "fetchKeys", since });
-      if (typeof asOf === "number" && asOf >= this.registry.size) return;
+      const { asOf } = await ask(this.client(`signer-${realm}`), SIGNER.fetchKeys, { since });
+      if (asOf >= this.registry.size) return;
       if (performance.now() > deadline)
         throw new ServiceError(
           "ERR_SIGNER_BEHIND",

@@ -2,11 +2,17 @@ import { hash } from "node:crypto";
 import type { Registry } from "@redoubt/keys";
 import { ServiceError } from "@redoubt/base";
 import type { JsonObject } from "@redoubt/verify/json";
+import { ask, ISSUER } from "@redoubt/wire";
 import type { Realm } from "./layout.ts";
 import type { Operator } from "./operator.ts";
 
 /** How a client proves itself; a secret goes no further than this process, the issuer gets its hash. */
-export type ClientAuth = { readonly secret: string } | { readonly jwks: JsonObject };
+export type ClientAuth = { readonly secret: string } | { readonly jwks: Jwks };
+
+/** RFC 7517 §5. */
+export interface Jwks {
+  readonly keys: readonly JsonObject[];
+}
 
 export interface ClientName {
   readonly realm: Realm;
@@ -27,13 +33,8 @@ export async function putTenant(
   const { status, audiences } = info;
   // The issuer keeps it, so that no older statement can undo this one.
   const statement = operator.indexOf("tenant", `${realm}/${tenant}`);
-  await operator.ask(`issuer-${realm}`, {
-    op: "tenants.put",
-    tenant,
-    status,
-    audiences,
-    statement,
-  });
+  const issuer = operator.client(`issuer-${realm}`);
+  await ask(issuer, ISSUER.putTenant, { tenant, status, audiences, statement });
 }
 
 /** Tells a realm's issuer of a client that the registry holds, and how it proves itself. */
@@ -46,8 +47,7 @@ export async function putClient(
   if (!info)
     throw new ServiceError("ERR_CLIENT_UNKNOWN", `Client ${client} is not in tenant ${tenant}`);
   const { status, audiences, scopes } = info;
-  await operator.ask(`issuer-${realm}`, {
-    op: "clients.put",
+  await ask(operator.client(`issuer-${realm}`), ISSUER.putClient, {
     tenant,
     client,
     status,

@@ -1,4 +1,5 @@
 import { encodeBase64url } from "@redoubt/verify/base64url";
+import type { JsonValue } from "@redoubt/verify/json";
 import { tenantCovered } from "@redoubt/verify/record";
 import { isPublished } from "./life-cycle.ts";
 import type { SignedKeyRecord } from "./record.ts";
@@ -13,7 +14,7 @@ export interface RedoubtJwk {
   readonly use: "sig";
   readonly issuer: string;
   readonly redoubt: { readonly record: string; readonly ring: string };
-  readonly [member: string]: unknown;
+  readonly [member: string]: JsonValue;
 }
 
 export function jwkOf({

@@ -111,8 +111,8 @@ function keyOf({ tenant, client }: Pick<Client, "tenant" | "client">): string {
 
 // An old statement that somebody kept must not undo a newer one.
 function requireNewer(
-  stored: { readonly statement?: number } | undefined,
-  { statement = Number.MAX_SAFE_INTEGER }: { readonly statement?: number },
+  stored: { readonly statement?: number | undefined } | undefined,
+  { statement = Number.MAX_SAFE_INTEGER }: { readonly statement?: number | undefined },
 ): void {
   const { statement: newest = 0 } = stored ?? {};
   if (statement < newest)

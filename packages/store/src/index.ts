@@ -1,6 +1,6 @@
 export { Directory, type DirectoryLimits } from "./directory.ts";
 export { StoreError, type StoreErrorCode } from "./errors.ts";
-export { parseClient, parseTenant, type Client, type ClientAuth, type Tenant } from "./records.ts";
+export type { Client, ClientAuth, Tenant } from "./records.ts";
 export type {
   ClientRepository,
   ReplayRepository,

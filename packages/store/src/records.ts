@@ -6,7 +6,7 @@ export interface Tenant {
   readonly status: "active" | "suspended" | "deleted";
   readonly audiences: readonly string[];
   /** Registry index of the statement that says so. */
-  readonly statement?: number;
+  readonly statement?: number | undefined;
 }
 
 /** How a client proves who it is: one method for each client. */
@@ -25,14 +25,14 @@ export interface Client {
   readonly audiences: readonly string[];
   readonly scopes: readonly string[];
   readonly auth: ClientAuth;
-  readonly statement?: number;
+  readonly statement?: number | undefined;
 }
 
 const DIGEST = /^[A-Za-z0-9_-]{43}$/;
 const MAX_CLIENT_KEYS = 8;
 const MAX_INDEX = Number.MAX_SAFE_INTEGER;
 
-/** Reads a tenant from a message of the operator, or from the database. */
+/** Reads a tenant from the database. */
 export function parseTenant(object: JsonObject): Tenant {
   const reader = new MemberReader(object, "tenant");
   const tenant: Tenant = {
@@ -45,7 +45,7 @@ export function parseTenant(object: JsonObject): Tenant {
   return tenant;
 }
 
-/** Reads a client from a message of the operator, or from the database. Bounds are those of docs/spec/logs.md §4. */
+/** Reads a client from the database. Bounds are those of docs/spec/logs.md §4. */
 export function parseClient(object: JsonObject): Client {
   const reader = new MemberReader(object, "client");
   const client: Client = {

@@ -273,12 +273,14 @@ describe("one-time values (THREAT-34)", () => {
 });
 
 describe("records", () => {
-  const { tenant: T, ...rest } = client();
-  const valid = { ...rest, tenant: T, auth: { method: "client_secret_basic", secretHash: HASH } };
+  const { statement = 0, ...rest } = client();
+  const valid = { ...rest, statement, auth: { method: "client_secret_basic", secretHash: HASH } };
+  const { statement: at = 0, ...named } = tenant();
+  const validTenant = { ...named, statement: at };
 
   test("a client and a tenant are read strictly", () => {
     assert.deepEqual(parseClient(valid), client());
-    assert.deepEqual(parseTenant({ ...tenant() }), tenant());
+    assert.deepEqual(parseTenant(validTenant), tenant());
     const mutations = [
       { tenant: "11111111" },
       { tenant: T1.replaceAll("1", "A") },
@@ -310,7 +312,7 @@ describe("records", () => {
         JSON.stringify(mutation),
       );
     for (const mutation of [{ status: "disabled" }, { tenant: "x" }, { statement: "5" }, { x: 1 }])
-      assert.throws(() => parseTenant({ ...tenant(), ...mutation }), {
+      assert.throws(() => parseTenant({ ...validTenant, ...mutation }), {
         code: "ERR_REQUEST_MEMBER",
       });
   });

@@ -51,3 +51,16 @@ export {
   type WithBytes,
 } from "./protocol/operation.ts";
 export { MONITOR, MONITOR_LIMITS } from "./protocol/monitor.ts";
+export { ISSUER, type IssuerStatus } from "./protocol/issuer.ts";
+export {
+  ISSUE_REFUSAL,
+  SIGNER,
+  type DrillKeyRequest,
+  type IssuedToken,
+  type IssueRequest,
+  type RealmKey,
+  type RealmKeys,
+  type RingKeyStatus,
+  type RingStatus,
+  type SignerMetadata,
+} from "./protocol/signer.ts";

@@ -8,6 +8,7 @@ import {
   serveSocket,
   SocketClient,
   socketPlace,
+  type IssuerStatus,
   type WireEvent,
 } from "@redoubt/wire";
 import { ClientAuthenticator } from "./client-auth.ts";
@@ -80,7 +81,7 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
   });
   const parts = { config, directory, deliveries, port, watch, endpoint };
   const http: { server?: HttpServer } = {};
-  const status = (): object => statusOf(parts, http.server);
+  const status = (): IssuerStatus => statusOf(parts, http.server);
   const backup = async (): Promise<string> => {
     await store.backup(join(folder, BACKUP_FILE));
     return BACKUP_FILE;
@@ -191,7 +192,7 @@ interface StatusParts {
 function statusOf(
   { config, directory, deliveries, port, watch, endpoint }: StatusParts,
   server: HttpServer | undefined,
-): object {
+): IssuerStatus {
   return {
     realm: config.realm,
     ready: watch.isReady,

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { JsonObject } from "@redoubt/verify/json";
-import { RemoteError, WireError, type Reply } from "@redoubt/wire";
+import { RemoteError, WireError, type IssueRequest, type Reply } from "@redoubt/wire";
 import { until } from "./testing/system.ts";
-import { IssueBatches, QueueFull, type Asked } from "./issue-batches.ts";
+import { IssueBatches, QueueFull } from "./issue-batches.ts";
 
 type Head = Readonly<Record<string, unknown>>;
 
 /** The request of this number. */
-function asked(n: number, client = "app"): Asked {
+function asked(n: number, client = "app"): IssueRequest {
   const handle = { realm: "enterprise", tenant: "t", class: "at" };
-  return { handle, client, sub: `s${n}`, audience: "api", scope: undefined, ttl: 60 };
+  return { handle, client, sub: `s${n}`, audience: "api", ttl: 60 };
 }
 
 /** A signer of which the test decides each answer; without one it echoes what it was asked. */

@@ -1,21 +1,18 @@
 import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
-import { Batcher, RemoteError, type SocketClient } from "@redoubt/wire";
+import {
+  Batcher,
+  RemoteError,
+  SIGNER,
+  type IssueRequest,
+  type Operation,
+  type Requester,
+} from "@redoubt/wire";
 import { FairQueue } from "./fair-queue.ts";
-
-/** One request to the signer, without `op` (docs/spec/wire.md §3). */
-export interface Asked {
-  readonly handle: { readonly realm: string; readonly tenant: string; readonly class: string };
-  readonly client: string;
-  readonly sub: string;
-  readonly audience: string;
-  readonly scope: string | undefined;
-  readonly ttl: number;
-}
 
 /** What became of requests that were given up. */
 export interface LateOutcomes {
-  done(asked: Asked, head: JsonObject): void;
-  failed(asked: Asked, error: unknown): void;
+  done(asked: IssueRequest, head: JsonObject): void;
+  failed(asked: IssueRequest, error: unknown): void;
 }
 
 /** Nobody waits for the answer any more. */
@@ -38,7 +35,7 @@ export class QueueFull extends Error {
 }
 
 interface Waiting {
-  readonly asked: Asked;
+  readonly asked: IssueRequest;
   done: (head: JsonObject) => void;
   failed: (error: unknown) => void;
 }
@@ -58,11 +55,11 @@ const LINGER_MS = 2;
 
 /** Asks the signer for what arrives together in one call. */
 export class IssueBatches {
-  readonly #client: Pick<SocketClient, "request">;
+  readonly #client: Requester;
   readonly #batcher: Batcher<Waiting>;
   readonly #underWay = new Set<readonly Waiting[]>();
 
-  constructor(client: Pick<SocketClient, "request">) {
+  constructor(client: Requester) {
     this.#client = client;
     this.#batcher = new Batcher({
       maxItems: MAX_ITEMS,
@@ -82,7 +79,7 @@ export class IssueBatches {
   }
 
   /** The signer's answer to one request (docs/spec/wire.md §3). @throws RemoteError, WireError, GivenUp, QueueFull */
-  issue(asked: Asked): Promise<JsonObject> {
+  issue(asked: IssueRequest): Promise<JsonObject> {
     return new Promise((done, failed) => {
       this.#batcher.add({ asked, done, failed });
     });
@@ -108,7 +105,8 @@ export class IssueBatches {
     try {
       const [only] = batch;
       if (batch.length === 1 && only) {
-        const head = await this.#ask({ op: "issue", ...only.asked });
+        const head = await this.#ask(SIGNER.issue, only.asked);
+        // Looked up only now: it may be given up by then.
         only.done(head);
       } else await this.#sendMany(batch);
     } catch (error) {
@@ -118,8 +116,8 @@ export class IssueBatches {
   }
 
   async #sendMany(batch: readonly Waiting[]): Promise<void> {
-    const items = batch.map(({ asked }) => asked);
-    const { results } = await this.#ask({ op: "issueBatch", items });
+    const items = batch.map(({ asked }) => SIGNER.issue.request.write(asked));
+    const { results } = await this.#ask(SIGNER.issueBatch, { items });
     for (const [place, { done, failed }] of batch.entries()) {
       const result = Array.isArray(results) ? results[place] : undefined;
       // What is no answer has no token either: the port says what that means.
@@ -131,7 +129,8 @@ export class IssueBatches {
     }
   }
 
-  async #ask(head: object): Promise<JsonObject> {
-    return (await this.#client.request(head)).head;
+  /** The answer is not read here: who asked must be told, and what it means is the port's to say. */
+  async #ask<Q>({ op, request }: Operation<Q, unknown>, asked: Q): Promise<JsonObject> {
+    return (await this.#client.request({ op, ...request.write(asked) })).head;
   }
 }

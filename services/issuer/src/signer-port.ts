@@ -1,6 +1,6 @@
-import { errorCode } from "@redoubt/base";
+import { errorCode, ServiceError } from "@redoubt/base";
 import type { JsonObject } from "@redoubt/verify/json";
-import { RemoteError, WireError } from "@redoubt/wire";
+import { RemoteError, SIGNER, WireError, type IssuedToken } from "@redoubt/wire";
 import { digestOfUnsigned } from "./unsigned-token.ts";
 import { OAuthError } from "./errors.ts";
 import type { IssuerEvents } from "./events.ts";
@@ -11,12 +11,7 @@ export interface Intent {
   readonly tenant: string;
   readonly client: string;
   readonly audience: string;
-  readonly scope: string | undefined;
-}
-
-export interface IssuedToken {
-  readonly token: string;
-  readonly expiresIn: number;
+  readonly scope?: string | undefined;
 }
 
 export interface SignerPortOptions {
@@ -27,9 +22,6 @@ export interface SignerPortOptions {
   /** Told of each token that came, and of each that may have been signed without coming. */
   readonly deliveries: { add(digest: string, audience: string): void; lost(count: number): void };
 }
-
-const MAX_TOKEN_LENGTH = 16_384;
-const TOKEN = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
 /** The signer as the token endpoint sees it: a token, or the refusal to answer with. */
 export class SignerPort {
@@ -96,19 +88,18 @@ export class SignerPort {
 
   #take(head: JsonObject, intent: Intent): IssuedToken {
     const { deliveries } = this.#options;
-    const { token, expiresIn } = head;
-    const isToken =
-      typeof token === "string" && token.length <= MAX_TOKEN_LENGTH && TOKEN.test(token);
-    if (!isToken || typeof expiresIn !== "number") {
+    const issued = readIssued(head);
+    if (!issued) {
       deliveries.lost(1);
       throw this.#badAnswer();
     }
+    const { token } = issued;
     // Computed here, not taken from the signer: the second join must not depend on its word (THREAT-28). And only for
     // what was asked: a signer must not have a forgery delivered in answer to somebody else's request.
     const digest = this.#digestOf(token.slice(0, token.lastIndexOf(".")), intent);
     if (digest === undefined) throw this.#badAnswer();
     deliveries.add(digest, intent.audience);
-    return { token, expiresIn };
+    return issued;
   }
 
   #badAnswer(): OAuthError {
@@ -161,6 +152,16 @@ export class SignerPort {
     const digest = this.#digestOf(unsigned, intent);
     if (digest === undefined) events.signerAnswer();
     else deliveries.add(digest, intent.audience);
+  }
+}
+
+/** Undefined for what is no token: the signer may be hostile (THREAT-28). */
+function readIssued(head: JsonObject): IssuedToken | undefined {
+  try {
+    return SIGNER.issue.answer.read(head);
+  } catch (error) {
+    if (error instanceof ServiceError) return undefined;
+    throw error;
   }
 }
 

@@ -1,5 +1,5 @@
-import { errorCode, MemberReader, ServiceError } from "@redoubt/base";
-import type { SocketClient } from "@redoubt/wire";
+import { errorCode, ServiceError } from "@redoubt/base";
+import { ask, SIGNER, type SignerMetadata, type SocketClient } from "@redoubt/wire";
 import type { IssuerEvents } from "./events.ts";
 
 export interface SignerWatchOptions {
@@ -89,9 +89,9 @@ export class SignerWatch implements Disposable {
     clearTimeout(this.#timer);
     this.#isAsking = true;
     try {
-      const { head } = await this.#options.client.request({ op: "metadata" });
+      const metadata = await ask(this.#options.client, SIGNER.metadata, {});
       this.#look();
-      this.#say(this.#problemOf(head));
+      this.#say(this.#problemOf(metadata));
     } catch (error) {
       this.#failed(error);
     }
@@ -113,18 +113,17 @@ export class SignerWatch implements Disposable {
     this.#say(this.#isSilent ? SILENT : errorCode(error));
   }
 
-  #problemOf(head: ConstructorParameters<typeof MemberReader>[0]): string | undefined {
-    const { realm, ttlSeconds } = this.#options;
-    const reader = new MemberReader(head, "metadata");
+  #problemOf({ realm, maxTtlSeconds, ready }: SignerMetadata): string | undefined {
+    const { realm: own, ttlSeconds } = this.#options;
     // THREAT-34: a socket that leads to another realm's signer is a mistake of the set-up, never used.
-    if (reader.string("realm", 32) !== realm)
-      throw new ServiceError("ERR_ISSUER_SIGNER_REALM", `Signer is not of realm ${realm}`);
-    if (reader.integer("maxTtlSeconds", 0, Number.MAX_SAFE_INTEGER) < ttlSeconds)
+    if (realm !== own)
+      throw new ServiceError("ERR_ISSUER_SIGNER_REALM", `Signer is not of realm ${own}`);
+    if (maxTtlSeconds < ttlSeconds)
       throw new ServiceError(
         "ERR_ISSUER_SIGNER_TTL",
         "Signer does not allow the configured lifetime",
       );
-    return reader.boolean("ready") ? undefined : "ERR_ISSUER_SIGNER_NOT_READY";
+    return ready ? undefined : "ERR_ISSUER_SIGNER_NOT_READY";
   }
 
   #say(reason: string | undefined): void {

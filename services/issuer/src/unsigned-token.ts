@@ -7,7 +7,7 @@ export interface Asked {
   readonly tenant: string;
   readonly client: string;
   readonly audience: string;
-  readonly scope: string | undefined;
+  readonly scope?: string | undefined;
   readonly ttlSeconds: number;
 }
 

@@ -4,7 +4,6 @@ import { join } from "node:path";
 import {
   checkPrivateFolder,
   errorCode,
-  MemberReader,
   ServiceError,
   type Clock,
   type EventSink,
@@ -15,12 +14,15 @@ import { encodeBase64url } from "@redoubt/verify/base64url";
 import {
   MAX_HEAD_BYTES,
   readSocketSecret,
+  route,
   serveSocket,
+  SIGNER,
   SocketClient,
   socketPlace,
   type Answer,
   type Call,
   type ClientOptions,
+  type SignerMetadata,
   type WireEvent,
 } from "@redoubt/wire";
 import type { SignerConfig } from "./config.ts";
@@ -137,6 +139,7 @@ class SignerService implements Signer {
   readonly #sockets = new AsyncDisposableStack();
   readonly #loop: TurnLoop;
   readonly #becomeReady: () => void;
+  readonly #metadataRoute = route(SIGNER.metadata, () => this.#metadata());
   #core: SignerCore | undefined;
   #isClosed = false;
   #wasReady = false;
@@ -237,10 +240,7 @@ class SignerService implements Signer {
 
   async #handle(call: Call): Promise<Answer> {
     try {
-      if (call.op === "metadata") {
-        new MemberReader(call.head, "metadata").done();
-        return { head: this.#metadata() };
-      }
+      if (call.op === SIGNER.metadata.op) return await this.#metadataRoute.handle(call);
       if (this.#core) return await this.#core.handler.handle(call);
       throw this.#starting();
     } catch (error) {
@@ -384,7 +384,7 @@ class SignerService implements Signer {
     return own ?? this.#custody.problem?.code;
   }
 
-  #metadata(): object {
+  #metadata(): SignerMetadata {
     const { config } = this.#options;
     return describeSigner({
       config,

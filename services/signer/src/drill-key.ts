@@ -8,10 +8,10 @@ import {
   type SignedKeyRecord,
 } from "@redoubt/keys";
 import type { JsonObject } from "@redoubt/verify/json";
+import type { DrillKeyRequest } from "@redoubt/wire";
 
 /** docs/spec/key-record.md §5: a drill key lives an hour at most, unless its window is already over. */
 const MAX_LIFE_SECONDS = 3600;
-const MAX_SECONDS = 2 ** 40;
 
 export interface DrillRealm {
   readonly realm: string;
@@ -24,12 +24,11 @@ export interface DrillRealm {
  * audience are not its to choose, so that no relying party but a drill's can ever be reached.
  */
 export function signDrillRecord(
-  head: JsonObject,
+  { publicKey, tenant, issuer, ...window }: DrillKeyRequest,
   { realm, log, registry }: DrillRealm,
   ringKey: KeyObject,
   nowSeconds: number,
 ): SignedKeyRecord {
-  const { jwk, tenant, issuer, ...window } = parseDrillKey(head);
   const info = registry.realms.get(realm);
   if (!info || registry.tenants.get(`${realm}/${tenant}`)?.status !== "active")
     throw new ServiceError("ERR_SIGNER_HANDLE", "Drill tenant is not active in this realm");
@@ -40,7 +39,7 @@ export function signDrillRecord(
   const fields = {
     ...window,
     alg: "ES256",
-    publicKey: importP256(jwk),
+    publicKey: importP256(publicKey),
     realm,
     issuer: info.issuer,
     tenants: { ids: [tenant] },
@@ -56,20 +55,6 @@ export function signDrillRecord(
   } catch (cause) {
     throw new ServiceError("ERR_REQUEST_MEMBER", `drillKey: ${errorLine(cause)}`, { cause });
   }
-}
-
-function parseDrillKey(head: JsonObject) {
-  const reader = new MemberReader(head, "drillKey");
-  const request = {
-    jwk: reader.rawObject("publicKey"),
-    tenant: reader.string("tenant", 36),
-    issuer: reader.optionalString("issuer"),
-    signFrom: reader.integer("signFrom", 0, MAX_SECONDS),
-    signUntil: reader.integer("signUntil", 0, MAX_SECONDS),
-    verifyUntil: reader.integer("verifyUntil", 0, MAX_SECONDS),
-  };
-  reader.done();
-  return request;
 }
 
 function importP256(jwk: JsonObject): Readonly<Record<string, string>> {

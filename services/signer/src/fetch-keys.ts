@@ -1,5 +1,6 @@
 import { isPublished, jwkOf, type KeyInfo, type Registry } from "@redoubt/keys";
 import { encodeBase64url } from "@redoubt/verify/base64url";
+import type { RealmKey, RealmKeys } from "@redoubt/wire";
 
 const REFRESH_HINT_SECONDS = 300;
 /** What fits into one frame's head, records of many tenants aside. */
@@ -11,7 +12,7 @@ export function listKeys(
   realm: string,
   since: number,
   nowSeconds: number,
-): object {
+): RealmKeys {
   const own = [...registry.keys.values()].filter(
     (key) => key.realm === realm && isWorthListing(key, nowSeconds),
   );
@@ -33,7 +34,7 @@ function isWorthListing({ state, record }: KeyInfo, nowSeconds: number): boolean
   );
 }
 
-function listed(key: KeyInfo): object {
+function listed(key: KeyInfo): RealmKey {
   return {
     kid: key.kid,
     state: key.state,

@@ -1,4 +1,4 @@
-import { errorCode, MemberReader, nowSeconds, ServiceError, type Clock } from "@redoubt/base";
+import { errorCode, nowSeconds, ServiceError, type Clock } from "@redoubt/base";
 import {
   signStatement,
   type Registry,
@@ -7,14 +7,26 @@ import {
 } from "@redoubt/keys";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { isJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
-import type { Answer, Call } from "@redoubt/wire";
+import {
+  ISSUE_REFUSAL,
+  route,
+  routesByName,
+  SIGNER,
+  type Answer,
+  type Call,
+  type DrillKeyRequest,
+  type IssuedToken,
+  type IssueRequest,
+  type RealmKeys,
+  type Route,
+} from "@redoubt/wire";
 import type { Budgets } from "./budgets.ts";
 import type { SignerConfig } from "./config.ts";
 import { signDrillRecord } from "./drill-key.ts";
 import { listKeys } from "./fetch-keys.ts";
-import { parseIssueRequest, refuseReserved, type IssueRequest } from "./issue-request.ts";
-import type { IssuedToken, Mint } from "./mint.ts";
-import { isOperatorOp, type OperatorCalls } from "./operator-calls.ts";
+import { guarded } from "./guarded.ts";
+import { parseIssueRequest, refuseReserved, refuseReservedOfIssue } from "./issue-request.ts";
+import type { Mint } from "./mint.ts";
 import type { Grant, Policy, PolicyInput } from "./policy.ts";
 import type { UnsignedToken } from "./token.ts";
 import { withUnsigned } from "./unsigned-refusal.ts";
@@ -27,7 +39,7 @@ export interface HandlerOptions {
   readonly budgets: Budgets;
   readonly drillBudgets: Budgets;
   readonly mint: Mint;
-  readonly operatorCalls: OperatorCalls;
+  readonly operatorRoutes: readonly Route[];
   readonly ringSigner: StatementSigner;
   readonly clock: Clock;
   /** Throws while the registry cannot be relied on. */
@@ -36,7 +48,6 @@ export interface HandlerOptions {
   readonly refused: (caller: string, error: unknown) => void;
 }
 
-const MAX_BATCH_ITEMS = 256;
 /** What the results of one answer may take of a frame's head; checked before anything is signed. */
 const MAX_ANSWER_CHARS = 240 * 1024;
 /** Signature (RSA-4096 at most), jti, kid and member names of one result. */
@@ -45,31 +56,32 @@ const RESULT_CHARS = 1024;
 /** The signer's contract (docs/spec/wire.md §3). No call signs a digest, and none names a key (P2). */
 export class SignerHandler {
   readonly #options: HandlerOptions;
+  readonly #routes: ReadonlyMap<string, Route>;
 
   constructor(options: HandlerOptions) {
     this.#options = options;
+    this.#routes = routesByName([
+      guarded(
+        checkIssue,
+        route(SIGNER.issue, (request, { caller }) => this.#mint(this.#build(caller, request))),
+      ),
+      guarded(
+        checkIssueBatch,
+        route(SIGNER.issueBatch, ({ items }, { caller }) => this.#issueBatch(caller, items)),
+      ),
+      route(SIGNER.fetchKeys, ({ since = 0 }) => this.#fetchKeys(since)),
+      guarded(
+        (call) => this.#checkDrill(call),
+        route(SIGNER.drillKey, (request) => this.#drillKey(request)),
+      ),
+      ...options.operatorRoutes,
+    ]);
   }
 
-  async handle({ caller, op, head }: Call): Promise<Answer> {
-    switch (op) {
-      case "issue":
-        return { head: await this.#issue(caller, head) };
-      case "issueBatch":
-        return { head: await this.#issueBatch(caller, head) };
-      case "fetchKeys":
-        return { head: this.#fetchKeys(head) };
-      case "drillKey":
-        return { head: await this.#drillKey(caller, head) };
-      default:
-        if (isOperatorOp(op))
-          return { head: await this.#options.operatorCalls.handle(caller, op, head) };
-        throw new ServiceError("ERR_SIGNER_OP", "No such call here");
-    }
-  }
-
-  async #issue(caller: string, head: JsonObject): Promise<IssuedToken> {
-    checkIssuer(caller);
-    return this.#mint(this.#build(caller, head));
+  async handle(call: Call): Promise<Answer> {
+    const found = this.#routes.get(call.op);
+    if (!found) throw new ServiceError("ERR_SIGNER_OP", "No such call here");
+    return found.handle(call);
   }
 
   async #mint(unsigned: UnsignedToken): Promise<IssuedToken> {
@@ -81,9 +93,9 @@ export class SignerHandler {
   }
 
   /** Everything that may refuse a request, up to but not including the log. */
-  #build(caller: string, head: JsonObject): UnsignedToken {
+  #build(caller: string, request: IssueRequest): UnsignedToken {
     const { budgets, mint } = this.#options;
-    const grant = this.#decide(caller, parseIssueRequest(head));
+    const grant = this.#decide(caller, request);
     budgets.take(caller, grant.tenant, grant.client);
     return mint.build(grant, caller);
   }
@@ -101,24 +113,18 @@ export class SignerHandler {
     }
   }
 
-  async #issueBatch(caller: string, head: JsonObject): Promise<object> {
-    checkIssuer(caller);
-    refuseReserved(head);
-    const reader = new MemberReader(head, "issueBatch");
-    const items = reader.array("items", MAX_BATCH_ITEMS);
-    reader.done();
-    if (items.length === 0)
-      throw new ServiceError("ERR_REQUEST_MEMBER", "issueBatch: items must not be empty");
+  async #issueBatch(caller: string, items: readonly JsonValue[]) {
     const room = { chars: MAX_ANSWER_CHARS };
-    const results = items.map((item) => this.#issueItem(caller, item, room));
-    return { results: await Promise.all(results) };
+    return {
+      results: await Promise.all(items.map((item) => this.#issueItem(caller, item, room))),
+    };
   }
 
-  async #issueItem(caller: string, item: JsonValue, room: { chars: number }): Promise<object> {
+  async #issueItem(caller: string, item: JsonValue, room: { chars: number }): Promise<JsonValue> {
     try {
       if (!isJsonObject(item))
         throw new ServiceError("ERR_REQUEST_MEMBER", "issueBatch: items must be objects");
-      const unsigned = this.#build(caller, item);
+      const unsigned = this.#build(caller, parseIssueRequest(item));
       // A token that no frame can carry back would be signed, logged and lost.
       room.chars -= unsigned.signingInput.length + this.#options.config.log.length + RESULT_CHARS;
       if (room.chars < 0)
@@ -131,25 +137,25 @@ export class SignerHandler {
     }
   }
 
-  #fetchKeys(head: JsonObject): object {
+  #fetchKeys(since: number): RealmKeys {
     const { config, registry, clock, checkRegistry } = this.#options;
-    const reader = new MemberReader(head, "fetchKeys");
-    const since = reader.optionalInteger("since", 0, Number.MAX_SAFE_INTEGER) ?? 0;
-    reader.done();
     // Half a registry would look like a realm without keys.
     checkRegistry();
     return listKeys(registry(), config.realm, since, nowSeconds(clock));
   }
 
-  async #drillKey(caller: string, head: JsonObject): Promise<object> {
+  #checkDrill({ caller }: Call): void {
     if (caller !== "drill") throw new ServiceError("ERR_SIGNER_OP", "Only a drill asks for this");
-    const { config, registry, ringSigner, clock, append, drillBudgets } = this.#options;
     this.#options.checkRegistry();
+  }
+
+  async #drillKey(request: DrillKeyRequest) {
+    const { config, registry, ringSigner, clock, append, drillBudgets } = this.#options;
     const now = nowSeconds(clock);
     const { realm, log } = config;
     const where = { realm, log, registry: registry() };
-    const signed = signDrillRecord(head, where, ringSigner.privateKey, now);
-    drillBudgets.take(caller, "-", "drill-key");
+    const signed = signDrillRecord(request, where, ringSigner.privateKey, now);
+    drillBudgets.take("drill", "-", "drill-key");
     const { kid } = signed.record;
     const record = encodeBase64url(signed.recordBytes);
     const ring = encodeBase64url(signed.ringSignature);
@@ -169,19 +175,30 @@ export class SignerHandler {
   }
 }
 
+function checkIssue({ caller, head }: Call): void {
+  checkIssuer(caller);
+  refuseReservedOfIssue(head);
+}
+
+function checkIssueBatch({ caller, head }: Call): void {
+  checkIssuer(caller);
+  refuseReserved(head);
+}
+
 function checkIssuer(caller: string): void {
   if (caller !== "issuer" && caller !== "drill")
     throw new ServiceError("ERR_SIGNER_OP", "This caller does not issue");
 }
 
 /** As a refused call would be answered: only what is meant for callers leaves. */
-function refusalOf(error: unknown): object {
+function refusalOf(error: unknown): JsonObject {
   if (!(error instanceof ServiceError)) return { code: "ERR_INTERNAL", message: "Internal error" };
   const { retryAfterSeconds, committed, unsigned } = error.fields;
-  return {
+  return ISSUE_REFUSAL.write({
     code: errorCode(error),
     message: error.message.slice(0, 200),
-    ...(typeof retryAfterSeconds === "number" && { retryAfterSeconds }),
-    ...(committed === true && { committed, unsigned }),
-  };
+    retryAfterSeconds: typeof retryAfterSeconds === "number" ? retryAfterSeconds : undefined,
+    committed: committed === true,
+    unsigned: typeof unsigned === "string" ? unsigned : undefined,
+  });
 }

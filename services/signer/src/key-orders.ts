@@ -71,7 +71,7 @@ export class KeyOrders {
     kid: string,
     reason: string,
     isEarly = false,
-  ): Promise<{ state: string; active: string | null }> {
+  ): Promise<{ state: "tainted" | "revoked"; active: string | null }> {
     return this.#inOrder(async () => {
       const { steps, checkTime } = this.#options;
       const key = this.#realmKey(kid);
@@ -88,7 +88,9 @@ export class KeyOrders {
       } catch {
         // The taint stands. The rest is the life cycle's, as soon as the clock is beyond doubt.
       }
-      return { state: this.#realmKey(kid).state, active: facts?.active()?.kid ?? null };
+      // Nothing leads out of these two.
+      const state = this.#realmKey(kid).state === "revoked" ? "revoked" : "tainted";
+      return { state, active: facts?.active()?.kid ?? null };
     });
   }
 

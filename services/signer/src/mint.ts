@@ -1,5 +1,5 @@
 import { ServiceError, nowSeconds, type Clock } from "@redoubt/base";
-import { Batcher } from "@redoubt/wire";
+import { Batcher, type IssuedToken } from "@redoubt/wire";
 import type { SealedBatch } from "./bodies.ts";
 import type { Grant } from "./policy.ts";
 import { buildToken, JtiSource, type UnsignedToken } from "./token.ts";
@@ -21,15 +21,6 @@ export interface MintOptions {
   /** Throws when this key may not sign what was committed for it. */
   readonly checkSign: (kid: string) => void;
   readonly clock: Clock;
-}
-
-export interface IssuedToken {
-  readonly token: string;
-  readonly kid: string;
-  readonly jti: string;
-  readonly expiresIn: number;
-  readonly log: string;
-  readonly index: number;
 }
 
 interface Waiting {

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { ServiceError } from "@redoubt/base";
 import type { ClientStatement, Registry, TenantStatement } from "@redoubt/keys";
-import type { IssueRequest } from "./issue-request.ts";
+import type { IssueRequest } from "@redoubt/wire";
 import { decideIssue } from "./policy.ts";
 import { CONSUMER_TENANT, OTHER_TENANT, TENANT } from "./testing/deployment.ts";
 import { ringKey } from "./testing/unsigned-token.ts";
@@ -14,15 +14,11 @@ const CLASSES = ["at", "oidc", "id"] as const;
 const COMMON = { at: 0, nonce: "x" };
 
 const REQUEST: IssueRequest = {
-  realm: "enterprise",
-  tenant: TENANT,
-  class: "at",
+  handle: { realm: "enterprise", tenant: TENANT, class: "at" },
   client: "app-1",
-  subject: "user-1",
+  sub: "user-1",
   audience: "api://one",
-  scope: undefined,
-  ttlSeconds: 600,
-  context: undefined,
+  ttl: 600,
 };
 
 /** A registry in which every pair is registered that `owns` names. */
@@ -81,7 +77,7 @@ describe("THREAT-01: a signer's scope", () => {
         for (const tokenClass of CLASSES) {
           // Even with every tenant registered in every realm and one key for everything.
           const input = { realm: own, registry: registryOf(everything), activeKey: () => key };
-          const request = { ...REQUEST, realm, tenant, class: tokenClass };
+          const request = { ...REQUEST, handle: { realm, tenant, class: tokenClass } };
           const covered = own === "enterprise" || tenant === CONSUMER_TENANT;
           const expected =
             realm === own && tokenClass === "at" && covered ? "granted" : "ERR_SIGNER_HANDLE";
@@ -95,13 +91,15 @@ describe("THREAT-01: a signer's scope", () => {
   it("property: what is granted is of this realm, registered, and within the key's record", () => {
     const pairs = fc.subarray(everything);
     const request = fc.record({
-      realm: fc.constantFrom(...REALMS),
-      tenant: fc.oneof(fc.constantFrom(...TENANTS), fc.string({ maxLength: 36 })),
-      class: fc.constantFrom(...CLASSES),
+      handle: fc.record({
+        realm: fc.constantFrom(...REALMS),
+        tenant: fc.oneof(fc.constantFrom(...TENANTS), fc.string({ maxLength: 36 })),
+        class: fc.constantFrom(...CLASSES),
+      }),
       client: fc.constantFrom("app-1", "app-2", "redoubt-drill"),
       audience: fc.constantFrom("api://one", "api://two", "urn:redoubt:drill"),
       scope: fc.constantFrom(undefined, "read", "write"),
-      ttlSeconds: fc.option(fc.integer({ min: 1, max: 4000 }), { nil: undefined }),
+      ttl: fc.option(fc.integer({ min: 1, max: 4000 }), { nil: undefined }),
     });
     const caller = fc.constantFrom("issuer", "drill");
     fc.assert(
@@ -120,11 +118,11 @@ describe("THREAT-01: a signer's scope", () => {
             assert.ok(error instanceof ServiceError);
             return;
           }
-          assert.equal(asked.realm, realm);
-          assert.equal(asked.class, "at");
-          assert.ok(owns.some(([r, t]) => r === realm && t === asked.tenant));
+          assert.equal(asked.handle.realm, realm);
+          assert.equal(asked.handle.class, "at");
+          assert.ok(owns.some(([r, t]) => r === realm && t === asked.handle.tenant));
           if (realm === "consumer") assert.equal(grant.tenant, CONSUMER_TENANT);
-          assert.equal(grant.issuer, key.record.issuer.replace("{tenantid}", asked.tenant));
+          assert.equal(grant.issuer, key.record.issuer.replace("{tenantid}", asked.handle.tenant));
           assert.equal(grant.audience, who === "drill" ? "urn:redoubt:drill" : "api://one");
           assert.ok(grant.ttlSeconds <= key.record.maxLifetimeSeconds);
         },

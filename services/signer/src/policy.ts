@@ -2,7 +2,7 @@ import { ServiceError } from "@redoubt/base";
 import { DRILL_AUDIENCE, type Registry } from "@redoubt/keys";
 import type { JsonObject } from "@redoubt/verify/json";
 import { issuerFor, tenantCovered } from "@redoubt/verify/record";
-import type { IssueRequest } from "./issue-request.ts";
+import type { IssueRequest } from "@redoubt/wire";
 import type { RingKey } from "./key-ring.ts";
 
 /** What a request was granted; nothing in it was chosen by the caller without being held against the registry. */
@@ -35,34 +35,34 @@ export function decideIssue(input: PolicyInput, caller: string, request: IssueRe
   checkHandle(input, request);
   if (caller === "drill") checkDrill(request);
   else checkClient(input, request);
-  const key = input.activeKey(request.tenant, request.class);
+  const key = input.activeKey(request.handle.tenant, request.handle.class);
   if (!key) throw new ServiceError("ERR_SIGNER_NO_KEY", "No active key for this handle", RETRY);
   return { ...grantOf(request), key, ...checkKeyScope(key, request) };
 }
 
 const RETRY = { fields: { retryAfterSeconds: 1 } } as const;
 
-function grantOf({ tenant, client, subject, audience, scope, context }: IssueRequest) {
-  return { tenant, client, subject, audience, scope, context };
+function grantOf({ handle, client, sub: subject, audience, scope, context }: IssueRequest) {
+  return { tenant: handle.tenant, client, subject, audience, scope, context };
 }
 
 function checkHandle({ realm, registry }: PolicyInput, request: IssueRequest): void {
   // THREAT-01: this process serves one realm, and a tenant is of it only when the registry says so.
-  if (request.realm !== realm)
+  if (request.handle.realm !== realm)
     throw new ServiceError("ERR_SIGNER_HANDLE", `Handle realm: expected ${realm}`);
-  if (request.class !== "at")
+  if (request.handle.class !== "at")
     throw new ServiceError("ERR_SIGNER_HANDLE", "Handle class: only at is issued here");
-  const tenant = registry.tenants.get(`${realm}/${request.tenant}`);
+  const tenant = registry.tenants.get(`${realm}/${request.handle.tenant}`);
   if (tenant?.status !== "active")
     throw new ServiceError("ERR_SIGNER_HANDLE", "Handle tenant is not active in this realm");
 }
 
 function checkClient({ realm, registry }: PolicyInput, request: IssueRequest): void {
-  const client = registry.clients.get(`${realm}/${request.tenant}/${request.client}`);
+  const client = registry.clients.get(`${realm}/${request.handle.tenant}/${request.client}`);
   if (client?.status !== "active")
     throw new ServiceError("ERR_SIGNER_CLIENT", "Client is not active in this tenant");
   // The tenant's list is looked at again: it may have been narrowed after the client was registered.
-  const tenant = registry.tenants.get(`${realm}/${request.tenant}`);
+  const tenant = registry.tenants.get(`${realm}/${request.handle.tenant}`);
   if (
     request.audience === DRILL_AUDIENCE ||
     !client.audiences.includes(request.audience) ||
@@ -85,16 +85,16 @@ function checkDrill(request: IssueRequest): void {
 /** The key's own record has the last word, whatever the registry's tenants and clients say. */
 function checkKeyScope(
   { record }: RingKey,
-  { realm, tenant, class: tokenClass, audience, ttlSeconds }: IssueRequest,
+  { handle, audience, ttl }: IssueRequest,
 ): { issuer: string; ttlSeconds: number } {
-  if (record.realm !== realm || record.class !== tokenClass || record.custody === "drill")
+  if (record.realm !== handle.realm || record.class !== handle.class || record.custody === "drill")
     throw new ServiceError("ERR_SIGNER_HANDLE", "Key scope does not cover this handle");
-  if (!tenantCovered(record.tenants, tenant))
+  if (!tenantCovered(record.tenants, handle.tenant))
     throw new ServiceError("ERR_SIGNER_HANDLE", "Key scope does not cover this tenant");
   if (record.audiences !== "any" && !record.audiences.includes(audience))
     throw new ServiceError("ERR_SIGNER_AUDIENCE", "Key scope does not cover this audience");
   const { maxLifetimeSeconds } = record;
-  if (ttlSeconds !== undefined && ttlSeconds > maxLifetimeSeconds)
+  if (ttl !== undefined && ttl > maxLifetimeSeconds)
     throw new ServiceError("ERR_SIGNER_TTL", `Lifetime is over ${maxLifetimeSeconds} s`);
-  return { issuer: issuerFor(record, tenant), ttlSeconds: ttlSeconds ?? maxLifetimeSeconds };
+  return { issuer: issuerFor(record, handle.tenant), ttlSeconds: ttl ?? maxLifetimeSeconds };
 }

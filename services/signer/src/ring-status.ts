@@ -1,15 +1,16 @@
 import { keyAge, type KeyInfo } from "@redoubt/keys";
+import type { RingKeyStatus, RingStatus } from "@redoubt/wire";
 import type { RingFacts } from "./ring-facts.ts";
 
 /** What fits into one frame's head with room to spare. */
 const MAX_KEYS = 200;
 
 /** docs/spec/wire.md §3 `rings`: policy, age and next times of what this signer signs with. */
-export function describeRing(facts: RingFacts, nowSeconds: number): object {
-  const { class: tokenClass, alg, maxLifetimeSeconds: _, ...policy } = facts.policy;
+export function describeRing(facts: RingFacts, nowSeconds: number): RingStatus {
+  const { policy } = facts;
   return {
-    class: tokenClass,
-    alg,
+    class: policy.class,
+    alg: policy.alg,
     active: facts.active()?.kid ?? null,
     policy,
     keys: facts
@@ -19,7 +20,7 @@ export function describeRing(facts: RingFacts, nowSeconds: number): object {
   };
 }
 
-function describeKey(key: KeyInfo, facts: RingFacts, nowSeconds: number): object {
+function describeKey(key: KeyInfo, facts: RingFacts, nowSeconds: number): RingKeyStatus {
   const { kid, state, stateAt, record, retainedBy, activatedAt } = key;
   return {
     kid,

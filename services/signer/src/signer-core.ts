@@ -24,7 +24,7 @@ import { KeySteps } from "./key-steps.ts";
 import { LogWriter } from "./log-writer.ts";
 import { Mint, type TokenLog } from "./mint.ts";
 import type { MonitorReports } from "./monitor-reports.ts";
-import { OperatorCalls } from "./operator-calls.ts";
+import { operatorRoutes } from "./operator-calls.ts";
 import type { Policy } from "./policy.ts";
 import type { RegistryView } from "./registry-view.ts";
 import type { SignerCustody } from "./signer-custody.ts";
@@ -115,8 +115,12 @@ export async function openCore(
   };
   const drillBudgets = new Budgets(DRILL_BUDGET, () => clock.monotonic());
   const { checkRegistry } = deciding;
-  const operatorCalls = new OperatorCalls({ orders, steps, clock, checkRegistry });
-  const own = { registry, ringSigner, drillBudgets, operatorCalls };
+  const own = {
+    registry,
+    ringSigner,
+    drillBudgets,
+    operatorRoutes: operatorRoutes({ orders, steps, clock, checkRegistry }),
+  };
   const handler = new SignerHandler({ ...deciding, ...own });
   const audit = new CustodyAudit({ custodian, ring, clock, events });
   return { writer, guard, ring, steps, audit, handler, externalJwt: openExternalJwt(deciding) };

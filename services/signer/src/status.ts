@@ -1,4 +1,5 @@
 import type { Registry } from "@redoubt/keys";
+import type { SignerMetadata } from "@redoubt/wire";
 import type { SignerConfig } from "./config.ts";
 import type { SignerCore } from "./signer-core.ts";
 
@@ -12,7 +13,7 @@ export interface SignerFacts {
 }
 
 /** docs/spec/wire.md §3 `metadata`. */
-export function describeSigner(facts: SignerFacts): object {
+export function describeSigner(facts: SignerFacts): SignerMetadata {
   const { config, instance, custody, isReady, core, problem } = facts;
   const cosigned = core?.guard.newest;
   return {

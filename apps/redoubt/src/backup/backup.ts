@@ -13,7 +13,7 @@ import { EXIT, fileArgument, type CommandContext } from "../command.ts";
 import { SERVICES, type ServiceName } from "../layout.ts";
 import { Operator } from "../operator.ts";
 import { isListening, openPlace } from "../running.ts";
-import { ask, MONITOR } from "@redoubt/wire";
+import { ask, ISSUER, MONITOR } from "@redoubt/wire";
 import { copyDatabase } from "./copy-database.ts";
 
 interface Copied {
@@ -88,8 +88,10 @@ async function ownCopy(
 ): Promise<OwnCopy | undefined> {
   if (!operator || part === "up" || !(part === "monitor" || part.startsWith("issuer-")))
     return undefined;
-  // An issuer answers as a monitor does.
-  const { file } = await ask(operator.client(part), MONITOR.backup, {});
+  const { file } =
+    part === "monitor"
+      ? await ask(operator.client(part), MONITOR.backup, {})
+      : await ask(operator.client(part), ISSUER.backup, {});
   const of = part === "monitor" ? "monitor.db" : "store.sqlite";
   if (/^backup\.\w+$/.test(file)) return { file, of };
   throw new ServiceError("ERR_BACKUP", `${part} does not name its copy`);

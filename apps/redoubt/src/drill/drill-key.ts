@@ -1,8 +1,7 @@
 import { generateKeyPairSync, randomBytes, sign } from "node:crypto";
-import { MemberReader } from "@redoubt/base";
 import { joseFromDer, publicJwk } from "@redoubt/keys";
 import type { JsonObject } from "@redoubt/verify/json";
-import type { SocketClient } from "@redoubt/wire";
+import { ask, SIGNER, type IssueRequest, type SocketClient } from "@redoubt/wire";
 
 export const DRILL_AUDIENCE = "urn:redoubt:drill";
 
@@ -30,18 +29,19 @@ export async function registerDrillKey(
   window: KeyWindow,
 ): Promise<DrillKey> {
   const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const { head } = await signer.request({
-    op: "drillKey",
-    publicKey: publicJwk(publicKey),
-    tenant,
-    ...window,
-  });
-  const reader = new MemberReader(head, "drill key");
+  const wanted = { publicKey: publicJwk(publicKey), tenant, ...window };
+  const registered = await ask(signer, SIGNER.drillKey, wanted);
+  return { ...registered, sign: (input) => joseFromDer(sign("sha256", input, privateKey)) };
+}
+
+/** What a drill may have: every attempt at a signer is one step away from it. */
+export function allowedRequest(realm: string, tenant: string): IssueRequest {
   return {
-    kid: reader.string("kid", 43),
-    record: reader.string("record", 96 * 1024),
-    ring: reader.string("ring", 86),
-    sign: (input) => joseFromDer(sign("sha256", input, privateKey)),
+    handle: { realm, tenant, class: "at" },
+    client: "redoubt-drill",
+    sub: "drill",
+    audience: DRILL_AUDIENCE,
+    ttl: 600,
   };
 }
 

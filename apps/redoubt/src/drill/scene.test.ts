@@ -13,8 +13,17 @@ import { MONITOR } from "@redoubt/wire";
 
 const TENANT = "6ad6ba1a-1a51-4a31-a3a8-5b7b3a7e0001";
 
+function kidOf(state: string): string {
+  return `kid-${state}`.padEnd(43, "-");
+}
+
 function keys(...states: readonly string[]): JsonObject {
-  return { keys: states.map((state) => ({ kid: `kid-${state}`, state, record: "", ring: "" })) };
+  const key = { stateAt: 1, index: 1, jwk: {}, record: "r", ring: "s" };
+  return {
+    asOf: 1,
+    keys: states.map((state) => ({ ...key, kid: kidOf(state), state })),
+    refreshHintSeconds: 300,
+  };
 }
 
 test("a realm's key is the active one; where none is, the drill has nothing to try", async () => {
@@ -22,9 +31,11 @@ test("a realm's key is the active one; where none is, the drill has nothing to t
   await using _ = system;
   let answer = keys("verify-only", "active", "prepublished");
   await system.serve("signer-enterprise", "drill", () => ({ head: answer }));
-  assert.equal(await activeKid(operator, "enterprise"), "kid-active");
-  for (answer of [keys("verify-only", "prepublished"), keys(), { keys: null }, {}])
+  assert.equal(await activeKid(operator, "enterprise"), kidOf("active"));
+  for (answer of [keys("verify-only", "prepublished"), keys()])
     await assert.rejects(activeKid(operator, "enterprise"), { code: "ERR_NO_ACTIVE_KEY" });
+  for (answer of [{ ...keys(), keys: null }, {}])
+    await assert.rejects(activeKid(operator, "enterprise"), { code: "ERR_REQUEST_MEMBER" });
 });
 
 function demo(realm: Realm, tenant: string): DemoClient {
@@ -63,14 +74,22 @@ test("THREAT-28: a legitimate token is told to the monitor; an answer without on
     delivered.push(digests);
     return { head: MONITOR.delivered.answer.write({ seq }) };
   });
-  let answer: JsonObject = { token: "aGVhZA.Ym9keQ.c2ln" };
+  const good = {
+    token: "aGVhZA.Ym9keQ.c2ln",
+    kid: kidOf("active"),
+    jti: "j",
+    expiresIn: 600,
+    log: "redoubt.test/log",
+    index: 1,
+  };
+  let answer: JsonObject = good;
   await system.serve("signer-enterprise", "drill", () => ({ head: answer }));
   const scene = sceneOf(system, operator);
   assert.equal(await issueLegitimate(scene, "enterprise"), "aGVhZA.Ym9keQ.c2ln");
   const digests = [[hash("sha256", "aGVhZA.Ym9keQ", "base64url")]];
   assert.deepEqual(delivered, digests);
-  for (answer of [{}, { token: "" }, { token: 7 }])
-    await assert.rejects(issueLegitimate(scene, "enterprise"), { code: "ERR_NO_TOKEN" });
+  for (answer of [{}, { ...good, token: "" }, { ...good, token: 7 }])
+    await assert.rejects(issueLegitimate(scene, "enterprise"), { code: "ERR_REQUEST_MEMBER" });
   assert.deepEqual(delivered, digests);
   await closeScene(scene);
   assert.deepEqual(delivered, [...digests, []]);

@@ -7,15 +7,27 @@ import {
   type ReportQueue,
   type Verifier,
 } from "@redoubt/verify";
-import { isJsonObject } from "@redoubt/verify/json";
-import { RemoteError, socketPlace, type SocketPlace } from "@redoubt/wire";
+import {
+  ask,
+  RemoteError,
+  SIGNER,
+  socketPlace,
+  type RealmKey,
+  type SocketPlace,
+} from "@redoubt/wire";
 import { readDemo, type DemoClient } from "../demo.ts";
 import { issuerTemplate, portsFrom, type Ports, type Realm } from "../layout.ts";
 import type { Operator } from "../operator.ts";
 import type { Settings } from "../settings.ts";
 import { countRefusals } from "./alarms.ts";
 import { DrillDeliveries } from "./deliveries.ts";
-import { DRILL_AUDIENCE, registerDrillKey, type DrillKey, type KeyWindow } from "./drill-key.ts";
+import {
+  allowedRequest,
+  DRILL_AUDIENCE,
+  registerDrillKey,
+  type DrillKey,
+  type KeyWindow,
+} from "./drill-key.ts";
 
 /** Everything that the attempts of a drill share: a running system, thieves' keys, and honest verifiers. */
 export interface Scene {
@@ -119,23 +131,9 @@ export async function openVerifier(
   });
 }
 
-interface SignerKey {
-  readonly kid: string;
-  readonly state: string;
-  readonly record: string;
-  readonly ring: string;
-}
-
 /** What a signer says of its realm's keys; the records carry the ring's signature. */
-export async function fetchKeys(operator: Operator, realm: Realm): Promise<readonly SignerKey[]> {
-  const { head } = await drillSocket(operator, realm).request({ op: "fetchKeys" });
-  const keys = Array.isArray(head["keys"]) ? head["keys"].filter(isJsonObject) : [];
-  return keys.map((key) => ({
-    kid: textOf(key["kid"]),
-    state: textOf(key["state"]),
-    record: textOf(key["record"]),
-    ring: textOf(key["ring"]),
-  }));
+export async function fetchKeys(operator: Operator, realm: Realm): Promise<readonly RealmKey[]> {
+  return (await ask(drillSocket(operator, realm), SIGNER.fetchKeys, {})).keys;
 }
 
 /** The key that signs for a realm now. */
@@ -174,16 +172,8 @@ export function registerEnterpriseKey(scene: Scene, window: KeyWindow): Promise<
 /** A legitimate token for the drill audience: from the signer, committed to the log. */
 export async function issueLegitimate(scene: Scene, realm: Realm): Promise<string> {
   const { tenant } = scene[realm];
-  const { head } = await drillSocket(scene.operator, realm).request({
-    op: "issue",
-    handle: { realm, tenant, class: "at" },
-    client: "redoubt-drill",
-    sub: "drill",
-    audience: DRILL_AUDIENCE,
-    ttl: 600,
-  });
-  const token = textOf(head["token"]);
-  if (token === "") throw new RemoteError("ERR_NO_TOKEN", "No token came");
+  const signer = drillSocket(scene.operator, realm);
+  const { token } = await ask(signer, SIGNER.issue, allowedRequest(realm, tenant));
   await scene.deliveries.delivered(realm, token);
   return token;
 }

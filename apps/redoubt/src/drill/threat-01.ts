@@ -1,5 +1,6 @@
-import { RemoteError } from "@redoubt/wire";
-import { registerDrillKey, forge } from "./drill-key.ts";
+import { ask, RemoteError, SIGNER } from "@redoubt/wire";
+import type { Realm } from "../layout.ts";
+import { allowedRequest, forge, registerDrillKey } from "./drill-key.ts";
 import { attempt, control, type Outcome } from "./outcome.ts";
 import {
   activeKid,
@@ -73,10 +74,10 @@ async function* atJwks(scene: Scene): AsyncGenerator<Outcome> {
 }
 
 async function* atSigner(scene: Scene): AsyncGenerator<Outcome> {
-  const { operator, consumer, enterprise, startedAt } = scene;
+  const { operator, enterprise, startedAt } = scene;
   const signer = drillSocket(operator, "consumer");
-  const issue = (handle: object) => () =>
-    signer.request({ ...wanted(consumer.tenant), handle: { class: "at", ...handle } });
+  const issue = (realm: Realm, tenant: string) => () =>
+    ask(signer, SIGNER.issue, allowedRequest(realm, tenant));
   const layer = "signer";
   yield await control(
     { threat: THREAT, layer, attempt: "control: the consumer signer issues for its own tenant" },
@@ -84,11 +85,11 @@ async function* atSigner(scene: Scene): AsyncGenerator<Outcome> {
   );
   yield await attempt(
     { threat: THREAT, layer, attempt: "the consumer signer is asked for an enterprise handle" },
-    issue({ realm: "enterprise", tenant: enterprise.tenant }),
+    issue("enterprise", enterprise.tenant),
   );
   yield await attempt(
     { threat: THREAT, layer, attempt: "the consumer signer is asked for an enterprise tenant" },
-    issue({ realm: "consumer", tenant: enterprise.tenant }),
+    issue("consumer", enterprise.tenant),
   );
   const window = { signFrom: startedAt, signUntil: startedAt + 60, verifyUntil: startedAt + 120 };
   yield await attempt(
@@ -99,16 +100,6 @@ async function* atSigner(scene: Scene): AsyncGenerator<Outcome> {
     },
     () => registerDrillKey(signer, enterprise.tenant, window),
   );
-}
-
-function wanted(tenant: string) {
-  return {
-    op: "issue",
-    handle: { realm: "consumer", tenant, class: "at" },
-    client: "redoubt-drill",
-    sub: "drill",
-    audience: "urn:redoubt:drill",
-  };
 }
 
 async function closing<V extends { close(): void | Promise<void> }>(opening: Promise<V>) {

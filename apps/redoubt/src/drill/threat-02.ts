@@ -1,5 +1,5 @@
-import { RemoteError } from "@redoubt/wire";
-import { forge } from "./drill-key.ts";
+import { RemoteError, SIGNER } from "@redoubt/wire";
+import { allowedRequest, forge } from "./drill-key.ts";
 import { attempt, control, type Outcome } from "./outcome.ts";
 import {
   activeKid,
@@ -69,11 +69,8 @@ async function* atSource(scene: Scene, kid: string): AsyncGenerator<Outcome> {
     { threat: THREAT, layer: "signer", attempt: "the signer is asked to use the expired key" },
     () =>
       drillSocket(operator, "enterprise").request({
-        op: "issue",
-        handle: { realm: "enterprise", tenant: enterprise.tenant, class: "at" },
-        client: "redoubt-drill",
-        sub: "drill",
-        audience: "urn:redoubt:drill",
+        op: SIGNER.issue.op,
+        ...SIGNER.issue.request.write(allowedRequest("enterprise", enterprise.tenant)),
         kid,
       }),
   );

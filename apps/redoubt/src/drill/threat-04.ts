@@ -2,7 +2,9 @@ import { generateKeyPairSync } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { publicJwk } from "@redoubt/keys";
 import type { JsonObject } from "@redoubt/verify/json";
+import { ask, SIGNER, type DrillKeyRequest } from "@redoubt/wire";
 import { countRefusals } from "./alarms.ts";
+import { allowedRequest } from "./drill-key.ts";
 import { attempt, control, type Outcome } from "./outcome.ts";
 import { sendRawHead } from "./raw-socket.ts";
 import { drillPlace, drillSocket, issueLegitimate, type Scene } from "./scene.ts";
@@ -39,12 +41,8 @@ export async function* threat04(scene: Scene): AsyncGenerator<Outcome> {
   const { operator, enterprise } = scene;
   const signer = drillSocket(operator, "enterprise");
   const wanted: JsonObject = {
-    op: "issue",
-    handle: { realm: "enterprise", tenant: enterprise.tenant, class: "at" },
-    client: "redoubt-drill",
-    sub: "drill",
-    audience: "urn:redoubt:drill",
-    ttl: 600,
+    op: SIGNER.issue.op,
+    ...SIGNER.issue.request.write(allowedRequest("enterprise", enterprise.tenant)),
   };
   const layer = "signer";
   yield await control(
@@ -59,7 +57,7 @@ export async function* threat04(scene: Scene): AsyncGenerator<Outcome> {
     sendRawHead(drillPlace(operator, "enterprise"), duplicateMember(wanted)),
   );
   yield await attempt({ threat: THREAT, layer, attempt: "registers a key for a year" }, () =>
-    signer.request({ op: "drillKey", ...yearLongKey(scene) }),
+    ask(signer, SIGNER.drillKey, yearLongKey(scene)),
   );
   yield* refusalsAlarmed(scene);
 }
@@ -88,7 +86,7 @@ function duplicateMember(wanted: JsonObject): string {
   return `${text.slice(0, -1)},"ttl":900}`;
 }
 
-function yearLongKey({ enterprise, startedAt }: Scene): JsonObject {
+function yearLongKey({ enterprise, startedAt }: Scene): DrillKeyRequest {
   const { publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   return {
     publicKey: publicJwk(publicKey),

@@ -1,5 +1,6 @@
 import { nowSeconds, systemClock } from "@redoubt/base";
 import type { KeyInfo, Registry, RotationSubject } from "@redoubt/keys";
+import type { RingStatus } from "@redoubt/wire";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
 import type { Realm } from "../layout.ts";
 import type { Operator } from "../operator.ts";
@@ -59,7 +60,7 @@ export function keysShow(context: CommandContext, named: string): Promise<number
 
 export interface RotateOptions {
   readonly realm: Realm;
-  readonly class: string;
+  readonly class: RingStatus["class"];
   readonly reason: string;
   readonly early?: boolean;
 }

@@ -2,11 +2,12 @@ import { join } from "node:path";
 import { errorLine, nowSeconds, readPrivateFile, systemClock } from "@redoubt/base";
 import type { RotationPolicy } from "@redoubt/keys";
 import { parseConfig } from "@redoubt/signer";
+import { ask, SIGNER } from "@redoubt/wire";
 import { readAlarms, type Alarm } from "../alarms/alarm.ts";
 import { REALMS } from "../layout.ts";
 import type { Operator } from "../operator.ts";
 import type { KeySources, PolicyOf } from "./key-list.ts";
-import { parseSignerKeys, type SignerKey } from "./signer-keys.ts";
+import { joinSignerKeys, type SignerKey } from "./signer-keys.ts";
 
 type Notice = (line: string) => void;
 
@@ -29,11 +30,11 @@ async function readSigners(
 ): Promise<ReadonlyMap<string, SignerKey>> {
   const all = new Map<string, SignerKey>();
   for (const realm of REALMS) {
-    const signer = `signer-${realm}` as const;
     try {
-      const fetched = await operator.ask(signer, { op: "fetchKeys" });
-      const rings = await operator.ask(signer, { op: "rings" });
-      for (const [kid, key] of parseSignerKeys(fetched, rings)) all.set(kid, key);
+      const signer = operator.client(`signer-${realm}`);
+      const fetched = await ask(signer, SIGNER.fetchKeys, {});
+      const rings = await ask(signer, SIGNER.rings, {});
+      for (const [kid, key] of joinSignerKeys(fetched, rings)) all.set(kid, key);
     } catch (error) {
       // The registry alone answers the question; that a signer is away must be seen, not stop the answer.
       notice(`Signer of realm ${realm} does not answer: ${errorLine(error)}`);

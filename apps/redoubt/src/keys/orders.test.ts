@@ -23,11 +23,13 @@ function answering(answer: JsonObject | Error) {
   const asked: unknown[] = [];
   const stated: StatementBody[] = [];
   const operator = {
-    ask: async (service: string, head: object) => {
-      asked.push({ service, ...head });
-      if (answer instanceof Error) throw answer;
-      return answer;
-    },
+    client: (service: string) => ({
+      request: async (head: object) => {
+        asked.push({ service, ...head });
+        if (answer instanceof Error) throw answer;
+        return { head: answer, attachment: Buffer.alloc(0) };
+      },
+    }),
     state: async (body: StatementBody) => stated.push(body),
   };
   return { operator, asked, stated };

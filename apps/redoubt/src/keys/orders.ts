@@ -1,37 +1,31 @@
-import { errorCode, MemberReader, ServiceError } from "@redoubt/base";
+import { errorCode, ServiceError } from "@redoubt/base";
 import type { KeyInfo } from "@redoubt/keys";
-import { RemoteError, WireError } from "@redoubt/wire";
-import { REALMS, type Realm } from "../layout.ts";
+import {
+  ask,
+  RemoteError,
+  SIGNER,
+  WireError,
+  type Operation,
+  type Requester,
+  type RingStatus,
+} from "@redoubt/wire";
+import { REALMS, type Realm, type ServiceName } from "../layout.ts";
 import type { Operator } from "../operator.ts";
 import { span } from "../table.ts";
 
-/** Which key signed before, and which does now. */
-export interface Takeover {
-  readonly realm: Realm;
-  readonly kid: string;
-  /** Null where nothing changed, or nothing signed. */
-  readonly before: string | null;
-  readonly presence: string;
-}
-export interface TaintResult {
-  readonly realm: Realm;
-  readonly kid: string;
-  readonly state: string;
-  /** The key of the same ring that signs now; null while none can. */
-  readonly active: string | null;
-  readonly presence: string;
-}
-export interface RetainResult {
-  readonly realm: Realm;
-  readonly kid: string;
-  readonly retained: boolean;
-  readonly presence: string;
+type Told<O> = O extends Operation<unknown, infer A> ? A & { readonly realm: Realm } : never;
+/** Which key signed `before`, and which does now; null where nothing changed, or nothing signed. */
+export type Takeover = Told<typeof SIGNER.rotate>;
+/** `active` is the key of the same ring that signs now; null while none can. */
+export type TaintResult = Told<typeof SIGNER.taint>;
+export type RetainResult = Told<typeof SIGNER.retain> & {
   /** Whose statement is in the registry now that was not before. */
   readonly written: "by-signer" | "by-operator" | "nothing";
-}
+};
 
-export type Asker = Pick<Operator, "ask">;
-const KID = /^[\w-]{43}$/;
+export interface Asker {
+  client(service: ServiceName): Requester;
+}
 
 /** P6: `early` lets a key sign that some verifier may not know yet; a signer that does not know the word refuses it. */
 interface Wish {
@@ -40,75 +34,45 @@ interface Wish {
 }
 
 /** A standby that every verifier knows signs in place of the active key. */
-export async function rotate(
+export function rotate(
   operator: Asker,
   realm: Realm,
-  { tokenClass, ...wish }: Wish & { readonly tokenClass: string },
+  { tokenClass, ...wish }: Wish & { readonly tokenClass: RingStatus["class"] },
 ): Promise<Takeover> {
-  const head = { op: "rotate", class: tokenClass, ...wishHead(wish) };
-  const answer = await order(operator, realm, head);
-  return takeover(realm, answer);
+  return order(operator, realm, SIGNER.rotate, { class: tokenClass, ...wish });
 }
 
 /** A key that was replaced signs again. */
 export async function rollBack(operator: Asker, key: KeyInfo, reason: string): Promise<Takeover> {
-  const realm = realmOf(key);
-  return takeover(realm, await order(operator, realm, { op: "rollback", kid: key.kid, reason }));
+  return order(operator, realmOf(key), SIGNER.rollback, { kid: key.kid, reason });
 }
 
 /** THREAT-12: nothing is signed under the key any more. */
 export async function taint(operator: Asker, key: KeyInfo, wish: Wish): Promise<TaintResult> {
-  const realm = realmOf(key);
-  const answer = await order(operator, realm, { op: "taint", kid: key.kid, ...wishHead(wish) });
-  const result = {
-    realm,
-    kid: answer.string("kid", 43, KID),
-    state: answer.oneOf("state", ["tainted", "revoked"]),
-    active: kidOrNull(answer, "active"),
-    presence: answer.string("presence", 32),
-  };
-  answer.done();
-  return result;
+  return order(operator, realmOf(key), SIGNER.taint, { kid: key.kid, ...wish });
 }
 
 /** THREAT-11: automation must keep the key published; `by` says whose word it is. */
 export async function retain(
-  operator: Pick<Operator, "ask" | "state">,
+  operator: Asker & Pick<Operator, "state">,
   key: KeyInfo,
   wish: { readonly retain: boolean; readonly by: "ring" | "operator"; readonly reason: string },
 ): Promise<RetainResult> {
   const realm = realmOf(key);
+  const { kid } = key;
   const { retain: wanted, by, reason } = wish;
   // What the operator said, only the operator takes back: the ring key is automation's.
   const author = !wanted && key.retainedBy === "operator" ? "operator" : by;
   if (author === "operator") {
-    const { kid } = key;
     const isSo = wanted ? key.retainedBy === "operator" : key.retainedBy === undefined;
     if (!isSo)
       await operator.state({ type: "key-retain", realm, kid, by: author, retain: wanted, reason });
     const written = isSo ? "nothing" : "by-operator";
     return { realm, kid, retained: wanted, presence: "none", written };
   }
-  const answer = await order(operator, realm, {
-    op: "retain",
-    kid: key.kid,
-    retain: wanted,
-    reason,
-  });
-  const result = {
-    realm,
-    kid: answer.string("kid", 43, KID),
-    retained: answer.boolean("retained"),
-    presence: answer.string("presence", 32),
-    written:
-      (key.retainedBy !== undefined) === wanted ? ("nothing" as const) : ("by-signer" as const),
-  };
-  answer.done();
-  return result;
-}
-
-function wishHead({ reason, early }: Wish): object {
-  return early ? { reason, early } : { reason };
+  const done = await order(operator, realm, SIGNER.retain, { kid, retain: wanted, reason });
+  const written = (key.retainedBy !== undefined) === wanted ? "nothing" : "by-signer";
+  return { ...done, written };
 }
 
 export function realmOf({ realm, kid }: Pick<KeyInfo, "realm" | "kid">): Realm {
@@ -121,24 +85,14 @@ export function realmOf({ realm, kid }: Pick<KeyInfo, "realm" | "kid">): Realm {
   return known;
 }
 
-function takeover(realm: Realm, answer: MemberReader): Takeover {
-  const result = {
-    realm,
-    kid: answer.string("kid", 43, KID),
-    before: kidOrNull(answer, "before"),
-    presence: answer.string("presence", 32),
-  };
-  answer.done();
-  return result;
-}
-
-function kidOrNull(answer: MemberReader, name: string): string | null {
-  return answer.isNull(name) ? null : answer.string(name, 43, KID);
-}
-
-async function order(operator: Asker, realm: Realm, head: object): Promise<MemberReader> {
+async function order<Q, A extends object>(
+  operator: Asker,
+  realm: Realm,
+  asked: Operation<Q, A>,
+  request: Q,
+): Promise<A & { readonly realm: Realm }> {
   try {
-    return new MemberReader(await operator.ask(`signer-${realm}`, head), "answer of the signer");
+    return { realm, ...(await ask(operator.client(`signer-${realm}`), asked, request)) };
   } catch (error) {
     throw explain(error, realm);
   }

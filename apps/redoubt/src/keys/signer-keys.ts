@@ -1,5 +1,4 @@
-import { isJsonObject, MemberReader } from "@redoubt/base";
-import type { JsonObject, JsonValue } from "@redoubt/verify/json";
+import type { RealmKey, RingKeyStatus } from "@redoubt/wire";
 
 /** What a realm's signer says of a key. */
 export interface SignerKey {
@@ -10,34 +9,19 @@ export interface SignerKey {
   readonly readyAt?: number;
 }
 
-const MAX_KEYS = 100_000;
-const MAX_RINGS = 16;
+interface Rings {
+  readonly rings: readonly { readonly keys: readonly RingKey[] }[];
+}
+type RingKey = Pick<RingKeyStatus, "kid" | "state" | "held" | "readyAt">;
 
 /** The answers to `fetchKeys` and `rings` (docs/spec/wire.md §3), joined by kid. */
-export function parseSignerKeys(
-  fetched: JsonObject,
-  rings: JsonObject,
+export function joinSignerKeys(
+  fetched: { readonly keys: readonly Pick<RealmKey, "kid" | "state">[] },
+  { rings }: Rings,
 ): ReadonlyMap<string, SignerKey> {
   const keys = new Map<string, SignerKey>();
-  for (const key of readers(new MemberReader(fetched, "keys of the signer"), "keys", MAX_KEYS))
-    keys.set(key.string("kid", 64), { state: key.string("state", 32), held: null });
-  for (const ring of readers(new MemberReader(rings, "rings of the signer"), "rings", MAX_RINGS))
-    for (const key of readers(ring, "keys", MAX_KEYS))
-      keys.set(key.string("kid", 64), {
-        state: key.string("state", 32),
-        held: key.boolean("held"),
-        ...readyAt(key),
-      });
+  for (const { kid, state } of fetched.keys) keys.set(kid, { state, held: null });
+  for (const { kid, state, held, readyAt } of rings.flatMap((ring) => ring.keys))
+    keys.set(kid, { state, held, ...(readyAt !== null && { readyAt }) });
   return keys;
-}
-
-function readyAt(key: MemberReader): Pick<SignerKey, "readyAt"> {
-  if (!key.has("readyAt") || key.isNull("readyAt")) return {};
-  return { readyAt: key.integer("readyAt", 0, Number.MAX_SAFE_INTEGER) };
-}
-
-function readers(from: MemberReader, name: string, max: number): MemberReader[] {
-  return from.array(name, max).map((value: JsonValue) => {
-    return new MemberReader(isJsonObject(value) ? value : {}, `${name} of the signer`);
-  });
 }

@@ -1,9 +1,9 @@
-import { MemberReader, Secret, ServiceError } from "@redoubt/base";
+import { Secret, ServiceError } from "@redoubt/base";
 import type { Registry } from "@redoubt/keys";
-import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
+import { ask, ISSUER } from "@redoubt/wire";
 import { REALMS, type Realm } from "../layout.ts";
 import type { Operator } from "../operator.ts";
-import { putClient, putTenant, type ClientAuth } from "../tenancy.ts";
+import { putClient, putTenant, type ClientAuth, type Jwks } from "../tenancy.ts";
 import {
   checkAudiences,
   checkClientId,
@@ -25,7 +25,7 @@ export interface ClientAddOptions {
   readonly audience?: readonly string[];
   readonly scope?: readonly string[];
   /** The client's public keys: then it has no secret. */
-  readonly jwks?: JsonObject;
+  readonly jwks?: Jwks;
   readonly newSecret?: boolean;
 }
 
@@ -172,23 +172,20 @@ export async function listClients(operator: Operator): Promise<ClientView[]> {
   return views;
 }
 
-const MAX_PAGE = 500;
-
 /** How each client of a realm proves itself, by `tenant/client`. */
 async function readAuthMethods(
   operator: Operator,
   realm: Realm,
 ): Promise<ReadonlyMap<string, string>> {
   const methods = new Map<string, string>();
-  for (let from: number | undefined = 0; from !== undefined;) {
-    const head = await operator.ask(`issuer-${realm}`, { op: "clients.list", from });
-    const page: MemberReader = new MemberReader(head, "clients page");
-    for (const value of page.array("clients", MAX_PAGE)) {
-      const reader = new MemberReader(isJsonObject(value) ? value : {}, "client");
-      const name = `${reader.string("tenant", 36)}/${reader.string("client", 128)}`;
-      methods.set(name, reader.object("auth").string("method", 64));
-    }
-    from = page.optionalInteger("next", from + 1, Number.MAX_SAFE_INTEGER);
+  const issuer = operator.client(`issuer-${realm}`);
+  for (let more: number | undefined = 0; more !== undefined;) {
+    const from: number = more;
+    const { clients, next } = await ask(issuer, ISSUER.listClients, { from });
+    for (const { tenant, client, auth } of clients) methods.set(`${tenant}/${client}`, auth.method);
+    if (next !== undefined && next <= from)
+      throw new ServiceError("ERR_REQUEST_MEMBER", "clients.list answer: next must be further on");
+    more = next;
   }
   return methods;
 }

@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
 import { errorCode, ServiceError } from "@redoubt/base";
-import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
+import { parseJsonObject } from "@redoubt/verify/json";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
 import { tokenEndpoint } from "../layout.ts";
+import type { Jwks } from "../tenancy.ts";
 import { withOperator } from "../with-operator.ts";
 import { table } from "../table.ts";
 import {
@@ -101,7 +102,7 @@ export async function clientsAdd(context: CommandContext, flags: ClientsAddFlags
 
 const MAX_JWKS_BYTES = 64 * 1024;
 
-function readJwks(path: string): JsonObject {
+function readJwks(path: string): Jwks {
   try {
     const jwks = parseJsonObject(readFileSync(path), { maxBytes: MAX_JWKS_BYTES });
     const { keys } = jwks;

@@ -22,7 +22,7 @@ export interface OptionalMember<T> extends Member<T | undefined> {
 
 export type Shape = Readonly<Record<string, Member<unknown>>>;
 
-type ValueOf<M> = M extends Member<infer T> ? T : never;
+export type ValueOf<M> = M extends Member<infer T> ? T : never;
 type OptionalNames<S extends Shape> = {
   [Name in keyof S]: S[Name] extends OptionalMember<unknown> ? Name : never;
 }[keyof S];
@@ -30,7 +30,7 @@ type OptionalNames<S extends Shape> = {
 /** What a message of this shape says. */
 export type Values<S extends Shape> = {
   readonly [Name in Exclude<keyof S, OptionalNames<S>>]: ValueOf<S[Name]>;
-} & { readonly [Name in OptionalNames<S>]?: Exclude<ValueOf<S[Name]>, undefined> };
+} & { readonly [Name in OptionalNames<S>]?: ValueOf<S[Name]> | undefined };
 
 /** @throws ServiceError `ERR_REQUEST_MEMBER` */
 export function refuseMember(what: string, name: string, expected: string): never {

@@ -1,6 +1,5 @@
 import { ServiceError } from "@redoubt/base";
 import { isJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
-import type { Head } from "../frame.ts";
 import {
   refuseMember,
   type Member,
@@ -8,11 +7,6 @@ import {
   type Shape,
   type Values,
 } from "./member.ts";
-
-/** As a writer may put it: what may be absent may also be undefined. */
-export type Loose<T> = {
-  readonly [Name in keyof T]: T extends Record<Name, unknown> ? T[Name] : T[Name] | undefined;
-};
 
 /** One message of a socket: who writes it and who reads it share this definition. */
 export interface Message<T> {
@@ -22,7 +16,7 @@ export interface Message<T> {
    * @throws ServiceError `ERR_REQUEST_MEMBER`
    */
   read(object: JsonObject): T;
-  write(value: Loose<T>): Head;
+  write(value: T): JsonObject;
 }
 
 const MAX_SHOWN = 40;

@@ -2,7 +2,7 @@ import type { Reply } from "../client.ts";
 import type { Answer, Call } from "../connection.ts";
 import type { Head } from "../frame.ts";
 import type { Shape, Values } from "./member.ts";
-import { message, type Loose, type Message } from "./message.ts";
+import { message, type Message } from "./message.ts";
 
 /** A question of one socket and its answer (docs/spec/wire.md): clients and servers are built from it. */
 export interface Operation<Q, A> {
@@ -43,7 +43,7 @@ export interface WithBytes<A> {
 export async function ask<Q, A>(
   service: Requester,
   asked: Operation<Q, A>,
-  request: Loose<Q>,
+  request: Q,
   attachment?: Uint8Array,
 ): Promise<A> {
   return (await askForBytes(service, asked, request, attachment)).answer;
@@ -53,7 +53,7 @@ export async function ask<Q, A>(
 export async function askForBytes<Q, A>(
   service: Requester,
   { op, request: asked, answer }: Operation<Q, A>,
-  request: Loose<Q>,
+  request: Q,
   attachment?: Uint8Array,
 ): Promise<WithBytes<A>> {
   const reply = await service.request({ op, ...asked.write(request) }, attachment);
@@ -69,7 +69,7 @@ export interface Route {
 /** @param handle gets what was asked, as the operation defines it, and the call with its caller */
 export function route<Q, A>(
   asked: Operation<Q, A>,
-  handle: (request: Q, call: Call) => Loose<A> | Promise<Loose<A>>,
+  handle: (request: Q, call: Call) => A | Promise<A>,
 ): Route {
   return routeWithBytes(asked, async (request, call) => ({
     answer: await handle(request, call),
@@ -83,8 +83,8 @@ export function routeWithBytes<Q, A>(
     request: Q,
     call: Call,
   ) =>
-    | { readonly answer: Loose<A>; readonly attachment?: Uint8Array }
-    | Promise<{ readonly answer: Loose<A>; readonly attachment?: Uint8Array }>,
+    | { readonly answer: A; readonly attachment?: Uint8Array }
+    | Promise<{ readonly answer: A; readonly attachment?: Uint8Array }>,
 ): Route {
   return {
     op,

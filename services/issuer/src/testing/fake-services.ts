@@ -1,18 +1,25 @@
 import { generateKeyPairSync, randomBytes, sign } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { MemberReader, ServiceError } from "@redoubt/base";
-import { isJsonObject } from "@redoubt/verify/json";
+import { ServiceError } from "@redoubt/base";
+import {
+  isJsonObject,
+  parseJsonObject,
+  type JsonObject,
+  type JsonValue,
+} from "@redoubt/verify/json";
 import {
   MONITOR,
   readSocketSecret,
   route,
   routesByName,
   serveSocket,
+  SIGNER,
   socketPlace,
-  type Answer,
   type Asked,
-  type Call,
   type Handler,
+  type IssuedToken,
+  type IssueRequest,
+  type SignerMetadata,
 } from "@redoubt/wire";
 
 /** Makes a caller's folder and secret, as the supervisor does. */
@@ -45,53 +52,77 @@ function ignore(): void {
   // What the socket logs is not what these tests are about.
 }
 
-const KID = "key-of-the-fake-signer";
+const KID = "key-of-the-fake-signer".padEnd(43, "-");
+const LOG = "redoubt.test/fake";
 const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
 
 /** A signer that signs whatever it is asked to; what the real one refuses is set by the test. */
 export class FakeSigner {
   readonly publicJwk = { ...publicKey.export({ format: "jwk" }), kty: "EC", kid: KID };
-  readonly asked: Record<string, unknown>[] = [];
+  readonly asked: JsonObject[] = [];
   readonly tokens: string[] = [];
-  metadata = { realm: "enterprise", maxTtlSeconds: 3600, ready: true };
+  metadata: SignerMetadata = {
+    realm: "enterprise",
+    instance: "fake",
+    log: LOG,
+    maxTtlSeconds: 3600,
+    custody: "plain-file",
+    isolation: "none",
+    ready: true,
+    problem: null,
+    size: 0,
+    pending: 0,
+    cosigned: null,
+    labels: [],
+  };
   /** Takes the place of the usual answer. */
-  issue: (head: Call["head"]) => Answer | Promise<Answer> = (head) => this.sign(head);
+  issue: (request: IssueRequest) => JsonObject | Promise<JsonObject> = (request) =>
+    this.sign(request);
+  readonly #routes = routesByName([
+    route(SIGNER.metadata, () => this.metadata),
+    // Not as the definition says it where a test lies.
+    { op: SIGNER.issue.op, handle: async ({ head }) => ({ head: await this.#issue(head) }) },
+    route(SIGNER.issueBatch, async ({ items }) => ({
+      results: await Promise.all(items.map((item) => this.#result(item))),
+    })),
+  ]);
 
-  readonly handler: Handler = ({ op, head }) => {
-    if (op === "metadata") return { head: this.metadata };
-    if (op === "issueBatch") return this.#issueBatch(head);
-    if (op !== "issue") throw new ServiceError("ERR_REQUEST_OP", "No such operation");
-    this.asked.push(head);
-    return this.issue(head);
+  readonly handler: Handler = (call) => {
+    const found = this.#routes.get(call.op);
+    if (!found) throw new ServiceError("ERR_SIGNER_OP", "No such call here");
+    return found.handle(call);
   };
 
-  async #issueBatch(head: Call["head"]): Promise<Answer> {
-    const items = new MemberReader(head, "issueBatch").array("items", 256);
-    const results = items.map(async (item) => {
-      if (!isJsonObject(item)) throw new TypeError("An item is no object");
-      this.asked.push(item);
-      return (await this.issue(item)).head;
-    });
-    return { head: { results: await Promise.all(results) } };
+  async #issue(head: JsonObject): Promise<JsonObject> {
+    const request = SIGNER.issue.request.read(head);
+    this.asked.push(head);
+    return this.issue(request);
   }
 
-  sign(head: Call["head"]): Answer {
-    const reader = new MemberReader(head, "issue");
-    const tenant = reader.object("handle").string("tenant");
+  async #result(item: JsonValue): Promise<JsonObject> {
+    try {
+      return await this.#issue(isJsonObject(item) ? item : {});
+    } catch (error) {
+      if (!(error instanceof ServiceError)) throw error;
+      const { code, message, fields } = error;
+      return parseJsonObject(JSON.stringify({ ...fields, code, message }));
+    }
+  }
+
+  sign({ handle, client, sub, audience, scope, ttl = 3600 }: IssueRequest): IssuedToken {
     const iat = Math.floor(Date.now() / 1000);
-    const ttl = reader.integer("ttl", 1, 3600);
-    const scope = reader.optionalString("scope");
+    const jti = randomBytes(16).toString("base64url");
     const claims = {
-      iss: `https://issuer.example/${tenant}/v2.0`,
-      sub: reader.string("sub"),
-      aud: reader.string("audience"),
+      iss: `https://issuer.example/${handle.tenant}/v2.0`,
+      sub,
+      aud: audience,
       exp: iat + ttl,
       nbf: iat,
       iat,
-      jti: randomBytes(16).toString("base64url"),
-      tid: tenant,
+      jti,
+      tid: handle.tenant,
       ver: "2.0",
-      client_id: reader.string("client"),
+      client_id: client,
       ...(scope === undefined ? {} : { scope }),
     };
     const header = { alg: "ES256", kid: KID, typ: "at+jwt" };
@@ -102,9 +133,7 @@ export class FakeSigner {
     });
     const token = `${input}.${signature.toString("base64url")}`;
     this.tokens.push(token);
-    return {
-      head: { token, kid: "k", jti: "j", expiresIn: ttl, log: "l", index: this.tokens.length },
-    };
+    return { token, kid: KID, jti, expiresIn: ttl, log: LOG, index: this.tokens.length };
   }
 }
 

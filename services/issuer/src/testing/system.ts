@@ -2,7 +2,7 @@ import { hash } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { readSocketSecret, SocketClient, socketPlace } from "@redoubt/wire";
+import { ISSUER as CALLS, readSocketSecret, SocketClient, socketPlace } from "@redoubt/wire";
 import type { IssuerConfig } from "../config.ts";
 import { openIssuer, type Issuer, type IssuerOptions } from "../context.ts";
 import { FakeMonitor, FakeSigner, preparePlace, serveFake } from "./fake-services.ts";
@@ -133,13 +133,13 @@ export class System implements AsyncDisposable {
 
   async putTenant(tenant = this.#config.tenant ?? TENANT, status = "active"): Promise<void> {
     const audiences = ["api://orders", "api://stock"];
-    await this.operate({ op: "tenants.put", tenant, status, audiences, statement: 1 });
+    await this.operate({ op: CALLS.putTenant.op, tenant, status, audiences, statement: 1 });
   }
 
   /** Registers `app` with the usual secret, unless said otherwise. */
   async putClient(change: object = {}): Promise<void> {
     await this.operate({
-      op: "clients.put",
+      op: CALLS.putClient.op,
       tenant: this.#config.tenant ?? TENANT,
       client: "app",
       status: "active",

@@ -15,8 +15,8 @@ export const MAX_ALARM_DIGESTS = 100_000;
 
 export interface AlarmQuery {
   /** Only alarms with a larger id. */
-  readonly since?: number;
-  readonly digest?: string;
+  readonly since?: number | undefined;
+  readonly digest?: string | undefined;
   readonly limit: number;
 }
 

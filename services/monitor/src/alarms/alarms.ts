@@ -112,7 +112,7 @@ export class Alarms {
    */
   close(request: {
     readonly alarm: number;
-    readonly digest?: string;
+    readonly digest?: string | undefined;
     readonly reason: string;
   }): void {
     this.#writeCounts();

@@ -1,0 +1,304 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { JsonObject } from "@redoubt/verify/json";
+import { ISSUER } from "./issuer.ts";
+import type { Operation } from "./operation.ts";
+import { ISSUE_REFUSAL, SIGNER } from "./signer.ts";
+
+const TENANT = "11111111-1111-4111-8111-111111111111";
+const KID = "k".repeat(43);
+const REASON = "because";
+
+interface Sample {
+  readonly asked: Operation<unknown, unknown>;
+  readonly request: JsonObject;
+  readonly answer: JsonObject;
+  /** Each in place of the same member of a good one. */
+  readonly badRequests?: readonly JsonObject[];
+  readonly badAnswers?: readonly JsonObject[];
+}
+
+const HANDLE = { realm: "enterprise", tenant: TENANT, class: "at" };
+const TOKEN = {
+  token: "a.b.c",
+  kid: KID,
+  jti: "j",
+  expiresIn: 60,
+  log: "redoubt.test/log",
+  index: 7,
+};
+const REALM_KEY = {
+  kid: KID,
+  state: "active",
+  stateAt: 1,
+  index: 1,
+  jwk: { kty: "EC" },
+  record: "r",
+  ring: "s",
+};
+const RING_KEY = {
+  kid: KID,
+  state: "active",
+  stateAt: 1,
+  signUntil: 2,
+  verifyUntil: 3,
+  retained: "ring",
+  held: true,
+  activatedAt: 1,
+  readyAt: null,
+  age: {
+    seconds: 1,
+    percent: 1,
+    level: "young",
+    endsAt: 9,
+  },
+};
+const POLICY = {
+  activeSeconds: 1,
+  expirySeconds: 1,
+  prepublishSeconds: 1,
+  verifyOnlySeconds: 1,
+  standby: 1,
+  alarmAtPercent: 80,
+  notifySeconds: null,
+  labels: [],
+  notes: ["n"],
+};
+const TAKEOVER = { kid: KID, before: null, presence: "none" };
+const BAD_REASONS = [{ reason: "" }, { reason: "x".repeat(161) }, { reason: "a\nb" }];
+const BAD_KIDS = [{ kid: "short" }, { kid: `${KID}k` }, { kid: `${KID.slice(1)}.` }];
+const CLIENT = {
+  tenant: TENANT,
+  client: "app",
+  status: "active",
+  audiences: ["api://orders"],
+  scopes: ["read"],
+  statement: 2,
+};
+const SECRET = { method: "client_secret_basic", secretHash: "h".repeat(43) };
+const KEYS = { method: "private_key_jwt", jwks: { keys: [{ kty: "OKP" }] } };
+
+const SAMPLES: readonly Sample[] = [
+  {
+    asked: SIGNER.issue,
+    request: {
+      handle: HANDLE,
+      client: "app",
+      sub: "u",
+      audience: "api",
+      scope: "a b",
+      ttl: 1,
+      context: { why: "x".repeat(2038) },
+    },
+    answer: TOKEN,
+    badRequests: [
+      { handle: { ...HANDLE, kid: "k" } },
+      { scope: "a  b" },
+      { ttl: 0 },
+      { context: { why: "x".repeat(2039) } },
+      { context: { part: 0.5 } },
+      { context: [] },
+    ],
+    badAnswers: [
+      { token: "a.b" },
+      { token: "a.b.c d" },
+      { token: `a.b.${"c".repeat(16_381)}` },
+      { expiresIn: "60" },
+      { kid: "k" },
+    ],
+  },
+  {
+    asked: SIGNER.issueBatch,
+    request: { items: [1, null, { any: "thing" }] },
+    answer: { results: [TOKEN, { code: "ERR_SIGNER_TTL" }] },
+    badRequests: [{ items: [] }, { items: Array(257).fill(0) }, { items: {} }],
+    badAnswers: [{ results: null }, { results: Array(257).fill(0) }],
+  },
+  {
+    asked: SIGNER.fetchKeys,
+    request: { since: 1 },
+    answer: { asOf: 1, keys: [REALM_KEY], refreshHintSeconds: 300 },
+    badRequests: [{ since: -1 }],
+    badAnswers: [{ keys: 1 }, { keys: [1] }, { keys: [{ kid: KID }] }],
+  },
+  {
+    asked: SIGNER.metadata,
+    request: {},
+    answer: {
+      realm: "enterprise",
+      instance: "i",
+      log: "l",
+      maxTtlSeconds: 1,
+      custody: "pkcs11",
+      isolation: "none",
+      ready: true,
+      problem: null,
+      size: 0,
+      pending: 0,
+      cosigned: {
+        size: 1,
+        timeSeconds: 2,
+      },
+      labels: ["roots: demo"],
+    },
+    badAnswers: [{ ready: "true" }, { problem: "" }, { cosigned: {} }],
+  },
+  {
+    asked: SIGNER.drillKey,
+    request: {
+      publicKey: {},
+      tenant: TENANT,
+      issuer: "https://i.test",
+      signFrom: 1,
+      signUntil: 2,
+      verifyUntil: 3,
+    },
+    answer: { kid: KID, record: "r", ring: "s" },
+    badRequests: [{ publicKey: "k" }, { signFrom: -1 }, { verifyUntil: 2 ** 40 + 1 }],
+  },
+  {
+    asked: SIGNER.rotate,
+    request: { class: "at", reason: REASON, early: true },
+    answer: TAKEOVER,
+    badRequests: [{ class: "id" }, { early: 1 }, ...BAD_REASONS],
+    badAnswers: [{ before: 1 }, ...BAD_KIDS],
+  },
+  {
+    asked: SIGNER.taint,
+    request: { kid: KID, reason: "r".repeat(160), early: true },
+    answer: { kid: KID, state: "revoked", active: KID, presence: "none" },
+    badRequests: [...BAD_KIDS, ...BAD_REASONS],
+    badAnswers: [{ state: "active" }],
+  },
+  {
+    asked: SIGNER.retain,
+    request: { kid: KID, retain: false, reason: REASON },
+    answer: { kid: KID, retained: false, presence: "none" },
+    badRequests: [{ retain: "true" }, ...BAD_REASONS],
+  },
+  {
+    asked: SIGNER.rollback,
+    request: { kid: KID, reason: REASON },
+    answer: { ...TAKEOVER, before: KID },
+    badRequests: BAD_REASONS,
+  },
+  {
+    asked: SIGNER.rings,
+    request: {},
+    answer: {
+      rings: [{ class: "oidc", alg: "RS256", active: null, policy: POLICY, keys: [RING_KEY] }],
+    },
+    badAnswers: [{ rings: [{}] }, { rings: [null] }],
+  },
+  {
+    asked: ISSUER.putTenant,
+    request: { tenant: TENANT, status: "suspended", audiences: [], statement: 1 },
+    answer: {},
+    badRequests: [{ tenant: TENANT.replaceAll("1", "A") }, { status: "disabled" }],
+  },
+  {
+    asked: ISSUER.putClient,
+    request: { ...CLIENT, auth: SECRET },
+    answer: {},
+    badRequests: [
+      { client: "with space" },
+      { client: "x".repeat(129) },
+      { status: "suspended" },
+      { scopes: Array(65).fill("s") },
+      { statement: 1.5 },
+      { auth: { method: "none" } },
+      { auth: { ...SECRET, secretHash: "short" } },
+      { auth: { ...SECRET, secret: "x" } },
+      { auth: { ...KEYS, jwks: [{ kty: "OKP" }] } },
+      { auth: { ...KEYS, jwks: { keys: [{}], more: 1 } } },
+      { auth: { ...KEYS, jwks: { keys: [] } } },
+      { auth: { ...KEYS, jwks: { keys: Array.from({ length: 9 }, () => ({})) } } },
+      { auth: "none" },
+    ],
+  },
+  { asked: ISSUER.putClient, request: { ...CLIENT, auth: KEYS }, answer: {} },
+  {
+    asked: ISSUER.listTenants,
+    request: { from: 1 },
+    answer: { tenants: [{ tenant: TENANT, status: "active", audiences: [] }], next: 2 },
+    badRequests: [{ from: -1 }],
+  },
+  {
+    asked: ISSUER.listClients,
+    request: { tenant: TENANT, from: 1 },
+    answer: { clients: [{ ...CLIENT, auth: { method: "private_key_jwt" } }], next: 2 },
+    badAnswers: [{ clients: [{ ...CLIENT, auth: SECRET }] }],
+  },
+  {
+    asked: ISSUER.backup,
+    request: {},
+    answer: { file: "backup.sqlite" },
+    badAnswers: [{ file: "../backup.sqlite" }, { file: "store.sqlite" }],
+  },
+  {
+    asked: ISSUER.status,
+    request: {},
+    answer: {
+      realm: "enterprise",
+      ready: false,
+      reason: "ERR_X",
+      tenants: 1,
+      clients: 1,
+      tokens: {
+        issued: 1,
+        refused: 1,
+        underWay: 1,
+      },
+      deliveries: {
+        waiting: 1,
+        lost: 0,
+        failing: false,
+      },
+      http: {
+        requests: 1,
+        inFlight: 1,
+        unproven: 1,
+        named: 1,
+        evicted: 0,
+      },
+    },
+    badAnswers: [{ tokens: {} }],
+  },
+];
+
+describe("the sockets of signer and issuer", () => {
+  for (const { asked, request, answer, badRequests = [], badAnswers = [] } of SAMPLES) {
+    it(`${asked.op}: what is written is read, in both directions`, () => {
+      assert.deepEqual(asked.request.write(asked.request.read(request)), request);
+      assert.deepEqual(asked.answer.write(asked.answer.read(answer)), answer);
+    });
+
+    it(`${asked.op}: each single change is refused`, () => {
+      const refused = { code: "ERR_REQUEST_MEMBER" };
+      for (const bad of [{ more: 1 }, ...badRequests])
+        assert.throws(() => asked.request.read({ ...request, ...bad }), refused);
+      for (const bad of [{ more: 1 }, ...badAnswers])
+        assert.throws(() => asked.answer.read({ ...answer, ...bad }), refused);
+    });
+  }
+
+  it("every operation has a sample", () => {
+    const all = [...Object.values(SIGNER), ...Object.values(ISSUER)].map(({ op }) => op);
+    assert.deepEqual(new Set(SAMPLES.map(({ asked }) => asked.op)), new Set(all));
+  });
+
+  it("a refusal among the results of a batch", () => {
+    const refusal = {
+      code: "ERR_KEY_BUSY",
+      message: "Custody did not sign",
+      retryAfterSeconds: 7,
+      committed: true,
+      unsigned: "e30.e30",
+    };
+    assert.deepEqual(ISSUE_REFUSAL.write(ISSUE_REFUSAL.read(refusal)), refusal);
+    for (const bad of [{ code: "" }, { message: "m".repeat(201) }, { committed: 1 }])
+      assert.throws(() => ISSUE_REFUSAL.read({ ...refusal, ...bad }), {
+        code: "ERR_REQUEST_MEMBER",
+      });
+  });
+});
