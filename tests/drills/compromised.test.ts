@@ -7,6 +7,7 @@ import { DRILL_AUDIENCE, forge, textOf, waitForAlarm } from "@redoubt/cli/drill"
 import { joseFromDer, jwkOf, keysForIssuer, publicJwk } from "@redoubt/keys";
 import { createVerifier, fromDiscovery, TokenError } from "@redoubt/verify";
 import type { JsonObject } from "@redoubt/verify/json";
+import { ask, SIGNER } from "@redoubt/wire";
 import { SETTLE_MS } from "../e2e/until.ts";
 import { compose, type Composed } from "./compose.ts";
 import { digestOf, monitorLives } from "./monitor-time.ts";
@@ -94,10 +95,8 @@ describe("a compromised signer", () => {
 describe("a compromised issuer", () => {
   it("THREAT-04, THREAT-34: at the other realm's signer its secret opens nothing", async () => {
     await using system = await compose();
-    const { head } = await system.operator
-      .client("signer-consumer", "issuer")
-      .request({ op: "metadata" });
-    assert.equal(head["realm"], "consumer");
+    const signer = system.operator.client("signer-consumer", "issuer");
+    assert.equal((await ask(signer, SIGNER.metadata, {})).realm, "consumer");
     const { tenant, client, audience } = clientOf(system, "enterprise");
     await assert.rejects(
       system.operator.client("signer-consumer", "issuer").request({

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { KeyError, openFileCustodian, type Custodian, type CustodyKey } from "@redoubt/keys";
 import { openScene, closeScene, readAlarms, waitForAlarm } from "@redoubt/cli/drill";
 import { isJsonObject } from "@redoubt/verify/json";
+import { ask as askService, ISSUER, SIGNER } from "@redoubt/wire";
 import { SETTLE_MS } from "../e2e/until.ts";
 import { compose, type Composed } from "./compose.ts";
 import { monitorLives } from "./monitor-time.ts";
@@ -53,16 +54,17 @@ async function ask({ demo, settings }: Composed): Promise<Response> {
 async function reported({ operator }: Composed): Promise<void> {
   for (let waiting = true; waiting;) {
     await new Promise(setImmediate);
-    const { deliveries } = await operator.ask("issuer-enterprise", { op: "status" });
-    waiting = !isJsonObject(deliveries) || deliveries["waiting"] !== 0;
+    const { deliveries } = await askService(
+      operator.client("issuer-enterprise"),
+      ISSUER.status,
+      {},
+    );
+    waiting = deliveries.waiting !== 0;
   }
 }
 
 async function loggedBy({ operator }: Composed): Promise<number> {
-  const { head } = await operator
-    .client("signer-enterprise", "operator")
-    .request({ op: "metadata" });
-  return Number(head["size"]);
+  return (await askService(operator.client("signer-enterprise"), SIGNER.metadata, {})).size;
 }
 
 describe("custody that throttles, and the second join", () => {
