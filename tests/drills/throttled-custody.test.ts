@@ -3,7 +3,6 @@ import { describe, it } from "node:test";
 import { join } from "node:path";
 import { KeyError, openFileCustodian, type Custodian, type CustodyKey } from "@redoubt/keys";
 import { openScene, closeScene, readAlarms, waitForAlarm } from "@redoubt/cli/drill";
-import { isJsonObject } from "@redoubt/verify/json";
 import { ask as askService, ISSUER, SIGNER } from "@redoubt/wire";
 import { SETTLE_MS } from "../e2e/until.ts";
 import { compose, type Composed } from "./compose.ts";
