@@ -12,7 +12,7 @@ import { SETTLE_MS } from "../e2e/until.ts";
 import { compose, type Composed } from "./compose.ts";
 import { digestOf, monitorLives } from "./monitor-time.ts";
 
-/** SECURITY.md, the table: each test plays one process that is fully compromised. */
+/** ARCHITECTURE §2, the table: each test plays one process that is fully compromised. */
 describe("a compromised publisher", () => {
   it("THREAT-27: puts its own key into a JWKS: the SDK refuses it and the monitor alarms", async () => {
     await using system = await compose({ withoutPublisher: true });

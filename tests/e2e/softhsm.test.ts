@@ -120,7 +120,7 @@ describe("a signer whose keys are in a PKCS#11 token", { skip: NO_SOFTHSM }, () 
       ["SOFTHSM2_CONF"],
     );
     assert.equal(others.includes("HOME"), false);
-    // ARCHITECTURE §9: native code for the signer whose keys are in an HSM, and for no other process.
+    // ARCHITECTURE §7: native code for the signer whose keys are in an HSM, and for no other process.
     assert.equal(await machine.mayLoadNativeCode(SIGNER), true);
     assert.equal(await machine.mayLoadNativeCode("signer-consumer"), false);
   });

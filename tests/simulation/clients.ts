@@ -10,7 +10,7 @@ export type Verdict = "known" | "unknown" | "stale";
 
 const HOUR = 3600;
 const DAY = 24 * HOUR;
-/** ARCHITECTURE §3: a JWKS may be kept for an hour, a timestamp lives one and has a signed grace of two. */
+/** ARCHITECTURE §3.4: a JWKS may be kept for an hour. Of bundles, which are not built, three hours are assumed. */
 export const JWKS_MAX_AGE = HOUR;
 export const BUNDLE_MAX_AGE = 3 * HOUR;
 const MEAN_BETWEEN_OUTAGES = 12 * DAY;

@@ -255,7 +255,7 @@ class Simulation implements Findings {
     }
   }
 
-  /** ARCHITECTURE §3: twice the longest cache; a mutant with a shorter lead is held to this one. */
+  /** ARCHITECTURE §3.3: twice the longest cache; a mutant with a shorter lead is held to this one. */
   #leadPromised(): number {
     return 6 * HOUR;
   }

@@ -36,7 +36,7 @@ const DEFAULT_ACTIVE_SECONDS = { many: 7 * DAY_SECONDS, one: 30 * DAY_SECONDS } 
 const AZURE_MIN_EXPIRY = 28 * DAY_SECONDS;
 const AZURE_MIN_ROTATION = 7 * DAY_SECONDS;
 const MIN_ACTIVE = HOUR;
-/** ARCHITECTURE §3: pre-published for twice the longest metadata cache, two hours at least. */
+/** ARCHITECTURE §3.3: pre-published for twice the longest metadata cache, two hours at least. */
 const MIN_PREPUBLISH = 2 * HOUR;
 /** A timestamp lives for one hour, and verifiers work on for the signed grace of two. */
 const DEFAULT_METADATA_CACHE = 3 * HOUR;

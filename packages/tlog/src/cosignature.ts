@@ -37,7 +37,7 @@ export function verifyCosignature(note: string | Uint8Array, cosigner: VerifierK
   return { timeSeconds: signature.timeSeconds, checkpoint: parseCheckpoint(body) };
 }
 
-/** THREAT-37, ARCHITECTURE §3: how far a cosigner's clock may be ahead of one's own. */
+/** THREAT-37, ARCHITECTURE §5.3: how far a cosigner's clock may be ahead of one's own. */
 export const MAX_AHEAD_SECONDS = 30;
 
 /**

@@ -30,7 +30,7 @@ export function parseConfig(bytes: Uint8Array): IssuerConfig {
     issuer,
     tenant,
     callers: config.attempt(readCallers),
-    // ARCHITECTURE §3: tokens live an hour at most.
+    // ARCHITECTURE §3.4: tokens live an hour at most.
     maxTtlSeconds: config.attempt((from) => from.integer("maxTtlSeconds", 60, 3600)),
   });
 }

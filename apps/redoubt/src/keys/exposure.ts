@@ -13,7 +13,7 @@ export interface Exposure {
   readonly verifierPollSeconds: number;
 }
 
-/** ARCHITECTURE §3: no JWKS of ours may be kept for longer. */
+/** ARCHITECTURE §3.4: no JWKS of ours may be kept for longer. */
 const LONGEST_MAX_AGE = 3600;
 /** `refreshSeconds` of @redoubt/verify's discovery where nobody chose another. */
 const VERIFIER_POLL = 300;

@@ -19,7 +19,7 @@ const NO_SQLITE = "--no-experimental-sqlite";
 const LAUNCHES: Readonly<Record<ServiceName, Launch>> = {
   ledger: { code: "ledger", reads: [], flags: [] },
   monitor: { code: "monitor", reads: ["ledger/s/monitor"], flags: [] },
-  // ARCHITECTURE §9: node:sqlite opens any file anywhere, so the signer does not have it at all.
+  // ARCHITECTURE §7: node:sqlite opens any file anywhere, so the signer does not have it at all.
   "signer-consumer": {
     code: "signer",
     reads: ["ledger/s/signer-consumer", "monitor/s/signer-consumer"],
@@ -67,7 +67,7 @@ function custodyOf(code: string, own: string, dataFolder: string): CustodyLaunch
 const WITHOUT_CORE = 'ulimit -c 0; echo 0 >/proc/self/coredump_filter; exec "$0" "$@"';
 
 /**
- * Starts one service as ARCHITECTURE §9 says: clean environment, no core dumps, and Node's permission model with
+ * Starts one service as ARCHITECTURE §7 says: clean environment, no core dumps, and Node's permission model with
  * its own folder only. That is a seat belt against bugs, not a boundary; separate uids are.
  */
 export function launch(service: ServiceName, dataFolder: string): ChildProcess {
