@@ -7,6 +7,8 @@ const checks: Record<string, readonly [string, ...string[]]> = {
   lint: [bin("oxlint"), "--type-aware", "--deny-warnings"],
   format: [bin("oxfmt"), "--check"],
   layers: [process.execPath, "tools/check-layers.mjs"],
+  imports: [process.execPath, "tools/check-imports.ts"],
+  citations: [process.execPath, "tools/check-citations.ts"],
   lock: [process.execPath, "tools/check-lock.ts"],
   errors: [process.execPath, "tools/errors.ts", "--check"],
   api: [process.execPath, "tools/api.ts", "--check"],
