@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readRealms, setUp } from "@redoubt/cli";
-import { openKeyFile } from "@redoubt/keys";
+import { openKeyFile } from "@redoubt/custody";
 import { ed25519Signer } from "@redoubt/tlog";
 import { ask, LEDGER, readSocketSecret, SocketClient, socketPlace } from "@redoubt/wire";
 import { launch } from "../../apps/redoubt/src/up/launch.ts";

@@ -3,14 +3,14 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { rmSync } from "node:fs";
 import { generateKeyPair, publicJwk, signerFor, type Signer } from "@redoubt/keys";
-import { openPkcs11Custodian } from "@redoubt/keys/pkcs11";
+import { openPkcs11Custodian } from "@redoubt/custody/pkcs11";
 import {
   createSoftHsm,
   createToken,
   NO_SOFTHSM,
   softHsmEnv,
   SOFTHSM_MODULE,
-} from "@redoubt/keys/testing/softhsm";
+} from "@redoubt/custody/testing/softhsm";
 import { Secret } from "@redoubt/base";
 import { median, round } from "./measure.ts";
 

@@ -16,7 +16,7 @@ import {
   type Realm,
   type Settings,
 } from "@redoubt/cli";
-import type { Custodian } from "@redoubt/keys";
+import type { Custodian } from "@redoubt/custody";
 import { openIssuer, parseConfig as parseIssuerConfig } from "@redoubt/issuer";
 import { openLedger, parseConfig as parseLedgerConfig, type LedgerOptions } from "@redoubt/ledger";
 import { openMonitor, parseConfig as parseMonitorConfig, type Monitor } from "@redoubt/monitor";

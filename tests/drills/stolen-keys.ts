@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { openFileCustodian, type Custodian, type CustodyKey } from "@redoubt/keys";
+import { openFileCustodian, type Custodian, type CustodyKey } from "@redoubt/custody";
 import type { StolenKey } from "@redoubt/cli/drill";
 
 /**

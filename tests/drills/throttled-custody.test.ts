@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { join } from "node:path";
-import { KeyError, openFileCustodian, type Custodian, type CustodyKey } from "@redoubt/keys";
+import { openFileCustodian, type Custodian, type CustodyKey } from "@redoubt/custody";
+import { KeyError } from "@redoubt/keys";
 import { openScene, closeScene, readAlarms, waitForAlarm } from "@redoubt/cli/drill";
 import { ask as askService, ISSUER, SIGNER } from "@redoubt/wire";
 import { SETTLE_MS } from "../e2e/until.ts";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { it } from "node:test";
 import { canonicalBytes, writeDurable } from "@redoubt/base";
 import { setUp } from "@redoubt/cli";
-import { NO_SOFTHSM, SOFTHSM_MODULE } from "@redoubt/keys/testing/softhsm";
+import { NO_SOFTHSM, SOFTHSM_MODULE } from "@redoubt/custody/testing/softhsm";
 import { parseJsonObject } from "@redoubt/verify/json";
 import { freeBasePort } from "./free-ports.ts";
 import { RedoubtProcess } from "./redoubt-process.ts";

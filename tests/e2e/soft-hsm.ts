@@ -7,7 +7,7 @@ import {
   softHsmEnv,
   SOFTHSM_MODULE,
   type SoftToken,
-} from "@redoubt/keys/testing/softhsm";
+} from "@redoubt/custody/testing/softhsm";
 import { parseJsonObject } from "@redoubt/verify/json";
 
 /** A SoftHSM with one token, for the keys of one realm. */

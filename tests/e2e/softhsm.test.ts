@@ -8,8 +8,8 @@ import { Operator, readDemo, readSettings, setUp, issuerTemplate, portsFrom } fr
 import { readAlarms, textOf, waitForAlarm } from "@redoubt/cli/drill";
 import { createReportQueue, createVerifier, fromStaticRecords } from "@redoubt/verify";
 import { isJsonObject, parseJson, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
-import { signBehindTheSigner } from "@redoubt/keys/testing/raw-token";
-import { NO_SOFTHSM } from "@redoubt/keys/testing/softhsm";
+import { signBehindTheSigner } from "@redoubt/custody/testing/raw-token";
+import { NO_SOFTHSM } from "@redoubt/custody/testing/softhsm";
 import { digestOf } from "../drills/monitor-time.ts";
 import { freeBasePort } from "./free-ports.ts";
 import { SoftHsm } from "./soft-hsm.ts";

@@ -1,12 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { ServiceError } from "@redoubt/base";
+import { type Custodian, type CustodyKey } from "@redoubt/custody";
 import {
   generateKeyPair,
   KeyError,
   publicJwk,
   signerFor,
-  type Custodian,
-  type CustodyKey,
   type SignatureAlgorithm,
 } from "@redoubt/keys";
 

@@ -3,7 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setUp } from "@redoubt/cli";
-import { NO_SOFTHSM } from "@redoubt/keys/testing/softhsm";
+import { NO_SOFTHSM } from "@redoubt/custody/testing/softhsm";
 import { freeBasePort } from "../e2e/free-ports.ts";
 import { SmallDisk } from "../e2e/small-disk.ts";
 import { SoftHsm } from "../e2e/soft-hsm.ts";

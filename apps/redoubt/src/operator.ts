@@ -1,13 +1,12 @@
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { nowSeconds, ServiceError, systemClock } from "@redoubt/base";
+import { openAuthorKey, type Authorship } from "@redoubt/custody";
 import {
   KeyError,
-  openAuthorKey,
   operatorNamedBy,
   Registry,
   signStatement,
-  type Authorship,
   type SignedStatement,
   type Statement,
   type StatementBody,

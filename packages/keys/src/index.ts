@@ -1,4 +1,4 @@
-export { verifyJwsSignature } from "./jws-signature.ts";
+export { verifies, verifyJwsSignature } from "./jws-signature.ts";
 export {
   generateKeyPair,
   joseFromDer,
@@ -8,25 +8,8 @@ export {
   type SignatureAlgorithm,
   type Signer,
 } from "./algorithm.ts";
-export {
-  CLOUD_CUSTODY,
-  openCustodian,
-  parseCustodyConfig,
-  type CloudCustody,
-  type CustodyConfig,
-  type CustodyLoaders,
-} from "./custody-config.ts";
-export {
-  CUSTODY_LABELS,
-  isCustodyAway,
-  type Custodian,
-  type CustodyKey,
-  type CustodyLabel,
-  type RefusedKey,
-} from "./custody.ts";
 export { formatDuration, parseDuration } from "./duration.ts";
 export { KeyError, type KeyErrorCode } from "./errors.ts";
-export { openFileCustodian, type FileCustodianOptions } from "./file-custodian.ts";
 export { jwkOf, keysForIssuer, type RedoubtJwk } from "./jwks.ts";
 export {
   AGE_LEVELS,
@@ -36,7 +19,6 @@ export {
   type AgeLevel,
   type KeyAge,
 } from "./key-age.ts";
-export { createKeyFile, openKeyFile, readPassphrase, type KeyPair } from "./key-file.ts";
 export {
   checkTransition,
   decideNextState,
@@ -91,16 +73,8 @@ export {
   type RootKind,
   type RootRealm,
 } from "./root-document.ts";
-export { nextKeyFile } from "./key-file.ts";
-export { nextAuthorKey, openAuthorKey, type Authorship } from "./author-key.ts";
 export { operatorNamedBy, type RootInfo } from "./root-fold.ts";
-export {
-  createRootKeyFile,
-  encodeRootKey,
-  MAX_ROOT_KEY_BYTES,
-  openRootKeyFile,
-  parseRootKey,
-} from "./root-key-file.ts";
+export { encodeRootKey, MAX_ROOT_KEY_BYTES, parseRootKey } from "./root-key.ts";
 export {
   combineRoots,
   encodeSignedRoot,
@@ -113,7 +87,6 @@ export {
   type SignedRoot,
 } from "./root-signature.ts";
 export { DRILL_AUDIENCE } from "./scope-rules.ts";
-export { openSealedFile, writeSealedFile, type Kdf } from "./sealed-file.ts";
 export { MAX_STATEMENT_BYTES, parseStatement } from "./statement-parser.ts";
 export {
   isSignedBy,

@@ -1,14 +1,11 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { after, describe, it } from "node:test";
-import { canonicalBytes, Secret } from "@redoubt/base";
+import { describe, it } from "node:test";
+import { canonicalBytes } from "@redoubt/base";
 import { parseJsonObject } from "@redoubt/verify/json";
 import fc from "fast-check";
 import { KeyError } from "./errors.ts";
-import { createRootKeyFile, openRootKeyFile, parseRootKey } from "./root-key-file.ts";
+import { encodeRootKey, parseRootKey } from "./root-key.ts";
 import {
   combineRoots,
   encodeSignedRoot,
@@ -181,39 +178,8 @@ describe("a signed root", () => {
   });
 });
 
-describe("a root key's file", () => {
-  const folder = mkdtempSync(join(tmpdir(), "redoubt-root-key-"));
-  after(() => rmSync(folder, { recursive: true }));
-  const path = join(folder, "alice.root");
-  const passphrase = new Secret("correct horse battery");
-  const made = createRootKeyFile(path, "alice", passphrase);
-
-  it("opens with its passphrase alone, and signs what its public part says", () => {
-    const key = parseRootKey(made);
-    assert.equal(key.name, "alice");
-    const own = rootOf([bob, carol, alice].with(2, alice));
-    const privateKey = openRootKeyFile(path, passphrase);
-    const document = { ...own.document, keys: [key, bob.key, carol.key] };
-    const signed = signRoot(
-      { ...rootOf([bob, carol, alice], document), signatures: [] },
-      privateKey,
-    );
-    assert.deepEqual(rootSigners(signed, document), [key]);
-    assert.throws(() => openRootKeyFile(path, new Secret("correct horse")), {
-      code: "ERR_KEY_PASSPHRASE",
-    });
-    assert.equal(statSync(path).mode & 0o777, 0o600);
-    assert.match(readFileSync(path, "utf8"), /"kdf":"scrypt","kind":"root-key"/);
-  });
-
-  it("is never written over, and has a plain name", () => {
-    const before = readFileSync(path);
-    assert.throws(() => createRootKeyFile(path, "alice", passphrase), { code: "ERR_KEY_FILE" });
-    assert.deepEqual(readFileSync(path), before);
-    assert.throws(() => createRootKeyFile(join(folder, "b"), "Bob", passphrase), {
-      code: "ERR_ROOT_MEMBER",
-    });
-  });
+describe("a root key", () => {
+  const made = encodeRootKey("alice", generateKeyPairSync("ed25519").privateKey);
 
   it("public part: every change is refused", () => {
     const members = parseJsonObject(made);

@@ -6,7 +6,7 @@ import {
   type Pacing,
   type Repeat,
   type Verdict,
-} from "@redoubt/keys/call-gate";
+} from "@redoubt/custody/call-gate";
 import { custodyError } from "./errors.ts";
 import { causeOf, failureKind, RequestFailure, type FailureKind } from "./failures.ts";
 import type { AwsKmsLimits, KmsEvent } from "./options.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, it } from "node:test";
 import { inspect } from "node:util";
 import { Secret } from "@redoubt/base";
-import { custodyContract } from "@redoubt/keys/testing";
+import { custodyContract } from "@redoubt/custody/testing";
 import {
   answering,
   describeKms,

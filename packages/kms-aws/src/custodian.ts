@@ -1,15 +1,8 @@
 import type { KeyObject } from "node:crypto";
 import { errorCode, type EventSink } from "@redoubt/base";
-import {
-  KeyError,
-  publicJwk,
-  SIGNATURE_ALGORITHMS,
-  type Custodian,
-  type CustodyKey,
-  type RefusedKey,
-  type SignatureAlgorithm,
-} from "@redoubt/keys";
-import { systemParts } from "@redoubt/keys/call-gate";
+import { type Custodian, type CustodyKey, type RefusedKey } from "@redoubt/custody";
+import { KeyError, publicJwk, SIGNATURE_ALGORITHMS, type SignatureAlgorithm } from "@redoubt/keys";
+import { systemParts } from "@redoubt/custody/call-gate";
 import { KEY_ID, type KeyMetadata } from "./answers.ts";
 import { Calls } from "./calls.ts";
 import { loadSdk, openKmsApi } from "./kms-api.ts";

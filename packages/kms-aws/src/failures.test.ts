@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import { inspect } from "node:util";
-import { isCustodyAway, KeyError, type CustodyKey } from "@redoubt/keys";
+import { isCustodyAway, type CustodyKey } from "@redoubt/custody";
+import { KeyError } from "@redoubt/keys";
 import * as fc from "fast-check";
 import { describeKms, failing, openTestCustodian } from "./testing/fixture.ts";
 import { KmsServer, type Fault } from "./testing/kms-server.ts";

@@ -1,5 +1,5 @@
 import type { Clock, EventSink, Secret } from "@redoubt/base";
-import type { CallLimits } from "@redoubt/keys/call-gate";
+import type { CallLimits } from "@redoubt/custody/call-gate";
 import { custodyError } from "./errors.ts";
 
 /** Whoever opens this custody assigns them, as its own events. */

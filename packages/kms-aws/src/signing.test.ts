@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { it } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { inspect } from "node:util";
-import { derOf, ecdsaOfDigest } from "@redoubt/keys/testing/sign-digest";
+import { derOf, ecdsaOfDigest } from "@redoubt/custody/testing/sign-digest";
 import { answering, describeKms, failing, openTestCustodian } from "./testing/fixture.ts";
 import { KmsServer } from "./testing/kms-server.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, it } from "node:test";
-import { custodyContract } from "@redoubt/keys/testing";
+import { custodyContract } from "@redoubt/custody/testing";
 import { FakeKeyVault, ORIGIN, refusal, type FakeAnswer } from "./testing/fake-key-vault.ts";
 import {
   assertRefused,

@@ -1,15 +1,9 @@
 import { createHash, randomBytes, type KeyObject } from "node:crypto";
 import type { Agent } from "node:https";
 import { systemClock, type Clock } from "@redoubt/base";
-import {
-  KeyError,
-  publicJwk,
-  verifyJwsSignature,
-  type Custodian,
-  type CustodyKey,
-  type SignatureAlgorithm,
-} from "@redoubt/keys";
-import { systemParts, type GateParts } from "@redoubt/keys/call-gate";
+import { type Custodian, type CustodyKey } from "@redoubt/custody";
+import { KeyError, publicJwk, verifyJwsSignature, type SignatureAlgorithm } from "@redoubt/keys";
+import { systemParts, type GateParts } from "@redoubt/custody/call-gate";
 import { AZURE_KEYS, azureAlgorithm } from "./algorithm.ts";
 import { checkRing, checkKid, isOfRing, readFields, readKey, type VaultKey } from "./answers.ts";
 import { openCredential, retryableCredential } from "./credential.ts";

@@ -1,7 +1,7 @@
 import { request as httpsRequest, type Agent } from "node:https";
 import type { IncomingMessage } from "node:http";
 import { KeyError } from "@redoubt/keys";
-import { AttemptTimeout } from "@redoubt/keys/call-gate";
+import { AttemptTimeout } from "@redoubt/custody/call-gate";
 import { HttpFailure, unexpected, Unreachable } from "./failure.ts";
 import { isRecord } from "./sdk.ts";
 

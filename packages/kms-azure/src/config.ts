@@ -5,7 +5,7 @@ import {
   readSettings,
   readUnsafe,
   type JsonObject,
-} from "@redoubt/keys/cloud-settings";
+} from "@redoubt/custody/cloud-settings";
 import { checkSettings, type AzureIdentity, type AzureKeyVaultSettings } from "./settings.ts";
 
 const UUID = /^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/;

@@ -1,5 +1,5 @@
 import { KeyError } from "@redoubt/keys";
-import { DEFAULT_LIMITS, type CallLimits } from "@redoubt/keys/call-gate";
+import { DEFAULT_LIMITS, type CallLimits } from "@redoubt/custody/call-gate";
 
 /** Who the signer is to Azure. */
 export type AzureIdentity =

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { it } from "node:test";
-import { derOf } from "@redoubt/keys/testing/sign-digest";
+import { derOf } from "@redoubt/custody/testing/sign-digest";
 import { fakeSignature, ORIGIN, refusal, type FakeAnswer } from "./testing/fake-key-vault.ts";
 import {
   assertRefused,

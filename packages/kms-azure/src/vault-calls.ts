@@ -1,5 +1,5 @@
 import { Agent } from "node:https";
-import { CallGate, type GateParts, type Repeat } from "@redoubt/keys/call-gate";
+import { CallGate, type GateParts, type Repeat } from "@redoubt/custody/call-gate";
 import { BoundedHttpClient } from "./bounded-http-client.ts";
 import { judgeFailure, unexpected } from "./failure.ts";
 import type {

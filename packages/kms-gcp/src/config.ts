@@ -4,7 +4,7 @@ import {
   readSettings,
   readUnsafe,
   type JsonObject,
-} from "@redoubt/keys/cloud-settings";
+} from "@redoubt/custody/cloud-settings";
 import { checkSettings, type GoogleKmsSettings } from "./settings.ts";
 
 const MAX_ROOTS = 65_536;

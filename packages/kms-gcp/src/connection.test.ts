@@ -3,7 +3,7 @@ import { connect, createServer, type AddressInfo } from "node:net";
 import { describe, it } from "node:test";
 import { ServerCredentials } from "@grpc/grpc-js";
 import { errorCode, errorLine } from "@redoubt/base";
-import { makeCertificate } from "@redoubt/keys/testing/certificate";
+import { makeCertificate } from "@redoubt/custody/testing/certificate";
 import { openGoogleKmsCustodian } from "./index.ts";
 import { loadGoogleSdk } from "./sdk.ts";
 import { checkSettings, type GoogleKmsSettings } from "./settings.ts";

@@ -1,5 +1,5 @@
 import { KeyError } from "@redoubt/keys";
-import { AttemptTimeout, type Verdict } from "@redoubt/keys/call-gate";
+import { AttemptTimeout, type Verdict } from "@redoubt/custody/call-gate";
 import { isRecord } from "./sdk.ts";
 
 /** Codes of gRPC (google.rpc.Code) that mean something here. */

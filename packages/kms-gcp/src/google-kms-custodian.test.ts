@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, it } from "node:test";
 import { status } from "@grpc/grpc-js";
-import { custodyContract } from "@redoubt/keys/testing";
+import { custodyContract } from "@redoubt/custody/testing";
 import { openGoogleKmsCustodian } from "./index.ts";
 import { FakeGoogleKms, GrpcFailure } from "./testing/fake-google-kms.ts";
 import {

@@ -1,14 +1,13 @@
 import { createHash, randomBytes, type KeyObject } from "node:crypto";
+import { type Custodian, type CustodyKey } from "@redoubt/custody";
 import {
   joseFromDer,
   KeyError,
   publicJwk,
   verifyJwsSignature,
-  type Custodian,
-  type CustodyKey,
   type SignatureAlgorithm,
 } from "@redoubt/keys";
-import { systemParts, type GateParts } from "@redoubt/keys/call-gate";
+import { systemParts, type GateParts } from "@redoubt/custody/call-gate";
 import { GOOGLE_ALGORITHMS, joseAlgorithm, readPublicKey } from "./algorithm.ts";
 import { isFailedPrecondition } from "./failure.ts";
 import { KmsCalls, unexpected } from "./kms-calls.ts";

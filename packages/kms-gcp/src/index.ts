@@ -1,4 +1,4 @@
-export { DEFAULT_LIMITS, type CallLimits, type GateParts } from "@redoubt/keys/call-gate";
+export { DEFAULT_LIMITS, type CallLimits, type GateParts } from "@redoubt/custody/call-gate";
 export { parseGoogleKmsConfig } from "./config.ts";
 export {
   openGoogleKmsCustodian,

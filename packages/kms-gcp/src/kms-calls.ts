@@ -1,6 +1,6 @@
 import { errorLine } from "@redoubt/base";
 import { KeyError } from "@redoubt/keys";
-import { CallGate, type GateParts, type Repeat } from "@redoubt/keys/call-gate";
+import { CallGate, type GateParts, type Repeat } from "@redoubt/custody/call-gate";
 import { judgeFailure, UNAVAILABLE } from "./failure.ts";
 import {
   isRecord,

@@ -1,5 +1,5 @@
 import { KeyError } from "@redoubt/keys";
-import { DEFAULT_LIMITS, type CallLimits } from "@redoubt/keys/call-gate";
+import { DEFAULT_LIMITS, type CallLimits } from "@redoubt/custody/call-gate";
 
 export interface GoogleKmsSettings {
   /** `projects/…/locations/…/keyRings/…`, in a location that has HSMs. */

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { privateFileExists } from "@redoubt/base";
-import { createKeyFile, nextKeyFile, openKeyFile } from "@redoubt/keys";
+import { createKeyFile, nextKeyFile, openKeyFile } from "@redoubt/custody";
 import {
   createVerifierKey,
   ed25519Signer,

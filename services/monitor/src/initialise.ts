@@ -2,7 +2,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { KeyObject } from "node:crypto";
 import { checkPrivateFolder, privateFileExists } from "@redoubt/base";
-import { nextKeyFile, openKeyFile } from "@redoubt/keys";
+import { nextKeyFile, openKeyFile } from "@redoubt/custody";
 import {
   createVerifierKey,
   ed25519Cosigner,

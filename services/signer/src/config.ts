@@ -1,9 +1,9 @@
 import { configError, ConfigReader, MemberReader, type ServiceError, REALM } from "@redoubt/base";
+import { type CustodyConfig } from "@redoubt/custody";
 import {
   KeyError,
   parseRotationPolicy,
   SIGNATURE_ALGORITHMS,
-  type CustodyConfig,
   type RotationPolicy,
   type RotationSubject,
   type SignatureAlgorithm,

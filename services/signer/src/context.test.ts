@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { hash } from "node:crypto";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { openSealedFile, readPassphrase, Registry } from "@redoubt/keys";
+import { openSealedFile, readPassphrase } from "@redoubt/custody";
+import { Registry } from "@redoubt/keys";
 import { splitBlobs } from "@redoubt/wire";
 import { isSignedBy, list, readToken, text } from "./testing/answers.ts";
 import {

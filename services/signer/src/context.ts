@@ -9,7 +9,8 @@ import {
   type EventSink,
   type Service,
 } from "@redoubt/base";
-import type { Custodian, SignedStatement } from "@redoubt/keys";
+import type { Custodian } from "@redoubt/custody";
+import type { SignedStatement } from "@redoubt/keys";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import {
   MAX_HEAD_BYTES,

@@ -1,5 +1,5 @@
 import { errorCode, type Clock } from "@redoubt/base";
-import type { Custodian } from "@redoubt/keys";
+import type { Custodian } from "@redoubt/custody";
 import type { SignerEvents } from "./events.ts";
 import type { KeyRing } from "./key-ring.ts";
 

@@ -3,11 +3,12 @@ import { chmodSync, copyFileSync, renameSync, rmSync, writeFileSync } from "node
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 import { errorLine, Secret } from "@redoubt/base";
-import type { CustodyKey, KeyErrorCode } from "@redoubt/keys";
-import { openPkcs11Custodian, type Pkcs11Options } from "@redoubt/keys/pkcs11";
-import { faultyModule } from "@redoubt/keys/testing/faulty-cryptoki";
-import { openRawToken } from "@redoubt/keys/testing/raw-token";
-import { createToken, inSoftHsm, SOFTHSM_MODULE } from "@redoubt/keys/testing/softhsm";
+import type { CustodyKey } from "@redoubt/custody";
+import type { KeyErrorCode } from "@redoubt/keys";
+import { openPkcs11Custodian, type Pkcs11Options } from "@redoubt/custody/pkcs11";
+import { faultyModule } from "@redoubt/custody/testing/faulty-cryptoki";
+import { openRawToken } from "@redoubt/custody/testing/raw-token";
+import { createToken, inSoftHsm, SOFTHSM_MODULE } from "@redoubt/custody/testing/softhsm";
 import { SignerCustody } from "./signer-custody.ts";
 import { Deployment, refusalOf, WANTED } from "./testing/deployment.ts";
 import { TestClock } from "./testing/test-clock.ts";

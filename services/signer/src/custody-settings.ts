@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { configError, MemberReader } from "@redoubt/base";
-import { parseCustodyConfig, type CustodyConfig, type CustodyLabel } from "@redoubt/keys";
+import { parseCustodyConfig, type CustodyConfig, type CustodyLabel } from "@redoubt/custody";
 import { isJsonObject } from "@redoubt/verify/json";
 
 /** What of the machine custody's own software needs, and a launcher lets through. */

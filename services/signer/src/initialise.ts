@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { privateFileExists, Secret, writeDurable } from "@redoubt/base";
-import { createKeyFile, openKeyFile, writeSealedFile } from "@redoubt/keys";
+import { createKeyFile, openKeyFile, writeSealedFile } from "@redoubt/custody";
 import { encodeVerifierKey, logId, SIGNATURE_TYPE } from "@redoubt/tlog";
 
 /** Names of a signer's own files, below its folder. */

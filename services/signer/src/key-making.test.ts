@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { openKeyFile, Registry, type SignedStatement } from "@redoubt/keys";
+import { openKeyFile } from "@redoubt/custody";
+import { Registry, type SignedStatement } from "@redoubt/keys";
 import { splitBlobs } from "@redoubt/wire";
 import { join } from "node:path";
 import { parseConfig } from "./config.ts";

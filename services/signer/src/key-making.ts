@@ -1,5 +1,6 @@
 import { nowSeconds, ServiceError, type Clock } from "@redoubt/base";
-import { signKeyRecord, type Custodian, type CustodyKey, type Registry } from "@redoubt/keys";
+import { type Custodian, type CustodyKey } from "@redoubt/custody";
+import { signKeyRecord, type Registry } from "@redoubt/keys";
 import type { StatementSigner } from "@redoubt/keys";
 import type { RingPolicy } from "./config.ts";
 import type { SignerEvents } from "./events.ts";

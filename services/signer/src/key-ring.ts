@@ -1,12 +1,6 @@
 import { errorCode, errorLine, nowSeconds, type Clock } from "@redoubt/base";
-import {
-  KeyError,
-  signingEnd,
-  type Custodian,
-  type CustodyKey,
-  type KeyInfo,
-  type Registry,
-} from "@redoubt/keys";
+import { type Custodian, type CustodyKey } from "@redoubt/custody";
+import { KeyError, signingEnd, type KeyInfo, type Registry } from "@redoubt/keys";
 import type { SignatureAlgorithm } from "@redoubt/keys";
 import { tenantCovered, type KeyRecord } from "@redoubt/verify/record";
 import type { RingPolicy } from "./config.ts";

@@ -6,7 +6,7 @@ import { text } from "node:stream/consumers";
 import { describe, it } from "node:test";
 import { canonicalBytes, writeDurable } from "@redoubt/base";
 import type { JsonObject } from "@redoubt/verify/json";
-import { NO_SOFTHSM, SOFTHSM_MODULE } from "@redoubt/keys/testing/softhsm";
+import { NO_SOFTHSM, SOFTHSM_MODULE } from "@redoubt/custody/testing/softhsm";
 import { Deployment, TIMES, WANTED } from "./testing/deployment.ts";
 
 const MAIN = join(import.meta.dirname, "main.ts");

@@ -1,5 +1,5 @@
 import type { Clock } from "@redoubt/base";
-import { openCustodian, type Custodian, type CustodyLoaders } from "@redoubt/keys";
+import { openCustodian, type Custodian, type CustodyLoaders } from "@redoubt/custody";
 import type { CustodySettings } from "./custody-settings.ts";
 import { custodyLabel } from "./custody-settings.ts";
 import { SignerCustody } from "./signer-custody.ts";

@@ -3,14 +3,8 @@ import type { KeyObject } from "node:crypto";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import {
-  generateKeyPair,
-  nextAuthorKey,
-  openKeyFile,
-  publicJwk,
-  signKeyRecord,
-  verifyKeyRecord,
-} from "@redoubt/keys";
+import { nextAuthorKey, openKeyFile } from "@redoubt/custody";
+import { generateKeyPair, publicJwk, signKeyRecord, verifyKeyRecord } from "@redoubt/keys";
 import { DemoRoots } from "@redoubt/keys/testing/demo-roots";
 import { encodeVerifierKey, parseVerifierKey, type VerifierKey } from "@redoubt/tlog";
 import { decodeBase64url, encodeBase64url } from "@redoubt/verify/base64url";

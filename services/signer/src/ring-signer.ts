@@ -1,7 +1,8 @@
 import type { KeyObject } from "node:crypto";
 import { join } from "node:path";
 import { ServiceError } from "@redoubt/base";
-import { KeyError, openAuthorKey, type Registry, type StatementSigner } from "@redoubt/keys";
+import { openAuthorKey } from "@redoubt/custody";
+import { KeyError, type Registry, type StatementSigner } from "@redoubt/keys";
 import { SIGNER_FILES } from "./initialise.ts";
 
 /**

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ServiceError } from "@redoubt/base";
-import { KeyError, type Custodian, type KeyErrorCode } from "@redoubt/keys";
+import { type Custodian } from "@redoubt/custody";
+import { KeyError, type KeyErrorCode } from "@redoubt/keys";
 import { isCustodyFault } from "./custody-health.ts";
 import { openCustody } from "./open-custody.ts";
 import { SignerCustody } from "./signer-custody.ts";

@@ -1,12 +1,11 @@
 import { ServiceError, type Clock } from "@redoubt/base";
 import {
-  KeyError,
   type Custodian,
   type CustodyKey,
   type CustodyLabel,
   type RefusedKey,
-  type SignatureAlgorithm,
-} from "@redoubt/keys";
+} from "@redoubt/custody";
+import { KeyError, type SignatureAlgorithm } from "@redoubt/keys";
 import { CustodyHealth, isCustodyFault } from "./custody-health.ts";
 
 export interface SignerCustodyOptions {

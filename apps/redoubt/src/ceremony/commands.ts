@@ -1,13 +1,6 @@
 import { errorCode, errorLine, nowSeconds, ServiceError, systemClock } from "@redoubt/base";
-import {
-  combineRoots,
-  createRootKeyFile,
-  KeyError,
-  openRootKeyFile,
-  parseRootKey,
-  signRoot,
-  type SignedRoot,
-} from "@redoubt/keys";
+import { createRootKeyFile, openRootKeyFile } from "@redoubt/custody";
+import { combineRoots, KeyError, parseRootKey, signRoot, type SignedRoot } from "@redoubt/keys";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
 import { confirm, type Questions } from "../keys/confirm.ts";
 import { Operator } from "../operator.ts";

@@ -1,10 +1,9 @@
 import { join } from "node:path";
 import { privateFileExists } from "@redoubt/base";
+import { createKeyFile, openKeyFile } from "@redoubt/custody";
 import {
-  createKeyFile,
   encodeRoot,
   encodeRootKey,
-  openKeyFile,
   parseRootKey,
   signRoot,
   type RootDocument,

@@ -1,7 +1,7 @@
 import { createInterface } from "node:readline";
 import { Writable } from "node:stream";
 import { Secret, ServiceError } from "@redoubt/base";
-import { readPassphrase } from "@redoubt/keys";
+import { readPassphrase } from "@redoubt/custody";
 import type { Questions } from "../keys/confirm.ts";
 
 /** NIST SP 800-63B-4 §3.1.1.2: a password that stands alone; whoever has the file can try for as long as they like. */

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createKeyFile } from "@redoubt/keys";
+import { createKeyFile } from "@redoubt/custody";
 import { createVerifierKey, encodeVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
 import { FakeLedger, FakeLog } from "@redoubt/testkit";
 import { createSocketPlace, serveSocket, socketPlace, type Handler } from "@redoubt/wire";

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { createKeyFile } from "@redoubt/keys";
+import { createKeyFile } from "@redoubt/custody";
 import { initialise as initialiseLedger } from "@redoubt/ledger/initialise";
 import { initialise as initialiseMonitor } from "@redoubt/monitor/initialise";
 import { initialise as initialiseSigner } from "@redoubt/signer/initialise";

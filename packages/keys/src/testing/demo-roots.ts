@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from "node:crypto";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { encodeRoot, type RootDocument } from "../root-document.ts";
-import { encodeRootKey, parseRootKey } from "../root-key-file.ts";
+import { encodeRootKey, parseRootKey } from "../root-key.ts";
 import { encodeSignedRoot, signRoot } from "../root-signature.ts";
 import type { RootStatement, StatementBody } from "../statement-types.ts";
 

@@ -1,7 +1,7 @@
 import { generateKeyPairSync, sign, type KeyObject } from "node:crypto";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { encodeRoot, type RootDocument, type RootKey, type RootRealm } from "../root-document.ts";
-import { encodeRootKey, parseRootKey } from "../root-key-file.ts";
+import { encodeRootKey, parseRootKey } from "../root-key.ts";
 import { ROOT_CONTEXT, signRoot, type SignedRoot } from "../root-signature.ts";
 import type { StatementBody } from "../statement-types.ts";
 import { encodeSignedRoot } from "../root-signature.ts";

@@ -1,6 +1,6 @@
 import { describe, it } from "node:test";
 import { Secret } from "@redoubt/base";
-import type { Custodian } from "@redoubt/keys";
+import type { Custodian } from "@redoubt/custody";
 import { openAwsKmsCustodian } from "../custodian.ts";
 import { loadSdk } from "../kms-api.ts";
 import type { AwsKmsOptions } from "../options.ts";

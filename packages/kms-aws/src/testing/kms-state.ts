@@ -10,7 +10,7 @@ import {
   ecdsaOfDigest,
   pkcs1OfDigest,
   pssOfDigest,
-} from "@redoubt/keys/testing/sign-digest";
+} from "@redoubt/custody/testing/sign-digest";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 

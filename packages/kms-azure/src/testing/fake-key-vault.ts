@@ -2,8 +2,8 @@ import { generateKeyPairSync, randomBytes, type KeyObject } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Agent, createServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { makeCertificate } from "@redoubt/keys/testing/certificate";
-import { ecdsaOfDigest, pkcs1OfDigest, pssOfDigest } from "@redoubt/keys/testing/sign-digest";
+import { makeCertificate } from "@redoubt/custody/testing/certificate";
+import { ecdsaOfDigest, pkcs1OfDigest, pssOfDigest } from "@redoubt/custody/testing/sign-digest";
 
 export const ORIGIN = "https://redoubt-test.vault.azure.net";
 const HOST = "redoubt-test.vault.azure.net";

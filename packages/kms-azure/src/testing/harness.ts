@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { CustodyKey } from "@redoubt/keys";
-import type { CallLimits } from "@redoubt/keys/call-gate";
+import type { CustodyKey } from "@redoubt/custody";
+import type { CallLimits } from "@redoubt/custody/call-gate";
 import {
   openAzureKeyVaultCustodian,
   type AzureKeyVaultCustodian,

@@ -4,7 +4,7 @@ import {
   ecdsaOfDigest,
   pkcs1OfDigest,
   pssOfDigest,
-} from "@redoubt/keys/testing/sign-digest";
+} from "@redoubt/custody/testing/sign-digest";
 
 /** A key version as the fake service keeps it; the private key is a real one. */
 export interface FakeVersion {

@@ -2,7 +2,8 @@ import { generateKeyPairSync } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openKeyFile, signStatement, type StatementBody, type TenantRule } from "@redoubt/keys";
+import { openKeyFile } from "@redoubt/custody";
+import { signStatement, type StatementBody, type TenantRule } from "@redoubt/keys";
 import {
   createVerifierKey,
   ed25519Cosigner,

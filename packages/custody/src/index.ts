@@ -1,0 +1,22 @@
+export {
+  CLOUD_CUSTODY,
+  openCustodian,
+  parseCustodyConfig,
+  type CloudCustody,
+  type CustodyConfig,
+  type CustodyLoaders,
+} from "./custody-config.ts";
+export {
+  CUSTODY_LABELS,
+  isCustodyAway,
+  type Custodian,
+  type CustodyKey,
+  type CustodyLabel,
+  type RefusedKey,
+} from "./custody.ts";
+export { openFileCustodian, type FileCustodianOptions } from "./file-custodian.ts";
+export { createKeyFile, openKeyFile, readPassphrase, type KeyPair } from "./key-file.ts";
+export { nextKeyFile } from "./key-file.ts";
+export { nextAuthorKey, openAuthorKey, type Authorship } from "./author-key.ts";
+export { createRootKeyFile, openRootKeyFile } from "./root-key-file.ts";
+export { openSealedFile, writeSealedFile, type Kdf } from "./sealed-file.ts";
