@@ -4,6 +4,7 @@ import { registryEntry, type SignedStatement } from "@redoubt/keys";
 import {
   cosignWitnessed,
   ed25519Cosigner,
+  EMPTY_ROOT,
   encodeVerifierKey,
   openCheckpoint,
   parseCheckpoint,
@@ -15,20 +16,18 @@ import {
 import {
   joinBlobs,
   LEDGER,
-  readSocketSecret,
   route,
   routesByName,
   routeWithBytes,
-  serveSocket,
   splitBlobs,
   type Answer,
   type Answered,
   type Call,
   type Handler,
   type Asked,
-  type SocketPlace,
 } from "@redoubt/wire";
 import type { FakeLog } from "./fake-log.ts";
+import { FakeService, type FakePlace } from "./fake-service.ts";
 
 export type Honest = () => Promise<Answer>;
 
@@ -49,7 +48,7 @@ interface FakeLogs {
 const READERS_OF_ALL: readonly string[] = ["operator", "monitor", "publisher"];
 
 /** A ledger that keeps its logs in memory, and lies on command. */
-export class FakeLedger {
+export class FakeLedger extends FakeService {
   readonly registry: FakeLog;
   readonly issuance: FakeLog;
   /** Logs that took the place of `issuance`. */
@@ -93,19 +92,17 @@ export class FakeLedger {
       throw new ServiceError("ERR_LEDGER_RESTORE", "The registry is not halted");
     }),
   ]);
-  readonly #place: SocketPlace | undefined;
-  #server: AsyncDisposable | undefined;
 
   /** `place`: where it listens, once it is started. */
   constructor(
     { registry, issuance }: FakeLogs,
     witness: FakeWitness = silent(),
-    place?: SocketPlace,
+    place?: FakePlace,
   ) {
+    super(place);
     this.registry = registry;
     this.issuance = issuance;
     this.witness = witness;
-    this.#place = place;
   }
 
   readonly handler: Handler = (call) => {
@@ -114,31 +111,12 @@ export class FakeLedger {
     return this.misbehave ? this.misbehave(call, honest) : honest();
   };
 
-  async start(): Promise<void> {
-    if (!this.#place) throw new TypeError("A ledger without a place has no socket");
-    this.#server = await serveSocket({
-      path: this.#place.path,
-      caller: "signer",
-      secret: readSocketSecret(this.#place),
-      service: "ledger",
-      instance: "fake",
-      handler: this.handler,
-      log: () => undefined,
-    });
-  }
-
-  /** Connections break; what was not answered never is. */
-  async stop(): Promise<void> {
-    await this.#server?.[Symbol.asyncDispose]();
-    this.#server = undefined;
-  }
-
   /** What the witness holds: it is the ledger that brings it every checkpoint. */
   readonly witnessed = (question: WitnessedQuestion): string => {
-    const log = this.#logs.find(({ origin }) => origin === question.log);
-    if (!log) throw new ServiceError("ERR_LEDGER_DENIED", "No such log");
+    const held = this.#logs.find(({ origin }) => origin === question.log)?.witnessed;
     const { signer, nowSeconds } = this.witness;
-    return cosignWitnessed(question, log.witnessed, { signer, timeSeconds: nowSeconds() });
+    const by = { signer, timeSeconds: nowSeconds() };
+    return cosignWitnessed(question, held ?? { size: 0, root: EMPTY_ROOT }, by);
   };
 
   commits(): readonly Call[] {
