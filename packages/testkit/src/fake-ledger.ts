@@ -14,19 +14,18 @@ import {
   type WitnessedQuestion,
 } from "@redoubt/tlog";
 import {
-  joinBlobs,
   LEDGER,
   route,
   routesByName,
   routeWithBytes,
-  splitBlobs,
+  WireError,
   type Answer,
   type Answered,
   type Call,
   type Handler,
   type Asked,
 } from "@redoubt/wire";
-import type { FakeLog } from "./fake-log.ts";
+import { FakeLog } from "./fake-log.ts";
 import { FakeService, type FakePlace } from "./fake-service.ts";
 
 export type Honest = () => Promise<Answer>;
@@ -42,7 +41,7 @@ interface FakeWitness {
 
 interface FakeLogs {
   readonly registry: FakeLog;
-  readonly issuance: FakeLog;
+  readonly issuance?: FakeLog;
 }
 
 const READERS_OF_ALL: readonly string[] = ["operator", "monitor", "publisher"];
@@ -51,10 +50,13 @@ const READERS_OF_ALL: readonly string[] = ["operator", "monitor", "publisher"];
 export class FakeLedger extends FakeService {
   readonly registry: FakeLog;
   readonly issuance: FakeLog;
-  /** Logs that took the place of `issuance`. */
+  /** Further logs, such as took the place of `issuance`. */
   readonly successors: FakeLog[] = [];
   readonly witness: FakeWitness;
   readonly calls: Call[] = [];
+  /** Logs that answer nothing any more. */
+  readonly halted = new Set<string>();
+  isDown = false;
   misbehave: Misbehaviour | undefined;
   /** Of one answer to `registry`. */
   pageItems = 64;
@@ -64,7 +66,7 @@ export class FakeLedger extends FakeService {
     route(LEDGER.commit, (request, call) => this.#commit(request, call)),
     route(LEDGER.append, (request, call) => this.#append(request, call)),
     routeWithBytes(LEDGER.entries, (request, call) => this.#entries(request, call)),
-    route(LEDGER.registry, ({ from, max }) => this.#registry(from, max)),
+    route(LEDGER.registry, (request, call) => this.#registry(request, call)),
     route(LEDGER.prove, (request, call) => this.#prove(request, call)),
     route(LEDGER.proveGrowth, ({ log, ...sizes }, call) => {
       const { size1, size2 } = sizes;
@@ -95,7 +97,7 @@ export class FakeLedger extends FakeService {
 
   /** `place`: where it listens, once it is started. */
   constructor(
-    { registry, issuance }: FakeLogs,
+    { registry, issuance = new FakeLog("issuance") }: FakeLogs,
     witness: FakeWitness = silent(),
     place?: FakePlace,
   ) {
@@ -106,6 +108,7 @@ export class FakeLedger extends FakeService {
   }
 
   readonly handler: Handler = (call) => {
+    if (this.isDown) throw new WireError("ERR_WIRE_CLOSED", "Ledger is down");
     this.calls.push(call);
     const honest: Honest = () => this.#honest(call);
     return this.misbehave ? this.misbehave(call, honest) : honest();
@@ -129,6 +132,8 @@ export class FakeLedger extends FakeService {
 
   #log(named: string, { caller }: Call): FakeLog {
     const log = this.#logs.find(({ origin }) => origin === named);
+    if (log && this.halted.has(named))
+      throw new ServiceError("ERR_LEDGER_HALTED", `Log ${named} is halted`);
     if (log) return log;
     const code = READERS_OF_ALL.includes(caller) ? "ERR_LEDGER_NOT_FOUND" : "ERR_LEDGER_DENIED";
     throw new ServiceError(code, "No such log");
@@ -160,14 +165,13 @@ export class FakeLedger extends FakeService {
     };
   }
 
-  #registry(from: number, max: number): Answered<typeof LEDGER.registry> {
-    const batches = this.registry.batches.slice(from, from + Math.min(max, this.pageItems));
-    const items = batches.map(({ entries: [entry = NOTHING], bytes }) => {
-      const [statement, envelope] = splitBlobs(bytes);
-      return { entry, ...(statement && { statement }), ...(envelope && { envelope }) };
-    });
-    const { size, checkpoint } = this.registry;
-    return { from, size, checkpoint, cosigned: "", items };
+  #registry(
+    { from, max }: Asked<typeof LEDGER.registry>,
+    call: Call,
+  ): Answered<typeof LEDGER.registry> {
+    const { size, checkpoint, cosigned } = this.#log(this.registry.origin, call);
+    const items = this.registry.items.slice(from, from + Math.min(max, this.pageItems));
+    return { from, size, checkpoint, cosigned, items };
   }
 
   #prove(
@@ -194,7 +198,7 @@ export class FakeLedger extends FakeService {
   /** Puts a statement into the registry, as the operator would. */
   state({ statement, envelope }: Omit<SignedStatement, "entry">): number {
     const entry = registryEntry(statement, envelope);
-    return this.registry.append([entry], joinBlobs([statement, envelope])).first;
+    return this.registry.state({ statement, envelope, entry });
   }
 
   #commit(
@@ -206,9 +210,9 @@ export class FakeLedger extends FakeService {
       throw new ServiceError("ERR_LEDGER_DENIED", "Not the writer");
     const log = this.#log(origin, call);
     const { size, root } = openWriters(note, log);
-    const held = log.batches.find((batch) => batch.first === first);
-    if (held?.bytes.equals(attachment) && held.checkpoint === log.sign(log.range(size), note))
-      return { size: held.first + held.entries.length, checkpoint: held.checkpoint };
+    const held = log.batchAt(first);
+    if (held?.bytes?.equals(attachment) && held.writerNote === note)
+      return { size, checkpoint: checkpointAt(log, size) };
     if (first !== log.size)
       throw new ServiceError("ERR_LEDGER_SIZE", `Log has ${log.size}`, {
         fields: { size: log.size },
@@ -218,8 +222,8 @@ export class FakeLedger extends FakeService {
     range.appendEntries(entries);
     if (range.size !== size || !range.root().equals(root))
       throw new ServiceError("ERR_LEDGER_ROOT", "Another tree");
-    const batch = log.append(entries, Buffer.from(attachment), note);
-    return { size, checkpoint: batch.checkpoint };
+    log.append(entries, Buffer.from(attachment), note);
+    return { size, checkpoint: checkpointAt(log, size) };
   }
 }
 
@@ -229,17 +233,15 @@ function silent(): FakeWitness {
   return { signer, nowSeconds: () => 0, isUp: false };
 }
 
-const NOTHING = Buffer.alloc(0);
-
 /** The honest answer with some members changed. */
 export async function changed(honest: Honest, members: object): Promise<Answer> {
   return { head: { ...(await honest()).head, ...members } };
 }
 
 function checkpointAt(log: FakeLog, size: number): string {
-  const batch = log.batches.find(({ first, entries }) => first + entries.length === size);
-  if (!batch) throw new ServiceError("ERR_LEDGER_NOT_FOUND", `No batch ends at ${size}`);
-  return batch.checkpoint;
+  const checkpoint = log.checkpointAt(size);
+  if (checkpoint !== undefined) return checkpoint;
+  throw new ServiceError("ERR_LEDGER_NOT_FOUND", `No batch ends at ${size}`);
 }
 
 /** Size and root that a note claims. Where the log's writer is not known, that one's own tests check its signature. */

@@ -45,10 +45,10 @@ async function realMonitor(): Promise<Subject> {
     }),
     grow: async () => {
       issue(log);
-      await submit(log.checkpoint());
+      await submit(log.note());
       return log.root();
     },
-    halt: async () => void (await submit(log.checkpoint(log.size, randomBytes(32)))),
+    halt: async () => void (await submit(log.note(log.size, randomBytes(32)))),
     [Symbol.asyncDispose]: () => world[Symbol.asyncDispose](),
   };
 }

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { FakeLedger, FakeLog } from "@redoubt/testkit";
+import { FakeLedger } from "@redoubt/testkit";
 import { openPublisher, type Publisher, type PublisherOptions } from "../context.ts";
 import { LOG, NOW, type Deployment } from "./deployment.ts";
 
@@ -23,8 +23,7 @@ export class System implements AsyncDisposable {
   constructor(deployment: Deployment, options: Partial<PublisherOptions> = {}) {
     this.deployment = deployment;
     const place = { root: this.root, service: "ledger", caller: "publisher" };
-    const logs = { registry: deployment.log, issuance: new FakeLog("issuance") };
-    this.ledger = new FakeLedger(logs, undefined, place);
+    this.ledger = new FakeLedger({ registry: deployment.log }, undefined, place);
     // Small pages, so that a reading takes several.
     this.ledger.pageItems = 3;
     this.ledger.misbehave = async ({ op, head }, honest) => {
