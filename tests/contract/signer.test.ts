@@ -16,11 +16,7 @@ import {
   socketPlace,
   type IssueRequest,
 } from "@redoubt/wire";
-import {
-  FakeSigner,
-  preparePlace,
-  serveFake,
-} from "../../services/issuer/src/testing/fake-services.ts";
+import { FakeSigner } from "../../services/issuer/src/testing/fake-services.ts";
 import { digestOfUnsigned } from "../../services/issuer/src/unsigned-token.ts";
 import {
   AUDIENCE,
@@ -114,9 +110,8 @@ async function openReal(): Promise<Side> {
 
 async function openFake(): Promise<Side> {
   const root = mkdtempSync(join(tmpdir(), "contract-"));
-  preparePlace(root, "signer-enterprise", "issuer");
-  const signer = new FakeSigner();
-  const server = await serveFake(root, "signer-enterprise", "issuer", signer.handler);
+  const signer = new FakeSigner({ root, service: "signer-enterprise", caller: "issuer" });
+  await signer.start();
   const place = socketPlace(root, "signer-enterprise", "issuer");
   const client = new SocketClient({ path: place.path, secret: readSocketSecret(place) });
   return {
@@ -133,7 +128,7 @@ async function openFake(): Promise<Side> {
     },
     [Symbol.asyncDispose]: async () => {
       await client[Symbol.asyncDispose]();
-      await server[Symbol.asyncDispose]();
+      await signer.stop();
       rmSync(root, { recursive: true });
     },
   };

@@ -37,7 +37,7 @@ test("a statement counts when the registry shows it, at the index that the ledge
     if (op !== "append") return honest();
     const [, , tenant] = registry.batches;
     assert.ok(tenant);
-    registry.append(tenant.entries, tenant.bytes);
+    registry.batches.push({ ...tenant });
     return taken;
   };
   await assert.rejects(operator.state(CLIENT_STATEMENT), { code: "ERR_REGISTRY" });

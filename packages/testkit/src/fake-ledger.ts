@@ -4,6 +4,7 @@ import { registryEntry, type SignedStatement } from "@redoubt/keys";
 import {
   cosignWitnessed,
   ed25519Cosigner,
+  EMPTY_ROOT,
   encodeVerifierKey,
   openCheckpoint,
   parseCheckpoint,
@@ -13,22 +14,19 @@ import {
   type WitnessedQuestion,
 } from "@redoubt/tlog";
 import {
-  joinBlobs,
   LEDGER,
-  readSocketSecret,
   route,
   routesByName,
   routeWithBytes,
-  serveSocket,
-  splitBlobs,
+  WireError,
   type Answer,
   type Answered,
   type Call,
   type Handler,
   type Asked,
-  type SocketPlace,
 } from "@redoubt/wire";
-import type { FakeLog } from "./fake-log.ts";
+import { FakeLog } from "./fake-log.ts";
+import { FakeService, type FakePlace } from "./fake-service.ts";
 
 export type Honest = () => Promise<Answer>;
 
@@ -43,19 +41,22 @@ interface FakeWitness {
 
 interface FakeLogs {
   readonly registry: FakeLog;
-  readonly issuance: FakeLog;
+  readonly issuance?: FakeLog;
 }
 
 const READERS_OF_ALL: readonly string[] = ["operator", "monitor", "publisher"];
 
 /** A ledger that keeps its logs in memory, and lies on command. */
-export class FakeLedger {
+export class FakeLedger extends FakeService {
   readonly registry: FakeLog;
   readonly issuance: FakeLog;
-  /** Logs that took the place of `issuance`. */
+  /** Further logs, such as took the place of `issuance`. */
   readonly successors: FakeLog[] = [];
   readonly witness: FakeWitness;
   readonly calls: Call[] = [];
+  /** Logs that answer nothing any more. */
+  readonly halted = new Set<string>();
+  isDown = false;
   misbehave: Misbehaviour | undefined;
   /** Of one answer to `registry`. */
   pageItems = 64;
@@ -65,7 +66,7 @@ export class FakeLedger {
     route(LEDGER.commit, (request, call) => this.#commit(request, call)),
     route(LEDGER.append, (request, call) => this.#append(request, call)),
     routeWithBytes(LEDGER.entries, (request, call) => this.#entries(request, call)),
-    route(LEDGER.registry, ({ from, max }) => this.#registry(from, max)),
+    route(LEDGER.registry, (request, call) => this.#registry(request, call)),
     route(LEDGER.prove, (request, call) => this.#prove(request, call)),
     route(LEDGER.proveGrowth, ({ log, ...sizes }, call) => {
       const { size1, size2 } = sizes;
@@ -93,52 +94,32 @@ export class FakeLedger {
       throw new ServiceError("ERR_LEDGER_RESTORE", "The registry is not halted");
     }),
   ]);
-  readonly #place: SocketPlace | undefined;
-  #server: AsyncDisposable | undefined;
 
   /** `place`: where it listens, once it is started. */
   constructor(
-    { registry, issuance }: FakeLogs,
+    { registry, issuance = new FakeLog("issuance") }: FakeLogs,
     witness: FakeWitness = silent(),
-    place?: SocketPlace,
+    place?: FakePlace,
   ) {
+    super(place);
     this.registry = registry;
     this.issuance = issuance;
     this.witness = witness;
-    this.#place = place;
   }
 
   readonly handler: Handler = (call) => {
+    if (this.isDown) throw new WireError("ERR_WIRE_CLOSED", "Ledger is down");
     this.calls.push(call);
     const honest: Honest = () => this.#honest(call);
     return this.misbehave ? this.misbehave(call, honest) : honest();
   };
 
-  async start(): Promise<void> {
-    if (!this.#place) throw new TypeError("A ledger without a place has no socket");
-    this.#server = await serveSocket({
-      path: this.#place.path,
-      caller: "signer",
-      secret: readSocketSecret(this.#place),
-      service: "ledger",
-      instance: "fake",
-      handler: this.handler,
-      log: () => undefined,
-    });
-  }
-
-  /** Connections break; what was not answered never is. */
-  async stop(): Promise<void> {
-    await this.#server?.[Symbol.asyncDispose]();
-    this.#server = undefined;
-  }
-
   /** What the witness holds: it is the ledger that brings it every checkpoint. */
   readonly witnessed = (question: WitnessedQuestion): string => {
-    const log = this.#logs.find(({ origin }) => origin === question.log);
-    if (!log) throw new ServiceError("ERR_LEDGER_DENIED", "No such log");
+    const held = this.#logs.find(({ origin }) => origin === question.log)?.witnessed;
     const { signer, nowSeconds } = this.witness;
-    return cosignWitnessed(question, log.witnessed, { signer, timeSeconds: nowSeconds() });
+    const by = { signer, timeSeconds: nowSeconds() };
+    return cosignWitnessed(question, held ?? { size: 0, root: EMPTY_ROOT }, by);
   };
 
   commits(): readonly Call[] {
@@ -151,6 +132,8 @@ export class FakeLedger {
 
   #log(named: string, { caller }: Call): FakeLog {
     const log = this.#logs.find(({ origin }) => origin === named);
+    if (log && this.halted.has(named))
+      throw new ServiceError("ERR_LEDGER_HALTED", `Log ${named} is halted`);
     if (log) return log;
     const code = READERS_OF_ALL.includes(caller) ? "ERR_LEDGER_NOT_FOUND" : "ERR_LEDGER_DENIED";
     throw new ServiceError(code, "No such log");
@@ -182,14 +165,13 @@ export class FakeLedger {
     };
   }
 
-  #registry(from: number, max: number): Answered<typeof LEDGER.registry> {
-    const batches = this.registry.batches.slice(from, from + Math.min(max, this.pageItems));
-    const items = batches.map(({ entries: [entry = NOTHING], bytes }) => {
-      const [statement, envelope] = splitBlobs(bytes);
-      return { entry, ...(statement && { statement }), ...(envelope && { envelope }) };
-    });
-    const { size, checkpoint } = this.registry;
-    return { from, size, checkpoint, cosigned: "", items };
+  #registry(
+    { from, max }: Asked<typeof LEDGER.registry>,
+    call: Call,
+  ): Answered<typeof LEDGER.registry> {
+    const { size, checkpoint, cosigned } = this.#log(this.registry.origin, call);
+    const items = this.registry.items.slice(from, from + Math.min(max, this.pageItems));
+    return { from, size, checkpoint, cosigned, items };
   }
 
   #prove(
@@ -216,7 +198,7 @@ export class FakeLedger {
   /** Puts a statement into the registry, as the operator would. */
   state({ statement, envelope }: Omit<SignedStatement, "entry">): number {
     const entry = registryEntry(statement, envelope);
-    return this.registry.append([entry], joinBlobs([statement, envelope])).first;
+    return this.registry.state({ statement, envelope, entry });
   }
 
   #commit(
@@ -228,9 +210,9 @@ export class FakeLedger {
       throw new ServiceError("ERR_LEDGER_DENIED", "Not the writer");
     const log = this.#log(origin, call);
     const { size, root } = openWriters(note, log);
-    const held = log.batches.find((batch) => batch.first === first);
-    if (held?.bytes.equals(attachment) && held.checkpoint === log.sign(log.range(size), note))
-      return { size: held.first + held.entries.length, checkpoint: held.checkpoint };
+    const held = log.batchAt(first);
+    if (held?.bytes?.equals(attachment) && held.writerNote === note)
+      return { size, checkpoint: checkpointAt(log, size) };
     if (first !== log.size)
       throw new ServiceError("ERR_LEDGER_SIZE", `Log has ${log.size}`, {
         fields: { size: log.size },
@@ -240,8 +222,8 @@ export class FakeLedger {
     range.appendEntries(entries);
     if (range.size !== size || !range.root().equals(root))
       throw new ServiceError("ERR_LEDGER_ROOT", "Another tree");
-    const batch = log.append(entries, Buffer.from(attachment), note);
-    return { size, checkpoint: batch.checkpoint };
+    log.append(entries, Buffer.from(attachment), note);
+    return { size, checkpoint: checkpointAt(log, size) };
   }
 }
 
@@ -251,17 +233,15 @@ function silent(): FakeWitness {
   return { signer, nowSeconds: () => 0, isUp: false };
 }
 
-const NOTHING = Buffer.alloc(0);
-
 /** The honest answer with some members changed. */
 export async function changed(honest: Honest, members: object): Promise<Answer> {
   return { head: { ...(await honest()).head, ...members } };
 }
 
 function checkpointAt(log: FakeLog, size: number): string {
-  const batch = log.batches.find(({ first, entries }) => first + entries.length === size);
-  if (!batch) throw new ServiceError("ERR_LEDGER_NOT_FOUND", `No batch ends at ${size}`);
-  return batch.checkpoint;
+  const checkpoint = log.checkpointAt(size);
+  if (checkpoint !== undefined) return checkpoint;
+  throw new ServiceError("ERR_LEDGER_NOT_FOUND", `No batch ends at ${size}`);
 }
 
 /** Size and root that a note claims. Where the log's writer is not known, that one's own tests check its signature. */

@@ -1,3 +1,6 @@
 export { changed, FakeLedger, type Honest } from "./fake-ledger.ts";
 export { FakeLog } from "./fake-log.ts";
+export { FakeMonitor, haltedLog } from "./fake-monitor.ts";
+export { FakeService } from "./fake-service.ts";
 export { requesterOf } from "./requester.ts";
+export { TestEvents } from "./test-events.ts";

@@ -50,7 +50,7 @@ export {
   type Route,
   type WithBytes,
 } from "./protocol/operation.ts";
-export { MONITOR, MONITOR_LIMITS } from "./protocol/monitor.ts";
+export { MONITOR, MONITOR_EVENT_STATES, MONITOR_LIMITS } from "./protocol/monitor.ts";
 export { ISSUER, type IssuerStatus } from "./protocol/issuer.ts";
 export {
   ISSUE_REFUSAL,

@@ -62,8 +62,8 @@ test("THREAT-36: a client that authenticated keeps its connection; running out i
   const fresh = await post(system.tokenUrl(), FORM, { authorization: basic("app", SECRET) });
   assert.equal(fresh.status, 200);
   assert.deepEqual(await token(system, kept), first);
-  await until(() => system.monitor.events.length > 0);
-  assert.equal(system.monitor.events[0], "connections-full");
+  await until(() => system.monitor.told.all.length > 0);
+  assert.equal(system.monitor.told.all[0]?.kind, "connections-full");
   assert.equal(system.names.filter((name) => name === "connections_full").length, 1);
   kept.destroy();
 });

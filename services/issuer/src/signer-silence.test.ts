@@ -23,7 +23,7 @@ class Bench implements AsyncDisposable {
   static async open(options: Partial<IssuerOptions>): Promise<Bench> {
     const system = new System(options);
     const signer = await SignerProcess.start(system.root);
-    await system.startMonitor();
+    await system.monitor.start();
     await system.start();
     await system.issuer.ready;
     await system.putTenant();

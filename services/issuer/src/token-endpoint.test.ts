@@ -573,7 +573,7 @@ describe("when the signer refuses or is not there", () => {
   test("a signer that is gone is 503 with Retry-After, health says so, and it comes back by itself", async () => {
     await using system = await ready();
     assert.equal((await fetch(`${system.origin}/health`)).status, 200);
-    await system.stopSigner();
+    await system.signer.stop();
     const [token] = await Promise.all([
       post(system.tokenUrl(), GRANT, AUTH),
       until(() => system.names.filter((name) => name === "signer_state").length === 2),
@@ -582,7 +582,7 @@ describe("when the signer refuses or is not there", () => {
     assert.equal(token.headers.get("retry-after"), "2");
     assert.deepEqual(refusalCodes(system), ["ERR_ISSUER_SIGNER_DOWN"]);
     assert.equal((await fetch(`${system.origin}/health`)).status, 503);
-    await system.startSigner();
+    await system.signer.start();
     await until(() => {
       const last = system.events.findLast(({ name }) => name === "signer_state");
       return last !== undefined && "ready" in last.fields && last.fields.ready === true;
@@ -599,7 +599,7 @@ describe("when the signer refuses or is not there", () => {
       pending.push(post(system.tokenUrl(), GRANT, AUTH));
       await until(() => system.signer.asked.length === count);
     }
-    await system.stopSigner();
+    await system.signer.stop();
     for (const { status } of await Promise.all(pending)) assert.equal(status, 503);
     assert.deepEqual(refusalCodes(system), Array(3).fill("ERR_ISSUER_SIGNER_DOWN"));
     await until(() => system.monitor.reports.some(({ lost }) => lost === 3));
@@ -623,8 +623,8 @@ describe("when the signer refuses or is not there", () => {
       await using system = new System();
       const honest = system.signer.metadata;
       system.signer.metadata = { ...system.signer.metadata, ...change };
-      await system.startSigner();
-      await system.startMonitor();
+      await system.signer.start();
+      await system.monitor.start();
       await system.start();
       await until(() => system.names.includes("signer_state"));
       assert.deepEqual(signerReasons(system), [reason]);
@@ -651,10 +651,10 @@ describe("THREAT-28: what was received is reported", () => {
   test("a monitor that was away gets everything when it is back, in order and once", async () => {
     await using system = await ready();
     await until(() => system.monitor.reports.length === 1);
-    await system.stopMonitor();
+    await system.monitor.stop();
     for (let i = 0; i < 5; i++)
       assert.equal((await post(system.tokenUrl(), GRANT, AUTH)).status, 200);
-    await system.startMonitor();
+    await system.monitor.start();
     await until(() => system.monitor.digests.length === 5);
     assert.equal(new Set(system.monitor.digests).size, 5);
     assert.deepEqual(

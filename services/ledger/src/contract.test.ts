@@ -29,17 +29,20 @@ interface Subject extends AsyncDisposable {
   as(caller: TestCaller): Requester;
   /** Different ones, in an operator's name. */
   statement(number: number): SignedStatement;
+  /** The consumers' log answers nothing any more. */
+  halt(): void;
 }
 
 async function realLedger(): Promise<Subject> {
   const stack = new AsyncDisposableStack();
   const deployment = stack.use(await createDeployment());
-  await deployment.open();
+  const ledger = await deployment.open();
   return {
     writer: deployment.consumer,
     keys: deployment.logKeys,
     as: (caller) => stack.use(deployment.connect(caller)),
     statement: (number) => deployment.statement(tenant(number)),
+    halt: () => ledger.logs.get(CONSUMER)?.halt("test"),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
 }
@@ -54,6 +57,7 @@ async function fakeLedger(): Promise<Subject> {
     keys: new Map([registry, issuance].map(({ origin, key }) => [origin, key])),
     as: (caller) => requesterOf(ledger.handler, caller),
     statement: (number) => signStatement(tenant(number), { name: "operator", privateKey }, 1),
+    halt: () => void ledger.halted.add(CONSUMER),
     [Symbol.asyncDispose]: async () => undefined,
   };
 }
@@ -150,6 +154,32 @@ for (const [name, start] of Object.entries({ realLedger, fakeLedger }))
       const sizes = { size1: 1, size2: 2 };
       const { proof } = await ask(monitor, LEDGER.proveGrowth, { log: REGISTRY, ...sizes });
       assert.equal(proof.length, 1);
+    });
+
+    it("answers nothing of a log that is halted, and of the others everything", async () => {
+      await using subject = await start();
+      const { head, attachment } = subject.writer.next(randomEntries(1));
+      const [signer, monitor] = [subject.as("signer-consumer"), subject.as("monitor")];
+      await ask(signer, LEDGER.commit, head, attachment);
+      subject.halt();
+      const log = CONSUMER;
+      const asked = [
+        signer.request(head, attachment),
+        signer.request({ op: "openLog", log }),
+        signer.request({ op: "state", log }),
+        monitor.request({ op: "entries", log, from: 0, max: 1 }),
+        monitor.request({ op: "prove", log, index: 0 }),
+        monitor.request({ op: "proveGrowth", log, size1: 1, size2: 1 }),
+        monitor.request({ op: "find", log, digest: "A".repeat(43) }),
+        monitor.request({ op: "wait", log, size: 1, timeoutMs: 1 }),
+      ];
+      const codes = await Promise.all(asked.map((one) => refusalOf(one)));
+      assert.deepEqual(new Set(codes), new Set(["ERR_LEDGER_HALTED"]));
+      const { logs } = await ask(monitor, LEDGER.logs, {});
+      assert.equal(logs.find((one) => one.log === log)?.size, 1);
+      const { statement, envelope } = subject.statement(1);
+      await ask(subject.as("operator"), LEDGER.append, { log: REGISTRY, statement, envelope });
+      assert.equal((await ask(monitor, LEDGER.registry, { from: 0, max: 1 })).size, 1);
     });
 
     it("refuses what is not so, with the same codes", async () => {

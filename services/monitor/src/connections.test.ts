@@ -79,7 +79,7 @@ describe("THREAT-36: connections of strangers", () => {
     using ledger = keeping();
     issue(log);
     const reported = await send(world, reporter, "/reports", report(1));
-    const growth = await send(world, ledger, "/add-checkpoint", `old 0\n\n${log.checkpoint()}`);
+    const growth = await send(world, ledger, "/add-checkpoint", `old 0\n\n${log.note()}`);
     assert.deepEqual([reported.status, growth.status], [200, 200]);
     {
       using flood = new DisposableStack();
@@ -88,8 +88,8 @@ describe("THREAT-36: connections of strangers", () => {
       assert.equal((await world.post("/health", "", {}, "GET")).status, 200);
       assert.equal((await world.postAs("shop", "/reports", report(2))).status, 200);
       issue(log);
-      const proof = log.proof(1).map((node) => `${node.toString("base64")}\n`);
-      const note = `old 1\n${proof.join("")}\n${log.checkpoint()}`;
+      const proof = log.proveGrowth(1).map((node) => `${node.toString("base64")}\n`);
+      const note = `old 1\n${proof.join("")}\n${log.note()}`;
       assert.equal((await world.post("/add-checkpoint", note)).status, 200);
       // Far more of them do not reach the connections of those who have proven something.
       flood.use(await strangers(port, 600, ""));
@@ -114,7 +114,7 @@ describe("THREAT-36: connections of strangers", () => {
     await using world = await open();
     const { log } = world.deployment.enterprise;
     issue(log);
-    const note = log.checkpoint();
+    const note = log.note();
     assert.equal((await world.post("/add-checkpoint", `old 0\n\n${note}`)).status, 200);
     using stranger = keeping();
     assert.equal((await send(world, stranger, "/add-checkpoint", `old 0\n\n${note}`)).status, 409);

@@ -22,7 +22,7 @@ describe("the monitor as a whole", () => {
       secret,
       service: "ledger",
       instance: "test",
-      handler: ({ op, head }) => world.ledger.request({ ...head, op }),
+      handler: world.ledger.handler,
       log: () => undefined,
     });
     assert.ok(served);
@@ -64,17 +64,17 @@ describe("the monitor as a whole", () => {
     const { enterprise, consumer } = world.deployment;
     for (const log of [enterprise.log, consumer.log]) {
       issue(log);
-      await world.post("/add-checkpoint", `old 0\n\n${log.checkpoint()}`);
+      await world.post("/add-checkpoint", `old 0\n\n${log.note()}`);
     }
-    const other = consumer.log.checkpoint(1, Buffer.alloc(32, 1));
+    const other = consumer.log.note(1, Buffer.alloc(32, 1));
     await world.post("/add-checkpoint", `old 1\n\n${other}`);
     await world.crash(copy);
     await world.start();
     await world.tick();
-    const shown = enterprise.log.checkpoint();
+    const shown = enterprise.log.note();
     assert.equal((await world.post("/add-checkpoint", `old 0\n\n${shown}`)).body, "1\n");
     assert.equal((await world.post("/add-checkpoint", `old 1\n\n${shown}`)).status, 200);
-    const halted = `old 1\n\n${consumer.log.checkpoint()}`;
+    const halted = `old 1\n\n${consumer.log.note()}`;
     assert.equal((await world.post("/add-checkpoint", halted)).status, 403);
   });
 
@@ -82,9 +82,9 @@ describe("the monitor as a whole", () => {
     await using world = await MonitorWorld.open();
     await world.stop();
     const { registry } = world.ledger;
-    const [first, second] = registry.entries;
+    const [first, second] = registry.batches;
     assert.ok(first && second);
-    registry.entries[0] = second;
+    registry.batches[0] = second;
     await world.start();
     await world.tick();
     const [alarm] = await world.alarms("fork");
@@ -95,7 +95,7 @@ describe("the monitor as a whole", () => {
     await using world = await MonitorWorld.open();
     await world.stop();
     const { registry } = world.ledger;
-    registry.entries.pop();
+    registry.batches.pop();
     await world.start();
     await world.tick();
     assert.equal((await world.alarms("log-shrunk")).length, 1);

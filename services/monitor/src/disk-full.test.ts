@@ -17,7 +17,7 @@ it("P12: a full disk ends nothing: refused with a code until there is room, and 
   await using world = await MonitorWorld.open();
   const { log } = world.deployment.enterprise;
   const kept = issue(log);
-  await world.post("/add-checkpoint", `old 0\n\n${log.checkpoint()}`);
+  await world.post("/add-checkpoint", `old 0\n\n${log.note()}`);
   await world.deliver("issuer-enterprise", [kept]);
   await fill(world);
   const status = world.monitor.status();
@@ -29,7 +29,7 @@ it("P12: a full disk ends nothing: refused with a code until there is room, and 
     assert.equal(await asked.catch(errorCode), "ERR_MONITOR_DISK_FULL");
     const health = await world.post("/health", "", {}, "GET");
     assert.deepEqual([health.status, JSON.parse(health.body).status], [503, "full"]);
-    const refused = await world.post("/add-checkpoint", `old 1\n\n${log.checkpoint()}`);
+    const refused = await world.post("/add-checkpoint", `old 1\n\n${log.note()}`);
     assert.deepEqual([refused.status, refused.headers["retry-after"]], [503, "5"]);
     await world.tick();
   }
@@ -41,7 +41,7 @@ it("P12: a full disk ends nothing: refused with a code until there is room, and 
   assert.equal(world.events.filter(({ name }) => name === "disk_has_room").length, 1);
   assert.equal(world.events.filter(({ name }) => name === "tick_failed").length, 0);
   // The witness remembers what it cosigned, and the join what was delivered.
-  assert.equal((await world.post("/add-checkpoint", `old 0\n\n${log.checkpoint()}`)).body, "1\n");
+  assert.equal((await world.post("/add-checkpoint", `old 0\n\n${log.note()}`)).body, "1\n");
   await world.tickFor(60);
   const [undelivered] = await world.alarms("undelivered");
   assert.ok(undelivered);

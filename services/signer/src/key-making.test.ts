@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { openKeyFile } from "@redoubt/custody";
 import { Registry, type SignedStatement } from "@redoubt/keys";
-import { splitBlobs } from "@redoubt/wire";
 import { join } from "node:path";
 import { parseConfig } from "./config.ts";
 import { signerEvents } from "./events.ts";
@@ -15,10 +14,8 @@ import { Deployment } from "./testing/deployment.ts";
 /** The registry as a reader has it who has seen the first `count` items. */
 function foldOf({ ledger, operatorKey }: Deployment, count = ledger.registry.size): Registry {
   const registry = new Registry({ operator: operatorKey });
-  for (const [index, { entries, bytes }] of ledger.registry.batches.slice(0, count).entries()) {
-    const [statement = Buffer.alloc(0), envelope = Buffer.alloc(0)] = splitBlobs(bytes);
-    registry.apply({ index, entry: entries[0] ?? Buffer.alloc(0), statement, envelope });
-  }
+  for (const [index, item] of ledger.registry.items.slice(0, count).entries())
+    registry.apply({ index, ...item });
   return registry;
 }
 

@@ -113,7 +113,7 @@ describe("reports to the monitor", () => {
   it("a monitor that is away, or answers nonsense, stops no token", async () => {
     await using deployment = await Deployment.start();
     await deployment.openReady();
-    deployment.monitor.answer = () => new Promise<never>(() => undefined);
+    deployment.monitor.before = () => new Promise<never>(() => undefined);
     const client = deployment.client();
     assert.equal(await refusalOf(client.request({ ...WANTED, kid: "x" })), "ERR_SIGNER_RESERVED");
     await client.request(WANTED);

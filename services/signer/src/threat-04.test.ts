@@ -14,7 +14,6 @@ import {
   WANTED,
   type TestCaller,
 } from "./testing/deployment.ts";
-import type { Told } from "./testing/fake-monitor.ts";
 import { RawPeer } from "./testing/raw-peer.ts";
 
 const { handle } = WANTED;
@@ -311,7 +310,7 @@ function request(change: JsonObject): JsonObject {
 }
 
 /** How many refusals of one kind the monitor was told of. */
-function countOf(told: readonly Told[], kind: string): number {
+function countOf(told: Deployment["monitor"]["told"]["all"], kind: string): number {
   return told
     .filter(({ op, caller, code }) => op === "refusal" && `${caller} ${code}` === kind)
     .reduce((sum, { detail }) => sum + Number(/\((\d+) times\)$/.exec(detail)?.[1] ?? 1), 0);

@@ -142,7 +142,10 @@ describe("THREAT-05: a ledger that cannot or will not commit", () => {
     ["no checkpoint", () => undefined],
     ["an empty checkpoint", () => ""],
     ["a number", () => 7],
-    ["the signature of another log key", (_, log) => new FakeLog(log.origin).sign(log.range())],
+    [
+      "the signature of another log key",
+      (_, log) => new FakeLog(log.origin).note(log.size, log.root()),
+    ],
     [
       "the writer's signature alone",
       (note) => onlyLines(note, (line) => line.includes("/writer ")),
@@ -172,7 +175,7 @@ describe("THREAT-05: a ledger that cannot or will not commit", () => {
   const FORKS: readonly (readonly [string, (log: FakeLog) => string])[] = [
     ["another root", (log) => log.fork(log.size).checkpoint],
     ["a larger tree", (log) => log.fork(log.size + 1).checkpoint],
-    ["the tree before", (log) => log.sign(log.range(log.size - 1))],
+    ["the tree before", (log) => log.note(log.size - 1)],
   ];
   for (const [name, forge] of FORKS)
     it(`${name}, signed by the log key: halts for good, nothing is ever signed again`, async () => {

@@ -3,7 +3,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { ServiceError } from "@redoubt/base";
+import { haltedLog } from "@redoubt/testkit";
 import { cosignWitnessed, ed25519Cosigner } from "@redoubt/tlog";
 import { Deployment, refusalOf, WANTED } from "./testing/deployment.ts";
 import { until } from "./testing/test-events.ts";
@@ -88,9 +88,7 @@ describe("THREAT-38: nothing is signed before the witness has said what it holds
     await assertNothingSigned(deployment);
     const trouble = await deployment.log.named("witness_trouble");
     assert.equal(trouble.fields["code"], "ERR_WITNESS_AWAY");
-    monitor.witnessed = () => {
-      throw new ServiceError("ERR_MONITOR_HALTED", "Log is halted");
-    };
+    monitor.witnessed = haltedLog;
     await monitor.start();
     await until(() => deployment.log.count("witness_trouble") === 2);
     await assertNothingSigned(deployment);

@@ -23,7 +23,7 @@ export class FakeSystem implements AsyncDisposable {
   readonly root: string = mkdtempSync(join(tmpdir(), "app-"));
   readonly settings: Settings;
   readonly registry = new FakeLog(REGISTRY_LOG);
-  readonly ledger = new FakeLedger({ registry: this.registry, issuance: new FakeLog("issuance") });
+  readonly ledger = new FakeLedger({ registry: this.registry });
   readonly #open: AsyncDisposable[] = [];
 
   constructor(port = 7400) {

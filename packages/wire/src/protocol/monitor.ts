@@ -14,6 +14,9 @@ export const MONITOR_LIMITS = {
   coverageRows: 100,
 } as const;
 
+/** Kinds of `event` that end by themselves: with the sender's word, or with its process. */
+export const MONITOR_EVENT_STATES: readonly string[] = ["connections-full", "delivery-queue-full"];
+
 /** SHA-256 in base64url. RFC 4648 §3.5: the last character carries four bits, and the two below them are zero. */
 const digest = text(43, /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/);
 const name = text(64, /^[A-Za-z0-9][A-Za-z0-9_.-]*$/);

@@ -1,6 +1,6 @@
 import { generateKeyPairSync, randomBytes, sign } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
 import { ServiceError } from "@redoubt/base";
+import { FakeService } from "@redoubt/testkit";
 import {
   isJsonObject,
   parseJsonObject,
@@ -8,56 +8,21 @@ import {
   type JsonValue,
 } from "@redoubt/verify/json";
 import {
-  MONITOR,
-  readSocketSecret,
   route,
   routesByName,
-  serveSocket,
   SIGNER,
-  socketPlace,
-  type Asked,
   type Handler,
   type IssuedToken,
   type IssueRequest,
   type SignerMetadata,
 } from "@redoubt/wire";
 
-/** Makes a caller's folder and secret, as the supervisor does. */
-export function preparePlace(root: string, service: string, caller: string): void {
-  const { folder, secretFile } = socketPlace(root, service, caller);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  writeFileSync(secretFile, randomBytes(32).toString("base64url"), { mode: 0o600 });
-}
-
-export function serveFake(
-  root: string,
-  service: string,
-  caller: string,
-  handler: Handler,
-): Promise<AsyncDisposable> {
-  const place = socketPlace(root, service, caller);
-  const secret = readSocketSecret(place);
-  return serveSocket({
-    path: place.path,
-    caller,
-    secret,
-    service,
-    instance: "fake",
-    handler,
-    log: ignore,
-  });
-}
-
-function ignore(): void {
-  // What the socket logs is not what these tests are about.
-}
-
 const KID = "key-of-the-fake-signer".padEnd(43, "-");
 const LOG = "redoubt.test/fake";
 const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
 
 /** A signer that signs whatever it is asked to; what the real one refuses is set by the test. */
-export class FakeSigner {
+export class FakeSigner extends FakeService {
   readonly publicJwk = { ...publicKey.export({ format: "jwk" }), kty: "EC", kid: KID };
   readonly asked: JsonObject[] = [];
   readonly tokens: string[] = [];
@@ -139,40 +104,4 @@ export class FakeSigner {
 
 function base64urlJson(value: object): string {
   return Buffer.from(JSON.stringify(value)).toString("base64url");
-}
-
-export interface Delivered extends Asked<typeof MONITOR.delivered> {
-  readonly lost: number;
-  readonly forgotten: number;
-}
-
-/** A monitor that keeps what it is told; reads reports as strictly as the contract is written. */
-export class FakeMonitor {
-  readonly reports: Delivered[] = [];
-  readonly events: string[] = [];
-  /** Throws where the real one would refuse. */
-  before: (report: Delivered) => void = () => undefined;
-
-  get digests(): readonly string[] {
-    return this.reports.flatMap(({ digests }) => digests);
-  }
-
-  readonly #routes = routesByName([
-    route(MONITOR.event, ({ kind, over = false }) => {
-      this.events.push(kind, ...(over ? ["(over)"] : []));
-      return {};
-    }),
-    route(MONITOR.delivered, ({ lost = 0, forgotten = 0, ...said }) => {
-      const report = { ...said, lost, forgotten };
-      this.before(report);
-      this.reports.push(report);
-      return { seq: report.seq };
-    }),
-  ]);
-
-  readonly handler: Handler = (call) => {
-    const found = this.#routes.get(call.op);
-    if (!found) throw new ServiceError("ERR_MONITOR_OP", "No such operation");
-    return found.handle(call);
-  };
 }

@@ -1,11 +1,11 @@
-import { FakeSigner, serveFake } from "./fake-services.ts";
+import { FakeSigner } from "./fake-services.ts";
 
 // A signer in a process of its own, which a test can freeze. Tells its parent of each token that it signs.
 const [root = ""] = process.argv.slice(2);
-const signer = new FakeSigner();
+const signer = new FakeSigner({ root, service: "signer-enterprise", caller: "issuer" });
 signer.issue = (head) => {
   process.send?.("signed");
   return signer.sign(head);
 };
-await serveFake(root, "signer-enterprise", "issuer", signer.handler);
+await signer.start();
 process.send?.("ready");

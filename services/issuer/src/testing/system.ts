@@ -2,10 +2,17 @@ import { hash } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ISSUER as CALLS, readSocketSecret, SocketClient, socketPlace } from "@redoubt/wire";
+import { FakeMonitor } from "@redoubt/testkit";
+import {
+  createSocketPlace,
+  ISSUER as CALLS,
+  readSocketSecret,
+  SocketClient,
+  socketPlace,
+} from "@redoubt/wire";
 import type { IssuerConfig } from "../config.ts";
 import { openIssuer, type Issuer, type IssuerOptions } from "../context.ts";
-import { FakeMonitor, FakeSigner, preparePlace, serveFake } from "./fake-services.ts";
+import { FakeSigner } from "./fake-services.ts";
 
 export const TENANT = "11111111-1111-4111-8111-111111111111";
 export const OTHER_TENANT = "22222222-2222-4222-8222-222222222222";
@@ -29,30 +36,29 @@ export const CONFIG: IssuerConfig = {
 /** An issuer on real sockets between a fake signer and a fake monitor, in a data folder of its own. */
 export class System implements AsyncDisposable {
   readonly root = mkdtempSync(join(tmpdir(), "issuer-"));
-  readonly signer = new FakeSigner();
-  readonly monitor = new FakeMonitor();
+  readonly signer: FakeSigner;
+  readonly monitor: FakeMonitor;
   readonly events: { readonly name: string; readonly fields: object }[] = [];
   readonly #config: IssuerConfig;
   readonly #options: Partial<IssuerOptions>;
   #time = 0;
   #issuer: Issuer | undefined;
-  #signerSocket: AsyncDisposable | undefined;
-  #monitorSocket: AsyncDisposable | undefined;
 
   constructor(options: Partial<IssuerOptions> = {}) {
     this.#config = options.config ?? CONFIG;
     this.#options = options;
     const { realm } = this.#config;
-    preparePlace(this.root, `signer-${realm}`, "issuer");
-    preparePlace(this.root, "monitor", `issuer-${realm}`);
-    preparePlace(this.root, `issuer-${realm}`, "operator");
+    const { root } = this;
+    createSocketPlace(socketPlace(root, `issuer-${realm}`, "operator"));
+    this.monitor = new FakeMonitor({ root, service: "monitor", caller: `issuer-${realm}` });
+    this.signer = new FakeSigner({ root, service: `signer-${realm}`, caller: "issuer" });
     this.signer.metadata = { ...this.signer.metadata, realm };
   }
 
   static async open(options: Partial<IssuerOptions> = {}): Promise<System> {
     const system = new System(options);
-    await system.startSigner();
-    await system.startMonitor();
+    await system.signer.start();
+    await system.monitor.start();
     await system.start();
     await system.issuer.ready;
     return system;
@@ -106,24 +112,6 @@ export class System implements AsyncDisposable {
     this.#issuer = undefined;
   }
 
-  async startSigner(): Promise<void> {
-    const service = `signer-${this.#config.realm}`;
-    this.#signerSocket = await serveFake(this.root, service, "issuer", this.signer.handler);
-  }
-
-  async stopSigner(): Promise<void> {
-    await this.#signerSocket?.[Symbol.asyncDispose]();
-  }
-
-  async startMonitor(): Promise<void> {
-    const caller = `issuer-${this.#config.realm}`;
-    this.#monitorSocket = await serveFake(this.root, "monitor", caller, this.monitor.handler);
-  }
-
-  async stopMonitor(): Promise<void> {
-    await this.#monitorSocket?.[Symbol.asyncDispose]();
-  }
-
   /** Asks over the operator's socket. */
   async operate(head: object): Promise<Record<string, unknown>> {
     const place = socketPlace(this.root, `issuer-${this.#config.realm}`, "operator");
@@ -153,8 +141,8 @@ export class System implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
-    await this.stopSigner();
-    await this.stopMonitor();
+    await this.signer.stop();
+    await this.monitor.stop();
     rmSync(this.root, { recursive: true });
   }
 }

@@ -35,9 +35,6 @@ export const ALARM_SEVERITY = {
   event: "notice",
 } as const satisfies Readonly<Record<string, Severity>>;
 
-/** Kinds of `event` that end by themselves: with the sender's word, or with its process. */
-export const EVENT_STATES: readonly string[] = ["connections-full", "delivery-queue-full"];
-
 export type AlarmKind = keyof typeof ALARM_SEVERITY;
 
 export type Detail = Readonly<Record<string, string | number | boolean>>;

@@ -1,10 +1,11 @@
 import { nowSeconds, type Clock } from "@redoubt/base";
 import { HASH_BYTES } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
+import { MONITOR_EVENT_STATES } from "@redoubt/wire";
 import { MAX_ALARM_DIGESTS } from "../alarms/alarm-store.ts";
 import type { Alarms } from "../alarms/alarms.ts";
 import { orphanUsed } from "../alarms/orphan-used.ts";
-import { EVENT_STATES, type AlarmKind } from "../alarms/kinds.ts";
+import type { AlarmKind } from "../alarms/kinds.ts";
 import type { AudienceCount, Coverage } from "../coverage/coverage.ts";
 import { monitorError } from "../errors.ts";
 import { entriesOrphaned, issuerSession, type MonitorLog } from "../events.ts";
@@ -156,7 +157,7 @@ export class Deliveries {
       for (const one of left) store.putSession(caller, { ...one, end: "superseded" }, at - 1);
       if (left.length > 0) gaps.stopped(realm, isResumed);
       // Another process: what the one before it ran out of it did not.
-      for (const kind of EVENT_STATES) alarms.recover("event", `${caller} ${kind}`);
+      for (const kind of MONITOR_EVENT_STATES) alarms.recover("event", `${caller} ${kind}`);
       issuerSession(log, { caller, unclean: left.length > 0 });
     }
     // A report that is sent again must not count again.

@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { reporterPublicKey, signStatement } from "@redoubt/keys";
 import { DemoRoots } from "@redoubt/keys/testing/demo-roots";
+import { addSignature } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { issue, START_SECONDS, vkeyOf } from "../testing/deployment.ts";
-import { withCosignature } from "../testing/fake-ledger.ts";
 import { MonitorWorld } from "../testing/monitor-world.ts";
 
 async function sizes(world: MonitorWorld): Promise<Record<string, unknown>> {
@@ -72,7 +72,7 @@ describe("following the logs", () => {
     const { log } = world.deployment.enterprise;
     issueMany(world, 3);
     await world.tick();
-    const good = log.checkpoint(4, randomBytes(32));
+    const good = log.note(4, randomBytes(32));
     issueMany(world, 1);
     // Signed by both, over other entries than the ledger hands out.
     log.shown = good;
@@ -88,7 +88,7 @@ describe("following the logs", () => {
     const { log } = world.deployment.enterprise;
     issueMany(world, 5);
     await world.tick();
-    log.entries[1] = Buffer.concat([Buffer.of(1), randomBytes(64)]);
+    log.batches.splice(1, 1, ...log.fork(1).batches);
     issueMany(world, 1);
     await world.tick();
     assert.equal((await world.alarms("fork")).length, 1);
@@ -98,7 +98,7 @@ describe("following the logs", () => {
     await using world = await MonitorWorld.open();
     const { log } = world.deployment.enterprise;
     issueMany(world, 2);
-    log.shown = log.checkpoint(2, log.root(), false);
+    log.shown = log.note(2, log.root(), [log.signer]);
     await world.tick();
     assert.equal((await world.alarms("unsigned-batch")).length, 1);
     assert.equal((await sizes(world))[log.origin], 0);
@@ -112,13 +112,12 @@ describe("following the logs", () => {
     const { log } = world.deployment.enterprise;
     issueMany(world, 4);
     await world.tick();
-    const kept = [...log.entries];
-    log.entries = kept.slice(0, 2);
+    const cut = log.batches.splice(2);
     await world.tick();
     await world.tick();
     const [alarm] = await world.alarms("log-shrunk");
     assert.deepEqual([alarm?.["severity"], alarm?.["count"]], ["critical", 1]);
-    log.entries = kept;
+    log.batches.push(...cut);
     await world.tick();
     assert.equal((await world.alarms("log-shrunk"))[0]?.["closed"], "recovered");
     assert.deepEqual(await world.alarms("fork"), []);
@@ -128,10 +127,10 @@ describe("following the logs", () => {
     await using world = await MonitorWorld.open();
     const { log } = world.deployment.enterprise;
     issueMany(world, 2);
-    const note = log.checkpoint();
+    const note = log.note();
     const answer = await world.post("/add-checkpoint", `old 0\n\n${note}`);
     await using restored = withOldMemory(world);
-    log.cosigned = withCosignature(note, answer.body);
+    log.cosigned = addSignature(note, answer.body);
     const { callers: _, ...config } = world.deployment.config;
     await restored.start(config, world.ledger);
     await restored.tick();
@@ -147,13 +146,13 @@ describe("following the logs", () => {
     await using world = await MonitorWorld.open();
     const { log } = world.deployment.enterprise;
     issueMany(world, 2);
-    const note = log.checkpoint();
+    const note = log.note();
     const { body } = await world.post("/add-checkpoint", `old 0\n\n${note}`);
     await using restored = withOldMemory(world);
     const { callers: _, ...config } = world.deployment.config;
     await restored.start(config, world.ledger);
     await restored.tick();
-    const cosigned = withCosignature(note, body);
+    const cosigned = addSignature(note, body);
     assert.equal((await restored.post("/add-checkpoint", `old 0\n\n${cosigned}`)).status, 403);
     assert.equal((await restored.alarms("witness-rollback")).length, 1);
   });
@@ -162,16 +161,16 @@ describe("following the logs", () => {
     await using world = await MonitorWorld.open();
     const { log } = world.deployment.enterprise;
     issueMany(world, 2);
-    const two = log.checkpoint();
+    const two = log.note();
     const { body } = await world.post("/add-checkpoint", `old 0\n\n${two}`);
-    const cosigned = withCosignature(two, body);
+    const cosigned = addSignature(two, body);
     // Shown what it remembers: nothing happens.
     assert.equal((await world.post("/add-checkpoint", `old 2\n\n${cosigned}`)).status, 200);
     // A line under our name that we did not make: ignored.
     issueMany(world, 1);
-    const three = log.checkpoint();
-    const lines = log.proof(2).map((hash) => hash.toString("base64"));
-    const fake = withCosignature(three, body);
+    const three = log.note();
+    const lines = log.proveGrowth(2).map((hash) => hash.toString("base64"));
+    const fake = addSignature(three, body);
     const answer = await world.post("/add-checkpoint", ["old 2", ...lines, "", fake].join("\n"));
     assert.equal(answer.status, 200);
     assert.deepEqual(await world.alarms("witness-rollback"), []);
@@ -187,7 +186,7 @@ describe("following the logs", () => {
       status: "active",
     } as const;
     for (const at of [START_SECONDS, START_SECONDS + 1])
-      world.ledger.append(signStatement(statement, { name: "operator", privateKey }, at));
+      world.ledger.state(signStatement(statement, { name: "operator", privateKey }, at));
     await world.tick();
     await world.tick();
     const alarms = await world.alarms("void-statement");
@@ -242,15 +241,11 @@ describe("following the logs", () => {
     world.deployment.addReporter("r1", "s1");
     world.deployment.addReporter("r2", "s2");
     world.deployment.addReporter("r3", "s3");
-    const body = registry.bodies[size + 1];
-    assert.ok(body?.statement);
-    const { statement, envelope: _, ...rest } = body;
-    for (const hidden of [
-      { statement },
-      { ...rest },
-      body.envelope ? { envelope: body.envelope } : {},
-    ]) {
-      registry.bodies[size + 1] = hidden;
+    const batch = registry.batches[size + 1];
+    assert.ok(batch?.body?.statement && batch.body.envelope);
+    const { statement, envelope } = batch.body;
+    for (const body of [{ statement }, {}, { envelope }]) {
+      registry.batches[size + 1] = { ...batch, body };
       await world.tick();
     }
     const [alarm, ...others] = await world.alarms();
@@ -268,7 +263,7 @@ describe("following the logs", () => {
     await world.tickFor(46);
     const [undelivered] = await world.alarms("undelivered");
     assert.equal(undelivered?.["digest"], encodeBase64url(digest));
-    registry.bodies[size + 1] = body;
+    registry.batches[size + 1] = batch;
     // Where nothing happens the logs are read every two seconds.
     await world.tick(2000);
     assert.deepEqual(await reporters(world), ["r1", "r2", "r3"]);
@@ -279,14 +274,15 @@ describe("following the logs", () => {
   it("a body that an earlier run was given is missed too: nothing is judged before the registry is whole", async () => {
     await using world = await MonitorWorld.open();
     const { registry } = world.ledger;
-    const body = registry.bodies[0] ?? {};
+    const [batch] = registry.batches;
+    assert.ok(batch);
     await world.stop();
-    registry.bodies[0] = {};
+    registry.batches[0] = { ...batch, body: {} };
     await world.start();
     await world.tick();
     assert.equal((await world.alarms("registry-hidden")).length, 1);
     assert.equal((await world.post("/health", "", {}, "GET")).status, 503);
-    registry.bodies[0] = body;
+    registry.batches[0] = batch;
     await world.tick();
     assert.equal((await world.post("/health", "", {}, "GET")).status, 200);
     assert.equal((await world.alarms("registry-hidden"))[0]?.["closed"], "recovered");
@@ -295,18 +291,16 @@ describe("following the logs", () => {
   it("THREAT-06: a registry that was cut or rewritten while the monitor was down", async () => {
     await using world = await MonitorWorld.open();
     const { registry } = world.ledger;
-    const [entries, bodies] = [[...registry.entries], [...registry.bodies]];
     await world.stop();
-    registry.entries = entries.slice(0, 2);
+    const cut = registry.batches.splice(2);
     await world.start();
     await world.tick();
     assert.equal((await world.alarms("log-shrunk")).length, 1);
-    registry.entries = entries;
+    registry.batches.push(...cut);
     await world.tick();
     assert.equal((await world.alarms("log-shrunk"))[0]?.["closed"], "recovered");
     await world.stop();
-    registry.entries = entries.toReversed();
-    registry.bodies.splice(0, bodies.length, ...bodies.toReversed());
+    registry.batches.reverse();
     await world.start();
     await world.tick();
     assert.deepEqual(
@@ -319,7 +313,7 @@ describe("following the logs", () => {
   it("entries that are none of ours are an alarm", async () => {
     await using world = await MonitorWorld.open();
     const { log } = world.deployment.enterprise;
-    log.entries.push(Buffer.concat([Buffer.of(2), randomBytes(64)]), randomBytes(10));
+    log.append([Buffer.concat([Buffer.of(2), randomBytes(64)]), randomBytes(10)]);
     await world.tick();
     assert.equal((await world.alarms("bad-entry"))[0]?.["count"], 2);
   });
@@ -342,7 +336,7 @@ describe("following the logs", () => {
   it("a log that the ledger halted is an alarm, and does not keep the others from being judged", async () => {
     await using world = await MonitorWorld.open();
     const { log } = world.deployment.consumer;
-    world.ledger.refusals.set(log.origin, "ERR_LEDGER_HALTED");
+    world.ledger.halted.add(log.origin);
     await world.tickFor(40);
     assert.deepEqual(
       (await world.alarms("audit-blind")).map(({ log: of }) => of),
@@ -354,7 +348,7 @@ describe("following the logs", () => {
     await using world = await MonitorWorld.open();
     const { log } = world.deployment.enterprise;
     issueMany(world, 1);
-    for (const shown of ["", "x", log.checkpoint(0, undefined), log.checkpoint(1).slice(0, 40)]) {
+    for (const shown of ["", "x", log.note(0, undefined), log.note(1).slice(0, 40)]) {
       log.shown = shown;
       await world.tick();
       assert.equal((await sizes(world))[log.origin], 0);
@@ -380,7 +374,7 @@ describe("following the logs", () => {
       if (i % 15 === 0)
         await world.post(
           "/add-checkpoint",
-          `old ${i === 0 ? 0 : registry.size}\n\n${registry.checkpoint()}`,
+          `old ${i === 0 ? 0 : registry.size}\n\n${registry.note()}`,
         );
     }
     assert.deepEqual(

@@ -23,8 +23,7 @@ function jwkFor({ ledger, operator }: Deployment, kid: string): Record<string, u
   const registry = new Registry({
     operator: parseVerifierKey(vkeyOf("operator", operator.publicKey)),
   });
-  for (const [index, entry] of ledger.registry.entries.entries())
-    registry.apply({ index, entry, ...ledger.registry.bodies[index] });
+  for (const [index, item] of ledger.registry.items.entries()) registry.apply({ index, ...item });
   const key = registry.keys.get(kid);
   assert.ok(key);
   return jwkOf(key);

@@ -89,14 +89,14 @@ describe("join 1: validated without issued", () => {
     const [opened, key] = await withKey("ES256", "api");
     await using world = opened;
     const { log } = world.deployment.enterprise;
-    world.ledger.refusals.set(log.origin, "ERR_LEDGER_HALTED");
+    world.ledger.halted.add(log.origin);
     const [digest, foreign] = [issue(log), Buffer.alloc(32, 7)];
     const options = { kid: key.kid };
     const { evidenceWanted } = json(await report(world, "api", [digest, foreign], options));
     assert.deepEqual(evidenceWanted, []);
     await world.tickFor(60);
     assert.deepEqual(await world.alarms("unproven-miss"), []);
-    world.ledger.refusals.delete(log.origin);
+    world.ledger.halted.delete(log.origin);
     await world.tickFor(60);
     const alarms = await world.alarms("unproven-miss");
     assert.deepEqual(
@@ -109,7 +109,7 @@ describe("join 1: validated without issued", () => {
     const [opened, key] = await withKey("ES256", "api");
     await using world = opened;
     const { log } = world.deployment.enterprise;
-    world.ledger.refusals.set(log.origin, "ERR_LEDGER_HALTED");
+    world.ledger.halted.add(log.origin);
     const digest = Buffer.alloc(32, 7);
     await report(world, "api", [digest], { kid: key.kid });
     await world.tickFor(590);
@@ -126,7 +126,7 @@ describe("join 1: validated without issued", () => {
     const [opened, key] = await withKey("ES256", "api");
     await using world = opened;
     const { log } = world.deployment.consumer;
-    world.ledger.refusals.set(log.origin, "ERR_LEDGER_HALTED");
+    world.ledger.halted.add(log.origin);
     await world.tick();
     const token = await signSomething(key);
     await report(world, "api", [token.digest], { kid: key.kid });

@@ -1,5 +1,6 @@
 import {
   MONITOR,
+  MONITOR_EVENT_STATES,
   route,
   routesByName,
   type Answered,
@@ -9,7 +10,6 @@ import {
   type Route,
 } from "@redoubt/wire";
 import type { Alarms } from "../alarms/alarms.ts";
-import { EVENT_STATES } from "../alarms/kinds.ts";
 import type { Coverage } from "../coverage/coverage.ts";
 import type { Deliveries, DeliveryReport } from "../deliveries/deliveries.ts";
 import { monitorError } from "../errors.ts";
@@ -142,7 +142,7 @@ function eventRoute({ alarms }: OperationParts): Route {
     if (!over)
       alarms.raise({ kind: "event", subject, detail: { from: call.caller, event: kind, detail } });
     // THREAT-31: what somebody did stays open until a person closes it, whoever wants to take it back.
-    else if (EVENT_STATES.includes(kind)) alarms.recover("event", subject);
+    else if (MONITOR_EVENT_STATES.includes(kind)) alarms.recover("event", subject);
     else throw refuse(call);
     return {};
   });

@@ -9,10 +9,10 @@ import {
   type SignatureAlgorithm,
   type StatementBody,
 } from "@redoubt/keys";
-import { createVerifierKey, encodeVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
+import { FakeLedger, FakeLog } from "@redoubt/testkit";
+import { createVerifierKey, ed25519Signer, encodeVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
 import { reporterKey, signedHeaders } from "@redoubt/verify";
 import { encodeBase64url } from "@redoubt/verify/base64url";
-import { FakeLedger, FakeLog } from "./fake-ledger.ts";
 
 export const START_SECONDS = 1_795_000_000;
 export const CONSUMER_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad";
@@ -37,8 +37,7 @@ export interface KeyFixture {
 /** A registry with two realms, their logs and one reporter for each name asked for. */
 export class Deployment {
   readonly operator = generateKeyPairSync("ed25519");
-  readonly registryKey = generateKeyPairSync("ed25519");
-  readonly ledger = new FakeLedger(new FakeLog(REGISTRY, { logKey: this.registryKey.privateKey }));
+  readonly ledger = new FakeLedger({ registry: new FakeLog(REGISTRY) });
   readonly consumer: RealmFixture;
   readonly enterprise: RealmFixture;
 
@@ -58,7 +57,7 @@ export class Deployment {
     return {
       v: 1,
       port: 0,
-      registry: { log: REGISTRY, vkey: vkeyOf(REGISTRY, this.registryKey.publicKey) },
+      registry: { log: REGISTRY, vkey: encodeVerifierKey(this.ledger.registry.key) },
       operator: vkeyOf("operator", this.operator.publicKey),
       callers: [],
       publisherUrl: PUBLISHER,
@@ -68,12 +67,12 @@ export class Deployment {
   /** Appends a statement of the operator. */
   say(body: StatementBody): void {
     const signer = { name: "operator", privateKey: this.operator.privateKey };
-    this.ledger.append(signStatement(body, signer, START_SECONDS));
+    this.ledger.state(signStatement(body, signer, START_SECONDS));
   }
 
   sayAsRing({ realm, ring }: RealmFixture, body: StatementBody): void {
     const signer = { name: `${realm}/ring`, privateKey: ring };
-    this.ledger.append(signStatement(body, signer, START_SECONDS));
+    this.ledger.state(signStatement(body, signer, START_SECONDS));
   }
 
   /** With the key of `secretOf(secret)`. */
@@ -138,16 +137,16 @@ export class Deployment {
 
   /** Another log of a realm, with keys of its own. */
   addLog({ realm }: Pick<RealmFixture, "realm">, origin: string): FakeLog {
-    const [logKey, writer] = [generateKeyPairSync("ed25519"), generateKeyPairSync("ed25519")];
-    const signers = { logKey: logKey.privateKey, writer: writer.privateKey };
-    const log = new FakeLog(origin, signers);
-    this.ledger.logs.set(origin, log);
+    const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+    const log = new FakeLog(origin);
+    log.writerSigner = ed25519Signer(`${origin}/writer`, privateKey);
+    this.ledger.successors.push(log);
     this.say({
       type: "writer",
       realm,
       log: origin,
-      writer: vkeyOf(`${origin}/writer`, writer.publicKey),
-      logKey: vkeyOf(origin, logKey.publicKey),
+      writer: vkeyOf(`${origin}/writer`, publicKey),
+      logKey: encodeVerifierKey(log.key),
     });
     return log;
   }
@@ -189,6 +188,6 @@ export async function signSomething(key: KeyFixture): Promise<Sighted> {
 
 /** Logs a digest, or a random one. */
 export function issue(log: FakeLog, digest: Buffer = randomBytes(32)): Buffer {
-  log.entries.push(Buffer.concat([Buffer.of(1), digest, randomBytes(32)]));
+  log.append([Buffer.concat([Buffer.of(1), digest, randomBytes(32)])]);
   return digest;
 }

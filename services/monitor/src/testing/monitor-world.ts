@@ -1,12 +1,12 @@
-import { randomBytes } from "node:crypto";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { request as requestHttp } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { spaceOf, type Clock } from "@redoubt/base";
+import { requesterOf, type FakeLedger } from "@redoubt/testkit";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
-import { readSocketSecret, SocketClient, socketPlace, type Requester } from "@redoubt/wire";
+import { createSocketPlace, readSocketSecret, SocketClient, socketPlace } from "@redoubt/wire";
 import { parseConfig } from "../config.ts";
 import { openMonitor, type Monitor, type MonitorOptions } from "../context.ts";
 import { initialise, type MonitorKeys } from "../initialise.ts";
@@ -75,13 +75,13 @@ export class MonitorWorld implements AsyncDisposable {
     return this.#monitor;
   }
 
-  get ledger(): Deployment["ledger"] {
+  get ledger(): FakeLedger {
     return this.deployment.ledger;
   }
 
   async start(
     config: Record<string, unknown> = {},
-    ledger: Requester | "socket" = this.ledger,
+    ledger: FakeLedger | "socket" = this.ledger,
   ): Promise<void> {
     for (const caller of CALLERS) this.preparePlace("monitor", caller);
     const json = { ...this.deployment.config, callers: CALLERS, ...config };
@@ -91,7 +91,7 @@ export class MonitorWorld implements AsyncDisposable {
       root: this.root,
       clock: this.clock,
       log: (name, fields = {}) => this.events.push({ name, fields }),
-      ...(ledger !== "socket" && { ledger }),
+      ...(ledger !== "socket" && { ledger: requesterOf(ledger.handler, "monitor") }),
       httpLimits: this.httpLimits,
       random: () => 0.5,
       request: (url, options) => this.#answer(url, options),
@@ -144,9 +144,7 @@ export class MonitorWorld implements AsyncDisposable {
 
   /** Makes a caller's folder and secret, as the supervisor does. */
   preparePlace(service: string, caller: string): void {
-    const { folder, secretFile } = socketPlace(this.root, service, caller);
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    writeFileSync(secretFile, randomBytes(32).toString("base64url"), { mode: 0o600 });
+    createSocketPlace(socketPlace(this.root, service, caller));
   }
 
   client(caller: string): SocketClient {

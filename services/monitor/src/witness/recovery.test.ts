@@ -5,10 +5,11 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { generateKeyPairSync } from "node:crypto";
 import { reporterPublicKey, signStatement, type StatementBody } from "@redoubt/keys";
+import { FakeLog } from "@redoubt/testkit";
+import { addSignature } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { issue, REGISTRY, START_SECONDS } from "../testing/deployment.ts";
-import { FakeLog, withCosignature } from "../testing/fake-ledger.ts";
 import { MonitorWorld } from "../testing/monitor-world.ts";
 
 function grow(log: FakeLog, entries: number): Buffer[] {
@@ -17,12 +18,12 @@ function grow(log: FakeLog, entries: number): Buffer[] {
 
 /** As the ledger does: the witness is brought to the newest checkpoint. */
 async function cosign(world: MonitorWorld, log: FakeLog, oldSize: number): Promise<void> {
-  const note = log.checkpoint();
-  const lines = log.proof(oldSize).map((node) => node.toString("base64"));
+  const note = log.note();
+  const lines = log.proveGrowth(oldSize).map((node) => node.toString("base64"));
   const body = [`old ${oldSize}`, ...lines, "", note].join("\n");
   const answer = await world.post("/add-checkpoint", body);
   assert.equal(answer.status, 200);
-  log.cosigned = withCosignature(note, answer.body);
+  log.cosigned = addSignature(note, answer.body);
 }
 
 /**
@@ -93,7 +94,7 @@ function forward(
     statement: encodeBase64url(statement),
     envelope: encodeBase64url(envelope),
     note: change.note ?? log.cosigned,
-    proof: log.proof(proofFrom, size).map(encodeBase64url),
+    proof: log.proveGrowth(proofFrom, size).map(encodeBase64url),
   });
 }
 
@@ -202,9 +203,9 @@ describe("THREAT-38: a monitor that is an old copy", () => {
     const refused = { code: "ERR_MONITOR_RECOVER" };
     const { privateKey } = generateKeyPairSync("ed25519");
     await assert.rejects(forward(world, log, { key: privateKey }), refused);
-    await assert.rejects(forward(world, log, { note: log.checkpoint() }), refused);
+    await assert.rejects(forward(world, log, { note: log.note() }), refused);
     await assert.rejects(
-      forward(world, log, { note: log.checkpoint(8, undefined, false) }),
+      forward(world, log, { note: log.note(8, undefined, [log.signer]) }),
       refused,
     );
     await assert.rejects(forward(world, log, { size: 7 }), refused);
@@ -213,10 +214,10 @@ describe("THREAT-38: a monitor that is an old copy", () => {
     const body = { type: "reporter", reporter: "x", status: "active" } as const;
     const publicKey = reporterPublicKey("A".repeat(43));
     await assert.rejects(forward(world, log, { body: { ...body, publicKey } }), refused);
-    const unknown = new FakeLog("example.test/none", { logKey: privateKey });
+    const unknown = new FakeLog("example.test/none");
     await assert.rejects(forward(world, unknown, { note: log.cosigned, proofFrom: 0 }), refused);
     assert.equal(await halted(world, log.origin), "witness-rollback");
-    const three = log.checkpoint(3);
+    const three = log.note(3);
     await forward(world, log);
     const old = await world.post("/add-checkpoint", `old 3\n\n${three}`);
     assert.equal(old.status, 409);
@@ -228,9 +229,8 @@ describe("THREAT-38: a monitor that is an old copy", () => {
     const { log } = world.deployment.consumer;
     grow(log, 2);
     await cosign(world, log, 0);
-    const other = new FakeLog(log.origin, log.signers);
-    grow(other, 2);
-    await world.post("/add-checkpoint", `old 2\n\n${other.checkpoint()}`);
+    const other = log.fork(2);
+    await world.post("/add-checkpoint", `old 2\n\n${other.note()}`);
     assert.equal(await halted(world, log.origin), "fork");
     await assert.rejects(forward(world, log, { proofFrom: 2 }), /must be closed/);
   });
@@ -269,7 +269,7 @@ describe("a log that the operator closed", () => {
     grow(log, 3);
     await cosign(world, log, 0);
     await world.tick();
-    world.ledger.refusals.set(log.origin, "ERR_LEDGER_HALTED");
+    world.ledger.halted.add(log.origin);
     await world.tickFor(2);
     assert.equal((await world.alarms("audit-blind"))[0]?.["closed"], undefined);
     const next = await close(world, 3);
@@ -278,7 +278,7 @@ describe("a log that the operator closed", () => {
     assert.deepEqual([alarm?.["severity"], alarm?.["count"]], ["warning", 1]);
     const detail = { size: 3, cosigned: 3, read: 3, successor: next.origin, reason: "bit" };
     assert.deepEqual(alarm?.["detail"], detail);
-    assert.equal((await world.post("/add-checkpoint", `old 3\n\n${log.checkpoint()}`)).status, 403);
+    assert.equal((await world.post("/add-checkpoint", `old 3\n\n${log.note()}`)).status, 403);
     await world.stop();
     await world.start();
     await world.tickFor(120);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync, hash, randomBytes } from "node:crypto";
 import { describe, it } from "node:test";
+import type { FakeLog } from "@redoubt/testkit";
 import {
   addSignature,
   ed25519Signer,
@@ -13,7 +14,6 @@ import {
   verifyCosignature,
 } from "@redoubt/tlog";
 import { issue, REGISTRY, START_SECONDS } from "../testing/deployment.ts";
-import type { FakeLog } from "../testing/fake-ledger.ts";
 import { MonitorWorld, type Answered } from "../testing/monitor-world.ts";
 
 function submit(
@@ -36,42 +36,39 @@ describe("witness: C2SP tlog-witness", () => {
     const { log } = world.deployment.enterprise;
     grow(log, 3);
     const key = parseVerifierKey(world.keys.witness);
-    const first = await submit(world, log.checkpoint());
+    const first = await submit(world, log.note());
     assert.equal(first.status, 200);
-    const cosigned = verifyCosignature(addSignature(log.checkpoint(), first.body), key);
+    const cosigned = verifyCosignature(addSignature(log.note(), first.body), key);
     assert.equal(cosigned.checkpoint.size, 3);
     assert.equal(cosigned.timeSeconds, START_SECONDS);
     grow(log, 5);
-    const second = await submit(world, log.checkpoint(), 3, log.proof(3));
+    const second = await submit(world, log.note(), 3, log.proveGrowth(3));
     assert.equal(second.status, 200);
-    assert.equal(
-      verifyCosignature(addSignature(log.checkpoint(), second.body), key).checkpoint.size,
-      8,
-    );
-    assert.equal((await submit(world, log.checkpoint(), 8)).status, 200);
+    assert.equal(verifyCosignature(addSignature(log.note(), second.body), key).checkpoint.size, 8);
+    assert.equal((await submit(world, log.note(), 8)).status, 200);
     assert.deepEqual(await world.alarms(), []);
   });
 
   it("200: takes the registry log with its one signature", async () => {
     await using world = await MonitorWorld.open();
     const { registry } = world.ledger;
-    assert.equal((await submit(world, registry.checkpoint())).status, 200);
+    assert.equal((await submit(world, registry.note())).status, 200);
   });
 
   it("409: answers its size to another old size, as text/x.tlog.size", async () => {
     await using world = await MonitorWorld.open();
     const { log } = world.deployment.enterprise;
     grow(log, 4);
-    await submit(world, log.checkpoint());
+    await submit(world, log.note());
     grow(log, 2);
     for (const old of [0, 3, 5]) {
-      const answer = await submit(world, log.checkpoint(), old, log.proof(old));
+      const answer = await submit(world, log.note(), old, log.proveGrowth(old));
       assert.equal(answer.status, 409);
       assert.equal(answer.headers["content-type"], "text/x.tlog.size");
       assert.equal(answer.body, "4\n");
     }
     // A smaller tree than was cosigned.
-    const smaller = await submit(world, log.checkpoint(2), 2);
+    const smaller = await submit(world, log.note(2), 2);
     assert.equal(smaller.status, 409);
     assert.equal(smaller.body, "4\n");
   });
@@ -83,7 +80,7 @@ describe("witness: C2SP tlog-witness", () => {
       world.post(`/${hash("sha256", origin, "hex")}/checkpoint`, "", {}, method);
     assert.equal((await newest(log.origin)).status, 404);
     grow(log, 3);
-    const note = log.checkpoint();
+    const note = log.note();
     const stranger = ed25519Signer("x", generateKeyPairSync("ed25519").privateKey);
     // Whoever reaches the port can hand in a genuine checkpoint with lines of his own.
     const padded = signNote(
@@ -99,18 +96,18 @@ describe("witness: C2SP tlog-witness", () => {
     // Cosigned again, later and larger.
     world.clock.advance(10_000);
     grow(log, 1);
-    const second = await submit(world, log.checkpoint(), 3, log.proof(3));
-    assert.equal((await newest(log.origin)).body, addSignature(log.checkpoint(), second.body));
+    const second = await submit(world, log.note(), 3, log.proveGrowth(3));
+    assert.equal((await newest(log.origin)).body, addSignature(log.note(), second.body));
     const key = parseVerifierKey(world.keys.witness);
     const { timeSeconds, checkpoint } = verifyCosignature((await newest(log.origin)).body, key);
     assert.deepEqual([timeSeconds, checkpoint.size], [START_SECONDS + 10, 4]);
     // What is refused changes nothing; a restart and a halt do not take it away.
-    assert.equal((await submit(world, log.checkpoint(2), 2)).status, 409);
-    assert.equal((await submit(world, log.checkpoint(4, randomBytes(32)), 4)).status, 409);
+    assert.equal((await submit(world, log.note(2), 2)).status, 409);
+    assert.equal((await submit(world, log.note(4, randomBytes(32)), 4)).status, 409);
     assert.equal((await world.alarms("fork")).length, 1);
     await world.stop();
     await world.start();
-    assert.equal((await newest(log.origin)).body, addSignature(log.checkpoint(), second.body));
+    assert.equal((await newest(log.origin)).body, addSignature(log.note(), second.body));
     assert.equal((await newest(REGISTRY)).status, 404);
     assert.equal((await newest(log.origin, "POST")).status, 405);
     assert.equal((await world.post("/checkpoint", "", {}, "GET")).status, 404);
@@ -135,9 +132,9 @@ describe("witness: C2SP tlog-witness", () => {
     const { log } = world.deployment.enterprise;
     grow(log, 1);
     // Nothing was read so far.
-    assert.equal((await submit(world, log.checkpoint())).status, 503);
+    assert.equal((await submit(world, log.note())).status, 503);
     await world.tick();
-    assert.equal((await submit(world, log.checkpoint())).status, 200);
+    assert.equal((await submit(world, log.note())).status, 200);
   });
 
   it("403: not signed by the log, or signed by its key for another origin", async () => {
@@ -148,8 +145,7 @@ describe("witness: C2SP tlog-witness", () => {
     const stranger = ed25519Signer(log.origin, generateKeyPairSync("ed25519").privateKey);
     assert.equal((await submit(world, signNote(body, [stranger]))).status, 403);
     const other = encodeCheckpoint({ origin: REGISTRY, size: 1, root: log.root() });
-    const signer = ed25519Signer(log.origin, log.signers.logKey);
-    assert.equal((await submit(world, signNote(other, [signer]))).status, 403);
+    assert.equal((await submit(world, signNote(other, [log.signer]))).status, 403);
     await world.tickFor(15);
     assert.deepEqual(await world.alarms("unsigned-batch"), []);
   });
@@ -159,32 +155,31 @@ describe("witness: C2SP tlog-witness", () => {
     const { log } = world.deployment.enterprise;
     grow(log, 3);
     const node = randomBytes(32);
-    assert.equal((await submit(world, log.checkpoint(), 0, [node])).status, 422);
-    await submit(world, log.checkpoint());
+    assert.equal((await submit(world, log.note(), 0, [node])).status, 422);
+    await submit(world, log.note());
     grow(log, 4);
-    const proof = log.proof(3);
+    const proof = log.proveGrowth(3);
     const bad = [[], proof.slice(1), [...proof, node], [node, ...proof.slice(1)]];
-    for (const one of bad)
-      assert.equal((await submit(world, log.checkpoint(), 3, one)).status, 422);
+    for (const one of bad) assert.equal((await submit(world, log.note(), 3, one)).status, 422);
     // The checkpoint was genuine: whoever sends broken proofs for it can neither alarm nor halt anything.
     await world.tickFor(15);
     assert.deepEqual(await world.alarms("fork"), []);
-    assert.equal((await submit(world, log.checkpoint(), 3, proof)).status, 200);
+    assert.equal((await submit(world, log.note(), 3, proof)).status, 200);
   });
 
   it("422: a repetition with a proof", async () => {
     await using world = await MonitorWorld.open();
     const { log } = world.deployment.enterprise;
     grow(log, 2);
-    await submit(world, log.checkpoint());
-    assert.equal((await submit(world, log.checkpoint(), 2, [randomBytes(32)])).status, 422);
+    await submit(world, log.note());
+    assert.equal((await submit(world, log.note(), 2, [randomBytes(32)])).status, 422);
   });
 
   it("400: everything that is no request", async () => {
     await using world = await MonitorWorld.open();
     const { log } = world.deployment.enterprise;
     grow(log, 2);
-    const note = log.checkpoint();
+    const note = log.note();
     const hashes = Array.from({ length: 64 }, () => `${randomBytes(32).toString("base64")}\n`);
     const bodies = [
       "",
@@ -211,13 +206,13 @@ describe("witness: C2SP tlog-witness", () => {
     await using world = await MonitorWorld.open();
     const { log } = world.deployment.enterprise;
     grow(log, 1);
-    await submit(world, log.checkpoint());
+    await submit(world, log.note());
     grow(log, 1);
-    const [two, proofTwo] = [log.checkpoint(), log.proof(1)];
+    const [two, proofTwo] = [log.note(), log.proveGrowth(1)];
     grow(log, 1);
     const answers = await Promise.all([
       submit(world, two, 1, proofTwo),
-      submit(world, log.checkpoint(), 1, log.proof(1)),
+      submit(world, log.note(), 1, log.proveGrowth(1)),
     ]);
     assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200, 409]));
   });
@@ -228,8 +223,8 @@ describe("witness: logs that lie", () => {
     await using world = await MonitorWorld.open();
     const { log } = world.deployment.enterprise;
     grow(log, 3);
-    await submit(world, log.checkpoint());
-    const forged = log.checkpoint(3, randomBytes(32));
+    await submit(world, log.note());
+    const forged = log.note(3, randomBytes(32));
     assert.equal((await submit(world, forged, 3)).status, 409);
     const [alarm] = await world.alarms("fork");
     assert.equal(alarm?.["severity"], "critical");
@@ -237,11 +232,11 @@ describe("witness: logs that lie", () => {
     for (const root of [log.root(), Buffer.from(forged.split("\n")[2] ?? "", "base64")])
       assert.ok(detail.includes(root.toString("base64")));
     // Also what it held before is not cosigned again.
-    assert.equal((await submit(world, log.checkpoint(), 3)).status, 403);
+    assert.equal((await submit(world, log.note(), 3)).status, 403);
     grow(log, 1);
-    assert.equal((await submit(world, log.checkpoint(), 3, log.proof(3))).status, 403);
+    assert.equal((await submit(world, log.note(), 3, log.proveGrowth(3))).status, 403);
     // Other logs go on.
-    assert.equal((await submit(world, world.ledger.registry.checkpoint())).status, 200);
+    assert.equal((await submit(world, world.ledger.registry.note())).status, 200);
   });
 
   it("THREAT-38: a signer is told what is held now, in answer to its nonce; of a halted log, that it is halted", async () => {
@@ -256,14 +251,14 @@ describe("witness: logs that lie", () => {
     };
     assert.deepEqual(await ask(), { size: 0, root: EMPTY_ROOT });
     grow(log, 3);
-    await submit(world, log.checkpoint());
+    await submit(world, log.note());
     assert.deepEqual(await ask(), { size: 3, root: log.root() });
     const asked = { op: "witnessed", log: log.origin };
     for (const nonce of ["", "short", "n".repeat(65), `${"n".repeat(22)}\n`])
       await assert.rejects(world.ask("signer-enterprise", { ...asked, nonce }), {
         code: "ERR_REQUEST_MEMBER",
       });
-    await submit(world, log.checkpoint(3, randomBytes(32)), 3);
+    await submit(world, log.note(3, randomBytes(32)), 3);
     await assert.rejects(ask(), { code: "ERR_MONITOR_HALTED" });
   });
 
@@ -271,23 +266,23 @@ describe("witness: logs that lie", () => {
     await using world = await MonitorWorld.open();
     const { log } = world.deployment.enterprise;
     grow(log, 3);
-    await submit(world, log.checkpoint());
+    await submit(world, log.note());
     grow(log, 2);
     await world.tick();
-    const other = log.checkpoint(5, hashLeaf(randomBytes(65)));
-    assert.equal((await submit(world, other, 3, log.proof(3, 5))).status, 422);
+    const other = log.note(5, hashLeaf(randomBytes(65)));
+    assert.equal((await submit(world, other, 3, log.proveGrowth(3, 5))).status, 422);
     await world.tick();
     const [alarm] = await world.alarms("fork");
     assert.equal(alarm?.["log"], log.origin);
-    assert.equal((await submit(world, log.checkpoint(), 3, log.proof(3))).status, 403);
+    assert.equal((await submit(world, log.note(), 3, log.proveGrowth(3))).status, 403);
   });
 
   it("THREAT-06: a signed checkpoint beyond what the ledger shows is an alarm after a short patience", async () => {
     await using world = await MonitorWorld.open();
     const { log } = world.deployment.enterprise;
     grow(log, 3);
-    await submit(world, log.checkpoint());
-    const hidden = log.checkpoint(9, randomBytes(32));
+    await submit(world, log.note());
+    const hidden = log.note(9, randomBytes(32));
     assert.equal((await submit(world, hidden, 3, [randomBytes(32)])).status, 422);
     await world.tickFor(8);
     assert.deepEqual(await world.alarms("fork"), []);
@@ -299,12 +294,11 @@ describe("witness: logs that lie", () => {
     await using world = await MonitorWorld.open();
     const { log } = world.deployment.enterprise;
     grow(log, 2);
-    await submit(world, log.checkpoint());
+    await submit(world, log.note());
     // The ledger adds an entry of its own: its key signs, the signer's does not.
-    const entries = [...log.entries];
     grow(log, 1);
-    const inserted = log.checkpoint(3, log.root(), false);
-    log.entries = entries;
+    const inserted = log.note(3, log.root(), [log.signer]);
+    log.cut(2);
     assert.equal((await submit(world, inserted, 2)).status, 403);
     await world.tickFor(12);
     const [alarm] = await world.alarms("unsigned-batch");
@@ -316,7 +310,7 @@ describe("witness: logs that lie", () => {
     await using world = await MonitorWorld.open();
     const { log } = world.deployment.enterprise;
     grow(log, 2);
-    const cut = log.checkpoint(2, log.root(), false);
+    const cut = log.note(2, log.root(), [log.signer]);
     assert.equal((await submit(world, cut)).status, 403);
     await world.tickFor(15);
     assert.deepEqual(await world.alarms("unsigned-batch"), []);
@@ -327,9 +321,9 @@ describe("witness: logs that lie", () => {
     const { registry } = world.ledger;
     const [size, genuine] = [registry.size, registry.root()];
     // THREAT-06: the registry has no writer, so that its key alone can sign two histories.
-    assert.equal((await submit(world, registry.checkpoint(size, randomBytes(32)))).status, 200);
+    assert.equal((await submit(world, registry.note(size, randomBytes(32)))).status, 200);
     await world.tick();
     assert.equal((await world.alarms("fork")).length, 1);
-    assert.equal((await submit(world, registry.checkpoint(size, genuine), size)).status, 403);
+    assert.equal((await submit(world, registry.note(size, genuine), size)).status, 403);
   });
 });

@@ -11,15 +11,12 @@ import {
 } from "@redoubt/keys";
 import {
   createVerifierKey,
-  encodeCheckpoint,
   encodeVerifierKey,
-  signNote,
   SIGNATURE_TYPE,
   type VerifierKey,
 } from "@redoubt/tlog";
 import { FakeLog } from "@redoubt/testkit";
 import { encodeBase64url } from "@redoubt/verify/base64url";
-import { joinBlobs } from "@redoubt/wire";
 
 export const LOG = "test.example/registry";
 export const CONSUMER_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad";
@@ -63,7 +60,7 @@ export class Deployment {
     const signer = { name: author.vkey.name, privateKey: author.privateKey };
     const signed = signStatement(body, signer, NOW);
     this.items.push(signed);
-    this.log.append([signed.entry], joinBlobs([signed.statement, signed.envelope]));
+    this.log.state(signed);
     return signed;
   }
 
@@ -137,8 +134,7 @@ export class Deployment {
 
   /** The signed checkpoint of the first `size` entries, as the registry's key says. */
   checkpoint(size = this.log.size, signer = this.log.signer): string {
-    const body = encodeCheckpoint({ origin: LOG, size, root: this.log.range(size).root() });
-    return signNote(body, [signer]);
+    return this.log.note(size, undefined, [signer]);
   }
 }
 

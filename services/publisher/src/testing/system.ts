@@ -1,8 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { FakeLedger, FakeLog } from "@redoubt/testkit";
-import { createSocketPlace, socketPlace } from "@redoubt/wire";
+import { FakeLedger } from "@redoubt/testkit";
 import { openPublisher, type Publisher, type PublisherOptions } from "../context.ts";
 import { LOG, NOW, type Deployment } from "./deployment.ts";
 
@@ -23,10 +22,8 @@ export class System implements AsyncDisposable {
 
   constructor(deployment: Deployment, options: Partial<PublisherOptions> = {}) {
     this.deployment = deployment;
-    const place = socketPlace(this.root, "ledger", "publisher");
-    createSocketPlace(place);
-    const logs = { registry: deployment.log, issuance: new FakeLog("issuance") };
-    this.ledger = new FakeLedger(logs, undefined, place);
+    const place = { root: this.root, service: "ledger", caller: "publisher" };
+    this.ledger = new FakeLedger({ registry: deployment.log }, undefined, place);
     // Small pages, so that a reading takes several.
     this.ledger.pageItems = 3;
     this.ledger.misbehave = async ({ op, head }, honest) => {

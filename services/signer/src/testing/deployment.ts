@@ -24,8 +24,7 @@ import { parseConfig } from "../config.ts";
 import { openSigner, type Signer, type SignerOptions } from "../context.ts";
 import { initialise, initialiseLog } from "../initialise.ts";
 import { CountingCustodian } from "./counting-custodian.ts";
-import { FakeLedger, FakeLog } from "@redoubt/testkit";
-import { FakeMonitor } from "./fake-monitor.ts";
+import { FakeLedger, FakeLog, FakeMonitor } from "@redoubt/testkit";
 import { RawPeer } from "./raw-peer.ts";
 import { TestClock } from "./test-clock.ts";
 import { TestLog } from "./test-events.ts";
@@ -99,9 +98,10 @@ export class Deployment implements AsyncDisposable {
       nowSeconds: () => this.clock.seconds,
       isUp: true,
     };
-    this.ledger = new FakeLedger(logs, witnessing, this.#place("ledger", this.service));
-    this.monitor = new FakeMonitor(this.#place("monitor", this.service), this.ledger.witnessed);
-    for (const caller of CALLERS) this.#place(this.service, caller);
+    const own = { root: this.root, caller: this.service };
+    this.ledger = new FakeLedger(logs, witnessing, { ...own, service: "ledger" });
+    this.monitor = new FakeMonitor({ ...own, service: "monitor" }, this.ledger.witnessed);
+    for (const caller of CALLERS) createSocketPlace(this.place(caller));
     const log = logs.issuance.origin;
     const { ring, writer } = initialise(this.folder, { realm, log });
     this.ringKey = ring;
@@ -136,12 +136,6 @@ export class Deployment implements AsyncDisposable {
   get operatorKey(): VerifierKey {
     const { publicKey } = this.#operator;
     return createVerifierKey({ name: "operator", type: SIGNATURE_TYPE.ed25519, publicKey });
-  }
-
-  #place(service: string, caller: string): SocketPlace {
-    const place = socketPlace(this.root, service, caller);
-    createSocketPlace(place);
-    return place;
   }
 
   /** What an operator says once: realm, writer, tenants, clients. */
