@@ -16,7 +16,7 @@ import {
   socketPlace,
   type IssueRequest,
 } from "@redoubt/wire";
-import { FakeSigner } from "../../services/issuer/src/testing/fake-services.ts";
+import { FakeSigner } from "../../services/issuer/src/testing/fake-signer.ts";
 import { digestOfUnsigned } from "../../services/issuer/src/unsigned-token.ts";
 import {
   AUDIENCE,

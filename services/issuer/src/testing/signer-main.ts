@@ -1,4 +1,4 @@
-import { FakeSigner } from "./fake-services.ts";
+import { FakeSigner } from "./fake-signer.ts";
 
 // A signer in a process of its own, which a test can freeze. Tells its parent of each token that it signs.
 const [root = ""] = process.argv.slice(2);

@@ -12,7 +12,7 @@ import {
 } from "@redoubt/wire";
 import type { IssuerConfig } from "../config.ts";
 import { openIssuer, type Issuer, type IssuerOptions } from "../context.ts";
-import { FakeSigner } from "./fake-services.ts";
+import { FakeSigner } from "./fake-signer.ts";
 
 export const TENANT = "11111111-1111-4111-8111-111111111111";
 export const OTHER_TENANT = "22222222-2222-4222-8222-222222222222";
