@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { MemberReader, nowSeconds, systemClock } from "@redoubt/base";
 import { openKeyFile } from "@redoubt/custody";
-import { signStatement } from "@redoubt/keys";
+import { signStatement } from "@redoubt/registry";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { parseJsonObject } from "@redoubt/verify/json";
 import { readSocketSecret, SocketClient, socketPlace } from "@redoubt/wire";

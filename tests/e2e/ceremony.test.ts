@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { MemberReader } from "@redoubt/base";
-import { combineRoots, parseSignedRoot, verifyRootChain } from "@redoubt/keys";
+import { combineRoots, parseSignedRoot, verifyRootChain } from "@redoubt/registry";
 import {
   isJsonObject,
   parseJsonObject,

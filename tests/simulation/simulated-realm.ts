@@ -3,13 +3,12 @@ import { ServiceError, type Clock } from "@redoubt/base";
 import {
   Registry,
   signStatement,
-  type decideNextState,
   type KeyInfo,
-  type RotationPolicy,
   type SignedStatement,
   type StatementBody,
   type StatementSigner,
-} from "@redoubt/keys";
+} from "@redoubt/registry";
+import { type decideNextState, type RotationPolicy } from "@redoubt/keys";
 import { KeyOrders, KeyRing, KeySteps, signerEvents } from "@redoubt/signer";
 import { createVerifierKey, encodeVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
 import { MemoryCustodian } from "./memory-custodian.ts";

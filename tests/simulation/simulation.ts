@@ -1,5 +1,6 @@
 import { errorCode } from "@redoubt/base";
-import { isPublished, keysForIssuer, signingEnd, type KeyInfo } from "@redoubt/keys";
+import { keysForIssuer, type KeyInfo, signingEnd } from "@redoubt/registry";
+import { isPublished } from "@redoubt/keys";
 import { Client, type Published } from "./clients.ts";
 import { Random } from "./random.ts";
 import { REALM, SimulatedRealm, TENANT, type RealmOptions } from "./simulated-realm.ts";

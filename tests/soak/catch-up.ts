@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from "node:crypto";
 import { join } from "node:path";
 import { systemClock } from "@redoubt/base";
-import type { StatementBody } from "@redoubt/keys";
+import type { StatementBody } from "@redoubt/registry";
 import { initialise, openMonitor, parseConfig, type Monitor } from "@redoubt/monitor";
 import { createVerifierKey, encodeVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
 import type { JsonObject } from "@redoubt/verify/json";

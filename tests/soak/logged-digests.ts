@@ -1,6 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
 import type { Operator } from "@redoubt/cli";
-import type { ClosedLog, WriterInfo } from "@redoubt/keys";
+import type { ClosedLog, WriterInfo } from "@redoubt/registry";
 import { hashLeaf, CompactRange, openCheckpoint, parseEntryBundle } from "@redoubt/tlog";
 import { askForBytes, LEDGER } from "@redoubt/wire";
 import { splitEntries } from "../../services/ledger/src/entries.ts";

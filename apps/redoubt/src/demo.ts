@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { canonicalBytes, MemberReader, readPrivateFile, Secret, writeDurable } from "@redoubt/base";
-import { reporterPublicKey, type StatementBody } from "@redoubt/keys";
+import { reporterPublicKey, type StatementBody } from "@redoubt/registry";
 import { isJsonObject, parseJsonObject, type JsonValue } from "@redoubt/verify/json";
 import { CONSUMER_TENANT, REALMS, type Realm } from "./layout.ts";
 

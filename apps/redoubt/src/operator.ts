@@ -3,7 +3,6 @@ import { setTimeout as pause } from "node:timers/promises";
 import { nowSeconds, ServiceError, systemClock } from "@redoubt/base";
 import { openAuthorKey, type Authorship } from "@redoubt/custody";
 import {
-  KeyError,
   operatorNamedBy,
   Registry,
   signStatement,
@@ -11,7 +10,8 @@ import {
   type Statement,
   type StatementBody,
   type StatementSigner,
-} from "@redoubt/keys";
+} from "@redoubt/registry";
+import { KeyError } from "@redoubt/keys";
 import { parseVerifierKey, type VerifierKey } from "@redoubt/tlog";
 import type { JsonObject } from "@redoubt/verify/json";
 import {

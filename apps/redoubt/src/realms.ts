@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { canonicalBytes, MemberReader, readPrivateFile, writeDurable } from "@redoubt/base";
-import type { StatementBody } from "@redoubt/keys";
+import type { StatementBody } from "@redoubt/registry";
 import { parseJsonObject } from "@redoubt/verify/json";
 import { CONSUMER_TENANT, issuerTemplate, type Realm } from "./layout.ts";
 

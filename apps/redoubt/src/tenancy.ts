@@ -1,5 +1,5 @@
 import { hash } from "node:crypto";
-import type { Registry } from "@redoubt/keys";
+import type { Registry } from "@redoubt/registry";
 import { ServiceError } from "@redoubt/base";
 import type { JsonObject } from "@redoubt/verify/json";
 import { ask, ISSUER } from "@redoubt/wire";

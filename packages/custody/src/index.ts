@@ -18,5 +18,5 @@ export { openFileCustodian, type FileCustodianOptions } from "./file-custodian.t
 export { createKeyFile, openKeyFile, readPassphrase, type KeyPair } from "./key-file.ts";
 export { nextKeyFile } from "./key-file.ts";
 export { nextAuthorKey, openAuthorKey, type Authorship } from "./author-key.ts";
-export { createRootKeyFile, openRootKeyFile } from "./root-key-file.ts";
 export { openSealedFile, writeSealedFile, type Kdf } from "./sealed-file.ts";
+export { openPrivateKey, sealPrivateKey } from "./sealed-key.ts";

@@ -10,15 +10,6 @@ export {
 } from "./algorithm.ts";
 export { formatDuration, parseDuration } from "./duration.ts";
 export { KeyError, type KeyErrorCode } from "./errors.ts";
-export { jwkOf, keysForIssuer, type RedoubtJwk } from "./jwks.ts";
-export {
-  AGE_LEVELS,
-  keyAge,
-  lifeCycleInput,
-  signingEnd,
-  type AgeLevel,
-  type KeyAge,
-} from "./key-age.ts";
 export {
   checkTransition,
   decideNextState,
@@ -38,80 +29,9 @@ export {
   type KeyRecordFields,
   type SignedKeyRecord,
 } from "./record.ts";
-export type {
-  ClosedLog,
-  FoldResult,
-  KeyInfo,
-  RealmInfo,
-  RegistryItem,
-  WriterInfo,
-} from "./registry-types.ts";
-export { Registry } from "./registry.ts";
-export { reporterPublicKey } from "./reporter-key.ts";
 export {
   defaultRotationPolicy,
   parseRotationPolicy,
   type RotationPolicy,
   type RotationSubject,
 } from "./rotation-policy.ts";
-export {
-  checkRootLife,
-  verifyNextRoot,
-  verifyRootChain,
-  type RootChainOptions,
-} from "./root-chain.ts";
-export {
-  encodeRoot,
-  MAX_ROOT_KEYS,
-  MAX_ROOT_SECONDS,
-  parseRoot,
-  ROOT_KEY_NAME,
-  ROOT_KINDS,
-  type Root,
-  type RootDocument,
-  type RootKey,
-  type RootKind,
-  type RootRealm,
-} from "./root-document.ts";
-export { operatorNamedBy, type RootInfo } from "./root-fold.ts";
-export { encodeRootKey, MAX_ROOT_KEY_BYTES, parseRootKey } from "./root-key.ts";
-export {
-  combineRoots,
-  encodeSignedRoot,
-  MAX_SIGNED_ROOT_BYTES,
-  parseSignedRoot,
-  rootSigners,
-  signRoot,
-  verifyRootThreshold,
-  type RootSignature,
-  type SignedRoot,
-} from "./root-signature.ts";
-export { DRILL_AUDIENCE } from "./scope-rules.ts";
-export { MAX_STATEMENT_BYTES, parseStatement } from "./statement-parser.ts";
-export {
-  isSignedBy,
-  registryEntry,
-  signStatement,
-  verifyStatementAuthor,
-  type SignedStatement,
-  type StatementSigner,
-} from "./statement.ts";
-export { PINNED, type Pinned } from "./statement-types.ts";
-export type {
-  ClientStatement,
-  KeyRetainStatement,
-  KeyStateStatement,
-  KeyStatement,
-  PinnedKeyStatement,
-  RealmStatement,
-  ReporterStatement,
-  RetainAuthor,
-  RootStatement,
-  Statement,
-  StatementBody,
-  StatementType,
-  TenantRule,
-  TenantStatement,
-  WitnessForwardStatement,
-  WriterStatement,
-} from "./statement-types.ts";

@@ -4,12 +4,29 @@ import { describe, it } from "node:test";
 import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { KeyError } from "./errors.ts";
 import { encodeKeyRecord, signKeyRecord, verifyKeyRecord } from "./record.ts";
-import { RegistryFixture } from "./testing/registry-fixture.ts";
+import { generateKeyPair, publicJwk } from "./algorithm.ts";
 
-const fixture = new RegistryFixture();
-const { consumer, enterprise } = fixture;
-const ring = enterprise.ring.verifier.publicKey;
-const signed = fixture.record(enterprise);
+const NOW = 1_795_000_000;
+const { publicKey: ring, privateKey: ringKey } = generateKeyPairSync("ed25519");
+const signed = signKeyRecord(
+  {
+    alg: "ES256",
+    publicKey: { ...publicJwk(generateKeyPair("ES256").publicKey) },
+    realm: "enterprise",
+    issuer: "https://id.example/{tenantid}/v2.0",
+    tenants: { bucket: 0, of: 1, except: ["9188040d-6c67-4c5b-b112-36a304b66dad"] },
+    class: "at",
+    audiences: "any",
+    maxLifetimeSeconds: 3600,
+    signFrom: NOW,
+    signUntil: NOW + 86_400,
+    verifyUntil: NOW + 100_000,
+    custody: "sealed-file",
+    issuanceFloor: "audit",
+    log: "id.example/enterprise/2026q4",
+  },
+  ringKey,
+);
 const { v, ...fields } = parseJsonObject(signed.recordBytes);
 
 /** Why a record is refused. */
@@ -92,7 +109,7 @@ describe("key records", () => {
     }
     for (const signature of [Buffer.alloc(0), ringSignature.subarray(1)])
       assert.throws(() => verifyKeyRecord(recordBytes, signature, ring), refused);
-    const foreign = consumer.ring.verifier.publicKey;
+    const { publicKey: foreign } = generateKeyPairSync("ed25519");
     assert.throws(() => verifyKeyRecord(recordBytes, ringSignature, foreign), refused);
   });
 

@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from "node:crypto";
 import { ServiceError } from "@redoubt/base";
-import { registryEntry, type SignedStatement } from "@redoubt/keys";
+import { registryEntry, type SignedStatement } from "@redoubt/registry";
 import {
   cosignWitnessed,
   ed25519Cosigner,

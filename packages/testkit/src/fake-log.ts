@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomBytes } from "node:crypto";
-import type { SignedStatement } from "@redoubt/keys";
+import type { SignedStatement } from "@redoubt/registry";
 import {
   addSignature,
   buildConsistencyProof,

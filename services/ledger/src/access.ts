@@ -1,4 +1,4 @@
-import type { Statement } from "@redoubt/keys";
+import type { Statement } from "@redoubt/registry";
 import { refusal } from "./errors.ts";
 import type { Log } from "./log.ts";
 

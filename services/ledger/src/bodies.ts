@@ -1,4 +1,4 @@
-import { registryEntry } from "@redoubt/keys";
+import { registryEntry } from "@redoubt/registry";
 import { sha256 } from "@redoubt/tlog";
 import { splitBlobs } from "@redoubt/wire";
 import type { LogKind } from "./entries.ts";

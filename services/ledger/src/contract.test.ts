@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { describe, it } from "node:test";
-import { signStatement, type SignedStatement, type StatementBody } from "@redoubt/keys";
+import { signStatement, type SignedStatement, type StatementBody } from "@redoubt/registry";
 import {
   encodeVerifierKey,
   hashLeaf,

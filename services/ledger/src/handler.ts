@@ -1,5 +1,5 @@
 import { errorCode, ServiceError } from "@redoubt/base";
-import { parseStatement } from "@redoubt/keys";
+import { parseStatement } from "@redoubt/registry";
 import { encodeVerifierKey, type VerifierKey } from "@redoubt/tlog";
 import {
   LEDGER,

@@ -1,11 +1,11 @@
 import {
   isSignedBy,
-  KeyError,
   operatorNamedBy,
   parseStatement,
   verifyStatementAuthor,
   type Statement,
-} from "@redoubt/keys";
+} from "@redoubt/registry";
+import { KeyError } from "@redoubt/keys";
 import type { VerifierKey } from "@redoubt/tlog";
 import { splitBlobs } from "@redoubt/wire";
 import { historyError } from "./errors.ts";

@@ -1,4 +1,4 @@
-import { registryEntry, type SignedStatement } from "@redoubt/keys";
+import { registryEntry, type SignedStatement } from "@redoubt/registry";
 import { encodeCheckpoint, signNote } from "@redoubt/tlog";
 import { joinBlobs } from "@redoubt/wire";
 import type { Stage } from "./draft.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { StatementBody } from "@redoubt/keys";
+import type { StatementBody } from "@redoubt/registry";
 import {
   encodeVerifierKey,
   logId,

@@ -1,4 +1,4 @@
-import { parseStatement } from "@redoubt/keys";
+import { parseStatement } from "@redoubt/registry";
 import { splitBlobs, type Answered, type LEDGER } from "@redoubt/wire";
 import { seesBody } from "./access.ts";
 import { splitEntries } from "./entries.ts";

@@ -3,7 +3,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
-import { reporterPublicKey } from "@redoubt/keys";
+import { reporterPublicKey } from "@redoubt/registry";
 import { buildConsistencyProof, CompactRange, hashLeaf, hashNode } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { createDeployment, refusalOf, REGISTRY, type Deployment } from "./testing/deployment.ts";

@@ -1,4 +1,4 @@
-import type { SignedStatement } from "@redoubt/keys";
+import type { SignedStatement } from "@redoubt/registry";
 import {
   TlogError,
   verifyCosignature,

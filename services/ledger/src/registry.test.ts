@@ -11,7 +11,7 @@ import {
   signStatement,
   type SignedStatement,
   type StatementBody,
-} from "@redoubt/keys";
+} from "@redoubt/registry";
 import {
   CompactRange,
   createVerifierKey,

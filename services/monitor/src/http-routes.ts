@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import type { Admission, HttpAnswer, HttpOptions, HttpRequest, RequestHead } from "@redoubt/http";
-import type { ReporterStatement } from "@redoubt/keys";
+import type { ReporterStatement } from "@redoubt/registry";
 import {
   ACCEPT_SIGNATURE,
   authenticate,

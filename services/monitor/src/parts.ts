@@ -2,7 +2,7 @@ import { join as joinPath } from "node:path";
 import type { Clock, ReadSpace } from "@redoubt/base";
 import type { Requester } from "@redoubt/wire";
 import type { MonitorLog } from "./events.ts";
-import { Registry } from "@redoubt/keys";
+import { Registry } from "@redoubt/registry";
 import { ActiveTime } from "./active-time.ts";
 import { AlarmStore } from "./alarms/alarm-store.ts";
 import { Alarms } from "./alarms/alarms.ts";

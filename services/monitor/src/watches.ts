@@ -1,5 +1,5 @@
 import { nowSeconds, type Clock, type Space } from "@redoubt/base";
-import type { Registry } from "@redoubt/keys";
+import type { Registry } from "@redoubt/registry";
 import type { Alarms } from "./alarms/alarms.ts";
 import type { AlarmKind, Detail } from "./alarms/kinds.ts";
 import { REPORTER_SILENT_SECONDS, type ReportStore } from "./reports/report-store.ts";

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { errorCode, nowSeconds, type Clock } from "@redoubt/base";
-import { Registry } from "@redoubt/keys";
+import { Registry } from "@redoubt/registry";
 import { RegistryFeed, type RegistryFeedItem, type SocketClient } from "@redoubt/wire";
 import type { PublisherConfig } from "./config.ts";
 import type { PublisherEvents } from "./events.ts";

@@ -1,4 +1,10 @@
-import { jwkOf, keysForIssuer, type KeyInfo, type RealmInfo, type Registry } from "@redoubt/keys";
+import {
+  jwkOf,
+  keysForIssuer,
+  type KeyInfo,
+  type RealmInfo,
+  type Registry,
+} from "@redoubt/registry";
 import { issuerFor } from "@redoubt/verify";
 import { metadataOf } from "./metadata.ts";
 

@@ -1,5 +1,5 @@
 import { ServiceError } from "@redoubt/base";
-import type { ClosedLog } from "@redoubt/keys";
+import type { ClosedLog } from "@redoubt/registry";
 import type { SignerConfig } from "./config.ts";
 import { readJournal, removeJournal } from "./entry-journal.ts";
 import type { SignerEvents } from "./events.ts";

@@ -3,7 +3,7 @@ import { hash } from "node:crypto";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { openSealedFile, readPassphrase } from "@redoubt/custody";
-import { Registry } from "@redoubt/keys";
+import { Registry } from "@redoubt/registry";
 import { splitBlobs } from "@redoubt/wire";
 import { isSignedBy, list, readToken, text } from "./testing/answers.ts";
 import {

@@ -10,7 +10,7 @@ import {
   type Service,
 } from "@redoubt/base";
 import type { Custodian } from "@redoubt/custody";
-import type { SignedStatement } from "@redoubt/keys";
+import type { SignedStatement } from "@redoubt/registry";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import {
   MAX_HEAD_BYTES,

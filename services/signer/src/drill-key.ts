@@ -1,12 +1,7 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { errorLine, MemberReader, ServiceError } from "@redoubt/base";
-import {
-  DRILL_AUDIENCE,
-  publicJwk,
-  signKeyRecord,
-  type Registry,
-  type SignedKeyRecord,
-} from "@redoubt/keys";
+import { DRILL_AUDIENCE, type Registry } from "@redoubt/registry";
+import { publicJwk, signKeyRecord, type SignedKeyRecord } from "@redoubt/keys";
 import type { JsonObject } from "@redoubt/verify/json";
 import type { DrillKeyRequest } from "@redoubt/wire";
 

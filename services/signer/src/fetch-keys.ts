@@ -1,4 +1,5 @@
-import { isPublished, jwkOf, type KeyInfo, type Registry } from "@redoubt/keys";
+import { jwkOf, type KeyInfo, type Registry } from "@redoubt/registry";
+import { isPublished } from "@redoubt/keys";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import type { RealmKey, RealmKeys } from "@redoubt/wire";
 

@@ -4,7 +4,7 @@ import {
   type Registry,
   type SignedStatement,
   type StatementSigner,
-} from "@redoubt/keys";
+} from "@redoubt/registry";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { isJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
 import {

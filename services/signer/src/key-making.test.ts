@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { openKeyFile } from "@redoubt/custody";
-import { Registry, type SignedStatement } from "@redoubt/keys";
+import { Registry, type SignedStatement } from "@redoubt/registry";
 import { join } from "node:path";
 import { parseConfig } from "./config.ts";
 import { signerEvents } from "./events.ts";

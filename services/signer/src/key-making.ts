@@ -1,7 +1,7 @@
 import { nowSeconds, ServiceError, type Clock } from "@redoubt/base";
 import { type Custodian, type CustodyKey } from "@redoubt/custody";
-import { signKeyRecord, type Registry } from "@redoubt/keys";
-import type { StatementSigner } from "@redoubt/keys";
+import { type Registry, type StatementSigner } from "@redoubt/registry";
+import { signKeyRecord } from "@redoubt/keys";
 import type { RingPolicy } from "./config.ts";
 import type { SignerEvents } from "./events.ts";
 import type { KeyRing } from "./key-ring.ts";

@@ -1,5 +1,5 @@
 import { nowSeconds, ServiceError, type Clock } from "@redoubt/base";
-import type { KeyInfo, Registry } from "@redoubt/keys";
+import type { KeyInfo, Registry } from "@redoubt/registry";
 import type { KeySteps } from "./key-steps.ts";
 import type { RingFacts } from "./ring-facts.ts";
 

@@ -2,13 +2,12 @@ import { nowSeconds, ServiceError, type Clock } from "@redoubt/base";
 import {
   signStatement,
   type KeyInfo,
-  type KeyState,
   type Registry,
-  type SignedKeyRecord,
   type SignedStatement,
   type StatementBody,
   type StatementSigner,
-} from "@redoubt/keys";
+} from "@redoubt/registry";
+import { type KeyState, type SignedKeyRecord } from "@redoubt/keys";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import type { SignerEvents } from "./events.ts";
 

@@ -1,12 +1,6 @@
 import { errorCode, errorLine, nowSeconds, backOffMs } from "@redoubt/base";
-import {
-  decideNextState,
-  isPublished,
-  publishedFor,
-  vouchFor,
-  type KeyInfo,
-  type KeyState,
-} from "@redoubt/keys";
+import { type KeyInfo } from "@redoubt/registry";
+import { decideNextState, isPublished, publishedFor, vouchFor, type KeyState } from "@redoubt/keys";
 import type { RingPolicy } from "./config.ts";
 import { makeKey, type KeyMakingOptions } from "./key-making.ts";
 import { KeyStatements, type KeyStatementsOptions } from "./key-statements.ts";

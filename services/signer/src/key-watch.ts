@@ -1,4 +1,5 @@
-import { AGE_LEVELS, formatDuration, keyAge, type AgeLevel, type KeyInfo } from "@redoubt/keys";
+import { type KeyInfo, AGE_LEVELS, keyAge, type AgeLevel } from "@redoubt/registry";
+import { formatDuration } from "@redoubt/keys";
 import type { SignerEvents } from "./events.ts";
 import type { RingFacts } from "./ring-facts.ts";
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { ServiceError } from "@redoubt/base";
-import type { ClientStatement, Registry, TenantStatement } from "@redoubt/keys";
+import type { ClientStatement, Registry, TenantStatement } from "@redoubt/registry";
 import type { IssueRequest } from "@redoubt/wire";
 import { decideIssue } from "./policy.ts";
 import { CONSUMER_TENANT, OTHER_TENANT, TENANT } from "./testing/deployment.ts";

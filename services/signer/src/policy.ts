@@ -1,5 +1,5 @@
 import { ServiceError } from "@redoubt/base";
-import { DRILL_AUDIENCE, type Registry } from "@redoubt/keys";
+import { DRILL_AUDIENCE, type Registry } from "@redoubt/registry";
 import type { JsonObject } from "@redoubt/verify/json";
 import { issuerFor, tenantCovered } from "@redoubt/verify/record";
 import type { IssueRequest } from "@redoubt/wire";

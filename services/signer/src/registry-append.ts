@@ -1,5 +1,5 @@
 import { errorCode, ServiceError } from "@redoubt/base";
-import type { SignedStatement } from "@redoubt/keys";
+import type { SignedStatement } from "@redoubt/registry";
 import { ask, LEDGER, RemoteError, type Requester } from "@redoubt/wire";
 import type { RegistryView } from "./registry-view.ts";
 

@@ -1,5 +1,5 @@
 import { errorCode, ServiceError } from "@redoubt/base";
-import { Registry } from "@redoubt/keys";
+import { Registry } from "@redoubt/registry";
 import { CompactRange, hashLeaf, type VerifierKey } from "@redoubt/tlog";
 import { ask, LEDGER, RegistryFeed, type RegistryFeedItem, type Requester } from "@redoubt/wire";
 import type { SignerEvents } from "./events.ts";

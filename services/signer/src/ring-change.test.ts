@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { nextAuthorKey, openKeyFile } from "@redoubt/custody";
 import { generateKeyPair, publicJwk, signKeyRecord, verifyKeyRecord } from "@redoubt/keys";
-import { DemoRoots } from "@redoubt/keys/testing/demo-roots";
+import { DemoRoots } from "@redoubt/registry/testing/demo-roots";
 import { encodeVerifierKey, parseVerifierKey, type VerifierKey } from "@redoubt/tlog";
 import { decodeBase64url, encodeBase64url } from "@redoubt/verify/base64url";
 import { parseJsonObject } from "@redoubt/verify/json";

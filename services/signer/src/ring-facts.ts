@@ -1,12 +1,5 @@
-import {
-  isReadyToSign,
-  lifeCycleInput,
-  publishedFor,
-  signingEnd,
-  type KeyInfo,
-  type LifeCycleInput,
-  type Registry,
-} from "@redoubt/keys";
+import { type KeyInfo, type Registry, lifeCycleInput, signingEnd } from "@redoubt/registry";
+import { isReadyToSign, publishedFor, type LifeCycleInput } from "@redoubt/keys";
 import type { RingPolicy } from "./config.ts";
 import type { KeyRing } from "./key-ring.ts";
 

@@ -2,7 +2,8 @@ import type { KeyObject } from "node:crypto";
 import { join } from "node:path";
 import { ServiceError } from "@redoubt/base";
 import { openAuthorKey } from "@redoubt/custody";
-import { KeyError, type Registry, type StatementSigner } from "@redoubt/keys";
+import { type Registry, type StatementSigner } from "@redoubt/registry";
+import { KeyError } from "@redoubt/keys";
 import { SIGNER_FILES } from "./initialise.ts";
 
 /**

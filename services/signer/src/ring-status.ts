@@ -1,4 +1,4 @@
-import { keyAge, type KeyInfo } from "@redoubt/keys";
+import { type KeyInfo, keyAge } from "@redoubt/registry";
 import type { RingKeyStatus, RingStatus } from "@redoubt/wire";
 import type { RingFacts } from "./ring-facts.ts";
 

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { ServiceError } from "@redoubt/base";
-import type { Registry, TenantStatement } from "@redoubt/keys";
+import type { Registry, TenantStatement } from "@redoubt/registry";
 import { encodeEntryBundle } from "@redoubt/tlog";
 import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { joinBlobs, MAX_FRAME_BYTES, MAX_HEAD_BYTES } from "@redoubt/wire";

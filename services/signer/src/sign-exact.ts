@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import { canonicalBytes, nowSeconds, ServiceError, type Clock } from "@redoubt/base";
-import { DRILL_AUDIENCE } from "@redoubt/keys";
+import { DRILL_AUDIENCE } from "@redoubt/registry";
 import { Base64urlError, decodeBase64url } from "@redoubt/verify/base64url";
 import { JsonError, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { issuerFor, tenantCovered } from "@redoubt/verify/record";

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { ServiceError, type Clock } from "@redoubt/base";
 import { openSealedFile, readPassphrase } from "@redoubt/custody";
-import { type SignedStatement, type WriterInfo } from "@redoubt/keys";
+import { type SignedStatement, type WriterInfo } from "@redoubt/registry";
 import { ed25519Signer, encodeVerifierKey, type WitnessedTree } from "@redoubt/tlog";
 import { ask, LEDGER, type SocketClient } from "@redoubt/wire";
 import { BodySealer } from "./bodies.ts";

@@ -1,4 +1,4 @@
-import type { Registry } from "@redoubt/keys";
+import type { Registry } from "@redoubt/registry";
 import type { SignerMetadata } from "@redoubt/wire";
 import type { SignerConfig } from "./config.ts";
 import type { SignerCore } from "./signer-core.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import type { Registry } from "@redoubt/keys";
+import type { Registry } from "@redoubt/registry";
 import { CountingCustodian } from "./testing/counting-custodian.ts";
 import { TENANT, TIMES } from "./testing/deployment.ts";
 import { SharedRegistry, SharingSigner } from "./testing/shared-registry.ts";

@@ -5,8 +5,14 @@ import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { after, describe, it } from "node:test";
 import { Secret } from "@redoubt/base";
-import { createRootKeyFile, openRootKeyFile } from "@redoubt/custody";
-import { encodeRoot, parseRootKey, signRoot, type RootKey, type SignedRoot } from "@redoubt/keys";
+import { createRootKeyFile, openRootKeyFile } from "./root-key-file.ts";
+import {
+  encodeRoot,
+  parseRootKey,
+  signRoot,
+  type RootKey,
+  type SignedRoot,
+} from "@redoubt/registry";
 import { TestRegistry } from "../testing/registry.ts";
 import { demoRootStatement } from "./demo-root.ts";
 import { draftRoot } from "./draft.ts";

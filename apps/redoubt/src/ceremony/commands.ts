@@ -1,6 +1,7 @@
 import { errorCode, errorLine, nowSeconds, ServiceError, systemClock } from "@redoubt/base";
-import { createRootKeyFile, openRootKeyFile } from "@redoubt/custody";
-import { combineRoots, KeyError, parseRootKey, signRoot, type SignedRoot } from "@redoubt/keys";
+import { createRootKeyFile, openRootKeyFile } from "./root-key-file.ts";
+import { combineRoots, parseRootKey, signRoot, type SignedRoot } from "@redoubt/registry";
+import { KeyError } from "@redoubt/keys";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
 import { confirm, type Questions } from "../keys/confirm.ts";
 import { Operator } from "../operator.ts";

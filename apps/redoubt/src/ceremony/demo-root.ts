@@ -9,7 +9,7 @@ import {
   type RootDocument,
   type SignedRoot,
   type StatementBody,
-} from "@redoubt/keys";
+} from "@redoubt/registry";
 import { delegations, type KnownRoots } from "./root-state.ts";
 import { rootStatement } from "./root-statement.ts";
 

@@ -1,5 +1,5 @@
 import { ServiceError } from "@redoubt/base";
-import { encodeRoot, type RootDocument, type RootKey, type SignedRoot } from "@redoubt/keys";
+import { encodeRoot, type RootDocument, type RootKey, type SignedRoot } from "@redoubt/registry";
 import { delegations, type KnownRoots } from "./root-state.ts";
 
 export interface DraftInput {

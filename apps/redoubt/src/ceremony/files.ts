@@ -8,7 +8,7 @@ import {
   parseSignedRoot,
   type RootKey,
   type SignedRoot,
-} from "@redoubt/keys";
+} from "@redoubt/registry";
 
 /** Public files travel between machines and users. */
 const PUBLIC_MODE = 0o644;

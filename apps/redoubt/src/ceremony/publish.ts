@@ -1,5 +1,5 @@
 import { ServiceError } from "@redoubt/base";
-import type { SignedRoot } from "@redoubt/keys";
+import type { SignedRoot } from "@redoubt/registry";
 import { encodeVerifierKey } from "@redoubt/tlog";
 import type { Operator } from "../operator.ts";
 import { readSettings, writeSettings } from "../settings.ts";

@@ -1,4 +1,4 @@
-import type { Registry, RootRealm } from "@redoubt/keys";
+import type { Registry, RootRealm } from "@redoubt/registry";
 import { encodeVerifierKey } from "@redoubt/tlog";
 import { span } from "../table.ts";
 

@@ -1,4 +1,4 @@
-import { encodeSignedRoot, type RootStatement, type SignedRoot } from "@redoubt/keys";
+import { encodeSignedRoot, type RootStatement, type SignedRoot } from "@redoubt/registry";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 
 /** docs/spec/logs.md §4. */

@@ -1,4 +1,4 @@
-import { rootSigners, type RootDocument, type SignedRoot } from "@redoubt/keys";
+import { rootSigners, type RootDocument, type SignedRoot } from "@redoubt/registry";
 import { instant, printable, span, table } from "../table.ts";
 
 /** What a root says, in words, for whoever signs or looks at it; who signed was verified. */

@@ -1,4 +1,4 @@
-import type { KeyInfo, Registry } from "@redoubt/keys";
+import type { KeyInfo, Registry } from "@redoubt/registry";
 import { tenantCovered } from "@redoubt/verify/record";
 
 /** Whose tokens a key can make: the active tenants that its record covers. */

@@ -1,5 +1,6 @@
 import { nowSeconds, systemClock } from "@redoubt/base";
-import type { KeyInfo, Registry, RotationSubject } from "@redoubt/keys";
+import type { KeyInfo, Registry } from "@redoubt/registry";
+import type { RotationSubject } from "@redoubt/keys";
 import type { RingStatus } from "@redoubt/wire";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
 import type { Realm } from "../layout.ts";

@@ -1,4 +1,4 @@
-import type { KeyInfo, Registry } from "@redoubt/keys";
+import type { KeyInfo, Registry } from "@redoubt/registry";
 import { span } from "../table.ts";
 import { issuersOf, settledKeys } from "./served-keys.ts";
 

@@ -1,5 +1,5 @@
 import { ServiceError } from "@redoubt/base";
-import type { KeyInfo } from "@redoubt/keys";
+import type { KeyInfo } from "@redoubt/registry";
 
 /** Shorter ones would soon name several keys, or the wrong one. */
 export const MIN_PREFIX = 6;

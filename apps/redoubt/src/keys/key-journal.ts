@@ -1,4 +1,5 @@
-import { Registry, type KeyState, type Statement } from "@redoubt/keys";
+import { Registry, type Statement } from "@redoubt/registry";
+import { type KeyState } from "@redoubt/keys";
 import { parseVerifierKey } from "@redoubt/tlog";
 import { RegistryFeed } from "@redoubt/wire";
 import { REGISTRY_LOG } from "../layout.ts";

@@ -1,10 +1,5 @@
-import {
-  keyAge,
-  type KeyAge,
-  type KeyInfo,
-  type Registry,
-  type RotationPolicy,
-} from "@redoubt/keys";
+import { type KeyInfo, type Registry, keyAge, type KeyAge } from "@redoubt/registry";
+import { type RotationPolicy } from "@redoubt/keys";
 import type { KeyRecord } from "@redoubt/verify/record";
 import { isOpen, type Alarm } from "../alarms/alarm.ts";
 import { instant, span, table } from "../table.ts";

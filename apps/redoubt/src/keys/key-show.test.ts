@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { defaultRotationPolicy, signStatement, type StatementBody } from "@redoubt/keys";
+import { signStatement, type StatementBody } from "@redoubt/registry";
+import { defaultRotationPolicy } from "@redoubt/keys";
 import { TestRegistry, type TestKey } from "../testing/registry.ts";
 import { KeyJournal } from "./key-journal.ts";
 import { detailsText, jwksConcerns, showKey } from "./key-show.ts";

@@ -1,4 +1,4 @@
-import { jwkOf, keysForIssuer, type KeyInfo, type Registry } from "@redoubt/keys";
+import { jwkOf, keysForIssuer, type KeyInfo, type Registry } from "@redoubt/registry";
 import { encodeVerifierKey } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";

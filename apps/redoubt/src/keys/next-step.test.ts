@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { decideNextState, isReadyToSign, lifeCycleInput, type KeyInfo } from "@redoubt/keys";
+import { type KeyInfo, lifeCycleInput } from "@redoubt/registry";
+import { decideNextState, isReadyToSign } from "@redoubt/keys";
 import { TestRegistry } from "../testing/registry.ts";
 import {
   activeOf,

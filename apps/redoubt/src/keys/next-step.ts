@@ -1,11 +1,5 @@
-import {
-  signingEnd,
-  type KeyInfo,
-  type KeyState,
-  type LifeCyclePolicy,
-  type Registry,
-  type RotationPolicy,
-} from "@redoubt/keys";
+import { type KeyInfo, type Registry, signingEnd } from "@redoubt/registry";
+import { type KeyState, type LifeCyclePolicy, type RotationPolicy } from "@redoubt/keys";
 
 /** What the life cycle does next with a key, if nobody interferes. */
 export interface NextStep {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { errorCode, errorLine, ServiceError } from "@redoubt/base";
-import type { KeyInfo, StatementBody } from "@redoubt/keys";
+import type { KeyInfo, StatementBody } from "@redoubt/registry";
 import type { JsonObject } from "@redoubt/verify/json";
 import { RemoteError, WireError } from "@redoubt/wire";
 import { TestRegistry } from "../testing/registry.ts";

@@ -1,5 +1,5 @@
 import { errorCode, ServiceError } from "@redoubt/base";
-import type { KeyInfo } from "@redoubt/keys";
+import type { KeyInfo } from "@redoubt/registry";
 import {
   ask,
   RemoteError,

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import type { KeyInfo, Registry } from "@redoubt/keys";
+import type { KeyInfo, Registry } from "@redoubt/registry";
 import { issuerFor } from "@redoubt/verify";
 import { JsonError, isJsonObject, parseJsonObject } from "@redoubt/verify/json";
 import { fetchBytes, type LoopbackAnswer } from "../loopback.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { errorLine, ServiceError } from "@redoubt/base";
-import type { KeyInfo } from "@redoubt/keys";
+import type { KeyInfo } from "@redoubt/registry";
 import { TestRegistry } from "../testing/registry.ts";
 import { checkTaint, taintWarning } from "./succession.ts";
 

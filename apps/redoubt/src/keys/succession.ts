@@ -1,5 +1,5 @@
 import { ServiceError } from "@redoubt/base";
-import type { KeyInfo } from "@redoubt/keys";
+import type { KeyInfo } from "@redoubt/registry";
 import { span } from "../table.ts";
 import { whenText } from "./key-list.ts";
 import { readyAt, replacedOf, standbysOf, type KeyFold, type StepPolicy } from "./next-step.ts";

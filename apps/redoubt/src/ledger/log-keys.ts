@@ -1,5 +1,5 @@
 import { ServiceError } from "@redoubt/base";
-import type { Registry } from "@redoubt/keys";
+import type { Registry } from "@redoubt/registry";
 import { parseVerifierKey, SIGNATURE_TYPE, TlogError, type VerifierKey } from "@redoubt/tlog";
 import { REGISTRY_LOG } from "../layout.ts";
 import type { Settings } from "../settings.ts";

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { nowSeconds, ServiceError, systemClock } from "@redoubt/base";
 import { nextAuthorKey } from "@redoubt/custody";
-import { type RootDocument, type SignedRoot } from "@redoubt/keys";
+import { type RootDocument, type SignedRoot } from "@redoubt/registry";
 import { encodeVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
 import { signDemoRoot } from "../ceremony/demo-root.ts";
 import { draftRoot } from "../ceremony/draft.ts";

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { Pinned } from "@redoubt/keys";
+import type { Pinned } from "@redoubt/registry";
 import { initialiseRegistryKey } from "@redoubt/ledger/initialise";
 import { initialiseKey } from "@redoubt/monitor/initialise";
 import { isJsonObject, type JsonObject } from "@redoubt/verify/json";

@@ -6,7 +6,7 @@ import {
   readPrivateFile,
   writeDurable,
 } from "@redoubt/base";
-import { PINNED, type PinnedKeyStatement, type StatementBody } from "@redoubt/keys";
+import { PINNED, type PinnedKeyStatement, type StatementBody } from "@redoubt/registry";
 import { isJsonObject, parseJsonObject } from "@redoubt/verify/json";
 import type { Operator } from "../operator.ts";
 

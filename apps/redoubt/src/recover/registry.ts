@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { ServiceError } from "@redoubt/base";
-import { registryEntry } from "@redoubt/keys";
+import { registryEntry } from "@redoubt/registry";
 import { readRegistryCopy } from "@redoubt/ledger/registry-copy";
 import { buildConsistencyProof, CompactRange } from "@redoubt/tlog";
 import { ask, LEDGER, MONITOR, MONITOR_LIMITS, RemoteError, type Asked } from "@redoubt/wire";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { reporterPublicKey } from "@redoubt/keys";
+import { reporterPublicKey } from "@redoubt/registry";
 import { REGISTRY_LOG } from "../layout.ts";
 import { Operator } from "../operator.ts";
 import { FakeSystem } from "../testing/fake-system.ts";

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { Secret, ServiceError } from "@redoubt/base";
-import { reporterPublicKey, type ReporterStatement } from "@redoubt/keys";
+import { reporterPublicKey, type ReporterStatement } from "@redoubt/registry";
 import { REGISTRY_LOG } from "../layout.ts";
 import { ask, MONITOR, type Answered } from "@redoubt/wire";
 import type { Operator } from "../operator.ts";

@@ -1,5 +1,5 @@
 import { Secret, ServiceError } from "@redoubt/base";
-import type { Registry } from "@redoubt/keys";
+import type { Registry } from "@redoubt/registry";
 import { ask, ISSUER } from "@redoubt/wire";
 import { REALMS, type Realm } from "../layout.ts";
 import type { Operator } from "../operator.ts";

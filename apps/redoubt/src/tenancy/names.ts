@@ -1,5 +1,5 @@
 import { ServiceError, UUID } from "@redoubt/base";
-import type { Registry } from "@redoubt/keys";
+import type { Registry } from "@redoubt/registry";
 import { CONSUMER_TENANT, REALMS, type Realm } from "../layout.ts";
 
 export interface TenantName {

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { ServiceError } from "@redoubt/base";
-import type { Registry } from "@redoubt/keys";
+import type { Registry } from "@redoubt/registry";
 import { CONSUMER_TENANT, DEFAULT_REALM, REALMS, type Realm } from "../layout.ts";
 import type { Operator } from "../operator.ts";
 import { putTenant } from "../tenancy.ts";

@@ -1,13 +1,11 @@
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
+import { Registry, signStatement, type StatementBody } from "@redoubt/registry";
 import {
   generateKeyPair,
   publicJwk,
-  Registry,
   signKeyRecord,
-  signStatement,
   type KeyRecordFields,
   type KeyState,
-  type StatementBody,
 } from "@redoubt/keys";
 import {
   createVerifierKey,

@@ -1,5 +1,5 @@
 import { errorCode, nowSeconds, systemClock } from "@redoubt/base";
-import type { Registry, StatementBody } from "@redoubt/keys";
+import type { Registry, StatementBody } from "@redoubt/registry";
 import { demoRootStatement } from "../ceremony/demo-root.ts";
 import { demoStatements, type Demo } from "../demo.ts";
 import { REALMS, type Realm } from "../layout.ts";

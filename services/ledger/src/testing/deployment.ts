@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { canonicalBytes, nowSeconds, systemClock } from "@redoubt/base";
-import { signStatement, type SignedStatement, type StatementBody } from "@redoubt/keys";
+import { signStatement, type SignedStatement, type StatementBody } from "@redoubt/registry";
 import {
   createVerifierKey,
   encodeVerifierKey,

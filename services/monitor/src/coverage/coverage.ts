@@ -1,5 +1,5 @@
 import { nowSeconds, type Clock } from "@redoubt/base";
-import type { Registry } from "@redoubt/keys";
+import type { Registry } from "@redoubt/registry";
 import { HASH_BYTES } from "@redoubt/tlog";
 import { MONITOR_LIMITS, type Answered, type Asked, type MONITOR } from "@redoubt/wire";
 import { KEPT_SECONDS, type IssuedJoin } from "../issued/issued-join.ts";

@@ -3,8 +3,8 @@ import { createPublicKey, generateKeyPairSync, randomBytes, type KeyObject } fro
 import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { reporterPublicKey, signStatement } from "@redoubt/keys";
-import { DemoRoots } from "@redoubt/keys/testing/demo-roots";
+import { reporterPublicKey, signStatement } from "@redoubt/registry";
+import { DemoRoots } from "@redoubt/registry/testing/demo-roots";
 import { addSignature } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { issue, START_SECONDS, vkeyOf } from "../testing/deployment.ts";

@@ -1,5 +1,5 @@
 import { errorCode, nowSeconds, type Clock } from "@redoubt/base";
-import type { ClosedLog, Registry } from "@redoubt/keys";
+import type { ClosedLog, Registry } from "@redoubt/registry";
 import { RemoteError, type Requester } from "@redoubt/wire";
 import type { Alarms } from "../alarms/alarms.ts";
 import { ledgerUnread, type MonitorLog } from "../events.ts";

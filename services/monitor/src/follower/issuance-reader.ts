@@ -1,4 +1,4 @@
-import type { Registry } from "@redoubt/keys";
+import type { Registry } from "@redoubt/registry";
 import { HASH_BYTES, type CompactRange } from "@redoubt/tlog";
 import { MAX_ENTRIES } from "@redoubt/wire";
 import type { IssuedJoin } from "../issued/issued-join.ts";

@@ -1,4 +1,4 @@
-import type { RegistryItem } from "@redoubt/keys";
+import type { RegistryItem } from "@redoubt/registry";
 import { bytesOf, integerOf, type Database } from "../store/database.ts";
 
 export interface CopiedStatement {

@@ -1,5 +1,5 @@
 import { CompactRange, encodeVerifierKey } from "@redoubt/tlog";
-import type { PinnedKeyStatement, Registry, RegistryItem } from "@redoubt/keys";
+import type { PinnedKeyStatement, Registry, RegistryItem } from "@redoubt/registry";
 import type { FollowStore } from "./follow-store.ts";
 import type { RegistryCopy } from "./registry-copy.ts";
 import { readItems, type UnverifiedItems } from "./unverified-pages.ts";

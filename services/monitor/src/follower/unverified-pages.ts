@@ -7,7 +7,7 @@ import {
   RemoteError,
   type Requester,
 } from "@redoubt/wire";
-import type { RegistryItem } from "@redoubt/keys";
+import type { RegistryItem } from "@redoubt/registry";
 import { monitorError } from "../errors.ts";
 
 /** Where a log stands, as the ledger says it. What it answers is checked, never believed. */

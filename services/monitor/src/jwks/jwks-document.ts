@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import { encodeCanonical } from "@redoubt/base";
-import { jwkOf, type KeyInfo } from "@redoubt/keys";
+import { jwkOf, type KeyInfo } from "@redoubt/registry";
 import {
   importPublicJwk,
   KEY_ALGORITHMS,

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { describe, it } from "node:test";
-import { generateKeyPair, jwkOf, publicJwk, Registry } from "@redoubt/keys";
+import { jwkOf, Registry } from "@redoubt/registry";
+import { generateKeyPair, publicJwk } from "@redoubt/keys";
 import { parseVerifierKey } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import {

@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import { nowSeconds, type Clock } from "@redoubt/base";
-import { keysForIssuer, type KeyInfo, type Registry } from "@redoubt/keys";
+import { keysForIssuer, type KeyInfo, type Registry } from "@redoubt/registry";
 import { issuerFor, tenantCovered } from "@redoubt/verify";
 import type { Alarms } from "../alarms/alarms.ts";
 import type { HttpAnswer, HttpRequest } from "../outgoing-http.ts";

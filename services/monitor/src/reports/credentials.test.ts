@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { request as httpRequest } from "node:http";
 import { connect } from "node:net";
 import { describe, it } from "node:test";
-import { reporterPublicKey } from "@redoubt/keys";
+import { reporterPublicKey } from "@redoubt/registry";
 import { reporterKey, signatureBase } from "@redoubt/verify";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";

@@ -1,5 +1,5 @@
 import { singleHeader, type RequestHead } from "@redoubt/http";
-import type { ReporterStatement } from "@redoubt/keys";
+import type { ReporterStatement } from "@redoubt/registry";
 import { PinnedKey, signatureBase } from "@redoubt/verify";
 
 /** Who signed a request, when, and the SHA-256 that its body must have, in base64. */

@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers/promises";
-import type { Registry } from "@redoubt/keys";
+import type { Registry } from "@redoubt/registry";
 import type { ForeignKey } from "../jwks/jwks-watch.ts";
 import { isEvidenceSigned, type EvidenceKey } from "../prehash/evidence-signature.ts";
 import type { EvidenceItem } from "./report-format.ts";

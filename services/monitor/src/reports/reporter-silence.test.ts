@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { encodeBase64url } from "@redoubt/verify/base64url";
-import type { ReporterStatement } from "@redoubt/keys";
+import type { ReporterStatement } from "@redoubt/registry";
 import { MonitorWorld } from "../testing/monitor-world.ts";
 
 interface Frame {

@@ -1,13 +1,11 @@
 import { generateKeyPairSync, hash, randomBytes, type KeyObject } from "node:crypto";
+import { reporterPublicKey, signStatement, type StatementBody } from "@redoubt/registry";
 import {
   generateKeyPair,
   publicJwk,
-  reporterPublicKey,
   signerFor,
   signKeyRecord,
-  signStatement,
   type SignatureAlgorithm,
-  type StatementBody,
 } from "@redoubt/keys";
 import { FakeLedger, FakeLog } from "@redoubt/testkit";
 import { createVerifierKey, ed25519Signer, encodeVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";

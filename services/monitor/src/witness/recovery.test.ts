@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { generateKeyPairSync } from "node:crypto";
-import { reporterPublicKey, signStatement, type StatementBody } from "@redoubt/keys";
+import { reporterPublicKey, signStatement, type StatementBody } from "@redoubt/registry";
 import { FakeLog } from "@redoubt/testkit";
 import { addSignature } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";

@@ -1,6 +1,10 @@
 import type { ServiceError } from "@redoubt/base";
 import { nowSeconds, type Clock } from "@redoubt/base";
-import { parseStatement, verifyStatementAuthor, type WitnessForwardStatement } from "@redoubt/keys";
+import {
+  parseStatement,
+  verifyStatementAuthor,
+  type WitnessForwardStatement,
+} from "@redoubt/registry";
 import { TlogError, verifyCosignature, verifyGrowth, type VerifierKey } from "@redoubt/tlog";
 import { decodeBase64url } from "@redoubt/verify/base64url";
 import type { Asked, MONITOR } from "@redoubt/wire";

@@ -1,14 +1,11 @@
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import {
-  generateKeyPair,
-  publicJwk,
   Registry,
-  signKeyRecord,
   signStatement,
-  type KeyState,
   type SignedStatement,
   type StatementBody,
-} from "@redoubt/keys";
+} from "@redoubt/registry";
+import { generateKeyPair, publicJwk, signKeyRecord, type KeyState } from "@redoubt/keys";
 import {
   createVerifierKey,
   encodeVerifierKey,

@@ -1,6 +1,6 @@
 import { createPublicKey } from "node:crypto";
 import { nowSeconds, ServiceError } from "@redoubt/base";
-import { keysForIssuer, type KeyInfo } from "@redoubt/keys";
+import { keysForIssuer, type KeyInfo } from "@redoubt/registry";
 import type { KeyRecord } from "@redoubt/verify/record";
 import type { SignerConfig } from "../config.ts";
 import { ExactSigner, type ExactHandle, type ExactSignerOptions } from "../sign-exact.ts";

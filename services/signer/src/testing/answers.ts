@@ -1,5 +1,5 @@
 import { createPublicKey, hash, verify } from "node:crypto";
-import type { Registry } from "@redoubt/keys";
+import type { Registry } from "@redoubt/registry";
 import {
   isJsonObject,
   parseJsonObject,

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openKeyFile } from "@redoubt/custody";
-import { signStatement, type StatementBody, type TenantRule } from "@redoubt/keys";
+import { signStatement, type StatementBody, type TenantRule } from "@redoubt/registry";
 import {
   createVerifierKey,
   ed25519Cosigner,

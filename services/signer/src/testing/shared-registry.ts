@@ -6,7 +6,7 @@ import {
   type SignedStatement,
   type StatementBody,
   type StatementSigner,
-} from "@redoubt/keys";
+} from "@redoubt/registry";
 import { createVerifierKey, encodeVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
 import { signerEvents } from "../events.ts";
 import { KeyRing } from "../key-ring.ts";

@@ -1,8 +1,8 @@
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import type { JsonValue } from "@redoubt/verify/json";
 import { tenantCovered } from "@redoubt/verify/record";
-import { isPublished } from "./life-cycle.ts";
-import type { SignedKeyRecord } from "./record.ts";
+import { isPublished } from "@redoubt/keys";
+import type { SignedKeyRecord } from "@redoubt/keys";
 import type { KeyInfo } from "./registry-types.ts";
 import type { Registry } from "./registry.ts";
 

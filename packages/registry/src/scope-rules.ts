@@ -1,5 +1,5 @@
 import type { KeyRecord } from "@redoubt/verify/record";
-import { KeyError } from "./errors.ts";
+import { KeyError } from "@redoubt/keys";
 import type { TenantRule } from "./statement-types.ts";
 import { UUID } from "@redoubt/base";
 

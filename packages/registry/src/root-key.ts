@@ -1,7 +1,7 @@
 import { createPublicKey, sign, verify, type KeyObject } from "node:crypto";
 import { canonicalBytes, MemberReader, ServiceError } from "@redoubt/base";
 import { Base64urlError, decodeBase64url, encodeBase64url } from "@redoubt/verify/base64url";
-import { KeyError } from "./errors.ts";
+import { KeyError } from "@redoubt/keys";
 import { parseRootForm, ROOT_KEY_NAME, type RootKey } from "./root-document.ts";
 import { encodeRootPublicKey, parseRootPublicKey } from "./root-public-key.ts";
 

@@ -1,7 +1,7 @@
 import type { KeyObject } from "node:crypto";
 import { encodeCanonical } from "@redoubt/base";
-import { publicJwk } from "./algorithm.ts";
-import { KeyError } from "./errors.ts";
+import { publicJwk } from "@redoubt/keys";
+import { KeyError } from "@redoubt/keys";
 
 /** What a public key is for: `operator`, `ring:<realm>`, `writer:<realm>`, `log:<realm>`, `token:<kid>`, `root:<kind>`. */
 export type KeyRole = string;

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { Secret } from "@redoubt/base";
-import { encodeRootKey, parseRootKey } from "@redoubt/keys";
+import { encodeRootKey, parseRootKey } from "@redoubt/registry";
 import { createRootKeyFile, openRootKeyFile } from "./root-key-file.ts";
 
 describe("a root key's file", () => {

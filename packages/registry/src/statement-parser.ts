@@ -3,8 +3,8 @@ import { parseVerifierKey, SIGNATURE_TYPE, type VerifierKey } from "@redoubt/tlo
 import { parsePublicJwk } from "@redoubt/verify";
 import { decodeBase64url } from "@redoubt/verify/base64url";
 import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
-import { KeyError } from "./errors.ts";
-import { KEY_STATES } from "./life-cycle.ts";
+import { KeyError } from "@redoubt/keys";
+import { KEY_STATES } from "@redoubt/keys";
 import { MAX_ROOT_VERSION, ROOT_KINDS } from "./root-document.ts";
 import { MAX_SIGNED_ROOT_BYTES } from "./root-signature.ts";
 import { PINNED } from "./statement-types.ts";

@@ -1,5 +1,5 @@
 import { decodeBase64url } from "@redoubt/verify/base64url";
-import { KeyError } from "./errors.ts";
+import { KeyError } from "@redoubt/keys";
 import type { RealmInfo } from "./registry-types.ts";
 import { parseVerifierKey, type VerifierKey } from "@redoubt/tlog";
 import type { RoleKeys } from "./role-keys.ts";

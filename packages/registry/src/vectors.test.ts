@@ -6,7 +6,7 @@ import { MemberReader } from "@redoubt/base";
 import { parseVerifierKey } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { isJsonObject, parseJsonObject } from "@redoubt/verify/json";
-import { signKeyRecord, verifyKeyRecord } from "./record.ts";
+import { signKeyRecord, verifyKeyRecord } from "@redoubt/keys";
 import { Registry } from "./registry.ts";
 import { parseStatement } from "./statement-parser.ts";
 import { registryEntry } from "./statement.ts";

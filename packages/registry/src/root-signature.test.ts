@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import { canonicalBytes } from "@redoubt/base";
 import { parseJsonObject } from "@redoubt/verify/json";
 import fc from "fast-check";
-import { KeyError } from "./errors.ts";
+import { KeyError } from "@redoubt/keys";
 import { encodeRootKey, parseRootKey } from "./root-key.ts";
 import {
   combineRoots,

@@ -6,7 +6,7 @@ import { encodeVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { parseJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
 import fc from "fast-check";
-import { KeyError } from "./errors.ts";
+import { KeyError } from "@redoubt/keys";
 import { reporterPublicKey } from "./reporter-key.ts";
 import { MAX_STATEMENT_BYTES, parseStatement } from "./statement-parser.ts";
 import type { StatementBody } from "./statement-types.ts";

@@ -1,4 +1,4 @@
-import type { KeyState } from "./life-cycle.ts";
+import type { KeyState } from "@redoubt/keys";
 import type { RootKind } from "./root-document.ts";
 
 /** docs/spec/logs.md §4. `nonce` keeps a public digest from being guessed from a guessable statement. */

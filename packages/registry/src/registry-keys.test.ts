@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { KEY_STATES, type KeyState } from "./life-cycle.ts";
+import { KEY_STATES, type KeyState } from "@redoubt/keys";
 import { keysForIssuer } from "./jwks.ts";
 import type { FoldResult } from "./registry-types.ts";
 import { NOW, RegistryFixture, TENANT_A, type TestRealm } from "./testing/registry-fixture.ts";

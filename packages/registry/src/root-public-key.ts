@@ -1,6 +1,6 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { decodeBase64url, encodeBase64url } from "@redoubt/verify/base64url";
-import { KeyError } from "./errors.ts";
+import { KeyError } from "@redoubt/keys";
 
 const KEY_BYTES = 32;
 /** RFC 8410 §4: what stands before the 32 bytes in the SubjectPublicKeyInfo of an Ed25519 key. */

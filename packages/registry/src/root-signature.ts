@@ -2,7 +2,7 @@ import { createPublicKey, sign, verify, type KeyObject } from "node:crypto";
 import { canonicalBytes, MemberReader, ServiceError } from "@redoubt/base";
 import { Base64urlError, decodeBase64url, encodeBase64url } from "@redoubt/verify/base64url";
 import { isJsonObject, type JsonValue } from "@redoubt/verify/json";
-import { KeyError } from "./errors.ts";
+import { KeyError } from "@redoubt/keys";
 import {
   MAX_ROOT_KEYS,
   parseRootForm,

@@ -1,7 +1,8 @@
 import type { KeyObject } from "node:crypto";
 import { privateFileExists, type Secret } from "@redoubt/base";
-import { encodeRootKey, generateKeyPair, KeyError, ROOT_KEY_NAME } from "@redoubt/keys";
-import { openPrivateKey, sealPrivateKey } from "./sealed-key.ts";
+import { encodeRootKey, ROOT_KEY_NAME } from "@redoubt/registry";
+import { generateKeyPair, KeyError } from "@redoubt/keys";
+import { openPrivateKey, sealPrivateKey } from "@redoubt/custody";
 
 const KIND = "root-key";
 

@@ -2,9 +2,9 @@ import { hash, type KeyObject } from "node:crypto";
 import { parseVerifierKey, SIGNATURE_TYPE, type VerifierKey } from "@redoubt/tlog";
 import { decodeBase64url } from "@redoubt/verify/base64url";
 import type { KeyRecord } from "@redoubt/verify/record";
-import { KeyError } from "./errors.ts";
-import { checkTransition, isPublished } from "./life-cycle.ts";
-import { verifyKeyRecord, type SignedKeyRecord } from "./record.ts";
+import { KeyError } from "@redoubt/keys";
+import { checkTransition, isPublished } from "@redoubt/keys";
+import { verifyKeyRecord, type SignedKeyRecord } from "@redoubt/keys";
 import { LogFold } from "./log-fold.ts";
 import type {
   ClosedLog,

@@ -1,4 +1,4 @@
-import { KeyError } from "./errors.ts";
+import { KeyError } from "@redoubt/keys";
 import type { Root, RootKind } from "./root-document.ts";
 import { verifyRootThreshold, type SignedRoot } from "./root-signature.ts";
 

@@ -1,6 +1,6 @@
-import type { LifeCycleInput } from "./life-cycle.ts";
+import type { LifeCycleInput } from "@redoubt/keys";
 import type { KeyInfo } from "./registry-types.ts";
-import type { RotationPolicy } from "./rotation-policy.ts";
+import type { RotationPolicy } from "@redoubt/keys";
 
 type AgingKey = Pick<KeyInfo, "activatedAt" | "record">;
 type AgePolicy = Pick<RotationPolicy, "expirySeconds" | "alarmAtPercent" | "notifySeconds">;

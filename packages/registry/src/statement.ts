@@ -3,7 +3,7 @@ import { canonicalBytes, MemberReader } from "@redoubt/base";
 import { SIGNATURE_TYPE, type VerifierKey } from "@redoubt/tlog";
 import { decodeBase64url, encodeBase64url } from "@redoubt/verify/base64url";
 import type { JsonObject } from "@redoubt/verify/json";
-import { KeyError } from "./errors.ts";
+import { KeyError } from "@redoubt/keys";
 import {
   NONCE_BYTES,
   parseCanonical,

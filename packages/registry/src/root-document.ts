@@ -14,7 +14,7 @@ import {
   type JsonObject,
   type JsonValue,
 } from "@redoubt/verify/json";
-import { KeyError } from "./errors.ts";
+import { KeyError } from "@redoubt/keys";
 import { encodeRootPublicKey, parseRootPublicKey } from "./root-public-key.ts";
 
 /** ARCHITECTURE §9: a demo root is one that nobody kept offline. */

@@ -7,9 +7,9 @@ import {
   SIGNATURE_TYPE,
   type VerifierKey,
 } from "@redoubt/tlog";
-import { generateKeyPair, publicJwk, type SignatureAlgorithm } from "../algorithm.ts";
-import type { KeyState } from "../life-cycle.ts";
-import { signKeyRecord, type SignedKeyRecord } from "../record.ts";
+import { generateKeyPair, publicJwk, type SignatureAlgorithm } from "@redoubt/keys";
+import type { KeyState } from "@redoubt/keys";
+import { signKeyRecord, type SignedKeyRecord } from "@redoubt/keys";
 import { Registry } from "../registry.ts";
 import type { FoldResult } from "../registry-types.ts";
 import { reporterPublicKey } from "../reporter-key.ts";

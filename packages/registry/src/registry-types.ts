@@ -1,7 +1,7 @@
 import type { VerifierKey } from "@redoubt/tlog";
-import type { KeyErrorCode } from "./errors.ts";
-import type { KeyState } from "./life-cycle.ts";
-import type { SignedKeyRecord } from "./record.ts";
+import type { KeyErrorCode } from "@redoubt/keys";
+import type { KeyState } from "@redoubt/keys";
+import type { SignedKeyRecord } from "@redoubt/keys";
 import type { RetainAuthor, Statement, TenantRule } from "./statement-types.ts";
 
 export interface RealmInfo {

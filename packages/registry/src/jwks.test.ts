@@ -5,7 +5,7 @@ import { decodeBase64url } from "@redoubt/verify/base64url";
 import { issuerFor, parseKeyRecord } from "@redoubt/verify/record";
 import fc from "fast-check";
 import { jwkOf, keysForIssuer } from "./jwks.ts";
-import { KEY_STATES } from "./life-cycle.ts";
+import { KEY_STATES } from "@redoubt/keys";
 import {
   CONSUMER_TENANT,
   NOW,

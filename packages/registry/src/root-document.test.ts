@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import { canonicalBytes } from "@redoubt/base";
 import { parseJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
 import fc from "fast-check";
-import { KeyError } from "./errors.ts";
+import { KeyError } from "@redoubt/keys";
 import { encodeRoot, MAX_ROOT_SECONDS, parseRoot, type RootDocument } from "./root-document.ts";
 import { encodeRootPublicKey, parseRootPublicKey } from "./root-public-key.ts";
 import { NamedKey, NOW } from "./testing/registry-fixture.ts";
