@@ -13,7 +13,6 @@ import {
 } from "@redoubt/registry";
 import { KeyError } from "@redoubt/keys";
 import { parseVerifierKey, type VerifierKey } from "@redoubt/tlog";
-import type { JsonObject } from "@redoubt/verify/json";
 import {
   ask,
   LEDGER,
@@ -80,10 +79,6 @@ export class Operator implements AsyncDisposable {
     });
     this.#clients.set(name, client);
     return client;
-  }
-
-  async ask(service: ServiceName, head: object): Promise<JsonObject> {
-    return (await this.client(service).request(head)).head;
   }
 
   /** Where the newest statement about a tenant (`realm/tenant`) or client (`realm/tenant/client`) stands. */
