@@ -143,7 +143,7 @@ function checkPrivate(copy: string): void {
   for (const name of readdirSync(copy, { recursive: true, encoding: "utf8" })) {
     const { mode } = lstatSync(join(copy, name));
     if (!/^(?:ledger\/published|publisher\/www)/.test(name)) assert.equal(mode & 0o077, 0, name);
-    assert.ok(!/-wal$|sock$|lock\.db$|(?:^|\/)logs\//.test(name), name);
+    assert.ok(!/-wal$|sock$|lock\.db$|deliveries\.journal$|(?:^|\/)logs\//.test(name), name);
   }
   assert.ok(existsSync(join(copy, "ledger", "ledger.db")));
 }

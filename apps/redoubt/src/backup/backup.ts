@@ -36,8 +36,12 @@ const ORDER: readonly ("up" | ServiceName)[] = [
   ...SERVICES.filter((service) => service !== "ledger"),
   "ledger",
 ];
-/** Locks, sockets, and what belongs to a database that is copied as a whole; event logs are no state. */
-const SKIPPED = /(?:^|\/)(?:lock\.db|sock|logs|cache)$|-(?:wal|shm|journal)$|\.new$/;
+/**
+ * Locks, sockets, and what belongs to a database that is copied as a whole; event logs are no state. An issuer that
+ * found an old list of its deliveries would say that nobody holds the tokens that it gave out since.
+ */
+const SKIPPED =
+  /(?:^|\/)(?:lock\.db|sock|logs|cache|deliveries\.journal)$|-(?:wal|shm|journal)$|\.new$/;
 
 /** Copies everything that a system needs to go on, while it runs or not. */
 export async function backup(context: CommandContext, target: string): Promise<number> {
