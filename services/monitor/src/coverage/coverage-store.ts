@@ -23,6 +23,7 @@ export class CoverageStore {
   readonly #add;
   readonly #tokens;
   readonly #count;
+  readonly #begin;
   readonly #rows;
   readonly #verifications;
   readonly #prune;
@@ -40,11 +41,10 @@ export class CoverageStore {
       "SELECT count(*) AS n FROM verifications WHERE day = ? AND reporter = ?",
     );
     this.#count = db.prepare(
-      `INSERT INTO verifications SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
-       WHERE ?8 OR EXISTS (SELECT 1 FROM verifications WHERE day = ?1 AND reporter = ?2 AND sdk = ?3
-         AND issuer = ?4 AND kind = ?5 AND outcome = ?6)
-       ON CONFLICT DO UPDATE SET count = count + excluded.count`,
+      `UPDATE verifications SET count = count + ? WHERE day = ? AND reporter = ? AND sdk = ?
+       AND issuer = ? AND kind = ? AND outcome = ?`,
     );
+    this.#begin = db.prepare("INSERT INTO verifications VALUES (?, ?, ?, ?, ?, ?, ?)");
     this.#verifications = db.prepare(
       `SELECT reporter, sdk, issuer, kind, outcome, sum(count) AS count FROM verifications
        WHERE day >= ? GROUP BY reporter, sdk, issuer, kind, outcome
@@ -72,12 +72,14 @@ export class CoverageStore {
   }
 
   /** `at`: seconds since the epoch. */
-  count(at: number, verifications: readonly Verification[]): void {
+  count(at: number, reporter: string, counts: readonly Omit<Verification, "reporter">[]): void {
     const day = Math.floor(at / DAY);
-    for (const { reporter, sdk, issuer, kind, outcome, count } of verifications) {
-      const isRoom = integerOf(this.#rows.get(day, reporter) ?? {}, "n") < MAX_ROWS;
+    let rows = integerOf(this.#rows.get(day, reporter) ?? {}, "n");
+    for (const { sdk, issuer, kind, outcome, count } of counts) {
       const key = [day, reporter, sdk, issuer ?? "", kind, outcome ?? ""];
-      this.#count.run(...key, count, Number(isRoom));
+      if (this.#count.run(count, ...key).changes > 0 || rows >= MAX_ROWS) continue;
+      this.#begin.run(...key, count);
+      rows += 1;
     }
   }
 

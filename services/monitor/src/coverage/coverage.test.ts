@@ -285,6 +285,27 @@ describe("what verifiers count", () => {
     assert.deepEqual([rows, sum], [4096, 5 * 4096 + 5]);
   });
 
+  it("P12: is charged to the reporter by what it takes to keep", async () => {
+    await using world = await open();
+    const refused = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`ERR_${i}`, 1]));
+    const rows = Array.from({ length: 64 }, () => ({ ...row, accepted: 0, refused }));
+    const answers = new Map<number, number>();
+    for (let i = 0; i < 17; i += 1) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      const status = await report(world, "a", [], counts(START_SECONDS, rows));
+      answers.set(status, (answers.get(status) ?? 0) + 1);
+    }
+    // 6400 counts each, of 100,000 that may come at once.
+    assert.deepEqual(
+      answers,
+      new Map([
+        [200, 15],
+        [429, 2],
+      ]),
+    );
+    assert.equal(await report(world, "b", [], counts(START_SECONDS)), 200);
+  });
+
   for (const [what, change] of Object.entries({
     "a row that is no object": { rows: [1] },
     "a kind that is none": { rows: [{ ...row, kind: "AT" }] },

@@ -91,8 +91,8 @@ export class Coverage {
 
   /** Within a transaction. */
   counted(reporter: string, { from, sdk, rows }: ReportedCounts): void {
-    const verifications = rows.map((row) => ({ ...row, reporter, sdk }));
-    this.#parts.store.count(this.#timeOf(from), verifications);
+    const counts = rows.map((row) => ({ ...row, sdk }));
+    this.#parts.store.count(this.#timeOf(from), reporter, counts);
   }
 
   tokens({ since, from }: PageQuery): Page<TokenCount> {

@@ -13,6 +13,7 @@ import {
   parseEvidence,
   parseReport,
   type EvidenceItem,
+  type Items,
   type RefusedItem,
   type Report,
   type ReportItem,
@@ -385,14 +386,13 @@ function subjectOf({ reporter, digest, kid }: Miss): {
   return { reporter, digests: [encodeBase64url(digest)], detail: { kid } };
 }
 
+/** Rows of the database that it may take, about. */
 function sizeOf({
   items,
   refused,
-}: {
-  items: readonly unknown[];
-  refused: readonly unknown[];
-}): number {
-  return items.length + refused.length;
+  counts,
+}: Items<unknown> & Partial<Pick<Report, "counts">>): number {
+  return items.length + refused.length + (counts?.rows.length ?? 0);
 }
 
 /** A kid is not looked at before evidence comes: a miss without one is a miss. */
