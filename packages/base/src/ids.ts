@@ -1,6 +1,9 @@
 /** A tenant, and what else has a UUID here: in lower case only, so that one id has one spelling. */
 export const UUID: RegExp = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
+/** A SHA-256 in base64url. RFC 4648 §3.5: the last character carries four bits, and the two below them are zero. */
+export const SHA256: RegExp = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
+
 /** A realm, at most 32 characters. */
 export const REALM: RegExp = /^[a-z][a-z0-9-]{0,31}$/;
 

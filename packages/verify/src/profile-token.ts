@@ -3,6 +3,7 @@ import type { CheckedProfile } from "./issuer-profile.ts";
 import type { JsonObject, JsonValue } from "./json.ts";
 import { tokenAlgorithm, type TokenAlgorithm } from "./public-key.ts";
 import { isTenantId } from "./tenant.ts";
+import { isText } from "./token-claims.ts";
 import { TokenError } from "./token-error.ts";
 import { claimError, scopeError } from "./token-scope.ts";
 import type { TrustedKey } from "./trusted-key.ts";
@@ -216,8 +217,4 @@ function hashOf(accessToken: string, algorithm: TokenAlgorithm): string {
 /** RFC 7519 §2: seconds, and parts of them. */
 function isTime(value: JsonValue | undefined): value is number {
   return typeof value === "number" && value >= 0;
-}
-
-function isText(value: JsonValue | undefined): value is string {
-  return typeof value === "string" && value !== "";
 }

@@ -1,5 +1,5 @@
 import { checkConfirmation } from "./confirmation.ts";
-import type { JsonObject, JsonValue } from "./json.ts";
+import type { JsonObject } from "./json.ts";
 import { TokenError } from "./token-error.ts";
 import { claimError, type ScopeClaims } from "./token-scope.ts";
 import type { VerifierPolicy } from "./verifier-options.ts";
@@ -63,6 +63,6 @@ export function checkTimes(
   if (nbf > nowSeconds + toleranceSeconds) throw claimError("nbf", "is in the future");
 }
 
-function isText(value: JsonValue | undefined): value is string {
+export function isText(value: unknown): value is string {
   return typeof value === "string" && value !== "";
 }

@@ -17,7 +17,7 @@ import type { KeyAlgorithm } from "./public-key.ts";
 import { SignatureCheck } from "./signature.ts";
 import { TokenBuffers } from "./token-buffers.ts";
 import { TokenCache } from "./token-cache.ts";
-import { checkClaims, checkTimes, type TokenPayload } from "./token-claims.ts";
+import { checkClaims, checkTimes, isText, type TokenPayload } from "./token-claims.ts";
 import { TokenError, type TokenErrorCode } from "./token-error.ts";
 import { checkHeader, parseUnverifiedHeader, type RecordHeader } from "./token-header.ts";
 import { decodeSegment, parseSegment } from "./token-json.ts";
@@ -327,7 +327,7 @@ class TokenVerifier implements Verifier {
 
   verifyIdToken(token: string, expected: IdTokenExpectation): VerifiedToken {
     const { clientId, nonce } = expected;
-    if (!isName(clientId) || (nonce !== null && !isName(nonce)))
+    if (!isText(clientId) || (nonce !== null && !isText(nonce)))
       throw new TypeError("verifyIdToken: expected a clientId, and a nonce or null");
     return this.#counted("id", () => {
       const nowMs = this.#begin(token);
@@ -507,10 +507,6 @@ function asPayload(payload: JsonObject): TokenPayload {
   )
     return { ...payload, iss, sub, exp, iat };
   throw new TypeError("Claims were checked before");
-}
-
-function isName(value: unknown): value is string {
-  return typeof value === "string" && value !== "";
 }
 
 /** What a token says of its issuer, before anything of it is believed. */

@@ -1,5 +1,4 @@
 import { randomUUID } from "node:crypto";
-import { join } from "node:path";
 import { errorCode, nowSeconds, readSpace, type Clock, type ReadSpace } from "@redoubt/base";
 import { serveHttp, type HttpLimits, type HttpServer } from "@redoubt/http";
 import { encodeVerifierKey } from "@redoubt/tlog";
@@ -20,7 +19,6 @@ import { monitorRoutes, noRoomAnswer } from "./http-routes.ts";
 import { openIdentity } from "./initialise.ts";
 import { httpRequest, type HttpRequest } from "./outgoing-http.ts";
 import { openParts, type MonitorParts, type PartsOptions } from "./parts.ts";
-import { monitorOperations } from "./sockets/operations.ts";
 import { describeStatus, describeWaiting } from "./status.ts";
 
 export interface MonitorOptions {
@@ -54,7 +52,6 @@ export interface Monitor extends AsyncDisposable {
 }
 
 const SERVICE = "monitor";
-const BACKUP_FILE = "backup.db";
 const TICK_MS = 500;
 const HTTP_LIMITS: Partial<HttpLimits> = {
   // A reporter's body may have 256 KiB.
@@ -101,17 +98,7 @@ export async function openMonitor(options: MonitorOptions): Promise<Monitor> {
   const http = stack.use(await openHttp(engine, options, vkey));
   const status = (): Answered<typeof MONITOR.status> =>
     engine.parts ? describeStatus(engine.parts, vkey) : describeWaiting(engine.problem, vkey);
-  const handlers = new WeakMap<MonitorParts, Handler>();
-  const handlerOf = (parts: MonitorParts): Handler => {
-    const backup = async (): Promise<string> => {
-      await parts.db.backup(join(folder, BACKUP_FILE));
-      return BACKUP_FILE;
-    };
-    const known = handlers.get(parts) ?? monitorOperations({ ...parts, status, log, backup });
-    handlers.set(parts, known);
-    return known;
-  };
-  const handler: Handler = (call) => engine.attempt((parts) => handlerOf(parts)(call));
+  const handler: Handler = (call) => engine.attempt(({ operations }) => operations(call));
   for (const caller of config.callers)
     // oxlint-disable-next-line no-await-in-loop -- a handful at start; the first failure names its socket
     stack.use(await listen(caller, handler, options));

@@ -3,6 +3,8 @@ import type { Clock, ReadSpace } from "@redoubt/base";
 import type { Requester } from "@redoubt/wire";
 import type { MonitorLog } from "./events.ts";
 import { Registry } from "@redoubt/registry";
+import { encodeVerifierKey } from "@redoubt/tlog";
+import type { Handler } from "@redoubt/wire";
 import { ActiveTime } from "./active-time.ts";
 import { AlarmStore } from "./alarms/alarm-store.ts";
 import { Alarms } from "./alarms/alarms.ts";
@@ -28,6 +30,8 @@ import { ReportStore } from "./reports/report-store.ts";
 import { Reports } from "./reports/reports.ts";
 import { Sight } from "./sight.ts";
 import { Database } from "./store/database.ts";
+import { monitorOperations } from "./sockets/operations.ts";
+import { describeStatus } from "./status.ts";
 import { Watches } from "./watches.ts";
 import { Claims } from "./witness/claims.ts";
 import type { FindLog, LogKeys } from "./witness/log-keys.ts";
@@ -52,6 +56,8 @@ export interface PartsOptions {
 /** Everything of the monitor that neither listens nor has a timer, wired by hand. */
 export interface MonitorParts {
   readonly db: Database;
+  /** What the sockets are asked. */
+  readonly operations: Handler;
   readonly active: ActiveTime;
   readonly registry: Registry;
   readonly alarms: Alarms;
@@ -71,6 +77,8 @@ export interface MonitorParts {
   /** Reads every log to its end, beginning after the call. */
   readonly readLogs: () => Promise<boolean>;
 }
+
+const BACKUP_FILE = "backup.db";
 
 export function openParts(options: PartsOptions): MonitorParts {
   const { folder, openDatabase = (path) => new Database(path) } = options;
@@ -205,7 +213,7 @@ function wireParts(options: PartsOptions, db: Database): MonitorParts {
     auditAgeSeconds: () => sight.ageSeconds,
     onReport: (reporter) => watches.reported(reporter, active()),
   });
-  return {
+  const parts = {
     db,
     active: activeTime,
     registry,
@@ -225,8 +233,18 @@ function wireParts(options: PartsOptions, db: Database): MonitorParts {
     sight,
     readLogs,
   };
+  const vkey = encodeVerifierKey(identity.witness);
+  const operations = monitorOperations({
+    ...parts,
+    status: () => describeStatus(parts, vkey),
+    log,
+    backup: async () => {
+      await db.backup(joinPath(folder, BACKUP_FILE));
+      return BACKUP_FILE;
+    },
+  });
+  return { ...parts, operations };
 }
-
 /** The registry log is pinned in the configuration; every other log is what the registry says it is. */
 function findLogIn(registry: Registry, registryKeys: LogKeys): FindLog {
   return (origin) => {

@@ -14,7 +14,7 @@ export function describeWaiting(
 
 /** What `redoubt status` shows of the monitor. */
 export function describeStatus(
-  parts: MonitorParts,
+  parts: Omit<MonitorParts, "operations">,
   witness: string,
 ): Answered<typeof MONITOR.status> {
   const { follower, witnessStore, registry, reports, watches, alarms, deliveries, join } = parts;

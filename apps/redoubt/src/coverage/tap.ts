@@ -1,6 +1,6 @@
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
-import { errorCode, ServiceError } from "@redoubt/base";
+import { errorCode, ServiceError, SHA256 } from "@redoubt/base";
 import { parseJsonObject } from "@redoubt/verify/json";
 import { ask, MONITOR, type Answered, type Requester } from "@redoubt/wire";
 
@@ -35,7 +35,6 @@ const NOWHERE: Found = { realm: null, seen: false };
 const BATCH = 1000;
 const MAX_LINE = 4096;
 const MAX_NAMED = 16;
-const DIGEST = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
 
 /**
  * Asks the monitor what it knows of each token that a gateway saw.
@@ -135,6 +134,6 @@ function parseLine(line: string, number: number): Used {
 }
 
 function usedOf(digest: unknown, audience: string | null): Used {
-  if (typeof digest !== "string" || !DIGEST.test(digest)) throw new TypeError("digest");
+  if (typeof digest !== "string" || !SHA256.test(digest)) throw new TypeError("digest");
   return { digest, audience };
 }

@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
-import { errorCode, nowSeconds, ServiceError, systemClock } from "@redoubt/base";
+import { errorCode, nowSeconds, ServiceError, SHA256, systemClock } from "@redoubt/base";
 import {
   encodeProofFile,
   hashLeaf,
@@ -31,8 +31,6 @@ export interface LoggedToken {
   readonly proof: string;
 }
 
-/** 32 bytes in base64url: the last character carries two bits that are zero. */
-const DIGEST = /^[\w-]{42}[AEIMQUYcgkosw048]$/;
 const COSIGN_ATTEMPTS = 30;
 const COSIGN_PAUSE_MS = 200;
 
@@ -65,7 +63,7 @@ export async function ledgerProve(
 
 /** A digest as it is, or that of a token; docs/spec/logs.md §1. */
 export function digestOf(subject: string): string {
-  if (DIGEST.test(subject)) return subject;
+  if (SHA256.test(subject)) return subject;
   const segments = subject.split(".");
   if (segments.length !== 3 || segments.some((segment) => !/^[\w-]+$/.test(segment)))
     throw new ServiceError(

@@ -1,3 +1,4 @@
+import { UUID } from "@redoubt/base";
 import { isJsonObject } from "@redoubt/verify/json";
 import {
   anyObject,
@@ -12,7 +13,7 @@ import {
 import { group, list, optional } from "./message.ts";
 import { operation } from "./operation.ts";
 
-const TENANT_ID = text(36, /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/);
+const TENANT_ID = text(36, UUID);
 const PAGE = 500;
 
 /** Bounds are those of docs/spec/logs.md §4. */

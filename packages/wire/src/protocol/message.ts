@@ -23,51 +23,56 @@ const MAX_SHOWN = 40;
 
 /** @param what names the message in errors */
 export function message<S extends Shape>(what: string, shape: S): Message<Values<S>> {
-  const members = Object.entries(shape);
-  const names = new Set(Object.keys(shape));
-  return {
-    read: (object) => {
-      const values: Record<string, unknown> = {};
-      for (const [name, member] of members) {
-        const value = Object.hasOwn(object, name) ? object[name] : undefined;
-        const read = member.read(value, name, what);
-        if (read !== undefined) values[name] = read;
-      }
-      for (const name in object) if (!names.has(name)) refuseUnknown(what, name);
-      // Every member of the shape was read, each by its own reader.
-      // oxlint-disable-next-line no-unsafe-type-assertion
-      return values as Values<S>;
-    },
-    write: (value) => write(members, value),
-  };
-}
-
-function write(members: readonly [string, Member<unknown>][], value: object): JsonObject {
-  const head: Record<string, JsonValue> = {};
-  for (const [name, member] of members) {
-    const written = member.write(Reflect.get(value, name));
-    if (written !== undefined) head[name] = written;
-  }
-  return head;
+  const members = membersOf(shape);
+  return { read: (object) => read(members, object, what), write: (value) => write(members, value) };
 }
 
 /** A message within a message. */
 export function group<S extends Shape>(shape: S): Member<Values<S>> {
-  const members = Object.entries(shape);
-  /** By the place that it stands in, which is part of errors. */
-  const made = new Map<string, Message<Values<S>>>();
-  const messageIn = (what: string): Message<Values<S>> => {
-    const known = made.get(what) ?? message(what, shape);
-    made.set(what, known);
-    return known;
-  };
+  const members = membersOf(shape);
   return {
     read: (value, name, what) =>
       isJsonObject(value)
-        ? messageIn(`${what} ${name}`).read(value)
+        ? read(members, value, `${what} ${name}`)
         : refuseMember(what, name, "an object"),
     write: (value) => write(members, value),
   };
+}
+
+/** A shape as both readers and writers walk it. */
+interface Members<S extends Shape> {
+  readonly shape: S;
+  readonly all: readonly (readonly [name: string, member: Member<unknown>])[];
+}
+
+function membersOf<S extends Shape>(shape: S): Members<S> {
+  return { shape, all: Object.entries(shape) };
+}
+
+function read<S extends Shape>(
+  { shape, all }: Members<S>,
+  object: JsonObject,
+  what: string,
+): Values<S> {
+  const values: Record<string, unknown> = {};
+  for (const [name, member] of all) {
+    const value = Object.hasOwn(object, name) ? object[name] : undefined;
+    const found = member.read(value, name, what);
+    if (found !== undefined) values[name] = found;
+  }
+  for (const name in object) if (!Object.hasOwn(shape, name)) refuseUnknown(what, name);
+  // Every member of the shape was read, each by its own reader.
+  // oxlint-disable-next-line no-unsafe-type-assertion
+  return values as Values<S>;
+}
+
+function write<S extends Shape>({ all }: Members<S>, value: object): JsonObject {
+  const head: Record<string, JsonValue> = {};
+  for (const [name, member] of all) {
+    const written = member.write(Reflect.get(value, name));
+    if (written !== undefined) head[name] = written;
+  }
+  return head;
 }
 
 /** A member that may be absent. */

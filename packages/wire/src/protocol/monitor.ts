@@ -1,3 +1,4 @@
+import { SHA256 } from "@redoubt/base";
 import { anything, bytes, flag, integer, mark, oneOf, text, textOrEmpty } from "./member.ts";
 import { group, list, nullable, optional } from "./message.ts";
 import { operation } from "./operation.ts";
@@ -17,8 +18,7 @@ export const MONITOR_LIMITS = {
 /** Kinds of `event` that end by themselves: with the sender's word, or with its process. */
 export const MONITOR_EVENT_STATES: readonly string[] = ["connections-full", "delivery-queue-full"];
 
-/** SHA-256 in base64url. RFC 4648 §3.5: the last character carries four bits, and the two below them are zero. */
-const digest = text(43, /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/);
+const digest = text(43, SHA256);
 const name = text(64, /^[A-Za-z0-9][A-Za-z0-9_.-]*$/);
 const origin = text(256, /^[!-~]+$/);
 const detail = optional(text(MONITOR_LIMITS.detailChars));
