@@ -7,6 +7,12 @@ export const SHA256: RegExp = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
 /** A realm, at most 32 characters. */
 export const REALM: RegExp = /^[a-z][a-z0-9-]{0,31}$/;
 
+/**
+ * A client. RFC 6749 §2.3.1: Basic carries an id form-encoded, and many programs forget that; these characters are the
+ * same either way.
+ */
+export const CLIENT_ID: RegExp = /^[A-Za-z0-9._-]{1,128}$/;
+
 /** A caller of a socket: a service that is there once, or `<service>-<realm>`. */
 export function callerPattern(single: readonly string[], ofRealms: readonly string[]): RegExp {
   const realm = REALM.source.slice(1, -1);

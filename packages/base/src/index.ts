@@ -13,7 +13,7 @@ export {
 export { errorCode, errorLine, ServiceError } from "./errors.ts";
 export { EventLines, FULL_LINES } from "./events.ts";
 export type { EventClass, EventClasses, EventSink } from "./events.ts";
-export { callerPattern, REALM, SHA256, UUID } from "./ids.ts";
+export { callerPattern, CLIENT_ID, REALM, SHA256, UUID } from "./ids.ts";
 export { MemberReader, type MemberErrorCode } from "./members.ts";
 export { Secret } from "./secret.ts";
 export { TokenBucket, type BucketLimit } from "./token-bucket.ts";

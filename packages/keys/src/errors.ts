@@ -34,7 +34,9 @@ export type KeyErrorCode =
   | "ERR_STATEMENT_MALFORMED"
   | "ERR_STATEMENT_DIGEST"
   | "ERR_STATEMENT_AUTHOR"
-  | "ERR_STATEMENT_CONFLICT";
+  | "ERR_STATEMENT_CONFLICT"
+  /** What a client proves itself with is malformed, or is not what its statement names. */
+  | "ERR_CLIENT_CREDENTIALS";
 
 export class KeyError extends Error {
   override readonly name = "KeyError";

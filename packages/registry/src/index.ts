@@ -1,5 +1,17 @@
+export {
+  credentialsOf,
+  encodeCredentials,
+  MAX_CREDENTIALS_BYTES,
+  parseClientJwk,
+  parseCredentials,
+  type ClientCredentials,
+  type ClientKey,
+  type ClientSecret,
+  type CredentialsDocument,
+} from "./client-credentials.ts";
 export { jwkOf, keysForIssuer, type RedoubtJwk } from "./jwks.ts";
 export type {
+  ClientInfo,
   ClosedLog,
   FoldResult,
   KeyInfo,
@@ -8,6 +20,7 @@ export type {
   WriterInfo,
 } from "./registry-types.ts";
 export { Registry } from "./registry.ts";
+export { seesCredentials, seesStatement } from "./readers.ts";
 export { reporterPublicKey } from "./reporter-key.ts";
 export {
   checkRootLife,

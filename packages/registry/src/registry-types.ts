@@ -2,7 +2,8 @@ import type { VerifierKey } from "@redoubt/tlog";
 import type { KeyErrorCode } from "@redoubt/keys";
 import type { KeyState } from "@redoubt/keys";
 import type { SignedKeyRecord } from "@redoubt/keys";
-import type { RetainAuthor, Statement, TenantRule } from "./statement-types.ts";
+import type { ClientCredentials } from "./client-credentials.ts";
+import type { ClientStatement, RetainAuthor, Statement, TenantRule } from "./statement-types.ts";
 
 export interface RealmInfo {
   readonly realm: string;
@@ -43,12 +44,20 @@ export interface KeyInfo extends SignedKeyRecord {
   /** Where the record stands in the registry log. */
   readonly index: number;
 }
+export interface ClientInfo extends ClientStatement {
+  /** Where the statement stands in the registry log. */
+  readonly index: number;
+  /** What `credentialsHash` names; absent where the reader may not see it, or nobody has it any more. */
+  readonly credentials?: ClientCredentials | undefined;
+}
 export interface RegistryItem {
   readonly index: number;
   readonly entry: Uint8Array;
   /** Absent where the reader may not see the body. */
   readonly statement?: Uint8Array | undefined;
   readonly envelope?: Uint8Array | undefined;
+  /** The document that a `client` statement names; absent where there is none, or the reader may not see it. */
+  readonly credentials?: Uint8Array | undefined;
 }
 export type FoldResult =
   | { readonly kind: "applied"; readonly statement: Statement }

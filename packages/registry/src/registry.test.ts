@@ -426,10 +426,11 @@ describe("tenants and clients", () => {
     isVoid(fixture.tenant("enterprise", TENANT_A, ["api-2"]), /is a client id/);
   });
 
-  it("the drill audience is no tenant's and no client's", () => {
+  it("the drill audience is no tenant's, and no client can have its name", () => {
     const fixture = fresh();
     isVoid(fixture.tenant("enterprise", TENANT_A, ["urn:redoubt:drill"]), /nobody's/);
-    isVoid(fixture.client(TENANT_A, "urn:redoubt:drill"), /is an audience/);
+    const code = "ERR_STATEMENT_MALFORMED";
+    assert.throws(() => fixture.client(TENANT_A, "urn:redoubt:drill"), { code });
   });
 });
 

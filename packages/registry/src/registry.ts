@@ -5,8 +5,10 @@ import type { KeyRecord } from "@redoubt/verify/record";
 import { KeyError } from "@redoubt/keys";
 import { checkTransition, isPublished } from "@redoubt/keys";
 import { verifyKeyRecord, type SignedKeyRecord } from "@redoubt/keys";
+import { credentialsOf, type ClientCredentials } from "./client-credentials.ts";
 import { LogFold } from "./log-fold.ts";
 import type {
+  ClientInfo,
   ClosedLog,
   FoldResult,
   KeyInfo,
@@ -53,7 +55,7 @@ export class Registry {
   readonly #realms = new Map<string, RealmInfo>();
   readonly #logs = new LogFold();
   readonly #tenants = new Map<string, TenantStatement>();
-  readonly #clients = new Map<string, ClientStatement>();
+  readonly #clients = new Map<string, ClientInfo>();
   readonly #reporters = new Map<string, ReporterStatement>();
   readonly #keys = new Map<string, KeyInfo>();
   readonly #pinnedKeys: PinnedKeyStatement[] = [];
@@ -109,17 +111,17 @@ export class Registry {
   get pinnedKeys(): readonly PinnedKeyStatement[] {
     return this.#pinnedKeys;
   }
-  /** Keyed by `realm/tenant`. */
   /** Whether some tenant may have tokens for this audience. */
   isAudience(audience: string): boolean {
     return this.#audiences.has(audience);
   }
 
+  /** Keyed by `realm/tenant`. */
   get tenants(): ReadonlyMap<string, TenantStatement> {
     return this.#tenants;
   }
   /** Keyed by `realm/tenant/client`. */
-  get clients(): ReadonlyMap<string, ClientStatement> {
+  get clients(): ReadonlyMap<string, ClientInfo> {
     return this.#clients;
   }
   get reporters(): ReadonlyMap<string, ReporterStatement> {
@@ -154,13 +156,13 @@ export class Registry {
     if (item.index !== this.#size)
       throw new RangeError(`Registry item ${item.index}: expected ${this.#size}`);
     this.#size += 1;
-    const { index, entry, statement, envelope } = item;
+    const { statement, envelope } = item;
     if (!statement || !envelope) {
       this.#hidden += 1;
       return { kind: "hidden" };
     }
     try {
-      return { kind: "applied", statement: this.#fold(index, entry, statement, envelope) };
+      return { kind: "applied", statement: this.#fold(item, statement, envelope) };
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       const code = error instanceof KeyError ? error.code : "ERR_KEY_RECORD";
@@ -168,7 +170,11 @@ export class Registry {
     }
   }
 
-  #fold(index: number, entry: Uint8Array, bytes: Uint8Array, envelope: Uint8Array): Statement {
+  #fold(
+    { index, entry, credentials }: RegistryItem,
+    bytes: Uint8Array,
+    envelope: Uint8Array,
+  ): Statement {
     if (!registryEntry(bytes, envelope).equals(entry))
       throw new KeyError(
         "ERR_STATEMENT_DIGEST",
@@ -176,8 +182,9 @@ export class Registry {
       );
     const statement = parseStatement(bytes);
     this.#verifyAuthor(statement, bytes, envelope);
+    const proven = credentialsOf(statement, credentials);
     this.#refuseRepetition(bytes);
-    this.#take(index, statement);
+    this.#take(index, statement, proven);
     return statement;
   }
 
@@ -216,7 +223,7 @@ export class Registry {
     }
   }
 
-  #take(index: number, statement: Statement): void {
+  #take(index: number, statement: Statement, credentials: ClientCredentials | undefined): void {
     switch (statement.type) {
       case "realm":
         return this.#takeRealm(statement);
@@ -231,7 +238,7 @@ export class Registry {
       case "tenant":
         return this.#takeTenant(statement);
       case "client":
-        return this.#takeClient(statement);
+        return this.#takeClient(index, statement, credentials);
       case "reporter":
         return this.#takeReporter(statement);
       case "key":
@@ -316,7 +323,11 @@ export class Registry {
     this.#tenants.set(key, statement);
   }
 
-  #takeClient(statement: ClientStatement): void {
+  #takeClient(
+    index: number,
+    statement: ClientStatement,
+    credentials: ClientCredentials | undefined,
+  ): void {
     const { realm, tenant, client, audiences } = statement;
     const owner = this.#tenants.get(`${realm}/${tenant}`);
     if (!owner) throw conflict(`Tenant ${realm}/${tenant} is not registered`);
@@ -326,10 +337,9 @@ export class Registry {
     for (const audience of audiences)
       if (!owner.audiences.includes(audience))
         throw conflict(`Audience ${audience} is not one of tenant ${tenant}`);
-    if (client === DRILL_AUDIENCE || this.#audiences.has(client))
-      throw conflict(`Client id ${client} is an audience`);
+    if (this.#audiences.has(client)) throw conflict(`Client id ${client} is an audience`);
     this.#clientIds.replace(before ? [client] : [], [client]);
-    this.#clients.set(key, statement);
+    this.#clients.set(key, { ...statement, index, credentials });
   }
 
   #takeReporter(statement: ReporterStatement): void {

@@ -1,4 +1,12 @@
-import { canonicalBytes, MemberReader, ServiceError, UUID, REALM } from "@redoubt/base";
+import {
+  canonicalBytes,
+  CLIENT_ID,
+  MemberReader,
+  REALM,
+  ServiceError,
+  SHA256,
+  UUID,
+} from "@redoubt/base";
 import { parseVerifierKey, SIGNATURE_TYPE, type VerifierKey } from "@redoubt/tlog";
 import { parsePublicJwk } from "@redoubt/verify";
 import { decodeBase64url } from "@redoubt/verify/base64url";
@@ -24,7 +32,7 @@ const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
 export const NONCE_BYTES = 16;
 const DIGEST_BYTES = 32;
 export const SIGNATURE_BYTES = 64;
-const MAX_SECONDS = 2 ** 40;
+export const MAX_SECONDS = 2 ** 40;
 
 /** @throws KeyError `ERR_STATEMENT_MALFORMED` */
 export function parseStatement(bytes: Uint8Array): Statement {
@@ -177,10 +185,13 @@ function parseClient(
 ): Omit<ClientStatement, keyof StatementCommon | "type" | "realm"> {
   return {
     tenant: reader.string("tenant", 36, UUID),
-    client: reader.string("client", 128, /^[\x21-\x7e]+$/),
+    client: reader.string("client", 128, CLIENT_ID),
     status: reader.oneOf("status", ["active", "disabled"]),
     audiences: distinct(reader, "audiences", 64),
     scopes: distinct(reader, "scopes", 64, SCOPE),
+    ...(reader.has("credentialsHash") && {
+      credentialsHash: reader.string("credentialsHash", 43, SHA256),
+    }),
   };
 }
 
@@ -199,7 +210,7 @@ function distinct(
 }
 
 /** base64url of exactly so many bytes, in its one spelling. */
-function base64urlText(reader: MemberReader, name: string, bytes: number): string {
+export function base64urlText(reader: MemberReader, name: string, bytes: number): string {
   const text = reader.string(name, 128);
   decodeBase64url(text, { bytes });
   return text;

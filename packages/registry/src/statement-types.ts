@@ -74,6 +74,8 @@ export interface ClientStatement extends StatementCommon {
   readonly status: "active" | "disabled";
   readonly audiences: readonly string[];
   readonly scopes: readonly string[];
+  /** SHA-256 of the document that says how it proves itself, base64url; absent where it cannot. */
+  readonly credentialsHash?: string;
 }
 export interface ReporterStatement extends StatementCommon {
   readonly type: "reporter";

@@ -1,6 +1,13 @@
 import { generateKeyPairSync } from "node:crypto";
 import { ServiceError } from "@redoubt/base";
-import { registryEntry, type SignedStatement } from "@redoubt/registry";
+import {
+  credentialsOf,
+  parseStatement,
+  registryEntry,
+  seesCredentials,
+  seesStatement,
+  type SignedStatement,
+} from "@redoubt/registry";
 import {
   cosignWitnessed,
   ed25519Cosigner,
@@ -43,6 +50,8 @@ interface FakeLogs {
   readonly registry: FakeLog;
   readonly issuance?: FakeLog;
 }
+
+type RegistryItemShown = Answered<typeof LEDGER.registry>["items"][number];
 
 const READERS_OF_ALL: readonly string[] = ["operator", "monitor", "publisher"];
 
@@ -170,7 +179,8 @@ export class FakeLedger extends FakeService {
     call: Call,
   ): Answered<typeof LEDGER.registry> {
     const { size, checkpoint, cosigned } = this.#log(this.registry.origin, call);
-    const items = this.registry.items.slice(from, from + Math.min(max, this.pageItems));
+    const page = this.registry.items.slice(from, from + Math.min(max, this.pageItems));
+    const items = page.map((item) => shownTo(call.caller, item));
     return { from, size, checkpoint, cosigned, items };
   }
 
@@ -191,14 +201,20 @@ export class FakeLedger extends FakeService {
       throw new ServiceError("ERR_LEDGER_DENIED", "Not the registry");
     if (ifSize !== undefined && ifSize !== this.registry.size)
       throw new ServiceError("ERR_LEDGER_SIZE", "Registry moved");
+    const parsed = parseStatement(said.statement);
+    credentialsOf(parsed, said.credentials);
+    if (parsed.type === "client" && parsed.credentialsHash !== undefined && !said.credentials)
+      throw new ServiceError("ERR_LEDGER_BODY", "Credentials are missing");
     const index = this.state(said);
     return { index, size: this.registry.size, checkpoint: this.registry.checkpoint };
   }
 
   /** Puts a statement into the registry, as the operator would. */
-  state({ statement, envelope }: Omit<SignedStatement, "entry">): number {
-    const entry = registryEntry(statement, envelope);
-    return this.registry.state({ statement, envelope, entry });
+  state(
+    said: Omit<SignedStatement, "entry"> & { readonly credentials?: Buffer | undefined },
+  ): number {
+    const entry = registryEntry(said.statement, said.envelope);
+    return this.registry.state({ ...said, entry });
   }
 
   #commit(
@@ -236,6 +252,15 @@ function silent(): FakeWitness {
 /** The honest answer with some members changed. */
 export async function changed(honest: Honest, members: object): Promise<Answer> {
   return { head: { ...(await honest()).head, ...members } };
+}
+
+/** docs/spec/logs.md §4. */
+function shownTo(caller: string, { credentials, ...item }: RegistryItemShown): RegistryItemShown {
+  const isRestricted = caller === "publisher" || caller.startsWith("issuer-");
+  if (!item.statement || (!isRestricted && !credentials)) return item;
+  const statement = parseStatement(item.statement);
+  if (!seesStatement(caller, statement)) return { entry: item.entry };
+  return { ...item, ...(credentials && seesCredentials(caller, statement) && { credentials }) };
 }
 
 function checkpointAt(log: FakeLog, size: number): string {

@@ -20,7 +20,7 @@ import {
 import { FakeTree } from "./fake-tree.ts";
 
 /** What the registry shows beside an entry; where a test withholds it, less. */
-type Body = Partial<Omit<SignedStatement, "entry">>;
+type Body = Partial<Omit<SignedStatement, "entry">> & { readonly credentials?: Buffer | undefined };
 
 interface FakeBatch {
   readonly entries: readonly Buffer[];
@@ -136,7 +136,10 @@ export class FakeLog {
   }
 
   /** Of a registry: the place of its entry. */
-  state({ entry, ...body }: SignedStatement): number {
+  state({
+    entry,
+    ...body
+  }: SignedStatement & { readonly credentials?: Buffer | undefined }): number {
     return this.batches.push({ entries: [entry], body }) - 1;
   }
 

@@ -16,6 +16,11 @@ export function placeItems({ items, size }: UnverifiedPage, from: number): Regis
   return items.map((item, place) => ({ ...item, index: from + place }));
 }
 
-export function byteLength({ entry, statement, envelope }: RegistryFeedItem): number {
-  return entry.length + (statement?.length ?? 0) + (envelope?.length ?? 0);
+/** Of everything that one item carries. */
+export function byteLength({ entry, ...bodies }: Omit<RegistryFeedItem, "index">): number {
+  const { statement, envelope, credentials } = bodies;
+  return [statement, envelope, credentials].reduce(
+    (bytes, body) => bytes + (body?.length ?? 0),
+    entry.length,
+  );
 }

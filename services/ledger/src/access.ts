@@ -51,21 +51,3 @@ export function isOfRing(statement: Statement): statement is RingStatement {
 }
 
 type RingStatement = Extract<Statement, { readonly type: "key" | "key-state" | "key-retain" }>;
-
-/** What decides which keys an issuer's JWKS lists; a root can name another ring key. */
-const OF_KEY_SETS: readonly string[] = [
-  "realm",
-  "writer",
-  "log-closed",
-  "tenant",
-  "key",
-  "key-state",
-  "key-retain",
-  "root",
-];
-
-/** docs/spec/logs.md §4: whose statement bodies a caller is given. */
-export function seesBody(caller: string, type: Statement["type"]): boolean {
-  if (caller === "operator" || caller === "monitor" || caller.startsWith(SIGNER)) return true;
-  return caller === "publisher" && OF_KEY_SETS.includes(type);
-}

@@ -1,8 +1,8 @@
-import { registryEntry } from "@redoubt/registry";
+import { credentialsOf, parseStatement, registryEntry } from "@redoubt/registry";
 import { sha256 } from "@redoubt/tlog";
-import { splitBlobs } from "@redoubt/wire";
+import { joinBlobs, splitBlobs } from "@redoubt/wire";
 import type { LogKind } from "./entries.ts";
-import { refusal } from "./errors.ts";
+import { historyError, refusal } from "./errors.ts";
 
 /** docs/spec/logs.md §1: after the tag and the digest of the signing input. */
 const COMMITMENT_OFFSET = 33;
@@ -15,7 +15,7 @@ const COMMITMENT_OFFSET = 33;
  */
 export function checkBodies(kind: LogKind, entries: readonly Buffer[], bodies: Buffer): void {
   if (kind === "issuance") checkSealedBlobs(entries, splitBlobs(bodies, entries.length));
-  else checkStatements(entries, splitBlobs(bodies, 2));
+  else checkStatement(entries, bodies);
 }
 
 /**
@@ -56,10 +56,27 @@ class SealedBlob {
   }
 }
 
-function checkStatements(entries: readonly Buffer[], bodies: readonly Buffer[]): void {
-  const [entry] = entries;
-  const [statement, envelope] = bodies;
-  const isWhole = entries.length === 1 && entry && statement && envelope;
-  if (!isWhole || !registryEntry(statement, envelope).equals(entry))
+function checkStatement([entry, ...more]: readonly Buffer[], bodies: Buffer): void {
+  const { statement, envelope, credentials } = splitStatement(bodies);
+  if (more.length > 0 || !entry || !registryEntry(statement, envelope).equals(entry))
     throw refusal("ERR_LEDGER_BODY", "Statement and envelope are not those of the entry");
+  if (credentials) credentialsOf(parseStatement(statement), credentials);
+}
+
+/** A statement as it came, with the document that a client's names. */
+export interface StatementBodies {
+  readonly statement: Buffer;
+  readonly envelope: Buffer;
+  readonly credentials?: Buffer | undefined;
+}
+
+export function joinStatement({ statement, envelope, credentials }: StatementBodies): Buffer {
+  return joinBlobs([statement, envelope, ...(credentials ? [credentials] : [])]);
+}
+
+/** The reverse. @throws ServiceError `ERR_LEDGER_HISTORY` */
+export function splitStatement(blobs: Buffer): StatementBodies {
+  const [statement, envelope, credentials] = splitBlobs(blobs, 3);
+  if (!statement || !envelope) throw historyError("Registry bodies are missing");
+  return { statement, envelope, credentials };
 }

@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { describe, it } from "node:test";
-import { signStatement, type SignedStatement, type StatementBody } from "@redoubt/registry";
+import {
+  encodeCredentials,
+  signStatement,
+  type SignedStatement,
+  type StatementBody,
+} from "@redoubt/registry";
 import {
   encodeVerifierKey,
   hashLeaf,
@@ -29,6 +34,7 @@ interface Subject extends AsyncDisposable {
   as(caller: TestCaller): Requester;
   /** Different ones, in an operator's name. */
   statement(number: number): SignedStatement;
+  signed(body: StatementBody): SignedStatement;
   /** The consumers' log answers nothing any more. */
   halt(): void;
 }
@@ -42,6 +48,7 @@ async function realLedger(): Promise<Subject> {
     keys: deployment.logKeys,
     as: (caller) => stack.use(deployment.connect(caller)),
     statement: (number) => deployment.statement(tenant(number)),
+    signed: (body) => deployment.statement(body),
     halt: () => ledger.logs.get(CONSUMER)?.halt("test"),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
@@ -57,14 +64,22 @@ async function fakeLedger(): Promise<Subject> {
     keys: new Map([registry, issuance].map(({ origin, key }) => [origin, key])),
     as: (caller) => requesterOf(ledger.handler, caller),
     statement: (number) => signStatement(tenant(number), { name: "operator", privateKey }, 1),
+    signed: (body) => signStatement(body, { name: "operator", privateKey }, 1),
     halt: () => void ledger.halted.add(CONSUMER),
     [Symbol.asyncDispose]: async () => undefined,
   };
 }
 
+const id = "9188040d-6c67-4c5b-b112-36a304b66dad";
+
+function client(credentialsHash: string): StatementBody {
+  const who = { realm: "consumer", tenant: id, client: "app" };
+  const rights = { status: "active", audiences: [], scopes: [] } as const;
+  return { type: "client", ...who, ...rights, credentialsHash };
+}
+
 function tenant(number: number): StatementBody {
   const audiences = [`api://${number}`];
-  const id = "9188040d-6c67-4c5b-b112-36a304b66dad";
   return { type: "tenant", realm: "consumer", tenant: id, status: "active", audiences };
 }
 
@@ -154,6 +169,57 @@ for (const [name, start] of Object.entries({ realLedger, fakeLedger }))
       const sizes = { size1: 1, size2: 2 };
       const { proof } = await ask(monitor, LEDGER.proveGrowth, { log: REGISTRY, ...sizes });
       assert.equal(proof.length, 1);
+    });
+
+    it("shows a statement and a client's credentials to whom they concern", async () => {
+      await using subject = await start();
+      const { bytes, hash } = encodeCredentials({ secrets: [], keys: [] });
+      const [tenantSaid, clientSaid] = [subject.statement(1), subject.signed(client(hash))];
+      const operator = subject.as("operator");
+      for (const said of [tenantSaid, { ...clientSaid, credentials: bytes }]) {
+        const { statement, envelope } = said;
+        const credentials = "credentials" in said ? said.credentials : undefined;
+        const own = { log: REGISTRY, statement, envelope, credentials };
+        await ask(operator, LEDGER.append, own);
+      }
+      const whole = { ...clientSaid, credentials: bytes };
+      const { entry } = clientSaid;
+      const expected: readonly (readonly [TestCaller, readonly object[]])[] = [
+        ["operator", [tenantSaid, whole]],
+        ["issuer-consumer", [tenantSaid, whole]],
+        ["issuer-enterprise", [{ entry: tenantSaid.entry }, { entry }]],
+        ["monitor", [tenantSaid, clientSaid]],
+        ["signer-consumer", [tenantSaid, clientSaid]],
+        ["signer-enterprise", [tenantSaid, clientSaid]],
+        ["publisher", [tenantSaid, { entry }]],
+      ];
+      for (const [caller, items] of expected) {
+        const page = await ask(subject.as(caller), LEDGER.registry, { from: 0, max: 5 });
+        assert.deepEqual(page.items, items, caller);
+      }
+    });
+
+    it("takes a client's credentials where they are what the statement names, and only there", async () => {
+      await using subject = await start();
+      const [named, other] = [1, 2].map(() => encodeCredentials({ secrets: [], keys: [] }));
+      assert.ok(named && other);
+      const operator = subject.as("operator");
+      const cases = [
+        [subject.signed(client(named.hash)), other.bytes],
+        [subject.signed(client(named.hash)), undefined],
+        [subject.statement(1), named.bytes],
+      ] as const;
+      const codes: string[] = [];
+      for (const [{ statement, envelope }, credentials] of cases) {
+        const own = { log: REGISTRY, statement, envelope, credentials };
+        codes.push(await refusalOf(ask(operator, LEDGER.append, own)));
+      }
+      assert.deepEqual(codes, [
+        "ERR_CLIENT_CREDENTIALS",
+        "ERR_LEDGER_BODY",
+        "ERR_CLIENT_CREDENTIALS",
+      ]);
+      assert.equal((await ask(operator, LEDGER.registry, { from: 0, max: 1 })).size, 0);
     });
 
     it("answers nothing of a log that is halted, and of the others everything", async () => {

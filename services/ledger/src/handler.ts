@@ -1,5 +1,5 @@
 import { errorCode, ServiceError } from "@redoubt/base";
-import { parseStatement } from "@redoubt/registry";
+import { credentialsOf, parseStatement } from "@redoubt/registry";
 import { encodeVerifierKey, type VerifierKey } from "@redoubt/tlog";
 import {
   LEDGER,
@@ -12,6 +12,7 @@ import {
   type Route,
 } from "@redoubt/wire";
 import { canCommit, canFind, canOpen, canRead, checkAppend, isOfRing, readsAll } from "./access.ts";
+import type { StatementBodies } from "./bodies.ts";
 import type { DigestIndex } from "./digest-index.ts";
 import { readEntries } from "./entry-reader.ts";
 import { refusal, storageFailure } from "./errors.ts";
@@ -89,7 +90,7 @@ export class LedgerHandler {
 
   async #append(request: Asked<typeof LEDGER.append>, call: Call) {
     const log = this.#allowed(call, request.log, isRegistry);
-    this.#checkStatement(call, request.statement, request.envelope);
+    this.#checkStatement(call, request);
     const staged = stageStatement(request, request.ifSize);
     const { first, n, checkpoint } = await this.#parts.sequencer.submit(log, staged);
     return { index: first, size: first + n, checkpoint };
@@ -101,11 +102,13 @@ export class LedgerHandler {
       this.#parts.events.denied(call.caller, call.op, registry.origin);
       throw refusal("ERR_LEDGER_DENIED", `${call.caller} may not ${call.op} here`);
     }
-    for (const { statement } of request.items) parseStatement(statement);
+    for (const { statement, credentials } of request.items)
+      credentialsOf(parseStatement(statement), credentials);
     return restoreRegistry(this.#parts, registry, request);
   }
 
-  #checkStatement({ caller, op }: Call, statement: Buffer, envelope: Buffer): void {
+  #checkStatement({ caller, op }: Call, bodies: StatementBodies): void {
+    const { statement, envelope, credentials } = bodies;
     const parsed = parseStatement(statement);
     try {
       checkAppend(caller, parsed);
@@ -113,6 +116,10 @@ export class LedgerHandler {
       this.#parts.events.denied(caller, op, this.#parts.registry.origin);
       throw error;
     }
+    const isNamed = parsed.type === "client" && parsed.credentialsHash !== undefined;
+    if (isNamed && !credentials)
+      throw refusal("ERR_LEDGER_BODY", "The credentials that the statement names are missing");
+    credentialsOf(parsed, credentials);
     // The ring keys of realms are in the registry and not known here: a wrong author there is void for every fold.
     if (!isOfRing(parsed)) this.#parts.operators.verifyAuthor(parsed, statement, envelope);
   }

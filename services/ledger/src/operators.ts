@@ -7,7 +7,7 @@ import {
 } from "@redoubt/registry";
 import { KeyError } from "@redoubt/keys";
 import type { VerifierKey } from "@redoubt/tlog";
-import { splitBlobs } from "@redoubt/wire";
+import { splitStatement } from "./bodies.ts";
 import { historyError } from "./errors.ts";
 import type { Log } from "./log.ts";
 import type { Store } from "./store.ts";
@@ -50,8 +50,7 @@ export class Operators {
       if (rows[0]?.first !== this.#read)
         throw historyError(`Registry entry ${this.#read} is missing`);
       for (const { blobs } of rows) {
-        const [statement] = splitBlobs(blobs, 2);
-        if (statement) this.#learn(parseStatement(statement));
+        this.#learn(parseStatement(splitStatement(blobs).statement));
       }
       this.#read += rows.length;
     }

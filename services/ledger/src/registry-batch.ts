@@ -1,6 +1,6 @@
-import { registryEntry, type SignedStatement } from "@redoubt/registry";
+import { registryEntry } from "@redoubt/registry";
 import { encodeCheckpoint, signNote } from "@redoubt/tlog";
-import { joinBlobs } from "@redoubt/wire";
+import { joinStatement, type StatementBodies } from "./bodies.ts";
 import type { Stage } from "./draft.ts";
 import { bundleEntry } from "./entries.ts";
 import { sizeRefusal } from "./errors.ts";
@@ -11,7 +11,7 @@ import { grow } from "./tile-builder.ts";
  * exactly the bytes it keeps. `ifSize` makes the append a compare-and-swap (docs/spec/logs.md §4).
  */
 export function stageStatement(
-  { statement, envelope }: Omit<SignedStatement, "entry">,
+  { statement, envelope, credentials }: StatementBodies,
   ifSize: number | undefined,
 ): Stage {
   return (draft) => {
@@ -23,7 +23,7 @@ export function stageStatement(
     const body = encodeCheckpoint({ origin, size: range.size, root: range.root() });
     const checkpoint = signNote(body, [identity.key.signer]);
     const entries = bundleEntry(entry);
-    const blobs = joinBlobs([statement, envelope]);
+    const blobs = joinStatement({ statement, envelope, credentials });
     return { kind: "new", batch: draft.add(growth, { checkpoint, entries, blobs }) };
   };
 }

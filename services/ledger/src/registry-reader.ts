@@ -1,6 +1,6 @@
-import { parseStatement } from "@redoubt/registry";
-import { splitBlobs, type Answered, type LEDGER } from "@redoubt/wire";
-import { seesBody } from "./access.ts";
+import { parseStatement, seesCredentials, seesStatement } from "@redoubt/registry";
+import { byteLength, type Answered, type LEDGER } from "@redoubt/wire";
+import { splitStatement } from "./bodies.ts";
 import { splitEntries } from "./entries.ts";
 import { historyError } from "./errors.ts";
 import type { Log } from "./log.ts";
@@ -29,7 +29,7 @@ export function readRegistry(
     if (rows[0]?.first !== at) throw historyError(`Registry entry ${at} is missing`);
     for (const row of rows) {
       const item = readItem(row, caller);
-      bytes += item.entry.length + (item.statement?.length ?? 0) + (item.envelope?.length ?? 0);
+      bytes += byteLength(item);
       if (items.length > 0 && bytes > MAX_ITEM_BYTES) return items;
       items.push(item);
     }
@@ -42,9 +42,9 @@ function readItem(
   caller: string,
 ): SeenItem {
   const [entry = Buffer.alloc(0)] = splitEntries(entries, n, "registry");
-  const [statement, envelope] = splitBlobs(blobs, 2);
-  if (!statement || !envelope) throw historyError("Registry bodies are missing");
-  return seesBody(caller, parseStatement(statement).type)
-    ? { entry, statement, envelope }
-    : { entry };
+  const { statement, envelope, credentials } = splitStatement(blobs);
+  const parsed = parseStatement(statement);
+  if (!seesStatement(caller, parsed)) return { entry };
+  const isShown = credentials && seesCredentials(caller, parsed);
+  return { entry, statement, envelope, ...(isShown && { credentials }) };
 }

@@ -1,4 +1,3 @@
-import type { SignedStatement } from "@redoubt/registry";
 import {
   TlogError,
   verifyCosignature,
@@ -7,6 +6,7 @@ import {
   type VerifierKey,
 } from "@redoubt/tlog";
 import type { LEDGER, Asked } from "@redoubt/wire";
+import type { StatementBodies } from "./bodies.ts";
 import { Draft, EDGE_EVERY } from "./draft.ts";
 import { refusal, sizeRefusal } from "./errors.ts";
 import type { LedgerEvents } from "./events.ts";
@@ -52,7 +52,7 @@ export function restoreRegistry(
   return { size: log.size, wanted: target.size };
 }
 
-function stage(item: Omit<SignedStatement, "entry">, draft: Draft): NewBatch {
+function stage(item: StatementBodies, draft: Draft): NewBatch {
   const staged = stageStatement(item, undefined)(draft);
   if (staged.kind === "new") return staged.batch;
   throw new TypeError("A statement is never held already");

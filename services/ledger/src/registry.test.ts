@@ -152,7 +152,8 @@ test("the registry hands each caller the bodies that it may see", async (t) => {
     ["signer-consumer", "realm tenant client key-state"],
     ["signer-enterprise", "realm tenant client key-state"],
     ["publisher", "realm tenant - key-state"],
-    ["issuer-consumer", "- - - -"],
+    ["issuer-consumer", "realm tenant client -"],
+    ["issuer-enterprise", "- - - -"],
   ];
   for (const [caller, types] of expected)
     await t.test(caller, async () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { ServiceError } from "@redoubt/base";
-import type { ClientStatement, Registry, TenantStatement } from "@redoubt/registry";
+import type { ClientInfo, Registry, TenantStatement } from "@redoubt/registry";
 import type { IssueRequest } from "@redoubt/wire";
 import { decideIssue } from "./policy.ts";
 import { CONSUMER_TENANT, OTHER_TENANT, TENANT } from "./testing/deployment.ts";
@@ -27,11 +27,11 @@ function registryOf(
   audiences: readonly string[] = ["api://one", "api://two"],
 ): Registry {
   const tenants = new Map<string, TenantStatement>();
-  const clients = new Map<string, ClientStatement>();
+  const clients = new Map<string, ClientInfo>();
   for (const [realm, tenant] of owns) {
     const one = { ...COMMON, realm, tenant, status: "active" } as const;
     tenants.set(`${realm}/${tenant}`, { ...one, type: "tenant", audiences });
-    const client = { ...one, type: "client", client: "app-1", scopes: ["read"] } as const;
+    const client = { ...one, type: "client", client: "app-1", scopes: ["read"], index: 0 } as const;
     clients.set(`${realm}/${tenant}/app-1`, { ...client, audiences: audiences.slice(0, 1) });
   }
   const registry: Pick<Registry, "tenants" | "clients"> = { tenants, clients };

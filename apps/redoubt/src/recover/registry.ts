@@ -3,7 +3,15 @@ import { ServiceError } from "@redoubt/base";
 import { registryEntry } from "@redoubt/registry";
 import { readRegistryCopy } from "@redoubt/ledger/registry-copy";
 import { buildConsistencyProof, CompactRange } from "@redoubt/tlog";
-import { ask, LEDGER, MONITOR, MONITOR_LIMITS, RemoteError, type Asked } from "@redoubt/wire";
+import {
+  ask,
+  byteLength,
+  LEDGER,
+  MONITOR,
+  MONITOR_LIMITS,
+  RemoteError,
+  type Asked,
+} from "@redoubt/wire";
 import { REGISTRY_LOG } from "../layout.ts";
 import type { Operator } from "../operator.ts";
 import type { CosignedNote } from "./log-state.ts";
@@ -11,6 +19,7 @@ import type { CosignedNote } from "./log-state.ts";
 interface Said {
   readonly statement: Buffer;
   readonly envelope: Buffer;
+  readonly credentials?: Buffer | undefined;
 }
 
 /** A copy of the registry that gives the cosigned root. */
@@ -20,6 +29,7 @@ export interface RegistrySource {
 }
 
 const PAGE = 64;
+const NO_ENTRY = Buffer.alloc(0);
 /** A head to the ledger has 256 KiB; a statement has at most 128 KiB. */
 const MAX_PAGE_CHARS = 160 * 1024;
 
@@ -82,7 +92,7 @@ export async function restoreFrom(
     const page: Said[] = [];
     for (let chars = 0; from + page.length < size && page.length < PAGE;) {
       const item = items[from + page.length] ?? fail();
-      chars += (item.statement.length + item.envelope.length) * 1.4;
+      chars += byteLength({ entry: NO_ENTRY, ...item }) * 1.4;
       if (page.length > 0 && chars > MAX_PAGE_CHARS) break;
       page.push(item);
     }

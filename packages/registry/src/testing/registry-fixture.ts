@@ -11,10 +11,10 @@ import { generateKeyPair, publicJwk, type SignatureAlgorithm } from "@redoubt/ke
 import type { KeyState } from "@redoubt/keys";
 import { signKeyRecord, type SignedKeyRecord } from "@redoubt/keys";
 import { Registry } from "../registry.ts";
-import type { FoldResult } from "../registry-types.ts";
+import type { FoldResult, RegistryItem } from "../registry-types.ts";
 import { reporterPublicKey } from "../reporter-key.ts";
 import type { StatementBody, TenantRule } from "../statement-types.ts";
-import { signStatement, type SignedStatement, type StatementSigner } from "../statement.ts";
+import { signStatement, type StatementSigner } from "../statement.ts";
 
 export const REPORTER_KEY = reporterPublicKey("A".repeat(43));
 
@@ -98,7 +98,7 @@ export class RegistryFixture {
     return this.append(signStatement(body, by, at));
   }
 
-  append(signed: Partial<SignedStatement> & Pick<SignedStatement, "entry">): FoldResult {
+  append(signed: Omit<RegistryItem, "index">): FoldResult {
     return this.registry.apply({ index: this.registry.size, ...signed });
   }
 

@@ -13,6 +13,7 @@ const MAX_LOGS = 1000;
 const MAX_WAIT_MS = 10_000;
 const MAX_STATEMENT_BYTES = 128 * 1024;
 const MAX_ENVELOPE_BYTES = 1024;
+const MAX_CREDENTIALS_BYTES = 24 * 1024;
 const MAX_GIVEN_NOTE = 4096;
 const MAX_NOTE = 64 * 1024;
 
@@ -24,6 +25,8 @@ const hashes = list(hash, MAX_PROOF_HASHES);
 const entry = bytes({ maxBytes: ENTRY_BYTES });
 const statement = bytes({ maxBytes: MAX_STATEMENT_BYTES });
 const envelope = bytes({ maxBytes: MAX_ENVELOPE_BYTES });
+/** The document that a `client` statement names. */
+const credentials = optional(bytes({ maxBytes: MAX_CREDENTIALS_BYTES }));
 /** What a caller brings. */
 const givenNote = text(MAX_GIVEN_NOTE);
 const note = text(MAX_NOTE);
@@ -49,7 +52,7 @@ export const LEDGER = {
   ),
   append: operation(
     "append",
-    { log, statement, envelope, ifSize: optional(size) },
+    { log, statement, envelope, credentials, ifSize: optional(size) },
     { index: size, size, checkpoint: note },
   ),
   /** The entry bundle comes attached. */
@@ -65,7 +68,12 @@ export const LEDGER = {
       from: size,
       ...position,
       items: list(
-        group({ entry, statement: optional(statement), envelope: optional(envelope) }),
+        group({
+          entry,
+          statement: optional(statement),
+          envelope: optional(envelope),
+          credentials,
+        }),
         MAX_STATEMENTS,
       ),
     },
@@ -94,7 +102,7 @@ export const LEDGER = {
       log,
       note: givenNote,
       from: size,
-      items: list(group({ statement, envelope }), MAX_STATEMENTS),
+      items: list(group({ statement, envelope, credentials }), MAX_STATEMENTS),
       proof: hashes,
     },
     { size, wanted: size },

@@ -29,6 +29,7 @@ export const CALLERS = [
   "signer-consumer",
   "signer-enterprise",
   "issuer-consumer",
+  "issuer-enterprise",
 ] as const;
 export type TestCaller = (typeof CALLERS)[number];
 
