@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { readPrivateFile, systemClock, type Clock, type EventSink } from "@redoubt/base";
 import {
   Operator,
-  putDemoClients,
   readDemo,
   readRealms,
   readSettings,
@@ -139,7 +138,6 @@ export async function compose(replace: Replacements = {}): Promise<Composed> {
   const demo = readDemo(folder);
   await stateBootstrap(operator, { realms: readRealms(folder), demo, port: settings.port });
   await Promise.all(REALMS.map((realm) => signers[realm].ready));
-  for (const realm of REALMS) await operator.signerCaughtUp(realm);
   // What is in a log before the monitor's first look can be no forgery that it missed: it must have looked.
   await monitor.tick();
   if (!replace.withoutIssuers) {
@@ -150,7 +148,7 @@ export async function compose(replace: Replacements = {}): Promise<Composed> {
           config: parseIssuerConfig(configOf(`issuer-${realm}`)),
         }),
       );
-    await putDemoClients(operator, demo);
+    for (const realm of REALMS) await operator.realmCaughtUp(realm);
   }
   const owned = stack.move();
   return {

@@ -191,10 +191,24 @@ describe("the commands, on a running system", () => {
     const named = ["--tenant", tenant, "--client", "billing", "--secret", secret];
     const text = await token(...named);
     await ok(["verify", "--audience", "api://orders", "--tenant", tenant], text);
+    // A scope is added without another secret.
+    await ok(["clients", "add", ...named.slice(0, 4), "--scope", "w"]);
+    const both = await token(...named);
+    const rotate = ["--json", "clients", "rotate", "billing", "--tenant", tenant];
+    const next = json(await ok(rotate)).string("secret");
+    const renewed = [...named.slice(0, 5), next];
+    for (const one of [both, await token(...named), await token(...renewed)])
+      await ok(["verify", "--audience", "api://orders", "--tenant", tenant], one);
+    const shown = json(await ok(["--json", "clients", "show", "billing", "--tenant", tenant]));
+    assert.equal(shown.array("credentials", 8).length, 2);
+    const newest = json(await ok([...rotate, "--overlap", "0"])).string("secret");
+    for (const gone of [named, renewed])
+      fails(await run(["token", ...gone]), 1, /Issuer refused: invalid_client/);
+    named.splice(5, 1, newest);
     fails(
-      await run(["clients", "add", ...named.slice(0, 4), "--scope", "w"]),
+      await run(["clients", "rotate", "billing", "--tenant", tenant, "--overlap", "a day"]),
       1,
-      /--new-secret or --jwks/,
+      /P7D/,
     );
     fails(await run(["token", ...named.slice(0, 5), "wrong"]), 1, /Issuer refused: invalid_client/);
 
@@ -207,8 +221,13 @@ describe("the commands, on a running system", () => {
     assert.deepEqual(states.toSorted(), ["false active", "false active", "true suspended"]);
     await ok(["tenants", "set-status", tenant, "active"]);
     await token(...named);
-    await ok(["clients", "set-status", "billing", "disabled", "--tenant", tenant]);
+    await ok(["clients", "disable", "billing", "--tenant", tenant]);
     fails(await run(["token", ...named]), 1, /Issuer refused: unauthorized_client/);
+    await ok(["clients", "enable", "billing", "--tenant", tenant]);
+    await token(...named);
+    await ok(["clients", "remove", "billing", "--tenant", tenant]);
+    fails(await run(["token", ...named]), 1, /Issuer refused: invalid_client/);
+    fails(await run(["clients", "show", "billing", "--tenant", tenant]), 1, /not registered/);
   });
 
   it("tenants and clients: what the registry would not take is refused in one line, and not appended", async () => {
@@ -231,13 +250,13 @@ describe("the commands, on a running system", () => {
       [["tenants", "add", "--audience", "two words"], /without spaces/],
       [["tenants", "add"], /--audience/],
       [["tenants", "set-status", randomUUID(), "suspended"], /not registered/],
-      [["clients", "add", "--tenant", tenant, "--client", "api://demo-consumer"], /is an audience/],
+      [["clients", "add", "--tenant", tenant, "--client", "api://x"], /RFC 6749/],
       [
         ["clients", "add", "--tenant", tenant, "--client", "c", "--audience", "api://x"],
         /not one of the tenant/,
       ],
       [["clients", "add", "--client", "c"], /--tenant/],
-      [["clients", "set-status", "nobody", "disabled", "--tenant", tenant], /not registered/],
+      [["clients", "disable", "nobody", "--tenant", tenant], /not registered/],
     ];
     for (const [args, pattern] of cases) fails(await run(args), 1, pattern);
     assert.equal(await size(), sizeBefore);
@@ -265,10 +284,10 @@ describe("the commands, on a running system", () => {
       ]);
     };
     const secret = privateKey.export({ format: "jwk" });
-    fails(await add({ keys: [{ ...secret, kid: "k1", alg: "Ed25519" }] }), 1, /public keys only/);
+    fails(await add({ keys: [{ ...secret, kid: "k1", alg: "Ed25519" }] }), 1, /public members/);
     fails(await add({ keys: [] }), 1, /public keys only/);
     const added = json(await add({ keys: [jwk] }));
-    assert.equal(added.string("auth"), "private_key_jwt");
+    assert.equal(added.array("credentials", 8).length, 1);
     assert.equal(added.has("secret"), false);
     const issuer = `http://127.0.0.1:${system.base}/${tenant}/v2.0`;
     const now = Math.floor(Date.now() / 1000);

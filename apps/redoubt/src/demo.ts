@@ -41,7 +41,7 @@ export function makeDemo(): Demo {
   };
 }
 
-/** What the registry must say before the demo clients get tokens and the reporters are believed. */
+/** What the registry must say before the demo clients are registered and the reporters are believed. */
 export function demoStatements({ clients, reporters }: Demo): StatementBody[] {
   return [
     ...reporters.map(({ reporter, secret }): StatementBody => ({
@@ -50,18 +50,13 @@ export function demoStatements({ clients, reporters }: Demo): StatementBody[] {
       publicKey: reporterPublicKey(secret),
       status: "active",
     })),
-    ...clients.flatMap(({ realm, tenant, client, audience }): StatementBody[] => [
-      { type: "tenant", realm, tenant, status: "active", audiences: [audience] },
-      {
-        type: "client",
-        realm,
-        tenant,
-        client,
-        status: "active",
-        audiences: [audience],
-        scopes: DEMO_SCOPES,
-      },
-    ]),
+    ...clients.map(({ realm, tenant, audience }): StatementBody => ({
+      type: "tenant",
+      realm,
+      tenant,
+      status: "active",
+      audiences: [audience],
+    })),
   ];
 }
 

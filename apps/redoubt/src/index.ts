@@ -14,5 +14,5 @@ export {
 export { Operator } from "./operator.ts";
 export { readRealms } from "./realms.ts";
 export { readSettings, type Settings } from "./settings.ts";
-export { putDemoClients, stateBootstrap } from "./up/bootstrap.ts";
+export { stateBootstrap } from "./up/bootstrap.ts";
 export { setUp } from "./up/set-up.ts";

@@ -41,7 +41,15 @@ export function portsFrom(base: number): Ports {
 
 /** Who may connect to whom: one socket for each pair. */
 export const CALLERS: Readonly<Record<ServiceName, readonly string[]>> = {
-  ledger: ["signer-consumer", "signer-enterprise", "monitor", "publisher", "operator"],
+  ledger: [
+    "signer-consumer",
+    "signer-enterprise",
+    "issuer-consumer",
+    "issuer-enterprise",
+    "monitor",
+    "publisher",
+    "operator",
+  ],
   monitor: [
     "issuer-consumer",
     "issuer-enterprise",

@@ -1,7 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { putClient, putTenant } from "./tenancy.ts";
-import { setClientStatus } from "./tenancy/clients.ts";
 import { FakeSystem } from "./testing/fake-system.ts";
 
 const TENANT = "6ad6ba1a-1a51-4a31-a3a8-5b7b3a7e0001";
@@ -25,7 +23,6 @@ test("a statement counts when the registry shows it, at the index that the ledge
   const { system, operator } = await FakeSystem.start();
   await using _ = system;
   assert.equal(await operator.state(TENANT_STATEMENT), 2);
-  assert.equal(operator.indexOf("tenant", `enterprise/${TENANT}`), 2);
   assert.equal(operator.registry.tenants.get(`enterprise/${TENANT}`)?.status, "active");
   const { ledger, registry } = system;
   const taken = { head: { index: 3, size: 4, checkpoint: "x" } };
@@ -60,53 +57,57 @@ test("what the registry's rules make void is found before it gets there", async 
   assert.equal(system.registry.size, length + 2);
 });
 
-test("a client that the registry does not hold is neither changed nor told to the issuer", async () => {
-  const { system, operator } = await FakeSystem.start();
-  await using _ = system;
-  const told: string[] = [];
-  await system.serve("issuer-enterprise", "operator", ({ op }) => {
-    if (op === "clients.list") return { head: { clients: [] } };
-    told.push(op);
-    return { head: {} };
-  });
-  await operator.state(TENANT_STATEMENT);
-  const billing = { ...NAME, client: "billing" };
-  const auth = { secret: "s" };
-  const unknown = { code: "ERR_CLIENT_UNKNOWN" } as const;
-  const put = () => putClient(operator, operator.registry, { ...billing, auth });
-  await assert.rejects(setClientStatus(operator, billing, "disabled"), unknown);
-  await assert.rejects(put(), unknown);
-  assert.deepEqual(told, []);
-  await operator.state(CLIENT_STATEMENT);
-  const other = { ...billing, client: "Billing" };
-  await assert.rejects(setClientStatus(operator, other, "disabled"), unknown);
-  assert.equal((await setClientStatus(operator, billing, "disabled")).status, "disabled");
-  await putTenant(operator, operator.registry, "enterprise", TENANT);
-  await put();
-  assert.deepEqual(told, ["tenants.put", "clients.put"]);
-});
+const METADATA = {
+  realm: "enterprise",
+  instance: "one",
+  log: "log",
+  maxTtlSeconds: 3600,
+  custody: "sealed-file",
+  isolation: "none",
+  ready: true,
+  problem: null,
+  size: 0,
+  pending: 0,
+  cosigned: null,
+  labels: [],
+};
+const STATUS = {
+  realm: "enterprise",
+  ready: true,
+  tenants: 0,
+  clients: 0,
+  tokens: { issued: 0, refused: 0, underWay: 0 },
+  deliveries: { waiting: 0, lost: 0, failing: false },
+};
 
-test("a signer that reads the registry is waited for, 10 s at most", async (t) => {
+test("issuer and signer that read the registry are waited for, 10 s at most", async (t) => {
   const { system, operator } = await FakeSystem.start();
   await using _ = system;
   const size = operator.registry.size;
   let asked = 0;
   let catchesUpAt = 2;
+  let issuerSize = size;
   let lateMs = 0;
   const now = performance.now.bind(performance);
   t.mock.method(performance, "now", () => now() + lateMs);
   await system.serve("signer-enterprise", "operator", ({ op }) => {
-    assert.equal(op, "fetchKeys");
+    assert.equal(op, "metadata");
     asked += 1;
-    lateMs = asked >= 4 ? 10_001 : 0;
-    const asOf = asked >= catchesUpAt ? size : size - 1;
-    return { head: { asOf, keys: [], refreshHintSeconds: 300 } };
+    lateMs = asked * 5001;
+    return { head: { ...METADATA, registrySize: asked >= catchesUpAt ? size : size - 1 } };
   });
-  await operator.signerCaughtUp("enterprise");
+  await system.serve("issuer-enterprise", "operator", ({ op }) => {
+    assert.equal(op, "status");
+    return { head: { ...STATUS, registrySize: issuerSize } };
+  });
+  await operator.realmCaughtUp("enterprise");
   assert.equal(asked, 2);
   catchesUpAt = 5;
-  const waiting = operator.signerCaughtUp("enterprise");
-  await assert.rejects(waiting, { code: "ERR_SIGNER_BEHIND", message: /enterprise signer/ });
+  const behind = { code: "ERR_REALM_BEHIND", message: /enterprise has not read/ } as const;
+  await assert.rejects(operator.realmCaughtUp("enterprise"), behind);
   assert.equal(asked, 4);
-  await operator.signerCaughtUp("enterprise");
+  issuerSize = size - 1;
+  await assert.rejects(operator.realmCaughtUp("enterprise"), behind);
+  issuerSize = size;
+  await operator.realmCaughtUp("enterprise");
 });

@@ -5,9 +5,10 @@ import { openAuthorKey, type Authorship } from "@redoubt/custody";
 import {
   operatorNamedBy,
   Registry,
+  RegistryReader,
   signStatement,
+  type RegistryItem,
   type SignedStatement,
-  type Statement,
   type StatementBody,
   type StatementSigner,
 } from "@redoubt/registry";
@@ -15,19 +16,21 @@ import { KeyError } from "@redoubt/keys";
 import { parseVerifierKey, type VerifierKey } from "@redoubt/tlog";
 import {
   ask,
+  ISSUER,
   LEDGER,
   readSocketSecret,
-  RegistryFeed,
   SIGNER,
   SocketClient,
   socketPlace,
-  type RegistryFeedItem,
 } from "@redoubt/wire";
 import { REGISTRY_LOG, type Realm, type ServiceName } from "./layout.ts";
 import type { Settings } from "./settings.ts";
 
 /** Of the first operator, below the data folder; those that roots named after it are numbered. */
 export const OPERATOR_KEY = "up/operator.key";
+
+/** A statement, and of a client's the document that it names. */
+type Said = SignedStatement & { readonly credentials: Buffer | undefined };
 
 const CATCH_UP_MS = 10_000;
 const CATCH_UP_POLL_MS = 20;
@@ -37,32 +40,31 @@ const CATCH_UP_POLL_MS = 20;
  * Every change is a statement signed with the operator key; the ledger only keeps it.
  */
 export class Operator implements AsyncDisposable {
-  readonly registry: Registry;
   /** The data folder; "" where it is the working directory. */
   readonly folder: string;
   readonly #connectTimeoutMs: number;
   readonly #operatorKey: VerifierKey;
-  readonly #items: RegistryFeedItem[] = [];
-  readonly #indexes = new Map<string, number>();
+  readonly #items: RegistryItem[] = [];
   readonly #clients = new Map<string, SocketClient>();
-  readonly #feed: RegistryFeed;
+  readonly #reader: RegistryReader;
 
   /** `connectTimeoutMs`: how long a service may take to listen; only `up` has reason to wait for one. */
   constructor(folder: string, settings: Settings, { connectTimeoutMs = 3000 } = {}) {
     this.folder = folder;
     this.#connectTimeoutMs = connectTimeoutMs;
     this.#operatorKey = parseVerifierKey(settings.operator);
-    this.registry = new Registry({ operator: this.#operatorKey });
-    this.#feed = new RegistryFeed({
+    this.#reader = new RegistryReader({
       client: this.client("ledger"),
       log: REGISTRY_LOG,
       logKey: parseVerifierKey(settings.registryKey),
-      onItem: (item) => {
-        this.#items.push(item);
-        const result = this.registry.apply(item);
-        if (result.kind === "applied") this.#remember(result.statement, item.index);
-      },
+      operator: this.#operatorKey,
+      onItem: (item) => this.#items.push(item),
     });
+  }
+
+  /** As it was read last. */
+  get registry(): Registry {
+    return this.#reader.registry;
   }
 
   /** The connection to a service, as `caller`; opened on first use. */
@@ -81,32 +83,21 @@ export class Operator implements AsyncDisposable {
     return client;
   }
 
-  /** Where the newest statement about a tenant (`realm/tenant`) or client (`realm/tenant/client`) stands. */
-  indexOf(type: "tenant" | "client", name: string): number | undefined {
-    return this.#indexes.get(`${type} ${name}`);
-  }
-
-  #remember(statement: Statement, index: number): void {
-    if (statement.type !== "tenant" && statement.type !== "client") return;
-    const { type, realm, tenant } = statement;
-    const name = `${realm}/${tenant}${type === "client" ? `/${statement.client}` : ""}`;
-    this.#indexes.set(`${type} ${name}`, index);
-  }
-
   /** Brings the fold up to the registry's newest entry. */
   async readRegistry(): Promise<Registry> {
-    await this.#feed.poll();
+    await this.#reader.poll();
     return this.registry;
   }
 
   /**
-   * Signs and appends a statement.
+   * Signs and appends a statement; of a client's, with the document that it names.
    *
    * @throws ServiceError `ERR_REGISTRY_VOID` with the reason when the registry would not take it; nothing is appended
    */
-  async state(body: StatementBody): Promise<number> {
+  async state(body: StatementBody, credentials?: Buffer): Promise<number> {
     await this.readRegistry();
-    return await this.#append(signStatement(body, this.#signerOf(body), nowSeconds(systemClock)));
+    const signed = signStatement(body, this.#signerOf(body), nowSeconds(systemClock));
+    return await this.#append({ ...signed, credentials });
   }
 
   /** A root that names the next operator is said by that one: the key before it may be lost. */
@@ -146,43 +137,45 @@ export class Operator implements AsyncDisposable {
     };
   }
 
-  async #append(signed: SignedStatement): Promise<number> {
-    await this.readRegistry();
-    this.#rehearse(signed);
-    const { statement, envelope } = signed;
-    const said = { log: REGISTRY_LOG, statement, envelope };
-    const { index } = await ask(this.client("ledger"), LEDGER.append, said);
+  async #append({ entry, ...said }: Said): Promise<number> {
+    this.#rehearse({ entry, ...said });
+    const asked = { log: REGISTRY_LOG, ...said };
+    const { index } = await ask(this.client("ledger"), LEDGER.append, asked);
     await this.readRegistry();
     const taken = this.#items[index];
-    if (!taken?.entry.equals(signed.entry))
+    if (!taken || !entry.equals(taken.entry))
       throw new ServiceError("ERR_REGISTRY", `Registry does not show the statement at ${index}`);
     return index;
   }
 
   /**
-   * Resolves when a realm's signer has folded the registry as far as this operator: before that it refuses a new
-   * client's requests, with an alarm.
+   * Resolves when a realm's issuer and signer have read as much of the registry as this operator: from then on what was
+   * said holds for every request.
+   *
+   * @throws ServiceError `ERR_REALM_BEHIND`, WireError
    */
-  async signerCaughtUp(realm: Realm): Promise<void> {
+  async realmCaughtUp(realm: Realm): Promise<void> {
     const deadline = performance.now() + CATCH_UP_MS;
     for (;;) {
-      const since = Number.MAX_SAFE_INTEGER;
-      const { asOf } = await ask(this.client(`signer-${realm}`), SIGNER.fetchKeys, { since });
-      if (asOf >= this.registry.size) return;
+      const [{ registrySize: issuer }, { registrySize: signer }] = await Promise.all([
+        ask(this.client(`issuer-${realm}`), ISSUER.status, {}),
+        ask(this.client(`signer-${realm}`), SIGNER.metadata, {}),
+      ]);
+      if (Math.min(issuer, signer) >= this.registry.size) return;
       if (performance.now() > deadline)
         throw new ServiceError(
-          "ERR_SIGNER_BEHIND",
-          `The ${realm} signer has not read the registry yet`,
+          "ERR_REALM_BEHIND",
+          `The registry has it, but ${realm} has not read it yet: redoubt status says why`,
         );
       await pause(CATCH_UP_POLL_MS);
     }
   }
 
   /** A void entry stays in the log for ever and raises an alarm, so a mistake is found before it gets there. */
-  #rehearse({ statement, envelope, entry }: SignedStatement): void {
+  #rehearse(said: Said): void {
     const rehearsal = new Registry({ operator: this.#operatorKey });
     for (const item of this.#items) rehearsal.apply(item);
-    const result = rehearsal.apply({ index: this.#items.length, entry, statement, envelope });
+    const result = rehearsal.apply({ index: this.#items.length, ...said });
     if (result.kind === "void") throw new ServiceError("ERR_REGISTRY_VOID", result.reason);
   }
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
 import { describe, it } from "node:test";
 import { canonicalBytes } from "@redoubt/base";
 import { generateKeyPair, KeyError, publicJwk, SIGNATURE_ALGORITHMS } from "@redoubt/keys";
@@ -18,6 +19,11 @@ const CODE = { code: "ERR_CLIENT_CREDENTIALS" };
 
 function jwkOf(alg: (typeof SIGNATURE_ALGORITHMS)[number], kid = "key-1"): JsonObject {
   return { ...publicJwk(generateKeyPair(alg).publicKey), kid, alg };
+}
+
+function shortRsa(): JsonObject {
+  const { publicKey } = generateKeyPairSync("rsa", { modulusLength: 1024 });
+  return { ...publicKey.export({ format: "jwk" }), alg: "RS256", kid: "short" };
 }
 
 function full(): ClientCredentials {
@@ -80,6 +86,12 @@ describe("docs/spec/logs.md §4: client credentials", () => {
       "a private member": { keys: [{ jwk: { ...jwk, d: HASH }, added: NOW }] },
       "no algorithm": { keys: [{ jwk: { ...jwk, alg: "none" }, added: NOW }] },
       "another algorithm": { keys: [{ jwk: { ...jwk, alg: "RS256" }, added: NOW }] },
+      "a point that is on no curve": { keys: [{ jwk: { ...jwk, y: jwk["x"] ?? "" }, added: NOW }] },
+      "a certificate": { keys: [{ jwk: { ...jwk, x5c: [] }, added: NOW }] },
+      "a shared key": {
+        keys: [{ jwk: { kty: "oct", k: "AAAA", alg: "HS256", kid: "oct" }, added: NOW }],
+      },
+      "a short RSA key": { keys: [{ jwk: shortRsa(), added: NOW }] },
       "no name": { keys: [{ jwk: { ...jwk, kid: "" }, added: NOW }] },
       encryption: { keys: [{ jwk: { ...jwk, use: "enc" }, added: NOW }] },
     };

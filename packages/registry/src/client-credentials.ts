@@ -2,6 +2,7 @@ import { hash, randomBytes } from "node:crypto";
 import { canonicalBytes, isJsonObject, MemberReader, SHA256 } from "@redoubt/base";
 import { KeyError } from "@redoubt/keys";
 import {
+  importPublicJwk,
   KEY_ALGORITHMS,
   parsePublicJwk,
   TrustError,
@@ -91,6 +92,8 @@ export function parseClientJwk(jwk: JsonObject): Pick<ClientKey, "kid" | "alg" |
     for (const name of Object.keys(jwk))
       if (!Object.hasOwn(members, name) && !JWK_MEMBERS.includes(name))
         throw refusal("only the public members of a key are taken");
+    // Not only well-formed: a point that is on no curve is no key.
+    importPublicJwk(members, alg);
     return { kid, alg, jwk: members };
   } catch (cause) {
     if (!(cause instanceof TrustError)) throw cause;

@@ -186,7 +186,7 @@ function parseClient(
   return {
     tenant: reader.string("tenant", 36, UUID),
     client: reader.string("client", 128, CLIENT_ID),
-    status: reader.oneOf("status", ["active", "disabled"]),
+    status: reader.oneOf("status", ["active", "disabled", "removed"]),
     audiences: distinct(reader, "audiences", 64),
     scopes: distinct(reader, "scopes", 64, SCOPE),
     ...(reader.has("credentialsHash") && {

@@ -71,7 +71,7 @@ export interface ClientStatement extends StatementCommon {
   readonly realm: string;
   readonly tenant: string;
   readonly client: string;
-  readonly status: "active" | "disabled";
+  readonly status: "active" | "disabled" | "removed";
   readonly audiences: readonly string[];
   readonly scopes: readonly string[];
   /** SHA-256 of the document that says how it proves itself, base64url; absent where it cannot. */

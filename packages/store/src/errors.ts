@@ -9,11 +9,7 @@ export type StoreErrorCode =
   | "ERR_STORE_CORRUPT"
   /** A bound is reached; nothing was forgotten to make room. */
   | "ERR_STORE_FULL"
-  | "ERR_STORE_IO"
-  /** A change older than the one that is stored. */
-  | "ERR_STORE_STALE"
-  /** A change that contradicts what is stored. */
-  | "ERR_STORE_CONFLICT";
+  | "ERR_STORE_IO";
 
 export class StoreError extends Error {
   override readonly name = "StoreError";

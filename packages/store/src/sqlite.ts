@@ -1,11 +1,10 @@
 import { closeSync, constants, openSync, rmSync } from "node:fs";
-import { backup, DatabaseSync, type SQLOutputValue } from "node:sqlite";
+import { backup, DatabaseSync } from "node:sqlite";
 import { nowSeconds, type Clock } from "@redoubt/base";
-import { parseJson, type JsonObject, type JsonValue } from "@redoubt/verify/json";
 import { StoreError } from "./errors.ts";
 import { MIGRATIONS } from "./migrations.ts";
-import { parseClient, parseTenant, type Client, type Tenant } from "./records.ts";
-import type { ClientRepository, Store, TenantRepository } from "./repositories.ts";
+import type { Store } from "./repositories.ts";
+import { sqliteRegistry } from "./sqlite-registry.ts";
 import { SqliteReplay } from "./sqlite-replay.ts";
 
 export interface SqliteOptions {
@@ -29,8 +28,7 @@ export function openSqliteStore(options: SqliteOptions): Store {
     });
     return {
       backup: (path) => backupTo(database, path),
-      tenants: tenantRepository(database),
-      clients: clientRepository(database),
+      registry: sqliteRegistry(database),
       replay,
       [Symbol.dispose]: () => {
         replay.close();
@@ -92,73 +90,11 @@ function migrate(database: DatabaseSync): void {
   }
 }
 
-// THREAT-34: the clients of one realm must not turn up in another because a file was moved.
+// THREAT-34: the one-time values of one realm must not turn up in another because a file was moved.
 function bindRealm(database: DatabaseSync, realm: string): void {
   database.prepare("insert or ignore into meta values ('realm', ?)").run(realm);
   const found = database.prepare("select value from meta where name = 'realm'").get()?.["value"];
   if (found !== realm) throw new StoreError("ERR_STORE_REALM", `Store is not of realm ${realm}`);
-}
-
-function tenantRepository(database: DatabaseSync): TenantRepository {
-  const select = database.prepare("select * from tenant");
-  const upsert = database.prepare(
-    "insert into tenant values (:tenant, :status, :audiences, :statement) on conflict do update set " +
-      "status = excluded.status, audiences = excluded.audiences, statement = excluded.statement",
-  );
-  return {
-    all: async () => readRows(select.all(), (row) => parseTenant(withJson(row, ["audiences"]))),
-    put: async (tenant: Tenant) => {
-      const audiences = JSON.stringify(tenant.audiences);
-      attempt("put tenant", () =>
-        upsert.run({ ...tenant, audiences, statement: tenant.statement ?? null }),
-      );
-    },
-  };
-}
-
-function clientRepository(database: DatabaseSync): ClientRepository {
-  const select = database.prepare("select * from client");
-  const upsert = database.prepare(
-    "insert into client values (:tenant, :client, :status, :audiences, :scopes, :auth, :statement) " +
-      "on conflict do update set status = excluded.status, audiences = excluded.audiences, " +
-      "scopes = excluded.scopes, auth = excluded.auth, statement = excluded.statement",
-  );
-  const encoded = ["audiences", "scopes", "auth"] as const;
-  return {
-    all: async () => readRows(select.all(), (row) => parseClient(withJson(row, encoded))),
-    put: async (client: Client) => {
-      const { audiences, scopes, auth, ...plain } = client;
-      const values = {
-        ...plain,
-        audiences: JSON.stringify(audiences),
-        scopes: JSON.stringify(scopes),
-        auth: JSON.stringify(auth),
-        statement: client.statement ?? null,
-      };
-      attempt("put client", () => upsert.run(values));
-    },
-  };
-}
-
-type Row = Record<string, SQLOutputValue>;
-
-/** Rows are read as strictly as messages: the file may have been edited. */
-function readRows<T>(rows: readonly Row[], read: (row: Row) => T): T[] {
-  try {
-    return rows.map(read);
-  } catch (cause) {
-    throw new StoreError("ERR_STORE_CORRUPT", "Store holds a malformed row", { cause });
-  }
-}
-
-function withJson(row: Row, encoded: readonly string[]): JsonObject {
-  const members: Record<string, JsonValue> = {};
-  for (const [name, value] of Object.entries(row)) {
-    if (typeof value === "string")
-      members[name] = encoded.includes(name) ? parseJson(value) : value;
-    else if (typeof value === "number") members[name] = value;
-  }
-  return members;
 }
 
 function attempt<T>(operation: string, run: () => T): T {

@@ -5,15 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, test } from "node:test";
-import { Directory } from "./directory.ts";
 import { MIGRATIONS } from "./migrations.ts";
-import { parseClient, parseTenant, type Client, type Tenant } from "./records.ts";
+import type { KeptEntry } from "./repositories.ts";
 import { openSqliteStore, type SqliteOptions } from "./sqlite.ts";
 import { SqliteReplay } from "./sqlite-replay.ts";
-
-const T1 = "11111111-1111-4111-8111-111111111111";
-const T2 = "22222222-2222-4222-8222-222222222222";
-const HASH = hash("sha256", "secret", "base64url");
 
 function temporaryFile(): Disposable & { readonly path: string } {
   const folder = mkdtempSync(join(tmpdir(), "store-"));
@@ -27,143 +22,72 @@ function open(path: string, options: Partial<SqliteOptions> = {}) {
   return openSqliteStore({ path, realm: "enterprise", clock: { now: () => 1000_000 }, ...options });
 }
 
-function tenant(change: Partial<Tenant> = {}): Tenant {
-  return {
-    tenant: T1,
-    status: "active",
-    audiences: ["api://a", "api://b"],
-    statement: 5,
-    ...change,
-  };
-}
-
-function client(change: Partial<Client> = {}): Client {
-  return {
-    tenant: T1,
-    client: "app",
-    status: "active",
-    audiences: ["api://a"],
-    scopes: ["read"],
-    auth: { method: "client_secret_basic", secretHash: HASH },
-    statement: 6,
-    ...change,
-  };
-}
-
-const jwtClient = client({
-  client: "jwt",
-  auth: { method: "private_key_jwt", jwks: { keys: [{ kty: "OKP", kid: "1" }] } },
-});
-
 function key(name: string): Buffer {
   return hash("sha256", name, "buffer");
 }
 
-describe("Directory on SQLite", () => {
-  test("what was put is there at once, and after a restart", async () => {
+function plain({ index, ...bytes }: KeptEntry): unknown {
+  return [index, ...Object.values(bytes).map((one) => one && Buffer.from(one).toString("hex"))];
+}
+
+describe("entries of the registry", () => {
+  const entries: readonly KeptEntry[] = [
+    { index: 0, entry: key("0"), statement: key("s"), envelope: key("e"), credentials: key("c") },
+    {
+      index: 1,
+      entry: key("1"),
+      statement: undefined,
+      envelope: undefined,
+      credentials: undefined,
+    },
+    { index: 2, entry: key("2"), statement: key("t"), envelope: key("f"), credentials: undefined },
+  ];
+  const head = { size: 3, root: key("root") };
+
+  test("are there after a restart, with the tree that they had", () => {
     using file = temporaryFile();
     {
       using store = open(file.path);
-      const directory = await Directory.open(store);
-      assert.equal(directory.client(T1, "app"), undefined);
-      await directory.putTenant(tenant());
-      await directory.putClient(client({ status: "disabled" }));
-      await directory.putClient(client());
-      await directory.putClient(jwtClient);
-      assert.deepEqual(directory.client(T1, "app"), client());
+      assert.deepEqual([store.registry.head(), [...store.registry.all()]], [undefined, []]);
+      store.registry.put(entries.slice(0, 1), { size: 1, root: key("first") });
+      store.registry.put(entries.slice(1), head);
     }
     using store = open(file.path);
-    const directory = await Directory.open(store);
-    assert.deepEqual(directory.tenants(), [tenant()]);
-    assert.deepEqual(directory.clients(T1), [client(), jwtClient]);
-    assert.deepEqual(directory.clients(T2), []);
-    assert.deepEqual(directory.counts(), { tenants: 1, clients: 2 });
-    assert.equal(directory.client(T2, "app"), undefined);
+    assert.deepEqual(store.registry.head(), head);
+    assert.deepEqual([...store.registry.all()].map(plain), entries.map(plain));
+    store.registry.clear();
+    assert.deepEqual([store.registry.head(), [...store.registry.all()]], [head, []]);
   });
 
-  test("an older statement undoes nothing, the same one may come again", async () => {
+  test("are put all or none, and a full disk changes nothing", () => {
     using file = temporaryFile();
     using store = open(file.path);
-    const directory = await Directory.open(store);
-    await directory.putTenant(tenant());
-    await directory.putTenant(tenant());
-    await assert.rejects(directory.putTenant(tenant({ statement: 4 })), {
-      code: "ERR_STORE_STALE",
-    });
-    await directory.putClient(client({ status: "disabled" }));
-    await assert.rejects(directory.putClient(client({ statement: 5 })), {
-      code: "ERR_STORE_STALE",
-    });
-    assert.equal(directory.client(T1, "app")?.status, "disabled");
-    // A change that names no statement is the operator's own.
-    const { statement: _, ...unnamed } = client();
-    await directory.putClient(unnamed);
-    assert.deepEqual(directory.client(T1, "app"), unnamed);
-    await directory.putTenant({ tenant: T2, status: "active", audiences: [] });
-    assert.equal((await Directory.open(store)).client(T1, "app")?.statement, undefined);
-  });
-
-  test("audiences and client ids stay disjoint, a client's audiences are its tenant's", async () => {
-    using file = temporaryFile();
-    using store = open(file.path);
-    const directory = await Directory.open(store);
-    await assert.rejects(directory.putClient(client()), { code: "ERR_STORE_CONFLICT" });
-    await directory.putTenant(tenant());
-    const refused = [client({ client: "api://b" }), client({ audiences: ["api://c"] })];
-    for (const one of refused)
-      await assert.rejects(directory.putClient(one), { code: "ERR_STORE_CONFLICT" });
-    await directory.putClient(client());
-    await assert.rejects(directory.putTenant(tenant({ tenant: T2, audiences: ["app"] })), {
-      code: "ERR_STORE_CONFLICT",
-    });
-    assert.deepEqual(directory.counts(), { tenants: 1, clients: 1 });
-  });
-
-  test("bounds hold for new rows only", async () => {
-    using file = temporaryFile();
-    using store = open(file.path);
-    const directory = await Directory.open(store, { tenants: 1, clients: 1 });
-    await directory.putTenant(tenant());
-    await directory.putClient(client());
-    await assert.rejects(directory.putTenant(tenant({ tenant: T2 })), { code: "ERR_STORE_FULL" });
-    await assert.rejects(directory.putClient(jwtClient), { code: "ERR_STORE_FULL" });
-    await directory.putTenant(tenant({ status: "suspended", statement: 7 }));
-    assert.equal(directory.tenant(T1)?.status, "suspended");
-  });
-
-  test("a write that fails changes nothing in memory, and later ones go on", async () => {
-    using file = temporaryFile();
-    using store = open(file.path);
-    let isBroken = true;
-    const tenants = {
-      all: () => store.tenants.all(),
-      put: (one: Tenant) =>
-        isBroken ? Promise.reject(new Error("disk full")) : store.tenants.put(one),
-    };
-    const directory = await Directory.open({ tenants, clients: store.clients });
-    await assert.rejects(directory.putTenant(tenant()), /disk full/);
-    assert.equal(directory.tenant(T1), undefined);
-    isBroken = false;
-    await directory.putTenant(tenant());
-    assert.deepEqual(directory.tenant(T1), tenant());
+    store.registry.put(entries, head);
+    const again = [
+      { index: 3, entry: key("3") },
+      { index: 1, entry: key("1") },
+    ];
+    const code = "ERR_STORE_IO";
+    assert.throws(() => store.registry.put(again, { size: 5, root: key("x") }), { code });
+    assert.deepEqual([store.registry.head(), [...store.registry.all()].length], [head, 3]);
   });
 });
 
 describe("opening", () => {
-  test("one process holds a store, of one realm", async () => {
+  test("one process holds a store, of one realm", () => {
     using file = temporaryFile();
     {
       using store = open(file.path);
-      assert.deepEqual(await store.tenants.all(), []);
+      assert.equal(store.registry.head(), undefined);
       assert.throws(() => open(file.path), { code: "ERR_STORE_LOCKED" });
     }
     // THREAT-34: cross-realm.
     assert.throws(() => open(file.path, { realm: "consumer" }), { code: "ERR_STORE_REALM" });
     using again = open(file.path);
-    assert.deepEqual(await again.clients.all(), []);
+    assert.equal(again.registry.head(), undefined);
   });
 
-  test("a newer version and a malformed row are refused", async () => {
+  test("a newer version and a malformed row are refused", () => {
     using file = temporaryFile();
     open(file.path)[Symbol.dispose]();
     const edit = (sql: string): void => {
@@ -171,10 +95,10 @@ describe("opening", () => {
       database.exec(sql);
       database.close();
     };
-    edit(`insert into tenant values ('${T1}', 'glorious', '[]', 1)`);
+    edit("insert into meta values ('registry_head', '5 trees')");
     {
       using store = open(file.path);
-      await assert.rejects(store.tenants.all(), { code: "ERR_STORE_CORRUPT" });
+      assert.throws(() => store.registry.head(), { code: "ERR_STORE_CORRUPT" });
     }
     edit("pragma user_version = 99");
     assert.throws(() => open(file.path), { code: "ERR_STORE_VERSION" });
@@ -269,51 +193,5 @@ describe("one-time values (THREAT-34)", () => {
     const results = await Promise.allSettled(uses);
     assert.equal(results.filter(({ status }) => status === "fulfilled").length, 4096);
     assert.equal(results.at(-1)?.status, "rejected");
-  });
-});
-
-describe("records", () => {
-  const { statement = 0, ...rest } = client();
-  const valid = { ...rest, statement, auth: { method: "client_secret_basic", secretHash: HASH } };
-  const { statement: at = 0, ...named } = tenant();
-  const validTenant = { ...named, statement: at };
-
-  test("a client and a tenant are read strictly", () => {
-    assert.deepEqual(parseClient(valid), client());
-    assert.deepEqual(parseTenant(validTenant), tenant());
-    const mutations = [
-      { tenant: "11111111" },
-      { tenant: T1.replaceAll("1", "A") },
-      { client: "" },
-      { client: "with space" },
-      { client: "x".repeat(129) },
-      { status: "suspended" },
-      { audiences: "api://a" },
-      { scopes: [1] },
-      { scopes: Array.from({ length: 65 }, () => "s") },
-      { statement: -1 },
-      { statement: 1.5 },
-      { extra: 1 },
-      { auth: { method: "none" } },
-      { auth: { method: "client_secret_basic", secretHash: "short" } },
-      { auth: { method: "client_secret_basic", secretHash: HASH, secret: "x" } },
-      { auth: { method: "private_key_jwt", jwks: [{ kty: "OKP" }] } },
-      { auth: { method: "private_key_jwt", jwks: { keys: [{}], more: 1 } } },
-      { auth: { method: "private_key_jwt", jwks: { keys: [] } } },
-      { auth: { method: "private_key_jwt", jwks: { keys: ["x"] } } },
-      {
-        auth: { method: "private_key_jwt", jwks: { keys: Array.from({ length: 9 }, () => ({})) } },
-      },
-    ];
-    for (const mutation of mutations)
-      assert.throws(
-        () => parseClient({ ...valid, ...mutation }),
-        { code: "ERR_REQUEST_MEMBER" },
-        JSON.stringify(mutation),
-      );
-    for (const mutation of [{ status: "disabled" }, { tenant: "x" }, { statement: "5" }, { x: 1 }])
-      assert.throws(() => parseTenant({ ...validTenant, ...mutation }), {
-        code: "ERR_REQUEST_MEMBER",
-      });
   });
 });

@@ -15,7 +15,7 @@ import {
   type CompactRange,
   type NoteSigner,
   type VerifierKey,
-  type WitnessedTree,
+  type TreeHead,
 } from "@redoubt/tlog";
 import { FakeTree } from "./fake-tree.ts";
 
@@ -47,7 +47,7 @@ export class FakeLog {
   /** Takes the place of the checkpoint. */
   shown: string | undefined;
   /** The newest tree that was cosigned. */
-  witnessed: WitnessedTree = { size: 0, root: EMPTY_ROOT };
+  witnessed: TreeHead = { size: 0, root: EMPTY_ROOT };
   #tree = new FakeTree<FakeBatch>();
 
   constructor(origin: string, writer?: VerifierKey) {

@@ -64,5 +64,5 @@ export {
 } from "./witness.ts";
 export type { AddCheckpointRequest, UnverifiedAddCheckpoint } from "./witness.ts";
 export { cosignWitnessed, openWitnessed } from "./witnessed.ts";
-export type { WitnessedQuestion, WitnessedTree } from "./witnessed.ts";
+export type { WitnessedQuestion, TreeHead } from "./witnessed.ts";
 export { logId } from "./log-id.ts";

@@ -5,7 +5,7 @@ import type { NoteSigner } from "./note-signer.ts";
 import type { VerifierKey } from "./vkey.ts";
 
 /** The newest tree of a log that a witness has cosigned; of size 0 while it has cosigned none. */
-export interface WitnessedTree {
+export interface TreeHead {
   readonly size: number;
   readonly root: Buffer;
 }
@@ -25,7 +25,7 @@ export interface WitnessedQuestion {
  */
 export function cosignWitnessed(
   { log, nonce }: WitnessedQuestion,
-  { size, root }: WitnessedTree,
+  { size, root }: TreeHead,
   by: { readonly signer: NoteSigner; readonly timeSeconds: number },
 ): string {
   const body = encodeCheckpoint({ origin: originOf(nonce), size, root, extensions: [log] });
@@ -37,7 +37,7 @@ export function openWitnessed(
   note: string,
   { log, nonce }: WitnessedQuestion,
   cosigner: VerifierKey,
-): WitnessedTree {
+): TreeHead {
   const { checkpoint } = verifyCosignature(note, cosigner);
   const { origin, size, root, extensions } = checkpoint;
   if (origin !== originOf(nonce) || extensions.length !== 1 || extensions[0] !== log)

@@ -16,8 +16,6 @@ export {
 } from "./frame.ts";
 export { listenAtPlace, type ListenOptions } from "./listen.ts";
 export { createSocketPlace, readSocketSecret, socketPlace, type SocketPlace } from "./place.ts";
-export { RegistryFeed, type RegistryFeedOptions } from "./registry-feed.ts";
-export { byteLength, type RegistryFeedItem } from "./registry-page.ts";
 export { serveSocket, type SocketOptions } from "./server.ts";
 export { LEDGER, MAX_ENTRIES, MAX_STATEMENTS } from "./protocol/ledger.ts";
 export {

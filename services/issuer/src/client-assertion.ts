@@ -1,8 +1,9 @@
 import { hash } from "node:crypto";
-import { StoreError, type Client, type ReplayRepository } from "@redoubt/store";
+import type { ClientInfo } from "@redoubt/registry";
+import { StoreError, type ReplayRepository } from "@redoubt/store";
 import { Base64urlError, decodeBase64url } from "@redoubt/verify/base64url";
 import { JsonError, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
-import { verifiesWith, type ClientKey } from "./client-keys.ts";
+import { verifiesWith, type VerifyingKey } from "./client-keys.ts";
 import { invalidClient, OAuthError } from "./errors.ts";
 
 /** A client assertion cut into its parts. Nothing in it is verified. */
@@ -55,8 +56,8 @@ function checkHeader(header: JsonObject): void {
 }
 
 export interface AssertionContext {
-  readonly client: Client;
-  readonly keys: readonly ClientKey[];
+  readonly client: Pick<ClientInfo, "tenant" | "client">;
+  readonly keys: readonly VerifyingKey[];
   /** Issuer identifier of this tenant: the only audience that counts. */
   readonly issuer: string;
   readonly nowSeconds: number;
@@ -76,7 +77,7 @@ export async function verifyAssertion(
 }
 
 // RFC 8725 §3.1: the algorithm is the registered key's, never the token's.
-function selectKey({ alg, kid }: JsonObject, keys: readonly ClientKey[]): ClientKey {
+function selectKey({ alg, kid }: JsonObject, keys: readonly VerifyingKey[]): VerifyingKey {
   const [only] = keys;
   const key = kid === undefined && keys.length === 1 ? only : keys.find((one) => one.kid === kid);
   if (key?.alg !== alg || !key) throw invalidClient("ERR_ISSUER_ASSERTION_KEY");

@@ -7,12 +7,14 @@ import {
   singleHeader,
   type HttpRequest,
 } from "@redoubt/http";
-import type { Client, Directory, ReplayRepository } from "@redoubt/store";
+import type { ClientInfo } from "@redoubt/registry";
+import type { ReplayRepository } from "@redoubt/store";
 import { decodeBase64url } from "@redoubt/verify/base64url";
 import { parseAssertion, verifyAssertion, type UnverifiedAssertion } from "./client-assertion.ts";
-import { parseClientKeys, type ClientKey } from "./client-keys.ts";
+import { importClientKey, type VerifyingKey } from "./client-keys.ts";
 import { invalidClient, OAuthError } from "./errors.ts";
 import type { FailureLimiter } from "./failure-limiter.ts";
+import type { RealmRegistry } from "./realm-registry.ts";
 
 /** How a request says who it is from; the client chose every part. */
 export type Credentials =
@@ -80,7 +82,7 @@ function checkClientId(form: Form, credentials: Credentials): Credentials {
 }
 
 export interface AuthenticatorParts {
-  readonly directory: Directory;
+  readonly registry: Pick<RealmRegistry, "client">;
   readonly replay: ReplayRepository;
   readonly limiter: FailureLimiter;
   readonly clock: Clock;
@@ -88,12 +90,17 @@ export interface AuthenticatorParts {
   readonly issuerOf: (tenant: string) => string;
 }
 
+interface Secret {
+  readonly hash: Buffer;
+  readonly until: number;
+}
+
 /** Decides whether a request is from the client that it names (THREAT-34). */
 export class ClientAuthenticator {
   readonly #parts: AuthenticatorParts;
-  readonly #hashes = new WeakMap<Client, Buffer>();
-  readonly #keys = new WeakMap<Client, readonly ClientKey[]>();
-  /** Compared where there is no client, so that its absence takes as long as a wrong secret. */
+  readonly #secrets = new WeakMap<ClientInfo, readonly Secret[]>();
+  readonly #keys = new WeakMap<ClientInfo, readonly VerifyingKey[]>();
+  /** Compared where there is no secret, so that its absence takes as long as a wrong one. */
   readonly #nobody = randomBytes(32);
 
   constructor(parts: AuthenticatorParts) {
@@ -105,12 +112,12 @@ export class ClientAuthenticator {
     tenant: string,
     credentials: Credentials,
     address: string,
-  ): Client | Promise<Client> {
-    const { limiter, directory } = this.#parts;
+  ): ClientInfo | Promise<ClientInfo> {
+    const { limiter, registry } = this.#parts;
     const { clientId, method } = credentials;
     const waitMs = limiter.waitMs(tenant, clientId, address);
     if (waitMs > 0) throw tooManyFailures(waitMs);
-    const client = directory.client(tenant, clientId);
+    const client = registry.client(tenant, clientId);
     if (method === "private_key_jwt")
       return this.#assertion(tenant, client, credentials.assertion, address);
     if (!this.#hasSecret(client, credentials.secret) || !client) {
@@ -120,42 +127,40 @@ export class ClientAuthenticator {
     return client;
   }
 
-  #hasSecret(client: Client | undefined, secret: string): boolean {
-    const expected = client ? this.#hashOf(client) : this.#nobody;
-    return timingSafeEqual(hash("sha256", secret, "buffer"), expected);
+  #hasSecret(client: ClientInfo | undefined, secret: string): boolean {
+    const given = hash("sha256", secret, "buffer");
+    const now = nowSeconds(this.#parts.clock);
+    const known = client ? this.#secretsOf(client) : [];
+    let isOne = timingSafeEqual(given, this.#nobody);
+    for (const { hash: expected, until } of known)
+      if (timingSafeEqual(given, expected) && now < until) isOne = true;
+    return isOne;
   }
 
-  #hashOf(client: Client): Buffer {
-    const known = this.#hashes.get(client);
+  #secretsOf(client: ClientInfo): readonly Secret[] {
+    const known = this.#secrets.get(client);
     if (known) return known;
-    const { auth } = client;
-    const stored =
-      auth.method === "client_secret_basic"
-        ? decodeBase64url(auth.secretHash, { bytes: 32 })
-        : this.#nobody;
-    this.#hashes.set(client, stored);
-    return stored;
+    const secrets = (client.credentials?.secrets ?? []).map((secret) => ({
+      hash: decodeBase64url(secret.hash, { bytes: 32 }),
+      until: secret.until ?? Infinity,
+    }));
+    this.#secrets.set(client, secrets);
+    return secrets;
   }
 
   async #assertion(
     tenant: string,
-    client: Client | undefined,
+    client: ClientInfo | undefined,
     assertion: UnverifiedAssertion,
     address: string,
-  ): Promise<Client> {
+  ): Promise<ClientInfo> {
     const { replay, clock, issuerOf, limiter } = this.#parts;
     try {
-      if (client?.auth.method !== "private_key_jwt")
-        throw invalidClient("ERR_ISSUER_ASSERTION_CLIENT");
-      const keys = this.#keysOf(client, client.auth.jwks.keys);
+      const now = nowSeconds(clock);
+      const keys = client ? this.#keysOf(client).filter(({ until }) => now < until) : [];
+      if (!client || keys.length === 0) throw invalidClient("ERR_ISSUER_ASSERTION_CLIENT");
       const issuer = issuerOf(tenant);
-      await verifyAssertion(assertion, {
-        client,
-        keys,
-        issuer,
-        replay,
-        nowSeconds: nowSeconds(clock),
-      });
+      await verifyAssertion(assertion, { client, keys, issuer, replay, nowSeconds: now });
       return client;
     } catch (error) {
       // A store that is full or down is not the client's fault.
@@ -165,10 +170,10 @@ export class ClientAuthenticator {
     }
   }
 
-  #keysOf(client: Client, jwks: Parameters<typeof parseClientKeys>[0]): readonly ClientKey[] {
+  #keysOf(client: ClientInfo): readonly VerifyingKey[] {
     const known = this.#keys.get(client);
     if (known) return known;
-    const keys = parseClientKeys(jwks);
+    const keys = (client.credentials?.keys ?? []).map(importClientKey);
     this.#keys.set(client, keys);
     return keys;
   }

@@ -1,23 +1,37 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { parseConfig } from "./config.ts";
+import { FakeLog } from "@redoubt/testkit";
+import { encodeVerifierKey } from "@redoubt/tlog";
 import { CONFIG, TENANT } from "./testing/system.ts";
 
+const REGISTRY = new FakeLog("registry").key;
+const OPERATOR = new FakeLog("operator").key;
+const PINNED = {
+  registry: { log: "registry", vkey: encodeVerifierKey(REGISTRY) },
+  operator: encodeVerifierKey(OPERATOR),
+};
+/** What comes of them. */
+const WHOLE = { ...CONFIG, registry: { log: "registry", vkey: REGISTRY }, operator: OPERATOR };
+
 function parse(change: object): ReturnType<typeof parseConfig> {
-  return parseConfig(Buffer.from(JSON.stringify({ v: 1, ...CONFIG, ...change })));
+  return parseConfig(Buffer.from(JSON.stringify({ v: 1, ...CONFIG, ...PINNED, ...change })));
 }
 
 describe("configuration", () => {
   test("both kinds of realm", () => {
-    assert.deepEqual(parse({}), CONFIG);
+    assert.deepEqual(parse({}), WHOLE);
     const issuer = "http://127.0.0.1:8080/consumer/v2.0";
     const consumer = { realm: "consumer", issuer, tenant: TENANT };
-    assert.deepEqual(parse(consumer), { ...CONFIG, ...consumer });
+    assert.deepEqual(parse(consumer), { ...WHOLE, ...consumer });
   });
 
   test("each mutation is refused", () => {
     const mutations = [
       { v: 2 },
+      { registry: { ...PINNED.registry, log: "other" } },
+      { registry: "registry" },
+      { operator: "operator" },
       { realm: "Enterprise" },
       { port: 65_536 },
       { port: "80" },

@@ -1,4 +1,6 @@
 import { configError, ConfigReader, type MemberReader, UUID, REALM } from "@redoubt/base";
+import { readEd25519Key, readPinnedRegistry, type PinnedRegistry } from "@redoubt/registry";
+import type { VerifierKey } from "@redoubt/tlog";
 
 export interface IssuerConfig {
   readonly realm: string;
@@ -7,6 +9,9 @@ export interface IssuerConfig {
   readonly issuer: string;
   readonly tenant: string | null;
   readonly callers: readonly string[];
+  readonly registry: PinnedRegistry;
+  /** The first operator, whose statements count until a root names another. */
+  readonly operator: VerifierKey;
   /** Lifetime asked for each token; the signer must allow it. */
   readonly maxTtlSeconds: number;
 }
@@ -30,6 +35,8 @@ export function parseConfig(bytes: Uint8Array): IssuerConfig {
     issuer,
     tenant,
     callers: config.attempt(readCallers),
+    registry: config.attempt((from) => readPinnedRegistry(from.object("registry"))),
+    operator: config.attempt((from) => readEd25519Key(from, "operator")),
     // ARCHITECTURE §3.4: tokens live an hour at most.
     maxTtlSeconds: config.attempt((from) => from.integer("maxTtlSeconds", 60, 3600)),
   });

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { checkPrivateFolder, type Clock, type EventSink, type Service } from "@redoubt/base";
 import { serveHttp, type HttpEvent, type HttpLimits, type HttpServer } from "@redoubt/http";
-import { Directory, openSqliteStore } from "@redoubt/store";
+import { openSqliteStore, type RegistryRepository } from "@redoubt/store";
 import {
   readSocketSecret,
   serveSocket,
@@ -19,6 +19,7 @@ import { issuerEvents, type IssuerEvent, type IssuerEvents } from "./events.ts";
 import { FailureLimiter, type FailureLimits } from "./failure-limiter.ts";
 import { operatorHandler } from "./operator.ts";
 import { IssueBatches } from "./issue-batches.ts";
+import { RealmRegistry } from "./realm-registry.ts";
 import { SignerPort } from "./signer-port.ts";
 import { SignerWatch } from "./signer-watch.ts";
 import { TokenEndpoint } from "./token-endpoint.ts";
@@ -48,6 +49,7 @@ const SIGNER_TIMEOUT_MS = 8000;
 const SIGNER_SILENCE_MS = 2000;
 const SIGNER_CONNECT_MS = 1000;
 const MONITOR_TIMEOUT_MS = 5000;
+const LEDGER_TIMEOUT_MS = 15_000;
 const WATCH_INTERVAL_MS = 1000;
 
 const BACKUP_FILE = "backup.sqlite";
@@ -61,16 +63,20 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
   const events = issuerEvents(log);
   const path = join(folder, "store.sqlite");
   const store = stack.use(openSqliteStore({ path, realm: config.realm, clock }));
-  const directory = await Directory.open(store);
   const journal = new DeliveryJournal({ path: join(folder, "deliveries.journal"), events });
   const deliveries = openDeliveries(options, { events, journal: stack.use(journal) }, stack);
-  const { port, watch } = openSigner(options, events, deliveries, stack);
+  const registry = openRegistry(options, { events, store: store.registry }, stack, () => {
+    signer.watch?.askNow();
+  });
+  const signer: { watch?: SignerWatch } = {};
+  const { port, watch } = openSigner(options, { events, deliveries, registry }, stack);
+  signer.watch = watch;
   const endpoint = new TokenEndpoint({
     realm: config.realm,
     tenant: config.tenant,
-    directory,
+    registry,
     authenticator: new ClientAuthenticator({
-      directory,
+      registry,
       replay: store.replay,
       limiter: new FailureLimiter(clock, options.failureLimits),
       clock,
@@ -79,20 +85,24 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
     signer: port,
     events,
   });
-  const parts = { config, directory, deliveries, port, watch, endpoint };
+  const parts = { config, registry, deliveries, port, watch, endpoint };
   const http: { server?: HttpServer } = {};
   const status = (): IssuerStatus => statusOf(parts, http.server);
   const backup = async (): Promise<string> => {
     await store.backup(join(folder, BACKUP_FILE));
     return BACKUP_FILE;
   };
-  await serveOperator(options, operatorHandler({ directory, events, status, backup }), stack);
+  await serveOperator(
+    options,
+    operatorHandler({ registry: store.registry, status, backup }),
+    stack,
+  );
   const server = stack.use(
     await serveHttp({
       port: config.port,
       handler: (request) => endpoint.handle(request),
       log,
-      ready: () => watch.isReady,
+      ready: () => watch.isReady && registry.problem === undefined,
       // THREAT-36: somebody takes the places of those who want to come in.
       onExhausted: (isExhausted) => deliveries.tell("connections-full", config.realm, !isExhausted),
       ...(options.httpLimits ? { limits: options.httpLimits } : {}),
@@ -102,10 +112,32 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
   const owned = stack.move();
   return {
     port: server.port,
-    ready: watch.ready,
+    ready: Promise.all([watch.ready, registry.ready]).then(() => undefined),
     status,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+function openRegistry(
+  { root, config, clock }: IssuerOptions,
+  parts: { readonly events: IssuerEvents; readonly store: RegistryRepository },
+  stack: AsyncDisposableStack,
+  onNews: () => void,
+): RealmRegistry {
+  const { realm, operator } = config;
+  const { log, vkey: logKey } = config.registry;
+  const place = socketPlace(root, "ledger", `issuer-${realm}`);
+  const client = new SocketClient({
+    path: place.path,
+    secret: readSocketSecret(place),
+    timeoutMs: LEDGER_TIMEOUT_MS,
+  });
+  const registry = stack.use(
+    new RealmRegistry({ ...parts, realm, client, log, logKey, operator, clock, onNews }),
+  );
+  // Closed before the registry: what that one waits for ends then.
+  stack.use(client);
+  return registry;
 }
 
 function openDeliveries(
@@ -125,10 +157,15 @@ function openDeliveries(
   return stack.use(new Deliveries({ client, ...parts, limits: deliveryLimits }));
 }
 
+interface SignerParts {
+  readonly events: IssuerEvents;
+  readonly deliveries: Deliveries;
+  readonly registry: RealmRegistry;
+}
+
 function openSigner(
   { root, config, ...options }: IssuerOptions,
-  events: IssuerEvents,
-  deliveries: Deliveries,
+  { events, deliveries, registry }: SignerParts,
   stack: AsyncDisposableStack,
 ): { readonly port: SignerPort; readonly watch: SignerWatch } {
   const { realm, maxTtlSeconds: ttlSeconds } = config;
@@ -160,6 +197,8 @@ function openSigner(
       silenceMs: options.signerSilenceMs ?? SIGNER_SILENCE_MS,
       onSilent: () => port.signerSilent(),
       onHeard: () => port.signerHeard(),
+      onRegistryRead: (size) => registry.signerRead(size),
+      isBehind: () => registry.isAheadOfSigner,
     }),
   );
   return { port, watch };
@@ -182,7 +221,7 @@ async function serveOperator(
 
 interface StatusParts {
   readonly config: IssuerConfig;
-  readonly directory: Directory;
+  readonly registry: RealmRegistry;
   readonly deliveries: Deliveries;
   readonly port: SignerPort;
   readonly watch: SignerWatch;
@@ -190,14 +229,16 @@ interface StatusParts {
 }
 
 function statusOf(
-  { config, directory, deliveries, port, watch, endpoint }: StatusParts,
+  { config, registry, deliveries, port, watch, endpoint }: StatusParts,
   server: HttpServer | undefined,
 ): IssuerStatus {
+  const reason = watch.reason ?? registry.problem;
   return {
     realm: config.realm,
-    ready: watch.isReady,
-    ...(watch.reason === undefined ? {} : { reason: watch.reason }),
-    ...directory.counts(),
+    ready: watch.isReady && reason === undefined,
+    ...(reason !== undefined && { reason }),
+    ...registry.counts(),
+    registrySize: registry.size,
     tokens: { ...endpoint.counts(), underWay: port.underWay },
     deliveries: deliveries.counts(),
     ...(server ? { http: server.counts() } : {}),

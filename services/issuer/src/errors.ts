@@ -39,7 +39,9 @@ export type IssuerErrorCode =
   | "ERR_ISSUER_SIGNER_ANSWER"
   | "ERR_ISSUER_SIGNER_REFUSED"
   | "ERR_ISSUER_BUDGET"
-  | "ERR_ISSUER_QUEUE";
+  | "ERR_ISSUER_QUEUE"
+  /** What the registry says of tenants and clients is not known well enough to decide by it. */
+  | "ERR_ISSUER_REGISTRY";
 
 export interface OAuthErrorOptions extends ErrorOptions {
   /** Says how to authenticate (RFC 9110 §15.5.2): where nothing or Basic was used. */

@@ -12,8 +12,11 @@ export const ISSUER_EVENTS = {
   delivery_report_failed: "operation",
   delivery_reports_back: "operation",
   deliveries_unreported: "security",
-  tenant_put: "security",
-  client_put: "security",
+  registry_failed: "operation",
+  registry_back: "operation",
+  registry_entry_void: "security",
+  registry_copy_damaged: "security",
+  registry_copy_failed: "operation",
 } as const satisfies EventClasses;
 
 export type IssuerEvent = keyof typeof ISSUER_EVENTS;
@@ -35,8 +38,14 @@ export interface IssuerEvents {
   reportFailed(code: string): void;
   reportsBack(): void;
   unreported(waiting: number, lost: number): void;
-  tenantPut(tenant: string, status: string, statement?: number): void;
-  clientPut(tenant: string, client: string, status: string, statement?: number): void;
+  registryFailed(code: string): void;
+  registryBack(size: number): void;
+  /** An entry that changes nothing, and should never have been said. */
+  entryVoid(index: number, code: string): void;
+  /** What was kept of the registry cannot be believed, and is read again. */
+  copyDamaged(code: string): void;
+  /** It could not be kept; what it says counts all the same. */
+  copyFailed(code: string): void;
 }
 
 export function issuerEvents(log: EventSink<IssuerEvent>): IssuerEvents {
@@ -51,8 +60,10 @@ export function issuerEvents(log: EventSink<IssuerEvent>): IssuerEvents {
     reportFailed: (code) => log("delivery_report_failed", { code }),
     reportsBack: () => log("delivery_reports_back"),
     unreported: (waiting, lost) => log("deliveries_unreported", { waiting, lost }),
-    tenantPut: (tenant, status, statement) => log("tenant_put", { tenant, status, statement }),
-    clientPut: (tenant, client, status, statement) =>
-      log("client_put", { tenant, client, status, statement }),
+    registryFailed: (code) => log("registry_failed", { code }),
+    registryBack: (size) => log("registry_back", { size }),
+    entryVoid: (index, code) => log("registry_entry_void", { index, code }),
+    copyDamaged: (code) => log("registry_copy_damaged", { code }),
+    copyFailed: (code) => log("registry_copy_failed", { code }),
   };
 }

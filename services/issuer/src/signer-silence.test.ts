@@ -22,6 +22,7 @@ class Bench implements AsyncDisposable {
 
   static async open(options: Partial<IssuerOptions>): Promise<Bench> {
     const system = new System(options);
+    await system.ledger.start();
     const signer = await SignerProcess.start(system.root);
     await system.monitor.start();
     await system.start();

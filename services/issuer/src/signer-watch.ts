@@ -13,13 +13,17 @@ export interface SignerWatchOptions {
   readonly onSilent: () => void;
   /** It was heard again. */
   readonly onHeard: () => void;
+  /** How many entries of the registry it has read. */
+  readonly onRegistryRead: (size: number) => void;
+  /** Whether it has read less than we: then it is asked more often. */
+  readonly isBehind: () => boolean;
 }
 
 const SILENT = "ERR_ISSUER_SIGNER_SILENT";
 /** Looks within a silence: a pause of this process is one of them, and no silence of the signer. */
 const LOOKS = 8;
 
-/** A signer that starts is asked more often: somebody waits for the first token. */
+/** Where somebody waits for the first token, of the signer or of a client. */
 const NOT_READY_INTERVAL_MS = 100;
 
 /**
@@ -75,7 +79,7 @@ export class SignerWatch implements Disposable {
     if (!this.#isSilent) return;
     this.#isSilent = false;
     this.#options.onHeard();
-    if (!this.#isAsking) void this.#ask();
+    this.askNow();
   }
 
   #fallSilent(): void {
@@ -85,6 +89,11 @@ export class SignerWatch implements Disposable {
     this.#options.onSilent();
   }
 
+  /** Now, instead of when it is time: it may have something new to say. */
+  askNow(): void {
+    if (!this.#isAsking && !this.#closed) void this.#ask();
+  }
+
   async #ask(): Promise<void> {
     clearTimeout(this.#timer);
     this.#isAsking = true;
@@ -92,13 +101,15 @@ export class SignerWatch implements Disposable {
       const metadata = await ask(this.#options.client, SIGNER.metadata, {});
       this.#look();
       this.#say(this.#problemOf(metadata));
+      this.#options.onRegistryRead(metadata.registrySize);
     } catch (error) {
       this.#failed(error);
     }
     this.#isAsking = false;
     if (this.#closed) return;
     const { intervalMs } = this.#options;
-    const wait = this.isReady ? intervalMs : Math.min(intervalMs, NOT_READY_INTERVAL_MS);
+    const isSettled = this.isReady && !this.#options.isBehind();
+    const wait = isSettled ? intervalMs : Math.min(intervalMs, NOT_READY_INTERVAL_MS);
     this.#timer = setTimeout(() => void this.#ask(), wait).unref();
   }
 

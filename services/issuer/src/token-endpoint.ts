@@ -1,9 +1,10 @@
 import { errorCode } from "@redoubt/base";
 import { HttpError, readForm, type HttpAnswer, type HttpRequest } from "@redoubt/http";
-import type { Client, Directory } from "@redoubt/store";
+import type { ClientInfo } from "@redoubt/registry";
 import { readCredentials, type ClientAuthenticator } from "./client-auth.ts";
 import { JSON_HEADERS, OAuthError } from "./errors.ts";
 import type { IssuerEvents } from "./events.ts";
+import type { RealmRegistry } from "./realm-registry.ts";
 import type { SignerPort } from "./signer-port.ts";
 import { readTokenRequest } from "./token-request.ts";
 
@@ -11,7 +12,7 @@ export interface TokenEndpointParts {
   readonly realm: string;
   /** The realm's only tenant, or null where the path names it. */
   readonly tenant: string | null;
-  readonly directory: Directory;
+  readonly registry: Pick<RealmRegistry, "checkUsable" | "signerKnows" | "tenant">;
   readonly authenticator: ClientAuthenticator;
   readonly signer: SignerPort;
   readonly events: IssuerEvents;
@@ -26,7 +27,7 @@ export class TokenEndpoint {
   readonly #parts: TokenEndpointParts;
   readonly #fixedPath: string;
   /** Names of places, made once: each request compares its own with that of the connection. */
-  readonly #placeNames = new WeakMap<Client, string>();
+  readonly #placeNames = new WeakMap<ClientInfo, string>();
   #issued = 0;
   #refused = 0;
 
@@ -58,7 +59,8 @@ export class TokenEndpoint {
   }
 
   async #issue(tenant: string, request: HttpRequest): Promise<HttpAnswer> {
-    const { authenticator, signer } = this.#parts;
+    const { authenticator, signer, registry } = this.#parts;
+    registry.checkUsable();
     const form = readForm(request);
     const credentials = readCredentials(request, form);
     const authenticated = authenticator.authenticate(tenant, credentials, request.address);
@@ -67,6 +69,8 @@ export class TokenEndpoint {
     // THREAT-36: no stranger takes the connections of a client.
     request.promote(this.#placeNameOf(client));
     const { audience, scope } = readTokenRequest(form, client);
+    const signerKnows = registry.signerKnows(client);
+    if (signerKnows) await signerKnows;
     const { token, expiresIn } = await signer.issue({
       tenant,
       client: client.client,
@@ -77,7 +81,7 @@ export class TokenEndpoint {
     return { status: 200, headers: JSON_HEADERS, body: encodeAnswer(token, expiresIn, scope) };
   }
 
-  #placeNameOf(client: Client): string {
+  #placeNameOf(client: ClientInfo): string {
     const known = this.#placeNames.get(client);
     if (known !== undefined) return known;
     const name = `client:${client.tenant}/${client.client}`;
@@ -86,8 +90,8 @@ export class TokenEndpoint {
   }
 
   // Said only to a client that has proven who it is.
-  #checkStatus(client: Client): void {
-    const tenant = this.#parts.directory.tenant(client.tenant);
+  #checkStatus(client: ClientInfo): void {
+    const tenant = this.#parts.registry.tenant(client.tenant);
     if (client.status !== "active" || tenant?.status !== "active")
       throw new OAuthError(
         "ERR_ISSUER_CLIENT_STATUS",

@@ -1,4 +1,4 @@
-import type { Client } from "@redoubt/store";
+import type { ClientInfo } from "@redoubt/registry";
 import { OAuthError } from "./errors.ts";
 
 export interface TokenRequest {
@@ -14,7 +14,10 @@ const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*$/;
  * Holds what an authenticated client asks for against its registration. The signer does it again: this process
  * is not trusted with scope.
  */
-export function readTokenRequest(form: ReadonlyMap<string, string>, client: Client): TokenRequest {
+export function readTokenRequest(
+  form: ReadonlyMap<string, string>,
+  client: ClientInfo,
+): TokenRequest {
   const grant = form.get("grant_type");
   if (grant === undefined)
     throw new OAuthError("ERR_ISSUER_GRANT", "invalid_request", "grant_type is missing");
@@ -28,7 +31,7 @@ export function readTokenRequest(form: ReadonlyMap<string, string>, client: Clie
 }
 
 // RFC 8707 §2: what the token is for, one resource in each token.
-function readAudience(form: ReadonlyMap<string, string>, { audiences }: Client): string {
+function readAudience(form: ReadonlyMap<string, string>, { audiences }: ClientInfo): string {
   const resource = form.get("resource");
   const [only, second] = audiences;
   if (resource === undefined && only !== undefined && second === undefined) return only;
@@ -48,7 +51,7 @@ function readAudience(form: ReadonlyMap<string, string>, { audiences }: Client):
 }
 
 // RFC 6749 §3.3: a client that names no scope gets those that it was registered with.
-function readScope(asked: string | undefined, { scopes }: Client): string | undefined {
+function readScope(asked: string | undefined, { scopes }: ClientInfo): string | undefined {
   if (asked === undefined) return scopes.length > 0 ? scopes.join(" ") : undefined;
   if (asked.length > MAX_SCOPE_LENGTH || !SCOPE.test(asked)) throw badScope("scope is malformed");
   for (const scope of asked.split(" "))

@@ -1,5 +1,5 @@
-import { parseStatement, seesCredentials, seesStatement } from "@redoubt/registry";
-import { byteLength, type Answered, type LEDGER } from "@redoubt/wire";
+import { byteLength, parseStatement, seesCredentials, seesStatement } from "@redoubt/registry";
+import type { Answered, LEDGER } from "@redoubt/wire";
 import { splitStatement } from "./bodies.ts";
 import { splitEntries } from "./entries.ts";
 import { historyError } from "./errors.ts";

@@ -7,7 +7,7 @@ import {
   encodeRootKey,
   encodeSignedRoot,
   parseRootKey,
-  Registry,
+  RegistryReader,
   signStatement,
   type SignedStatement,
   type StatementBody,
@@ -22,7 +22,7 @@ import {
   verifyConsistency,
   verifyInclusion,
 } from "@redoubt/tlog";
-import { RegistryFeed, RemoteError, type SocketClient } from "@redoubt/wire";
+import { RemoteError, type SocketClient } from "@redoubt/wire";
 import {
   CONSUMER,
   createDeployment,
@@ -127,18 +127,22 @@ test("append gives each statement an index under a checkpoint of the registry ke
   assert.deepEqual([head.index, head.size], [4, 5]);
   const verifiers = deployment.verifiers(REGISTRY);
   assert.equal(openCheckpoint(textOf(head.checkpoint), { origin: REGISTRY, verifiers }).size, 5);
-  const registry = new Registry({ operator: deployment.operator });
   const [logKey] = verifiers;
   assert.ok(logKey);
   await using monitor = deployment.connect("monitor");
   const kinds: string[] = [];
-  const onItem = (item: Parameters<Registry["apply"]>[0]): unknown =>
-    kinds.push(registry.apply(item).kind);
-  const feed = new RegistryFeed({ client: monitor, log: REGISTRY, logKey, onItem });
-  assert.equal(await feed.poll(), 5);
+  const reader = new RegistryReader({
+    client: monitor,
+    log: REGISTRY,
+    logKey,
+    operator: deployment.operator,
+    seesAll: true,
+    onItem: (_, { kind }) => kinds.push(kind),
+  });
+  assert.equal(await reader.poll(), 5);
   // The key state is of a key that nobody registered.
   assert.deepEqual(kinds, ["applied", "applied", "applied", "void", "applied"]);
-  assert.ok(registry.clients.has(`consumer/${TENANT}/shop`));
+  assert.ok(reader.registry.clients.has(`consumer/${TENANT}/shop`));
 });
 
 test("the registry hands each caller the bodies that it may see", async (t) => {
@@ -267,8 +271,14 @@ test("statements of the largest size come in answers that fit", async () => {
   const [logKey] = deployment.verifiers(REGISTRY);
   assert.ok(logKey);
   const indexes: number[] = [];
-  const onItem = ({ index }: { readonly index: number }): unknown => indexes.push(index);
-  await new RegistryFeed({ client: operator, log: REGISTRY, logKey, onItem }).poll();
+  const reader = new RegistryReader({
+    client: operator,
+    log: REGISTRY,
+    logKey,
+    operator: deployment.operator,
+    onItem: ({ index }) => indexes.push(index),
+  });
+  await reader.poll();
   assert.deepEqual(indexes, [0, 1, 2, 3]);
 });
 

@@ -1,11 +1,12 @@
 import { isAbsolute, normalize } from "node:path";
-import { configError, ConfigReader, type MemberReader, REALM } from "@redoubt/base";
-import { parseVerifierKey, type VerifierKey } from "@redoubt/tlog";
+import { configError, ConfigReader, REALM } from "@redoubt/base";
+import { readEd25519Key, readPinnedRegistry, type PinnedRegistry } from "@redoubt/registry";
+import type { VerifierKey } from "@redoubt/tlog";
 import type { JsonObject } from "@redoubt/verify/json";
 
 export interface PublisherConfig {
   readonly port: number;
-  readonly registry: { readonly log: string; readonly vkey: VerifierKey };
+  readonly registry: PinnedRegistry;
   readonly operator: VerifierKey;
   /** Token endpoint of each realm; may hold `{tenantid}`. */
   readonly tokenEndpoints: ReadonlyMap<string, string>;
@@ -20,19 +21,11 @@ export function parseConfig(bytes: Uint8Array): PublisherConfig {
   const config = new ConfigReader(bytes, "config");
   return config.finish<PublisherConfig>({
     port: config.attempt((from) => from.integer("port", 0, 65_535)),
-    registry: config.attempt((from) => readRegistry(from.object("registry"))),
-    operator: config.attempt((from) => parseVerifierKey(from.string("operator"))),
+    registry: config.attempt((from) => readPinnedRegistry(from.object("registry"))),
+    operator: config.attempt((from) => readEd25519Key(from, "operator")),
     tokenEndpoints: config.attempt((from) => readEndpoints(from.rawObject("tokenEndpoints"))),
     publishedFolder: config.attempt((from) => readFolder(from.string("publishedFolder"))),
   });
-}
-
-function readRegistry(reader: MemberReader): PublisherConfig["registry"] {
-  const log = reader.string("log", 256);
-  const vkey = parseVerifierKey(reader.string("vkey"));
-  reader.done();
-  if (vkey.name !== log) throw configError(`config: registry vkey must be named ${log}`);
-  return { log, vkey };
 }
 
 function readEndpoints(object: JsonObject): ReadonlyMap<string, string> {

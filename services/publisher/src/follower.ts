@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { errorCode, nowSeconds, type Clock } from "@redoubt/base";
-import { Registry } from "@redoubt/registry";
-import { RegistryFeed, type RegistryFeedItem, type SocketClient } from "@redoubt/wire";
+import { RegistryReader } from "@redoubt/registry";
+import type { SocketClient } from "@redoubt/wire";
 import type { PublisherConfig } from "./config.ts";
 import type { PublisherEvents } from "./events.ts";
 import { buildSite } from "./site.ts";
@@ -29,8 +29,7 @@ export class Follower implements AsyncDisposable {
   /** Resolves after the first complete reading. */
   readonly ready: Promise<void>;
   readonly #options: FollowerOptions;
-  readonly #registry: Registry;
-  readonly #feed: RegistryFeed;
+  readonly #reader: RegistryReader;
   readonly #stop = new AbortController();
   readonly #resolve: () => void;
   readonly #loop: Promise<void>;
@@ -41,14 +40,16 @@ export class Follower implements AsyncDisposable {
   #isFailing = false;
 
   constructor(options: FollowerOptions) {
-    const { config, client } = options;
+    const { config, client, events } = options;
     this.#options = options;
-    this.#registry = new Registry({ operator: config.operator });
-    this.#feed = new RegistryFeed({
+    this.#reader = new RegistryReader({
       client,
       log: config.registry.log,
       logKey: config.registry.vkey,
-      onItem: (item) => this.#apply(item),
+      operator: config.operator,
+      onItem: ({ index }, result) => {
+        if (result.kind === "void") events.entryVoid(index, result.code);
+      },
     });
     const { promise, resolve } = Promise.withResolvers<void>();
     this.ready = promise;
@@ -65,10 +66,10 @@ export class Follower implements AsyncDisposable {
 
   status(): object {
     return {
-      registrySize: this.#feed.size,
+      registrySize: this.#reader.head.size,
       fresh: this.isFresh,
       issuers: this.#issuers,
-      keys: this.#registry.keys.size,
+      keys: this.#reader.registry.keys.size,
       documents: this.#options.www.size,
     };
   }
@@ -77,11 +78,11 @@ export class Follower implements AsyncDisposable {
     let isFirst = true;
     while (!this.#stop.signal.aborted) {
       try {
-        const news = await this.#feed.poll();
+        const news = await this.#reader.poll();
         if (news > 0 || isFirst) await this.#rebuild();
         isFirst = false;
         this.#heard();
-        await this.#feed.wait(WAIT_MS);
+        await this.#reader.wait(WAIT_MS);
       } catch (error) {
         await this.#failed(error);
       }
@@ -90,7 +91,7 @@ export class Follower implements AsyncDisposable {
 
   #heard(): void {
     this.#heardAt = this.#options.clock.monotonic();
-    if (this.#isFailing) this.#options.events.registryBack(this.#feed.size);
+    if (this.#isFailing) this.#options.events.registryBack(this.#reader.head.size);
     this.#isFailing = false;
     this.#resolve();
   }
@@ -103,23 +104,18 @@ export class Follower implements AsyncDisposable {
     await pause(this.#options.retryMs, this.#stop.signal);
   }
 
-  #apply(item: RegistryFeedItem): void {
-    const result = this.#registry.apply(item);
-    if (result.kind === "void") this.#options.events.entryVoid(item.index, result.code);
-  }
-
   async #rebuild(): Promise<void> {
     const { config, clock, www, events } = this.#options;
     const { tokenEndpoints } = config;
     const site = buildSite({
-      registry: this.#registry,
+      registry: this.#reader.registry,
       tokenEndpoints,
       nowSeconds: nowSeconds(clock),
     });
     this.#changesAt = site.changesAt;
     this.#issuers = site.issuers;
     for (const problem of site.problems) events.issuerLeftOut(problem);
-    events.siteBuilt(this.#feed.size, site.issuers, this.#registry.keys.size);
+    events.siteBuilt(this.#reader.head.size, site.issuers, this.#reader.registry.keys.size);
     await www.replace(site.documents);
   }
 

@@ -192,7 +192,7 @@ describe("THREAT-27: a ledger that lies", () => {
     assert.ok(system.count("registry_entry_void") > 0);
   });
 
-  test("a statement swapped under an honest entry is void", async () => {
+  test("a statement swapped under an honest entry is refused, with all that follows", async () => {
     const forged = new Deployment();
     const statement = encodeBase64url(
       forged.state({
@@ -209,7 +209,10 @@ describe("THREAT-27: a ledger that lies", () => {
     }));
     await using _ = system;
     assert.deepEqual(await system.kids(PATH), before);
-    assert.ok(system.count("registry_entry_void") > 0);
+    assert.deepEqual(
+      [system.count("registry_entry_void"), system.count("registry_failed")],
+      [0, 1],
+    );
   });
 
   test("a ledger that withholds bodies can only leave out", async () => {

@@ -393,6 +393,7 @@ class SignerService implements Signer {
       custody: this.#custody.label,
       isReady: this.#isReady(),
       core: this.#core,
+      registrySize: this.#view.registry.size,
       problem: this.#whyNot(),
     });
   }

@@ -1,5 +1,11 @@
 import { ServiceError } from "@redoubt/base";
-import { CompactRange, openCheckpoint, verifyConsistency, type VerifierKey } from "@redoubt/tlog";
+import {
+  CompactRange,
+  openCheckpoint,
+  verifyConsistency,
+  type TreeHead,
+  type VerifierKey,
+} from "@redoubt/tlog";
 import { ask, LEDGER, type Requester } from "@redoubt/wire";
 
 export interface LogSource {
@@ -9,18 +15,13 @@ export interface LogSource {
   readonly writerKey: VerifierKey;
 }
 
-export interface Tree {
-  readonly size: number;
-  readonly root: Buffer;
-}
-
 /**
  * Where the ledger says that the log stands, once it is proven to be what this writer signed, and to hold every tree
  * that is known of it.
  */
 export async function readLogState(
   source: LogSource,
-  known: readonly Tree[],
+  known: readonly TreeHead[],
 ): Promise<{ readonly range: CompactRange; readonly cosigned: string }> {
   const { client, log } = source;
   const { size, hashes, checkpoint, cosigned } = await ask(client, LEDGER.state, { log });
@@ -42,7 +43,7 @@ function checkBothSigned(source: LogSource, note: string, range: CompactRange): 
 }
 
 // THREAT-06, THREAT-07, THREAT-30: a tree shorter than one that was seen is fatal, never a fork.
-async function proveGrowth(source: LogSource, known: Tree, range: CompactRange): Promise<void> {
+async function proveGrowth(source: LogSource, known: TreeHead, range: CompactRange): Promise<void> {
   const { size, root } = known;
   if (size === 0) return;
   if (range.size < size)

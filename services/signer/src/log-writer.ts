@@ -7,12 +7,13 @@ import {
   signNote,
   verifyConsistency,
   type NoteSigner,
+  type TreeHead,
 } from "@redoubt/tlog";
 import { ask, joinBlobs, LEDGER, RemoteError } from "@redoubt/wire";
 import type { SealedBatch } from "./bodies.ts";
 import type { EntryJournal } from "./entry-journal.ts";
 import type { SignerEvents } from "./events.ts";
-import { readConsistency, readLogState, type LogSource, type Tree } from "./log-opening.ts";
+import { readConsistency, readLogState, type LogSource } from "./log-opening.ts";
 import { Sleeper } from "./sleeper.ts";
 import type { Cosigned, WitnessGuard } from "./witness-guard.ts";
 
@@ -74,7 +75,7 @@ export class LogWriter {
     return this.#acknowledged.size;
   }
 
-  get tree(): Tree {
+  get tree(): TreeHead {
     return { size: this.#acknowledged.size, root: this.#acknowledged.root() };
   }
 
@@ -99,7 +100,7 @@ export class LogWriter {
   }
 
   /** Takes up the log where it stands, after proving that it holds every tree that is known of it. */
-  async open(known: readonly Tree[]): Promise<void> {
+  async open(known: readonly TreeHead[]): Promise<void> {
     const { log, events } = this.#options;
     const { range, cosigned } = await readLogState(this.#options, known);
     this.#acknowledged = range;

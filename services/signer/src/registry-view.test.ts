@@ -72,6 +72,30 @@ describe("the registry as a signer sees it", () => {
     await deployment.client().request(WANTED);
   });
 
+  it("THREAT-06: nor can another body in its place", async () => {
+    await using deployment = await Deployment.start();
+    const signer = await deployment.openReady();
+    const { size } = deployment.ledger.registry;
+    deployment.ledger.misbehave = async ({ op, head }, honest) => {
+      const answer = await honest();
+      if (op !== "registry") return answer;
+      const body: JsonObject = { ...answer.head };
+      const [first] = deployment.ledger.registry.items;
+      const items = list(body, "items").map((item, place) =>
+        Number(head["from"]) + place === size
+          ? { ...item, statement: first?.statement?.toString("base64url") ?? "" }
+          : item,
+      );
+      return { head: { ...body, items } };
+    };
+    deployment.state(SUSPEND);
+    assert.equal(await refusalOf(signer.tick()), "ERR_REGISTRY_BODY");
+    assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_REGISTRY");
+    deployment.ledger.misbehave = undefined;
+    await signer.tick();
+    assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_HANDLE");
+  });
+
   it("a void statement changes nothing, and is said", async () => {
     await using deployment = await Deployment.start();
     const signer = await deployment.openReady();

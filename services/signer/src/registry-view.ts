@@ -1,9 +1,8 @@
 import { errorCode, ServiceError } from "@redoubt/base";
-import { Registry } from "@redoubt/registry";
-import { CompactRange, hashLeaf, type VerifierKey } from "@redoubt/tlog";
-import { ask, LEDGER, RegistryFeed, type RegistryFeedItem, type Requester } from "@redoubt/wire";
+import { RegistryReader, type Registry } from "@redoubt/registry";
+import type { TreeHead, VerifierKey } from "@redoubt/tlog";
+import { ask, LEDGER, type Requester } from "@redoubt/wire";
 import type { SignerEvents } from "./events.ts";
-import type { Tree } from "./log-opening.ts";
 import type { RememberedTree } from "./state-file.ts";
 import type { WitnessGuard } from "./witness-guard.ts";
 
@@ -16,19 +15,8 @@ export interface RegistryViewOptions {
   readonly events: SignerEvents;
   readonly remembered: RememberedTree | undefined;
   /** THREAT-38: what the witness holds of it now; asked once, before the first reading. */
-  readonly witnessed: () => Promise<Tree>;
+  readonly witnessed: () => Promise<TreeHead>;
 }
-
-/** One reading of the registry from its beginning. */
-interface Fold {
-  readonly registry: Registry;
-  readonly feed: RegistryFeed;
-  readonly range: CompactRange;
-  /** Roots of the newest sizes, which cosignatures are held against. */
-  readonly roots: Map<number, Buffer>;
-}
-
-const REMEMBERED_ROOTS = 1024;
 
 /**
  * The registry as this signer knows it. The ledger that hands it out is not trusted: it can neither leave out a
@@ -37,28 +25,34 @@ const REMEMBERED_ROOTS = 1024;
  */
 export class RegistryView {
   readonly #options: RegistryViewOptions;
-  #fold: Fold;
-  /** The largest tree that was proven, of this run or an earlier one. */
-  #held: Tree;
-  #witnessed: Tree | undefined;
-  /** Why what was read last cannot be used; the next poll reads everything again. */
+  readonly #reader: RegistryReader;
+  #isWitnessKnown = false;
+  /** Why what was read last cannot be used, until a poll succeeds. */
   #problem: string | undefined;
   #isForked = false;
-  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: RegistryViewOptions) {
     this.#options = options;
-    this.#held = options.remembered ?? { size: 0, root: CompactRange.empty().root() };
-    this.#fold = this.#newFold();
+    const { events, remembered } = options;
+    this.#reader = new RegistryReader({
+      ...options,
+      seesAll: true,
+      onItem: ({ index }, result) => {
+        if (result.kind === "void") events.registryVoid(index, result.code);
+      },
+    });
+    if (remembered) this.#reader.expect(remembered);
   }
 
   get registry(): Registry {
-    return this.#fold.registry;
+    return this.#reader.registry;
   }
 
-  /** The largest tree that was proven. */
-  get held(): Tree {
-    return this.#held;
+  /** The largest tree that was proven, of this run or an earlier one. */
+  get held(): TreeHead {
+    const { head } = this.#reader;
+    const { remembered } = this.#options;
+    return remembered && remembered.size > head.size ? remembered : head;
   }
 
   /** @throws ServiceError `ERR_SIGNER_REGISTRY` while nothing can be decided by what was read */
@@ -75,16 +69,22 @@ export class RegistryView {
     this.#options.guard.check();
   }
 
-  /** Reads what is new. One reading at a time, and one that begins after this call. */
-  poll(): Promise<void> {
-    const poll = this.#turn.then(() => this.#poll());
-    this.#turn = poll.catch(() => undefined);
-    return poll;
+  /** Reads what is new, at least what was there when this was called. */
+  async poll(): Promise<void> {
+    if (!this.#isWitnessKnown) this.#reader.expect(await this.#options.witnessed());
+    this.#isWitnessKnown = true;
+    try {
+      await this.#reader.poll();
+      this.#problem = undefined;
+    } catch (error) {
+      this.#refused(error);
+      throw error;
+    }
   }
 
   /** Resolves when the registry may have grown, or after `timeoutMs`. */
   wait(timeoutMs: number): Promise<void> {
-    return this.#fold.feed.wait(timeoutMs);
+    return this.#reader.wait(timeoutMs);
   }
 
   /** Asks how far the witness has seen the registry, and when. */
@@ -94,7 +94,7 @@ export class RegistryView {
     if (note === "") return;
     try {
       const cosigned = guard.open(note);
-      const root = this.#fold.roots.get(cosigned.size);
+      const root = this.#reader.rootAt(cosigned.size);
       // Larger than what we were given, or long past: it says nothing about what we hold.
       if (!root) return;
       if (!root.equals(cosigned.root)) throw this.#fork();
@@ -102,29 +102,6 @@ export class RegistryView {
     } catch (error) {
       events.cosignatureRefused(log, errorCode(error));
     }
-  }
-
-  async #poll(): Promise<void> {
-    this.#witnessed ??= await this.#options.witnessed();
-    if (this.#problem !== undefined) this.#fold = this.#newFold();
-    const fold = this.#fold;
-    try {
-      await fold.feed.poll();
-      if (fold.range.size < Math.max(this.#held.size, this.#witnessed.size))
-        throw refusal("ERR_REGISTRY_SHORT", "Registry is shorter than it was seen");
-      this.#problem = undefined;
-      this.#held = { size: fold.range.size, root: fold.range.root() };
-    } catch (error) {
-      this.#refused(error);
-      // Whatever broke a page off, the feed is past it: what was not taken could be a suspension.
-      if (fold.feed.size !== fold.range.size) this.#brokenOff();
-      throw error;
-    }
-  }
-
-  #brokenOff(): void {
-    if (this.#problem === undefined) this.#options.events.registryRefused("ERR_REGISTRY_ORDER");
-    this.#problem ??= "ERR_REGISTRY_ORDER";
   }
 
   #refused(error: unknown): void {
@@ -138,43 +115,6 @@ export class RegistryView {
   #fork(): ServiceError {
     this.#isForked = true;
     this.#options.events.registryRefused("ERR_REGISTRY_HISTORY");
-    return refusal("ERR_REGISTRY_HISTORY", "The witness holds another registry");
+    return new ServiceError("ERR_REGISTRY_HISTORY", "The witness holds another registry");
   }
-
-  #newFold(): Fold {
-    const { client, log, logKey, operator } = this.#options;
-    const range = CompactRange.empty();
-    const roots = new Map<number, Buffer>();
-    const registry = new Registry({ operator });
-    const onItem = (item: RegistryFeedItem): void => this.#take(fold, item);
-    const fold = {
-      registry,
-      range,
-      roots,
-      feed: new RegistryFeed({ client, log, logKey, onItem }),
-    };
-    return fold;
-  }
-
-  #take({ registry, range, roots }: Fold, item: RegistryFeedItem): void {
-    // The feed does not give the rest of a page after an item that was refused: what follows has no place here.
-    if (item.index !== range.size)
-      throw refusal("ERR_REGISTRY_ORDER", "Registry items are not in order");
-    range.append(hashLeaf(item.entry));
-    const root = range.root();
-    for (const known of [this.#held, this.#witnessed])
-      if (range.size === known?.size && !root.equals(known.root))
-        throw refusal("ERR_REGISTRY_HISTORY", "Registry is not the one that was seen");
-    roots.set(range.size, root);
-    roots.delete(range.size - REMEMBERED_ROOTS);
-    const result = registry.apply(item);
-    if (result.kind === "void") this.#options.events.registryVoid(item.index, result.code);
-    // A body that is held back could be a suspension or a revocation: without it nothing is decided.
-    if (result.kind === "hidden")
-      throw refusal("ERR_REGISTRY_HIDDEN", `Registry entry ${item.index} has no body`);
-  }
-}
-
-function refusal(code: string, message: string): ServiceError {
-  return new ServiceError(code, message);
 }

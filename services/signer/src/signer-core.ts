@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { ServiceError, type Clock } from "@redoubt/base";
 import { openSealedFile, readPassphrase } from "@redoubt/custody";
 import { type SignedStatement, type WriterInfo } from "@redoubt/registry";
-import { ed25519Signer, encodeVerifierKey, type WitnessedTree } from "@redoubt/tlog";
+import { ed25519Signer, encodeVerifierKey, type TreeHead } from "@redoubt/tlog";
 import { ask, LEDGER, type SocketClient } from "@redoubt/wire";
 import { BodySealer } from "./bodies.ts";
 import { Budgets } from "./budgets.ts";
@@ -54,7 +54,7 @@ export interface CoreOptions {
   readonly policy: Policy;
   readonly tokenLog: (writer: LogWriter) => TokenLog;
   readonly append: (statement: SignedStatement, ifSize?: number) => Promise<void>;
-  readonly askWitness: (log: string) => Promise<WitnessedTree>;
+  readonly askWitness: (log: string) => Promise<TreeHead>;
   readonly refused: (caller: string, error: unknown) => void;
   /** When a witness last vouched for the registry as it was read; 0 before the first time. */
   readonly registryTimeSeconds: () => number;

@@ -9,12 +9,13 @@ export interface SignerFacts {
   readonly custody: string;
   readonly isReady: boolean;
   readonly core: SignerCore | undefined;
+  readonly registrySize: number;
   readonly problem: string | undefined;
 }
 
 /** docs/spec/wire.md §3 `metadata`. */
 export function describeSigner(facts: SignerFacts): SignerMetadata {
-  const { config, instance, custody, isReady, core, problem } = facts;
+  const { config, instance, custody, isReady, core, registrySize, problem } = facts;
   const cosigned = core?.guard.newest;
   return {
     realm: config.realm,
@@ -26,6 +27,7 @@ export function describeSigner(facts: SignerFacts): SignerMetadata {
     ready: isReady,
     problem: problem ?? null,
     size: core?.writer.size ?? 0,
+    registrySize,
     pending: core?.writer.pending ?? 0,
     cosigned: cosigned ? { size: cosigned.size, timeSeconds: cosigned.timeSeconds } : null,
     labels: [...config.labels, ...config.rings.flatMap((ring) => ring.labels)],

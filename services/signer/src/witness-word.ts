@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { errorCode, ServiceError } from "@redoubt/base";
-import { openWitnessed, type VerifierKey, type WitnessedTree } from "@redoubt/tlog";
+import { openWitnessed, type VerifierKey, type TreeHead } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { ask, MONITOR, RemoteError, type Requester } from "@redoubt/wire";
 
@@ -15,7 +15,7 @@ export async function askWitness(
   monitor: Requester,
   log: string,
   witness: VerifierKey,
-): Promise<WitnessedTree> {
+): Promise<TreeHead> {
   const question = { log, nonce: encodeBase64url(randomBytes(NONCE_BYTES)) };
   const note = await askForNote(monitor, question);
   try {

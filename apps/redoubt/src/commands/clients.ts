@@ -1,7 +1,6 @@
-import { Argument, type Command } from "commander";
+import type { Command } from "commander";
 import { collect, type Run } from "../command.ts";
-import type { ClientAddOptions, ClientStatus } from "../tenancy/clients.ts";
-import type { ClientsAddFlags } from "../tenancy/commands.ts";
+import type { Realm } from "../layout.ts";
 import { realmOption } from "./realm-option.ts";
 
 const HELP = `
@@ -9,7 +8,28 @@ Examples:
   redoubt clients list
   redoubt clients add --tenant <uuid> --client billing --audience api://orders --scope orders.read
   redoubt clients add --tenant <uuid> --client robot --jwks robot.jwks     private_key_jwt, no secret
-  redoubt clients set-status --tenant <uuid> billing disabled`;
+  redoubt clients show billing --tenant <uuid>                             with the ends of its secrets
+  redoubt clients rotate billing --tenant <uuid>                           a new secret; the old one for another day
+  redoubt clients disable billing --tenant <uuid>                          no token for it from now on`;
+
+const DEFAULT_OVERLAP = "P1D";
+
+interface Place {
+  readonly realm?: Realm;
+  readonly tenant?: string;
+}
+
+interface AddFlags extends Place {
+  readonly client: string;
+  readonly audience?: readonly string[];
+  readonly scope?: readonly string[];
+  readonly jwks?: string;
+}
+
+interface RotateFlags extends Place {
+  readonly jwks?: string;
+  readonly overlap: string;
+}
 
 export function register(cli: Command, run: Run): void {
   const clients = cli
@@ -24,28 +44,33 @@ export function register(cli: Command, run: Run): void {
       run(command, async (context) => (await load()).clientsList(context)),
     );
   registerAdd(clients, run);
-  clients
-    .command("set-status")
-    .description("disable or restore a client")
+  registerRotate(clients, run);
+  ofOne(clients, "show", "one client, and what it proves itself with").action(
+    (client: string, place: Place, command: Command) =>
+      run(command, async (context) => (await load()).clientsShow(context, { ...place, client })),
+  );
+  for (const [name, status, description] of STATUSES)
+    ofOne(clients, name, description).action((client: string, place: Place, command: Command) =>
+      run(command, async (context) =>
+        (await load()).clientsSetStatus(context, { ...place, client }, status),
+      ),
+    );
+}
+
+const STATUSES = [
+  ["disable", "disabled", "refuse a client tokens until it is enabled"],
+  ["enable", "active", "let a client that was disabled have tokens again"],
+  ["remove", "removed", "remove a client, and whatever it proves itself with, for good"],
+] as const;
+
+function ofOne(clients: Command, name: string, description: string): Command {
+  return clients
+    .command(name)
+    .description(description)
     .argument("<client>", "client id")
-    .addArgument(new Argument("<status>").choices(["active", "disabled"]))
     .addOption(realmOption("default: the tenant's"))
     .option("--tenant <uuid>", "tenant of the client")
-    .addHelpText(
-      "after",
-      "\nExample:\n  redoubt clients set-status --tenant <uuid> billing disabled",
-    )
-    .action(
-      (
-        client: string,
-        status: ClientStatus,
-        options: Pick<ClientAddOptions, "realm" | "tenant">,
-        command: Command,
-      ) =>
-        run(command, async (context) =>
-          (await load()).clientsSetStatus(context, client, status, options),
-        ),
-    );
+    .addHelpText("after", `\nExample:\n  redoubt clients ${name} billing --tenant <uuid>`);
 }
 
 function registerAdd(clients: Command, run: Run): void {
@@ -62,10 +87,26 @@ function registerAdd(clients: Command, run: Run): void {
     )
     .option("--scope <name>", "a scope that it may have; repeatable", collect)
     .option("--jwks <file>", "its public keys, for private_key_jwt")
-    .option("--new-secret", "give it a new secret in place of what it has")
     .addHelpText("after", HELP)
-    .action((options: ClientsAddFlags, command: Command) =>
+    .action((options: AddFlags, command: Command) =>
       run(command, async (context) => (await load()).clientsAdd(context, options)),
+    );
+}
+
+function registerRotate(clients: Command, run: Run): void {
+  ofOne(clients, "rotate", "give a client a new secret, or other keys, without an outage")
+    .option("--jwks <file>", "its new public keys; then it gets no secret")
+    .option("--overlap <duration>", "how long what it has is still taken, or 0", DEFAULT_OVERLAP)
+    .addHelpText(
+      "after",
+      "  redoubt clients rotate billing --tenant <uuid> --overlap 0             its secret was stolen",
+    )
+    .action((client: string, { overlap, ...flags }: RotateFlags, command: Command) =>
+      run(command, async (context) => {
+        const { clientsRotate, overlapSeconds } = await load();
+        const rest = { ...flags, client, overlapSeconds: overlapSeconds(overlap) };
+        return clientsRotate(context, rest);
+      }),
     );
 }
 

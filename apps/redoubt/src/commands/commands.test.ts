@@ -128,7 +128,7 @@ const MISTAKES = [
   ["alarms", "close", "7"],
   ["alarms", "close", "x", "--reason", "r"],
   ["tenants", "set-status", "t", "asleep"],
-  ["clients", "set-status", "c", "gone"],
+  ["clients", "disable"],
   ["clients", "add"],
   ["reporters", "add"],
   ["reporters", "rotate", "a", "b"],

@@ -47,8 +47,7 @@ export function keysShow(context: CommandContext, named: string): Promise<number
   const { terminal } = context;
   return withOperator(context, async (operator, { settings }) => {
     const others = await readSources(operator, (line) => terminal.notice(line));
-    const journal = await readKeyJournal(operator, settings);
-    const { registry } = journal;
+    const { journal, registry } = await readKeyJournal(operator, settings);
     const key = findKey(registry.keys, named);
     const history = journal.of(key.kid);
     const details = await showKey(key, { ...others, registry, history });

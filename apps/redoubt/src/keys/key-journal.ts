@@ -1,7 +1,6 @@
-import { Registry, type Statement } from "@redoubt/registry";
+import { RegistryReader, type FoldResult, type Registry, type Statement } from "@redoubt/registry";
 import { type KeyState } from "@redoubt/keys";
 import { parseVerifierKey } from "@redoubt/tlog";
-import { RegistryFeed } from "@redoubt/wire";
 import { REGISTRY_LOG } from "../layout.ts";
 import type { Operator } from "../operator.ts";
 import type { Settings } from "../settings.ts";
@@ -16,19 +15,13 @@ export interface KeyEvent {
   readonly reason: string | null;
 }
 
-/** The registry, and what it holds about each key in the order in which it was said. */
+/** What the registry holds about each key, in the order in which it was said. */
 export class KeyJournal {
-  readonly registry: Registry;
   readonly #events = new Map<string, KeyEvent[]>();
 
-  constructor(options: ConstructorParameters<typeof Registry>[0]) {
-    this.registry = new Registry(options);
-  }
-
-  apply(item: Parameters<Registry["apply"]>[0]): void {
-    const result = this.registry.apply(item);
+  take(index: number, result: FoldResult): void {
     // What is void changed nothing, and is the monitor's to tell.
-    if (result.kind === "applied") this.#note(result.statement, item.index);
+    if (result.kind === "applied") this.#note(result.statement, index);
   }
 
   of(kid: string): readonly KeyEvent[] {
@@ -60,14 +53,15 @@ export class KeyJournal {
 export async function readKeyJournal(
   operator: Operator,
   { operator: operatorKey, registryKey }: Settings,
-): Promise<KeyJournal> {
-  const journal = new KeyJournal({ operator: parseVerifierKey(operatorKey) });
-  const feed = new RegistryFeed({
+): Promise<{ readonly journal: KeyJournal; readonly registry: Registry }> {
+  const journal = new KeyJournal();
+  const reader = new RegistryReader({
     client: operator.client("ledger"),
     log: REGISTRY_LOG,
     logKey: parseVerifierKey(registryKey),
-    onItem: (item) => journal.apply(item),
+    operator: parseVerifierKey(operatorKey),
+    onItem: ({ index }, result) => journal.take(index, result),
   });
-  await feed.poll();
-  return journal;
+  await reader.poll();
+  return { journal, registry: reader.registry };
 }

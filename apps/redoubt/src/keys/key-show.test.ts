@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { signStatement, type StatementBody } from "@redoubt/registry";
+import { Registry, signStatement, type RegistryItem, type StatementBody } from "@redoubt/registry";
 import { defaultRotationPolicy } from "@redoubt/keys";
 import { TestRegistry, type TestKey } from "../testing/registry.ts";
 import { KeyJournal } from "./key-journal.ts";
@@ -65,8 +65,9 @@ test("a publisher that serves something else than the registry says is a concern
 
 test("the journal of a key: each statement that the registry took, and none that it did not", () => {
   const fixed = new TestRegistry();
-  const journal = new KeyJournal({ operator: fixed.operator.vkey });
-  const items: Parameters<KeyJournal["apply"]>[0][] = [];
+  const journal = new KeyJournal();
+  const registry = new Registry({ operator: fixed.operator.vkey });
+  const items: RegistryItem[] = [];
   const say = (body: StatementBody, author: TestKey, at: number) => {
     const signer = { name: author.vkey.name, privateKey: author.privateKey };
     items.push({ index: items.length, ...signStatement(body, signer, at) });
@@ -95,7 +96,7 @@ test("the journal of a key: each statement that the registry took, and none that
   const retain = { type: "key-retain", ...name, by: "operator", reason: "hold" } as const;
   say({ ...retain, retain: true }, fixed.operator, 7);
   say({ ...retain, retain: false }, fixed.operator, 8);
-  for (const item of items) journal.apply(item);
+  for (const item of items) journal.take(item.index, registry.apply(item));
   assert.deepEqual(journal.of(kid), [
     { event: "generated", at: 3, index: 2, reason: null },
     { event: "prepublished", at: 6, index: 5, reason: "r" },

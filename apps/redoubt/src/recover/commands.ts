@@ -13,7 +13,7 @@ import { parseVerifierKey } from "@redoubt/tlog";
 import { judge, type Finding } from "./findings.ts";
 import { lookAtLogs, openCosigned, type CosignedNote, type LogState } from "./log-state.ts";
 import { closeLog, planClosing, restartServices } from "./close-log.ts";
-import { findCopy, restoreFrom } from "./registry.ts";
+import { findCopy, restoreFrom, withCredentials } from "./registry.ts";
 import { ask, LEDGER, MONITOR } from "@redoubt/wire";
 
 const QUESTIONS = { input: process.stdin, output: process.stderr };
@@ -181,15 +181,20 @@ export function recoverRegistry(
       return EXIT.ok;
     }
     const files = (options.from ?? []).map((name) => fileArgument(context, name));
-    const source = await findCopy(operator, target, files);
+    const copy = await findCopy(operator, target, files);
+    const { source, lost } = await withCredentials(operator, copy);
     terminal.notice(
       `The registry is restored to the ${target.size} statements that the witness cosigned, from ${source.name}; what the ledger cannot read of it is set aside. The ledger is restarted.`,
     );
+    if (lost > 0)
+      terminal.notice(
+        `Nobody has what ${lost} clients prove themselves with: an old ledger.db may (--from), or redoubt clients rotate gives them something new.`,
+      );
     if (options.yes !== true) await confirm("Restoring the registry", QUESTIONS);
     const restored = await restoreFrom(operator, source, target);
     await restartServices(place, ["ledger"]);
     const text = `${restored} statements restored. Now the other logs: redoubt recover check`;
-    terminal.result({ json: { restored, size: target.size, from: source.name }, text });
+    terminal.result({ json: { restored, size: target.size, from: source.name, lost }, text });
     return EXIT.ok;
   });
 }

@@ -1,18 +1,20 @@
+import { hash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { ServiceError } from "@redoubt/base";
-import { registryEntry } from "@redoubt/registry";
+import { errorCode, ServiceError } from "@redoubt/base";
+import { byteLength, parseStatement, registryEntry } from "@redoubt/registry";
 import { readRegistryCopy } from "@redoubt/ledger/registry-copy";
 import { buildConsistencyProof, CompactRange } from "@redoubt/tlog";
 import {
   ask,
-  byteLength,
+  ISSUER,
   LEDGER,
   MONITOR,
   MONITOR_LIMITS,
   RemoteError,
+  type Answered,
   type Asked,
 } from "@redoubt/wire";
-import { REGISTRY_LOG } from "../layout.ts";
+import { REALMS, REGISTRY_LOG, type Realm } from "../layout.ts";
 import type { Operator } from "../operator.ts";
 import type { CosignedNote } from "./log-state.ts";
 
@@ -57,6 +59,51 @@ export async function findCopy(
     "ERR_RECOVER",
     `No copy gives the ${size} statements that the witness cosigned: ${found.join(", ")}. Name a copy of ledger.db with --from`,
   );
+}
+
+/**
+ * The same with the credentials that its statements name, as far as the issuers have them: they alone keep copies. How
+ * many of the clients that are left have none.
+ */
+export async function withCredentials(
+  operator: Operator,
+  { name, items }: RegistrySource,
+): Promise<{ readonly source: RegistrySource; readonly lost: number }> {
+  const known = new Map<string, Buffer>();
+  for (const realm of REALMS)
+    for (const document of await issuerCredentials(operator, realm))
+      known.set(hash("sha256", document, "base64url"), document);
+  const missing = new Set<string>();
+  const whole = items.map((item) => {
+    const statement = parseStatement(item.statement);
+    if (statement.type !== "client") return item;
+    const who = [statement.realm, statement.tenant, statement.client].join("/");
+    missing.delete(who);
+    const { credentialsHash } = statement;
+    if (credentialsHash === undefined) return item;
+    const credentials = item.credentials ?? known.get(credentialsHash);
+    if (!credentials) missing.add(who);
+    return { ...item, credentials };
+  });
+  return { source: { name, items: whole }, lost: missing.size };
+}
+
+/** None where the issuer does not answer: what it has then counts as lost. */
+async function issuerCredentials(operator: Operator, realm: Realm): Promise<readonly Buffer[]> {
+  const issuer = operator.client(`issuer-${realm}`);
+  const documents: Buffer[] = [];
+  try {
+    for (let from: number | undefined = 0; from !== undefined;) {
+      const page: Answered<typeof ISSUER.credentials> = await ask(issuer, ISSUER.credentials, {
+        from,
+      });
+      documents.push(...page.items.map(({ credentials }) => credentials));
+      from = page.next !== undefined && page.next > from ? page.next : undefined;
+    }
+  } catch (error) {
+    if (!errorCode(error).startsWith("ERR_WIRE")) throw error;
+  }
+  return documents;
 }
 
 function entriesOf(items: readonly Said[]): Buffer[] {

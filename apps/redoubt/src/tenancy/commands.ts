@@ -1,16 +1,21 @@
 import { readFileSync } from "node:fs";
-import { errorCode, ServiceError } from "@redoubt/base";
-import { parseJsonObject } from "@redoubt/verify/json";
+import { errorCode, errorLine, ServiceError } from "@redoubt/base";
+import { parseDuration } from "@redoubt/keys";
+import { isJsonObject, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
-import { tokenEndpoint } from "../layout.ts";
-import type { Jwks } from "../tenancy.ts";
+import { tokenEndpoint, type Realm } from "../layout.ts";
+import type { Operator } from "../operator.ts";
 import { withOperator } from "../with-operator.ts";
 import { table } from "../table.ts";
 import {
   addClient,
   listClients,
+  rotateClient,
   setClientStatus,
+  showClient,
   type ClientAddOptions,
+  type ClientName,
+  type ClientRotateOptions,
   type ClientStatus,
   type ClientView,
 } from "./clients.ts";
@@ -28,7 +33,11 @@ export async function tenantsAdd(
   context: CommandContext,
   options: TenantAddOptions,
 ): Promise<number> {
-  const tenant = await withOperator(context, (operator) => addTenant(operator, options));
+  const tenant = await withOperator(context, async (operator) => {
+    const added = await addTenant(operator, options);
+    await caughtUp(context, operator, added.realm);
+    return added;
+  });
   context.terminal.result({
     json: tenant,
     text: `${outcomeText(tenant)}\n${tenantTable([tenant])}`,
@@ -54,9 +63,11 @@ export async function tenantsSetStatus(
   tenant: string,
   status: TenantStatus,
 ): Promise<number> {
-  const view = await withOperator(context, (operator) =>
-    setTenantStatus(operator, { tenant }, status),
-  );
+  const view = await withOperator(context, async (operator) => {
+    const set = await setTenantStatus(operator, { tenant }, status);
+    await caughtUp(context, operator, set.realm);
+    return set;
+  });
   context.terminal.result({ json: view, text: tenantTable([view]) });
   return EXIT.ok;
 }
@@ -72,41 +83,85 @@ function tenantTable(tenants: readonly TenantView[]): string {
   return table([["REALM", "TENANT", "STATUS", "CLIENTS", "AUDIENCES"], ...rows]);
 }
 
-export interface ClientsAddFlags extends Omit<ClientAddOptions, "jwks"> {
-  /** Name of a file. */
-  readonly jwks?: string;
-}
+/** `jwks` is the name of a file. */
+type WithFile<Options> = Omit<Options, "jwks"> & { readonly jwks?: string };
 
-export async function clientsAdd(context: CommandContext, flags: ClientsAddFlags): Promise<number> {
-  const { jwks: file, ...rest } = flags;
-  const options =
-    file === undefined ? rest : { ...rest, jwks: readJwks(fileArgument(context, file)) };
-  await withOperator(context, async (operator, { ports }) => {
-    const added = await addClient(operator, options);
+export function clientsAdd(
+  context: CommandContext,
+  flags: WithFile<ClientAddOptions>,
+): Promise<number> {
+  return withOperator(context, async (operator, { ports }) => {
+    const added = await addClient(operator, withKeys(context, flags));
     const url = tokenEndpoint(added.realm, ports).replace("{tenantid}", added.tenant);
-    const secret =
-      added.secret === undefined
-        ? []
-        : ["", `secret: ${added.secret}`, "It is shown this once; the issuer keeps only its hash."];
+    await caughtUp(context, operator, added.realm);
     const text = [
       outcomeText(added),
       clientTable([added]),
       "",
       `token endpoint: ${url}`,
-      ...secret,
+      ...secretLines(added.secret),
     ].join("\n");
     context.terminal.result({ json: { ...added, tokenEndpoint: url }, text });
+    return EXIT.ok;
   });
-  return EXIT.ok;
+}
+
+export function clientsRotate(
+  context: CommandContext,
+  flags: WithFile<ClientRotateOptions>,
+): Promise<number> {
+  return withOperator(context, async (operator) => {
+    const view = await rotateClient(operator, withKeys(context, flags));
+    await caughtUp(context, operator, view.realm);
+    const text = [credentialTable(view), ...secretLines(view.secret)].join("\n");
+    context.terminal.result({ json: view, text });
+    return EXIT.ok;
+  });
+}
+
+/** @throws ServiceError `ERR_OPTION` */
+export function overlapSeconds(text: string): number {
+  if (text === "0") return 0;
+  try {
+    return parseDuration(text);
+  } catch (cause) {
+    throw new ServiceError("ERR_OPTION", "--overlap must be 0 or a duration such as PT6H or P7D", {
+      cause,
+    });
+  }
+}
+
+function withKeys<Flags extends { readonly jwks?: string }>(
+  context: CommandContext,
+  { jwks: file, ...rest }: Flags,
+): Omit<Flags, "jwks"> & { readonly jwks?: readonly JsonObject[] } {
+  return file === undefined ? rest : { ...rest, jwks: readJwks(fileArgument(context, file)) };
+}
+
+function secretLines(secret: string | undefined): readonly string[] {
+  if (secret === undefined) return [];
+  return ["", `secret: ${secret}`, "It is shown this once; Redoubt keeps only its hash."];
+}
+
+/** What is in the registry stays, whatever else is down: then this is said, and nothing has failed. */
+async function caughtUp(
+  { terminal }: CommandContext,
+  operator: Operator,
+  realm: Realm,
+): Promise<void> {
+  try {
+    await operator.realmCaughtUp(realm);
+  } catch (error) {
+    terminal.notice(`Said to the registry, but not in effect yet: ${errorLine(error)}`);
+  }
 }
 
 const MAX_JWKS_BYTES = 64 * 1024;
 
-function readJwks(path: string): Jwks {
+function readJwks(path: string): readonly JsonObject[] {
   try {
-    const jwks = parseJsonObject(readFileSync(path), { maxBytes: MAX_JWKS_BYTES });
-    const { keys } = jwks;
-    if (Array.isArray(keys) && keys.length > 0 && keys.every(isPublic)) return { keys };
+    const { keys } = parseJsonObject(readFileSync(path), { maxBytes: MAX_JWKS_BYTES });
+    if (Array.isArray(keys) && keys.length > 0 && keys.every(isJsonObject)) return keys;
   } catch (cause) {
     throw new ServiceError("ERR_OPTION", `--jwks ${path} cannot be read (${errorCode(cause)})`, {
       cause,
@@ -115,27 +170,31 @@ function readJwks(path: string): Jwks {
   throw new ServiceError("ERR_OPTION", `--jwks ${path} must be {"keys":[…]} with public keys only`);
 }
 
-// A private key that goes to the issuer has left the only place where it belongs.
-function isPublic(key: unknown): boolean {
-  return typeof key === "object" && key !== null && !("d" in key) && !("k" in key);
-}
-
 export async function clientsList(context: CommandContext): Promise<number> {
   const clients = await withOperator(context, (operator) => listClients(operator));
   context.terminal.result({ json: clients, text: clientTable(clients) });
   return EXIT.ok;
 }
 
-export async function clientsSetStatus(
+export function clientsSetStatus(
   context: CommandContext,
-  client: string,
+  name: ClientName,
   status: ClientStatus,
-  options: Pick<ClientAddOptions, "realm" | "tenant">,
 ): Promise<number> {
-  const view = await withOperator(context, (operator) =>
-    setClientStatus(operator, { ...options, client }, status),
-  );
-  context.terminal.result({ json: view, text: clientTable([view]) });
+  return withOperator(context, async (operator) => {
+    const view = await setClientStatus(operator, name, status);
+    await caughtUp(context, operator, view.realm);
+    context.terminal.result({ json: view, text: clientTable([view]) });
+    return EXIT.ok;
+  });
+}
+
+export async function clientsShow(context: CommandContext, name: ClientName): Promise<number> {
+  const view = await withOperator(context, (operator) => showClient(operator, name));
+  context.terminal.result({
+    json: view,
+    text: `${clientTable([view])}\n\n${credentialTable(view)}`,
+  });
   return EXIT.ok;
 }
 
@@ -155,9 +214,34 @@ function clientTable(clients: readonly ClientView[]): string {
     c.tenant,
     c.client,
     c.status,
-    c.auth ?? "unknown to the issuer",
+    authentication(c),
     c.audiences.join(" "),
     c.scopes.join(" "),
   ]);
   return table([CLIENT_HEADING, ...rows]);
+}
+
+/** RFC 7591 §2: the names of the methods. */
+function authentication({ credentials }: ClientView): string {
+  if (credentials === null) return "lost";
+  const kinds = new Set(credentials.map(({ kind }) => kind));
+  const methods = [
+    ...(kinds.has("secret") ? ["client_secret_basic"] : []),
+    ...(kinds.has("key") ? ["private_key_jwt"] : []),
+  ];
+  return methods.join(" ") || "none";
+}
+
+function credentialTable({ credentials }: ClientView): string {
+  const rows = (credentials ?? []).map((one) => [
+    one.kind,
+    one.id,
+    dateText(one.added),
+    one.until === null ? "no end" : dateText(one.until),
+  ]);
+  return table([["PROVES ITSELF WITH", "ID", "SINCE", "UNTIL"], ...rows]);
+}
+
+function dateText(seconds: number): string {
+  return new Date(seconds * 1000).toISOString().replace(".000Z", "Z");
 }

@@ -3,7 +3,6 @@ import { ServiceError } from "@redoubt/base";
 import type { Registry } from "@redoubt/registry";
 import { CONSUMER_TENANT, DEFAULT_REALM, REALMS, type Realm } from "../layout.ts";
 import type { Operator } from "../operator.ts";
-import { putTenant } from "../tenancy.ts";
 import {
   checkAudiences,
   checkTenantId,
@@ -34,10 +33,7 @@ export interface Outcome {
   readonly changed: boolean;
 }
 
-/**
- * Registers a tenant, or adds audiences to one: first the registry, by which the signer goes, then the realm's issuer.
- * What is said already is not said again, so that a repetition finishes what a crash cut short.
- */
+/** Registers a tenant, or adds audiences to one. What is said already is not said again. */
 export async function addTenant(
   operator: Operator,
   options: TenantAddOptions,
@@ -56,7 +52,6 @@ export async function addTenant(
   const status = known?.status ?? "active";
   const changed = !known || !isSameSet(known.audiences, audiences);
   if (changed) await operator.state({ type: "tenant", realm, tenant, status, audiences });
-  await putTenant(operator, registry, realm, tenant);
   return { ...viewOf(registry, { realm, tenant }), created: known === undefined, changed };
 }
 
@@ -70,7 +65,6 @@ export async function setTenantStatus(
   const { realm, tenant } = name;
   const { status: old, audiences } = viewOf(registry, name);
   if (old !== status) await operator.state({ type: "tenant", realm, tenant, status, audiences });
-  await putTenant(operator, registry, realm, tenant);
   return viewOf(registry, name);
 }
 
@@ -87,7 +81,7 @@ function viewOf(registry: Registry, { realm, tenant }: TenantName): TenantView {
   if (!info)
     throw new ServiceError("ERR_TENANT_UNKNOWN", `Tenant ${tenant} is not in realm ${realm}`);
   const own = [...registry.clients.values()].filter(
-    (c) => c.realm === realm && c.tenant === tenant,
+    (c) => c.realm === realm && c.tenant === tenant && c.status !== "removed",
   );
   return { realm, tenant, status: info.status, audiences: info.audiences, clients: own.length };
 }

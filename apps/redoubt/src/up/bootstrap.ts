@@ -1,11 +1,11 @@
-import { errorCode, nowSeconds, systemClock } from "@redoubt/base";
+import { nowSeconds, systemClock } from "@redoubt/base";
 import type { Registry, StatementBody } from "@redoubt/registry";
 import { demoRootStatement } from "../ceremony/demo-root.ts";
-import { demoStatements, type Demo } from "../demo.ts";
+import { DEMO_SCOPES, demoStatements, type Demo } from "../demo.ts";
 import { REALMS, type Realm } from "../layout.ts";
 import type { Operator } from "../operator.ts";
 import { realmStatements, type RealmKeys } from "../realms.ts";
-import { putClient, putTenant } from "../tenancy.ts";
+import { secretCredentials, stateClient } from "../tenancy/clients.ts";
 
 export interface BootstrapInput {
   readonly realms: Readonly<Record<Realm, RealmKeys>>;
@@ -25,6 +25,11 @@ export async function stateBootstrap(operator: Operator, input: BootstrapInput):
   ];
   for (const statement of statements)
     if (!isKnown(registry, statement)) await operator.state(statement);
+  for (const { secret, audience, ...name } of input.demo.clients) {
+    const rights = { status: "active", audiences: [audience], scopes: DEMO_SCOPES } as const;
+    if (!isKnown(registry, { type: "client", ...name, ...rights }))
+      await stateClient(operator, { ...name, ...rights }, secretCredentials(secret));
+  }
 }
 
 /** Says a demo root to the registry where there is none, or none that lasts. */
@@ -54,27 +59,5 @@ function isKnown(registry: Registry, body: StatementBody): boolean {
     case "key-retain":
     case "root":
       return false;
-  }
-}
-
-/** Gives the issuers the demo clients' credentials; repeated until an issuer listens. */
-export async function putDemoClients(operator: Operator, demo: Demo): Promise<void> {
-  const registry = await operator.readRegistry();
-  for (const { realm, tenant, client, secret } of demo.clients) {
-    await untilListening(() => putTenant(operator, registry, realm, tenant));
-    await putClient(operator, registry, { realm, tenant, client, auth: { secret } });
-  }
-}
-
-const ATTEMPTS = 5;
-
-async function untilListening(put: () => Promise<void>): Promise<void> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      await put();
-      return;
-    } catch (error) {
-      if (attempt === ATTEMPTS || !errorCode(error).startsWith("ERR_WIRE")) throw error;
-    }
   }
 }

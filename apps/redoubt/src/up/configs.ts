@@ -1,4 +1,4 @@
-import type { JsonValue } from "@redoubt/verify/json";
+import type { JsonObject, JsonValue } from "@redoubt/verify/json";
 import {
   CALLERS,
   CONSUMER_TENANT,
@@ -34,7 +34,7 @@ export function makeConfigs(ids: Identities, ports: Ports): ReadonlyMap<ServiceN
     ["publisher", { ...pinned, v: 1, ...publisherConfig(ports) }],
     ...REALMS.flatMap((realm): (readonly [ServiceName, JsonValue])[] => [
       [`signer-${realm}`, signerConfig(realm, ids)],
-      [`issuer-${realm}`, issuerConfig(realm, ports)],
+      [`issuer-${realm}`, { ...pinned, ...issuerConfig(realm, ports) }],
     ]),
   ]);
 }
@@ -89,7 +89,7 @@ function signerConfig(realm: Realm, ids: Identities): JsonValue {
   };
 }
 
-function issuerConfig(realm: Realm, ports: Ports): JsonValue {
+function issuerConfig(realm: Realm, ports: Ports): JsonObject {
   return {
     v: 1,
     realm,

@@ -32,12 +32,16 @@ const LAUNCHES: Readonly<Record<ServiceName, Launch>> = {
   },
   "issuer-consumer": {
     code: "issuer",
-    reads: ["signer-consumer/s/issuer", "monitor/s/issuer-consumer"],
+    reads: ["ledger/s/issuer-consumer", "signer-consumer/s/issuer", "monitor/s/issuer-consumer"],
     flags: [],
   },
   "issuer-enterprise": {
     code: "issuer",
-    reads: ["signer-enterprise/s/issuer", "monitor/s/issuer-enterprise"],
+    reads: [
+      "ledger/s/issuer-enterprise",
+      "signer-enterprise/s/issuer",
+      "monitor/s/issuer-enterprise",
+    ],
     flags: [],
   },
   publisher: {

@@ -9,7 +9,7 @@ import { readRealms } from "../realms.ts";
 import { statePins } from "../recover/pins.ts";
 import { readSettings, type Settings } from "../settings.ts";
 import type { Terminal } from "../terminal.ts";
-import { putDemoClients, stateBootstrap, stateDemoRoot } from "./bootstrap.ts";
+import { stateBootstrap, stateDemoRoot } from "./bootstrap.ts";
 import {
   checkDataFolder,
   createDataFolder,
@@ -105,11 +105,9 @@ async function bringUp(
   // However long that takes: on a full disk it waits for room, and says so.
   await supervisor.ready(["ledger"]);
   await stateBootstrap(operator, input);
-  await supervisor.ready(["signer-consumer", "signer-enterprise"]);
-  for (const realm of REALMS) await operator.signerCaughtUp(realm);
-  await putDemoClients(operator, demo);
   // Last: the signers' first keys are compare-and-swaps, and nothing waits for the root.
   await Promise.all([supervisor.ready(), stateLater(operator, terminal)]);
+  for (const realm of REALMS) await operator.realmCaughtUp(realm);
 }
 
 /** What can wait: without its operator key a system runs, and only then can `redoubt recover operator` be said. */

@@ -110,6 +110,8 @@ const METADATA = {
   ready: flag,
   problem: nullable(text(64)),
   size: integer(),
+  /** Entries of the registry that it has read. */
+  registrySize: integer(),
   pending: integer(),
   cosigned: nullable(group({ size: integer(), timeSeconds: integer() })),
   labels: LABELS,

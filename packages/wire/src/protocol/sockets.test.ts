@@ -67,16 +67,6 @@ const POLICY = {
 const TAKEOVER = { kid: KID, before: null, presence: "none" };
 const BAD_REASONS = [{ reason: "" }, { reason: "x".repeat(161) }, { reason: "a\nb" }];
 const BAD_KIDS = [{ kid: "short" }, { kid: `${KID}k` }, { kid: `${KID.slice(1)}.` }];
-const CLIENT = {
-  tenant: TENANT,
-  client: "app",
-  status: "active",
-  audiences: ["api://orders"],
-  scopes: ["read"],
-  statement: 2,
-};
-const SECRET = { method: "client_secret_basic", secretHash: "h".repeat(43) };
-const KEYS = { method: "private_key_jwt", jwks: { keys: [{ kty: "OKP" }] } };
 
 const SAMPLES: readonly Sample[] = [
   {
@@ -134,6 +124,7 @@ const SAMPLES: readonly Sample[] = [
       ready: true,
       problem: null,
       size: 0,
+      registrySize: 3,
       pending: 0,
       cosigned: {
         size: 1,
@@ -191,43 +182,11 @@ const SAMPLES: readonly Sample[] = [
     badAnswers: [{ rings: [{}] }, { rings: [null] }],
   },
   {
-    asked: ISSUER.putTenant,
-    request: { tenant: TENANT, status: "suspended", audiences: [], statement: 1 },
-    answer: {},
-    badRequests: [{ tenant: TENANT.replaceAll("1", "A") }, { status: "disabled" }],
-  },
-  {
-    asked: ISSUER.putClient,
-    request: { ...CLIENT, auth: SECRET },
-    answer: {},
-    badRequests: [
-      { client: "with space" },
-      { client: "x".repeat(129) },
-      { status: "suspended" },
-      { scopes: Array(65).fill("s") },
-      { statement: 1.5 },
-      { auth: { method: "none" } },
-      { auth: { ...SECRET, secretHash: "short" } },
-      { auth: { ...SECRET, secret: "x" } },
-      { auth: { ...KEYS, jwks: [{ kty: "OKP" }] } },
-      { auth: { ...KEYS, jwks: { keys: [{}], more: 1 } } },
-      { auth: { ...KEYS, jwks: { keys: [] } } },
-      { auth: { ...KEYS, jwks: { keys: Array.from({ length: 9 }, () => ({})) } } },
-      { auth: "none" },
-    ],
-  },
-  { asked: ISSUER.putClient, request: { ...CLIENT, auth: KEYS }, answer: {} },
-  {
-    asked: ISSUER.listTenants,
+    asked: ISSUER.credentials,
     request: { from: 1 },
-    answer: { tenants: [{ tenant: TENANT, status: "active", audiences: [] }], next: 2 },
-    badRequests: [{ from: -1 }],
-  },
-  {
-    asked: ISSUER.listClients,
-    request: { tenant: TENANT, from: 1 },
-    answer: { clients: [{ ...CLIENT, auth: { method: "private_key_jwt" } }], next: 2 },
-    badAnswers: [{ clients: [{ ...CLIENT, auth: SECRET }] }],
+    answer: { items: [{ index: 1, credentials: "e30" }], next: 2 },
+    badRequests: [{ from: -1 }, { from: null }],
+    badAnswers: [{ items: [{ index: 1 }] }, { next: -1 }],
   },
   {
     asked: ISSUER.backup,
@@ -242,6 +201,7 @@ const SAMPLES: readonly Sample[] = [
       realm: "enterprise",
       ready: false,
       reason: "ERR_X",
+      registrySize: 7,
       tenants: 1,
       clients: 1,
       tokens: {

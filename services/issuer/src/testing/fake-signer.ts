@@ -26,6 +26,7 @@ export class FakeSigner extends FakeService {
   readonly publicJwk = { ...publicKey.export({ format: "jwk" }), kty: "EC", kid: KID };
   readonly asked: JsonObject[] = [];
   readonly tokens: string[] = [];
+  metadataAsked = 0;
   metadata: SignerMetadata = {
     realm: "enterprise",
     instance: "fake",
@@ -36,15 +37,21 @@ export class FakeSigner extends FakeService {
     ready: true,
     problem: null,
     size: 0,
+    registrySize: 0,
     pending: 0,
     cosigned: null,
     labels: [],
   };
+  /** Entries of the registry that it has read. */
+  registrySize = (): number => 0;
   /** Takes the place of the usual answer. */
   issue: (request: IssueRequest) => JsonObject | Promise<JsonObject> = (request) =>
     this.sign(request);
   readonly #routes = routesByName([
-    route(SIGNER.metadata, () => this.metadata),
+    route(SIGNER.metadata, () => {
+      this.metadataAsked += 1;
+      return { ...this.metadata, registrySize: this.registrySize() };
+    }),
     // Not as the definition says it where a test lies.
     { op: SIGNER.issue.op, handle: async ({ head }) => ({ head: await this.#issue(head) }) },
     route(SIGNER.issueBatch, async ({ items }) => ({

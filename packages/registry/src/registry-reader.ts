@@ -1,0 +1,190 @@
+import { ServiceError } from "@redoubt/base";
+import {
+  CompactRange,
+  hashLeaf,
+  openCheckpoint,
+  verifyConsistency,
+  type TreeHead,
+  type VerifierKey,
+} from "@redoubt/tlog";
+import { ask, LEDGER, MAX_STATEMENTS, WireError, type Requester } from "@redoubt/wire";
+import { credentialsOf } from "./client-credentials.ts";
+import { byteLength, placeItems, type ShownItem, type UnverifiedPage } from "./registry-page.ts";
+import type { FoldResult, RegistryItem } from "./registry-types.ts";
+import { Registry } from "./registry.ts";
+import { parseStatement } from "./statement-parser.ts";
+import { registryEntry } from "./statement.ts";
+
+export interface RegistryReaderOptions {
+  readonly client: Requester;
+  /** Origin of the registry. */
+  readonly log: string;
+  readonly logKey: VerifierKey;
+  /** The first operator, who is pinned. */
+  readonly operator: VerifierKey;
+  /** Whether this reader is shown every statement: one without its body is then refused, with all that follow it. */
+  readonly seesAll?: boolean;
+  /** Gets items that are proven, and the tree that they lead to, before they count. */
+  readonly keep?: (items: readonly RegistryItem[], head: TreeHead) => void;
+  /** Gets each item once, in order, after it was folded. */
+  readonly onItem?: (item: RegistryItem, result: FoldResult) => void;
+}
+
+// THREAT-26: what a ledger can make its readers hold without having proven any of it.
+const MAX_UNPROVEN_ITEMS = 4096;
+const MAX_UNPROVEN_BYTES = 2 * 1024 * 1024;
+/** A witness cosigns what the registry was a moment ago. */
+const REMEMBERED_ROOTS = 1024;
+
+/**
+ * Reads and folds the registry log through a ledger's socket. The ledger is not trusted: entries count only when they
+ * lead from the tree that we hold to a root that the registry's key signed, and only as their authors signed them. What
+ * does not fit into the bounds at once is read in steps, each proven to be the beginning of that root's tree.
+ */
+export class RegistryReader {
+  readonly registry: Registry;
+  readonly #options: RegistryReaderOptions;
+  readonly #expected: TreeHead[] = [];
+  /** By size. */
+  readonly #roots = new Map<number, Buffer>();
+  #range = CompactRange.empty();
+  #turn: Promise<number> = Promise.resolve(0);
+
+  constructor(options: RegistryReaderOptions) {
+    this.#options = options;
+    this.registry = new Registry({ operator: options.operator });
+  }
+
+  /** The tree of all that was read. */
+  get head(): TreeHead {
+    return { size: this.#range.size, root: this.#range.root() };
+  }
+
+  /** The root that the registry had at one of its newest sizes. */
+  rootAt(size: number): Buffer | undefined {
+    return this.#roots.get(size);
+  }
+
+  /** The registry had this tree: from now on one that is shorter, or has another root at that size, is refused. */
+  expect(tree: TreeHead): void {
+    if (tree.size > 0) this.#expected.push(tree);
+  }
+
+  /**
+   * Takes what an earlier run read, from the first entry on, before anything is asked for.
+   *
+   * @throws ServiceError `ERR_REGISTRY_HISTORY`, `ERR_REGISTRY_BODY`, KeyError `ERR_CLIENT_CREDENTIALS`: nothing is taken
+   */
+  resume(items: readonly RegistryItem[]): void {
+    this.#checkItems(items);
+    this.#take(items);
+  }
+
+  /**
+   * Reads until nothing is new; resolves with the number of items taken. Calls take turns, so that two callers never
+   * deliver one item twice, and each has read at least what was there when it called. After an error, what was
+   * proven before it stays taken.
+   *
+   * @throws ServiceError `ERR_REGISTRY_SHORT`, `ERR_REGISTRY_HISTORY`, `ERR_REGISTRY_HIDDEN`, `ERR_REGISTRY_BODY`
+   */
+  poll(): Promise<number> {
+    const turn = this.#turn.then(() => this.#read());
+    this.#turn = turn.catch(() => 0);
+    return turn;
+  }
+
+  /** Resolves when the registry may have grown, or after `timeoutMs`. */
+  async wait(timeoutMs: number): Promise<void> {
+    const { client, log } = this.#options;
+    await ask(client, LEDGER.wait, { log, size: this.#range.size, timeoutMs });
+  }
+
+  async #read(): Promise<number> {
+    const from = this.#range.size;
+    while (await this.#step());
+    const { size } = this.#range;
+    if (this.#expected.some((tree) => tree.size > size))
+      throw refusal("ERR_REGISTRY_SHORT", "Registry is shorter than it was seen");
+    return size - from;
+  }
+
+  /** Takes what the bounds allow; whether there may be more. */
+  async #step(): Promise<boolean> {
+    const { client, keep } = this.#options;
+    const range = this.#range.clone();
+    const unproven: ShownItem[] = [];
+    let bytes = 0;
+    let page: UnverifiedPage;
+    do {
+      page = await ask(client, LEDGER.registry, { from: range.size, max: MAX_STATEMENTS });
+      for (const item of placeItems(page, range.size)) {
+        range.append(hashLeaf(item.entry));
+        unproven.push(item);
+        bytes += byteLength(item);
+      }
+    } while (
+      range.size < page.size &&
+      unproven.length < MAX_UNPROVEN_ITEMS &&
+      bytes < MAX_UNPROVEN_BYTES
+    );
+    if (unproven.length === 0) return false;
+    await this.#prove(range, page);
+    this.#checkItems(unproven);
+    keep?.(unproven, { size: range.size, root: range.root() });
+    this.#take(unproven);
+    return range.size < page.size;
+  }
+
+  /** That the entries read so far are the beginning of the signed tree, or all of it. */
+  async #prove(range: CompactRange, { checkpoint, size: saidSize }: UnverifiedPage): Promise<void> {
+    const { client, log, logKey } = this.#options;
+    const { size, root } = openCheckpoint(checkpoint, { origin: log, verifiers: [logKey] });
+    const isWhole = range.size === size;
+    if (size !== saidSize || (isWhole && !range.root().equals(root)))
+      throw new WireError("ERR_WIRE_FRAME", `Registry ${log} does not lead to its signed root`);
+    if (isWhole) return;
+    // Every size of the registry is one at which a batch ends, so the ledger can prove each.
+    const sizes = { size1: range.size, size2: size };
+    const { proof } = await ask(client, LEDGER.proveGrowth, { log, ...sizes });
+    verifyConsistency({ ...sizes, root1: range.root(), root2: root, proof });
+  }
+
+  /** Before any of them counts: that they lead through the trees that are known, and have their bodies. */
+  #checkItems(items: readonly RegistryItem[]): void {
+    const range = this.#range.clone();
+    for (const item of items) {
+      range.append(hashLeaf(item.entry));
+      for (const tree of this.#expected)
+        if (range.size === tree.size && !range.root().equals(tree.root))
+          throw refusal("ERR_REGISTRY_HISTORY", "Registry is not the one that was seen");
+      this.#checkBodies(item);
+    }
+  }
+
+  /** THREAT-06: a body that is held back or exchanged could be a suspension: without it nothing is decided. */
+  #checkBodies({ index, entry, statement, envelope, credentials }: RegistryItem): void {
+    if (!statement || !envelope) {
+      if (this.#options.seesAll !== true) return;
+      throw refusal("ERR_REGISTRY_HIDDEN", `Registry entry ${index} has no body`);
+    }
+    if (!registryEntry(statement, envelope).equals(entry))
+      throw refusal("ERR_REGISTRY_BODY", `Registry entry ${index} has another body`);
+    if (credentials) credentialsOf(parseStatement(statement), credentials);
+  }
+
+  #take(items: readonly RegistryItem[]): void {
+    const range = this.#range;
+    for (const [place, item] of items.entries()) {
+      range.append(hashLeaf(item.entry));
+      const isNew = items.length - place <= REMEMBERED_ROOTS;
+      if (isNew) this.#roots.set(range.size, range.root());
+      this.#roots.delete(range.size - REMEMBERED_ROOTS);
+      const result = this.registry.apply(item);
+      this.#options.onItem?.(item, result);
+    }
+  }
+}
+
+function refusal(code: string, message: string): ServiceError {
+  return new ServiceError(code, message);
+}

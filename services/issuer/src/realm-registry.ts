@@ -1,0 +1,225 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { errorCode, type Clock } from "@redoubt/base";
+import {
+  RegistryReader,
+  type ClientInfo,
+  type RegistryItem,
+  type TenantStatement,
+} from "@redoubt/registry";
+import type { RegistryRepository } from "@redoubt/store";
+import type { TreeHead, VerifierKey } from "@redoubt/tlog";
+import type { Requester } from "@redoubt/wire";
+import { OAuthError } from "./errors.ts";
+import type { IssuerEvents } from "./events.ts";
+
+export interface RealmRegistryOptions {
+  readonly realm: string;
+  readonly client: Requester;
+  /** Origin of the registry. */
+  readonly log: string;
+  readonly logKey: VerifierKey;
+  readonly operator: VerifierKey;
+  readonly store: RegistryRepository;
+  readonly clock: Pick<Clock, "monotonic">;
+  readonly events: IssuerEvents;
+  /** Something was read that the signer may not have read yet. */
+  readonly onNews: () => void;
+}
+
+const WAIT_MS = 10_000;
+const RETRY_MS = 250;
+/** A signer that has read further than we for this long knows that the ledger keeps something from us. */
+const BEHIND_MS = 10_000;
+/** How long a request waits for the signer to read what this process has read already. */
+const CATCH_UP_MS = 2000;
+
+/**
+ * The tenants and clients of one realm, as the registry has them. The ledger that hands them out is not trusted: it can
+ * neither change what was said, nor take back what this process has read once, nor keep from it for longer than a few
+ * seconds what the signer was shown (whose own reading the witness vouches for).
+ */
+export class RealmRegistry implements AsyncDisposable {
+  /** Resolves after the first complete reading. */
+  readonly ready: Promise<void>;
+  readonly #options: RealmRegistryOptions;
+  readonly #reader: RegistryReader;
+  readonly #stop = new AbortController();
+  readonly #loop: Promise<void>;
+  readonly #resolve: () => void;
+  readonly #waiting = new Set<() => void>();
+  /** The largest tree of which the store knows. */
+  #kept: TreeHead | undefined;
+  #unkept: RegistryItem[] = [];
+  #signerSize = 0;
+  #behindSince: number | undefined;
+  #isRead = false;
+  #isFailing = false;
+
+  constructor(options: RealmRegistryOptions) {
+    this.#options = options;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.ready = promise;
+    this.#resolve = resolve;
+    this.#reader = this.#open();
+    this.#loop = this.#follow();
+  }
+
+  /** Entries that were read. */
+  get size(): number {
+    return this.#reader.head.size;
+  }
+
+  /** Why nothing can be decided by it; undefined when it can. */
+  get problem(): "ERR_ISSUER_REGISTRY" | undefined {
+    const { clock } = this.#options;
+    const since = this.#behindSince;
+    const isBehind = since !== undefined && clock.monotonic() - since >= BEHIND_MS;
+    return !this.#isRead || isBehind ? "ERR_ISSUER_REGISTRY" : undefined;
+  }
+
+  get isAheadOfSigner(): boolean {
+    return this.size > this.#signerSize;
+  }
+
+  tenant(tenant: string): TenantStatement | undefined {
+    return this.#reader.registry.tenants.get(`${this.#options.realm}/${tenant}`);
+  }
+
+  client(tenant: string, client: string): ClientInfo | undefined {
+    return this.#reader.registry.clients.get(`${this.#options.realm}/${tenant}/${client}`);
+  }
+
+  counts(): { readonly tenants: number; readonly clients: number } {
+    const { tenants, clients } = this.#reader.registry;
+    return { tenants: tenants.size, clients: clients.size };
+  }
+
+  /** The signer has read so many entries. */
+  signerRead(size: number): void {
+    this.#signerSize = size;
+    for (const wake of this.#waiting) wake();
+    this.#compare();
+  }
+
+  /** @throws OAuthError `ERR_ISSUER_REGISTRY` */
+  checkUsable(): void {
+    if (this.problem !== undefined) throw busy();
+  }
+
+  /**
+   * Until the signer has read this client's statement, too: before that it would refuse, with an alarm, what the client
+   * may have. Undefined where there is nothing to wait for.
+   */
+  signerKnows({ index }: ClientInfo): Promise<void> | undefined {
+    return index < this.#signerSize ? undefined : this.#untilSigner(index + 1);
+  }
+
+  async #untilSigner(size: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, CATCH_UP_MS);
+    const look = (): void => {
+      if (this.#signerSize >= size) resolve();
+    };
+    this.#waiting.add(look);
+    await promise;
+    this.#waiting.delete(look);
+    clearTimeout(timer);
+    if (this.#signerSize < size) throw busy();
+  }
+
+  #compare(): void {
+    const isBehind = this.size < this.#signerSize;
+    if (isBehind) this.#behindSince ??= this.#options.clock.monotonic();
+    else this.#behindSince = undefined;
+  }
+
+  /**
+   * A full disk keeps no news from taking effect. What could not be kept is kept with what comes next; until then a
+   * restart would read it again.
+   */
+  #keep(items: readonly RegistryItem[], head: TreeHead): void {
+    const { store, events } = this.#options;
+    this.#unkept.push(...items);
+    // What is read again, because the copy was damaged, makes nobody forget how far it went.
+    if (!this.#kept || this.#kept.size < head.size) this.#kept = head;
+    try {
+      store.put(this.#unkept, this.#kept);
+      this.#unkept = [];
+    } catch (error) {
+      events.copyFailed(errorCode(error));
+    }
+  }
+
+  /** With what an earlier run has read. What is damaged of it is read again, and must lead through the tree of then. */
+  #open(): RegistryReader {
+    const { store, events } = this.#options;
+    this.#kept = store.head();
+    try {
+      return this.#resume([...store.all()]);
+    } catch (error) {
+      events.copyDamaged(errorCode(error));
+      store.clear();
+      return this.#resume([]);
+    }
+  }
+
+  #resume(items: readonly RegistryItem[]): RegistryReader {
+    const { events } = this.#options;
+    const reader = new RegistryReader({
+      ...this.#options,
+      keep: (news, head) => this.#keep(news, head),
+      onItem: ({ index }, result) => {
+        if (result.kind === "void" && index >= items.length) events.entryVoid(index, result.code);
+      },
+    });
+    if (this.#kept) reader.expect(this.#kept);
+    reader.resume(items);
+    return reader;
+  }
+
+  async #follow(): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      try {
+        const news = await this.#reader.poll();
+        this.#heard(news > 0);
+        await this.#reader.wait(WAIT_MS);
+      } catch (error) {
+        if (!signal.aborted && !this.#isFailing)
+          this.#options.events.registryFailed(errorCode(error));
+        this.#isFailing = true;
+        await pause(RETRY_MS, signal);
+      }
+    }
+  }
+
+  #heard(isNew: boolean): void {
+    if (this.#isFailing) this.#options.events.registryBack(this.size);
+    this.#isFailing = false;
+    const isFirst = !this.#isRead;
+    this.#isRead = true;
+    this.#resolve();
+    this.#compare();
+    if (isNew || isFirst) this.#options.onNews();
+  }
+
+  /** The connection must be closed before: what waits on it ends then. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#loop;
+  }
+}
+
+async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  try {
+    await sleep(milliseconds, undefined, { signal });
+  } catch {
+    // Stopped: the caller looks at the signal.
+  }
+}
+
+function busy(): OAuthError {
+  return new OAuthError("ERR_ISSUER_REGISTRY", "temporarily_unavailable", "Try again later", {
+    retryAfterSeconds: 2,
+  });
+}
