@@ -1,5 +1,5 @@
 import type { CompactRange } from "@redoubt/tlog";
-import { FollowStore } from "../follower/follow-store.ts";
+import { FollowStore } from "../follow/follow-store.ts";
 import { bytesOf, integerOf, textOf, type Database } from "../store/database.ts";
 import { DELIVERY, type Delivery } from "./delivery.ts";
 import { PackedStore } from "./packed-store.ts";

@@ -14,7 +14,7 @@ import type { Coverage } from "../coverage/coverage.ts";
 import type { Deliveries, DeliveryReport } from "../deliveries/deliveries.ts";
 import { monitorError } from "../errors.ts";
 import { alarmClosed, type MonitorLog } from "../events.ts";
-import type { RegistryCopy } from "../follower/registry-copy.ts";
+import type { RegistryCopy } from "../follow/registry-copy.ts";
 import type { IssuedJoin } from "../issued/issued-join.ts";
 import type { WitnessRecovery } from "../witness/recovery.ts";
 import type { Witness } from "../witness/witness.ts";

@@ -10,7 +10,7 @@ import { decodeBase64url } from "@redoubt/verify/base64url";
 import type { Asked, MONITOR } from "@redoubt/wire";
 import type { Alarms } from "../alarms/alarms.ts";
 import { monitorError } from "../errors.ts";
-import type { FollowStore } from "../follower/follow-store.ts";
+import type { FollowStore } from "../follow/follow-store.ts";
 import { judgeSignatures, type FindLog } from "./log-keys.ts";
 import type { WitnessStore } from "./witness-store.ts";
 

@@ -8,7 +8,7 @@ import type { Claims } from "../witness/claims.ts";
 import type { LogKeys } from "../witness/log-keys.ts";
 import type { WitnessStore } from "../witness/witness-store.ts";
 import type { Witness } from "../witness/witness.ts";
-import type { Reading } from "../sight.ts";
+import type { Reading } from "./sight.ts";
 import type { FollowStore } from "./follow-store.ts";
 import { issuanceReader } from "./issuance-reader.ts";
 import type { UnverifiedEntries, UnverifiedItems } from "./unverified-pages.ts";
