@@ -13,13 +13,13 @@ import {
   type Requester,
 } from "@redoubt/wire";
 import type { Config } from "./config.ts";
-import { Engine } from "./engine.ts";
+import { Engine } from "./run/engine.ts";
 import { monitorOpened, type MonitorLog } from "./events.ts";
-import { monitorRoutes, noRoomAnswer } from "./http-routes.ts";
+import { monitorRoutes, noRoomAnswer } from "./sockets/http-routes.ts";
 import { openIdentity } from "./initialise.ts";
-import { httpRequest, type HttpRequest } from "./outgoing-http.ts";
-import { openParts, type MonitorParts, type PartsOptions } from "./parts.ts";
-import { describeStatus, describeWaiting } from "./status.ts";
+import { httpRequest, type HttpRequest } from "./sockets/outgoing-http.ts";
+import { openParts, type MonitorParts, type PartsOptions } from "./run/parts.ts";
+import { describeStatus, describeWaiting } from "./sockets/status.ts";
 
 export interface MonitorOptions {
   readonly config: Config;

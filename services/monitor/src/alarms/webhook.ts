@@ -1,7 +1,7 @@
 import { createHmac, sign, type KeyObject } from "node:crypto";
 import { nowSeconds, type Clock, type Secret } from "@redoubt/base";
 import { webhookDropped, type MonitorLog } from "../events.ts";
-import type { HttpRequest } from "../outgoing-http.ts";
+import type { HttpRequest } from "../sockets/outgoing-http.ts";
 import { integerOf, textOf, type Database } from "../store/database.ts";
 import type { Alarm, AlarmNotice, AlarmOutlet } from "./kinds.ts";
 

@@ -3,7 +3,7 @@ import type { ClosedLog, Registry } from "@redoubt/registry";
 import { RemoteError, type Requester } from "@redoubt/wire";
 import type { Alarms } from "../alarms/alarms.ts";
 import { ledgerUnread, type MonitorLog } from "../events.ts";
-import type { IssuedJoin } from "../issued/issued-join.ts";
+import type { IssuedJoin } from "../joins/issued/issued-join.ts";
 import type { Claims } from "../witness/claims.ts";
 import type { LogKeys } from "../witness/log-keys.ts";
 import type { WitnessStore } from "../witness/witness-store.ts";

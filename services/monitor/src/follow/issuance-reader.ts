@@ -1,7 +1,7 @@
 import type { Registry } from "@redoubt/registry";
 import { HASH_BYTES, type CompactRange } from "@redoubt/tlog";
 import { MAX_ENTRIES } from "@redoubt/wire";
-import type { IssuedJoin } from "../issued/issued-join.ts";
+import type { IssuedJoin } from "../joins/issued/issued-join.ts";
 import type { FollowStore, Followed } from "./follow-store.ts";
 import { readEntries, type UnverifiedEntries } from "./unverified-pages.ts";
 import { LogReader, type LogPages, type LogReaderParts } from "./log-reader.ts";

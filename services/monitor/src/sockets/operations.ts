@@ -10,12 +10,12 @@ import {
   type Route,
 } from "@redoubt/wire";
 import type { Alarms } from "../alarms/alarms.ts";
-import type { Coverage } from "../coverage/coverage.ts";
-import type { Deliveries, DeliveryReport } from "../deliveries/deliveries.ts";
+import type { Coverage } from "../joins/coverage/coverage.ts";
+import type { Deliveries, DeliveryReport } from "../joins/deliveries/deliveries.ts";
 import { monitorError } from "../errors.ts";
 import { alarmClosed, type MonitorLog } from "../events.ts";
 import type { RegistryCopy } from "../follow/registry-copy.ts";
-import type { IssuedJoin } from "../issued/issued-join.ts";
+import type { IssuedJoin } from "../joins/issued/issued-join.ts";
 import type { WitnessRecovery } from "../witness/recovery.ts";
 import type { Witness } from "../witness/witness.ts";
 

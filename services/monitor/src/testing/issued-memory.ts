@@ -3,10 +3,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
 import { CompactRange, HASH_BYTES } from "@redoubt/tlog";
-import { DELIVERY } from "../issued/delivery.ts";
-import { IssuedJoin } from "../issued/issued-join.ts";
-import { IssuedStore } from "../issued/issued-store.ts";
-import { RunningTime } from "../issued/running-time.ts";
+import { DELIVERY } from "../joins/issued/batch.ts";
+import { IssuedJoin } from "../joins/issued/issued-join.ts";
+import { IssuedStore } from "../joins/issued/issued-store.ts";
+import { RunningTime } from "../run/times.ts";
 import { Database } from "../store/database.ts";
 
 export const REALM = "enterprise";

@@ -1,5 +1,4 @@
-import type { ServiceError } from "@redoubt/base";
-import { nowSeconds, type Clock } from "@redoubt/base";
+import { type ServiceError, nowSeconds, type Clock } from "@redoubt/base";
 import {
   parseStatement,
   verifyStatementAuthor,

@@ -1,0 +1,156 @@
+import { errorCode, errorLine, isOutOfSpace, type Clock, type ReadSpace } from "@redoubt/base";
+import { Cycle } from "./cycle.ts";
+import { monitorError, type MonitorErrorCode } from "../errors.ts";
+import { diskFull, diskHasRoom, tickFailed, type MonitorLog } from "../events.ts";
+import type { MonitorParts } from "./parts.ts";
+
+export interface EngineOptions {
+  /** The monitor's own folder. */
+  readonly folder: string;
+  readonly log: MonitorLog;
+  readonly clock: Pick<Clock, "monotonic">;
+  readonly readSpace: ReadSpace;
+  /** Opens the database and all that works on it. */
+  readonly open: () => MonitorParts;
+  /** The monitor can no longer keep what it acknowledged: the process must end. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+/** What works on one opening of the database. */
+interface Run {
+  readonly parts: MonitorParts;
+  readonly cycle: Cycle;
+  /** Rejects when the disk is full: whoever waits for this run waits in vain. */
+  readonly ended: Promise<never>;
+  readonly end: (error: Error) => void;
+}
+
+const CODE = "ERR_MONITOR_DISK_FULL" satisfies MonitorErrorCode;
+/** A quota that is used up does not show as a disk that is full: it is tried no more often than this. */
+const RETRY_MS = 5000;
+
+/**
+ * Runs one round after the other, never two at once. What is in memory may be ahead of a database that could not be
+ * written, so a full disk ends the run as a crash would, and loses as little. Sockets and ports stay, every request is
+ * refused with a code, and rounds begin anew when there is room. After any other failure nothing is done any more.
+ */
+export class Engine implements AsyncDisposable {
+  readonly #options: EngineOptions;
+  #run: Run | undefined;
+  #problem: string | undefined;
+  #retryAt = -Infinity;
+  #round: Promise<void> | undefined;
+  #isEnded = false;
+
+  /** @throws what `open` throws, unless it is that the disk is full */
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    this.#begin();
+  }
+
+  get parts(): MonitorParts | undefined {
+    return this.#run?.parts;
+  }
+
+  /** Why nothing works; undefined while it does. */
+  get problem(): string | undefined {
+    return this.#problem;
+  }
+
+  /**
+   * Does something for somebody who waits for its end.
+   *
+   * @throws ServiceError `ERR_MONITOR_DISK_FULL`
+   */
+  async attempt<T>(work: (parts: MonitorParts) => T | Promise<T>): Promise<T> {
+    const run = this.#run;
+    if (!run) throw noRoom();
+    try {
+      return await Promise.race([work(run.parts), run.ended]);
+    } catch (error) {
+      if (isOutOfSpace(error, this.#options.folder)) throw this.#outOfSpace(run, error);
+      throw error;
+    }
+  }
+
+  tick(): Promise<void> {
+    if (this.#isEnded) return Promise.resolve();
+    this.#round ??= this.#tick().finally(() => {
+      this.#round = undefined;
+    });
+    return this.#round;
+  }
+
+  /** Waits for the polls and webhooks that rounds began. */
+  async settled(): Promise<void> {
+    await this.#run?.cycle.settled();
+  }
+
+  async #tick(): Promise<void> {
+    let run: Run | undefined;
+    try {
+      run = this.#run ?? this.#begin();
+      await run?.cycle.tick();
+    } catch (error) {
+      if (this.#isEnded) return;
+      if (run && isOutOfSpace(error, this.#options.folder)) this.#outOfSpace(run, error);
+      else this.#fail(error);
+    }
+  }
+
+  #begin(): Run | undefined {
+    const { open, log, folder, clock, readSpace } = this.#options;
+    if (clock.monotonic() < this.#retryAt) return undefined;
+    try {
+      if (readSpace(folder).level === "none") throw noRoom();
+      const parts = open();
+      const { promise: ended, reject: end } = Promise.withResolvers<never>();
+      ended.catch(() => undefined);
+      this.#run = { parts, cycle: new Cycle(parts), ended, end };
+      if (this.#problem !== undefined) diskHasRoom(log);
+      this.#problem = undefined;
+    } catch (error) {
+      if (errorCode(error) !== CODE && !isOutOfSpace(error, folder)) throw error;
+      this.#noteFull(error);
+    }
+    return this.#run;
+  }
+
+  #outOfSpace(run: Run, error: unknown): Error {
+    this.#noteFull(error);
+    const refusal = noRoom(error);
+    if (this.#run !== run) return refusal;
+    this.#run = undefined;
+    run.end(refusal);
+    run.parts.db[Symbol.dispose]();
+    return refusal;
+  }
+
+  #noteFull(error: unknown): void {
+    if (this.#problem === undefined) diskFull(this.#options.log, { message: errorLine(error) });
+    this.#problem = `${CODE}: ${errorLine(error)}`;
+    this.#retryAt = this.#options.clock.monotonic() + RETRY_MS;
+  }
+
+  #fail(error: unknown): void {
+    const { log, onFailure } = this.#options;
+    this.#isEnded = true;
+    tickFailed(log, { code: errorCode(error), message: errorLine(error) });
+    onFailure(error);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isEnded = true;
+    await this.#round;
+    await this.settled();
+    this.#run?.parts.db[Symbol.dispose]();
+  }
+}
+
+function noRoom(cause?: unknown): Error {
+  const fields = { retryAfterSeconds: RETRY_MS / 1000 };
+  return monitorError("ERR_MONITOR_DISK_FULL", "Disk is full, nothing can be kept", {
+    cause,
+    fields,
+  });
+}
