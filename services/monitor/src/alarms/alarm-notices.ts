@@ -1,5 +1,5 @@
 import { nowSeconds, type Clock } from "@redoubt/base";
-import { alarmUpdated, type MonitorLog } from "../events.ts";
+import { alarmUpdated, type MonitorEvents } from "../events.ts";
 import type { AlarmStore } from "./alarm-store.ts";
 import type { AlarmOutlet } from "./kinds.ts";
 
@@ -27,7 +27,7 @@ export class AlarmNotices {
   readonly #outlet: AlarmOutlet;
   readonly #clock: Pick<Clock, "now">;
   readonly #active: () => number;
-  readonly #log: MonitorLog;
+  readonly #events: MonitorEvents;
   readonly #paces = new Map<number, Pace>();
   readonly #unraised = new Set<number>();
   readonly #updated = new Set<number>();
@@ -40,13 +40,13 @@ export class AlarmNotices {
     readonly clock: Pick<Clock, "now">;
     /** Milliseconds that never go back. */
     readonly active: () => number;
-    readonly log: MonitorLog;
+    readonly events: MonitorEvents;
   }) {
     this.#store = parts.store;
     this.#outlet = parts.outlet;
     this.#clock = parts.clock;
     this.#active = parts.active;
-    this.#log = parts.log;
+    this.#events = parts.events;
     // What the last process did not come to tell is due at once.
     for (const { id, isRaised } of this.#store.pending())
       (isRaised ? this.#updated : this.#unraised).add(id);
@@ -106,7 +106,7 @@ export class AlarmNotices {
     const notice = this.#store.untold(id, nowSeconds(this.#clock));
     if (notice && notice.added > 0) {
       if (!this.#store.tell(id, () => this.#outlet.updated(notice))) return false;
-      alarmUpdated(this.#log, notice);
+      alarmUpdated(this.#events, notice);
     }
     this.#told(id);
     return true;

@@ -1,6 +1,6 @@
 import { nowSeconds, type Clock } from "@redoubt/base";
 import { monitorError } from "../errors.ts";
-import { alarmRaised, alarmRepeated, type MonitorLog } from "../events.ts";
+import { alarmRaised, alarmRepeated, type MonitorEvents } from "../events.ts";
 import { AlarmNotices } from "./alarm-notices.ts";
 import { digestsOf, type AlarmQuery, type AlarmStore } from "./alarm-store.ts";
 import {
@@ -35,7 +35,7 @@ const NOWHERE: AlarmOutlet = { raised: () => true, updated: () => true, waiting:
 export class Alarms {
   readonly #store: AlarmStore;
   readonly #clock: Pick<Clock, "now">;
-  readonly #log: MonitorLog;
+  readonly #events: MonitorEvents;
   readonly #notices: AlarmNotices;
   readonly #open = new Map<string, OpenAlarm>();
   readonly #perKind = new Map<AlarmKind, number>();
@@ -45,12 +45,12 @@ export class Alarms {
     readonly store: AlarmStore;
     readonly clock: Pick<Clock, "now">;
     readonly active: () => number;
-    readonly log: MonitorLog;
+    readonly events: MonitorEvents;
     readonly outlet?: AlarmOutlet;
   }) {
     this.#store = parts.store;
     this.#clock = parts.clock;
-    this.#log = parts.log;
+    this.#events = parts.events;
     const { outlet = NOWHERE } = parts;
     this.#notices = new AlarmNotices({ ...parts, outlet });
     for (const { id, kind, subject, count, digests } of this.#store.open())
@@ -138,7 +138,7 @@ export class Alarms {
     const kept = Math.min(digests.length, digestsOf(kind));
     this.#remember(subject, { id, kind, count, unwritten: 0, digests: kept });
     const alarm = this.#store.get(id);
-    if (alarm) alarmRaised(this.#log, alarm);
+    if (alarm) alarmRaised(this.#events, alarm);
     this.#notices.raised(id);
   }
 
@@ -152,7 +152,7 @@ export class Alarms {
     // One line each time the count doubles: a flood cannot fill the log.
     if (Math.floor(Math.log2(open.count)) === Math.floor(Math.log2(before))) return;
     const { id, kind } = open;
-    alarmRepeated(this.#log, { id, kind, severity: ALARM_SEVERITY[kind], count: open.count });
+    alarmRepeated(this.#events, { id, kind, severity: ALARM_SEVERITY[kind], count: open.count });
   }
 
   /** A digest that the alarm holds already is not new; a hit of which nobody can say that is. */

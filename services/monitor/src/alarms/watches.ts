@@ -11,7 +11,7 @@ export interface WatchParts {
   readonly clock: Pick<Clock, "now">;
   /** How far each log was read. */
   readonly sizes: () => ReadonlyMap<string, number>;
-  readonly isHalted: (log: string) => boolean;
+  readonly isHalted: (origin: string) => boolean;
   /** On the disk of the monitor's folder; on one machine that is everybody's. */
   readonly space: () => Space;
 }
@@ -33,8 +33,8 @@ export class Watches {
     this.#parts = parts;
   }
 
-  cosigned(log: string, now: number): void {
-    this.#cosignedAt.set(log, now);
+  cosigned(origin: string, now: number): void {
+    this.#cosignedAt.set(origin, now);
   }
 
   reported(reporter: string, now: number): void {
@@ -59,8 +59,8 @@ export class Watches {
     this.#watch("audit-blind", "ledger", this.isBlind(now), { why: "ledger cannot be read" });
     this.#watch("connections-full", "http", this.#isCrowded, { why: "strangers take connections" });
     this.#checkSpace();
-    for (const [log, size] of this.#parts.sizes())
-      if (size > 0 && !this.#parts.isHalted(log)) this.#checkWitness(log, now);
+    for (const [origin, size] of this.#parts.sizes())
+      if (size > 0 && !this.#parts.isHalted(origin)) this.#checkWitness(origin, now);
     const expected = this.#parts.reports.expected();
     for (const { reporter, status } of this.#parts.registry.reporters.values())
       this.#checkReporter(reporter, status === "active" && expected.has(reporter), now);
@@ -84,9 +84,15 @@ export class Watches {
     this.#watch("disk-critical", "monitor", level === "critical" || level === "none", detail);
   }
 
-  #checkWitness(log: string, now: number): void {
-    const since = sinceFirst(this.#cosignedAt, log, now);
-    this.#watch("witness-late", log, now - since >= WITNESS_LATE_MS, { seconds: 60 }, { log });
+  #checkWitness(origin: string, now: number): void {
+    const since = sinceFirst(this.#cosignedAt, origin, now);
+    this.#watch(
+      "witness-late",
+      origin,
+      now - since >= WITNESS_LATE_MS,
+      { seconds: 60 },
+      { log: origin },
+    );
   }
 
   /** docs/spec/reports.md §6: nobody waits for one that never reported, that said goodbye or that is disabled. */

@@ -1,6 +1,6 @@
 import { createHmac, sign, type KeyObject } from "node:crypto";
 import { nowSeconds, type Clock, type Secret } from "@redoubt/base";
-import { webhookDropped, type MonitorLog } from "../events.ts";
+import { webhookDropped, type MonitorEvents } from "../events.ts";
 import type { HttpRequest } from "../sockets/outgoing-http.ts";
 import { integerOf, textOf, type Database } from "../store/database.ts";
 import type { Alarm, AlarmNotice, AlarmOutlet } from "./kinds.ts";
@@ -14,7 +14,7 @@ export interface WebhookTarget {
 export interface WebhookParts {
   readonly db: Database;
   readonly clock: Pick<Clock, "now">;
-  readonly log: MonitorLog;
+  readonly events: MonitorEvents;
   readonly target: WebhookTarget;
   /** Ed25519: receivers that must not be able to forge our alarms check this signature instead. */
   readonly eventKey: KeyObject;
@@ -152,6 +152,6 @@ export class Webhook implements AlarmOutlet {
 
   #drop(id: string, reason: string): void {
     this.#countDead.run(DEAD);
-    webhookDropped(this.#parts.log, { id, reason });
+    webhookDropped(this.#parts.events, { id, reason });
   }
 }

@@ -27,8 +27,8 @@ export class FollowStore {
     this.#update = db.prepare("UPDATE follow SET size = ?, hashes = ?, root = ? WHERE id = ?");
   }
 
-  load(log: string): Followed | undefined {
-    const row = this.#get.get(log);
+  load(origin: string): Followed | undefined {
+    const row = this.#get.get(origin);
     if (!row) return undefined;
     const hashes = bytesOf(row, "hashes");
     const parts = Array.from({ length: hashes.length / HASH_BYTES }, (_, i) =>
@@ -40,9 +40,9 @@ export class FollowStore {
   }
 
   /** `realm`: of the log's writer; empty for the registry. */
-  create(log: string, realm: string): Followed {
+  create(origin: string, realm: string): Followed {
     const range = CompactRange.empty();
-    const { lastInsertRowid } = this.#insert.run(log, realm, Buffer.alloc(0), range.root());
+    const { lastInsertRowid } = this.#insert.run(origin, realm, Buffer.alloc(0), range.root());
     return { id: Number(lastInsertRowid), range, root: range.root(), baseline: undefined };
   }
 
@@ -53,8 +53,8 @@ export class FollowStore {
   }
 
   /** What was added before this size is treated as from before the first look. */
-  raiseBaseline(log: string, size: number): void {
-    const { id, baseline = 0 } = this.load(log) ?? {};
+  raiseBaseline(origin: string, size: number): void {
+    const { id, baseline = 0 } = this.load(origin) ?? {};
     if (id !== undefined && size > baseline) this.setBaseline(id, size);
   }
 

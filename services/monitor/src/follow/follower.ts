@@ -2,7 +2,7 @@ import { errorCode, nowSeconds, type Clock } from "@redoubt/base";
 import type { ClosedLog, Registry } from "@redoubt/registry";
 import { RemoteError, type Requester } from "@redoubt/wire";
 import type { Alarms } from "../alarms/alarms.ts";
-import { ledgerUnread, type MonitorLog } from "../events.ts";
+import { ledgerUnread, type MonitorEvents } from "../events.ts";
 import type { IssuedJoin } from "../joins/issued/issued-join.ts";
 import type { Claims } from "../witness/claims.ts";
 import type { LogKeys } from "../witness/log-keys.ts";
@@ -29,10 +29,10 @@ export interface FollowerParts {
   readonly join: IssuedJoin;
   readonly active: () => number;
   readonly clock: Pick<Clock, "now">;
-  readonly log: MonitorLog;
+  readonly events: MonitorEvents;
 }
 
-type Followed = Pick<LogReader<UnverifiedEntries>, "size" | "read" | "forgot">;
+type Reader = Pick<LogReader<UnverifiedEntries>, "size" | "read" | "forgot">;
 
 const ROLLBACK = "witness-rollback";
 /** For a restart of ledger and signer. */
@@ -41,8 +41,8 @@ const CARRY_SECONDS = 30;
 /** Reads all logs: first the registry, which says what other logs there are. */
 export class Follower {
   readonly #parts: FollowerParts;
-  readonly #registry: LogReader<UnverifiedItems>;
-  readonly #logs = new Map<string, LogReader<UnverifiedEntries>>();
+  readonly #registryReader: LogReader<UnverifiedItems>;
+  readonly #readers = new Map<string, LogReader<UnverifiedEntries>>();
   #isFolded = false;
   readonly #distrusted = new Set<string>();
   #running: Promise<boolean> | undefined;
@@ -50,7 +50,7 @@ export class Follower {
 
   constructor(parts: FollowerParts) {
     this.#parts = parts;
-    this.#registry = registryReader({ ...parts, keys: parts.registryKeys });
+    this.#registryReader = registryReader({ ...parts, keys: parts.registryKeys });
   }
 
   /** The registry was read to its end at least once: only then is it known who may report. */
@@ -60,8 +60,8 @@ export class Follower {
 
   get sizes(): ReadonlyMap<string, number> {
     const { origin } = this.#parts.registryKeys;
-    const logs = [...this.#logs].map(([log, { size }]) => [log, size] as const);
-    return new Map([[origin, this.#registry.size] as const, ...logs]);
+    const logs = [...this.#readers].map(([one, { size }]) => [one, size] as const);
+    return new Map([[origin, this.#registryReader.size] as const, ...logs]);
   }
 
   /**
@@ -76,12 +76,12 @@ export class Follower {
     return logs.some((one) => one.realm === (realm ?? one.realm) && this.#isLogHidden(one.log));
   }
 
-  #isLogHidden(log: string): boolean {
+  #isLogHidden(origin: string): boolean {
     const { witnessStore, clock } = this.#parts;
-    const halt = witnessStore.haltOf(log);
+    const halt = witnessStore.haltOf(origin);
     switch (halt?.reason) {
       case undefined:
-        return this.#distrusted.has(log);
+        return this.#distrusted.has(origin);
       case "closed":
         return nowSeconds(clock) - halt.at < CARRY_SECONDS;
       case ROLLBACK:
@@ -94,7 +94,7 @@ export class Follower {
 
   /** Of all logs together: how far they were read, how far the ledger says that they go, and which are not believed. */
   get progress(): Pick<Reading, "read" | "size" | "distrusted"> {
-    const readers = [this.#registry, ...this.#logs.values()];
+    const readers = [this.#registryReader, ...this.#readers.values()];
     return {
       read: readers.reduce((sum, { size }) => sum + size, 0),
       size: readers.reduce((sum, { unverifiedSize }) => sum + unverifiedSize, 0),
@@ -128,82 +128,87 @@ export class Follower {
 
   async #readAll(): Promise<boolean> {
     const { origin } = this.#parts.registryKeys;
-    const registry = await this.#readLog(origin, this.#registry);
+    const registry = await this.#readLog(origin, this.#registryReader);
     if (registry === undefined) return false;
     this.#isFolded ||= registry === "current";
     this.#addLogs();
     const outcomes = await Promise.all(
-      [...this.#logs].map(([log, follower]) => this.#readLog(log, follower)),
+      [...this.#readers].map(([one, reader]) => this.#readLog(one, reader)),
     );
     return [registry, ...outcomes].every((one) => one === "current" || one === "distrusted");
   }
 
-  async #readLog(log: string, follower: Followed): Promise<ReadOutcome | undefined> {
-    const outcome = await this.#tryLog(log, follower);
-    if (outcome === "distrusted") this.#distrusted.add(log);
-    else if (outcome !== undefined) this.#distrusted.delete(log);
+  async #readLog(origin: string, reader: Reader): Promise<ReadOutcome | undefined> {
+    const outcome = await this.#tryLog(origin, reader);
+    if (outcome === "distrusted") this.#distrusted.add(origin);
+    else if (outcome !== undefined) this.#distrusted.delete(origin);
     return outcome;
   }
 
   /** Undefined when the ledger does not answer. */
-  async #tryLog(log: string, follower: Followed): Promise<ReadOutcome | undefined> {
+  async #tryLog(origin: string, reader: Reader): Promise<ReadOutcome | undefined> {
     const { witnessStore, alarms, registry } = this.#parts;
-    const halt = witnessStore.haltOf(log);
-    const closed = registry.closedLogs.get(log);
+    const halt = witnessStore.haltOf(origin);
+    const closed = registry.closedLogs.get(origin);
     if (halt?.reason === "closed") return "current";
     try {
-      if (halt?.reason === ROLLBACK) await follower.forgot();
+      if (halt?.reason === ROLLBACK) await reader.forgot();
       // Nothing is believed of it any more, and there is an alarm that says so.
       if (halt && !closed) return "distrusted";
-      if (closed) return await this.#finish(closed, follower);
-      const outcome = await follower.read();
-      alarms.recover("audit-blind", log);
+      if (closed) return await this.#finish(closed, reader);
+      const outcome = await reader.read();
+      alarms.recover("audit-blind", origin);
       return outcome;
     } catch (error) {
       const code = errorCode(error);
       if (!(error instanceof RemoteError) || code !== "ERR_LEDGER_HALTED") {
-        ledgerUnread(this.#parts.log, { log, code });
+        ledgerUnread(this.#parts.events, { log: origin, code });
         return undefined;
       }
       // The other logs go on being judged: the ledger must not be able to mute them with one.
-      alarms.raiseState({ kind: "audit-blind", subject: log, log, detail: { code } });
+      alarms.raiseState({ kind: "audit-blind", subject: origin, log: origin, detail: { code } });
       return "distrusted";
     }
   }
 
   /** The operator closed it: what the ledger still shows of it is read, and then nothing is expected of it. */
   async #finish(
-    { log, size, root, successor, reason }: ClosedLog,
-    follower: { readonly size: number; read(): Promise<ReadOutcome> },
+    { log: origin, size, root, successor, reason }: ClosedLog,
+    reader: { readonly size: number; read(): Promise<ReadOutcome> },
   ): Promise<ReadOutcome> {
     const { witnessStore, alarms, clock } = this.#parts;
-    if (!witnessStore.isHalted(log) && (await readRest(follower)) === "behind") return "behind";
-    const held = witnessStore.held(log);
+    if (!witnessStore.isHalted(origin) && (await readRest(reader)) === "behind") return "behind";
+    const held = witnessStore.held(origin);
     // THREAT-06: what was cosigned is what everybody may have seen; less than that takes history back.
     const isCut = size < held.size || (size === held.size && !held.root.equals(root));
-    const detail = { size, cosigned: held.size, read: follower.size, successor, reason };
+    const detail = { size, cosigned: held.size, read: reader.size, successor, reason };
     witnessStore.transaction(() => {
-      witnessStore.close(log, nowSeconds(clock));
-      alarms.raise({ kind: isCut ? "log-cut" : "log-closed", subject: log, log, detail });
+      witnessStore.close(origin, nowSeconds(clock));
+      alarms.raise({
+        kind: isCut ? "log-cut" : "log-closed",
+        subject: origin,
+        log: origin,
+        detail,
+      });
     });
     for (const kind of ["audit-blind", "log-shrunk", "witness-late"] as const)
-      alarms.recover(kind, log);
+      alarms.recover(kind, origin);
     return "current";
   }
 
   #addLogs(): void {
-    for (const { log, realm, logKey, writer } of this.#parts.registry.writers.values()) {
-      if (this.#logs.has(log)) continue;
-      const keys = { origin: log, logKey, writer };
-      this.#logs.set(log, issuanceReader({ ...this.#parts, keys, realm }));
+    for (const { log: origin, realm, logKey, writer } of this.#parts.registry.writers.values()) {
+      if (this.#readers.has(origin)) continue;
+      const keys = { origin, logKey, writer };
+      this.#readers.set(origin, issuanceReader({ ...this.#parts, keys, realm }));
     }
   }
 }
 
 /** A ledger that has halted the log shows no more of it; one that is away may, later. */
-async function readRest(follower: { read(): Promise<ReadOutcome> }): Promise<ReadOutcome> {
+async function readRest(reader: { read(): Promise<ReadOutcome> }): Promise<ReadOutcome> {
   try {
-    return await follower.read();
+    return await reader.read();
   } catch (error) {
     if (error instanceof RemoteError && error.code === "ERR_LEDGER_HALTED") return "distrusted";
     throw error;

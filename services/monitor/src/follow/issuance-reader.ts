@@ -62,7 +62,7 @@ class IssuancePages implements LogPages<UnverifiedEntries> {
     const awaits = first >= baseline ? "all" : isRecent ? "maybe" : "none";
     if (awaits === "none") this.#noteUnwatched(entries.length);
     join.add({
-      log: keys.origin,
+      origin: keys.origin,
       logId: this.#id,
       realm,
       first,

@@ -1,14 +1,9 @@
-import {
-  TlogError,
-  verifyConsistency,
-  type CompactRange,
-  type OpenedCheckpoint,
-} from "@redoubt/tlog";
+import { verifyConsistency, type CompactRange, type OpenedCheckpoint } from "@redoubt/tlog";
 import type { Requester } from "@redoubt/wire";
 import type { Alarms } from "../alarms/alarms.ts";
 import { monitorError } from "../errors.ts";
 import type { Claims, PendingClaim } from "../witness/claims.ts";
-import { judgeSignatures, type LogKeys } from "../witness/log-keys.ts";
+import { attempt, judgeSignatures, type LogKeys, type TreeHead } from "../witness/log-keys.ts";
 import type { Witness } from "../witness/witness.ts";
 import { readConsistency, type UnverifiedEntries } from "./unverified-pages.ts";
 
@@ -28,12 +23,6 @@ export interface LogPages<Page extends UnverifiedEntries> {
   take(page: Page, first: number, range: CompactRange): void;
   /** Up to this size, an earlier run may have been told what this one is not told again. */
   forgot?(size: number): void;
-}
-
-/** A tree that was proven before. */
-export interface Proven {
-  readonly size: number;
-  readonly root: Buffer;
 }
 
 export interface LogReaderParts {
@@ -57,7 +46,7 @@ export class LogReader<Page extends UnverifiedEntries> {
   readonly #parts: LogReaderParts;
   readonly #pages: LogPages<Page>;
   /** How far an earlier run read. It may lie ahead: the registry is read from its beginning at every start. */
-  readonly #before: Proven;
+  readonly #before: TreeHead;
   #range: CompactRange;
   #said = 0;
   #checkedNote = "";
@@ -68,7 +57,7 @@ export class LogReader<Page extends UnverifiedEntries> {
   constructor(
     parts: LogReaderParts,
     pages: LogPages<Page>,
-    start: { readonly range: CompactRange; readonly before: Proven },
+    start: { readonly range: CompactRange; readonly before: TreeHead },
   ) {
     this.#parts = parts;
     this.#pages = pages;
@@ -174,11 +163,16 @@ export class LogReader<Page extends UnverifiedEntries> {
 
   #convict(claim: PendingClaim): void {
     const { claims, alarms, witness } = this.#parts;
-    const { log, note, size } = claim;
+    const { origin, note, size } = claim;
     claims.settle(claim);
     if (claim.kind === "unsigned-batch")
-      return alarms.raise({ kind: "unsigned-batch", subject: log, log, detail: { size, note } });
-    witness.halt(log, note, "signed checkpoint that the log does not continue");
+      return alarms.raise({
+        kind: "unsigned-batch",
+        subject: origin,
+        log: origin,
+        detail: { size, note },
+      });
+    witness.halt(origin, note, "signed checkpoint that the log does not continue");
   }
 
   #isOutOfPatience(claim: PendingClaim): boolean {
@@ -188,14 +182,14 @@ export class LogReader<Page extends UnverifiedEntries> {
   }
 
   /** Undefined while the ledger has neither shown nor failed to show it. */
-  async #agrees({ log, size, root }: PendingClaim): Promise<boolean | undefined> {
+  async #agrees({ origin, size, root }: PendingClaim): Promise<boolean | undefined> {
     if (size > this.#range.size) return undefined;
     const [size2, root2] = [this.#range.size, this.#range.root()];
     if (size === size2) return root.equals(root2);
     if (size === 0) return true;
     let proof: readonly Buffer[];
     try {
-      proof = await readConsistency(this.#parts.ledger, log, size, size2);
+      proof = await readConsistency(this.#parts.ledger, origin, size, size2);
     } catch {
       // It may be busy or broken; patience decides, not one answer.
       return undefined;
@@ -242,11 +236,5 @@ export class LogReader<Page extends UnverifiedEntries> {
 }
 
 function isConsistent(consistency: Parameters<typeof verifyConsistency>[0]): boolean {
-  try {
-    verifyConsistency(consistency);
-    return true;
-  } catch (error) {
-    if (error instanceof TlogError) return false;
-    throw error;
-  }
+  return attempt(() => (verifyConsistency(consistency), true)) ?? false;
 }

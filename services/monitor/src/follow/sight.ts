@@ -44,7 +44,7 @@ export class Sight {
   }
 
   /** Why the audit cannot be relied on now; undefined where it can. */
-  get problem(): string | undefined {
+  get failure(): string | undefined {
     if (this.#hasSeenAll && this.ageSeconds < BLIND_SECONDS) return undefined;
     const { distrusted = [], isCurrent = true, read = 0, size = 0 } = this.#last ?? {};
     const since = `not audited for ${this.ageSeconds} s`;

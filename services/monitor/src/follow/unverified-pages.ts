@@ -32,11 +32,11 @@ const NOTHING: UnverifiedState = { size: 0, checkpoint: "", cosigned: "" };
 
 export async function readEntries(
   ledger: Requester,
-  log: string,
+  origin: string,
   from: number,
   max: number = MAX_ENTRIES,
 ): Promise<UnverifiedEntries> {
-  const reply = await existing(askForBytes(ledger, LEDGER.entries, { log, from, max }));
+  const reply = await existing(askForBytes(ledger, LEDGER.entries, { log: origin, from, max }));
   if (!reply) return { ...NOTHING, entries: [] };
   return { ...reply.answer, entries: splitEntries(reply.attachment) };
 }
@@ -51,11 +51,11 @@ export async function readItems(ledger: Requester, from: number): Promise<Unveri
 /** The ledger's proof that the tree of size2 continues that of size1. */
 export async function readConsistency(
   ledger: Requester,
-  log: string,
+  origin: string,
   size1: number,
   size2: number,
 ): Promise<readonly Buffer[]> {
-  return (await ask(ledger, LEDGER.proveGrowth, { log, size1, size2 })).proof;
+  return (await ask(ledger, LEDGER.proveGrowth, { log: origin, size1, size2 })).proof;
 }
 
 /** A log that is registered and not opened yet is, to the ledger, one that we may not see. */

@@ -1,13 +1,13 @@
 import { errorCode, errorLine, isOutOfSpace, type Clock, type ReadSpace } from "@redoubt/base";
 import { Cycle } from "./cycle.ts";
 import { monitorError, type MonitorErrorCode } from "../errors.ts";
-import { diskFull, diskHasRoom, tickFailed, type MonitorLog } from "../events.ts";
+import { diskFull, diskHasRoom, tickFailed, type MonitorEvents } from "../events.ts";
 import type { MonitorParts } from "./parts.ts";
 
 export interface EngineOptions {
   /** The monitor's own folder. */
   readonly folder: string;
-  readonly log: MonitorLog;
+  readonly events: MonitorEvents;
   readonly clock: Pick<Clock, "monotonic">;
   readonly readSpace: ReadSpace;
   /** Opens the database and all that works on it. */
@@ -37,7 +37,7 @@ const RETRY_MS = 5000;
 export class Engine implements AsyncDisposable {
   readonly #options: EngineOptions;
   #run: Run | undefined;
-  #problem: string | undefined;
+  #failure: string | undefined;
   #retryAt = -Infinity;
   #round: Promise<void> | undefined;
   #isEnded = false;
@@ -53,8 +53,8 @@ export class Engine implements AsyncDisposable {
   }
 
   /** Why nothing works; undefined while it does. */
-  get problem(): string | undefined {
-    return this.#problem;
+  get failure(): string | undefined {
+    return this.#failure;
   }
 
   /**
@@ -99,7 +99,7 @@ export class Engine implements AsyncDisposable {
   }
 
   #begin(): Run | undefined {
-    const { open, log, folder, clock, readSpace } = this.#options;
+    const { open, events, folder, clock, readSpace } = this.#options;
     if (clock.monotonic() < this.#retryAt) return undefined;
     try {
       if (readSpace(folder).level === "none") throw noRoom();
@@ -107,8 +107,8 @@ export class Engine implements AsyncDisposable {
       const { promise: ended, reject: end } = Promise.withResolvers<never>();
       ended.catch(() => undefined);
       this.#run = { parts, cycle: new Cycle(parts), ended, end };
-      if (this.#problem !== undefined) diskHasRoom(log);
-      this.#problem = undefined;
+      if (this.#failure !== undefined) diskHasRoom(events);
+      this.#failure = undefined;
     } catch (error) {
       if (errorCode(error) !== CODE && !isOutOfSpace(error, folder)) throw error;
       this.#noteFull(error);
@@ -118,24 +118,24 @@ export class Engine implements AsyncDisposable {
 
   #outOfSpace(run: Run, error: unknown): Error {
     this.#noteFull(error);
-    const refusal = noRoom(error);
-    if (this.#run !== run) return refusal;
+    const failure = noRoom(error);
+    if (this.#run !== run) return failure;
     this.#run = undefined;
-    run.end(refusal);
+    run.end(failure);
     run.parts.db[Symbol.dispose]();
-    return refusal;
+    return failure;
   }
 
   #noteFull(error: unknown): void {
-    if (this.#problem === undefined) diskFull(this.#options.log, { message: errorLine(error) });
-    this.#problem = `${CODE}: ${errorLine(error)}`;
+    if (this.#failure === undefined) diskFull(this.#options.events, { message: errorLine(error) });
+    this.#failure = `${CODE}: ${errorLine(error)}`;
     this.#retryAt = this.#options.clock.monotonic() + RETRY_MS;
   }
 
   #fail(error: unknown): void {
-    const { log, onFailure } = this.#options;
+    const { events, onFailure } = this.#options;
     this.#isEnded = true;
-    tickFailed(log, { code: errorCode(error), message: errorLine(error) });
+    tickFailed(events, { code: errorCode(error), message: errorLine(error) });
     onFailure(error);
   }
 

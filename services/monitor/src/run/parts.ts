@@ -1,7 +1,7 @@
 import { join as joinPath } from "node:path";
 import type { Clock, ReadSpace } from "@redoubt/base";
 import type { Requester, Handler } from "@redoubt/wire";
-import type { MonitorLog } from "../events.ts";
+import type { MonitorEvents } from "../events.ts";
 import { Registry } from "@redoubt/registry";
 import { encodeVerifierKey } from "@redoubt/tlog";
 import { ActiveTime, RunningTime } from "./times.ts";
@@ -41,7 +41,7 @@ export interface PartsOptions {
   readonly config: Config;
   readonly folder: string;
   readonly clock: Clock;
-  readonly log: MonitorLog;
+  readonly events: MonitorEvents;
   readonly identity: Identity;
   readonly ledger: Requester;
   readonly request: HttpRequest;
@@ -90,7 +90,7 @@ export function openParts(options: PartsOptions): MonitorParts {
 }
 
 function wireParts(options: PartsOptions, db: Database): MonitorParts {
-  const { config, folder, clock, log, identity, ledger, request } = options;
+  const { config, folder, clock, events, identity, ledger, request } = options;
   const activeTime = new ActiveTime(clock);
   const active = (): number => activeTime.now;
   const registry = new Registry({ operator: config.operator });
@@ -98,7 +98,7 @@ function wireParts(options: PartsOptions, db: Database): MonitorParts {
   const alarms = new Alarms({
     store: new AlarmStore(db),
     clock,
-    log,
+    events,
     active,
     ...(webhook && { outlet: webhook }),
   });
@@ -166,7 +166,7 @@ function wireParts(options: PartsOptions, db: Database): MonitorParts {
     clock,
     join,
     active,
-    log,
+    events,
   });
   const sight = new Sight(clock);
   const readLogs = async (): Promise<boolean> => {
@@ -186,7 +186,7 @@ function wireParts(options: PartsOptions, db: Database): MonitorParts {
     alarms,
     clock,
     active,
-    log,
+    events,
   });
   const { publisherUrl } = config;
   const jwks = new JwksWatch({ registry, publisherUrl, request, alarms, clock, active, readLogs });
@@ -205,7 +205,7 @@ function wireParts(options: PartsOptions, db: Database): MonitorParts {
     ackKey: identity.ackKey,
     clock,
     active,
-    log,
+    events,
     readLogs,
     isHidden: (kid) => follower.isHidden(registry.keys.get(kid)?.realm),
     auditAgeSeconds: () => sight.ageSeconds,
@@ -235,7 +235,7 @@ function wireParts(options: PartsOptions, db: Database): MonitorParts {
   const operations = monitorOperations({
     ...parts,
     status: () => describeStatus(parts, vkey),
-    log,
+    events,
     backup: async () => {
       await db.backup(joinPath(folder, BACKUP_FILE));
       return BACKUP_FILE;
@@ -243,6 +243,7 @@ function wireParts(options: PartsOptions, db: Database): MonitorParts {
   });
   return { ...parts, operations };
 }
+
 /** The registry log is pinned in the configuration; every other log is what the registry says it is. */
 function findLogIn(registry: Registry, registryKeys: LogKeys): FindLog {
   return (origin) => {
@@ -253,8 +254,8 @@ function findLogIn(registry: Registry, registryKeys: LogKeys): FindLog {
 }
 
 function openWebhook(options: PartsOptions, db: Database): Webhook | undefined {
-  const { config, clock, log, identity, request, random } = options;
+  const { config, clock, events, identity, request, random } = options;
   if (!config.webhook) return undefined;
   const { eventKey } = identity;
-  return new Webhook({ db, clock, log, target: config.webhook, eventKey, request, random });
+  return new Webhook({ db, clock, events, target: config.webhook, eventKey, request, random });
 }

@@ -21,7 +21,7 @@ export interface RouteParts {
   /** The registry was read: it is known which logs and reporters there are. */
   readonly isReady: () => boolean;
   /** Why the audit cannot be relied on now. */
-  readonly problem: () => string | undefined;
+  readonly failure: () => string | undefined;
   /** Reads the registry again when a log is not known yet. */
   readonly lookAgain: () => Promise<void>;
 }
@@ -43,7 +43,7 @@ interface Route {
 /** While nothing can be kept. */
 export function noRoomAnswer({ path }: Pick<RequestHead, "path">, reason: string): HttpAnswer {
   const code = "ERR_MONITOR_DISK_FULL";
-  if (path !== "/health") return problem(503, { code }, ["retry-after", "5"]);
+  if (path !== "/health") return problemAnswer(503, { code }, ["retry-after", "5"]);
   return answerOf(503, "application/json", JSON.stringify({ status: "full", reason }));
 }
 
@@ -121,7 +121,7 @@ function reporterRoute(parts: RouteParts, what: "report" | "evidence"): Route {
       if ("status" in signed) return signed;
       // RFC 9530 §2. Whoever carried the request may have changed it: it is not charged to the reporter.
       if (hash("sha256", request.body, "base64") !== signed.sha256)
-        return problem(400, { code: "ERR_MONITOR_CONTENT_DIGEST" });
+        return problemAnswer(400, { code: "ERR_MONITOR_CONTENT_DIGEST" });
       return reportAnswer(await parts.reports[what](signed.reporter, request.body));
     },
   };
@@ -140,7 +140,7 @@ function signedBy(
   if (Math.abs(nowSeconds() - signed.createdSeconds) > MAX_CLOCK_DIFFERENCE_SECONDS)
     return unsigned("ERR_MONITOR_SIGNATURE_TIME");
   if (!/^application\/json(?:;|$)/i.test(head.headers["content-type"] ?? ""))
-    return problem(415, { code: "ERR_MONITOR_CONTENT_TYPE" });
+    return problemAnswer(415, { code: "ERR_MONITOR_CONTENT_TYPE" });
   return signed;
 }
 
@@ -149,13 +149,13 @@ function signedBy(
  * would ask for a secret: RFC 9421 §5 says what is wanted instead.
  */
 function unsigned(code: string): HttpAnswer {
-  return problem(401, { code }, ["accept-signature", ACCEPT_SIGNATURE]);
+  return problemAnswer(401, { code }, ["accept-signature", ACCEPT_SIGNATURE]);
 }
 
 function reportAnswer({ status, body, retryAfterSeconds }: ReportAnswer): HttpAnswer {
   if (status === 200) return answerOf(status, "application/json", JSON.stringify(body));
   const retry = retryAfterSeconds === undefined ? [] : ["retry-after", String(retryAfterSeconds)];
-  return problem(status, body, retry);
+  return problemAnswer(status, body, retry);
 }
 
 function notReady(): HttpAnswer {
@@ -163,14 +163,14 @@ function notReady(): HttpAnswer {
 }
 
 function health(parts: RouteParts): HttpAnswer {
-  const reason = parts.problem();
+  const reason = parts.failure();
   const isWell = reason === undefined;
   const body = JSON.stringify(isWell ? { status: "ok" } : { status: "blind", reason });
   return answerOf(isWell ? 200 : 503, "application/json", body);
 }
 
 /** RFC 9457. */
-function problem(
+function problemAnswer(
   status: number,
   members: Readonly<Record<string, unknown>>,
   headers: readonly string[] = [],

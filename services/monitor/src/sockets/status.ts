@@ -17,7 +17,7 @@ export interface StatusParts {
   readonly join: Pick<IssuedJoin, "held">;
   readonly registry: Pick<Registry, "reporters">;
   readonly reports: Pick<Reports, "describe">;
-  readonly sight: Pick<Sight, "problem" | "ageSeconds">;
+  readonly sight: Pick<Sight, "failure" | "ageSeconds">;
   readonly watches: Pick<Watches, "lastReportSeconds">;
   readonly webhook: Pick<Webhook, "status"> | undefined;
   readonly witnessStore: Pick<WitnessStore, "halts" | "held">;
@@ -40,8 +40,8 @@ export function describeStatus(
   witness: string,
 ): Answered<typeof MONITOR.status> {
   const { follower, witnessStore, registry, reports, watches, alarms, deliveries, join } = parts;
-  const { problem, ageSeconds } = parts.sight;
-  const halts = new Map(witnessStore.halts().map(({ log, reason }) => [log, reason]));
+  const { failure, ageSeconds } = parts.sight;
+  const halts = new Map(witnessStore.halts().map(({ origin, reason }) => [origin, reason]));
   const reporters = [...registry.reporters.values()].map(({ reporter, status }) => ({
     reporter,
     status,
@@ -50,14 +50,14 @@ export function describeStatus(
   return {
     witness,
     labels: LABELS,
-    ready: problem === undefined,
-    ...(problem !== undefined && { reason: problem }),
+    ready: failure === undefined,
+    ...(failure !== undefined && { reason: failure }),
     auditAgeSeconds: ageSeconds,
-    logs: [...follower.sizes].map(([log, size]) => ({
-      log,
+    logs: [...follower.sizes].map(([origin, size]) => ({
+      log: origin,
       size,
-      cosigned: witnessStore.held(log).size,
-      halted: halts.get(log) ?? null,
+      cosigned: witnessStore.held(origin).size,
+      halted: halts.get(origin) ?? null,
     })),
     orphaned: deliveries.orphaned,
     reporters,

@@ -73,9 +73,9 @@ export class IssuedMemory implements Disposable {
   addTo(realm: string, digests: Buffer, awaits: "all" | "maybe" | "none" = "all"): void {
     const first = this.#size;
     this.#size += digests.length / HASH_BYTES;
-    const [log, logId] = realm === REALM ? ["l", 1] : ["m", 2];
+    const [origin, logId] = realm === REALM ? ["l", 1] : ["m", 2];
     const range = CompactRange.empty();
-    this.join.add({ log, logId, realm, first, digests, range, awaits });
+    this.join.add({ origin, logId, realm, first, digests, range, awaits });
   }
 
   deliver(digests: Buffer, realm = REALM): (number | undefined)[] {

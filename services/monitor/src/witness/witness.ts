@@ -6,9 +6,7 @@ import {
   encodeWitnessSize,
   parseAddCheckpointRequest,
   parseNote,
-  TlogError,
   verifyCosignature,
-  verifyGrowth,
   WITNESS_SIZE_MEDIA_TYPE,
   type NoteSigner,
   type OpenedCheckpoint,
@@ -19,7 +17,7 @@ import {
 import type { Alarms } from "../alarms/alarms.ts";
 import { monitorError } from "../errors.ts";
 import type { Claims } from "./claims.ts";
-import { judgeSignatures, type FindLog } from "./log-keys.ts";
+import { attempt, grows, judgeSignatures, type FindLog } from "./log-keys.ts";
 import type { Held, WitnessStore } from "./witness-store.ts";
 
 export interface WitnessAnswer {
@@ -40,7 +38,7 @@ export interface WitnessParts {
   readonly self: VerifierKey;
   readonly findLog: FindLog;
   /** A checkpoint of this log was cosigned. */
-  readonly onCosigned: (log: string) => void;
+  readonly onCosigned: (origin: string) => void;
 }
 
 const MAX_EVIDENCE_CHARS = 8192;
@@ -76,7 +74,7 @@ export class Witness {
    */
   newest(originHash: string): string | undefined {
     const { store } = this.#parts;
-    const origin = store.logs().find((log) => hash("sha256", log, "hex") === originHash);
+    const origin = store.origins().find((one) => hash("sha256", one, "hex") === originHash);
     return origin === undefined ? undefined : store.held(origin).note;
   }
 
@@ -158,16 +156,12 @@ export class Witness {
     { origin, size, root }: OpenedCheckpoint,
     note: string,
   ): void {
-    this.#parts.claims.add({ kind, log: origin, size, root, note: bounded(note) });
+    this.#parts.claims.add({ kind, origin, size, root, note: bounded(note) });
   }
 }
 
 function parseRequest(body: Uint8Array): UnverifiedAddCheckpoint | undefined {
   return attempt(() => parseAddCheckpointRequest(body));
-}
-
-function grows(held: Held, next: OpenedCheckpoint, proof: readonly Uint8Array[]): boolean {
-  return attempt(() => (verifyGrowth(held, next, proof), true)) ?? false;
 }
 
 function cosignedSize(note: string, origin: string, self: VerifierKey): number | undefined {
@@ -187,15 +181,6 @@ function signedPart(note: string, { body, verified }: OpenedCheckpoint): string 
 
 function conflict({ size }: Held): WitnessAnswer {
   return { status: 409, body: encodeWitnessSize(size), contentType: WITNESS_SIZE_MEDIA_TYPE };
-}
-
-function attempt<T>(work: () => T): T | undefined {
-  try {
-    return work();
-  } catch (error) {
-    if (error instanceof TlogError) return undefined;
-    throw error;
-  }
 }
 
 function bounded(note: string): string {

@@ -37,7 +37,7 @@ export class SeenDigests {
    */
   add(realm: string, digests: Buffer, at: number): void {
     const { id = 0 } = this.#logOf.get(realm) ?? {};
-    const batch = settledBatch({ log: "", realm, digests, delivery: DELIVERY.delivered });
+    const batch = settledBatch({ origin: "", realm, digests, delivery: DELIVERY.delivered });
     this.#packs.write(batch, Number(id), at);
     for (let offset = 0; offset < digests.length / HASH_BYTES; offset++)
       this.#places.set(batch, offset);

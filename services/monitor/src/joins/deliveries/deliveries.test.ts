@@ -151,9 +151,9 @@ function openBench(limits = { waiting: 100, held: 200 }): Bench {
   const folder = mkdtempSync(join(tmpdir(), "deliveries-"));
   const db = new Database(join(folder, "monitor.db"));
   let now = 0;
-  const [clock, active, log] = [{ now: () => now }, () => now, () => undefined];
+  const [clock, active, events] = [{ now: () => now }, () => now, () => undefined];
   const store = new DeliveryStore(db);
-  const alarms = new Alarms({ store: new AlarmStore(db), active, clock, log });
+  const alarms = new Alarms({ store: new AlarmStore(db), active, clock, events });
   const reopen = (): Deliveries =>
     new Deliveries({
       store,
@@ -166,7 +166,7 @@ function openBench(limits = { waiting: 100, held: 200 }): Bench {
       alarms,
       clock,
       active,
-      log,
+      events,
       isHidden: () => false,
       coverage: { delivered: () => undefined, prune: () => undefined },
       limits,

@@ -7,7 +7,7 @@ import type { Alarms } from "../../alarms/alarms.ts";
 import { orphanUsed, type AlarmKind } from "../../alarms/kinds.ts";
 import type { AudienceCount, Coverage } from "../coverage/coverage.ts";
 import { monitorError } from "../../errors.ts";
-import { entriesOrphaned, issuerSession, type MonitorLog } from "../../events.ts";
+import { entriesOrphaned, issuerSession, type MonitorEvents } from "../../events.ts";
 import { digestAt, type Place, DELIVERY } from "../issued/batch.ts";
 import type { IssuedJoin } from "../issued/issued-join.ts";
 import { CallerPlaces, type PlaceLimits } from "./caller-places.ts";
@@ -64,14 +64,14 @@ export interface DeliveriesParts {
   readonly alarms: Alarms;
   readonly clock: Pick<Clock, "now">;
   readonly active: () => number;
-  readonly log: MonitorLog;
+  readonly events: MonitorEvents;
   /** Whether what was delivered may be in a log of this realm that cannot be read, or not be believed, now. */
   readonly isHidden: (realm: string) => boolean;
   readonly limits?: PlaceLimits;
 }
 
-/** Digests that one line of the log names. */
-const MAX_LOGGED = 16;
+/** Digests that one event names. */
+const MAX_NAMED = 16;
 /** Logging precedes signing: a token that was delivered must be found in its log by then. */
 const EARLY_DEADLINE_MS = 45_000;
 const HIDDEN_DEADLINE_MS = 600_000;
@@ -146,7 +146,7 @@ export class Deliveries {
   #noteSession(report: DeliveryReport): void {
     const { caller, realm, session, seq, lost, forgotten, audiences, isResumed, isClosing } =
       report;
-    const { store, gaps, coverage, alarms, clock, log } = this.#parts;
+    const { store, gaps, coverage, alarms, clock, events } = this.#parts;
     const sessions = store.sessions(caller);
     const known = sessions.find((one) => one.session === session);
     const at = nowSeconds(clock);
@@ -156,7 +156,7 @@ export class Deliveries {
       if (left.length > 0) gaps.stopped(realm, isResumed);
       // Another process: what the one before it ran out of it did not.
       for (const kind of MONITOR_EVENT_STATES) alarms.recover("event", `${caller} ${kind}`);
-      issuerSession(log, { caller, unclean: left.length > 0 });
+      issuerSession(events, { caller, unclean: left.length > 0 });
     }
     // A report that is sent again must not count again.
     if (!known || seq > known.seq) {
@@ -218,9 +218,9 @@ export class Deliveries {
   }
 
   #expire(): void {
-    const { join, gaps, alarms, log: events } = this.#parts;
+    const { join, gaps, alarms, events } = this.#parts;
     const [undelivered, told, quiet] = [new Map(), new Map(), new Map()] as const;
-    join.expire(({ log, realm, readAt, usedBy, isBefore }, digest) => {
+    join.expire(({ origin, realm, readAt, usedBy, isBefore }, digest) => {
       // Of what is from before the first look nobody can know: no gap may say that nobody holds it.
       const explained = isBefore
         ? { verdict: DELIVERY.unknown, isTold: true }
@@ -228,22 +228,22 @@ export class Deliveries {
       const { verdict, isTold } = explained ?? { verdict: DELIVERY.undelivered, isTold: true };
       if (verdict === DELIVERY.orphaned && usedBy !== undefined)
         alarms.raise(orphanUsed(digest, usedBy));
-      if (verdict === DELIVERY.undelivered) note(undelivered, log, digest);
-      else note(isTold ? told : quiet, log, digest);
+      if (verdict === DELIVERY.undelivered) note(undelivered, origin, digest);
+      else note(isTold ? told : quiet, origin, digest);
       return verdict;
     });
     this.#raise("undelivered", undelivered);
     this.#raise("orphaned", told);
     // Nobody holds these tokens: nothing to do, unless one of them is used.
-    for (const [log, { count, digests }] of quiet) {
+    for (const [origin, { count, digests }] of quiet) {
       this.#orphaned += count;
-      entriesOrphaned(events, { log, count, digests: digests.slice(0, MAX_LOGGED) });
+      entriesOrphaned(events, { log: origin, count, digests: digests.slice(0, MAX_NAMED) });
     }
   }
 
   #raise(kind: AlarmKind, decided: ReadonlyMap<string, Decided>): void {
-    for (const [log, { count, digests }] of decided)
-      this.#parts.alarms.raise({ kind, subject: log, log, digests, detail: {}, count });
+    for (const [origin, { count, digests }] of decided)
+      this.#parts.alarms.raise({ kind, subject: origin, log: origin, digests, detail: {}, count });
   }
 
   /** THREAT-36: running out is said aloud, and names who ran out. */
@@ -274,10 +274,10 @@ export class Deliveries {
   }
 }
 
-function note(decided: Map<string, Decided>, log: string, digest: Buffer): void {
-  const { count, digests } = decided.get(log) ?? { count: 0, digests: [] };
+function note(decided: Map<string, Decided>, origin: string, digest: Buffer): void {
+  const { count, digests } = decided.get(origin) ?? { count: 0, digests: [] };
   if (count < MAX_ALARM_DIGESTS) digests.push(encodeBase64url(digest));
-  decided.set(log, { count: count + 1, digests });
+  decided.set(origin, { count: count + 1, digests });
 }
 
 /** A report without digests takes a place too. */

@@ -15,7 +15,7 @@ export type Delivery = (typeof DELIVERY)[keyof typeof DELIVERY];
 
 /** Entries read from a log at one time. */
 export interface BatchInput {
-  readonly log: string;
+  readonly origin: string;
   readonly logId: number;
   readonly realm: string;
   readonly first: number;
@@ -31,7 +31,7 @@ export interface BatchInput {
 
 /** Digests that share their log, their time and their fate in the database. */
 export interface Batch {
-  readonly log: string;
+  readonly origin: string;
   readonly realm: string;
   readonly digests: Buffer;
   /** Grows from batch to batch; 0 for those of an earlier run. */
@@ -64,12 +64,12 @@ export function batchOf(
   input: BatchInput,
   times: Pick<Batch, "id" | "readAt" | "deadline">,
 ): Batch {
-  const { log, realm, logId, first, range, awaits } = input;
+  const { origin, realm, logId, first, range, awaits } = input;
   const count = input.digests.length / HASH_BYTES;
   const initial = awaits !== "none" ? DELIVERY.open : DELIVERY.unknown;
   return {
     ...times,
-    log,
+    origin,
     realm,
     digests: input.digests,
     delivery: new Uint8Array(count).fill(initial),

@@ -17,7 +17,7 @@ import type { RunningTime } from "../../run/times.ts";
 export type EarlyDelivery = (place: Place) => boolean;
 
 export interface Overdue {
-  readonly log: string;
+  readonly origin: string;
   readonly realm: string;
   /** Active time; −1 when an earlier run read it. */
   readonly readAt: number;
@@ -190,9 +190,9 @@ export class IssuedJoin {
       for (let offset = 0; offset < batch.delivery.length; offset++) {
         if (batch.delivery[offset] !== DELIVERY.open) continue;
         const digest = digestAt(batch, offset);
-        const { log, realm, readAt, isBefore } = batch;
+        const { origin, realm, readAt, isBefore } = batch;
         const usedBy = batch.usedBy.get(offset);
-        const verdict = judge({ log, realm, readAt, usedBy, isBefore }, digest);
+        const verdict = judge({ origin, realm, readAt, usedBy, isBefore }, digest);
         batch.delivery[offset] = verdict;
         batch.open -= 1;
         this.#store.update(digest, verdict);
@@ -283,10 +283,10 @@ export class IssuedJoin {
   #restore(): void {
     for (const [first, ...rest] of Map.groupBy(this.#store.open(), alike).values()) {
       if (!first) continue;
-      const { log, isBefore } = first;
+      const { origin, isBefore } = first;
       const rows = [first, ...rest];
       this.#awaited.push({
-        log,
+        origin,
         realm: first.realm,
         digests: ownBytes(Buffer.concat(rows.map(({ digest }) => digest))),
         id: 0,
@@ -303,8 +303,8 @@ export class IssuedJoin {
   }
 }
 
-function alike({ log, isBefore }: OpenRow): string {
-  return `${isBefore} ${log}`;
+function alike({ origin, isBefore }: OpenRow): string {
+  return `${isBefore} ${origin}`;
 }
 
 /** Neither its fate nor its place in the database is final. */

@@ -6,7 +6,7 @@ import { PackedStore } from "./packed-store.ts";
 
 export interface OpenRow {
   readonly digest: Buffer;
-  readonly log: string;
+  readonly origin: string;
   readonly realm: string;
   readonly isBefore: boolean;
 }
@@ -58,7 +58,7 @@ export class IssuedStore {
   open(): OpenRow[] {
     return this.#open.all().map((row) => ({
       digest: bytesOf(row, "digest"),
-      log: textOf(row, "log"),
+      origin: textOf(row, "log"),
       realm: textOf(row, "realm"),
       isBefore: integerOf(row, "before") === 1,
     }));

@@ -7,7 +7,7 @@ import { DigestFilter } from "./digest-filter.ts";
 export interface Block {
   readonly id: number;
   readonly logId: number;
-  readonly log: string;
+  readonly origin: string;
   readonly realm: string;
   /** Running time. */
   readonly at: number;
@@ -82,7 +82,7 @@ export class PackedStore {
     return this.#blocks.all().map((row) => ({
       id: integerOf(row, "id"),
       logId: integerOf(row, "logId"),
-      log: textOf(row, "log"),
+      origin: textOf(row, "log"),
       realm: textOf(row, "realm"),
       at: integerOf(row, "at"),
       delivery: integerOf(row, "delivered"),

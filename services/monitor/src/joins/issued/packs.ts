@@ -30,12 +30,12 @@ export class Packs {
 
   /** Within a transaction: the digests of the batch that are settled now. */
   write(batch: Batch, logId: number, at: number): void {
-    const { log, realm } = batch;
+    const { origin, realm } = batch;
     for (const delivery of [DELIVERY.delivered, DELIVERY.orphaned, DELIVERY.unknown]) {
       const digests = digestsWith(batch, delivery);
       if (digests.length === 0) continue;
       const id = this.#store.append(logId, at, delivery, digests);
-      this.#add({ block: { id, logId, log, realm, at, delivery, digests }, batch });
+      this.#add({ block: { id, logId, origin, realm, at, delivery, digests }, batch });
     }
   }
 
@@ -76,13 +76,13 @@ export class Packs {
 
 /** Of an earlier run, or of which nothing is awaited. */
 export function settledBatch({
-  log,
+  origin,
   realm,
   digests,
   delivery,
-}: Pick<Block, "log" | "realm" | "digests" | "delivery">): Batch {
+}: Pick<Block, "origin" | "realm" | "digests" | "delivery">): Batch {
   return {
-    log,
+    origin,
     realm,
     digests,
     id: 0,

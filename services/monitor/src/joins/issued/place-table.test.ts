@@ -12,7 +12,7 @@ const COUNT = 70_000;
 function batch(digests: Buffer): Batch {
   const range = CompactRange.empty();
   return batchOf(
-    { log: "l", logId: 1, realm: "r", first: 0, digests, range, awaits: "all" },
+    { origin: "l", logId: 1, realm: "r", first: 0, digests, range, awaits: "all" },
     { id: 1, readAt: 0, deadline: 0 },
   );
 }

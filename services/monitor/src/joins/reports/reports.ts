@@ -3,7 +3,7 @@ import { errorCode, nowSeconds, type Clock } from "@redoubt/base";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import type { Alarms } from "../../alarms/alarms.ts";
 import { orphanUsed } from "../../alarms/kinds.ts";
-import { reportRefused, type MonitorLog } from "../../events.ts";
+import { reportRefused, type MonitorEvents } from "../../events.ts";
 import type { IssuedJoin } from "../issued/issued-join.ts";
 import type { Database } from "../../store/database.ts";
 import type { Coverage, SeenToken } from "../coverage/coverage.ts";
@@ -37,7 +37,7 @@ export interface ReportsParts {
   readonly ackKey: KeyObject;
   readonly clock: Pick<Clock, "now">;
   readonly active: () => number;
-  readonly log: MonitorLog;
+  readonly events: MonitorEvents;
   /** Reads every log to its end, beginning after the call; false when that was not possible. */
   readonly readLogs: () => Promise<boolean>;
   /** Whether what a key signed may be in a log that cannot be read, or not be believed, now. */
@@ -198,8 +198,8 @@ export class Reports {
       return parse();
     } catch (error) {
       const code = errorCode(error);
-      const { alarms, log } = this.#parts;
-      reportRefused(log, { reporter, code });
+      const { alarms, events } = this.#parts;
+      reportRefused(events, { reporter, code });
       const subject = `${reporter} body`;
       alarms.raise({ kind: "bad-report", subject, reporter, detail: { what: "body", code } });
       return { status: 400, body: { code } };
@@ -207,7 +207,7 @@ export class Reports {
   }
 
   #busy(reporter: string, code: string, retryAfterSeconds: number): ReportAnswer {
-    reportRefused(this.#parts.log, { reporter, code });
+    reportRefused(this.#parts.events, { reporter, code });
     return { status: 429, body: { code }, retryAfterSeconds };
   }
 
@@ -215,7 +215,7 @@ export class Reports {
   #repeated(reporter: string, report: Report, before: StoredAck, sha256: string): ReportAnswer {
     if (report.seq === before.seq && sha256 === before.sha256)
       return this.#acknowledged(reporter, report, before);
-    reportRefused(this.#parts.log, { reporter, code: "ERR_MONITOR_SEQUENCE" });
+    reportRefused(this.#parts.events, { reporter, code: "ERR_MONITOR_SEQUENCE" });
     return { status: 409, body: { code: "ERR_MONITOR_SEQUENCE", seq: before.seq } };
   }
 
@@ -360,7 +360,7 @@ export class Reports {
     if (!first) return;
     const { code } = first;
     const digests = refused.flatMap(({ digest }) => (digest ? [encodeBase64url(digest)] : []));
-    reportRefused(this.#parts.log, { reporter, code });
+    reportRefused(this.#parts.events, { reporter, code });
     this.#parts.alarms.raise({
       kind: "bad-report",
       subject: `${reporter} items`,
