@@ -45,9 +45,9 @@ export interface Monitor extends AsyncDisposable {
   readonly port: number;
   /** Rejects when the monitor can no longer keep what it acknowledged. */
   readonly failed: Promise<never>;
-  /** What came in is decided: one round of everything that has a deadline. */
+  /** Runs one round: what came in is decided, and deadlines are looked at. */
   tick(): Promise<void>;
-  /** Waits for the polls and webhooks that ticks began. */
+  /** Waits for the polls and webhooks that rounds began. */
   settled(): Promise<void>;
   status(): Readonly<Record<string, unknown>>;
 }
@@ -55,18 +55,18 @@ export interface Monitor extends AsyncDisposable {
 const SERVICE = "monitor";
 const TICK_MS = 500;
 const HTTP_LIMITS: Partial<HttpLimits> = {
-  // A reporter's body may have 256 KiB.
+  // Each may hold a report of 256 KiB in memory.
   connections: 512,
   named: 512,
   keepAliveTimeoutMs: 20_000,
-  // A report is answered when the logs were read.
+  // A report is answered only after the logs were read.
   idleTimeoutMs: 60_000,
 };
 const LEDGER_TIMEOUT_MS = 5000;
 const LEDGER_CONNECT_MS = 1000;
 const MAX_FRAME_BYTES = 320 * 1024;
 
-/** Wires the monitor. Whatever fails to open closes what was opened before it. */
+/** Wires the monitor. If one part cannot be opened, those that were opened before it are closed. */
 export async function openMonitor(options: MonitorOptions): Promise<Monitor> {
   await using stack = new AsyncDisposableStack();
   const {
@@ -144,7 +144,8 @@ function openHttp(
         isReady: () => follower.isFolded,
         failure: () => sight.failure,
         lookAgain: async () => {
-          // Anybody may ask for logs that do not exist.
+          // Anybody may name logs that do not exist, as often as they like: the ledger is asked at most once a
+          // second.
           if (clock.monotonic() - lookedAt < 1000) return;
           lookedAt = clock.monotonic();
           await follower.read();

@@ -53,7 +53,7 @@ export function tickFailed(events: MonitorEvents, fields: { code: string; messag
   events("tick_failed", fields);
 }
 
-/** Nothing is kept and everything refused until there is room again. */
+/** From now on nothing is kept, and every request is refused, until there is room again. */
 export function diskFull(events: MonitorEvents, fields: { message: string }): void {
   events("disk_full", fields);
 }

@@ -12,10 +12,12 @@ interface Pace {
   hasDigests: boolean;
 }
 
-/** So long hits are gathered: a flood is one notice, and the second forgery is not silent behind the first. */
+/**
+ * Hits are gathered for so long. A flood becomes one notice, and a second forgery is told of soon after the first.
+ */
 const GATHER_MS = 5000;
 const MAX_GATHER_MS = 600_000;
-/** For hits without digests: whoever repeats one thing for ever is told of less and less often. */
+/** For hits without digests: what is repeated for ever is told of less and less often, down to this. */
 const MAX_REPEAT_MS = 3_600_000;
 
 /**

@@ -146,7 +146,7 @@ export class AlarmStore {
     };
   }
 
-  /** Both or none: what the outlet took is told. False when it took nothing. */
+  /** In one transaction: what the outlet takes is marked as told. False when it takes nothing. */
   tell(id: number, offer: () => boolean): boolean {
     return this.#db.transaction(() => {
       if (!offer()) return false;

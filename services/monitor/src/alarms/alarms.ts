@@ -24,7 +24,7 @@ interface OpenAlarm {
 const MAX_OPEN_PER_KIND = 500;
 const SHARED_SUBJECT = "(others)";
 const MAX_PAGE_CHARS = 180_000;
-/** Where nobody listens but the log. */
+/** Where no webhook is configured: then only the events say it. */
 const NOWHERE: AlarmOutlet = { raised: () => true, updated: () => true, waiting: () => 0 };
 
 /**
@@ -149,13 +149,13 @@ export class Alarms {
     open.unwritten += count;
     this.#dirty.add(open);
     this.#addNew(open, input);
-    // One line each time the count doubles: a flood cannot fill the log.
+    // One line each time the count doubles: a flood cannot fill the disk with events.
     if (Math.floor(Math.log2(open.count)) === Math.floor(Math.log2(before))) return;
     const { id, kind } = open;
     alarmRepeated(this.#events, { id, kind, severity: ALARM_SEVERITY[kind], count: open.count });
   }
 
-  /** A digest that the alarm holds already is not new; a hit of which nobody can say that is. */
+  /** A digest that the alarm holds already is nothing new. Every other hit counts as new. */
   #addNew(open: OpenAlarm, { digests = [], detail, count = 1 }: AlarmInput): void {
     const kept = digests.slice(0, Math.max(0, digestsOf(open.kind) - open.digests));
     this.#store.transaction(() => {

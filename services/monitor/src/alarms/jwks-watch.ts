@@ -140,7 +140,7 @@ export class JwksWatch {
     return { kind: "keys", keys };
   }
 
-  /** The path of the address at our publisher: what stands before the publisher is not ours to watch. */
+  /** Asks our publisher for the path of the address. What stands between it and its clients is not ours to watch. */
   async #get(address: string): Promise<HttpAnswer | undefined> {
     const { publisherUrl, request } = this.#parts;
     if (!URL.canParse(address)) return undefined;

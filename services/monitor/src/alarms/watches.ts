@@ -20,7 +20,10 @@ const BLIND_MS = 30_000;
 const WITNESS_LATE_MS = 60_000;
 const REPORTER_SILENT_MS = REPORTER_SILENT_SECONDS * 1000;
 
-/** Things that should keep happening: an alarm when one does not, ended by itself when it does again. */
+/**
+ * Watches things that should go on happening. When one stops an alarm is raised, and ends by itself when it happens
+ * again.
+ */
 export class Watches {
   readonly #parts: WatchParts;
   /** Active times. */
@@ -75,7 +78,7 @@ export class Watches {
     return times.length === 0 ? null : Math.max(0, nowSeconds(clock) - Math.max(...times));
   }
 
-  /** Said while alarms can still be kept. */
+  /** Raised while there is still room to keep an alarm. */
   #checkSpace(): void {
     const { freeBytes, level } = this.#parts.space();
     if (level === "unknown") return;

@@ -23,7 +23,10 @@ export interface WebhookParts {
   readonly random: () => number;
 }
 
-/** Events that may wait. What is dear has places that what is cheap to cause cannot take (THREAT-31). */
+/**
+ * How many events may wait. What matters most has places that nobody can fill with what is cheap to cause
+ * (THREAT-31).
+ */
 const MAX_WAITING = { raised: 1000, updated: 750, other: 500 } as const;
 const MAX_PER_RUN = 8;
 const TIMEOUT_MS = 10_000;

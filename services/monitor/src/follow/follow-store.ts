@@ -2,10 +2,11 @@ import { CompactRange, HASH_BYTES } from "@redoubt/tlog";
 import { bytesOf, integerOf, type Database } from "../store/database.ts";
 
 export interface Followed {
-  /** Short name of the log in `issued`. */
+  /** Stands for the log in the tables of digests. */
   readonly id: number;
   readonly range: CompactRange;
   readonly root: Buffer;
+  /** Size of the log when it was first looked at; undefined until then. */
   readonly baseline: number | undefined;
 }
 
@@ -52,7 +53,7 @@ export class FollowStore {
     return row && row["baseline"] !== null ? integerOf(row, "baseline") : undefined;
   }
 
-  /** What was added before this size is treated as from before the first look. */
+  /** From now on, entries before this size count as logged before the first look. */
   raiseBaseline(origin: string, size: number): void {
     const { id, baseline = 0 } = this.load(origin) ?? {};
     if (id !== undefined && size > baseline) this.setBaseline(id, size);

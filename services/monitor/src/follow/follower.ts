@@ -35,7 +35,10 @@ export interface FollowerParts {
 type Reader = Pick<LogReader<UnverifiedEntries>, "size" | "read" | "forgot">;
 
 const ROLLBACK = "witness-rollback";
-/** For a restart of ledger and signer. */
+/**
+ * After a log was closed, its signer takes so long at most to append the last entries to the successor: both it and
+ * the ledger are restarted.
+ */
 const CARRY_SECONDS = 30;
 
 /** Reads all logs: first the registry, which says what other logs there are. */
@@ -65,9 +68,10 @@ export class Follower {
   }
 
   /**
-   * THREAT-38: whether what is in no log of this realm (of any, where it is not known) may have been logged all the
-   * same: the ledger shows less of a log than there was, our own memory of it is an old copy, or it was just closed and
-   * its last entries are on their way into the next one. An alarm says so. A ledger that does not answer hides more.
+   * THREAT-38: whether a digest that we found in no log of this realm (of any realm, if it is undefined) may have
+   * been logged all the same. That may be if the ledger shows less of a log than there was, if our own memory of a
+   * log is an old copy, or if a log was just closed and its last entries are still on their way into its successor.
+   * Each of these has an alarm. A ledger that does not answer is another case: then nothing is judged.
    */
   isHidden(realm: string | undefined): boolean {
     const { registry, registryKeys } = this.#parts;
@@ -87,7 +91,7 @@ export class Follower {
       case ROLLBACK:
         return true;
       default:
-        // A fork: nothing of it is waited for.
+        // A fork: nobody waits for more of this log.
         return false;
     }
   }
@@ -109,7 +113,7 @@ export class Follower {
    */
   read(): Promise<boolean> {
     if (!this.#running) return this.#start();
-    // The present reading may have passed a log already.
+    // The reading under way may have passed a log already, so another one follows it.
     this.#next ??= this.#running
       .catch(() => false)
       .then(() => {
@@ -205,7 +209,7 @@ export class Follower {
   }
 }
 
-/** A ledger that has halted the log shows no more of it; one that is away may, later. */
+/** A ledger that has halted the log will show no more of it. One that does not answer may do so later. */
 async function readRest(reader: { read(): Promise<ReadOutcome> }): Promise<ReadOutcome> {
   try {
     return await reader.read();

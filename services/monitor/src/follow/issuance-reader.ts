@@ -14,7 +14,10 @@ export interface IssuanceParts extends LogReaderParts {
 }
 
 const MAX_PAGES = 32;
-/** Deliveries that issuers may still report, where this monitor never looked at the log before. */
+/**
+ * When this monitor looks at a log for the first time, issuers may still report the deliveries of so many of its
+ * newest entries.
+ */
 const RECENT_ENTRIES = 8192;
 const ENTRY_BYTES = 65;
 const ISSUANCE_TAG = 0x01;
@@ -39,8 +42,8 @@ class IssuancePages implements LogPages<UnverifiedEntries> {
   }
 
   /**
-   * Entries from before the first look at this log, or that an earlier run of this monitor looked at and forgot: most
-   * of their deliveries were told to somebody else, or to nobody.
+   * Entries before this place were logged before the first look at this log, or an earlier run read them and its
+   * memory is lost. Most of their deliveries were reported to that run, or to nobody.
    */
   get #baseline(): number | undefined {
     return this.#parts.store.baseline(this.#id);
@@ -48,7 +51,7 @@ class IssuancePages implements LogPages<UnverifiedEntries> {
 
   fetch(from: number): Promise<UnverifiedEntries> {
     const { ledger, keys } = this.#parts;
-    // No page holds entries from before the first look and after it: those after it are all awaited.
+    // A page ends where the first look was: only of the entries after it are all deliveries awaited.
     const before = (this.#baseline ?? 0) - from;
     const max = before > 0 ? Math.min(before, MAX_ENTRIES) : MAX_ENTRIES;
     return readEntries(ledger, keys.origin, from, max);
@@ -82,7 +85,7 @@ class IssuancePages implements LogPages<UnverifiedEntries> {
     return size;
   }
 
-  /** How many of the first entries may be of the log whose place this one took. */
+  /** How many of the first entries may be repeated from the closed log that this one succeeds. */
   #repeatable(): number {
     const { registry, keys, store } = this.#parts;
     const closed = [...registry.closedLogs.values()];
@@ -104,7 +107,7 @@ class IssuancePages implements LogPages<UnverifiedEntries> {
     });
   }
 
-  /** The digests, 32 bytes each; zeros for an entry that is none of ours, with an alarm. */
+  /** The digests, 32 bytes each; zeros for what is no issuance entry, with an alarm. */
   #digestsOf(first: number, entries: readonly Buffer[]): Buffer {
     const digests = Buffer.alloc(entries.length * HASH_BYTES);
     let bad = 0;

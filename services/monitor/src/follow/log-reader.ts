@@ -21,7 +21,10 @@ export interface LogPages<Page extends UnverifiedEntries> {
   fetch(from: number): Promise<Page | undefined>;
   /** Takes a page that is proven; `range` is the log after it. */
   take(page: Page, first: number, range: CompactRange): void;
-  /** Up to this size, an earlier run may have been told what this one is not told again. */
+  /**
+   * This monitor has forgotten the entries up to this size. Their deliveries may have been reported to an earlier
+   * run, and are not reported again.
+   */
   forgot?(size: number): void;
 }
 
@@ -48,10 +51,10 @@ export class LogReader<Page extends UnverifiedEntries> {
   /** How far an earlier run read. It may lie ahead: the registry is read from its beginning at every start. */
   readonly #before: TreeHead;
   #range: CompactRange;
-  #said = 0;
+  #unverifiedSize = 0;
   #checkedNote = "";
   #checkedCosigned = "";
-  #isForgottenSaid = false;
+  #hasToldForgotten = false;
   #checked: OpenedCheckpoint | undefined;
 
   constructor(
@@ -71,7 +74,7 @@ export class LogReader<Page extends UnverifiedEntries> {
 
   /** What the ledger last said that there is: never less than what was read. */
   get unverifiedSize(): number {
-    return Math.max(this.#said, this.size);
+    return Math.max(this.#unverifiedSize, this.size);
   }
 
   /** @throws when the ledger cannot be read */
@@ -87,15 +90,15 @@ export class LogReader<Page extends UnverifiedEntries> {
 
   /** Our memory of it is an old copy. @throws when the ledger cannot be read */
   async forgot(): Promise<void> {
-    if (this.#isForgottenSaid || !this.#pages.forgot) return;
+    if (this.#hasToldForgotten || !this.#pages.forgot) return;
     this.#pages.forgot((await this.#pages.fetch(this.size))?.size ?? 0);
-    this.#isForgottenSaid = true;
+    this.#hasToldForgotten = true;
   }
 
   async #readPage(): Promise<ReadOutcome> {
     const first = this.size;
     const page = await this.#pages.fetch(first);
-    this.#said = page?.size ?? 0;
+    this.#unverifiedSize = page?.size ?? 0;
     const range = page && (await this.#accept(page));
     if (!page || !range) return "distrusted";
     this.#pages.take(page, first, range);
@@ -107,7 +110,7 @@ export class LogReader<Page extends UnverifiedEntries> {
     const { keys } = this.#parts;
     if (page.size < Math.max(this.size, this.#before.size)) return this.#shrunk(page.size);
     this.#checkCosigned(page.cosigned);
-    // What we have forgotten is not to be judged by what comes now: it waits for the operator.
+    // If that note has just shown that our memory is an old copy, the log waits for the operator.
     if (this.#parts.witness.isHalted(keys.origin)) return undefined;
     if (page.size === 0) return this.#range;
     const checkpoint = this.#open(page.checkpoint);
@@ -124,7 +127,10 @@ export class LogReader<Page extends UnverifiedEntries> {
     return next;
   }
 
-  /** A note that was no larger than the witness's memory stays so: that memory only grows while this process lives. */
+  /**
+   * Each note is checked once. The witness's memory only grows while this process lives, so a note that said nothing
+   * new never will.
+   */
   #checkCosigned(note: string): void {
     if (note === "" || note === this.#checkedCosigned) return;
     this.#parts.witness.checkOwnCosignature(this.#parts.keys.origin, note);

@@ -44,8 +44,9 @@ class RegistryPages implements LogPages<UnverifiedItems> {
   }
 
   /**
-   * What comes before the first entry whose body is withheld. docs/spec/logs.md §4: it may be a revocation, a
-   * writer or a reporter, so nothing after it is folded, and the alarm stands until the body comes.
+   * Returns what comes before the first entry whose body the ledger withholds. docs/spec/logs.md §4: that entry may
+   * be a revocation, a writer or a reporter. So nothing after it is folded, and the alarm stands until the body
+   * comes.
    */
   async fetch(from: number): Promise<UnverifiedItems | undefined> {
     const { ledger, alarms, keys } = this.#parts;
@@ -72,7 +73,7 @@ class RegistryPages implements LogPages<UnverifiedItems> {
   #fold(item: RegistryItem): void {
     const { registry, alarms, keys } = this.#parts;
     const result = registry.apply(item);
-    // What an earlier run folded it also reported. An item without a body does not come here.
+    // An earlier run has raised the alarms for what it folded. An item without a body does not come here.
     const isNew = item.index >= this.#sizeBefore;
     if (result.kind === "applied" && result.statement.type === "pinned-key" && isNew)
       this.#tell(result.statement.what, result.statement, item.index);
@@ -87,7 +88,9 @@ class RegistryPages implements LogPages<UnverifiedItems> {
     });
   }
 
-  /** Who may speak is somebody else from here on: holders of root keys agreed to it, and everybody must know. */
+  /**
+   * The key of the operator or of a ring was replaced. Holders of root keys agreed to it, and everybody must know.
+   */
   #lookAtAuthors(index: number, isNew: boolean): void {
     const before = this.#authors;
     this.#authors = authorsOf(this.#parts.registry);

@@ -58,7 +58,7 @@ export async function readConsistency(
   return (await ask(ledger, LEDGER.proveGrowth, { log: origin, size1, size2 })).proof;
 }
 
-/** A log that is registered and not opened yet is, to the ledger, one that we may not see. */
+/** Undefined for a log that is registered and not opened yet: the ledger refuses it like one that we may not see. */
 async function existing<T>(reply: Promise<T>): Promise<T | undefined> {
   try {
     return await reply;

@@ -49,7 +49,7 @@ export class Cycle {
     await this.#background;
   }
 
-  /** What hangs on other machines must not hold up a tick. */
+  /** Polls and webhooks wait for other machines. They run beside the rounds, and hold up none. */
   #startBackground(): void {
     const { follower, jwks, webhook } = this.#parts;
     if (this.#background || !follower.isFolded) return;
@@ -59,9 +59,15 @@ export class Cycle {
   }
 }
 
-/** As long as requests of an issuer that went away may still be logged (Gaps): they are to be read in that time. */
+/**
+ * After something happened, the logs are read in each tick for so long. It is the time in which requests of an issuer
+ * that went away may still be logged (`Gaps`), and they have to be read in that time.
+ */
 const LIVELY_MS = 5000;
-/** Adds to every time of docs/spec/reports.md, all of which end more than 10 s before the minute. */
+/**
+ * Every deadline of docs/spec/reports.md may come later by this. That is allowed: all of them end more than 10 s
+ * before the promised minute (P4).
+ */
 const QUIET_INTERVAL_MS = 2000;
 
 /** When the logs are read: in each tick while something happens, and less often where nothing does. */

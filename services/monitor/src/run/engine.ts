@@ -16,23 +16,27 @@ export interface EngineOptions {
   readonly onFailure: (error: unknown) => void;
 }
 
-/** What works on one opening of the database. */
+/** One opening of the database, and all that works on it. */
 interface Run {
   readonly parts: MonitorParts;
   readonly cycle: Cycle;
-  /** Rejects when the disk is full: whoever waits for this run waits in vain. */
+  /** Rejects when the disk is full: a request that waits for something of this run is refused then. */
   readonly ended: Promise<never>;
   readonly end: (error: Error) => void;
 }
 
 const CODE = "ERR_MONITOR_DISK_FULL" satisfies MonitorErrorCode;
-/** A quota that is used up does not show as a disk that is full: it is tried no more often than this. */
+/**
+ * The free space of a disk does not show that a quota is used up. Only trying does, and it is tried no more often
+ * than this.
+ */
 const RETRY_MS = 5000;
 
 /**
- * Runs one round after the other, never two at once. What is in memory may be ahead of a database that could not be
- * written, so a full disk ends the run as a crash would, and loses as little. Sockets and ports stay, every request is
- * refused with a code, and rounds begin anew when there is room. After any other failure nothing is done any more.
+ * Runs one round after the other, never two at once. If the database cannot be written, memory may be ahead of it: so
+ * a full disk ends the run as a crash would, and loses as little. Sockets and ports stay open, and every request is
+ * refused with a code. A new run begins when there is room. After any other failure nothing more is done: the process
+ * has to end.
  */
 export class Engine implements AsyncDisposable {
   readonly #options: EngineOptions;
@@ -58,7 +62,7 @@ export class Engine implements AsyncDisposable {
   }
 
   /**
-   * Does something for somebody who waits for its end.
+   * Does the work of one request.
    *
    * @throws ServiceError `ERR_MONITOR_DISK_FULL`
    */

@@ -31,13 +31,16 @@ export class ActiveTime {
   }
 }
 
-/** Each time costs a write to the disk; what a crash loses of it only keeps rows longer. */
+/**
+ * Each saving costs a write to the disk. A crash loses at most so much of the time, and then rows are only kept
+ * longer.
+ */
 const SAVE_SECONDS = 60;
 
 /**
- * Seconds during which this monitor was running, over all its runs. While it was not, nobody could report anything
- * to it, and a wall clock that is set forward must not make it forget (THREAT-29). It begins at the time of the
- * first run.
+ * Seconds during which this monitor was running, over all its runs. The age of what is kept is measured by it. While
+ * the monitor was not running nobody could report anything to it, and a wall clock that is set forward must not make
+ * it forget (THREAT-29). It begins at the wall clock's time of the first run.
  */
 export class RunningTime {
   readonly #active: () => number;

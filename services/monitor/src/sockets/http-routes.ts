@@ -40,7 +40,7 @@ interface Route {
   readonly answer: (request: HttpRequest) => Answer;
 }
 
-/** While nothing can be kept. */
+/** The answer to every request while the disk is full. */
 export function noRoomAnswer({ path }: Pick<RequestHead, "path">, reason: string): HttpAnswer {
   const code = "ERR_MONITOR_DISK_FULL";
   if (path !== "/health") return problemAnswer(503, { code }, ["retry-after", "5"]);
@@ -116,10 +116,10 @@ function reporterRoute(parts: RouteParts, what: "report" | "evidence"): Route {
       return MAX_REPORT_BYTES;
     },
     answer: async (request) => {
-      // Again: who was disabled, or has another key, since the body began is nobody any more.
+      // Checked again: while the body came in, the reporter may have been disabled or given another key.
       const signed = signedBy(parts, request);
       if ("status" in signed) return signed;
-      // RFC 9530 §2. Whoever carried the request may have changed it: it is not charged to the reporter.
+      // RFC 9530 §2. Somebody on the way may have changed the body: the reporter is not charged for it.
       if (hash("sha256", request.body, "base64") !== signed.sha256)
         return problemAnswer(400, { code: "ERR_MONITOR_CONTENT_DIGEST" });
       return reportAnswer(await parts.reports[what](signed.reporter, request.body));
@@ -136,7 +136,7 @@ function signedBy(
   if (!isReady()) return notReady();
   const signed = authenticate(head, reporters);
   if (signed === undefined) return unsigned("ERR_MONITOR_CREDENTIAL");
-  // Only to who is known: its operator learns that the clocks differ, a stranger learns nothing.
+  // Said only to a known reporter, whose operator learns that the clocks differ. A stranger learns nothing.
   if (Math.abs(nowSeconds() - signed.createdSeconds) > MAX_CLOCK_DIFFERENCE_SECONDS)
     return unsigned("ERR_MONITOR_SIGNATURE_TIME");
   if (!/^application\/json(?:;|$)/i.test(head.headers["content-type"] ?? ""))

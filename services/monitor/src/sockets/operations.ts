@@ -30,15 +30,17 @@ export interface OperationParts {
   readonly registryCopy: RegistryCopy;
   readonly status: () => Answered<typeof MONITOR.status>;
   readonly events: MonitorEvents;
-  /** Copies the database; the file's name in the monitor's folder. */
+  /** Copies the database to a file in the monitor's folder, and returns the file's name. */
   readonly backup: () => Promise<string>;
 }
 
-/** A head has 256 KiB, and one statement at most 128 KiB. */
+/** The head of a frame has at most 256 KiB, and one statement at most 128 KiB. */
 const MAX_PAGE_BYTES = 48 * 1024;
 const DIGEST_BYTES = 32;
 
-/** docs/spec/wire.md §5. What a caller may do hangs on the socket it came in on, and on nothing that it says. */
+/**
+ * docs/spec/wire.md §5. What a caller may do depends on the socket that it came in on, and on nothing that it says.
+ */
 export function monitorOperations(parts: OperationParts): Handler {
   const routes = [
     [/^operator$/, routesByName(operatorRoutes(parts))],
@@ -142,7 +144,7 @@ function eventRoute({ alarms }: OperationParts): Route {
     const subject = `${call.caller} ${kind}`;
     if (!over)
       alarms.raise({ kind: "event", subject, detail: { from: call.caller, event: kind, detail } });
-    // THREAT-31: what somebody did stays open until a person closes it, whoever wants to take it back.
+    // THREAT-31: only a state can be over. An alarm about what somebody did stays open until a person closes it.
     else if (MONITOR_EVENT_STATES.includes(kind)) alarms.recover("event", subject);
     else throw refusal(call);
     return {};

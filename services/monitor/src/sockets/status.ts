@@ -26,7 +26,7 @@ export interface StatusParts {
 // ARCHITECTURE §9: said as what it is.
 const LABELS = ["identity: plain-file", "witness: same-machine"];
 
-/** The same while it has no database to say anything from. */
+/** What it shows while the database is not open: then there is nothing else to say. */
 export function describeWaiting(
   reason: string | undefined,
   witness: string,

@@ -1,9 +1,9 @@
 import type { TreeHead } from "./log-keys.ts";
 
 /**
- * Something that a signed checkpoint says and that the ledger must be able to agree with. `witnessed`: we cosigned
- * it. The others came in over the open port: a genuine checkpoint with a broken proof or with a signature cut off
- * is easy to send, so such a claim becomes an alarm only if the ledger cannot show that its log continues it.
+ * A signed tree head that the ledger's log has to continue. `witnessed`: we cosigned it. The two others came in over
+ * the open port, where anybody can send a genuine checkpoint with a broken proof, or with a signature cut off. So
+ * they become an alarm only if the ledger cannot show that its log continues them.
  */
 export interface Claim extends TreeHead {
   readonly kind: "witnessed" | "fork" | "unsigned-batch";
@@ -12,7 +12,7 @@ export interface Claim extends TreeHead {
 }
 
 export interface PendingClaim extends Claim {
-  /** Reads of the log, by active time, began to contradict it here. */
+  /** Active time of the first reading of the log that did not confirm it. */
   doubtedSince: number | undefined;
 }
 

@@ -13,10 +13,10 @@ import type { FollowStore } from "../follow/follow-store.ts";
 import { grows, judgeSignatures, type FindLog } from "./log-keys.ts";
 import type { WitnessStore } from "./witness-store.ts";
 
-/** What an operator hands in to move the witness of one log. */
 /**
- * `note`: a checkpoint that this witness cosigned, with the signatures of log, writer and witness; `proof`: that the
- * log at what the witness holds is a beginning of it, empty where it holds nothing.
+ * What an operator hands in to move the witness of one log forward. `note`: a checkpoint that this witness cosigned,
+ * with the signatures of log, writer and witness; `proof`: that the log at what the witness holds is a beginning of
+ * it, empty where it holds nothing.
  */
 type ForwardOrder = Asked<typeof MONITOR.forward>;
 
@@ -33,10 +33,10 @@ export interface RecoveryParts {
 }
 
 /**
- * THREAT-38: the way out of an old copy of this database. A witness that meets its own signature of a larger tree has
- * forgotten something, and halts that log: what it saw may not be the newest that it signed. Only the operator can
- * know, who looks at the copies that there are; and even the operator moves it only forward, to a tree that it signed
- * itself and that continues what it holds.
+ * THREAT-38: the way out of an old copy of this database. A witness that is shown its own signature of a larger tree
+ * than it remembers has forgotten something. It halts that log, because it may have signed still larger trees. Only
+ * the operator can find out, by looking at every copy of the log. And even the operator can only move the witness
+ * forward: to a tree that the witness signed itself, and that continues what it holds.
  */
 export class WitnessRecovery {
   readonly #parts: RecoveryParts;
@@ -104,7 +104,7 @@ export class WitnessRecovery {
     throw refusal("The statement is about another checkpoint");
   }
 
-  /** An order from before the halt answered another one: it must not end this. */
+  /** An order that is older than this halt was about an earlier one, and must not end this one. */
   #checkHalt({ log: origin, at }: WitnessForwardStatement): void {
     const halt = this.#parts.store.haltOf(origin);
     if (halt === undefined) return;

@@ -4,7 +4,7 @@ import type { TreeHead } from "./log-keys.ts";
 
 /** The newest checkpoint that was cosigned for a log. */
 export interface Held extends TreeHead {
-  /** With the signatures that were asked for and ours, nothing else; empty before the first. */
+  /** With the signatures of log and writer and our cosignature, and no others. Empty before the first. */
   readonly note: string;
 }
 
@@ -65,7 +65,7 @@ export class WitnessStore {
     return row && { at: integerOf(row, "at"), reason: textOf(row, "reason") };
   }
 
-  /** The operator ended it, whatever it was halted for before. */
+  /** The operator closed the log for good: this takes the place of any other halt. */
   close(origin: string, atSeconds: number): void {
     this.#close.run(origin, atSeconds);
   }

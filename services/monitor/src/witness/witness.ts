@@ -24,7 +24,7 @@ export interface WitnessAnswer {
   readonly status: 200 | 400 | 403 | 404 | 409 | 422;
   readonly body: string;
   readonly contentType?: string;
-  /** The log grew. A checkpoint that was cosigned before is public: anybody can send that again. */
+  /** The log grew. A checkpoint that was cosigned before is no news: it is public, and anybody can send it again. */
   readonly isNews?: boolean;
 }
 
@@ -69,8 +69,9 @@ export class Witness {
   }
 
   /**
-   * The newest checkpoint that was cosigned of the log whose origin has this SHA-256 (hex), with the cosignature. The
-   * answer 409 is not signed: this is what the log itself signed, for the ledger to halt by (design note 0006).
+   * The newest checkpoint that was cosigned of the log whose origin has this SHA-256 (hex), with the cosignature. A
+   * ledger that lost its newest entries halts by it (design note 0006): the log itself signed it, while nobody signs
+   * the answer 409.
    */
   newest(originHash: string): string | undefined {
     const { store } = this.#parts;
@@ -169,7 +170,10 @@ function cosignedSize(note: string, origin: string, self: VerifierKey): number |
   return checkpoint?.origin === origin ? checkpoint.size : undefined;
 }
 
-/** The note without lines that anybody can have added: they would only push out what counts. */
+/**
+ * The note with the verified signatures alone. Anybody can add other lines, which would take the place of those that
+ * count.
+ */
 function signedPart(note: string, { body, verified }: OpenedCheckpoint): string {
   const { signatures } = parseNote(note);
   const lines = note.slice(body.length + 1).split("\n");

@@ -15,7 +15,7 @@ const HOUR = 3600;
 const DAY = 86_400;
 /** P10. */
 const KEPT_SECONDS = 730 * DAY;
-/** Rows of one reporter on one day: beyond them only those that are there go on counting. */
+/** The most rows of one reporter on one day. Beyond them, only rows that exist already go on counting. */
 const MAX_ROWS = 4096;
 
 /** Sums of hours and days, for 730 days. Called within transactions. */

@@ -62,7 +62,7 @@ export class Coverage {
     this.#parts.store.add(this.#now, realm, null, { issued: count });
   }
 
-  /** Within a transaction: for whom they were, by the issuer's word. */
+  /** Within a transaction: for which audiences delivered tokens were, as their issuer says. */
   delivered(realm: string, counts: readonly AudienceCount[]): void {
     for (const { audience, count } of counts)
       if (this.#isKnown(audience))
@@ -127,7 +127,7 @@ export class Coverage {
     return nowSeconds(this.#parts.clock);
   }
 
-  /** Callers choose these words: only those that the operator registered take a row. */
+  /** Callers choose these words, so only audiences that the operator registered take a row. */
   #isKnown(audience: string | undefined): audience is string {
     return audience !== undefined && this.#parts.registry.isAudience(audience);
   }
@@ -137,7 +137,7 @@ export class Coverage {
     return `${Math.floor(this.#timeOf(issuedAt) / 3600)} ${audience ?? ""}`;
   }
 
-  /** Somebody else's time, if it can be; else now. */
+  /** A time that somebody else says, if it is possible at all; otherwise now. */
   #timeOf(seconds: number | undefined): number {
     const now = this.#now;
     if (seconds === undefined) return now;

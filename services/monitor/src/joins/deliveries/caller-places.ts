@@ -6,7 +6,7 @@ interface Taken {
   early: number;
   /** In reports that are kept until they are final, also durably. */
   held: number;
-  /** Since the last look at this caller. */
+  /** It ran out since the last call of `news`. */
   refused: boolean;
 }
 

@@ -154,7 +154,7 @@ export class Deliveries {
       const left = sessions.filter(({ end }) => end === "open");
       for (const one of left) store.putSession(caller, { ...one, end: "superseded" }, at - 1);
       if (left.length > 0) gaps.stopped(realm, isResumed);
-      // Another process: what the one before it ran out of it did not.
+      // The caller is another process now: what the one before had run out of, this one has.
       for (const kind of MONITOR_EVENT_STATES) alarms.recover("event", `${caller} ${kind}`);
       issuerSession(events, { caller, unclean: left.length > 0 });
     }
@@ -204,7 +204,7 @@ export class Deliveries {
     this.#places.add(pending.caller, "early", -1);
   }
 
-  /** Keeps durable what is not final yet, and forgets what is. */
+  /** Writes to the journal what is not final yet, and removes from it what is. */
   #journal(): void {
     const { store, join } = this.#parts;
     for (const pending of this.#pending) {
@@ -221,7 +221,7 @@ export class Deliveries {
     const { join, gaps, alarms, events } = this.#parts;
     const [undelivered, told, quiet] = [new Map(), new Map(), new Map()] as const;
     join.expire(({ origin, realm, readAt, usedBy, isBefore }, digest) => {
-      // Of what is from before the first look nobody can know: no gap may say that nobody holds it.
+      // Nobody can know who holds a token from before the first look, so no gap may say that nobody does.
       const explained = isBefore
         ? { verdict: DELIVERY.unknown, isTold: true }
         : gaps.explains(realm, readAt);
@@ -261,7 +261,7 @@ export class Deliveries {
     for (const [key, { pending, digest, since }] of this.#early) {
       // In the order of arrival: the rest is younger.
       if (since > due) return;
-      // Not for long: a ledger that shows less than there was must not keep this quiet.
+      // Not for long: a ledger that hides entries must not suppress this alarm.
       if (since > active() - HIDDEN_DEADLINE_MS && isHidden(pending.realm)) continue;
       this.#endEarly(key, pending);
       alarms.raise({

@@ -12,7 +12,10 @@ const LOUD: readonly WindowKind[] = ["stop", "forgotten"];
 interface Gap {
   /** How many entries it may still explain. */
   remaining: number;
-  /** Active time up to which entries were read that it explains; undefined until the log was read after it. */
+  /**
+   * It explains entries that were read up to this active time; undefined until the logs were read after the gap
+   * began.
+   */
   until: number | undefined;
 }
 
@@ -34,14 +37,15 @@ export class Gaps {
 
   constructor(store: DeliveryStore) {
     this.#store = store;
-    // Open again: what this process had read and not written is read once more after a restart.
+    // Each gap is open again: what the last process had read and not written is read once more.
     for (const { realm, kind, remaining } of store.windows())
       this.#of(realm).set(kind, { remaining, until: undefined });
   }
 
   /** An issuer came back without having said that it stops; `isResumed`: with all that it had received. */
   stopped(realm: string, isResumed: boolean): void {
-    // What a machine's crash took cannot be known again, and explains whatever the other would.
+    // Without what it had received, an issuer cannot say which tokens it got: `stop` explains whatever `resumed`
+    // would.
     if (isResumed) this.#set(realm, "resumed", MAX_IN_FLIGHT);
     else this.#set(realm, "stop", UNBOUNDED);
   }
@@ -79,8 +83,8 @@ export class Gaps {
   }
 
   /**
-   * What a gap of the realm says of an entry that was read at this active time; uses up its count. Where one says
-   * that nobody can know, none says that nobody can hold the token.
+   * What a gap of the realm says of an entry that was read at this active time; that uses up one of its count. A gap
+   * by which nobody can know who holds the token goes before one by which nobody holds it.
    */
   explains(realm: string, readAt: number): Explained | undefined {
     const gaps = this.#gaps.get(realm);
@@ -92,7 +96,8 @@ export class Gaps {
     if (kind) this.#use(realm, kind);
     else if (!open.includes("resumed") || !gaps.has("resumed")) return undefined;
     if (kind && LOUD.includes(kind)) return { verdict: DELIVERY.unknown, isTold: true };
-    // More than can have been in flight: its issuer did not get it either, and somebody has to look.
+    // Without a kind there are more than can have been in flight. Their issuer did not get them either, but a person
+    // has to look.
     return { verdict: DELIVERY.orphaned, isTold: kind === undefined };
   }
 

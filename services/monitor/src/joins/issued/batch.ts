@@ -23,7 +23,10 @@ export interface BatchInput {
   readonly digests: Buffer;
   /** The log's range after these entries. */
   readonly range: CompactRange;
-  /** `none`: their delivery is not awaited; `maybe`: it may have been told to somebody else before. */
+  /**
+   * Whether their delivery is awaited. `none`: it is not. `maybe`: it is, but it may have been reported before this
+   * monitor looked.
+   */
   readonly awaits: "all" | "maybe" | "none";
   /** Some may be entries of a closed log that were read there (docs/spec/logs.md §3): those are not awaited again. */
   readonly mayRepeat?: boolean;
@@ -39,19 +42,19 @@ export interface Batch {
   /** Active time of the reading; −1 for those of an earlier run. */
   readonly readAt: number;
   readonly deadline: number;
-  /** Logged before this monitor first looked: what is not delivered now may have been before. */
+  /** Logged before this monitor first looked: if no delivery is reported now, one may have been reported before. */
   readonly isBefore: boolean;
   /** One `Delivery` for each digest. */
   readonly delivery: Uint8Array;
   /** How many of them are `open`. */
   open: number;
-  /** Who validated which of the open ones, by place: forgotten when they are settled. */
+  /** Which reporter validated an open digest, by its place in the batch. Forgotten when the digest is settled. */
   readonly usedBy: Map<number, string>;
   /** Where its rows go; undefined once they are written. */
   unwritten:
     | { readonly logId: number; readonly first: number; readonly range: CompactRange }
     | undefined;
-  /** Its settled digests are not to be known any more. */
+  /** It is too old: its settled digests count as never read. */
   isForgotten: boolean;
 }
 

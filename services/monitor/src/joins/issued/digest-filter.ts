@@ -3,9 +3,12 @@ import { HASH_BYTES } from "@redoubt/tlog";
 /** Eight bits for each digest: one of forty absent ones is taken for present, and looked for on the disk. */
 const BITS_PER_DIGEST = 8;
 const MIN_BITS = 256;
-/** As many as the bytes of one place can choose from. */
+/** The three bytes of one place can choose from so many. */
 const MAX_BITS = 2 ** 24;
-/** Bytes of a digest that are the four places of its bits; the first ones choose its shelf. */
+/**
+ * Where the bytes of a digest begin that choose its four bits. Its first bytes are not among them: they choose its
+ * shelf.
+ */
 const PLACES = [4, 8, 12, 16] as const;
 
 /**

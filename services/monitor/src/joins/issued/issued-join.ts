@@ -13,7 +13,7 @@ import { Packs } from "./packs.ts";
 import { PlaceTable } from "./place-table.ts";
 import type { RunningTime } from "../../run/times.ts";
 
-/** Told of each digest as it is read; says whether an issuer of its realm has delivered it before. */
+/** Called for each digest as it is read. Says whether an issuer of its realm has already reported its delivery. */
 export type EarlyDelivery = (place: Place) => boolean;
 
 export interface Overdue {
@@ -37,7 +37,10 @@ export type Sighted =
   | { readonly fate: "logged" | "orphaned"; readonly realm: string };
 
 const DELIVERY_DEADLINE_MS = 45_000;
-/** A batch is written when all of it is delivered, or after this: most need no rows of their own then. */
+/**
+ * A batch is written when all of it is delivered, or after this time. Most are delivered by then, and their digests
+ * need no row each.
+ */
 const HOLD_MS = 2000;
 
 /** docs/spec/key-record.md §1: no token lives longer. */
@@ -47,15 +50,15 @@ const MAX_TOLERANCE_SECONDS = 300;
 /** Reports and deliveries may come this late, after an outage between their sender and this running monitor. */
 const MAX_OUTAGE_SECONDS = 7 * 86_400;
 /**
- * docs/spec/reports.md §5: a digest that is forgotten would be a miss when it is reported (join 1), and unlogged when
- * its delivery is (join 2). A row is written after its entry was logged, and nothing accepts the token after
- * lifetime and tolerance.
+ * docs/spec/reports.md §5: how long a digest is kept. If a forgotten digest were reported, it would be a miss (join
+ * 1); if its delivery were reported, it would look unlogged (join 2). A row is written after its entry was logged,
+ * and no verifier accepts the token after its lifetime and the tolerance.
  */
 export const KEPT_SECONDS: number =
   MAX_LIFETIME_SECONDS + MAX_TOLERANCE_SECONDS + MAX_OUTAGE_SECONDS;
-/** Digests forgotten in one tick: twice a second, this is more than are written. */
+/** The most digests that one tick forgets. There are two ticks a second, so more are forgotten than are written. */
 const PRUNED_AT_ONCE = 5000;
-/** Places of digests that are neither awaited nor packed any more, before they are cleared away. */
+/** So many places may be of digests that are neither awaited nor packed any more, before these are cleared away. */
 const MAX_STALE = 65_536;
 
 /**
@@ -68,9 +71,9 @@ export class IssuedJoin {
   readonly #running: Pick<RunningTime, "seconds" | "save">;
   readonly #active: () => number;
   readonly #onDelivered: (realm: string, count: number) => void;
-  /** The realm by digest, in latin1: delivered after its row was written. */
+  /** Digests that were delivered after their row was written, by their bytes in latin1. */
   readonly #updates = new Map<string, { readonly digest: Buffer; readonly realm: string }>();
-  /** Of what is unwritten, awaited or packed, and of some that is none of these any more. */
+  /** Where each digest is that is unwritten, awaited or packed. Some in it are none of these any more. */
   #places = new PlaceTable();
   #clearAt = MAX_STALE;
   #unwritten: Batch[] = [];
@@ -84,7 +87,10 @@ export class IssuedJoin {
     readonly store: IssuedStore;
     readonly running: Pick<RunningTime, "seconds" | "save">;
     readonly active: () => number;
-    /** Within the transaction that makes it final: so many logged tokens of the realm are delivered. Each is told once. */
+    /**
+     * Called within the transaction that makes it final: so many more logged tokens of the realm are delivered. Each
+     * token is counted once.
+     */
     readonly onDelivered?: (realm: string, count: number) => void;
   }) {
     this.#store = parts.store;
@@ -129,13 +135,16 @@ export class IssuedJoin {
     return this.realmOf(digest) !== undefined;
   }
 
-  /** In whose log it is; undefined where it is in none. */
+  /** The realm in whose log it is; undefined where it is in none. */
   realmOf(digest: Buffer): string | undefined {
     const held = this.#find(digest, 0)?.batch.realm;
     return held ?? this.#store.find(digest)?.realm ?? this.#store.packed.realmOf(digest);
   }
 
-  /** The same for a digest that a reporter validated; one whose fate is open is remembered until it is settled. */
+  /**
+   * The same for a digest that a reporter validated. If its fate is open, the reporter is remembered until it is
+   * settled.
+   */
   sighted(digest: Buffer, reporter: string): Sighted {
     const place = this.#find(digest, 0);
     const held = place?.batch.delivery[place.offset] ?? DELIVERY.unknown;
@@ -215,15 +224,15 @@ export class IssuedJoin {
   #take(place: Place): void {
     const { batch, offset } = place;
     const before = this.#places.offer(batch, offset);
-    // The same digest twice: one token, and its first entry is the one that is awaited.
+    // The same digest twice is one token, and its first entry is the one whose delivery is awaited.
     const isRepeated = before !== undefined && isUnsettled(before);
     if (before && !isRepeated) this.#places.set(batch, offset);
-    // What became of the first is not said twice: a copy would outlive what the first comes to be.
+    // The second entry gets no fate of its own: it would stay when the first one's changes.
     if (isRepeated) this.#mark(place, DELIVERY.unknown);
     else if (this.#onRead(place)) this.#mark(place);
   }
 
-  /** What is in memory, if it is to be known. */
+  /** Where a digest is in memory. Undefined where it is not, or has been forgotten. */
   #find(digests: Buffer, at: number): Place | undefined {
     const place = this.#places.find(digests, at);
     return place?.batch.isForgotten && !isUnsettled(place) ? undefined : place;

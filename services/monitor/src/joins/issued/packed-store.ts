@@ -32,7 +32,7 @@ export interface PackedTables {
   readonly shelves: string;
 }
 
-/** By the first ten bits: 64 digests, half a page, of each run that is as large as it should be. */
+/** A digest's first ten bits say its shelf. Of a run of the usual size, 64 digests are on each shelf: half a page. */
 const SHELVES = 1024;
 const ISSUED: PackedTables = { blocks: "blocks", runs: "runs", shelves: "shelves" };
 /** Of the newest 33 million digests. */
@@ -164,7 +164,7 @@ export class PackedStore {
   }
 }
 
-/** Only where one begins: the bytes of two neighbours may look like a third. */
+/** A match counts only where a digest begins: the bytes of two neighbours may look like a third. */
 function holds(digests: Buffer, digest: Buffer): boolean {
   let at = digests.indexOf(digest);
   while (at !== -1 && at % HASH_BYTES !== 0) at = digests.indexOf(digest, at + 1);

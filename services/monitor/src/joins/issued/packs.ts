@@ -7,9 +7,12 @@ interface Pack {
   readonly batch: Batch;
 }
 
-/** 64 to a shelf: each shelf is a row, and costs as much as a row for one digest would. */
+/** That makes 64 to a shelf. A shelf is one row, and writing it costs as much as a row for one digest. */
 const SHELVED_AT_ONCE = 65_536;
-/** Where few tokens are issued each block holds one, and all are read at a start. */
+/**
+ * Where few tokens are issued, each block holds one digest. All blocks are read at a start, so there must not be
+ * many.
+ */
 const MAX_BLOCKS = 4096;
 
 /** Settled digests that are not on the shelves yet: durable in blocks, and all of them in memory. */
@@ -74,7 +77,7 @@ export class Packs {
   }
 }
 
-/** Of an earlier run, or of which nothing is awaited. */
+/** A batch of settled digests alone: an earlier run read them, or their delivery was never awaited. */
 export function settledBatch({
   origin,
   realm,

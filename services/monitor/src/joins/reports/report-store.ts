@@ -28,7 +28,7 @@ export interface StoredAck {
 /** After this time without a report a session is silent, and a reporter of which it was the last. */
 export const REPORTER_SILENT_SECONDS = 900;
 
-/** Open ones, and as many that said goodbye: neither push out the others. */
+/** So many open sessions of a reporter are kept, and as many that said goodbye: neither kind pushes out the other. */
 const KEPT_SESSIONS = 64;
 const KEPT_SETTLED = 10_000;
 

@@ -151,8 +151,8 @@ export class Reports {
   }
 
   /**
-   * Whether a log that cannot be believed now may hold it. Not for long: a ledger that shows less than there was must
-   * not keep a forgery quiet.
+   * Whether a log that cannot be believed now may hold it. Not for long: a ledger that hides entries must not hide a
+   * forgery.
    */
   #waitsForLog(miss: Miss): boolean {
     if (!this.#parts.isHidden(miss.kid)) return false;
@@ -169,7 +169,7 @@ export class Reports {
     if (overdue.length === 0) return;
     db.transaction(() => {
       for (const miss of overdue) {
-        // It may have been read since: where a log was not believed for a while.
+        // It may have been read since, if its log was not believed for a while.
         if (this.#isLogged(miss.digest, miss.reporter)) {
           store.remove(miss);
           continue;
@@ -220,8 +220,8 @@ export class Reports {
   }
 
   /**
-   * Undefined when there are more than this reporter may have open. It stops there: a digest that is in no log is the
-   * dearest one to look for, and the reporter chooses it (THREAT-31).
+   * Undefined when there are more misses than this reporter may have open. The look-up stops there: a digest that is
+   * in no log costs the most to look for, and the reporter chooses the digests (THREAT-31).
    */
   #lookUp(reporter: string, report: Report): LookedUp | undefined {
     const { store, join } = this.#parts;
@@ -386,7 +386,7 @@ function subjectOf({ reporter, digest, kid }: Miss): {
   return { reporter, digests: [encodeBase64url(digest)], detail: { kid } };
 }
 
-/** Rows of the database that it may take, about. */
+/** About how many rows of the database it may take. */
 function sizeOf({
   items,
   refused,
@@ -395,7 +395,7 @@ function sizeOf({
   return items.length + refused.length + (counts?.rows.length ?? 0);
 }
 
-/** A kid is not looked at before evidence comes: a miss without one is a miss. */
+/** An item that could not be read is looked for all the same: no kid is needed before evidence comes. */
 function withoutKid({
   digest,
 }: RefusedItem): Pick<ReportItem, "digest" | "kid" | "audience" | "issuedAt">[] {
