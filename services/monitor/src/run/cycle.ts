@@ -15,20 +15,20 @@ export class Cycle {
 
   /** @throws when the database cannot keep what others were promised: the process must be restarted */
   async tick(): Promise<void> {
-    const { active, reports, deliveries, watches, alarms } = this.#parts;
+    const { active, misses, deliveries, watches, alarms } = this.#parts;
     active.advance();
-    const undecided = reports.undecided();
+    const undecided = misses.undecided();
     const waiting = deliveries.collect();
     try {
       const isCurrent = await this.#readLogs(waiting.length + undecided.length > 0);
-      if (isCurrent) reports.decide(undecided);
+      if (isCurrent) misses.decide(undecided);
       this.#parts.db.transaction(() => deliveries.settle(waiting, isCurrent));
     } catch (error) {
       for (const { done } of waiting) done.reject(error);
       throw error;
     }
     for (const { done } of waiting) done.resolve();
-    reports.expire();
+    misses.expire();
     watches.check(active.now);
     alarms.flush();
     this.#startBackground();

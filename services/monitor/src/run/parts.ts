@@ -24,6 +24,7 @@ import { IssuedStore } from "../joins/issued/issued-store.ts";
 import { JwksWatch } from "../alarms/jwks-watch.ts";
 import type { HttpRequest } from "../sockets/outgoing-http.ts";
 import { EvidenceCheck } from "../joins/evidence/evidence-check.ts";
+import { Misses } from "../joins/reports/misses.ts";
 import { ReportStore } from "../joins/reports/report-store.ts";
 import { Reports } from "../joins/reports/reports.ts";
 import { Sight } from "../follow/sight.ts";
@@ -68,6 +69,7 @@ export interface MonitorParts {
   readonly join: IssuedJoin;
   readonly coverage: Coverage;
   readonly deliveries: Deliveries;
+  readonly misses: Misses;
   readonly reports: Reports;
   readonly jwks: JwksWatch;
   readonly watches: Watches;
@@ -195,19 +197,27 @@ function wireParts(options: PartsOptions, db: Database): MonitorParts {
     foreignKeys: (kid) => jwks.foreignKeys(kid),
     refreshJwks: () => jwks.refresh(),
   });
+  const misses = new Misses({
+    db,
+    store: reportStore,
+    join,
+    alarms,
+    evidence,
+    active,
+    readLogs,
+    isHidden: (kid) => follower.isHidden(registry.keys.get(kid)?.realm),
+  });
   const reports = new Reports({
     db,
     store: reportStore,
     join,
     coverage,
     alarms,
-    evidence,
+    misses,
     ackKey: identity.ackKey,
     clock,
     active,
     events,
-    readLogs,
-    isHidden: (kid) => follower.isHidden(registry.keys.get(kid)?.realm),
     auditAgeSeconds: () => sight.ageSeconds,
     onReport: (reporter) => watches.reported(reporter, active()),
   });
@@ -225,6 +235,7 @@ function wireParts(options: PartsOptions, db: Database): MonitorParts {
     join,
     coverage,
     deliveries,
+    misses,
     reports,
     jwks,
     watches,
