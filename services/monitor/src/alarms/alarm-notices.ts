@@ -69,7 +69,10 @@ export class AlarmNotices {
     this.#updated.add(id);
   }
 
-  /** Offers what is due; called once per tick. Whoever finds no room waits, and nobody of its kind overtakes it. */
+  /**
+   * Offers what is due; called once per tick. A notice that finds no room waits, and no later one of its kind
+   * overtakes it.
+   */
   flush(): void {
     for (const id of this.#unraised) {
       if (!this.#tellRaised(id)) break;

@@ -29,8 +29,8 @@ const NOWHERE: AlarmOutlet = { raised: () => true, updated: () => true, waiting:
 
 /**
  * Raises, counts and closes alarms. A new alarm, and a new digest of a critical one, is durable when `raise` returns.
- * Nothing suppresses anything: a hit after closing is a new alarm, and a new digest is told of whatever is open
- * (THREAT-31).
+ * No alarm suppresses another: a hit after closing is a new alarm, and a new digest is told of although its alarm is
+ * open (THREAT-31).
  */
 export class Alarms {
   readonly #store: AlarmStore;

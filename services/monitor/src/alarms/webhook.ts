@@ -104,7 +104,7 @@ export class Webhook implements AlarmOutlet {
     return true;
   }
 
-  /** Sends what is due, one after the other; a receiver that hangs holds up nothing but this. */
+  /** Sends what is due, one after the other. A receiver that does not answer holds up only what is sent to it. */
   async send(): Promise<void> {
     for (const row of this.#due.all(nowSeconds(this.#parts.clock), MAX_PER_RUN)) {
       const id = textOf(row, "id");

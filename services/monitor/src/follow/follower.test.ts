@@ -62,7 +62,7 @@ describe("following the logs", () => {
       logKey: vkeyOf(origin, logKey.publicKey),
     });
     await world.tick();
-    // The ledger does not have it yet: to be read as empty.
+    // The ledger does not have this log yet: it is read as empty.
     assert.equal((await sizes(world))[origin], 0);
     assert.deepEqual(await world.alarms(), []);
   });
@@ -137,7 +137,7 @@ describe("following the logs", () => {
     const [alarm] = await restored.alarms("witness-rollback");
     assert.deepEqual([alarm?.["severity"], alarm?.["log"]], ["critical", log.origin]);
     assert.equal((await restored.post("/add-checkpoint", `old 0\n\n${note}`)).status, 403);
-    // What the first one remembers is no reason for an alarm there.
+    // That the first monitor remembers more is no reason for an alarm at this one.
     await world.tick();
     assert.deepEqual(await world.alarms("witness-rollback"), []);
   });
@@ -264,7 +264,7 @@ describe("following the logs", () => {
     const [undelivered] = await world.alarms("undelivered");
     assert.equal(undelivered?.["digest"], encodeBase64url(digest));
     registry.batches[size + 1] = batch;
-    // Where nothing happens the logs are read every two seconds.
+    // While nothing happens, the logs are read only every two seconds.
     await world.tick(2000);
     assert.deepEqual(await reporters(world), ["r1", "r2", "r3"]);
     assert.equal((await world.alarms("registry-hidden"))[0]?.["closed"], "recovered");

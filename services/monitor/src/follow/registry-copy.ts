@@ -8,7 +8,7 @@ export interface CopiedStatement {
 
 /**
  * Every statement of the registry, as it was read and proven. The registry has no successor, and the ledger keeps the
- * only other copy of its bodies: what it loses is restored from here, where it hashes to the cosigned root.
+ * only other copy of its bodies: what it loses is restored from here, and is right if it hashes to the cosigned root.
  */
 export class RegistryCopy {
   readonly #put;
@@ -32,7 +32,9 @@ export class RegistryCopy {
     if (statement && envelope) this.#put.run(index, statement, envelope);
   }
 
-  /** In order from `from`; an entry that was never read ends nothing here, and fails whoever computes the root. */
+  /**
+   * In order from `from`. An entry that was never read is left out: whoever computes the root then finds another one.
+   */
   page(from: number, max: number): CopiedStatement[] {
     return this.#page
       .all(from, max)

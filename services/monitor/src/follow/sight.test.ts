@@ -15,7 +15,7 @@ test("P4: blind before the first look, and 30 s after the last one that saw ever
   now += 29_999;
   assert.deepEqual([sight.failure, sight.ageSeconds], [undefined, 29]);
   now += 1;
-  // Stopped in between: nobody had a look to say what is wrong.
+  // The process was stopped in between: no reading says what is wrong.
   assert.equal(sight.failure, "not audited for 30 s");
   sight.looked({ ...ALL, isCurrent: false });
   assert.equal(sight.failure, "not audited for 30 s: ledger cannot be read");

@@ -14,8 +14,8 @@ export interface Reading {
 const BLIND_SECONDS = 30;
 
 /**
- * P4: whether the monitor sees what the logs hold, and since when it does not. A log that it does not read or does
- * not believe can be joined with nothing, and whoever relies on the audit has to know it.
+ * P4: whether the monitor sees what the logs hold, and since when it does not. Nothing can be held against a log that
+ * it does not read or does not believe, and those who rely on the audit have to know that.
  */
 export class Sight {
   readonly #clock: Pick<Clock, "monotonic">;

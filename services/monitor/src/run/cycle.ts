@@ -1,8 +1,8 @@
 import type { MonitorParts } from "./parts.ts";
 
 /**
- * One round after another of everything that has a deadline. The order matters: what came in is collected first,
- * then the logs are read, so that whatever was logged before it came is known when it is judged.
+ * One round of everything that has a deadline. The order matters: first what came in is collected, then the logs are
+ * read. So all that was logged before it came in is known when it is judged.
  */
 export class Cycle {
   readonly #parts: MonitorParts;

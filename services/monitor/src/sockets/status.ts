@@ -23,7 +23,7 @@ export interface StatusParts {
   readonly witnessStore: Pick<WitnessStore, "halts" | "held">;
 }
 
-// ARCHITECTURE §9: said as what it is.
+// ARCHITECTURE §9: weak protection is shown as what it is.
 const LABELS = ["identity: plain-file", "witness: same-machine"];
 
 /** What it shows while the database is not open: then there is nothing else to say. */

@@ -154,7 +154,7 @@ export class Deliveries {
       const left = sessions.filter(({ end }) => end === "open");
       for (const one of left) store.putSession(caller, { ...one, end: "superseded" }, at - 1);
       if (left.length > 0) gaps.stopped(realm, isResumed);
-      // The caller is another process now: what the one before had run out of, this one has.
+      // A new process of this caller: alarms about what the process before it ran out of are over.
       for (const kind of MONITOR_EVENT_STATES) alarms.recover("event", `${caller} ${kind}`);
       issuerSession(events, { caller, unclean: left.length > 0 });
     }

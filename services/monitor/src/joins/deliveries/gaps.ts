@@ -71,7 +71,7 @@ export class Gaps {
     this.#store.putWindow(realm, kind, remaining);
   }
 
-  /** Every log was read after whatever happened before now. */
+  /** Every log was read to its end, after the gaps that are open now began. */
   close(now: number): void {
     for (const [realm, gaps] of this.#gaps)
       for (const [kind, gap] of gaps) {

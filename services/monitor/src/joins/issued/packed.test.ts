@@ -56,7 +56,8 @@ describe("settled digests", () => {
     memory.add(last);
     memory.join.deliver(last, REALM);
     memory.killedInTick();
-    // `follow` stands before the last one: it is read again, and its delivery is in the journal or comes again.
+    // `follow` stands before the last digest. So that one is read again, and its delivery is in the journal or is
+    // reported again.
     assert.deepEqual([memory.countOf("blocks"), memory.countOf("runs")], [1, 0]);
     assert.deepEqual([memory.join.has(first), memory.join.has(last)], [true, false]);
     settle(memory, last);

@@ -190,7 +190,7 @@ describe("THREAT-03, THREAT-31: one item that cannot be judged harms no other", 
       (await world.alarms("forged")).map(({ digest }) => digest),
       [encodeBase64url(good.digest)],
     );
-    // What no body holds came without its signing input.
+    // The evidence that is too long for any body came without its signing input.
     const [alarm] = await world.alarms("unjudged-miss");
     assert.ok(Array.isArray(alarm?.["digests"]));
     assert.deepEqual(

@@ -305,7 +305,7 @@ describe("THREAT-31: hostile reporters", () => {
     assert.equal(statuses[0], 200);
     assert.equal(statuses.at(-1), 429);
     assert.ok(statuses.filter((status) => status === 200).length <= 3);
-    // First for its misses, in the end for asking at all.
+    // It is refused first for its open misses, and in the end for the number of its requests.
     assert.deepEqual([codes[3], codes.at(-1)], ["ERR_MONITOR_MISSES", "ERR_MONITOR_BUDGET"]);
     const token = await signSomething(key);
     await report(world, "shop", [token.digest], { kid: key.kid });
