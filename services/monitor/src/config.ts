@@ -23,7 +23,13 @@ export interface Config {
   readonly webhook?: WebhookTarget;
 }
 
-const CALLER = callerPattern(["operator"], ["issuer", "signer", "drill"]);
+/**
+ * Who receives tokens from a realm's signer, and reports what was delivered. A drill receives them on a socket of its
+ * own (docs/spec/wire.md §1). To the monitor it is an issuer with another name, and that is all that the monitor knows
+ * of drills: a drill's key is a key of the registry like another, and what it signs is judged like anything else.
+ */
+export const RECEIVERS: readonly string[] = ["issuer", "drill"];
+const CALLER = callerPattern(["operator"], [...RECEIVERS, "signer"]);
 const WEBHOOK_SECRET = /^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/;
 
 /** Reads the whole configuration and reports everything that is wrong with it at once. */
@@ -47,13 +53,13 @@ function readRegistry(reader: MemberReader): Config["registry"] {
   const log = reader.string("log", 256);
   const vkey = readKey(reader, "vkey");
   reader.done();
-  if (vkey.name !== log) throw refusal(`registry vkey must be named ${log}`);
+  if (vkey.name !== log) throw invalid(`registry vkey must be named ${log}`);
   return { log, vkey };
 }
 
 function readKey(reader: MemberReader, name: string): VerifierKey {
   const key = parseVerifierKey(reader.string(name));
-  if (key.type !== SIGNATURE_TYPE.ed25519) throw refusal(`${name} must be an Ed25519 verifier key`);
+  if (key.type !== SIGNATURE_TYPE.ed25519) throw invalid(`${name} must be an Ed25519 verifier key`);
   return key;
 }
 
@@ -70,8 +76,8 @@ function readCallers(reader: MemberReader): readonly string[] {
   const callers = reader.strings("callers", 64, 64);
   const wrong = callers.filter((caller) => !CALLER.test(caller));
   if (wrong.length > 0)
-    throw refusal("callers must be operator, issuer-<realm>, signer-<realm> or drill-<realm>");
-  if (new Set(callers).size !== callers.length) throw refusal("callers must be distinct");
+    throw invalid("callers must be operator, issuer-<realm>, signer-<realm> or drill-<realm>");
+  if (new Set(callers).size !== callers.length) throw invalid("callers must be distinct");
   return callers;
 }
 
@@ -80,13 +86,13 @@ function readUrl(reader: MemberReader, name: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const isPlain = url && !url.username && !url.password && !url.hash;
   if (!isPlain || (url.protocol !== "http:" && url.protocol !== "https:"))
-    throw refusal(`${name} must be an http or https URL without user and fragment`);
+    throw invalid(`${name} must be an http or https URL without user and fragment`);
   return url;
 }
 
 function readPublisherUrl(reader: MemberReader): string {
   const { href, search } = readUrl(reader, "publisherUrl");
-  if (search !== "") throw refusal("publisherUrl must have no query");
+  if (search !== "") throw invalid("publisherUrl must have no query");
   return href.replace(/\/$/, "");
 }
 
@@ -95,10 +101,10 @@ function readWebhook(reader: MemberReader): WebhookTarget {
   const secret = reader.string("secret", 128);
   reader.done();
   if (!WEBHOOK_SECRET.test(secret))
-    throw refusal("webhook secret must be whsec_ and 24 to 64 bytes in base64");
+    throw invalid("webhook secret must be whsec_ and 24 to 64 bytes in base64");
   return { url, secret: new Secret(secret) };
 }
 
-function refusal(problem: string): ServiceError {
-  return configError(`config: ${problem}`);
+function invalid(message: string): ServiceError {
+  return configError(`config: ${message}`);
 }

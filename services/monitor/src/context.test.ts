@@ -156,7 +156,7 @@ describe("joins under lag, restarts and repetitions", () => {
           }
         };
         const forged = issue(world.deployment.enterprise.log);
-        // An honest issuer never waits for long.
+        // A report of an honest issuer never waits for long.
         for (const step of steps) {
           await run(step);
           if (waiting.length > 0 && step.do !== "issue") await run({ do: "deliver" });

@@ -13,13 +13,13 @@ import {
   type Requester,
 } from "@redoubt/wire";
 import type { Config } from "./config.ts";
-import { Engine } from "./engine.ts";
-import { monitorOpened, type MonitorLog } from "./events.ts";
-import { monitorRoutes, noRoomAnswer } from "./http-routes.ts";
+import { Engine } from "./run/engine.ts";
+import { monitorOpened, type MonitorEvents } from "./events.ts";
+import { monitorRoutes, noRoomAnswer } from "./sockets/http-routes.ts";
 import { openIdentity } from "./initialise.ts";
-import { httpRequest, type HttpRequest } from "./outgoing-http.ts";
-import { openParts, type MonitorParts, type PartsOptions } from "./parts.ts";
-import { describeStatus, describeWaiting } from "./status.ts";
+import { httpRequest, type HttpRequest } from "./sockets/outgoing-http.ts";
+import { openParts, type MonitorParts, type PartsOptions } from "./run/parts.ts";
+import { describeStatus, describeWaiting } from "./sockets/status.ts";
 
 export interface MonitorOptions {
   readonly config: Config;
@@ -28,7 +28,8 @@ export interface MonitorOptions {
   /** The data folder; "" is the working directory. */
   readonly root: string;
   readonly clock: Clock;
-  readonly log: MonitorLog;
+  /** Where events go: the name that every service gets it by. The parts call it `events`. */
+  readonly log: MonitorEvents;
   /** Replaceable where services are composed in tests; no configuration reaches these. */
   readonly ledger?: Requester;
   readonly request?: HttpRequest;
@@ -44,9 +45,9 @@ export interface Monitor extends AsyncDisposable {
   readonly port: number;
   /** Rejects when the monitor can no longer keep what it acknowledged. */
   readonly failed: Promise<never>;
-  /** What came in is decided: one round of everything that has a deadline. */
+  /** Runs one round: what came in is decided, and deadlines are looked at. */
   tick(): Promise<void>;
-  /** Waits for the polls and webhooks that ticks began. */
+  /** Waits for the polls and webhooks that rounds began. */
   settled(): Promise<void>;
   status(): Readonly<Record<string, unknown>>;
 }
@@ -54,21 +55,28 @@ export interface Monitor extends AsyncDisposable {
 const SERVICE = "monitor";
 const TICK_MS = 500;
 const HTTP_LIMITS: Partial<HttpLimits> = {
-  // A reporter's body may have 256 KiB.
+  // Each may hold a report of 256 KiB in memory.
   connections: 512,
   named: 512,
   keepAliveTimeoutMs: 20_000,
-  // A report is answered when the logs were read.
+  // A report is answered only after the logs were read.
   idleTimeoutMs: 60_000,
 };
 const LEDGER_TIMEOUT_MS = 5000;
 const LEDGER_CONNECT_MS = 1000;
 const MAX_FRAME_BYTES = 320 * 1024;
 
-/** Wires the monitor. Whatever fails to open closes what was opened before it. */
+/** Wires the monitor. If one part cannot be opened, those that were opened before it are closed. */
 export async function openMonitor(options: MonitorOptions): Promise<Monitor> {
   await using stack = new AsyncDisposableStack();
-  const { config, folder, clock, log, request = httpRequest, random = Math.random } = options;
+  const {
+    config,
+    folder,
+    clock,
+    log: events,
+    request = httpRequest,
+    random = Math.random,
+  } = options;
   const { readSpace: space = readSpace } = options;
   const identity = openIdentity(folder, config.keyNumbers);
   const ledger = options.ledger ?? stack.use(ledgerClient(options.root));
@@ -78,13 +86,14 @@ export async function openMonitor(options: MonitorOptions): Promise<Monitor> {
   const engine = stack.use(
     new Engine({
       folder,
-      log,
+      events,
       clock,
       readSpace: space,
       onFailure: reject,
       open: () =>
         openParts({
           ...options,
+          events,
           identity,
           ledger,
           request: (url, how) => request(url, { ...how, signal: closing.signal }),
@@ -97,13 +106,13 @@ export async function openMonitor(options: MonitorOptions): Promise<Monitor> {
   const vkey = encodeVerifierKey(identity.witness);
   const http = stack.use(await openHttp(engine, options, vkey));
   const status = (): Answered<typeof MONITOR.status> =>
-    engine.parts ? describeStatus(engine.parts, vkey) : describeWaiting(engine.problem, vkey);
+    engine.parts ? describeStatus(engine.parts, vkey) : describeWaiting(engine.failure, vkey);
   const handler: Handler = (call) => engine.attempt(({ operations }) => operations(call));
   for (const caller of config.callers)
     // oxlint-disable-next-line no-await-in-loop -- a handful at start; the first failure names its socket
     stack.use(await listen(caller, handler, options));
   stack.use((options.every ?? everyTimer)(TICK_MS, () => void engine.tick()));
-  monitorOpened(log, { port: http.port, witness: vkey });
+  monitorOpened(events, { port: http.port, witness: vkey });
   const resources = stack.move();
   return {
     port: http.port,
@@ -133,9 +142,10 @@ function openHttp(
         nowSeconds: () => nowSeconds(clock),
         vkey,
         isReady: () => follower.isFolded,
-        problem: () => sight.problem,
+        failure: () => sight.failure,
         lookAgain: async () => {
-          // Anybody may ask for logs that do not exist.
+          // Anybody may name logs that do not exist, as often as they like: the ledger is asked at most once a
+          // second.
           if (clock.monotonic() - lookedAt < 1000) return;
           lookedAt = clock.monotonic();
           await follower.read();
@@ -146,15 +156,15 @@ function openHttp(
   };
   return serveHttp({
     admit: (head) => {
-      const { parts, problem = "" } = engine;
-      return parts ? routesOf(parts).admit(head) : noRoomAnswer(head, problem);
+      const { parts, failure = "" } = engine;
+      return parts ? routesOf(parts).admit(head) : noRoomAnswer(head, failure);
     },
     handler: async (request) => {
       try {
         return await engine.attempt((parts) => routesOf(parts).handler(request));
       } catch (error) {
         if (errorCode(error) === "ERR_MONITOR_DISK_FULL")
-          return noRoomAnswer(request, engine.problem ?? "");
+          return noRoomAnswer(request, engine.failure ?? "");
         throw error;
       }
     },

@@ -16,7 +16,7 @@ import { ask, MONITOR, type Requester } from "@redoubt/wire";
 import { issue } from "./testing/deployment.ts";
 import { MonitorWorld } from "./testing/monitor-world.ts";
 
-/** What both the monitor and what stands in for it in the tests of others must be. */
+/** What the monitor and its stand-in in the tests of other services must both do. */
 interface Subject extends AsyncDisposable {
   readonly witness: VerifierKey;
   readonly log: string;
@@ -93,7 +93,7 @@ const REFUSED: readonly (readonly [code: string, caller: string, head: object])[
   ["ERR_REQUEST_MEMBER", "signer-enterprise", { op: "refusal", code: "A" }],
   ["ERR_REQUEST_MEMBER", "signer-enterprise", { op: "witnessed", log: "l", nonce: "short" }],
   ["ERR_REQUEST_MEMBER", "operator", { op: "witnessed", log: "l", nonce: `${NONCE}\n` }],
-  // What somebody did is not over because somebody says so.
+  // An alarm about what somebody did is not over because a caller says so.
   ["ERR_MONITOR_OP", "signer-enterprise", { op: "event", kind: "key-tainted", over: true }],
   ["ERR_MONITOR_OP", "issuer-enterprise", { op: "event", kind: "none-such", over: true }],
   ["ERR_MONITOR_OP", "issuer-enterprise", { op: "refusal", code: "A", caller: "x" }],

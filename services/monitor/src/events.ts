@@ -19,65 +19,77 @@ export const MONITOR_EVENTS = {
   webhook_dropped: "security",
 } as const satisfies EventClasses;
 
-export type MonitorLog = EventSink<keyof typeof MONITOR_EVENTS | WireEvent | HttpEvent>;
+export type MonitorEvents = EventSink<keyof typeof MONITOR_EVENTS | WireEvent | HttpEvent>;
 
-export function alarmRaised(log: MonitorLog, alarm: Alarm): void {
+export function alarmRaised(events: MonitorEvents, alarm: Alarm): void {
   const { at: _, ...fields } = alarm;
-  log("alarm", fields);
+  events("alarm", fields);
 }
 
-export function alarmUpdated(log: MonitorLog, notice: AlarmNotice): void {
+export function alarmUpdated(events: MonitorEvents, notice: AlarmNotice): void {
   const { at: _, ...fields } = notice;
-  log("alarm_updated", fields);
+  events("alarm_updated", fields);
 }
 
 export function alarmRepeated(
-  log: MonitorLog,
+  events: MonitorEvents,
   fields: { id: number; kind: string; severity: string; count: number },
 ): void {
-  log("alarm_repeated", fields);
+  events("alarm_repeated", fields);
 }
 
-export function alarmClosed(log: MonitorLog, fields: { id: number; caller: string }): void {
-  log("alarm_closed", { ...fields, presence: "none" });
+export function alarmClosed(events: MonitorEvents, fields: { id: number; caller: string }): void {
+  events("alarm_closed", { ...fields, presence: "none" });
 }
 
-export function monitorOpened(log: MonitorLog, fields: { port: number; witness: string }): void {
-  log("opened", fields);
+export function monitorOpened(
+  events: MonitorEvents,
+  fields: { port: number; witness: string },
+): void {
+  events("opened", fields);
 }
 
-export function tickFailed(log: MonitorLog, fields: { code: string; message: string }): void {
-  log("tick_failed", fields);
+export function tickFailed(events: MonitorEvents, fields: { code: string; message: string }): void {
+  events("tick_failed", fields);
 }
 
-/** Nothing is kept and everything refused until there is room again. */
-export function diskFull(log: MonitorLog, fields: { message: string }): void {
-  log("disk_full", fields);
+/** From now on nothing is kept, and every request is refused, until there is room again. */
+export function diskFull(events: MonitorEvents, fields: { message: string }): void {
+  events("disk_full", fields);
 }
 
-export function diskHasRoom(log: MonitorLog): void {
-  log("disk_has_room");
+export function diskHasRoom(events: MonitorEvents): void {
+  events("disk_has_room");
 }
 
-export function ledgerUnread(log: MonitorLog, fields: { log: string; code: string }): void {
-  log("ledger_unread", fields);
+export function ledgerUnread(events: MonitorEvents, fields: { log: string; code: string }): void {
+  events("ledger_unread", fields);
 }
 
-export function reportRefused(log: MonitorLog, fields: { reporter: string; code: string }): void {
-  log("report_refused", fields);
+export function reportRefused(
+  events: MonitorEvents,
+  fields: { reporter: string; code: string },
+): void {
+  events("report_refused", fields);
 }
 
-export function issuerSession(log: MonitorLog, fields: { caller: string; unclean: boolean }): void {
-  log("issuer_session", fields);
+export function issuerSession(
+  events: MonitorEvents,
+  fields: { caller: string; unclean: boolean },
+): void {
+  events("issuer_session", fields);
 }
 
 export function entriesOrphaned(
-  log: MonitorLog,
+  events: MonitorEvents,
   fields: { log: string; count: number; digests: readonly string[] },
 ): void {
-  log("entries_orphaned", fields);
+  events("entries_orphaned", fields);
 }
 
-export function webhookDropped(log: MonitorLog, fields: { id: string; reason: string }): void {
-  log("webhook_dropped", fields);
+export function webhookDropped(
+  events: MonitorEvents,
+  fields: { id: string; reason: string },
+): void {
+  events("webhook_dropped", fields);
 }

@@ -3,4 +3,4 @@ export { parseConfig, type Config } from "./config.ts";
 export { openMonitor, type Monitor, type MonitorOptions } from "./context.ts";
 export type { MonitorErrorCode } from "./errors.ts";
 export { initialise, type MonitorKeys } from "./initialise.ts";
-export type { HttpAnswer, HttpOptions, HttpRequest } from "./outgoing-http.ts";
+export type { HttpAnswer, HttpOptions, HttpRequest } from "./sockets/outgoing-http.ts";

@@ -49,7 +49,7 @@ export async function initialise(folder: string): Promise<MonitorKeys> {
   };
 }
 
-/** How many keys there were of each kind, with the one there is; the first where nothing is said. */
+/** Which key of each kind is in use, counted from 1. A key that takes the place of another has the next number. */
 export interface KeyNumbers {
   readonly witness: number;
   readonly ack: number;
@@ -63,7 +63,9 @@ function keyFile(folder: string, kind: keyof KeyNumbers, number: number): string
   return join(folder, number === 1 ? `${kind}.key` : `${kind}-${number}.key`);
 }
 
-/** Makes the `number`th key of a kind, or takes up the one that an earlier attempt made; its verifier key. */
+/**
+ * Makes the `number`th key of a kind, or uses the one that an earlier attempt has prepared. Returns its verifier key.
+ */
 export function initialiseKey(
   folder: string,
   kind: keyof KeyNumbers,

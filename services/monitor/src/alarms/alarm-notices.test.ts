@@ -79,7 +79,7 @@ class Room implements Disposable {
     return new Webhook({
       db: this.db,
       clock: { now: () => this.now },
-      log: (name, fields = {}) => this.lines.push({ name, fields }),
+      events: (name, fields = {}) => this.lines.push({ name, fields }),
       target: { url: "http://127.0.0.1:9/hook", secret: new Secret(SECRET) },
       eventKey: privateKey,
       request: async (_, { headers = {}, body = "" }) => {
@@ -96,7 +96,7 @@ class Room implements Disposable {
       store: new AlarmStore(this.db),
       clock: { now: () => this.now },
       active: () => this.now,
-      log: (name, fields = {}) => this.lines.push({ name, fields }),
+      events: (name, fields = {}) => this.lines.push({ name, fields }),
       outlet: this.webhook,
     });
   }
@@ -311,7 +311,7 @@ describe("THREAT-31: the outbox", () => {
       store: new AlarmStore(db),
       clock: { now: () => 5000 },
       active: () => 0,
-      log: () => undefined,
+      events: () => undefined,
       outlet: {
         raised: () => assert.fail("told again"),
         updated: (notice) => added.push(notice.added) > 0,

@@ -1,5 +1,5 @@
 import { nowSeconds, type Clock } from "@redoubt/base";
-import { alarmUpdated, type MonitorLog } from "../events.ts";
+import { alarmUpdated, type MonitorEvents } from "../events.ts";
 import type { AlarmStore } from "./alarm-store.ts";
 import type { AlarmOutlet } from "./kinds.ts";
 
@@ -12,10 +12,12 @@ interface Pace {
   hasDigests: boolean;
 }
 
-/** So long hits are gathered: a flood is one notice, and the second forgery is not silent behind the first. */
+/**
+ * Hits are gathered for so long. A flood becomes one notice, and a second forgery is told of soon after the first.
+ */
 const GATHER_MS = 5000;
 const MAX_GATHER_MS = 600_000;
-/** For hits without digests: whoever repeats one thing for ever is told of less and less often. */
+/** For hits without digests: what is repeated for ever is told of less and less often, down to this. */
 const MAX_REPEAT_MS = 3_600_000;
 
 /**
@@ -27,7 +29,7 @@ export class AlarmNotices {
   readonly #outlet: AlarmOutlet;
   readonly #clock: Pick<Clock, "now">;
   readonly #active: () => number;
-  readonly #log: MonitorLog;
+  readonly #events: MonitorEvents;
   readonly #paces = new Map<number, Pace>();
   readonly #unraised = new Set<number>();
   readonly #updated = new Set<number>();
@@ -40,13 +42,13 @@ export class AlarmNotices {
     readonly clock: Pick<Clock, "now">;
     /** Milliseconds that never go back. */
     readonly active: () => number;
-    readonly log: MonitorLog;
+    readonly events: MonitorEvents;
   }) {
     this.#store = parts.store;
     this.#outlet = parts.outlet;
     this.#clock = parts.clock;
     this.#active = parts.active;
-    this.#log = parts.log;
+    this.#events = parts.events;
     // What the last process did not come to tell is due at once.
     for (const { id, isRaised } of this.#store.pending())
       (isRaised ? this.#updated : this.#unraised).add(id);
@@ -67,7 +69,10 @@ export class AlarmNotices {
     this.#updated.add(id);
   }
 
-  /** Offers what is due; called once per tick. Whoever finds no room waits, and nobody of its kind overtakes it. */
+  /**
+   * Offers what is due; called once per tick. A notice that finds no room waits, and no later one of its kind
+   * overtakes it.
+   */
   flush(): void {
     for (const id of this.#unraised) {
       if (!this.#tellRaised(id)) break;
@@ -106,7 +111,7 @@ export class AlarmNotices {
     const notice = this.#store.untold(id, nowSeconds(this.#clock));
     if (notice && notice.added > 0) {
       if (!this.#store.tell(id, () => this.#outlet.updated(notice))) return false;
-      alarmUpdated(this.#log, notice);
+      alarmUpdated(this.#events, notice);
     }
     this.#told(id);
     return true;

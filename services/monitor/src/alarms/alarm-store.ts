@@ -146,7 +146,7 @@ export class AlarmStore {
     };
   }
 
-  /** Both or none: what the outlet took is told. False when it took nothing. */
+  /** In one transaction: what the outlet takes is marked as told. False when it takes nothing. */
   tell(id: number, offer: () => boolean): boolean {
     return this.#db.transaction(() => {
       if (!offer()) return false;
@@ -217,7 +217,7 @@ export class AlarmStore {
   }
 }
 
-/** Digests that an alarm of this kind keeps: whoever floods us with warnings shall not fill the disk. */
+/** Digests that an alarm of this kind keeps: a flood of warnings must not fill the disk. */
 export function digestsOf(kind: AlarmKind): number {
   return ALARM_SEVERITY[kind] === "critical" ? MAX_ALARM_DIGESTS : MAX_LISTED_DIGESTS;
 }

@@ -22,7 +22,7 @@ function open(): Opened {
       store: new AlarmStore(db),
       clock: { now: () => 5000 },
       active: () => 0,
-      log: (name) => lines.push(name),
+      events: (name) => lines.push(name),
     });
   return {
     alarms: make(),

@@ -1,6 +1,6 @@
 import { nowSeconds, type Clock } from "@redoubt/base";
 import { monitorError } from "../errors.ts";
-import { alarmRaised, alarmRepeated, type MonitorLog } from "../events.ts";
+import { alarmRaised, alarmRepeated, type MonitorEvents } from "../events.ts";
 import { AlarmNotices } from "./alarm-notices.ts";
 import { digestsOf, type AlarmQuery, type AlarmStore } from "./alarm-store.ts";
 import {
@@ -24,18 +24,18 @@ interface OpenAlarm {
 const MAX_OPEN_PER_KIND = 500;
 const SHARED_SUBJECT = "(others)";
 const MAX_PAGE_CHARS = 180_000;
-/** Where nobody listens but the log. */
+/** Where no webhook is configured: then only the events say it. */
 const NOWHERE: AlarmOutlet = { raised: () => true, updated: () => true, waiting: () => 0 };
 
 /**
  * Raises, counts and closes alarms. A new alarm, and a new digest of a critical one, is durable when `raise` returns.
- * Nothing suppresses anything: a hit after closing is a new alarm, and a new digest is told of whatever is open
- * (THREAT-31).
+ * No alarm suppresses another: a hit after closing is a new alarm, and a new digest is told of although its alarm is
+ * open (THREAT-31).
  */
 export class Alarms {
   readonly #store: AlarmStore;
   readonly #clock: Pick<Clock, "now">;
-  readonly #log: MonitorLog;
+  readonly #events: MonitorEvents;
   readonly #notices: AlarmNotices;
   readonly #open = new Map<string, OpenAlarm>();
   readonly #perKind = new Map<AlarmKind, number>();
@@ -45,12 +45,12 @@ export class Alarms {
     readonly store: AlarmStore;
     readonly clock: Pick<Clock, "now">;
     readonly active: () => number;
-    readonly log: MonitorLog;
+    readonly events: MonitorEvents;
     readonly outlet?: AlarmOutlet;
   }) {
     this.#store = parts.store;
     this.#clock = parts.clock;
-    this.#log = parts.log;
+    this.#events = parts.events;
     const { outlet = NOWHERE } = parts;
     this.#notices = new AlarmNotices({ ...parts, outlet });
     for (const { id, kind, subject, count, digests } of this.#store.open())
@@ -138,7 +138,7 @@ export class Alarms {
     const kept = Math.min(digests.length, digestsOf(kind));
     this.#remember(subject, { id, kind, count, unwritten: 0, digests: kept });
     const alarm = this.#store.get(id);
-    if (alarm) alarmRaised(this.#log, alarm);
+    if (alarm) alarmRaised(this.#events, alarm);
     this.#notices.raised(id);
   }
 
@@ -149,13 +149,13 @@ export class Alarms {
     open.unwritten += count;
     this.#dirty.add(open);
     this.#addNew(open, input);
-    // One line each time the count doubles: a flood cannot fill the log.
+    // One line each time the count doubles: a flood cannot fill the disk with events.
     if (Math.floor(Math.log2(open.count)) === Math.floor(Math.log2(before))) return;
     const { id, kind } = open;
-    alarmRepeated(this.#log, { id, kind, severity: ALARM_SEVERITY[kind], count: open.count });
+    alarmRepeated(this.#events, { id, kind, severity: ALARM_SEVERITY[kind], count: open.count });
   }
 
-  /** A digest that the alarm holds already is not new; a hit of which nobody can say that is. */
+  /** A digest that the alarm holds already is nothing new. Every other hit counts as new. */
   #addNew(open: OpenAlarm, { digests = [], detail, count = 1 }: AlarmInput): void {
     const kept = digests.slice(0, Math.max(0, digestsOf(open.kind) - open.digests));
     this.#store.transaction(() => {

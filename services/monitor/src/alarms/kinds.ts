@@ -1,4 +1,6 @@
+import { encodeBase64url } from "@redoubt/verify/base64url";
 import type { Answered, MONITOR } from "@redoubt/wire";
+
 export type Severity = "critical" | "warning" | "notice";
 
 /** Every alarm that the monitor can raise, and how loud it is. */
@@ -80,4 +82,15 @@ export interface AlarmInput {
   readonly reporter?: string;
   readonly detail: Detail;
   readonly count?: number;
+}
+
+/** THREAT-28: somebody validates a logged token of which its issuer says that it never got it from the signer. */
+export function orphanUsed(digest: Buffer, reporter: string): AlarmInput {
+  return {
+    kind: "orphan-used",
+    subject: reporter,
+    reporter,
+    digests: [encodeBase64url(digest)],
+    detail: { reporter },
+  };
 }

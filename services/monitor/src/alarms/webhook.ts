@@ -1,7 +1,7 @@
 import { createHmac, sign, type KeyObject } from "node:crypto";
 import { nowSeconds, type Clock, type Secret } from "@redoubt/base";
-import { webhookDropped, type MonitorLog } from "../events.ts";
-import type { HttpRequest } from "../outgoing-http.ts";
+import { webhookDropped, type MonitorEvents } from "../events.ts";
+import type { HttpRequest } from "../sockets/outgoing-http.ts";
 import { integerOf, textOf, type Database } from "../store/database.ts";
 import type { Alarm, AlarmNotice, AlarmOutlet } from "./kinds.ts";
 
@@ -14,7 +14,7 @@ export interface WebhookTarget {
 export interface WebhookParts {
   readonly db: Database;
   readonly clock: Pick<Clock, "now">;
-  readonly log: MonitorLog;
+  readonly events: MonitorEvents;
   readonly target: WebhookTarget;
   /** Ed25519: receivers that must not be able to forge our alarms check this signature instead. */
   readonly eventKey: KeyObject;
@@ -23,7 +23,10 @@ export interface WebhookParts {
   readonly random: () => number;
 }
 
-/** Events that may wait. What is dear has places that what is cheap to cause cannot take (THREAT-31). */
+/**
+ * How many events may wait. What matters most has places that nobody can fill with what is cheap to cause
+ * (THREAT-31).
+ */
 const MAX_WAITING = { raised: 1000, updated: 750, other: 500 } as const;
 const MAX_PER_RUN = 8;
 const TIMEOUT_MS = 10_000;
@@ -101,7 +104,7 @@ export class Webhook implements AlarmOutlet {
     return true;
   }
 
-  /** Sends what is due, one after the other; a receiver that hangs holds up nothing but this. */
+  /** Sends what is due, one after the other. A receiver that does not answer holds up only what is sent to it. */
   async send(): Promise<void> {
     for (const row of this.#due.all(nowSeconds(this.#parts.clock), MAX_PER_RUN)) {
       const id = textOf(row, "id");
@@ -152,6 +155,6 @@ export class Webhook implements AlarmOutlet {
 
   #drop(id: string, reason: string): void {
     this.#countDead.run(DEAD);
-    webhookDropped(this.#parts.log, { id, reason });
+    webhookDropped(this.#parts.events, { id, reason });
   }
 }

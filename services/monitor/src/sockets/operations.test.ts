@@ -24,7 +24,7 @@ describe("sockets", () => {
     await using world = await MonitorWorld.open();
     for (const [caller, allowed] of Object.entries(ALLOWED))
       for (const op of [...OPERATIONS, "nothing"]) {
-        // Without members: what is allowed fails on them, or works.
+        // The requests have no members: an operation that is allowed works, or fails because of that.
         const outcome = await world.ask(caller, { op }).then(
           () => "ok",
           (error: unknown) => (error instanceof Error && "code" in error ? error.code : ""),
@@ -61,7 +61,7 @@ describe("sockets", () => {
     assert.equal((await open()).length, 1);
     await world.ask("issuer-enterprise", { ...full, over: true });
     assert.deepEqual(await open(), []);
-    // A sender that is killed cannot say so: its next session ends what it told of.
+    // A sender that is killed cannot say that its states are over: its next session ends them.
     await world.ask("issuer-enterprise", full);
     await world.ask("issuer-consumer", { op: "delivered", session: "new", seq: 1, digests: [] });
     assert.equal((await open()).length, 1);

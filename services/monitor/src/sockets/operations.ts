@@ -10,12 +10,13 @@ import {
   type Route,
 } from "@redoubt/wire";
 import type { Alarms } from "../alarms/alarms.ts";
-import type { Coverage } from "../coverage/coverage.ts";
-import type { Deliveries, DeliveryReport } from "../deliveries/deliveries.ts";
+import type { Coverage } from "../joins/coverage/coverage.ts";
+import type { Deliveries, DeliveryReport } from "../joins/deliveries/deliveries.ts";
+import { RECEIVERS } from "../config.ts";
 import { monitorError } from "../errors.ts";
-import { alarmClosed, type MonitorLog } from "../events.ts";
-import type { RegistryCopy } from "../follower/registry-copy.ts";
-import type { IssuedJoin } from "../issued/issued-join.ts";
+import { alarmClosed, type MonitorEvents } from "../events.ts";
+import type { RegistryCopy } from "../follow/registry-copy.ts";
+import type { IssuedJoin } from "../joins/issued/issued-join.ts";
 import type { WitnessRecovery } from "../witness/recovery.ts";
 import type { Witness } from "../witness/witness.ts";
 
@@ -28,26 +29,28 @@ export interface OperationParts {
   readonly recovery: WitnessRecovery;
   readonly registryCopy: RegistryCopy;
   readonly status: () => Answered<typeof MONITOR.status>;
-  readonly log: MonitorLog;
-  /** Copies the database; the file's name in the monitor's folder. */
+  readonly events: MonitorEvents;
+  /** Copies the database to a file in the monitor's folder, and returns the file's name. */
   readonly backup: () => Promise<string>;
 }
 
-/** A head has 256 KiB, and one statement at most 128 KiB. */
+/** The head of a frame has at most 256 KiB, and one statement at most 128 KiB. */
 const MAX_PAGE_BYTES = 48 * 1024;
 const DIGEST_BYTES = 32;
 
-/** docs/spec/wire.md §5. What a caller may do hangs on the socket it came in on, and on nothing that it says. */
+/**
+ * docs/spec/wire.md §5. What a caller may do depends on the socket that it came in on, and on nothing that it says.
+ */
 export function monitorOperations(parts: OperationParts): Handler {
   const routes = [
     [/^operator$/, routesByName(operatorRoutes(parts))],
-    [/^(?:issuer|drill)-/, routesByName(issuerRoutes(parts))],
+    [new RegExp(`^(?:${RECEIVERS.join("|")})-`), routesByName(receiverRoutes(parts))],
     [/^signer-/, routesByName(signerRoutes(parts))],
   ] as const;
   return (call) => {
     const [, own] = routes.find(([callers]) => callers.test(call.caller)) ?? [];
     const found = own?.get(call.op);
-    if (!found) throw refuse(call);
+    if (!found) throw refusal(call);
     return found.handle(call);
   };
 }
@@ -58,7 +61,7 @@ function operatorRoutes(parts: OperationParts): Route[] {
     route(MONITOR.alarms, ({ limit = 100, ...query }) => alarms.list({ ...query, limit })),
     route(MONITOR.close, (request, { caller }) => {
       alarms.close(request);
-      alarmClosed(parts.log, { id: request.alarm, caller });
+      alarmClosed(parts.events, { id: request.alarm, caller });
       return { presence: "none" } as const;
     }),
     route(MONITOR.status, () => parts.status()),
@@ -88,7 +91,7 @@ function registryPage(
   return { from, size: registryCopy.size, items };
 }
 
-function issuerRoutes(parts: OperationParts): Route[] {
+function receiverRoutes(parts: OperationParts): Route[] {
   return [
     eventRoute(parts),
     route(MONITOR.delivered, async (report, { caller }) => {
@@ -141,9 +144,9 @@ function eventRoute({ alarms }: OperationParts): Route {
     const subject = `${call.caller} ${kind}`;
     if (!over)
       alarms.raise({ kind: "event", subject, detail: { from: call.caller, event: kind, detail } });
-    // THREAT-31: what somebody did stays open until a person closes it, whoever wants to take it back.
+    // THREAT-31: only a state can be over. An alarm about what somebody did stays open until a person closes it.
     else if (MONITOR_EVENT_STATES.includes(kind)) alarms.recover("event", subject);
-    else throw refuse(call);
+    else throw refusal(call);
     return {};
   });
 }
@@ -155,6 +158,6 @@ function bufferOf(digests: readonly string[]): Buffer {
   return bytes;
 }
 
-function refuse({ caller, op }: Call): Error {
+function refusal({ caller, op }: Call): Error {
   return monitorError("ERR_MONITOR_OP", `No such operation for ${caller}: ${op.slice(0, 40)}`);
 }

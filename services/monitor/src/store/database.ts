@@ -6,7 +6,7 @@ import { SCHEMA_STEPS } from "./schema.ts";
 export type Row = Readonly<Record<string, SQLOutputValue>>;
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
-/** At once: others wait as long. */
+/** Pages that are copied at one time: all other work waits for so long. */
 const BACKUP_PAGES = 256;
 
 /**
@@ -24,9 +24,9 @@ export class Database implements Disposable {
       this.#db.exec("PRAGMA locking_mode = EXCLUSIVE");
       this.#db.exec("PRAGMA journal_mode = WAL");
       this.#db.exec("PRAGMA synchronous = FULL");
-      // Digests fall anywhere in their table: a larger log writes a page once for many of them.
+      // Digests fall anywhere in their table. With a large write-ahead log, many of them share one write of a page.
       this.#db.exec("PRAGMA wal_autocheckpoint = 4000");
-      // One transaction may be larger: what it took is given back.
+      // One transaction may make the write-ahead log larger than this: afterwards it is cut again.
       this.#db.exec("PRAGMA journal_size_limit = 16777216");
       this.#db.exec("PRAGMA cache_size = -16000");
       this.#migrate();

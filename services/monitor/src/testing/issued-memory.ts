@@ -3,10 +3,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
 import { CompactRange, HASH_BYTES } from "@redoubt/tlog";
-import { DELIVERY } from "../issued/delivery.ts";
-import { IssuedJoin } from "../issued/issued-join.ts";
-import { IssuedStore } from "../issued/issued-store.ts";
-import { RunningTime } from "../issued/running-time.ts";
+import { DELIVERY } from "../joins/issued/batch.ts";
+import { IssuedJoin } from "../joins/issued/issued-join.ts";
+import { IssuedStore } from "../joins/issued/issued-store.ts";
+import { RunningTime } from "../run/times.ts";
 import { Database } from "../store/database.ts";
 
 export const REALM = "enterprise";
@@ -73,9 +73,9 @@ export class IssuedMemory implements Disposable {
   addTo(realm: string, digests: Buffer, awaits: "all" | "maybe" | "none" = "all"): void {
     const first = this.#size;
     this.#size += digests.length / HASH_BYTES;
-    const [log, logId] = realm === REALM ? ["l", 1] : ["m", 2];
+    const [origin, logId] = realm === REALM ? ["l", 1] : ["m", 2];
     const range = CompactRange.empty();
-    this.join.add({ log, logId, realm, first, digests, range, awaits });
+    this.join.add({ origin, logId, realm, first, digests, range, awaits });
   }
 
   deliver(digests: Buffer, realm = REALM): (number | undefined)[] {

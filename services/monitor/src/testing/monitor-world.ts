@@ -10,7 +10,7 @@ import { createSocketPlace, readSocketSecret, SocketClient, socketPlace } from "
 import { parseConfig } from "../config.ts";
 import { openMonitor, type Monitor, type MonitorOptions } from "../context.ts";
 import { initialise, type MonitorKeys } from "../initialise.ts";
-import type { HttpAnswer, HttpOptions } from "../outgoing-http.ts";
+import type { HttpAnswer, HttpOptions } from "../sockets/outgoing-http.ts";
 import { Database } from "../store/database.ts";
 import { Deployment, signedAs, START_SECONDS } from "./deployment.ts";
 

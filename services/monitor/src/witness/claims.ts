@@ -1,18 +1,18 @@
+import type { TreeHead } from "./log-keys.ts";
+
 /**
- * Something that a signed checkpoint says and that the ledger must be able to agree with. `witnessed`: we cosigned
- * it. The others came in over the open port: a genuine checkpoint with a broken proof or with a signature cut off
- * is easy to send, so such a claim becomes an alarm only if the ledger cannot show that its log continues it.
+ * A signed tree head that the ledger's log has to continue. `witnessed`: we cosigned it. The two others came in over
+ * the open port, where anybody can send a genuine checkpoint with a broken proof, or with a signature cut off. So
+ * they become an alarm only if the ledger cannot show that its log continues them.
  */
-export interface Claim {
+export interface Claim extends TreeHead {
   readonly kind: "witnessed" | "fork" | "unsigned-batch";
-  readonly log: string;
-  readonly size: number;
-  readonly root: Buffer;
+  readonly origin: string;
   readonly note: string;
 }
 
 export interface PendingClaim extends Claim {
-  /** Reads of the log, by active time, began to contradict it here. */
+  /** Active time of the first reading of the log that did not confirm it. */
   doubtedSince: number | undefined;
 }
 
@@ -20,24 +20,24 @@ const MAX_PER_LOG = 16;
 
 /** Claims that wait for the ledger; bounded, because anybody can repeat old checkpoints. */
 export class Claims {
-  readonly #byLog = new Map<string, PendingClaim[]>();
+  readonly #byOrigin = new Map<string, PendingClaim[]>();
 
   add(claim: Claim): void {
-    const claims = this.#byLog.get(claim.log) ?? [];
+    const claims = this.#byOrigin.get(claim.origin) ?? [];
     // Only the newest checkpoint that we cosigned matters: it continues the ones before.
     const kept = claims.filter((old) => !(claim.kind === "witnessed" && old.kind === "witnessed"));
     if (kept.some((old) => isSame(old, claim)) || kept.length >= MAX_PER_LOG) return;
-    this.#byLog.set(claim.log, [...kept, { ...claim, doubtedSince: undefined }]);
+    this.#byOrigin.set(claim.origin, [...kept, { ...claim, doubtedSince: undefined }]);
   }
 
-  of(log: string): readonly PendingClaim[] {
-    return this.#byLog.get(log) ?? [];
+  of(origin: string): readonly PendingClaim[] {
+    return this.#byOrigin.get(origin) ?? [];
   }
 
   settle(claim: PendingClaim): void {
-    this.#byLog.set(
-      claim.log,
-      this.of(claim.log).filter((one) => one !== claim),
+    this.#byOrigin.set(
+      claim.origin,
+      this.of(claim.origin).filter((one) => one !== claim),
     );
   }
 }

@@ -1,4 +1,16 @@
-import { openCheckpoint, TlogError, type OpenedCheckpoint, type VerifierKey } from "@redoubt/tlog";
+import {
+  openCheckpoint,
+  TlogError,
+  verifyGrowth,
+  type OpenedCheckpoint,
+  type VerifierKey,
+} from "@redoubt/tlog";
+
+/** What a log was at one moment. */
+export interface TreeHead {
+  readonly size: number;
+  readonly root: Buffer;
+}
 
 /** Who must have signed a checkpoint of a log. */
 export interface LogKeys {
@@ -40,8 +52,18 @@ function tryOpen(
   origin: string,
   verifiers: readonly VerifierKey[],
 ): OpenedCheckpoint | undefined {
+  return attempt(() => openCheckpoint(note, { origin, verifiers }));
+}
+
+/** Whether the proof shows that the log at `held` is a beginning of the log at `next`. */
+export function grows(held: TreeHead, next: TreeHead, proof: readonly Uint8Array[]): boolean {
+  return attempt(() => (verifyGrowth(held, next, proof), true)) ?? false;
+}
+
+/** Undefined for what a stranger sent and that does not verify. */
+export function attempt<T>(work: () => T): T | undefined {
   try {
-    return openCheckpoint(note, { origin, verifiers });
+    return work();
   } catch (error) {
     if (error instanceof TlogError) return undefined;
     throw error;

@@ -142,7 +142,7 @@ describe("THREAT-38: a monitor that is an old copy", () => {
     await forward(world, log);
     await world.tickFor(60);
     assert.deepEqual(await world.alarms("undelivered"), []);
-    // What comes from now on is awaited as ever.
+    // Deliveries of what is logged from now on are awaited as before.
     grow(log, 1);
     await world.tickFor(60);
     assert.equal((await world.alarms("undelivered")).length, 1);

@@ -1,23 +1,22 @@
-import type { ServiceError } from "@redoubt/base";
-import { nowSeconds, type Clock } from "@redoubt/base";
+import { type ServiceError, nowSeconds, type Clock } from "@redoubt/base";
 import {
   parseStatement,
   verifyStatementAuthor,
   type WitnessForwardStatement,
 } from "@redoubt/registry";
-import { TlogError, verifyCosignature, verifyGrowth, type VerifierKey } from "@redoubt/tlog";
+import { TlogError, verifyCosignature, type VerifierKey } from "@redoubt/tlog";
 import { decodeBase64url } from "@redoubt/verify/base64url";
 import type { Asked, MONITOR } from "@redoubt/wire";
 import type { Alarms } from "../alarms/alarms.ts";
 import { monitorError } from "../errors.ts";
-import type { FollowStore } from "../follower/follow-store.ts";
-import { judgeSignatures, type FindLog } from "./log-keys.ts";
+import type { FollowStore } from "../follow/follow-store.ts";
+import { grows, judgeSignatures, type FindLog } from "./log-keys.ts";
 import type { WitnessStore } from "./witness-store.ts";
 
-/** What an operator hands in to move the witness of one log. */
 /**
- * `note`: a checkpoint that this witness cosigned, with the signatures of log, writer and witness; `proof`: that the
- * log at what the witness holds is a beginning of it, empty where it holds nothing.
+ * What an operator hands in to move the witness of one log forward. `note`: a checkpoint that this witness cosigned,
+ * with the signatures of log, writer and witness; `proof`: that the log at what the witness holds is a beginning of
+ * it, empty where it holds nothing.
  */
 type ForwardOrder = Asked<typeof MONITOR.forward>;
 
@@ -34,10 +33,10 @@ export interface RecoveryParts {
 }
 
 /**
- * THREAT-38: the way out of an old copy of this database. A witness that meets its own signature of a larger tree has
- * forgotten something, and halts that log: what it saw may not be the newest that it signed. Only the operator can
- * know, who looks at the copies that there are; and even the operator moves it only forward, to a tree that it signed
- * itself and that continues what it holds.
+ * THREAT-38: the way out of an old copy of this database. A witness that is shown its own signature of a larger tree
+ * than it remembers has forgotten something. It halts that log, because it may have signed still larger trees. Only
+ * the operator can find out, by looking at every copy of the log. And even the operator can only move the witness
+ * forward: to a tree that the witness signed itself, and that continues what it holds.
  */
 export class WitnessRecovery {
   readonly #parts: RecoveryParts;
@@ -50,23 +49,23 @@ export class WitnessRecovery {
   forward(order: ForwardOrder): { readonly from: number; readonly to: number } {
     const { store, follow, alarms, clock } = this.#parts;
     const said = this.#openStatement(order);
-    const { log, size } = said;
+    const { log: origin, size } = said;
     const root = decodeBase64url(said.root, { bytes: 32 });
     this.#checkNote(order.note, said);
-    const held = store.held(log);
+    const held = store.held(origin);
     this.#checkHalt(said);
     if (size < held.size)
-      throw refusal(`The witness holds ${held.size} entries of ${log}, and moves only forward`);
+      throw refusal(`The witness holds ${held.size} entries of ${origin}, and moves only forward`);
     if (!grows(held, { size, root }, order.proof))
-      throw refusal(`The proof does not lead from what the witness holds of ${log}`);
+      throw refusal(`The proof does not lead from what the witness holds of ${origin}`);
     store.transaction(() => {
-      store.put(log, { size, root, note: order.note });
-      store.resume(log);
-      follow.raiseBaseline(log, size);
+      store.put(origin, { size, root, note: order.note });
+      store.resume(origin);
+      follow.raiseBaseline(origin, size);
       alarms.raise({
         kind: "witness-moved",
-        subject: `${log} ${size}`,
-        log,
+        subject: `${origin} ${size}`,
+        log: origin,
         detail: { from: held.size, to: size, reason: said.reason, at: nowSeconds(clock) },
       });
     });
@@ -84,16 +83,17 @@ export class WitnessRecovery {
     throw refusal("Not a statement that moves a witness");
   }
 
-  #checkNote(note: string, { log, size, root }: WitnessForwardStatement): void {
-    const keys = this.#parts.findLog(log);
+  #checkNote(note: string, { log: origin, size, root }: WitnessForwardStatement): void {
+    const keys = this.#parts.findLog(origin);
     // The registry says which keys other logs have: it is moved first.
-    if (!keys) throw refusal(`No log ${log} is known: where the registry is halted, move it first`);
+    if (!keys)
+      throw refusal(`No log ${origin} is known: where the registry is halted, move it first`);
     if (judgeSignatures(note, keys).kind !== "signed")
       throw refusal("The checkpoint is not signed by log and writer");
     try {
       const { checkpoint } = verifyCosignature(note, this.#parts.self);
       const isSaid =
-        checkpoint.origin === log &&
+        checkpoint.origin === origin &&
         checkpoint.size === size &&
         checkpoint.root.equals(decodeBase64url(root, { bytes: 32 }));
       if (isSaid) return;
@@ -104,27 +104,13 @@ export class WitnessRecovery {
     throw refusal("The statement is about another checkpoint");
   }
 
-  /** An order from before the halt answered another one: it must not end this. */
-  #checkHalt({ log, at }: WitnessForwardStatement): void {
-    const halt = this.#parts.store.haltOf(log);
+  /** An order that is older than this halt was about an earlier one, and must not end this one. */
+  #checkHalt({ log: origin, at }: WitnessForwardStatement): void {
+    const halt = this.#parts.store.haltOf(origin);
     if (halt === undefined) return;
     if (halt.reason !== "witness-rollback")
-      throw refusal(`${log} is halted for good (${halt.reason}): it must be closed`);
+      throw refusal(`${origin} is halted for good (${halt.reason}): it must be closed`);
     if (at < halt.at) throw refusal("The order is older than the halt");
-  }
-}
-
-function grows(
-  held: { readonly size: number; readonly root: Buffer },
-  next: { readonly size: number; readonly root: Buffer },
-  proof: readonly Buffer[],
-): boolean {
-  try {
-    verifyGrowth(held, next, proof);
-    return true;
-  } catch (error) {
-    if (error instanceof TlogError) return false;
-    throw error;
   }
 }
 

@@ -1,11 +1,10 @@
 import { EMPTY_ROOT } from "@redoubt/tlog";
 import { bytesOf, integerOf, textOf, type Database } from "../store/database.ts";
+import type { TreeHead } from "./log-keys.ts";
 
 /** The newest checkpoint that was cosigned for a log. */
-export interface Held {
-  readonly size: number;
-  readonly root: Buffer;
-  /** With the signatures that were asked for and ours, nothing else; empty before the first. */
+export interface Held extends TreeHead {
+  /** With the signatures of log and writer and our cosignature, and no others. Empty before the first. */
   readonly note: string;
 }
 
@@ -20,7 +19,7 @@ export class WitnessStore {
   readonly #halts;
   readonly #close;
   readonly #resume;
-  readonly #logs;
+  readonly #origins;
 
   constructor(db: Database) {
     this.#db = db;
@@ -29,7 +28,7 @@ export class WitnessStore {
       `INSERT INTO witness VALUES (?, ?, ?, ?) ON CONFLICT (log) DO UPDATE
        SET size = excluded.size, root = excluded.root, note = excluded.note`,
     );
-    this.#logs = db.prepare("SELECT log FROM witness");
+    this.#origins = db.prepare("SELECT log FROM witness");
     this.#halted = db.prepare("SELECT at, reason FROM halts WHERE log = ?");
     this.#halt = db.prepare("INSERT OR IGNORE INTO halts VALUES (?, ?, ?)");
     this.#close = db.prepare("INSERT OR REPLACE INTO halts VALUES (?, ?, 'closed')");
@@ -42,46 +41,46 @@ export class WitnessStore {
     return this.#db.transaction(work);
   }
 
-  held(log: string): Held {
-    const row = this.#get.get(log);
+  held(origin: string): Held {
+    const row = this.#get.get(origin);
     if (!row) return NOTHING_HELD;
     return { size: integerOf(row, "size"), root: bytesOf(row, "root"), note: textOf(row, "note") };
   }
 
   /** Logs of which a checkpoint was cosigned. */
-  logs(): string[] {
-    return this.#logs.all().map((row) => textOf(row, "log"));
+  origins(): string[] {
+    return this.#origins.all().map((row) => textOf(row, "log"));
   }
 
-  put(log: string, { size, root, note }: Held): void {
-    this.#put.run(log, size, root, note);
+  put(origin: string, { size, root, note }: Held): void {
+    this.#put.run(origin, size, root, note);
   }
 
-  isHalted(log: string): boolean {
-    return this.#halted.get(log) !== undefined;
+  isHalted(origin: string): boolean {
+    return this.#halted.get(origin) !== undefined;
   }
 
-  haltOf(log: string): { readonly at: number; readonly reason: string } | undefined {
-    const row = this.#halted.get(log);
+  haltOf(origin: string): { readonly at: number; readonly reason: string } | undefined {
+    const row = this.#halted.get(origin);
     return row && { at: integerOf(row, "at"), reason: textOf(row, "reason") };
   }
 
-  /** The operator ended it, whatever it was halted for before. */
-  close(log: string, atSeconds: number): void {
-    this.#close.run(log, atSeconds);
+  /** The operator closed the log for good: this takes the place of any other halt. */
+  close(origin: string, atSeconds: number): void {
+    this.#close.run(origin, atSeconds);
   }
 
-  resume(log: string): void {
-    this.#resume.run(log);
+  resume(origin: string): void {
+    this.#resume.run(origin);
   }
 
-  halt(log: string, atSeconds: number, reason: string): void {
-    this.#halt.run(log, atSeconds, reason);
+  halt(origin: string, atSeconds: number, reason: string): void {
+    this.#halt.run(origin, atSeconds, reason);
   }
 
-  halts(): { log: string; reason: string }[] {
+  halts(): { origin: string; reason: string }[] {
     return this.#halts
       .all()
-      .map((row) => ({ log: textOf(row, "log"), reason: textOf(row, "reason") }));
+      .map((row) => ({ origin: textOf(row, "log"), reason: textOf(row, "reason") }));
   }
 }

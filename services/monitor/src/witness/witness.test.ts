@@ -101,7 +101,7 @@ describe("witness: C2SP tlog-witness", () => {
     const key = parseVerifierKey(world.keys.witness);
     const { timeSeconds, checkpoint } = verifyCosignature((await newest(log.origin)).body, key);
     assert.deepEqual([timeSeconds, checkpoint.size], [START_SECONDS + 10, 4]);
-    // What is refused changes nothing; a restart and a halt do not take it away.
+    // A refused checkpoint does not change the newest one, and neither a restart nor a halt takes it away.
     assert.equal((await submit(world, log.note(2), 2)).status, 409);
     assert.equal((await submit(world, log.note(4, randomBytes(32)), 4)).status, 409);
     assert.equal((await world.alarms("fork")).length, 1);

@@ -6,9 +6,7 @@ import {
   encodeWitnessSize,
   parseAddCheckpointRequest,
   parseNote,
-  TlogError,
   verifyCosignature,
-  verifyGrowth,
   WITNESS_SIZE_MEDIA_TYPE,
   type NoteSigner,
   type OpenedCheckpoint,
@@ -19,14 +17,14 @@ import {
 import type { Alarms } from "../alarms/alarms.ts";
 import { monitorError } from "../errors.ts";
 import type { Claims } from "./claims.ts";
-import { judgeSignatures, type FindLog } from "./log-keys.ts";
+import { attempt, grows, judgeSignatures, type FindLog } from "./log-keys.ts";
 import type { Held, WitnessStore } from "./witness-store.ts";
 
 export interface WitnessAnswer {
   readonly status: 200 | 400 | 403 | 404 | 409 | 422;
   readonly body: string;
   readonly contentType?: string;
-  /** The log grew. A checkpoint that was cosigned before is public: anybody can send that again. */
+  /** The log grew. A checkpoint that was cosigned before is no news: it is public, and anybody can send it again. */
   readonly isNews?: boolean;
 }
 
@@ -40,7 +38,7 @@ export interface WitnessParts {
   readonly self: VerifierKey;
   readonly findLog: FindLog;
   /** A checkpoint of this log was cosigned. */
-  readonly onCosigned: (log: string) => void;
+  readonly onCosigned: (origin: string) => void;
 }
 
 const MAX_EVIDENCE_CHARS = 8192;
@@ -71,12 +69,13 @@ export class Witness {
   }
 
   /**
-   * The newest checkpoint that was cosigned of the log whose origin has this SHA-256 (hex), with the cosignature. The
-   * answer 409 is not signed: this is what the log itself signed, for the ledger to halt by (design note 0006).
+   * The newest checkpoint that was cosigned of the log whose origin has this SHA-256 (hex), with the cosignature. A
+   * ledger that lost its newest entries halts by it (design note 0006): the log itself signed it, while nobody signs
+   * the answer 409.
    */
   newest(originHash: string): string | undefined {
     const { store } = this.#parts;
-    const origin = store.logs().find((log) => hash("sha256", log, "hex") === originHash);
+    const origin = store.origins().find((one) => hash("sha256", one, "hex") === originHash);
     return origin === undefined ? undefined : store.held(origin).note;
   }
 
@@ -158,7 +157,7 @@ export class Witness {
     { origin, size, root }: OpenedCheckpoint,
     note: string,
   ): void {
-    this.#parts.claims.add({ kind, log: origin, size, root, note: bounded(note) });
+    this.#parts.claims.add({ kind, origin, size, root, note: bounded(note) });
   }
 }
 
@@ -166,16 +165,15 @@ function parseRequest(body: Uint8Array): UnverifiedAddCheckpoint | undefined {
   return attempt(() => parseAddCheckpointRequest(body));
 }
 
-function grows(held: Held, next: OpenedCheckpoint, proof: readonly Uint8Array[]): boolean {
-  return attempt(() => (verifyGrowth(held, next, proof), true)) ?? false;
-}
-
 function cosignedSize(note: string, origin: string, self: VerifierKey): number | undefined {
   const checkpoint = attempt(() => verifyCosignature(note, self))?.checkpoint;
   return checkpoint?.origin === origin ? checkpoint.size : undefined;
 }
 
-/** The note without lines that anybody can have added: they would only push out what counts. */
+/**
+ * The note with the verified signatures alone. Anybody can add other lines, which would take the place of those that
+ * count.
+ */
 function signedPart(note: string, { body, verified }: OpenedCheckpoint): string {
   const { signatures } = parseNote(note);
   const lines = note.slice(body.length + 1).split("\n");
@@ -187,15 +185,6 @@ function signedPart(note: string, { body, verified }: OpenedCheckpoint): string 
 
 function conflict({ size }: Held): WitnessAnswer {
   return { status: 409, body: encodeWitnessSize(size), contentType: WITNESS_SIZE_MEDIA_TYPE };
-}
-
-function attempt<T>(work: () => T): T | undefined {
-  try {
-    return work();
-  } catch (error) {
-    if (error instanceof TlogError) return undefined;
-    throw error;
-  }
 }
 
 function bounded(note: string): string {
