@@ -100,7 +100,7 @@ test("a signer that reads the registry is waited for, 10 s at most", async (t) =
     asked += 1;
     lateMs = asked >= 4 ? 10_001 : 0;
     const asOf = asked >= catchesUpAt ? size : size - 1;
-    return { head: { asOf, keys: [], refreshHintSeconds: 300 } };
+    return { head: { asOf, asOfSeconds: 0, keys: [], refreshHintSeconds: 300 } };
   });
   await operator.signerCaughtUp("enterprise");
   assert.equal(asked, 2);
