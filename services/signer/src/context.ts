@@ -127,7 +127,10 @@ function handlerFor(
   { handler, cluster }: SignerCore,
   { caller }: Call,
 ): Pick<SignerHandler, "handle"> {
-  return caller === KUBE_FRONT && cluster ? cluster : handler;
+  if (caller !== KUBE_FRONT) return handler;
+  // The configuration gives this caller to a cluster's signer only.
+  if (!cluster) throw new ServiceError("ERR_SIGNER_OP", "No cluster here");
+  return cluster;
 }
 
 class SignerService implements Signer {
