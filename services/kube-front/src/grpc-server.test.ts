@@ -37,7 +37,11 @@ class Fixture implements AsyncDisposable {
   readonly logged: string[] = [];
   readonly #open: AsyncDisposable[] = [];
 
-  async serve(sign: Sign, limits: Partial<GrpcLimits> = {}, path = this.path): Promise<void> {
+  async serve(
+    sign: Sign,
+    limits: Partial<GrpcLimits> = {},
+    path = this.path,
+  ): Promise<AsyncDisposable> {
     const server = await serveGrpc({
       path,
       caller: "kube-apiserver",
@@ -47,6 +51,7 @@ class Fixture implements AsyncDisposable {
       events: { callRefused: (_, code) => this.refused.push(code) },
     });
     this.#open.push(server);
+    return server;
   }
 
   client(options: ConstructorParameters<typeof RawClient>[1] = {}): RawClient {
@@ -324,6 +329,27 @@ describe("THREAT-26: hostile clients of the gRPC socket", () => {
     await until(() => waiting.length === 1);
     for (const go of waiting.splice(0)) go();
     assert.equal((await next).grpcStatus, "0");
+  });
+
+  it("at its end what is under way is answered, and nobody is let in any more", async () => {
+    await using fixture = new Fixture();
+    const gate = Promise.withResolvers<undefined>();
+    let asked = 0;
+    const server = await fixture.serve(async (request) => {
+      asked += 1;
+      await gate.promise;
+      return echo(request);
+    });
+    const client = fixture.client();
+    const answer = client.ask(ASKED);
+    await until(() => asked === 1);
+    const ended = server[Symbol.asyncDispose]();
+    await fixture.client().closed();
+    gate.resolve(undefined);
+    assert.deepEqual((await answer).body, ANSWERED);
+    await client.closed();
+    await ended;
+    assert.equal(asked, 1);
   });
 
   it("connections over the bound are closed, the others stay", async () => {
