@@ -174,13 +174,18 @@ export class RegistryReader {
 
   #take(items: readonly RegistryItem[]): void {
     const range = this.#range;
+    const results: FoldResult[] = [];
     for (const [place, item] of items.entries()) {
       range.append(hashLeaf(item.entry));
       const isNew = items.length - place <= REMEMBERED_ROOTS;
       if (isNew) this.#roots.set(range.size, range.root());
       this.#roots.delete(range.size - REMEMBERED_ROOTS);
-      const result = this.registry.apply(item);
-      this.#options.onItem?.(item, result);
+      results.push(this.registry.apply(item));
+    }
+    // Last: whoever cannot write down what he is told must not keep the rest from counting.
+    for (const [place, item] of items.entries()) {
+      const result = results[place];
+      if (result) this.#options.onItem?.(item, result);
     }
   }
 }

@@ -54,6 +54,7 @@ export {
   ISSUE_REFUSAL,
   SIGNER,
   type DrillKeyRequest,
+  type ExactSignature,
   type IssuedToken,
   type IssueRequest,
   type RealmKey,

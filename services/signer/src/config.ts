@@ -18,10 +18,11 @@ import { isJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/j
 import { readCustody, readCustodyNeeds, type CustodyNeeds } from "./custody-settings.ts";
 import {
   checkKubernetes,
+  KUBE_FRONT,
   kubernetesLabels,
   readKubernetes,
   type KubernetesPolicy,
-} from "./external-jwt/config.ts";
+} from "./kubernetes/config.ts";
 
 /** One ring: which keys this signer makes and keeps, and what they may sign. */
 export interface RingPolicy extends RotationPolicy {
@@ -58,7 +59,7 @@ export interface SignerConfig {
 
 const ORIGIN = /^[A-Za-z0-9][A-Za-z0-9._/-]*$/;
 /** docs/spec/wire.md §1. */
-const CALLERS: readonly string[] = ["issuer", "drill", "operator"];
+const CALLERS: readonly string[] = ["issuer", "drill", "operator", KUBE_FRONT];
 
 /** @throws ServiceError `ERR_CONFIG` that names every problem at once */
 export function parseConfig(json: Uint8Array | JsonObject): SignerConfig {
@@ -73,6 +74,9 @@ export function parseConfig(json: Uint8Array | JsonObject): SignerConfig {
   const kubernetes = config.attempt(readKubernetes);
   config.attempt(() => {
     if (kubernetes && rings && callers) checkKubernetes({ rings, callers });
+    // Without a cluster there is no handle that it could have anything signed for.
+    if (kubernetes === null && callers?.includes(KUBE_FRONT))
+      throw problem(`callers must not name ${KUBE_FRONT} without kubernetes`);
   });
   return config.finish<SignerConfig>({
     realm: config.attempt((from) => from.string("realm", 32, REALM)),

@@ -168,7 +168,7 @@ describe("what a signer says of itself", () => {
     await signer.ready;
     const { head } = await client.request({ op: "metadata" });
     assert.deepEqual(
-      { ...head, instance: typeof head["instance"], cosigned: "" },
+      { ...head, instance: typeof head["instance"], registrySize: 0, cosigned: "" },
       {
         realm: "enterprise",
         instance: "string",
@@ -179,6 +179,7 @@ describe("what a signer says of itself", () => {
         ready: true,
         problem: null,
         size: 0,
+        registrySize: 0,
         pending: 0,
         cosigned: "",
         labels: ["roots: demo"],

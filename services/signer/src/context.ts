@@ -30,8 +30,9 @@ import type { SignerConfig } from "./config.ts";
 import { closedLog } from "./closed-log.ts";
 import { EntryJournal } from "./entry-journal.ts";
 import { signerEvents, type SignerEvent, type SignerEvents } from "./events.ts";
-import { serveExternalJwt } from "./external-jwt/serve-external-jwt.ts";
+import type { SignerHandler } from "./handler.ts";
 import { SIGNER_FILES } from "./initialise.ts";
+import { KUBE_FRONT } from "./kubernetes/config.ts";
 import type { LogWriter } from "./log-writer.ts";
 import type { TokenLog } from "./mint.ts";
 import { MonitorReports } from "./monitor-reports.ts";
@@ -119,6 +120,17 @@ function logProblem({ writer }: SignerCore): string | undefined {
     return errorCode(error);
   }
   return undefined;
+}
+
+/** What kube-apiserver's front may ask is a table of its own: what is not in it is not there for it. */
+function handlerFor(
+  { handler, cluster }: SignerCore,
+  { caller }: Call,
+): Pick<SignerHandler, "handle"> {
+  if (caller !== KUBE_FRONT) return handler;
+  // The configuration gives this caller to a cluster's signer only.
+  if (!cluster) throw new ServiceError("ERR_SIGNER_OP", "No cluster here");
+  return cluster;
 }
 
 class SignerService implements Signer {
@@ -222,15 +234,6 @@ class SignerService implements Signer {
       });
       this.#sockets.use(server);
     }
-    if (config.kubernetes) this.#sockets.use(await this.#listenToKubernetes());
-  }
-
-  #listenToKubernetes(): Promise<AsyncDisposable> {
-    return serveExternalJwt({
-      ...this.#options,
-      open: () => this.#core?.externalJwt,
-      refused: (caller, error) => this.#refused(caller, error),
-    });
   }
 
   start(): void {
@@ -242,7 +245,7 @@ class SignerService implements Signer {
   async #handle(call: Call): Promise<Answer> {
     try {
       if (call.op === SIGNER.metadata.op) return await this.#metadataRoute.handle(call);
-      if (this.#core) return await this.#core.handler.handle(call);
+      if (this.#core) return await handlerFor(this.#core, call).handle(call);
       throw this.#starting();
     } catch (error) {
       this.#refused(call.caller, error);

@@ -3,28 +3,23 @@ import { isPublished } from "@redoubt/keys";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import type { RealmKey, RealmKeys } from "@redoubt/wire";
 
+/** P6: how old keys may be at a relying party, far below the time that a key is published before it signs. */
 const REFRESH_HINT_SECONDS = 300;
 /** What fits into one frame's head, records of many tenants aside. */
 const MAX_KEYS = 48;
 
 /** The keys of a realm that relying parties may meet, signing keys before drill keys, newest first. */
-export function listKeys(
+export function keysOfRealm(
   registry: Registry,
   realm: string,
-  since: number,
   nowSeconds: number,
-): RealmKeys {
+): readonly KeyInfo[] {
   const own = [...registry.keys.values()].filter(
     (key) => key.realm === realm && isWorthListing(key, nowSeconds),
   );
   const drills = own.filter(({ record }) => record.custody === "drill");
   const others = own.filter(({ record }) => record.custody !== "drill");
-  const keys = [...others.toReversed(), ...drills.toReversed()].slice(0, MAX_KEYS);
-  return {
-    asOf: registry.size,
-    keys: since >= registry.size ? [] : keys.map(listed),
-    refreshHintSeconds: REFRESH_HINT_SECONDS,
-  };
+  return [...others.toReversed(), ...drills.toReversed()].slice(0, MAX_KEYS);
 }
 
 /** Ended keys stay in the registry for ever; an answer that grew with them would stop fitting one day. */
@@ -33,6 +28,14 @@ function isWorthListing({ state, record }: KeyInfo, nowSeconds: number): boolean
   return (
     (isPublished(state) || state === "generated" || isWithdrawn) && nowSeconds < record.verifyUntil
   );
+}
+
+/** The answer to `fetchKeys`, of the registry as it was read. */
+export function describeKeys(
+  keys: readonly KeyInfo[],
+  registry: Pick<RealmKeys, "asOf" | "asOfSeconds">,
+): RealmKeys {
+  return { ...registry, keys: keys.map(listed), refreshHintSeconds: REFRESH_HINT_SECONDS };
 }
 
 function listed(key: KeyInfo): RealmKey {

@@ -23,7 +23,7 @@ import {
 import type { Budgets } from "./budgets.ts";
 import type { SignerConfig } from "./config.ts";
 import { signDrillRecord } from "./drill-key.ts";
-import { listKeys } from "./fetch-keys.ts";
+import { describeKeys, keysOfRealm } from "./fetch-keys.ts";
 import { guarded } from "./guarded.ts";
 import { parseIssueRequest, refuseReserved, refuseReservedOfIssue } from "./issue-request.ts";
 import type { Mint } from "./mint.ts";
@@ -46,6 +46,8 @@ export interface HandlerOptions {
   readonly checkRegistry: () => void;
   readonly append: (statement: SignedStatement) => Promise<void>;
   readonly refused: (caller: string, error: unknown) => void;
+  /** When a witness last vouched for the registry as it was read; 0 before the first time. */
+  readonly registryTimeSeconds: () => number;
 }
 
 /** What the results of one answer may take of a frame's head; checked before anything is signed. */
@@ -138,10 +140,13 @@ export class SignerHandler {
   }
 
   #fetchKeys(since: number): RealmKeys {
-    const { config, registry, clock, checkRegistry } = this.#options;
+    const { config, registry, clock, checkRegistry, registryTimeSeconds } = this.#options;
     // Half a registry would look like a realm without keys.
     checkRegistry();
-    return listKeys(registry(), config.realm, since, nowSeconds(clock));
+    const { size } = registry();
+    const isNews = since < size;
+    const keys = isNews ? keysOfRealm(registry(), config.realm, nowSeconds(clock)) : [];
+    return describeKeys(keys, { asOf: size, asOfSeconds: registryTimeSeconds() });
   }
 
   #checkDrill({ caller }: Call): void {

@@ -8,8 +8,8 @@ import { encodeEntryBundle } from "@redoubt/tlog";
 import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { joinBlobs, MAX_FRAME_BYTES, MAX_HEAD_BYTES } from "@redoubt/wire";
 import { BodySealer } from "./bodies.ts";
-import { parseKubernetesClaims } from "./external-jwt/kubernetes-claims.ts";
-import { CLUSTER, ISSUER, podClaims, segment } from "./external-jwt/testing/cluster.ts";
+import { parseKubernetesClaims } from "./kubernetes/kubernetes-claims.ts";
+import { CLUSTER, ISSUER, podClaims, segment } from "./testing/cluster.ts";
 import { decideExact, type ExactHandle } from "./sign-exact.ts";
 import { ringKey, type RecordChange } from "./testing/unsigned-token.ts";
 
@@ -53,7 +53,7 @@ function registryOf(audiences: readonly string[]): Registry {
 function decide(key = KEY, claims: JsonObject | string = podClaims(NOW), handle = HANDLE) {
   const input = { realm: REALM, registry: registryOf([ISSUER]), activeKey: () => key };
   return decideExact(input, handle, {
-    caller: "kube-apiserver",
+    caller: "kube-front",
     payload: segment(claims),
     nowSeconds: NOW,
   });
@@ -85,13 +85,7 @@ describe("signExact", () => {
     assert.deepEqual({ ...grant.context }, parseJsonObject(JSON.stringify(podClaims(NOW))));
     assert.deepEqual(
       [grant.tenant, grant.client, grant.subject, grant.audience, caller],
-      [
-        CLUSTER,
-        "kube-apiserver",
-        "system:serviceaccount:payments:ledger",
-        ISSUER,
-        "kube-apiserver",
-      ],
+      [CLUSTER, "kube-apiserver", "system:serviceaccount:payments:ledger", ISSUER, "kube-front"],
     );
     assert.deepEqual([jti, iat, exp], [podClaims(NOW)["jti"], NOW, NOW + 3600]);
   });
@@ -169,7 +163,7 @@ describe("signExact", () => {
     const payload = segment(text.padEnd(6144));
     assert.equal(payload.length, 8192);
     const input = { realm: REALM, registry: registryOf([audience]), activeKey: () => KEY };
-    const one = decideExact(input, HANDLE, { caller: "kube-apiserver", payload, nowSeconds: NOW });
+    const one = decideExact(input, HANDLE, { caller: "kube-front", payload, nowSeconds: NOW });
     const sealer = new BodySealer(randomBytes(32), "redoubt.test/x");
     const { entries, blobs } = sealer.seal(Array.from({ length: 256 }, () => one));
     const bytes = encodeEntryBundle(entries).length + joinBlobs(blobs).length;

@@ -4,6 +4,7 @@ import { DRILL_AUDIENCE } from "@redoubt/registry";
 import { Base64urlError, decodeBase64url } from "@redoubt/verify/base64url";
 import { JsonError, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { issuerFor, tenantCovered } from "@redoubt/verify/record";
+import type { ExactSignature } from "@redoubt/wire";
 import type { RingKey } from "./key-ring.ts";
 import type { PolicyInput } from "./policy.ts";
 import type { UnsignedToken } from "./token.ts";
@@ -164,12 +165,6 @@ function unsignedToken(
 
 function refusal(code: string, message: string): ServiceError {
   return new ServiceError(code, message);
-}
-
-export interface ExactSignature {
-  /** First and third segment of the token; the second is the payload, unchanged. */
-  readonly header: string;
-  readonly signature: string;
 }
 
 export interface ExactSignerOptions {

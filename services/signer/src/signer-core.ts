@@ -11,12 +11,12 @@ import { CustodyAudit } from "./custody-audit.ts";
 import { carryEntries, closedLog } from "./closed-log.ts";
 import type { EntryJournal } from "./entry-journal.ts";
 import type { SignerEvents } from "./events.ts";
-import { openExternalJwt, type ExternalJwtService } from "./external-jwt/external-jwt-service.ts";
 import { SignerHandler } from "./handler.ts";
 import { BODY_KEY_KIND, openWriterKey, SIGNER_FILES } from "./initialise.ts";
 import { KeyRing } from "./key-ring.ts";
 import { KeyOrders } from "./key-orders.ts";
 import { KeySteps } from "./key-steps.ts";
+import { openCluster, type ClusterHandler } from "./kubernetes/cluster-handler.ts";
 import { LogWriter } from "./log-writer.ts";
 import { Mint, type TokenLog } from "./mint.ts";
 import type { MonitorReports } from "./monitor-reports.ts";
@@ -37,8 +37,8 @@ export interface SignerCore {
   readonly steps: KeySteps;
   readonly audit: CustodyAudit;
   readonly handler: SignerHandler;
-  /** Only where the realm is that of a cluster. */
-  readonly externalJwt: ExternalJwtService | undefined;
+  /** For kube-apiserver's front, where the realm is that of a cluster. */
+  readonly cluster: ClusterHandler | undefined;
 }
 
 export interface CoreOptions {
@@ -119,7 +119,7 @@ export async function openCore(
   };
   const handler = new SignerHandler({ ...deciding, ...own });
   const audit = new CustodyAudit({ custodian, ring, clock, events });
-  return { writer, guard, ring, steps, audit, handler, externalJwt: openExternalJwt(deciding) };
+  return { writer, guard, ring, steps, audit, handler, cluster: openCluster(deciding) };
 }
 
 /** @throws KeyError while custody cannot be asked: without it no key could be told from a lost one */

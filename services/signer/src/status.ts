@@ -21,7 +21,9 @@ export function describeSigner(facts: SignerFacts): SignerMetadata {
     realm: config.realm,
     instance,
     log: config.log,
-    maxTtlSeconds: Math.max(...config.rings.map((ring) => ring.maxLifetimeSeconds)),
+    maxTtlSeconds:
+      core?.cluster?.maxLifetimeSeconds() ??
+      Math.max(...config.rings.map((ring) => ring.maxLifetimeSeconds)),
     custody,
     isolation: "none",
     ready: isReady,

@@ -22,6 +22,7 @@ function keys(...states: readonly string[]): JsonObject {
   return {
     asOf: 1,
     keys: states.map((state) => ({ ...key, kid: kidOf(state), state })),
+    asOfSeconds: 0,
     refreshHintSeconds: 300,
   };
 }

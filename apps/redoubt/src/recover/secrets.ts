@@ -81,7 +81,7 @@ function findSockets(
   }));
 }
 
-/** Those of this profile, and others that were given a secret; one without (kube-apiserver) has none to replace. */
+/** Those of this profile, and others that were given a secret; one without has none to replace. */
 function callersOf(folder: string, service: ServiceName): string[] {
   const others = readdirSync(join(folder, service, "s"), { withFileTypes: true })
     .filter((entry) => entry.isDirectory())

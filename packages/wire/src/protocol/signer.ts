@@ -94,6 +94,8 @@ const REALM_KEY = {
 };
 const REALM_KEYS = {
   asOf: integer(),
+  /** When a witness last vouched for the registry as it was read; 0 before the first time. */
+  asOfSeconds: integer(),
   keys: list(group(REALM_KEY), MAX_BATCH_ITEMS),
   refreshHintSeconds: integer(),
 };
@@ -127,6 +129,18 @@ const DRILL_KEY = {
   verifyUntil: integer(0, MAX_SECONDS),
 };
 export type DrillKeyRequest = Values<typeof DRILL_KEY>;
+
+/** What a caller had to build itself: signed as it is, or not at all. */
+const SIGN_EXACT = {
+  /** The payload's segment of the token; the signer judges what is in it. */
+  payload: text(MAX_TOKEN_CHARACTERS),
+};
+const EXACT_SIGNATURE = {
+  /** First and third segment of the token. */
+  header: text(1024, /^[\w-]+$/),
+  signature: text(1024, /^[\w-]+$/),
+};
+export type ExactSignature = Values<typeof EXACT_SIGNATURE>;
 
 const RING_KEY = {
   kid: KID,
@@ -178,6 +192,7 @@ export const SIGNER = {
     { items: list(anything, MAX_BATCH_ITEMS, 1) },
     { results: list(anything, MAX_BATCH_ITEMS) },
   ),
+  signExact: operation("signExact", SIGN_EXACT, EXACT_SIGNATURE),
   fetchKeys: operation("fetchKeys", { since: optional(integer()) }, REALM_KEYS),
   metadata: operation("metadata", {}, METADATA),
   drillKey: operation("drillKey", DRILL_KEY, {

@@ -105,9 +105,21 @@ const SAMPLES: readonly Sample[] = [
     badAnswers: [{ results: null }, { results: Array(257).fill(0) }],
   },
   {
+    asked: SIGNER.signExact,
+    request: { payload: "p".repeat(16_384) },
+    answer: { header: "h", signature: "s" },
+    badRequests: [
+      { payload: "" },
+      { payload: "p".repeat(16_385) },
+      { payload: ["p"] },
+      { kid: KID },
+    ],
+    badAnswers: [{ header: "h.p" }, { signature: "" }, { signature: "s\n" }],
+  },
+  {
     asked: SIGNER.fetchKeys,
     request: { since: 1 },
-    answer: { asOf: 1, keys: [REALM_KEY], refreshHintSeconds: 300 },
+    answer: { asOf: 1, asOfSeconds: 0, keys: [REALM_KEY], refreshHintSeconds: 300 },
     badRequests: [{ since: -1 }],
     badAnswers: [{ keys: 1 }, { keys: [1] }, { keys: [{ kid: KID }] }],
   },

@@ -37,7 +37,7 @@ export const CLIENT = "app-1";
 export const DISABLED_CLIENT = "app-off";
 export const AUDIENCE = "api://one";
 export const CALLERS = ["issuer", "drill", "operator"] as const;
-export type TestCaller = (typeof CALLERS)[number];
+export type TestCaller = (typeof CALLERS)[number] | "kube-front";
 
 export const WANTED = {
   op: "issue",
@@ -101,7 +101,7 @@ export class Deployment implements AsyncDisposable {
     const own = { root: this.root, caller: this.service };
     this.ledger = new FakeLedger(logs, witnessing, { ...own, service: "ledger" });
     this.monitor = new FakeMonitor({ ...own, service: "monitor" }, this.ledger.witnessed);
-    for (const caller of CALLERS) createSocketPlace(this.place(caller));
+    for (const caller of [...CALLERS, "kube-front"] as const) createSocketPlace(this.place(caller));
     const log = logs.issuance.origin;
     const { ring, writer } = initialise(this.folder, { realm, log });
     this.ringKey = ring;

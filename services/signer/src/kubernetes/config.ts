@@ -17,9 +17,12 @@ interface Beside {
   readonly callers: readonly string[];
 }
 
+/** The caller that kube-apiserver speaks through. */
+export const KUBE_FRONT = "kube-front";
+
 /** KEP-740: what kube-apiserver takes from an external signer, and makes itself. */
 const KUBERNETES_ALGORITHMS: readonly string[] = ["ES256", "RS256"];
-export const MIN_TOKEN_EXPIRATION_SECONDS = 600;
+const MIN_TOKEN_EXPIRATION_SECONDS = 600;
 
 /** null where the configuration has no cluster. */
 export function readKubernetes(reader: MemberReader): KubernetesPolicy | null {
@@ -39,6 +42,7 @@ export function checkKubernetes({ rings, callers }: Beside): void {
   if (ring?.class !== "oidc" || others.length > 0)
     throw problem("rings must be one ring of class oidc");
   if (callers.includes("issuer")) throw problem("callers must not name issuer");
+  if (!callers.includes(KUBE_FRONT)) throw problem(`callers must name ${KUBE_FRONT}`);
   if (!KUBERNETES_ALGORITHMS.includes(ring.alg))
     throw problem(`the ring's alg must be one of ${KUBERNETES_ALGORITHMS.join(", ")}`);
   if (ring.maxLifetimeSeconds < MIN_TOKEN_EXPIRATION_SECONDS)

@@ -4,7 +4,7 @@ import { errorLine, ServiceError } from "@redoubt/base";
 import type { JsonObject } from "@redoubt/verify/json";
 import { parseConfig, type SignerConfig } from "../config.ts";
 import { Deployment, RING } from "../testing/deployment.ts";
-import { CLUSTER, KUBERNETES_CONFIG, OIDC_RING } from "./testing/cluster.ts";
+import { CLUSTER, KUBERNETES_CONFIG, OIDC_RING } from "../testing/cluster.ts";
 
 async function read(change: JsonObject): Promise<SignerConfig> {
   await using deployment = new Deployment("kubernetes-prod");
@@ -36,6 +36,12 @@ describe("config of a cluster's signer", () => {
     assert.deepEqual([kubernetes, labels], [null, ["roots: demo"]]);
   });
 
+  it("refuses the front's caller where there is no cluster that it could ask for", async () => {
+    await using deployment = new Deployment();
+    const config = { ...deployment.config, callers: ["issuer", "kube-front"] };
+    assert.throws(() => parseConfig(config), /callers must not name kube-front without kubernetes/);
+  });
+
   it("takes both algorithms that kube-apiserver takes, and its shortest lifetime", async () => {
     for (const change of [{ alg: "RS256" }, { maxLifetimeSeconds: 600 }])
       assert.equal(await problemOf({ rings: [{ ...OIDC_RING, ...change }] }), "accepted");
@@ -49,7 +55,8 @@ describe("config of a cluster's signer", () => {
     [{ kubernetes: { tenant: "prod", audiences: "any" } }, /tenant must/],
     [{ kubernetes: { tenant: CLUSTER, audiences: "*" } }, /audiences must/],
     [{ kubernetes: { tenant: CLUSTER, audiences: "any", x: 1 } }, /unknown member x/],
-    [{ callers: ["issuer", "operator"] }, /callers must not name issuer/],
+    [{ callers: ["issuer", "kube-front"] }, /callers must not name issuer/],
+    [{ callers: ["operator"] }, /callers must name kube-front/],
     [{ rings: [RING] }, /one ring of class oidc/],
     [{ rings: [OIDC_RING, RING] }, /one ring of class oidc/],
     [{ rings: [RING, OIDC_RING] }, /one ring of class oidc/],

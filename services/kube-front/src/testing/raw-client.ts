@@ -8,7 +8,7 @@ import {
   type OutgoingHttpHeaders,
 } from "node:http2";
 import { connect as connectSocket, type Socket } from "node:net";
-import { EXTERNAL_JWT_PATHS } from "../messages.ts";
+import { PATHS } from "./cluster.ts";
 
 /** What came back on one stream, whatever it was. */
 export interface RawAnswer {
@@ -21,7 +21,7 @@ export interface RawAnswer {
 
 export const GRPC_HEADERS: OutgoingHttpHeaders = {
   ":method": "POST",
-  ":path": EXTERNAL_JWT_PATHS.metadata,
+  ":path": PATHS.sign,
   "content-type": "application/grpc",
   te: "trailers",
 };

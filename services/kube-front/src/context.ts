@@ -1,0 +1,56 @@
+import { mkdirSync } from "node:fs";
+import { checkPrivateFolder, type EventSink, type Service } from "@redoubt/base";
+import { readSocketSecret, SocketClient, socketPlace, type WireEvent } from "@redoubt/wire";
+import type { KubeFrontConfig } from "./config.ts";
+import { kubeFrontEvents, type KubeFrontEvent } from "./events.ts";
+import { ExternalJwtSigner } from "./external-jwt-signer.ts";
+import { GRPC_LIMITS, serveGrpc, type GrpcLimits } from "./grpc-server.ts";
+
+export interface KubeFrontOptions {
+  readonly config: KubeFrontConfig;
+  /** This process's own folder. */
+  readonly folder: string;
+  /** Data folder, "" for the working directory. */
+  readonly root: string;
+  readonly service: string;
+  readonly log: EventSink<KubeFrontEvent | WireEvent>;
+  /** Replaced by tests only. */
+  readonly limits?: Partial<GrpcLimits>;
+}
+
+/** A signer that is away is told of soon: kube-apiserver asks again by itself. */
+const SIGNER_CONNECT_MS = 1000;
+
+/**
+ * Wires the front of one cluster's signer. It holds no key and decides nothing: whoever owns it can ask the signer
+ * for what kube-apiserver can ask for.
+ */
+export async function openKubeFront(options: KubeFrontOptions): Promise<Service> {
+  const { config, folder, root, service, log } = options;
+  // THREAT-32.
+  checkPrivateFolder(folder);
+  const limits = { ...GRPC_LIMITS, ...options.limits };
+  await using stack = new AsyncDisposableStack();
+  const signer = socketPlace(root, `signer-${config.realm}`, "kube-front");
+  const client = stack.use(
+    new SocketClient({
+      path: signer.path,
+      secret: readSocketSecret(signer),
+      timeoutMs: limits.callTimeoutMs,
+      connectTimeoutMs: SIGNER_CONNECT_MS,
+    }),
+  );
+  const place = socketPlace(root, service, "kube-apiserver");
+  // kube-apiserver has no secret that somebody would have to hand over, so the folder is made here.
+  mkdirSync(place.folder, { recursive: true, mode: 0o700 });
+  const events = kubeFrontEvents(log);
+  const methods = new ExternalJwtSigner(client);
+  stack.use(
+    await serveGrpc({ path: place.path, caller: "kube-apiserver", log, limits, methods, events }),
+  );
+  const owned = stack.move();
+  return {
+    status: () => ({ realm: config.realm, signer: client.connected, underWay: client.inFlight }),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}

@@ -1,0 +1,61 @@
+import { createPublicKey } from "node:crypto";
+import { ServiceError } from "@redoubt/base";
+import { ask, SIGNER, type Requester } from "@redoubt/wire";
+
+export interface SignJwtRequest {
+  /** The payload's segment, exactly as it stands in the token. */
+  readonly claims: string;
+}
+
+interface PublishedKeys {
+  readonly keys: readonly { readonly key_id: string; readonly key: Buffer }[];
+  readonly data_timestamp: { readonly seconds: number };
+  readonly refresh_hint_seconds: number;
+}
+
+/** KEP-740: kube-apiserver ends where it is told of less. */
+const MIN_TOKEN_EXPIRATION_SECONDS = 600;
+
+/** The three calls of external-jwt-signer.proto, asked of the signer. It decides; here only the form changes. */
+export class ExternalJwtSigner {
+  readonly #signer: Requester;
+
+  constructor(signer: Requester) {
+    this.#signer = signer;
+  }
+
+  sign({
+    claims,
+  }: SignJwtRequest): Promise<{ readonly header: string; readonly signature: string }> {
+    return ask(this.#signer, SIGNER.signExact, { payload: claims });
+  }
+
+  /** No key is excluded from discovery: each may sign, or has signed, bound tokens. */
+  async fetchKeys(): Promise<PublishedKeys> {
+    const { keys, asOfSeconds, refreshHintSeconds } = await ask(this.#signer, SIGNER.fetchKeys, {});
+    const times = keys.map(({ stateAt }) => stateAt);
+    return {
+      keys: keys.map(({ kid, jwk }) => ({
+        key_id: kid,
+        key: createPublicKey({ key: { ...jwk }, format: "jwk" }).export({
+          type: "spki",
+          format: "der",
+        }),
+      })),
+      data_timestamp: { seconds: Math.max(asOfSeconds, ...times) },
+      refresh_hint_seconds: refreshHintSeconds,
+    };
+  }
+
+  async metadata(): Promise<{ readonly max_token_expiration_seconds: number }> {
+    // Refused while the signer knows no key: what it would say of its lifetime then is not yet so.
+    await ask(this.#signer, SIGNER.fetchKeys, {});
+    const { maxTtlSeconds } = await ask(this.#signer, SIGNER.metadata, {});
+    if (maxTtlSeconds < MIN_TOKEN_EXPIRATION_SECONDS)
+      throw new ServiceError(
+        "ERR_FRONT_LIFETIME",
+        `A key's maxLifetimeSeconds is under ${MIN_TOKEN_EXPIRATION_SECONDS}`,
+      );
+    return { max_token_expiration_seconds: maxTtlSeconds };
+  }
+}

@@ -1,0 +1,14 @@
+import { join } from "node:path";
+import { readPrivateFile, runService } from "@redoubt/base";
+import { WIRE_EVENTS } from "@redoubt/wire";
+import { parseConfig } from "./config.ts";
+import { openKubeFront } from "./context.ts";
+import { KUBE_FRONT_EVENTS } from "./events.ts";
+
+// Whoever starts it names the service, which is also the name of its folder: one process for each cluster.
+const [, , name = "kube-front"] = process.argv;
+
+await runService(name, { ...WIRE_EVENTS, ...KUBE_FRONT_EVENTS }, ({ log }) => {
+  const config = parseConfig(readPrivateFile(join(name, "config.json")));
+  return openKubeFront({ config, folder: name, root: "", service: name, log });
+});
