@@ -3,11 +3,10 @@ import {
   CompactRange,
   hashLeaf,
   openCheckpoint,
-  verifyConsistency,
   type TreeHead,
   type VerifierKey,
 } from "@redoubt/tlog";
-import { ask, LEDGER, MAX_STATEMENTS, WireError, type Requester } from "@redoubt/wire";
+import { ask, LEDGER, MAX_STATEMENTS, proveGrowth, WireError, type Requester } from "@redoubt/wire";
 import { credentialsOf } from "./client-credentials.ts";
 import { byteLength, placeItems, type ShownItem, type UnverifiedPage } from "./registry-page.ts";
 import type { FoldResult, RegistryItem } from "./registry-types.ts";
@@ -57,7 +56,7 @@ export class RegistryReader {
 
   /** The tree of all that was read. */
   get head(): TreeHead {
-    return { size: this.#range.size, root: this.#range.root() };
+    return this.#range.head;
   }
 
   /** The root that the registry had at one of its newest sizes. */
@@ -130,7 +129,7 @@ export class RegistryReader {
     if (unproven.length === 0) return false;
     await this.#prove(range, page);
     this.#checkItems(unproven);
-    keep?.(unproven, { size: range.size, root: range.root() });
+    keep?.(unproven, range.head);
     this.#take(unproven);
     return range.size < page.size;
   }
@@ -142,11 +141,8 @@ export class RegistryReader {
     const isWhole = range.size === size;
     if (size !== saidSize || (isWhole && !range.root().equals(root)))
       throw new WireError("ERR_WIRE_FRAME", `Registry ${log} does not lead to its signed root`);
-    if (isWhole) return;
     // Every size of the registry is one at which a batch ends, so the ledger can prove each.
-    const sizes = { size1: range.size, size2: size };
-    const { proof } = await ask(client, LEDGER.proveGrowth, { log, ...sizes });
-    verifyConsistency({ ...sizes, root1: range.root(), root2: root, proof });
+    await proveGrowth(client, log, range.head, { size, root });
   }
 
   /** Before any of them counts: that they lead through the trees that are known, and have their bodies. */

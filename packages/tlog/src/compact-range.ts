@@ -12,6 +12,12 @@ export type NodeVisitor = (level: number, index: number, hash: Buffer) => void;
 
 const LEVELS = 53;
 
+/** Size and root of a tree. */
+export interface TreeHead {
+  readonly size: number;
+  readonly root: Buffer;
+}
+
 /**
  * A log reduced to its size and the roots of its complete subtrees, at most 53 hashes: enough to append
  * and to know every later root. Whoever keeps one cannot be shown another past (P3, THREAT-06).
@@ -43,6 +49,10 @@ export class CompactRange {
 
   get size(): number {
     return this.#size;
+  }
+
+  get head(): TreeHead {
+    return { size: this.size, root: this.root() };
   }
 
   /** The roots of the complete subtrees, largest first. */

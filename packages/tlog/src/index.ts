@@ -1,6 +1,6 @@
 export { openCheckpoint, encodeCheckpoint, parseCheckpoint } from "./checkpoint.ts";
 export type { Checkpoint, OpenedCheckpoint } from "./checkpoint.ts";
-export { CompactRange } from "./compact-range.ts";
+export { CompactRange, type TreeHead } from "./compact-range.ts";
 export type { NodeVisitor } from "./compact-range.ts";
 export { buildConsistencyProof, verifyConsistency } from "./consistency.ts";
 export type { Consistency } from "./consistency.ts";
@@ -64,5 +64,5 @@ export {
 } from "./witness.ts";
 export type { AddCheckpointRequest, UnverifiedAddCheckpoint } from "./witness.ts";
 export { cosignWitnessed, openWitnessed } from "./witnessed.ts";
-export type { WitnessedQuestion, TreeHead } from "./witnessed.ts";
+export type { WitnessedQuestion } from "./witnessed.ts";
 export { logId } from "./log-id.ts";

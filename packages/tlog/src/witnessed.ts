@@ -1,14 +1,9 @@
 import { encodeCheckpoint } from "./checkpoint.ts";
 import { cosignCheckpoint, verifyCosignature } from "./cosignature.ts";
+import type { TreeHead } from "./compact-range.ts";
 import { TlogError } from "./errors.ts";
 import type { NoteSigner } from "./note-signer.ts";
 import type { VerifierKey } from "./vkey.ts";
-
-/** The newest tree of a log that a witness has cosigned; of size 0 while it has cosigned none. */
-export interface TreeHead {
-  readonly size: number;
-  readonly root: Buffer;
-}
 
 /** Whose word is wanted, of which log, in answer to which nonce. */
 export interface WitnessedQuestion {

@@ -1,5 +1,6 @@
 export { Batcher, type BatcherOptions, type BatchQueue } from "./batcher.ts";
 export { joinBlobs, splitBlobs } from "./blobs.ts";
+export { proveGrowth } from "./prove-growth.ts";
 export { SocketClient, type ClientOptions, type Reply } from "./client.ts";
 export { type Answer, type Call, type Handler } from "./connection.ts";
 export { WIRE_EVENTS, type WireEvent } from "./events.ts";

@@ -201,7 +201,7 @@ function registryOf(logs: ReadonlyMap<string, Log>, { registry }: Config): Log {
 /** THREAT-07: another process advanced the log. What it wrote must continue what is known here, or nothing goes on. */
 function reload(log: Log, store: Store, halt: (log: Log, error: unknown) => void): void {
   const { range } = log.head;
-  const known = { size: range.size, root: range.root(), what: "this process" };
+  const known = { ...range.head, what: "this process" };
   try {
     log.advance(loadHead(store, log.identity, range.size > 0 ? [known] : []));
   } catch (error) {

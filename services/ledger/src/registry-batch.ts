@@ -20,7 +20,7 @@ export function stageStatement(
     const entry = registryEntry(statement, envelope);
     const growth = grow(draft.head.range, [entry]);
     const { range } = growth;
-    const body = encodeCheckpoint({ origin, size: range.size, root: range.root() });
+    const body = encodeCheckpoint({ origin, ...range.head });
     const checkpoint = signNote(body, [identity.key.signer]);
     const entries = bundleEntry(entry);
     const blobs = joinStatement({ statement, envelope, credentials });

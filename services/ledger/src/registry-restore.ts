@@ -77,8 +77,7 @@ function checkPart(
   proof: readonly Buffer[],
 ): void {
   try {
-    if (range.size <= target.size)
-      return verifyGrowth({ size: range.size, root: range.root() }, target, proof);
+    if (range.size <= target.size) return verifyGrowth(range.head, target, proof);
   } catch (cause) {
     if (!(cause instanceof TlogError)) throw cause;
   }

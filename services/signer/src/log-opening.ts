@@ -2,11 +2,11 @@ import { ServiceError } from "@redoubt/base";
 import {
   CompactRange,
   openCheckpoint,
-  verifyConsistency,
+  TlogError,
   type TreeHead,
   type VerifierKey,
 } from "@redoubt/tlog";
-import { ask, LEDGER, type Requester } from "@redoubt/wire";
+import { ask, LEDGER, proveGrowth, type Requester } from "@redoubt/wire";
 
 export interface LogSource {
   readonly client: Requester;
@@ -28,7 +28,7 @@ export async function readLogState(
   const range = CompactRange.from(size, hashes);
   if (size > 0) checkBothSigned(source, checkpoint, range);
   // oxlint-disable-next-line no-await-in-loop -- two of them; the first that is not in the log says why
-  for (const tree of known) await proveGrowth(source, tree, range);
+  for (const tree of known) await checkHolds(source, tree, range.head);
   return { range, cosigned };
 }
 
@@ -43,26 +43,20 @@ function checkBothSigned(source: LogSource, note: string, range: CompactRange): 
 }
 
 // THREAT-06, THREAT-07, THREAT-30: a tree shorter than one that was seen is fatal, never a fork.
-async function proveGrowth(source: LogSource, known: TreeHead, range: CompactRange): Promise<void> {
-  const { size, root } = known;
-  if (size === 0) return;
-  if (range.size < size)
-    throw refusal("ERR_LOG_SHORT", `Log has ${range.size} entries, it had ${size}`);
-  const proof = await readConsistency(source, size, range.size);
+async function checkHolds(
+  { client, log }: LogSource,
+  known: TreeHead,
+  head: TreeHead,
+): Promise<void> {
+  if (known.size === 0) return;
+  if (head.size < known.size)
+    throw refusal("ERR_LOG_SHORT", `Log has ${head.size} entries, it had ${known.size}`);
   try {
-    verifyConsistency({ size1: size, root1: root, size2: range.size, root2: range.root(), proof });
+    await proveGrowth(client, log, known, head);
   } catch (cause) {
+    if (!(cause instanceof TlogError)) throw cause;
     throw refusal("ERR_LOG_HISTORY", "Log does not contain the tree that was seen", { cause });
   }
-}
-
-export async function readConsistency(
-  { client, log }: LogSource,
-  size1: number,
-  size2: number,
-): Promise<readonly Buffer[]> {
-  if (size1 === size2) return [];
-  return (await ask(client, LEDGER.proveGrowth, { log, size1, size2 })).proof;
 }
 
 function refusal(code: string, message: string, options?: ErrorOptions): ServiceError {

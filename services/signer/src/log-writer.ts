@@ -5,15 +5,14 @@ import {
   encodeEntryBundle,
   openCheckpoint,
   signNote,
-  verifyConsistency,
   type NoteSigner,
   type TreeHead,
 } from "@redoubt/tlog";
-import { ask, joinBlobs, LEDGER, RemoteError } from "@redoubt/wire";
+import { ask, joinBlobs, LEDGER, proveGrowth, RemoteError } from "@redoubt/wire";
 import type { SealedBatch } from "./bodies.ts";
 import type { EntryJournal } from "./entry-journal.ts";
 import type { SignerEvents } from "./events.ts";
-import { readConsistency, readLogState, type LogSource } from "./log-opening.ts";
+import { readLogState, type LogSource } from "./log-opening.ts";
 import { Sleeper } from "./sleeper.ts";
 import type { Cosigned, WitnessGuard } from "./witness-guard.ts";
 
@@ -76,7 +75,7 @@ export class LogWriter {
   }
 
   get tree(): TreeHead {
-    return { size: this.#acknowledged.size, root: this.#acknowledged.root() };
+    return this.#acknowledged.head;
   }
 
   /** Batches that wait for their acknowledgement. */
@@ -129,7 +128,7 @@ export class LogWriter {
     const { log, writer } = this.#options;
     const range = this.#predicted.clone();
     range.appendEntries(entries);
-    const body = encodeCheckpoint({ origin: log, size: range.size, root: range.root() });
+    const body = encodeCheckpoint({ origin: log, ...range.head });
     return {
       first: this.#predicted.size,
       count: entries.length,
@@ -254,8 +253,7 @@ export class LogWriter {
     const range = this.#acknowledged;
     // The witness may have seen more than was acknowledged to us: that cosignature comes again.
     if (size > range.size) return false;
-    const proof = await readConsistency(this.#options, size, range.size);
-    verifyConsistency({ size1: size, root1: root, size2: range.size, root2: range.root(), proof });
+    await proveGrowth(this.#options.client, this.#options.log, { size, root }, range.head);
     return true;
   }
 

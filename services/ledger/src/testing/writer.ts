@@ -70,7 +70,7 @@ export class TestWriter {
     const { log, range } = this;
     const first = range.size;
     range.appendEntries(entries);
-    const body = encodeCheckpoint({ origin: log, size: range.size, root: range.root() });
+    const body = encodeCheckpoint({ origin: log, ...range.head });
     const bundle = Buffer.concat(entries.map(bundleEntry));
     return {
       head: {

@@ -1,11 +1,11 @@
-import { verifyConsistency, type CompactRange, type OpenedCheckpoint } from "@redoubt/tlog";
-import type { Requester } from "@redoubt/wire";
+import { TlogError, type CompactRange, type OpenedCheckpoint, type TreeHead } from "@redoubt/tlog";
+import { proveGrowth, type Requester } from "@redoubt/wire";
 import type { Alarms } from "../alarms/alarms.ts";
 import { monitorError } from "../errors.ts";
 import type { Claims, PendingClaim } from "../witness/claims.ts";
-import { attempt, judgeSignatures, type LogKeys, type TreeHead } from "../witness/log-keys.ts";
+import { judgeSignatures, type LogKeys } from "../witness/log-keys.ts";
 import type { Witness } from "../witness/witness.ts";
-import { readConsistency, type UnverifiedEntries } from "./unverified-pages.ts";
+import type { UnverifiedEntries } from "./unverified-pages.ts";
 
 /**
  * `distrusted`: nothing may be believed of it, and an alarm says so. Others go on being judged: the ledger must not
@@ -188,19 +188,15 @@ export class LogReader<Page extends UnverifiedEntries> {
   }
 
   /** Undefined while the ledger has neither shown nor failed to show it. */
-  async #agrees({ origin, size, root }: PendingClaim): Promise<boolean | undefined> {
-    if (size > this.#range.size) return undefined;
-    const [size2, root2] = [this.#range.size, this.#range.root()];
-    if (size === size2) return root.equals(root2);
-    if (size === 0) return true;
-    let proof: readonly Buffer[];
+  async #agrees(claim: PendingClaim): Promise<boolean | undefined> {
+    if (claim.size > this.#range.size) return undefined;
+    if (claim.size === 0) return true;
     try {
-      proof = await readConsistency(this.#parts.ledger, origin, size, size2);
+      return await this.#isProven(claim, this.#range.head);
     } catch {
       // It may be busy or broken; patience decides, not one answer.
       return undefined;
     }
-    return isConsistent({ size1: size, root1: root, size2, root2, proof });
   }
 
   #open(note: string): OpenedCheckpoint | undefined {
@@ -221,12 +217,18 @@ export class LogReader<Page extends UnverifiedEntries> {
 
   /** The signed root, or a proof from our root to it while we are still behind. */
   async #covers(checkpoint: OpenedCheckpoint, next: CompactRange): Promise<boolean> {
-    const { origin, size, root } = checkpoint;
-    if (next.size > size) return false;
-    if (next.size === size) return next.root().equals(root);
-    if (next.size === 0) return true;
-    const proof = await readConsistency(this.#parts.ledger, origin, next.size, size);
-    return isConsistent({ size1: next.size, root1: next.root(), size2: size, root2: root, proof });
+    return next.size <= checkpoint.size && (await this.#isProven(next.head, checkpoint));
+  }
+
+  /** @throws when the ledger cannot be read */
+  async #isProven(before: TreeHead, after: TreeHead): Promise<boolean> {
+    try {
+      await proveGrowth(this.#parts.ledger, this.#parts.keys.origin, before, after);
+      return true;
+    } catch (error) {
+      if (error instanceof TlogError) return false;
+      throw error;
+    }
   }
 
   #shrunk(now: number): undefined {
@@ -239,8 +241,4 @@ export class LogReader<Page extends UnverifiedEntries> {
     });
     return undefined;
   }
-}
-
-function isConsistent(consistency: Parameters<typeof verifyConsistency>[0]): boolean {
-  return attempt(() => (verifyConsistency(consistency), true)) ?? false;
 }

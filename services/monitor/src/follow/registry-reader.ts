@@ -1,5 +1,10 @@
 import { CompactRange, encodeVerifierKey } from "@redoubt/tlog";
-import type { PinnedKeyStatement, Registry, RegistryItem } from "@redoubt/registry";
+import {
+  registryEntry,
+  type PinnedKeyStatement,
+  type Registry,
+  type RegistryItem,
+} from "@redoubt/registry";
 import type { FollowStore } from "./follow-store.ts";
 import type { RegistryCopy } from "./registry-copy.ts";
 import { readItems, type UnverifiedItems } from "./unverified-pages.ts";
@@ -44,14 +49,14 @@ class RegistryPages implements LogPages<UnverifiedItems> {
   }
 
   /**
-   * Returns what comes before the first entry whose body the ledger withholds. docs/spec/logs.md §4: that entry may
+   * Returns what comes before the first entry whose body the ledger withholds, or exchanges for another. docs/spec/logs.md §4: that entry may
    * be a revocation, a writer or a reporter. So nothing after it is folded, and the alarm stands until the body
    * comes.
    */
   async fetch(from: number): Promise<UnverifiedItems | undefined> {
     const { ledger, alarms, keys } = this.#parts;
     const page = await readItems(ledger, from);
-    const shown = page.items.findIndex(({ statement, envelope }) => !statement || !envelope);
+    const shown = page.items.findIndex((item) => !hasBody(item));
     if (shown === -1) return page;
     const { origin } = keys;
     const detail = { index: from + shown, size: page.size };
@@ -109,6 +114,10 @@ class RegistryPages implements LogPages<UnverifiedItems> {
     const detail = { who, key, ...(before !== undefined && { before }), index };
     alarms.raise({ kind: "key-replaced", subject: `${who} ${index}`, log: keys.origin, detail });
   }
+}
+
+function hasBody({ entry, statement, envelope }: RegistryItem): boolean {
+  return statement && envelope ? registryEntry(statement, envelope).equals(entry) : false;
 }
 
 /** The verifier keys of the operator and of each realm's ring. */

@@ -48,16 +48,6 @@ export async function readItems(ledger: Requester, from: number): Promise<Unveri
   return { ...page, items, entries: items.map(({ entry }) => entry) };
 }
 
-/** The ledger's proof that the tree of size2 continues that of size1. */
-export async function readConsistency(
-  ledger: Requester,
-  origin: string,
-  size1: number,
-  size2: number,
-): Promise<readonly Buffer[]> {
-  return (await ask(ledger, LEDGER.proveGrowth, { log: origin, size1, size2 })).proof;
-}
-
 /** Undefined for a log that is registered and not opened yet: the ledger refuses it like one that we may not see. */
 async function existing<T>(reply: Promise<T>): Promise<T | undefined> {
   try {

@@ -1,4 +1,4 @@
-import type { TreeHead } from "./log-keys.ts";
+import type { TreeHead } from "@redoubt/tlog";
 
 /**
  * A signed tree head that the ledger's log has to continue. `witnessed`: we cosigned it. The two others came in over

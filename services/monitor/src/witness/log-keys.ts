@@ -2,15 +2,10 @@ import {
   openCheckpoint,
   TlogError,
   verifyGrowth,
+  type TreeHead,
   type OpenedCheckpoint,
   type VerifierKey,
 } from "@redoubt/tlog";
-
-/** What a log was at one moment. */
-export interface TreeHead {
-  readonly size: number;
-  readonly root: Buffer;
-}
 
 /** Who must have signed a checkpoint of a log. */
 export interface LogKeys {

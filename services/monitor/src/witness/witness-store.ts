@@ -1,6 +1,6 @@
 import { EMPTY_ROOT } from "@redoubt/tlog";
 import { bytesOf, integerOf, textOf, type Database } from "../store/database.ts";
-import type { TreeHead } from "./log-keys.ts";
+import type { TreeHead } from "@redoubt/tlog";
 
 /** The newest checkpoint that was cosigned for a log. */
 export interface Held extends TreeHead {
