@@ -1,4 +1,5 @@
-import { ServiceError } from "@redoubt/base";
+import { setTimeout as sleep } from "node:timers/promises";
+import { errorCode, ServiceError } from "@redoubt/base";
 import {
   CompactRange,
   hashLeaf,
@@ -29,9 +30,21 @@ export interface RegistryReaderOptions {
   readonly onItem?: (item: RegistryItem, result: FoldResult) => void;
 }
 
+export interface FollowOptions {
+  readonly signal: AbortSignal;
+  /** Between two attempts, while it fails. */
+  readonly retryMs: number;
+  /** After each complete reading, with the number of items taken. */
+  readonly onRead: (news: number) => void | Promise<void>;
+  /** With the code of what went wrong; a wrong signature or root among them means that the ledger lies. */
+  readonly onFailure: (code: string) => void;
+}
+
 // THREAT-26: what a ledger can make its readers hold without having proven any of it.
 const MAX_UNPROVEN_ITEMS = 4096;
 const MAX_UNPROVEN_BYTES = 2 * 1024 * 1024;
+/** Of one question whether there is more. */
+const WAIT_MS = 10_000;
 /** A witness cosigns what the registry was a moment ago. */
 const REMEMBERED_ROOTS = 1024;
 
@@ -90,6 +103,20 @@ export class RegistryReader {
     const turn = this.#turn.then(() => this.#read());
     this.#turn = turn.catch(() => 0);
     return turn;
+  }
+
+  /** Reads whatever comes, until it is told to stop and what it waits on has ended. Never throws. */
+  async follow({ signal, retryMs, onRead, onFailure }: FollowOptions): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await onRead(await this.poll());
+        await this.wait(WAIT_MS);
+      } catch (error) {
+        if (signal.aborted) return;
+        onFailure(errorCode(error));
+        await pause(retryMs, signal);
+      }
+    }
   }
 
   /** Resolves when the registry may have grown, or after `timeoutMs`. */
@@ -183,6 +210,14 @@ export class RegistryReader {
       const result = results[place];
       if (result) this.#options.onItem?.(item, result);
     }
+  }
+}
+
+async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  try {
+    await sleep(milliseconds, undefined, { signal });
+  } catch {
+    // Stopped: the caller looks at the signal.
   }
 }
 

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { errorCode, type Clock } from "@redoubt/base";
 import {
   RegistryReader,
@@ -26,7 +25,6 @@ export interface RealmRegistryOptions {
   readonly onNews: () => void;
 }
 
-const WAIT_MS = 10_000;
 const RETRY_MS = 250;
 /** A signer that has read further than we for this long knows that the ledger keeps something from us. */
 const BEHIND_MS = 10_000;
@@ -61,7 +59,12 @@ export class RealmRegistry implements AsyncDisposable {
     this.ready = promise;
     this.#resolve = resolve;
     this.#reader = this.#open();
-    this.#loop = this.#follow();
+    this.#loop = this.#reader.follow({
+      signal: this.#stop.signal,
+      retryMs: RETRY_MS,
+      onRead: (news) => this.#heard(news > 0),
+      onFailure: (code) => this.#failed(code),
+    });
   }
 
   /** Entries that were read. */
@@ -177,20 +180,9 @@ export class RealmRegistry implements AsyncDisposable {
     return reader;
   }
 
-  async #follow(): Promise<void> {
-    const { signal } = this.#stop;
-    while (!signal.aborted) {
-      try {
-        const news = await this.#reader.poll();
-        this.#heard(news > 0);
-        await this.#reader.wait(WAIT_MS);
-      } catch (error) {
-        if (!signal.aborted && !this.#isFailing)
-          this.#options.events.registryFailed(errorCode(error));
-        this.#isFailing = true;
-        await pause(RETRY_MS, signal);
-      }
-    }
+  #failed(code: string): void {
+    if (!this.#isFailing) this.#options.events.registryFailed(code);
+    this.#isFailing = true;
   }
 
   #heard(isNew: boolean): void {
@@ -207,14 +199,6 @@ export class RealmRegistry implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await this.#loop;
-  }
-}
-
-async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  try {
-    await sleep(milliseconds, undefined, { signal });
-  } catch {
-    // Stopped: the caller looks at the signal.
   }
 }
 

@@ -6,7 +6,8 @@ import {
   type ServiceError,
   callerPattern,
 } from "@redoubt/base";
-import { parseVerifierKey, SIGNATURE_TYPE, type VerifierKey } from "@redoubt/tlog";
+import { readEd25519Key, readPinnedRegistry, type PinnedRegistry } from "@redoubt/registry";
+import type { VerifierKey } from "@redoubt/tlog";
 import type { JsonObject } from "@redoubt/verify/json";
 import { FIRST_KEYS, type KeyNumbers } from "./initialise.ts";
 import type { WebhookTarget } from "./alarms/webhook.ts";
@@ -14,7 +15,7 @@ import type { WebhookTarget } from "./alarms/webhook.ts";
 export interface Config {
   /** On 127.0.0.1; 0 takes a free one. */
   readonly port: number;
-  readonly registry: { readonly log: string; readonly vkey: VerifierKey };
+  readonly registry: PinnedRegistry;
   readonly operator: VerifierKey;
   readonly keyNumbers: KeyNumbers;
   readonly callers: readonly string[];
@@ -40,27 +41,13 @@ export function parseConfig(json: JsonObject | Uint8Array): Config {
   );
   const whole = config.finish<Omit<Config, "webhook">>({
     port: config.attempt((from) => from.integer("port", 0, 65_535)),
-    registry: config.attempt((from) => readRegistry(from.object("registry"))),
-    operator: config.attempt((from) => readKey(from, "operator")),
+    registry: config.attempt((from) => readPinnedRegistry(from.object("registry"))),
+    operator: config.attempt((from) => readEd25519Key(from, "operator")),
     keyNumbers: config.attempt(readKeyNumbers),
     callers: config.attempt(readCallers),
     publisherUrl: config.attempt(readPublisherUrl),
   });
   return { ...whole, ...(webhook && { webhook }) };
-}
-
-function readRegistry(reader: MemberReader): Config["registry"] {
-  const log = reader.string("log", 256);
-  const vkey = readKey(reader, "vkey");
-  reader.done();
-  if (vkey.name !== log) throw invalid(`registry vkey must be named ${log}`);
-  return { log, vkey };
-}
-
-function readKey(reader: MemberReader, name: string): VerifierKey {
-  const key = parseVerifierKey(reader.string(name));
-  if (key.type !== SIGNATURE_TYPE.ed25519) throw invalid(`${name} must be an Ed25519 verifier key`);
-  return key;
 }
 
 function readKeyNumbers(from: MemberReader): KeyNumbers {

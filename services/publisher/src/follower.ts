@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { errorCode, nowSeconds, type Clock } from "@redoubt/base";
 import { RegistryReader } from "@redoubt/registry";
 import type { SocketClient } from "@redoubt/wire";
@@ -17,7 +16,6 @@ export interface FollowerOptions {
   readonly tickMs: number;
 }
 
-const WAIT_MS = 10_000;
 /** Without a word from the ledger for this long, the site may be old: health says so, and it stays up. */
 const STALE_MS = 60_000;
 
@@ -38,6 +36,7 @@ export class Follower implements AsyncDisposable {
   #changesAt = Number.MAX_SAFE_INTEGER;
   #issuers = 0;
   #isFailing = false;
+  #isBuilt = false;
 
   constructor(options: FollowerOptions) {
     const { config, client, events } = options;
@@ -55,7 +54,12 @@ export class Follower implements AsyncDisposable {
     this.ready = promise;
     this.#resolve = resolve;
     this.#tick = setInterval(() => this.#onTick(), options.tickMs).unref();
-    this.#loop = this.#follow();
+    this.#loop = this.#reader.follow({
+      signal: this.#stop.signal,
+      retryMs: options.retryMs,
+      onRead: (count) => this.#onRead(count),
+      onFailure: (code) => this.#failed(code),
+    });
   }
 
   /** Whether what is served is what the registry said not long ago. */
@@ -74,19 +78,10 @@ export class Follower implements AsyncDisposable {
     };
   }
 
-  async #follow(): Promise<void> {
-    let isFirst = true;
-    while (!this.#stop.signal.aborted) {
-      try {
-        const news = await this.#reader.poll();
-        if (news > 0 || isFirst) await this.#rebuild();
-        isFirst = false;
-        this.#heard();
-        await this.#reader.wait(WAIT_MS);
-      } catch (error) {
-        await this.#failed(error);
-      }
-    }
+  async #onRead(news: number): Promise<void> {
+    if (news > 0 || !this.#isBuilt) await this.#rebuild();
+    this.#isBuilt = true;
+    this.#heard();
   }
 
   #heard(): void {
@@ -96,12 +91,9 @@ export class Follower implements AsyncDisposable {
     this.#resolve();
   }
 
-  async #failed(error: unknown): Promise<void> {
-    if (this.#stop.signal.aborted) return;
-    // A wrong signature or root among the codes means that the ledger lies; nothing of it was taken.
-    if (!this.#isFailing) this.#options.events.registryFailed(errorCode(error));
+  #failed(code: string): void {
+    if (!this.#isFailing) this.#options.events.registryFailed(code);
     this.#isFailing = true;
-    await pause(this.#options.retryMs, this.#stop.signal);
   }
 
   async #rebuild(): Promise<void> {
@@ -140,13 +132,5 @@ export class Follower implements AsyncDisposable {
     await this.#options.client[Symbol.asyncDispose]();
     await this.#loop;
     await this.#options.www.retry();
-  }
-}
-
-async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  try {
-    await sleep(milliseconds, undefined, { signal });
-  } catch {
-    // Stopped: the caller looks at the signal.
   }
 }
