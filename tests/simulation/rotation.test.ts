@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import {
-  decideNextState,
   defaultRotationPolicy,
+  dueStep,
   parseRotationPolicy,
   type RotationPolicy,
 } from "@redoubt/keys";
+import type { KeyInfo } from "@redoubt/registry";
 import { BUNDLE_MAX_AGE } from "./clients.ts";
 import { simulate, type Findings, type SimulationOptions } from "./simulation.ts";
 
@@ -33,8 +34,14 @@ function run(change: Partial<SimulationOptions> & Pick<SimulationOptions, "polic
 }
 
 /** Automation as it was in 2021: it does not know that a key is to be kept. */
-const forgetsRetain: typeof decideNextState = (key, policy, now) =>
-  decideNextState({ ...key, isRetained: false }, policy, now);
+const forgetsRetain: typeof dueStep<KeyInfo> = (ring, now) => {
+  const keys = ring.keys.map(withoutRetain);
+  return dueStep({ ...ring, keys }, now);
+};
+
+function withoutRetain({ retainedBy: _retainedBy, ...key }: KeyInfo): KeyInfo {
+  return key;
+}
 
 describe("THREAT-11, P6: rotation over simulated years", () => {
   it("in calm weather: nobody ever meets an unknown kid, and not one token is refused", async () => {

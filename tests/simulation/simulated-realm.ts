@@ -8,7 +8,7 @@ import {
   type StatementBody,
   type StatementSigner,
 } from "@redoubt/registry";
-import { type decideNextState, type RotationPolicy } from "@redoubt/keys";
+import type { dueStep, RotationPolicy } from "@redoubt/keys";
 import { KeyOrders, KeyRing, KeySteps, signerEvents } from "@redoubt/signer";
 import { createVerifierKey, encodeVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
 import { MemoryCustodian } from "./memory-custodian.ts";
@@ -21,7 +21,7 @@ const START_SECONDS = Date.UTC(2026, 0, 1) / 1000;
 export interface RealmOptions {
   readonly policy: RotationPolicy;
   /** For mutants: automation without one of its rules. */
-  readonly decide?: typeof decideNextState;
+  readonly decide?: typeof dueStep<KeyInfo>;
   /** For mutants: a registry that nobody folds `key-retain` from. */
   readonly foldsRetain?: boolean;
 }

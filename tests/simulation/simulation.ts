@@ -1,6 +1,6 @@
 import { errorCode } from "@redoubt/base";
-import { keysForIssuer, type KeyInfo, signingEnd } from "@redoubt/registry";
-import { isPublished } from "@redoubt/keys";
+import { keysForIssuer, type KeyInfo } from "@redoubt/registry";
+import { isPublished, signingEnd, standbys } from "@redoubt/keys";
 import { Client, type Published } from "./clients.ts";
 import { Random } from "./random.ts";
 import { REALM, SimulatedRealm, TENANT, type RealmOptions } from "./simulated-realm.ts";
@@ -203,7 +203,9 @@ class Simulation implements Findings {
       return;
     }
     this.counts.unsigned += 1;
-    const canFollow = steps.rings.some((facts) => facts.ready(now).length > 0);
+    const canFollow = steps.rings.some((one) =>
+      standbys(one, now).some(({ readyAt }) => readyAt <= now),
+    );
     if (canFollow && !this.#realm.isLedgerDown)
       this.#violation(now, "nothing is signed though a standby is ready");
     if (this.#options.weather === "calm") this.#violation(now, "nothing is signed in calm weather");

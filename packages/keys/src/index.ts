@@ -12,15 +12,25 @@ export { formatDuration, parseDuration } from "./duration.ts";
 export { KeyError, type KeyErrorCode } from "./errors.ts";
 export {
   checkTransition,
-  decideNextState,
   isPublished,
-  isReadyToSign,
-  publishedFor,
   KEY_STATES,
+  needsCustody,
   type KeyState,
-  type LifeCycleInput,
-  type LifeCyclePolicy,
 } from "./life-cycle.ts";
+export { AGE_LEVELS, keyAge, signingEnd, type AgeLevel, type KeyAge } from "./key-age.ts";
+export { dueStep, nextStep, type DueStep, type NextStep } from "./next-step.ts";
+export {
+  activeOf,
+  isKeyWanted,
+  leadSeconds,
+  newKeyWindow,
+  restorable,
+  standbys,
+  unknownSeconds,
+  type Ring,
+  type RingKey,
+  type StepPolicy,
+} from "./ring.ts";
 export {
   encodeKeyRecord,
   signKeyRecord,

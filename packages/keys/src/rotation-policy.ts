@@ -1,7 +1,6 @@
 import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { DAY_SECONDS, formatDuration } from "./duration.ts";
 import { KeyError } from "./errors.ts";
-import type { LifeCyclePolicy } from "./life-cycle.ts";
 import { PolicyReader } from "./policy-reader.ts";
 import { readRotationDocument, type RotationDocument } from "./rotation-document.ts";
 
@@ -13,7 +12,13 @@ export interface RotationSubject {
 }
 
 /** A ring's policy, every duration decided. Ages count from a key's first activation. */
-export interface RotationPolicy extends LifeCyclePolicy {
+export interface RotationPolicy {
+  /** max(2 × longest metadata cache, 2 h): how long a key is published before it may sign. */
+  readonly prepublishSeconds: number;
+  /** How long one key signs; without a ready successor it signs on until `expirySeconds`. */
+  readonly activeSeconds: number;
+  /** Longest token lifetime plus skew: how long a key is published after it signed last. */
+  readonly verifyOnlySeconds: number;
   /** The age at which a key stops signing, whether or not another can follow. */
   readonly expirySeconds: number;
   /** How many pre-published keys stand by. */

@@ -86,11 +86,3 @@ export type {
   WitnessForwardStatement,
   WriterStatement,
 } from "./statement-types.ts";
-export {
-  AGE_LEVELS,
-  keyAge,
-  lifeCycleInput,
-  signingEnd,
-  type AgeLevel,
-  type KeyAge,
-} from "./key-age.ts";

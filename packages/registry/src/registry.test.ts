@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { generateKeyPairSync } from "node:crypto";
 import { createVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
-import { generateKeyPair, publicJwk } from "@redoubt/keys";
+import { generateKeyPair, keyAge, publicJwk, signingEnd } from "@redoubt/keys";
 import type { KeyErrorCode } from "@redoubt/keys";
 import { signKeyRecord } from "@redoubt/keys";
 import { Registry } from "./registry.ts";
@@ -618,19 +618,31 @@ describe("keys", () => {
     );
   });
 
-  it("remembers whether a ring ever had an active key", () => {
+  it("counts the age from the first activation: a roll-back makes no key younger", () => {
+    const fixture = fresh();
+    const { enterprise, registry } = fixture;
+    const kid = fixture.keyIn(enterprise, ["prepublished", "active"]);
+    fixture.must(fixture.state(enterprise, kid, "verify-only", NOW + 600));
+    fixture.must(fixture.state(enterprise, kid, "active", NOW + 700));
+    const key = registry.keys.get(kid) ?? assert.fail();
+    assert.deepEqual([key.activatedAt, key.stateAt], [NOW, NOW + 700]);
+    const policy = { expirySeconds: 1000, alarmAtPercent: 80, notifySeconds: 500 };
+    assert.equal(keyAge(key, policy, NOW + 800)?.level, "alarm");
+    assert.equal(signingEnd(key, policy), NOW + 1000);
+  });
+
+  it("remembers of a key, and so of its ring, that it was active", () => {
     const fixture = fresh();
     const { enterprise, registry } = fixture;
     const kid = fixture.keyIn(enterprise, ["prepublished"]);
-    const record = registry.keys.get(kid)?.record;
-    assert.ok(record);
-    assert.equal(registry.hasActivated(record), false);
-    fixture.must(fixture.state(enterprise, kid, "active"));
-    assert.equal(registry.hasActivated(record), true);
-    fixture.must(fixture.state(enterprise, kid, "verify-only"));
-    assert.equal(registry.hasActivated(record), true);
+    const activatedAt = (): number | undefined => registry.keys.get(kid)?.activatedAt;
+    assert.equal(activatedAt(), undefined);
+    for (const state of ["active", "verify-only", "tainted", "revoked"] as const) {
+      fixture.must(fixture.state(enterprise, kid, state));
+      assert.equal(activatedAt(), NOW);
+    }
+    const record = registry.keys.get(kid)?.record ?? assert.fail();
     const other = fixture.record(enterprise, { class: "oidc" }).record;
-    assert.equal(registry.hasActivated(other), false);
     assert.notEqual(registry.ringOf(other), registry.ringOf(record));
   });
 });

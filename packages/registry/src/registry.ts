@@ -61,7 +61,6 @@ export class Registry {
   readonly #pinnedKeys: PinnedKeyStatement[] = [];
   readonly #roleKeys = new RoleKeys();
   readonly #roots = new RootFold();
-  readonly #ringsActivated = new Set<string>();
   readonly #realmOfTenant = new Map<string, string>();
   readonly #audiences = new Tally();
   readonly #clientIds = new Tally();
@@ -133,11 +132,6 @@ export class Registry {
   /** The current chain of roots, from its version 1 to the newest; empty before the first. */
   get roots(): readonly RootInfo[] {
     return this.#roots.chain;
-  }
-
-  /** Whether a key of this ring group was ever active, so that caches may hold metadata of it. */
-  hasActivated(record: KeyRecord): boolean {
-    return this.#ringsActivated.has(this.ringOf(record));
   }
 
   /** Whether the second log is the first one, or took its place, or the reverse. */
@@ -435,7 +429,6 @@ export class Registry {
     for (const other of this.#keys.values())
       if (other.state === "active" && this.ringOf(other.record) === ring)
         throw conflict("The ring has an active key: it must stop signing first");
-    this.#ringsActivated.add(ring);
   }
 
   #realm(name: string): RealmInfo {

@@ -145,6 +145,29 @@ describe("drill keys (docs/spec/key-record.md §5)", () => {
     assert.equal((await deployment.client().request(WANTED)).head["kid"], issued.head["kid"]);
   });
 
+  it("are revoked after a taint, and one that is retained is left alone when its time is over", async () => {
+    await using deployment = await Deployment.start();
+    const signer = await deployment.openReady();
+    const client = deployment.client("drill");
+    const register = async (): Promise<string> =>
+      text((await client.request(wanted(deployment))).head, "kid");
+    const [bad, kept] = [await register(), await register()];
+    const common = { realm: "enterprise", reason: "x" } as const;
+    deployment.stateAsRing({ type: "key-state", kid: bad, state: "tainted", ...common });
+    deployment.stateAsRing({ type: "key-retain", kid: kept, by: "ring", retain: true, ...common });
+    await signer.tick();
+    deployment.clock.forward(1800);
+    await signer.tick();
+    const told = deployment.log.all.filter(
+      ({ fields }) => fields["kid"] === bad || fields["kid"] === kept,
+    );
+    assert.deepEqual(
+      told.map(({ fields }) => [fields["kid"], fields["to"]]),
+      [[bad, "revoked"]],
+    );
+    assert.equal(deployment.log.count("key_step_failed"), 0);
+  });
+
   it("leave every key set when their time is over, and not before", async () => {
     await using deployment = await Deployment.start();
     const signer = await deployment.openReady();

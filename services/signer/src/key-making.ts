@@ -1,7 +1,7 @@
 import { nowSeconds, ServiceError, type Clock } from "@redoubt/base";
 import { type Custodian, type CustodyKey } from "@redoubt/custody";
 import { type Registry, type StatementSigner } from "@redoubt/registry";
-import { signKeyRecord } from "@redoubt/keys";
+import { newKeyWindow, signKeyRecord } from "@redoubt/keys";
 import type { RingPolicy } from "./config.ts";
 import type { SignerEvents } from "./events.ts";
 import type { KeyRing } from "./key-ring.ts";
@@ -34,10 +34,6 @@ function recordFields(options: KeyMakingOptions, policy: RingPolicy, key: Custod
   const info = registry().realms.get(realm);
   if (!info) throw new ServiceError("ERR_SIGNER_REALM", `Realm ${realm} is not registered`);
   const { issuer, tenantRule } = info;
-  const now = nowSeconds(clock);
-  // A standby waits until every one before it had its turn, and then signs up to the age limit.
-  const waitSeconds = policy.prepublishSeconds + policy.standby * policy.activeSeconds;
-  const signUntil = now + waitSeconds + policy.expirySeconds;
   return {
     alg: policy.alg,
     publicKey: key.publicJwk,
@@ -50,9 +46,7 @@ function recordFields(options: KeyMakingOptions, policy: RingPolicy, key: Custod
     class: policy.class,
     audiences: "any",
     maxLifetimeSeconds: policy.maxLifetimeSeconds,
-    signFrom: now,
-    signUntil,
-    verifyUntil: signUntil + policy.verifyOnlySeconds,
+    ...newKeyWindow(policy, nowSeconds(clock)),
     custody: custodian.label,
     issuanceFloor: "audit",
     log,

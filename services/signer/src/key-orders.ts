@@ -1,7 +1,8 @@
 import { nowSeconds, ServiceError, type Clock } from "@redoubt/base";
+import { activeOf, restorable, standbys, unknownSeconds } from "@redoubt/keys";
 import type { KeyInfo, Registry } from "@redoubt/registry";
 import type { KeySteps } from "./key-steps.ts";
-import type { RingFacts } from "./ring-facts.ts";
+import type { SignerRing } from "./signer-ring.ts";
 
 export interface KeyOrdersOptions {
   readonly realm: string;
@@ -39,12 +40,11 @@ export class KeyOrders {
   rotate(tokenClass: string, reason: string, isEarly = false): Promise<Takeover> {
     return this.#inOrder(async () => {
       this.#options.checkTime();
-      const facts = this.#options.steps.rings.find(({ policy }) => policy.class === tokenClass);
-      if (!facts)
+      const ring = this.#options.steps.rings.find(({ policy }) => policy.class === tokenClass);
+      if (!ring)
         throw new ServiceError("ERR_REQUEST_MEMBER", "rotate: class must be one of this signer's");
-      const standby = facts.ready(this.#now())[0] ?? (isEarly && unready(facts));
-      if (!standby) throw this.#noStandby(facts);
-      return this.#takeOver(facts, standby, "key-rotated-by-hand", reason);
+      const standby = this.#standby(ring, isEarly);
+      return this.#takeOver(ring, standby, "key-rotated-by-hand", reason);
     });
   }
 
@@ -52,14 +52,13 @@ export class KeyOrders {
   rollback(kid: string, reason: string): Promise<Takeover> {
     return this.#inOrder(async () => {
       this.#options.checkTime();
-      const { facts, key } = this.#ownKey(kid);
+      const { ring, key } = this.#ownKey(kid);
       if (key.state === "active") return { kid, before: null };
-      if (key.state !== "verify-only" || !facts.isHeld(key))
+      if (key.state !== "verify-only" || !ring.isHeld(key))
         throw new ServiceError("ERR_SIGNER_KEY", `Key is ${key.state}: nothing to roll back to`);
-      // THREAT-02: a roll-back makes no key younger, and no window longer.
-      if (this.#now() < key.record.signFrom || this.#now() >= facts.signingEnd(key))
+      if (!restorable(ring, this.#now()).some((other) => other.kid === kid))
         throw new ServiceError("ERR_SIGNER_KEY_WINDOW", "Key is past its time of signing");
-      return this.#takeOver(facts, key, "key-rolled-back", reason);
+      return this.#takeOver(ring, key, "key-rolled-back", reason);
     });
   }
 
@@ -75,7 +74,7 @@ export class KeyOrders {
     return this.#inOrder(async () => {
       const { steps, checkTime } = this.#options;
       const key = this.#realmKey(kid);
-      const facts = this.#factsOf(key);
+      const ring = this.#ringOf(key);
       if (key.state !== "tainted" && key.state !== "revoked") {
         this.#options.alarm("key-tainted", `Key ${kid}: ${reason}`);
         await steps.statements.taint(key, byOperator(reason));
@@ -83,14 +82,14 @@ export class KeyOrders {
       try {
         checkTime();
         await steps.step();
-        const early = isEarly && facts && unready(facts);
-        if (early) await this.#takeOver(facts, early, "key-rotated-by-hand", reason);
+        if (isEarly && ring && !activeOf(ring))
+          await this.#takeOver(ring, this.#standby(ring, true), "key-rotated-by-hand", reason);
       } catch {
         // The taint stands. The rest is the life cycle's, as soon as the clock is beyond doubt.
       }
       // Nothing leads out of these two.
       const state = this.#realmKey(kid).state === "revoked" ? "revoked" : "tainted";
-      return { state, active: facts?.active()?.kid ?? null };
+      return { state, active: (ring && activeOf(ring)?.kid) ?? null };
     });
   }
 
@@ -116,38 +115,38 @@ export class KeyOrders {
     });
   }
 
-  async #takeOver(facts: RingFacts, key: KeyInfo, kind: string, reason: string): Promise<Takeover> {
+  async #takeOver(ring: SignerRing, key: KeyInfo, kind: string, reason: string): Promise<Takeover> {
     const { steps, alarm } = this.#options;
-    const before = facts.active()?.kid ?? null;
-    const unknownSeconds = facts.unknownSeconds(key, this.#now());
-    await steps.takeOver(facts, key.kid, byOperator(reason));
-    if (key.state === "prepublished") steps.tellEarly(key, unknownSeconds);
+    const before = activeOf(ring)?.kid ?? null;
+    const early = unknownSeconds(key, ring, this.#now());
+    await steps.takeOver(ring, key.kid, byOperator(reason));
+    if (key.state === "prepublished") steps.tellEarly(key, early);
     alarm(kind, `Key ${key.kid} signs in place of ${before ?? "none"}: ${reason}`);
     // The next standby is published from now on.
     await steps.step();
     return { kid: key.kid, before };
   }
 
-  #noStandby(facts: RingFacts): ServiceError {
-    const times = facts.keys().flatMap((key) => facts.readyAt(key) ?? []);
-    const wait =
-      times.length > 0 ? Math.min(...times) - this.#now() : facts.policy.prepublishSeconds;
-    return new ServiceError("ERR_SIGNER_NO_STANDBY", "No standby was published for long enough", {
+  /** The one that follows: ready, or early where no key of the ring signs and somebody says so. */
+  #standby(ring: SignerRing, isEarly: boolean): KeyInfo {
+    const now = this.#now();
+    const [first] = standbys(ring, now);
+    if (first && (first.readyAt <= now || (isEarly && !activeOf(ring)))) return first.key;
+    const wait = first ? first.readyAt - now : ring.policy.prepublishSeconds;
+    throw new ServiceError("ERR_SIGNER_NO_STANDBY", "No standby was published for long enough", {
       fields: { retryAfterSeconds: Math.max(1, wait) },
     });
   }
 
-  #factsOf(key: KeyInfo): RingFacts | undefined {
-    return this.#options.steps.rings.find((facts) =>
-      facts.keys().some(({ kid }) => kid === key.kid),
-    );
+  #ringOf(key: KeyInfo): SignerRing | undefined {
+    return this.#options.steps.rings.find((ring) => ring.keys.some(({ kid }) => kid === key.kid));
   }
 
-  #ownKey(kid: string): { readonly facts: RingFacts; readonly key: KeyInfo } {
+  #ownKey(kid: string): { readonly ring: SignerRing; readonly key: KeyInfo } {
     const key = this.#realmKey(kid);
-    const facts = this.#factsOf(key);
-    if (!facts) throw new ServiceError("ERR_SIGNER_KEY", "Key is not one that this signer uses");
-    return { facts, key };
+    const ring = this.#ringOf(key);
+    if (!ring) throw new ServiceError("ERR_SIGNER_KEY", "Key is not one that this signer uses");
+    return { ring, key };
   }
 
   #realmKey(kid: string): KeyInfo {
@@ -160,16 +159,6 @@ export class KeyOrders {
   #now(): number {
     return nowSeconds(this.#options.clock);
   }
-}
-
-/** The standby that was published first, where no key of the ring signs. */
-function unready(facts: RingFacts): KeyInfo | undefined {
-  if (facts.active()) return undefined;
-  const [first] = facts
-    .keys()
-    .filter((key) => facts.readyAt(key) !== undefined)
-    .toSorted((a, b) => a.stateAt - b.stateAt);
-  return first;
 }
 
 /** P8: who was present is not proven yet, and the registry says so. */

@@ -1,7 +1,7 @@
 import { errorCode, errorLine, nowSeconds, type Clock } from "@redoubt/base";
 import { type Custodian, type CustodyKey } from "@redoubt/custody";
-import { type KeyInfo, type Registry, signingEnd } from "@redoubt/registry";
-import { KeyError } from "@redoubt/keys";
+import type { KeyInfo, Registry } from "@redoubt/registry";
+import { KeyError, signingEnd } from "@redoubt/keys";
 import type { SignatureAlgorithm } from "@redoubt/keys";
 import { tenantCovered, type KeyRecord } from "@redoubt/verify/record";
 import type { RingPolicy } from "./config.ts";

@@ -1,11 +1,22 @@
 import { errorCode, errorLine, nowSeconds, backOffMs } from "@redoubt/base";
 import { type KeyInfo } from "@redoubt/registry";
-import { decideNextState, isPublished, publishedFor, vouchFor, type KeyState } from "@redoubt/keys";
+import {
+  activeOf,
+  dueStep,
+  isKeyWanted,
+  isPublished,
+  leadSeconds,
+  needsCustody,
+  standbys,
+  unknownSeconds,
+  vouchFor,
+  type Ring,
+} from "@redoubt/keys";
 import type { RingPolicy } from "./config.ts";
 import { makeKey, type KeyMakingOptions } from "./key-making.ts";
 import { KeyStatements, type KeyStatementsOptions } from "./key-statements.ts";
 import { KeyWatch, type KeyWatchOptions } from "./key-watch.ts";
-import { RingFacts } from "./ring-facts.ts";
+import { nextSigningAt, SignerRing } from "./signer-ring.ts";
 
 export interface KeyStepsOptions
   extends Omit<KeyMakingOptions, "statements">, KeyStatementsOptions, KeyWatchOptions {
@@ -13,12 +24,7 @@ export interface KeyStepsOptions
   /** Reads what the registry holds by now. */
   readonly refresh: () => Promise<void>;
   /** Replaced by tests that take a rule of the life cycle away, never by configuration. */
-  readonly decide?: typeof decideNextState;
-}
-
-interface Step {
-  readonly state: KeyState;
-  readonly reason: string;
+  readonly decide?: typeof dueStep<KeyInfo>;
 }
 
 /** In one go of one ring: two new keys and the first activation are three. */
@@ -33,8 +39,10 @@ const BACK_OFF = { firstMs: 1000, maxMs: 30_000 } as const;
  */
 export class KeySteps {
   readonly statements: KeyStatements;
-  readonly rings: readonly RingFacts[];
+  readonly rings: readonly SignerRing[];
   readonly #options: KeyStepsOptions;
+  /** Keys that only end: those of drills, whose private half is outside, and of a class that no policy names. */
+  readonly #others: Ring<KeyInfo>;
   readonly #watch: KeyWatch;
   #last: Promise<unknown> = Promise.resolve();
   #failure: string | undefined;
@@ -43,9 +51,17 @@ export class KeySteps {
   #notBeforeMs = -Infinity;
 
   constructor(options: KeyStepsOptions) {
-    const { policies, ring, registry } = options;
+    const { policies, ring } = options;
     this.#options = options;
-    this.rings = policies.map((policy) => new RingFacts(policy, ring, registry));
+    const rings = policies.map((policy) => new SignerRing(policy, ring));
+    this.rings = rings;
+    this.#others = {
+      get keys() {
+        return ring.own().filter((key) => !rings.some((one) => one.has(key)));
+      },
+      policy: undefined,
+      isHeld: () => true,
+    };
     this.statements = new KeyStatements(options);
     this.#watch = new KeyWatch(options);
   }
@@ -73,14 +89,14 @@ export class KeySteps {
     this.#watch.look(this.rings, this.#now());
     this.#failure = undefined;
     await this.#attempt(() => this.#vouchAnew());
-    for (const facts of this.rings) {
+    for (const ring of this.rings) {
       // Each on its own: a full disk that stops the making of keys must not stop a takeover.
-      await this.#attempt(() => this.#advance(facts));
+      await this.#attempt(() => this.#advance(ring));
       await this.#attempt(async () => {
-        if (await this.#fill(facts)) await this.#advance(facts);
+        if (await this.#fill(ring)) await this.#advance(ring);
       });
     }
-    await this.#attempt(() => this.#retireDrills());
+    await this.#attempt(() => this.#advance(this.#others));
     await this.#attempt(() => this.#destroyEnded());
     this.#failures = this.#failure === undefined ? 0 : this.#failures + 1;
     this.#notBeforeMs = this.#options.clock.monotonic() + backOffMs(this.#failures, BACK_OFF);
@@ -92,12 +108,12 @@ export class KeySteps {
    *
    * @throws ServiceError `ERR_LEDGER_SIZE`, `ERR_SIGNER_REGISTRY_VOID`
    */
-  async takeOver(facts: RingFacts, kid: string, reason: string): Promise<void> {
+  async takeOver(ring: SignerRing, kid: string, reason: string): Promise<void> {
     try {
       await this.#againWhileLost(async () => {
-        const successor = facts.keys().find((key) => key.kid === kid);
+        const successor = ring.keys.find((key) => key.kid === kid);
         if (!successor || successor.state === "active") return false;
-        const active = facts.active();
+        const active = activeOf(ring);
         await (active
           ? this.statements.state(active, "verify-only", reason)
           : this.statements.state(successor, "active", reason));
@@ -139,46 +155,42 @@ export class KeySteps {
   }
 
   /** Whether a key was made. */
-  async #fill(facts: RingFacts): Promise<boolean> {
-    // One that signs, and the standbys that every verifier already knows.
-    const wanted = 1 + facts.policy.standby;
-    const isWanting = (): boolean =>
-      facts.keys().filter((key) => USABLE.has(key.state) && facts.isHeld(key)).length < wanted;
+  async #fill(ring: SignerRing): Promise<boolean> {
     let isMade = false;
     await this.#againWhileLost(async () => {
-      await this.#lookForLost(facts);
-      if (!isWanting()) return false;
-      await makeKey({ ...this.#options, statements: this.statements }, facts.policy);
+      await this.#lookForLost(ring);
+      if (!isKeyWanted(ring, this.#now())) return false;
+      await makeKey({ ...this.#options, statements: this.statements }, ring.policy);
       isMade = true;
       return true;
     });
     return isMade;
   }
 
-  /** Steps until the clock asks for none: what ends a key's signing first, so that its successor can follow. */
-  async #advance(facts: RingFacts): Promise<void> {
+  /** Steps until the clock asks for none. */
+  async #advance(ring: Ring<KeyInfo>): Promise<void> {
+    const { decide = dueStep } = this.#options;
     await this.#againWhileLost(async () => {
-      await this.#lookForLost(facts);
-      const keys = facts.keys();
-      const steps = keys.flatMap((key) => {
-        const step = this.#nextStep(key, keys, facts);
-        return step ? [{ key, step }] : [];
-      });
-      const [next] = steps.toSorted((a, b) => urgency(a.step) - urgency(b.step));
-      if (!next) return false;
-      const { key, step } = next;
-      const unknownSeconds = facts.unknownSeconds(key, this.#now());
-      await this.statements.state(key, step.state, step.reason);
-      if (step.state === "active") this.tellEarly(key, unknownSeconds);
-      if (step.reason === IS_LOST && key.state === "active") this.#tellLost(key, facts);
+      await this.#lookForLost(ring);
+      const now = this.#now();
+      const step = decide(ring, now);
+      if (!step) return false;
+      const { key, state } = step;
+      const isLost = needsCustody(key.state) && !ring.isHeld(key);
+      const early = state === "active" ? unknownSeconds(key, ring, now) : 0;
+      // The private half goes first: an entry that says destroyed must be true whenever somebody reads it.
+      if (state === "destroyed") await this.#options.ring.destroy(key.record);
+      await this.statements.state(key, state, reasonOf(isLost, early));
+      this.tellEarly(key, early);
+      if (isLost && key.state === "active") this.#tellLost(key, ring);
       return true;
     });
   }
 
   /** P6: that a key signs before everybody knows it is told with its price. */
-  tellEarly({ kid }: KeyInfo, unknownSeconds: number): void {
-    if (unknownSeconds === 0) return;
-    const price = `may refuse its tokens for up to ${Math.ceil(unknownSeconds / 60)} min`;
+  tellEarly({ kid }: KeyInfo, seconds: number): void {
+    if (seconds === 0) return;
+    const price = `may refuse its tokens for up to ${Math.ceil(seconds / 60)} min`;
     const detail = `Key ${kid} signs early: relying parties with an older key set ${price}`;
     this.#options.alarm("key-activated-early", detail);
   }
@@ -188,42 +200,28 @@ export class KeySteps {
     this.#isRingTold = true;
   }
 
-  #tellLost({ kid }: KeyInfo, facts: RingFacts): void {
-    const isFollowed = facts.ready(this.#now()).length > 0;
-    const past = { isFirstOfRing: false, isSignerLost: true };
-    const minutes = publishedFor(past, facts.policy.prepublishSeconds) / 60;
+  #tellLost({ kid }: KeyInfo, ring: Ring<KeyInfo>): void {
+    const now = this.#now();
+    const [next] = standbys(ring, now);
+    const isFollowed = next !== undefined && next.readyAt <= now;
     const then = isFollowed
       ? "its standby takes over"
-      : `no standby is ready, and nothing is signed: a key signs ${Math.ceil(minutes)} min after it was published`;
+      : `no standby is ready, and nothing is signed: a key signs ${Math.ceil(leadSeconds(ring) / 60)} min after it was published`;
     const detail = `Custody does not hold key ${kid}, which signed: ${then}`;
     this.#options.alarm("custody-lost-key", detail);
   }
 
   /** Why a ring signs nothing, for an operator; undefined where each has a key that does. */
   waiting(): string | undefined {
-    const times = this.rings.flatMap((facts) => facts.nextAt() ?? []);
+    const times = this.rings.flatMap((ring) => nextSigningAt(ring, this.#now()) ?? []);
     if (times.length === 0) return undefined;
     const at = new Date(Math.max(...times) * 1000).toISOString();
     return `No key signs before ${at}: see redoubt keys list`;
   }
 
-  #nextStep(key: KeyInfo, keys: readonly KeyInfo[], facts: RingFacts): Step | undefined {
-    const lost = facts.isHeld(key) ? undefined : LOST[key.state];
-    // THREAT-11: not even without its private half does a retained key leave a JWKS by itself.
-    if (lost && (lost !== "retired" || key.retainedBy === undefined))
-      return { state: lost, reason: IS_LOST };
-    const { decide = decideNextState } = this.#options;
-    const now = this.#now();
-    const state = decide(facts.lifeCycle(key, keys, now), facts.policy, now);
-    // A lost standby that is retained stays published, and never comes to sign.
-    if (state === "active" && lost) return undefined;
-    const isEarly = state === "active" && facts.unknownSeconds(key, now) > 0;
-    return state && { state, reason: isEarly ? IS_EARLY : "life cycle" };
-  }
-
   /** Another process may have made a key in our custody since we looked: it is lost only if it is not there now. */
-  async #lookForLost(facts: RingFacts): Promise<void> {
-    const isLost = facts.keys().some((key) => LOST[key.state] !== undefined && !facts.isHeld(key));
+  async #lookForLost(ring: Ring<KeyInfo>): Promise<void> {
+    const isLost = ring.keys.some((key) => needsCustody(key.state) && !ring.isHeld(key));
     if (isLost) await this.#options.ring.look();
   }
 
@@ -248,25 +246,11 @@ export class KeySteps {
     }
   }
 
-  /** A drill key leaves every JWKS when its time is over. */
-  async #retireDrills(): Promise<void> {
-    for (const key of this.#options.ring.own()) {
-      const isOver = key.record.custody === "drill" && this.#now() >= key.record.verifyUntil;
-      const state = isOver ? DRILL_END[key.state] : undefined;
-      if (state) await this.statements.state(key, state, "drill is over");
-    }
-  }
-
-  /** The private half goes first: an entry that says destroyed must be true whenever somebody reads it. */
+  /** Of keys that were revoked, and what an earlier process left behind. */
   async #destroyEnded(): Promise<void> {
     const { ring } = this.#options;
-    for (const key of ring.own()) {
-      const { state, record } = key;
-      const isEnded = state === "retired" && this.#now() >= record.verifyUntil;
-      const isOver = isEnded || state === "destroyed" || state === "revoked";
-      if (isOver && ring.custodyOf(record)) await ring.destroy(record);
-      if (isEnded) await this.statements.state(key, "destroyed", "life cycle");
-    }
+    for (const { state, record } of ring.own())
+      if (state === "destroyed" || state === "revoked") await ring.destroy(record);
   }
 
   #now(): number {
@@ -274,25 +258,8 @@ export class KeySteps {
   }
 }
 
-const IS_LOST = "custody does not hold it";
-const IS_EARLY = "custody does not hold the key before it";
-const USABLE: ReadonlySet<KeyState> = new Set(["generated", "prepublished", "active"]);
-
-/** Where a key goes whose private half is gone, for instance after a restored backup: it must not block its ring. */
-const LOST: Partial<Record<KeyState, KeyState>> = {
-  generated: "destroyed",
-  prepublished: "retired",
-  active: "verify-only",
-};
-
-const DRILL_END: Partial<Record<KeyState, KeyState>> = {
-  generated: "destroyed",
-  prepublished: "retired",
-};
-
-const URGENCY: readonly KeyState[] = ["revoked", "verify-only", "active"];
-
-function urgency({ state }: Step): number {
-  const place = URGENCY.indexOf(state);
-  return place < 0 ? URGENCY.length : place;
+/** As the registry keeps it. */
+function reasonOf(isLost: boolean, earlySeconds: number): string {
+  if (isLost) return "custody does not hold it";
+  return earlySeconds > 0 ? "custody does not hold the key before it" : "life cycle";
 }

@@ -1,7 +1,7 @@
-import { type KeyInfo, AGE_LEVELS, keyAge, type AgeLevel } from "@redoubt/registry";
-import { formatDuration } from "@redoubt/keys";
+import { activeOf, AGE_LEVELS, formatDuration, keyAge, type AgeLevel } from "@redoubt/keys";
+import type { KeyInfo } from "@redoubt/registry";
 import type { SignerEvents } from "./events.ts";
-import type { RingFacts } from "./ring-facts.ts";
+import type { SignerRing } from "./signer-ring.ts";
 
 export interface KeyWatchOptions {
   readonly events: SignerEvents;
@@ -24,17 +24,17 @@ export class KeyWatch {
     this.#options = options;
   }
 
-  look(rings: readonly RingFacts[], nowSeconds: number): void {
-    const active = rings.flatMap((facts) => {
-      const key = facts.active();
-      return key ? [{ key, facts }] : [];
+  look(rings: readonly SignerRing[], nowSeconds: number): void {
+    const active = rings.flatMap((ring) => {
+      const key = activeOf(ring);
+      return key ? [{ key, ring }] : [];
     });
-    for (const { key, facts } of active) this.#look(key, facts, nowSeconds);
+    for (const { key, ring } of active) this.#look(key, ring, nowSeconds);
     for (const kid of this.#told.keys())
       if (!active.some(({ key }) => key.kid === kid)) this.#told.delete(kid);
   }
 
-  #look(key: KeyInfo, { policy }: RingFacts, nowSeconds: number): void {
+  #look(key: KeyInfo, { policy }: SignerRing, nowSeconds: number): void {
     const age = keyAge(key, policy, nowSeconds);
     if (!age || age.level === "young") return;
     const told = this.#told.get(key.kid) ?? "young";

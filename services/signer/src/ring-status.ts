@@ -1,26 +1,29 @@
-import { type KeyInfo, keyAge } from "@redoubt/registry";
+import { activeOf, keyAge } from "@redoubt/keys";
+import type { KeyInfo } from "@redoubt/registry";
 import type { RingKeyStatus, RingStatus } from "@redoubt/wire";
-import type { RingFacts } from "./ring-facts.ts";
+import type { SignerRing } from "./signer-ring.ts";
+
+const ENDED: ReadonlySet<string> = new Set(["destroyed", "revoked"]);
 
 /** What fits into one frame's head with room to spare. */
 const MAX_KEYS = 200;
 
-/** docs/spec/wire.md §3 `rings`: policy, age and next times of what this signer signs with. */
-export function describeRing(facts: RingFacts, nowSeconds: number): RingStatus {
-  const { policy } = facts;
+/** docs/spec/wire.md §3 `rings`: policy and age of what this signer signs with. */
+export function describeRing(ring: SignerRing, nowSeconds: number): RingStatus {
+  const { policy } = ring;
   return {
     class: policy.class,
     alg: policy.alg,
-    active: facts.active()?.kid ?? null,
+    active: activeOf(ring)?.kid ?? null,
     policy,
-    keys: facts
-      .keys()
+    keys: ring.keys
+      .filter(({ state }) => !ENDED.has(state))
       .slice(-MAX_KEYS)
-      .map((key) => describeKey(key, facts, nowSeconds)),
+      .map((key) => describeKey(key, ring, nowSeconds)),
   };
 }
 
-function describeKey(key: KeyInfo, facts: RingFacts, nowSeconds: number): RingKeyStatus {
+function describeKey(key: KeyInfo, ring: SignerRing, nowSeconds: number): RingKeyStatus {
   const { kid, state, stateAt, record, retainedBy, activatedAt } = key;
   return {
     kid,
@@ -29,9 +32,8 @@ function describeKey(key: KeyInfo, facts: RingFacts, nowSeconds: number): RingKe
     signUntil: record.signUntil,
     verifyUntil: record.verifyUntil,
     retained: retainedBy ?? null,
-    held: facts.isHeld(key),
+    held: ring.isHeld(key),
     activatedAt: activatedAt ?? null,
-    age: keyAge(key, facts.policy, nowSeconds) ?? null,
-    readyAt: facts.readyAt(key) ?? null,
+    age: keyAge(key, ring.policy, nowSeconds) ?? null,
   };
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import { activeOf, standbys } from "@redoubt/keys";
 import type { Registry } from "@redoubt/registry";
 import { CountingCustodian } from "./testing/counting-custodian.ts";
 import { TENANT, TIMES } from "./testing/deployment.ts";
@@ -78,13 +79,13 @@ describe("P6: two signers of one realm", () => {
 });
 
 async function act(signer: SharingSigner, order: string, clock: TestClock): Promise<void> {
-  const [facts] = signer.steps.rings;
-  if (!facts || order === "none") return await signer.turn();
+  const [ring] = signer.steps.rings;
+  if (!ring || order === "none") return await signer.turn();
   await signer.read();
   await signer.steps.inOrder(async () => {
-    const [standby] = facts.ready(clock.seconds);
-    const active = facts.active();
-    if (order === "takeOver" && standby) await signer.steps.takeOver(facts, standby.kid, "test");
+    const standby = standbys(ring, clock.seconds).find(({ readyAt }) => readyAt <= clock.seconds);
+    const active = activeOf(ring);
+    if (order === "takeOver" && standby) await signer.steps.takeOver(ring, standby.key.kid, "test");
     if (order === "taint" && active) await signer.steps.statements.taint(active, "test");
     await signer.steps.step();
   });

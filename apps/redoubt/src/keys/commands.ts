@@ -1,6 +1,6 @@
 import { nowSeconds, systemClock } from "@redoubt/base";
 import type { KeyInfo, Registry } from "@redoubt/registry";
-import type { RotationSubject } from "@redoubt/keys";
+import { activeOf, standbys, type RotationSubject } from "@redoubt/keys";
 import type { RingStatus } from "@redoubt/wire";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
 import type { Realm } from "../layout.ts";
@@ -13,9 +13,9 @@ import { readKeyJournal } from "./key-journal.ts";
 import { concerns, disagreements, keyTable, listKeys, whenText } from "./key-list.ts";
 import { readPolicies, readSources } from "./key-sources.ts";
 import { detailsText, jwksConcerns, showKey } from "./key-show.ts";
-import { activeOf, readyAt, standbysOf } from "./next-step.ts";
 import { retain, rollBack, rotate, taint, type Takeover } from "./orders.ts";
 import { checkPolicyFile, policyText } from "./policy-check.ts";
+import { ringOf } from "./ring-of.ts";
 import {
   checkTaint,
   taintWarning,
@@ -106,12 +106,13 @@ async function toldTakeover(
 
 /** When the next takeover can be, by hand or after a taint. */
 function standbyText(key: KeyInfo, registry: Registry): string[] {
-  const policy = readPolicies()(key.realm, key.record.class);
-  if (!policy) return [];
-  const [standby] = standbysOf(key, registry, policy);
+  const ring = ringView(key, registry);
+  if (!ring.policy) return [];
+  const [standby] = standbys(ring, ring.nowSeconds);
   if (!standby) return ["No standby is published yet"];
-  const at = whenText(readyAt(standby, policy), nowSeconds(systemClock));
-  return [`The next standby is ${standby.kid}, ready ${at}`];
+  return [
+    `The next standby is ${standby.key.kid}, ready ${whenText(standby.readyAt, ring.nowSeconds)}`,
+  ];
 }
 
 export interface TaintOptions extends TaintChoice {
@@ -136,10 +137,11 @@ export function keysTaint(
     const exposure = await measureExposure(registry, key);
     // Proven from the log, where the signer tells nothing of a ring whose key was gone already.
     const after = await operator.readRegistry();
-    const active = activeOf(key, after)?.kid ?? null;
+    const ring = ringView(key, after);
+    const active = activeOf(ring)?.kid ?? null;
     const next =
       active === null
-        ? ["NO KEY of its ring signs now", ...waysOut(key, ringView(key, after))]
+        ? ["NO KEY of its ring signs now", ...waysOut(key, ring)]
         : [`Key ${active} signs now`];
     terminal.result({
       json: { ...done, active, was: key.state, refusedSeconds, exposure },
@@ -158,9 +160,9 @@ function isEnded({ state }: KeyInfo): boolean {
   return state === "tainted" || state === "revoked";
 }
 
-function ringView({ realm, record }: KeyInfo, fold: Registry): RingView {
-  const policy = readPolicies()(realm, record.class);
-  return { fold, policy, nowSeconds: nowSeconds(systemClock) };
+function ringView(key: KeyInfo, registry: Registry): RingView {
+  const policy = readPolicies()(key.realm, key.record.class);
+  return { ...ringOf(key, registry, policy), nowSeconds: nowSeconds(systemClock) };
 }
 
 export interface RetainOptions {

@@ -1,10 +1,18 @@
-import { type KeyInfo, type Registry, keyAge, type KeyAge } from "@redoubt/registry";
-import { type RotationPolicy } from "@redoubt/keys";
+import type { KeyInfo, Registry } from "@redoubt/registry";
+import {
+  keyAge,
+  needsCustody,
+  nextStep,
+  type KeyAge,
+  type KeyState,
+  type NextStep,
+  type RotationPolicy,
+} from "@redoubt/keys";
 import type { KeyRecord } from "@redoubt/verify/record";
 import { isOpen, type Alarm } from "../alarms/alarm.ts";
 import { instant, span, table } from "../table.ts";
 import { coveredTenants } from "./blast-radius.ts";
-import { activeOf, nextStep, type NextStep } from "./next-step.ts";
+import { ringOf, type KeyFold } from "./ring-of.ts";
 import type { SignerKey } from "./signer-keys.ts";
 
 export interface KeyView {
@@ -12,7 +20,7 @@ export interface KeyView {
   readonly kid: string;
   readonly alg: string;
   readonly class: string;
-  readonly state: string;
+  readonly state: KeyState;
   /** Seconds since the epoch. */
   readonly since: number;
   /** Since its first activation, against the age at which it stops; null where it never signed. */
@@ -46,7 +54,7 @@ export type PolicyOf = (realm: string, tokenClass: string) => RotationPolicy | u
 
 /** Where a view of the keys comes from. */
 export interface KeySources {
-  readonly registry: Pick<Registry, "keys" | "hasActivated" | "ringOf" | "tenants">;
+  readonly registry: KeyFold & Pick<Registry, "tenants">;
   readonly signers: ReadonlyMap<string, SignerKey>;
   readonly policyOf: PolicyOf;
   readonly alarms: readonly Alarm[];
@@ -77,21 +85,12 @@ export function viewKey(key: KeyInfo, sources: KeySources): KeyView {
     activeTenants: coveredTenants(registry, key).length,
     signUntil: record.signUntil,
     verifyUntil: record.verifyUntil,
-    next: nextOf(key, sources) ?? null,
+    next: nextStep(key, ringOf(key, registry, policy, signers), nowSeconds) ?? null,
     retained: key.retainedBy ?? null,
     signer: signers.get(kid)?.state ?? null,
     held: signers.get(kid)?.held ?? null,
     alarms: alarmsOf(kid, alarms),
   };
-}
-
-/** The registry does not say that custody lost the key that signed: its signer does, by an earlier time. */
-function nextOf(key: KeyInfo, { registry, signers, policyOf }: KeySources): NextStep | undefined {
-  const policy = policyOf(key.realm, key.record.class);
-  const step = policy && nextStep(key, registry, policy);
-  const readyAt = signers.get(key.kid)?.readyAt;
-  if (step?.state !== "active" || readyAt === undefined || activeOf(key, registry)) return step;
-  return { ...step, at: Math.min(step.at, readyAt) };
 }
 
 function alarmsOf(kid: string, alarms: readonly Alarm[]): KeyAlarm[] {
@@ -113,11 +112,9 @@ export function concerns(keys: readonly KeyView[]): readonly string[] {
   return [...keys.flatMap(concernsOf), ...silentRings(keys)];
 }
 
-const USED: ReadonlySet<string> = new Set(["generated", "prepublished", "active"]);
-
 function concernsOf({ kid, state, held, age }: KeyView): string[] {
   const found: string[] = [];
-  if (held === false && USED.has(state))
+  if (held === false && needsCustody(state))
     found.push(`Custody does not hold key ${kid}, which is ${state}`);
   if (state === "active" && (age?.level === "alarm" || age?.level === "stop"))
     found.push(

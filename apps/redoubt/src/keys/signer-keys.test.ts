@@ -12,8 +12,8 @@ const RINGS = {
   rings: [
     {
       keys: [
-        { kid: "a", state: "active", held: true, readyAt: null },
-        { kid: "s", state: "prepublished", held: true, readyAt: 5 },
+        { kid: "a", state: "active", held: true },
+        { kid: "s", state: "prepublished", held: true },
       ],
     },
   ],
@@ -25,7 +25,7 @@ test("both answers of a signer, joined by kid; what is in no ring is not its to 
     new Map([
       ["a", { state: "active", held: true }],
       ["t", { state: "tainted", held: null }],
-      ["s", { state: "prepublished", held: true, readyAt: 5 }],
+      ["s", { state: "prepublished", held: true }],
     ]),
   );
 });

@@ -5,14 +5,12 @@ export interface SignerKey {
   readonly state: string;
   /** Whether its custody has the private half; null where the signer does not use the key. */
   readonly held: boolean | null;
-  /** From when on it may sign, in seconds since the epoch, where it waits for that. */
-  readonly readyAt?: number;
 }
 
 interface Rings {
   readonly rings: readonly { readonly keys: readonly RingKey[] }[];
 }
-type RingKey = Pick<RingKeyStatus, "kid" | "state" | "held" | "readyAt">;
+type RingKey = Pick<RingKeyStatus, "kid" | "state" | "held">;
 
 /** The answers to `fetchKeys` and `rings` (docs/spec/wire.md §3), joined by kid. */
 export function joinSignerKeys(
@@ -21,7 +19,7 @@ export function joinSignerKeys(
 ): ReadonlyMap<string, SignerKey> {
   const keys = new Map<string, SignerKey>();
   for (const { kid, state } of fetched.keys) keys.set(kid, { state, held: null });
-  for (const { kid, state, held, readyAt } of rings.flatMap((ring) => ring.keys))
-    keys.set(kid, { state, held, ...(readyAt !== null && { readyAt }) });
+  for (const { kid, state, held } of rings.flatMap((ring) => ring.keys))
+    keys.set(kid, { state, held });
   return keys;
 }

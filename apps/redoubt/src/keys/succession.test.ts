@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { errorLine, ServiceError } from "@redoubt/base";
 import type { KeyInfo } from "@redoubt/registry";
 import { TestRegistry } from "../testing/registry.ts";
+import { ringOf } from "./ring-of.ts";
 import { checkTaint, taintWarning } from "./succession.ts";
 
 const POLICY = {
@@ -10,6 +11,7 @@ const POLICY = {
   activeSeconds: 100_000,
   verifyOnlySeconds: 7200,
   expirySeconds: 600_000,
+  standby: 1,
 };
 const READY_AT = 5060 + POLICY.prepublishSeconds;
 
@@ -23,8 +25,9 @@ function firstDay() {
     return kid;
   });
   const infoOf = (kid = ""): KeyInfo => fixed.registry.keys.get(kid) ?? assert.fail();
-  const at = (nowSeconds: number) => ({ fold: fixed.registry, policy: POLICY, nowSeconds });
-  return { fixed, active: infoOf(keys[0]), standby: infoOf(keys[1]), at };
+  const [active, standby] = [infoOf(keys[0]), infoOf(keys[1])];
+  const at = (nowSeconds: number) => ({ ...ringOf(active, fixed.registry, POLICY), nowSeconds });
+  return { fixed, active, standby, at };
 }
 
 test("P6: a taint that no ready standby follows needs a word for its price, and says when it needs none", () => {

@@ -1,14 +1,11 @@
 import { ServiceError } from "@redoubt/base";
+import { restorable, standbys, type Ring } from "@redoubt/keys";
 import type { KeyInfo } from "@redoubt/registry";
 import { span } from "../table.ts";
 import { whenText } from "./key-list.ts";
-import { readyAt, replacedOf, standbysOf, type KeyFold, type StepPolicy } from "./next-step.ts";
 
 /** What decides about the key that follows another. */
-export interface RingView {
-  readonly fold: KeyFold;
-  /** Undefined where no signer here makes such keys. */
-  readonly policy: StepPolicy | undefined;
+export interface RingView extends Ring<KeyInfo> {
   readonly nowSeconds: number;
 }
 
@@ -42,10 +39,10 @@ function* refusal(waitSeconds: number, { nowSeconds }: RingView): Generator<stri
 }
 
 /** 0 where the key signs nothing, or one that is ready follows it; Infinity where none is published. */
-function secondsToStandby(key: KeyInfo, { fold, policy, nowSeconds }: RingView): number {
-  if (key.state !== "active" || !policy) return 0;
-  const [standby] = standbysOf(key, fold, policy);
-  return standby ? Math.max(0, readyAt(standby, policy) - nowSeconds) : Infinity;
+function secondsToStandby({ state }: KeyInfo, ring: RingView): number {
+  if (state !== "active" || !ring.policy) return 0;
+  const [standby] = standbys(ring, ring.nowSeconds);
+  return standby ? Math.max(0, standby.readyAt - ring.nowSeconds) : Infinity;
 }
 
 function price(seconds: number): string {
@@ -56,10 +53,9 @@ function price(seconds: number): string {
 export function taintWarning(key: KeyInfo, ring: RingView, choice: TaintChoice): string[] {
   const { kid, realm, state } = key;
   const lines = [`Key ${kid} of realm ${realm} is ${state}`];
-  const { fold, policy } = ring;
-  if (state !== "active" || !policy) return lines;
+  if (state !== "active" || !ring.policy) return lines;
   const waitSeconds = secondsToStandby(key, ring);
-  const standby = standbysOf(key, fold, policy)[0]?.kid;
+  const standby = standbys(ring, ring.nowSeconds)[0]?.key.kid;
   if (waitSeconds === 0) return [...lines, `Its standby ${standby} takes over at once`];
   if (choice.early === true)
     return [...lines, `WARNING: its standby ${standby} signs at once, and ${price(waitSeconds)}`];
@@ -68,15 +64,15 @@ export function taintWarning(key: KeyInfo, ring: RingView, choice: TaintChoice):
 }
 
 /** How a ring without a key that signs gets one again. */
-export function waysOut(key: KeyInfo, { fold, policy, nowSeconds }: RingView): string[] {
+export function waysOut({ realm, record }: KeyInfo, ring: RingView): string[] {
+  const { policy, nowSeconds } = ring;
   if (!policy) return [];
-  const [standby] = standbysOf(key, fold, policy);
-  const [replaced] = replacedOf(key, fold, policy, nowSeconds);
-  const { realm, record } = key;
+  const [standby] = standbys(ring, nowSeconds);
+  const [replaced] = restorable(ring, nowSeconds);
   return [
     ...(standby
       ? [
-          `  by itself, when the next standby is ready: ${whenText(readyAt(standby, policy), nowSeconds)}`,
+          `  by itself, when the next standby is ready: ${whenText(standby.readyAt, nowSeconds)}`,
           `  at once, while some refuse its tokens: redoubt keys rotate --early --realm ${realm} --class ${record.class}`,
         ]
       : ["  by itself, when the next standby is ready: one is made and known"]),

@@ -159,7 +159,6 @@ const RING_KEY = {
       endsAt: integer(),
     }),
   ),
-  readyAt: nullable(integer()),
 };
 const RING = {
   class: oneOf("at", "oidc"),

@@ -45,7 +45,6 @@ const RING_KEY = {
   retained: "ring",
   held: true,
   activatedAt: 1,
-  readyAt: null,
   age: {
     seconds: 1,
     percent: 1,

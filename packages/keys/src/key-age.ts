@@ -1,8 +1,11 @@
-import type { LifeCycleInput } from "@redoubt/keys";
-import type { KeyInfo } from "./registry-types.ts";
-import type { RotationPolicy } from "@redoubt/keys";
+import type { KeyRecord } from "@redoubt/verify/record";
+import type { RotationPolicy } from "./rotation-policy.ts";
 
-type AgingKey = Pick<KeyInfo, "activatedAt" | "record">;
+interface AgingKey {
+  /** When it was active for the first time. */
+  readonly activatedAt?: number;
+  readonly record: Pick<KeyRecord, "signUntil">;
+}
 type AgePolicy = Pick<RotationPolicy, "expirySeconds" | "alarmAtPercent" | "notifySeconds">;
 
 /** `young`: nothing to say; then Notify of the policy, the alarm, and the stop. */
@@ -46,22 +49,4 @@ function levelOf(seconds: number, percent: number, policy: AgePolicy): AgeLevel 
   if (percent >= 100) return "stop";
   if (percent >= policy.alarmAtPercent) return "alarm";
   return policy.notifySeconds !== null && seconds >= policy.notifySeconds ? "notify" : "young";
-}
-
-/** What `decideNextState` is asked about a registered key under its ring's policy. */
-export function lifeCycleInput(
-  key: KeyInfo,
-  ring: Pick<LifeCycleInput, "isFirstOfRing" | "isSignerLost" | "ringHasActive" | "successorReady">,
-  policy: Pick<RotationPolicy, "expirySeconds">,
-): LifeCycleInput {
-  const { record, state, stateAt, retainedBy } = key;
-  return {
-    state,
-    stateAt,
-    signFrom: record.signFrom,
-    signUntil: signingEnd(key, policy),
-    verifyUntil: record.verifyUntil,
-    isRetained: retainedBy !== undefined,
-    ...ring,
-  };
 }
