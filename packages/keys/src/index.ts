@@ -8,6 +8,7 @@ export {
   type SignatureAlgorithm,
   type Signer,
 } from "./algorithm.ts";
+export { isDrill } from "./drill.ts";
 export { formatDuration, parseDuration } from "./duration.ts";
 export { KeyError, type KeyErrorCode } from "./errors.ts";
 export {

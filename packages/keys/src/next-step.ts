@@ -1,3 +1,4 @@
+import { isDrill } from "./drill.ts";
 import { signingEnd } from "./key-age.ts";
 import type { KeyState } from "./life-cycle.ts";
 import { activeOf, standbys, type Ring, type RingKey, type StepPolicy } from "./ring.ts";
@@ -56,7 +57,7 @@ export function nextStep<Key extends RingKey>(
     case "prepublished":
     case "active":
     case "verify-only":
-      if (key.record.custody === "drill") return endUnused(key, key.record.verifyUntil);
+      if (isDrill(key.record)) return endUnused(key, key.record.verifyUntil);
       if (!ring.policy) return undefined;
       return ring.isHeld(key)
         ? stepOfUse(key, ring, ring.policy, nowSeconds)

@@ -1,4 +1,5 @@
 import type { KeyRecord } from "@redoubt/verify/record";
+import { isDrill } from "./drill.ts";
 import { signingEnd } from "./key-age.ts";
 import { needsCustody, type KeyState } from "./life-cycle.ts";
 import type { RotationPolicy } from "./rotation-policy.ts";
@@ -50,7 +51,7 @@ export function standbys<Key extends RingKey>(ring: Ring<Key>, nowSeconds: numbe
   if (!policy) return [];
   const lead = leadSeconds(ring);
   return keys
-    .filter((key) => key.state === "prepublished" && key.record.custody !== "drill" && isHeld(key))
+    .filter((key) => key.state === "prepublished" && !isDrill(key.record) && isHeld(key))
     .map((key) => ({ key, readyAt: Math.max(key.record.signFrom, key.stateAt + lead) }))
     .filter(({ key, readyAt }) => Math.max(readyAt, nowSeconds) < key.record.signUntil)
     .toSorted((a, b) => a.readyAt - b.readyAt);

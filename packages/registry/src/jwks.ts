@@ -1,8 +1,7 @@
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import type { JsonValue } from "@redoubt/verify/json";
 import { tenantCovered } from "@redoubt/verify/record";
-import { isPublished } from "@redoubt/keys";
-import type { SignedKeyRecord } from "@redoubt/keys";
+import { isDrill, isPublished, type SignedKeyRecord } from "@redoubt/keys";
 import type { KeyInfo } from "./registry-types.ts";
 import type { Registry } from "./registry.ts";
 
@@ -49,7 +48,7 @@ export function keysForIssuer(
   return [...registry.keys.values()].filter(
     (key) =>
       key.realm === realm &&
-      key.record.custody !== "drill" &&
+      !isDrill(key.record) &&
       isPublished(key.state) &&
       nowSeconds < key.record.verifyUntil &&
       tenantCovered(key.record.tenants, tenant),

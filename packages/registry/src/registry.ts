@@ -3,7 +3,7 @@ import { parseVerifierKey, SIGNATURE_TYPE, type VerifierKey } from "@redoubt/tlo
 import { decodeBase64url } from "@redoubt/verify/base64url";
 import type { KeyRecord } from "@redoubt/verify/record";
 import { KeyError } from "@redoubt/keys";
-import { checkTransition, isPublished } from "@redoubt/keys";
+import { checkTransition, isDrill, isPublished } from "@redoubt/keys";
 import { verifyKeyRecord, type SignedKeyRecord } from "@redoubt/keys";
 import { credentialsOf, type ClientCredentials } from "./client-credentials.ts";
 import { LogFold } from "./log-fold.ts";
@@ -140,9 +140,9 @@ export class Registry {
   }
 
   /** Names a key's ring: keys of one realm, class, tenant selector and line of logs. Exactly one of them signs. */
-  ringOf({ realm, class: tokenClass, tenants, log, custody }: KeyRecord): string {
-    const line = this.#logs.lineage(log);
-    return JSON.stringify([realm, tokenClass, tenants, line, custody === "drill"]);
+  ringOf(record: KeyRecord): string {
+    const { realm, class: tokenClass, tenants, log } = record;
+    return JSON.stringify([realm, tokenClass, tenants, this.#logs.lineage(log), isDrill(record)]);
   }
 
   /** @throws RangeError when the items do not come in order: that is the reader's mistake, not the log's */
@@ -419,9 +419,9 @@ export class Registry {
   }
 
   #activate(key: KeyInfo, at: number): void {
-    const { custody, signFrom, signUntil } = key.record;
+    const { signFrom, signUntil } = key.record;
     // P1: a drill key is in relying parties' hands only for drills; it never becomes a signing key.
-    if (custody === "drill") throw conflict("A drill key is never active");
+    if (isDrill(key.record)) throw conflict("A drill key is never active");
     // Also bounds a roll-back: a key signs again only within the window that it was made for.
     if (at < signFrom || at >= signUntil)
       throw conflict("The key's signing window does not hold this time");

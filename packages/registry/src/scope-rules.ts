@@ -1,5 +1,5 @@
 import type { KeyRecord } from "@redoubt/verify/record";
-import { KeyError } from "@redoubt/keys";
+import { isDrill, KeyError } from "@redoubt/keys";
 import type { TenantRule } from "./statement-types.ts";
 import { UUID } from "@redoubt/base";
 
@@ -67,9 +67,9 @@ export function checkTenantRule({ tenants }: KeyRecord, rule: TenantRule): void 
 
 /** key-record.md §5: whose private half is in a drill's hands reaches one tenant, one audience, and not for long. */
 export function checkDrill(record: KeyRecord, atSeconds: number): void {
-  const { audiences, custody, tenants } = record;
+  const { audiences, tenants } = record;
   const named = audiences === "any" ? [] : audiences;
-  if (custody !== "drill") {
+  if (!isDrill(record)) {
     if (named.includes(DRILL_AUDIENCE)) throw conflict("The drill audience is for drill keys only");
     return;
   }

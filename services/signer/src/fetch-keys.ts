@@ -1,5 +1,5 @@
 import { jwkOf, type KeyInfo, type Registry } from "@redoubt/registry";
-import { isPublished } from "@redoubt/keys";
+import { isDrill, isPublished } from "@redoubt/keys";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import type { RealmKey, RealmKeys } from "@redoubt/wire";
 
@@ -17,8 +17,8 @@ export function keysOfRealm(
   const own = [...registry.keys.values()].filter(
     (key) => key.realm === realm && isWorthListing(key, nowSeconds),
   );
-  const drills = own.filter(({ record }) => record.custody === "drill");
-  const others = own.filter(({ record }) => record.custody !== "drill");
+  const drills = own.filter(({ record }) => isDrill(record));
+  const others = own.filter(({ record }) => !isDrill(record));
   return [...others.toReversed(), ...drills.toReversed()].slice(0, MAX_KEYS);
 }
 

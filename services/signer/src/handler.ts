@@ -1,11 +1,5 @@
 import { errorCode, nowSeconds, ServiceError, type Clock } from "@redoubt/base";
-import {
-  signStatement,
-  type Registry,
-  type SignedStatement,
-  type StatementSigner,
-} from "@redoubt/registry";
-import { encodeBase64url } from "@redoubt/verify/base64url";
+import type { Registry } from "@redoubt/registry";
 import { isJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
 import {
   ISSUE_REFUSAL,
@@ -14,7 +8,6 @@ import {
   SIGNER,
   type Answer,
   type Call,
-  type DrillKeyRequest,
   type IssuedToken,
   type IssueRequest,
   type RealmKeys,
@@ -22,7 +15,7 @@ import {
 } from "@redoubt/wire";
 import type { Budgets } from "./budgets.ts";
 import type { SignerConfig } from "./config.ts";
-import { signDrillRecord } from "./drill-key.ts";
+import { isDrillCaller } from "./drill-rules.ts";
 import { describeKeys, keysOfRealm } from "./fetch-keys.ts";
 import { guarded } from "./guarded.ts";
 import { parseIssueRequest, refuseReserved, refuseReservedOfIssue } from "./issue-request.ts";
@@ -37,14 +30,12 @@ export interface HandlerOptions {
   readonly policy: Policy;
   readonly policyInput: PolicyInput;
   readonly budgets: Budgets;
-  readonly drillBudgets: Budgets;
   readonly mint: Mint;
-  readonly operatorRoutes: readonly Route[];
-  readonly ringSigner: StatementSigner;
+  /** What drills and the operator ask. */
+  readonly otherRoutes: readonly Route[];
   readonly clock: Clock;
   /** Throws while the registry cannot be relied on. */
   readonly checkRegistry: () => void;
-  readonly append: (statement: SignedStatement) => Promise<void>;
   readonly refused: (caller: string, error: unknown) => void;
   /** When a witness last vouched for the registry as it was read; 0 before the first time. */
   readonly registryTimeSeconds: () => number;
@@ -72,11 +63,7 @@ export class SignerHandler {
         route(SIGNER.issueBatch, ({ items }, { caller }) => this.#issueBatch(caller, items)),
       ),
       route(SIGNER.fetchKeys, ({ since = 0 }) => this.#fetchKeys(since)),
-      guarded(
-        (call) => this.#checkDrill(call),
-        route(SIGNER.drillKey, (request) => this.#drillKey(request)),
-      ),
-      ...options.operatorRoutes,
+      ...options.otherRoutes,
     ]);
   }
 
@@ -148,36 +135,6 @@ export class SignerHandler {
     const keys = isNews ? keysOfRealm(registry(), config.realm, nowSeconds(clock)) : [];
     return describeKeys(keys, { asOf: size, asOfSeconds: registryTimeSeconds() });
   }
-
-  #checkDrill({ caller }: Call): void {
-    if (caller !== "drill") throw new ServiceError("ERR_SIGNER_OP", "Only a drill asks for this");
-    this.#options.checkRegistry();
-  }
-
-  async #drillKey(request: DrillKeyRequest) {
-    const { config, registry, ringSigner, clock, append, drillBudgets } = this.#options;
-    const now = nowSeconds(clock);
-    const { realm, log } = config;
-    const where = { realm, log, registry: registry() };
-    const signed = signDrillRecord(request, where, ringSigner.privateKey, now);
-    drillBudgets.take("drill", "-", "drill-key");
-    const { kid } = signed.record;
-    const record = encodeBase64url(signed.recordBytes);
-    const ring = encodeBase64url(signed.ringSignature);
-    await append(signStatement({ type: "key", realm, kid, record, ring }, ringSigner, now));
-    const state = {
-      type: "key-state",
-      realm,
-      kid,
-      state: "prepublished",
-      reason: "drill",
-    } as const;
-    await append(signStatement(state, ringSigner, now));
-    // For instance a public key that was registered before: the registry says no, whoever asks.
-    if (registry().keys.get(kid)?.state !== "prepublished")
-      throw new ServiceError("ERR_SIGNER_REGISTRY_VOID", "Registry did not take the drill key");
-    return { kid, record, ring };
-  }
 }
 
 function checkIssue({ caller, head }: Call): void {
@@ -191,7 +148,7 @@ function checkIssueBatch({ caller, head }: Call): void {
 }
 
 function checkIssuer(caller: string): void {
-  if (caller !== "issuer" && caller !== "drill")
+  if (caller !== "issuer" && !isDrillCaller(caller))
     throw new ServiceError("ERR_SIGNER_OP", "This caller does not issue");
 }
 

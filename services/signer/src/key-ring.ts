@@ -1,7 +1,7 @@
 import { errorCode, errorLine, nowSeconds, type Clock } from "@redoubt/base";
 import { type Custodian, type CustodyKey } from "@redoubt/custody";
 import type { KeyInfo, Registry } from "@redoubt/registry";
-import { KeyError, signingEnd } from "@redoubt/keys";
+import { isDrill, KeyError, signingEnd } from "@redoubt/keys";
 import type { SignatureAlgorithm } from "@redoubt/keys";
 import { tenantCovered, type KeyRecord } from "@redoubt/verify/record";
 import type { RingPolicy } from "./config.ts";
@@ -125,7 +125,7 @@ export class KeyRing {
     const known = new Map(this.#active.map(({ key }) => [key.kid, key]));
     this.#active = this.own().flatMap((info) => {
       // P1: the private half of a drill key is outside; nothing here signs under its record.
-      if (info.state !== "active" || info.record.custody === "drill") return [];
+      if (info.state !== "active" || isDrill(info.record)) return [];
       const custody = this.custodyOf(info.record);
       if (!custody) return [];
       const key = known.get(info.kid) ?? ringKey(info, custody);

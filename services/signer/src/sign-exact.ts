@@ -1,10 +1,11 @@
 import { hash } from "node:crypto";
 import { canonicalBytes, nowSeconds, ServiceError, type Clock } from "@redoubt/base";
-import { DRILL_AUDIENCE } from "@redoubt/registry";
+import { isDrill } from "@redoubt/keys";
 import { Base64urlError, decodeBase64url } from "@redoubt/verify/base64url";
 import { JsonError, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { issuerFor, tenantCovered } from "@redoubt/verify/record";
 import type { ExactSignature } from "@redoubt/wire";
+import { isDrillAudience } from "./drill-rules.ts";
 import type { RingKey } from "./key-ring.ts";
 import type { PolicyInput } from "./policy.ts";
 import type { UnsignedToken } from "./token.ts";
@@ -95,7 +96,7 @@ function checkAudiences(
 ): void {
   const allowed = registry.tenants.get(`${realm}/${handle.tenant}`)?.audiences ?? [];
   const isAllowed = (audience: string): boolean =>
-    audience !== DRILL_AUDIENCE && (handle.audiences === "any" || allowed.includes(audience));
+    !isDrillAudience(audience) && (handle.audiences === "any" || allowed.includes(audience));
   // A token without an audience would be for everybody (RFC 8725 §3.9).
   if (audiences.length === 0 || !audiences.every(isAllowed))
     throw refusal("ERR_SIGNER_AUDIENCE", "Audience is not one of the handle's");
@@ -115,7 +116,7 @@ function checkScope(
   { issuer, audiences, issuedAt, expires }: ExactClaims,
   { record }: RingKey,
 ): void {
-  if (record.realm !== realm || record.class !== handle.class || record.custody === "drill")
+  if (record.realm !== realm || record.class !== handle.class || isDrill(record))
     throw refusal("ERR_SIGNER_HANDLE", "Key scope does not cover this handle");
   if (!tenantCovered(record.tenants, handle.tenant))
     throw refusal("ERR_SIGNER_HANDLE", "Key scope does not cover this tenant");

@@ -9,6 +9,7 @@ import { Budgets } from "./budgets.ts";
 import type { SignerConfig } from "./config.ts";
 import { CustodyAudit } from "./custody-audit.ts";
 import { carryEntries, closedLog } from "./closed-log.ts";
+import { drillKeyRoute } from "./drill-key.ts";
 import type { EntryJournal } from "./entry-journal.ts";
 import type { SignerEvents } from "./events.ts";
 import { SignerHandler } from "./handler.ts";
@@ -60,9 +61,6 @@ export interface CoreOptions {
   readonly registryTimeSeconds: () => number;
 }
 
-/** A drill registers a handful of keys; each stays in the registry for ever. */
-const DRILL_BUDGET = { perSecond: 1 / 30, burst: 48 } as const;
-
 /** Opens log and keys after proving that they are what this signer left. Safe to try again. */
 export async function openCore(
   options: CoreOptions,
@@ -109,15 +107,12 @@ export async function openCore(
     checkRegistry: () => view.checkUsable(),
     checkLog: () => writer.check(),
   };
-  const drillBudgets = new Budgets(DRILL_BUDGET, () => clock.monotonic());
   const { checkRegistry } = deciding;
-  const own = {
-    registry,
-    ringSigner,
-    drillBudgets,
-    operatorRoutes: operatorRoutes({ orders, steps, clock, checkRegistry }),
-  };
-  const handler = new SignerHandler({ ...deciding, ...own });
+  const otherRoutes = [
+    drillKeyRoute({ realm, log, registry, ringSigner, clock, checkRegistry, append }),
+    ...operatorRoutes({ orders, steps, clock, checkRegistry }),
+  ];
+  const handler = new SignerHandler({ ...deciding, registry, otherRoutes });
   const audit = new CustodyAudit({ custodian, ring, clock, events });
   return { writer, guard, ring, steps, audit, handler, cluster: openCluster(deciding) };
 }

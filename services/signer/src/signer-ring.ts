@@ -1,5 +1,5 @@
 import type { KeyInfo } from "@redoubt/registry";
-import { activeOf, standbys, type Ring } from "@redoubt/keys";
+import { activeOf, isDrill, standbys, type Ring } from "@redoubt/keys";
 import type { RingPolicy } from "./config.ts";
 import type { KeyRing } from "./key-ring.ts";
 
@@ -22,7 +22,7 @@ export class SignerRing implements Ring<KeyInfo> {
   }
 
   has({ record }: KeyInfo): boolean {
-    return record.class === this.policy.class && record.custody !== "drill";
+    return record.class === this.policy.class && !isDrill(record);
   }
 
   readonly isHeld = ({ record }: KeyInfo): boolean => this.#ring.custodyOf(record) !== undefined;

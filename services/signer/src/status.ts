@@ -1,3 +1,4 @@
+import { isDrill } from "@redoubt/keys";
 import type { Registry } from "@redoubt/registry";
 import type { SignerMetadata } from "@redoubt/wire";
 import type { SignerConfig } from "./config.ts";
@@ -38,7 +39,7 @@ export function describeSigner(facts: SignerFacts): SignerMetadata {
 
 export function describeKeys(registry: Registry, realm: string): object[] {
   return [...registry.keys.values()]
-    .filter((key) => key.realm === realm && key.record.custody !== "drill")
+    .filter((key) => key.realm === realm && !isDrill(key.record))
     .map(({ kid, state, stateAt, retainedBy, record }) => {
       const retained = retainedBy ?? null;
       return { kid, state, stateAt, retained, alg: record.alg };

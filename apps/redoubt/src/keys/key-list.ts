@@ -1,5 +1,6 @@
 import type { KeyInfo, Registry } from "@redoubt/registry";
 import {
+  isDrill,
   keyAge,
   needsCustody,
   nextStep,
@@ -25,7 +26,7 @@ export interface KeyView {
   readonly since: number;
   /** Since its first activation, against the age at which it stops; null where it never signed. */
   readonly age: KeyAge | null;
-  readonly custody: string;
+  readonly custody: KeyRecord["custody"];
   readonly tenants: KeyRecord["tenants"];
   /** Blast radius: how many active tenants' tokens it can make. */
   readonly activeTenants: number;
@@ -124,7 +125,7 @@ function concernsOf({ kid, state, held, age }: KeyView): string[] {
 }
 
 function silentRings(keys: readonly KeyView[]): string[] {
-  const used = keys.filter(({ custody }) => custody !== "drill");
+  const used = keys.filter((key) => !isDrill(key));
   const rings = new Set(used.map((key) => `${key.realm}, class ${key.class}`));
   for (const key of used)
     if (key.state === "active" && key.age?.level !== "stop")
