@@ -7,7 +7,7 @@ const ENTRY_BYTES = 65;
 const COMMITMENT_AT = 2 + 33;
 /** Entry and sealed body together: the size of the compared row. */
 export const EVENT_BYTES = 200;
-/** As the signer has it: services/signer/src/mint.ts. */
+/** As the signer has it: services/signer/src/issue/mint.ts. */
 const MAX_BATCH = 256;
 const MAX_BATCHES_UNDER_WAY = 2;
 

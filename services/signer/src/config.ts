@@ -15,7 +15,7 @@ import {
   type VerifierKey,
 } from "@redoubt/tlog";
 import { isJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
-import { readCustody, readCustodyNeeds, type CustodyNeeds } from "./custody-settings.ts";
+import { readCustody, readCustodyNeeds, type CustodyNeeds } from "./custody/custody-settings.ts";
 import {
   checkKubernetes,
   KUBE_FRONT,

@@ -27,28 +27,28 @@ import {
   type WireEvent,
 } from "@redoubt/wire";
 import type { SignerConfig } from "./config.ts";
-import { closedLog } from "./closed-log.ts";
-import { EntryJournal } from "./entry-journal.ts";
+import { closedLog } from "./log/closed-log.ts";
+import { EntryJournal } from "./log/entry-journal.ts";
 import { signerEvents, type SignerEvent, type SignerEvents } from "./events.ts";
-import type { SignerHandler } from "./handler.ts";
+import type { SignerHandler } from "./issue/handler.ts";
 import { SIGNER_FILES } from "./initialise.ts";
 import { KUBE_FRONT } from "./kubernetes/config.ts";
-import type { LogWriter } from "./log-writer.ts";
-import type { TokenLog } from "./mint.ts";
-import { MonitorReports } from "./monitor-reports.ts";
-import { openCustody } from "./open-custody.ts";
-import { decideIssue, type Policy } from "./policy.ts";
-import { appendStatement } from "./registry-append.ts";
-import { RegistryView } from "./registry-view.ts";
-import { openCore, type CoreOptions, type SignerCore } from "./signer-core.ts";
-import type { SignerCustody } from "./signer-custody.ts";
-import { encodeState, readState, writeState, type SignerState } from "./state-file.ts";
-import { describeKeys, describeSigner } from "./status.ts";
-import { Trouble } from "./trouble.ts";
-import { TurnLoop } from "./turn-loop.ts";
-import { witnessAlarm } from "./witness-alarm.ts";
-import { WitnessGuard } from "./witness-guard.ts";
-import { askWitness } from "./witness-word.ts";
+import type { LogWriter } from "./log/log-writer.ts";
+import type { TokenLog } from "./issue/mint.ts";
+import { MonitorReports } from "./run/monitor-reports.ts";
+import { openCustody } from "./custody/open-custody.ts";
+import { decideIssue, type Policy } from "./issue/policy.ts";
+import { appendStatement } from "./registry/registry-append.ts";
+import { RegistryView } from "./registry/registry-view.ts";
+import { openCore, type CoreOptions, type SignerCore } from "./run/signer-core.ts";
+import type { SignerCustody } from "./custody/signer-custody.ts";
+import { encodeState, readState, writeState, type SignerState } from "./log/state-file.ts";
+import { describeKeys, describeSigner } from "./run/status.ts";
+import { Trouble } from "./run/trouble.ts";
+import { TurnLoop } from "./run/turn-loop.ts";
+import { witnessAlarm } from "./log/witness-alarm.ts";
+import { WitnessGuard } from "./log/witness-guard.ts";
+import { askWitness } from "./log/witness-word.ts";
 
 export interface SignerOptions {
   readonly config: SignerConfig;

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { parseConfig } from "./config.ts";
-import { readState } from "./state-file.ts";
+import { readState } from "./log/state-file.ts";
 import { Deployment, refusalOf, WANTED } from "./testing/deployment.ts";
 import { until } from "./testing/test-events.ts";
 

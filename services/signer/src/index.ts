@@ -1,11 +1,11 @@
-export { BodySealer, type SealedBatch } from "./bodies.ts";
+export { BodySealer, type SealedBatch } from "./issue/bodies.ts";
 export { parseConfig, type SignerConfig } from "./config.ts";
 export { openSigner, type Signer, type SignerOptions } from "./context.ts";
 export { signerEvents } from "./events.ts";
 export { initialise } from "./initialise.ts";
-export { KeyOrders } from "./key-orders.ts";
-export { KeyRing } from "./key-ring.ts";
-export { KeySteps } from "./key-steps.ts";
-export type { LogWriter } from "./log-writer.ts";
-export type { TokenLog } from "./mint.ts";
-export { decideIssue, type Grant, type Policy, type PolicyInput } from "./policy.ts";
+export { KeyOrders } from "./keys/key-orders.ts";
+export { KeyRing } from "./keys/key-ring.ts";
+export { KeySteps } from "./keys/key-steps.ts";
+export type { LogWriter } from "./log/log-writer.ts";
+export type { TokenLog } from "./issue/mint.ts";
+export { decideIssue, type Grant, type Policy, type PolicyInput } from "./issue/policy.ts";

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { ServiceError } from "@redoubt/base";
 import type { Answer, Call } from "@redoubt/wire";
 import { digestOf, text } from "./testing/answers.ts";
-import { MIN_SECOND_BATCH } from "./mint.ts";
+import { MIN_SECOND_BATCH } from "./issue/mint.ts";
 import { Deployment, refusalOf, WANTED } from "./testing/deployment.ts";
 import { changed, FakeLog, type Honest } from "@redoubt/testkit";
 import { until } from "./testing/test-events.ts";

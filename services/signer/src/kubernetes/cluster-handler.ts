@@ -2,8 +2,8 @@ import { nowSeconds, ServiceError } from "@redoubt/base";
 import { keysForIssuer, type KeyInfo } from "@redoubt/registry";
 import { route, routesByName, SIGNER, type Answer, type Call, type RealmKeys } from "@redoubt/wire";
 import type { SignerConfig } from "../config.ts";
-import { describeKeys } from "../fetch-keys.ts";
-import { ExactSigner, type ExactHandle, type ExactSignerOptions } from "../sign-exact.ts";
+import { describeKeys } from "../keys/fetch-keys.ts";
+import { ExactSigner, type ExactHandle, type ExactSignerOptions } from "../issue/sign-exact.ts";
 import type { KubernetesPolicy } from "./config.ts";
 import { parseKubernetesClaims } from "./kubernetes-claims.ts";
 

@@ -1,6 +1,6 @@
 import { MemberReader, ServiceError, UUID } from "@redoubt/base";
 import type { JsonObject } from "@redoubt/verify/json";
-import type { ExactClaims } from "../sign-exact.ts";
+import type { ExactClaims } from "../issue/sign-exact.ts";
 
 const MAX_AUDIENCES = 16;
 /** RFC 1123 names as Kubernetes checks them: a namespace is a label, every other object a subdomain. */

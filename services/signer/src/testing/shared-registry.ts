@@ -9,8 +9,8 @@ import {
 } from "@redoubt/registry";
 import { createVerifierKey, encodeVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
 import { signerEvents } from "../events.ts";
-import { KeyRing } from "../key-ring.ts";
-import { KeySteps } from "../key-steps.ts";
+import { KeyRing } from "../keys/key-ring.ts";
+import { KeySteps } from "../keys/key-steps.ts";
 import type { CountingCustodian } from "./counting-custodian.ts";
 import { RING, TIMES } from "./deployment.ts";
 import type { TestClock } from "./test-clock.ts";

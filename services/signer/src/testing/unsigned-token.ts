@@ -1,9 +1,9 @@
 import { createPublicKey, generateKeyPairSync, verify } from "node:crypto";
 import { publicJwk, signerFor } from "@redoubt/keys";
 import { encodeKeyRecord } from "@redoubt/keys";
-import type { RingKey } from "../key-ring.ts";
-import type { Grant } from "../policy.ts";
-import { buildToken, encodeHeader, JtiSource, type UnsignedToken } from "../token.ts";
+import type { RingKey } from "../keys/key-ring.ts";
+import type { Grant } from "../issue/policy.ts";
+import { buildToken, encodeHeader, JtiSource, type UnsignedToken } from "../issue/token.ts";
 
 export type RecordChange = Readonly<Record<string, string | number | object>>;
 

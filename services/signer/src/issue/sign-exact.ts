@@ -1,0 +1,208 @@
+import { hash } from "node:crypto";
+import { canonicalBytes, nowSeconds, ServiceError, type Clock } from "@redoubt/base";
+import { isDrill } from "@redoubt/keys";
+import { Base64urlError, decodeBase64url } from "@redoubt/verify/base64url";
+import { JsonError, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
+import { issuerFor, tenantCovered } from "@redoubt/verify/record";
+import type { ExactSignature } from "@redoubt/wire";
+import { isDrillAudience } from "../keys/drill-rules.ts";
+import type { RingKey } from "../keys/key-ring.ts";
+import type { PolicyInput } from "./policy.ts";
+import type { UnsignedToken } from "./token.ts";
+
+/** What an exact payload says. Every value is the caller's, until `decideExact` held it against the handle. */
+export interface ExactClaims {
+  readonly issuer: string;
+  readonly subject: string;
+  readonly audiences: readonly string[];
+  readonly issuedAt: number;
+  readonly notBefore: number;
+  readonly expires: number;
+  readonly jti: string;
+}
+
+/** What one caller may have signed: (realm, tenant, class) and the rules of one protocol. */
+export interface ExactHandle {
+  readonly tenant: string;
+  readonly class: "oidc";
+  /** Who asks, as it stands in the sealed body and in budgets. */
+  readonly client: string;
+  readonly typ: "JWT";
+  /** Those of the registry's tenant, or any, which must be said aloud. */
+  readonly audiences: "tenant" | "any";
+  readonly maxLifetimeSeconds: number;
+  /**
+   * The protocol's own rules: which members there may be, and which values belong together.
+   *
+   * @throws ServiceError `ERR_REQUEST_MEMBER`, `ERR_SIGNER_CLAIMS`
+   */
+  readonly parse: (payload: JsonObject) => ExactClaims;
+}
+
+/**
+ * 6 KiB decoded. Together with the rest of its sealed body, 256 of them (one batch) stay within one frame of the
+ * ledger's; a claim set that a person or a cluster needs is a tenth of it.
+ */
+const MAX_PAYLOAD_CHARACTERS = 8192;
+const MAX_PAYLOAD_DEPTH = 4;
+/** ARCHITECTURE §5.1. */
+const MAX_IAT_OFF_SECONDS = 5;
+
+/**
+ * P2 for bytes that the caller built: they are parsed strictly and held against the handle, and signed only as the
+ * handle could have produced them; nothing is corrected. The header is ours: no caller names a key or an algorithm.
+ *
+ * @throws ServiceError
+ */
+export function decideExact(
+  input: PolicyInput,
+  handle: ExactHandle,
+  request: { readonly caller: string; readonly payload: string; readonly nowSeconds: number },
+): UnsignedToken {
+  const payload = parsePayload(request.payload);
+  const claims = handle.parse(payload);
+  checkTenant(input, handle);
+  checkAudiences(input, handle, claims);
+  checkTimes(claims, request.nowSeconds);
+  const key = input.activeKey(handle.tenant, handle.class);
+  if (!key) throw new ServiceError("ERR_SIGNER_NO_KEY", "No active key for this handle", RETRY);
+  checkScope(input, handle, claims, key);
+  return unsignedToken(handle, claims, { ...request, context: payload, key });
+}
+
+const RETRY = { fields: { retryAfterSeconds: 1 } } as const;
+
+function parsePayload(segment: string): JsonObject {
+  if (segment.length > MAX_PAYLOAD_CHARACTERS)
+    throw refusal("ERR_REQUEST_MEMBER", `Claims are over ${MAX_PAYLOAD_CHARACTERS} characters`);
+  try {
+    // Two spellings of the same claims would be two tokens of which only one was looked at.
+    return parseJsonObject(decodeBase64url(segment), { maxDepth: MAX_PAYLOAD_DEPTH });
+  } catch (cause) {
+    if (!(cause instanceof JsonError) && !(cause instanceof Base64urlError)) throw cause;
+    throw new ServiceError("ERR_REQUEST_MEMBER", `Claims: ${cause.message}`, { cause });
+  }
+}
+
+function checkTenant({ realm, registry }: PolicyInput, { tenant }: ExactHandle): void {
+  if (registry.tenants.get(`${realm}/${tenant}`)?.status !== "active")
+    throw refusal("ERR_SIGNER_HANDLE", "Handle tenant is not active in this realm");
+}
+
+function checkAudiences(
+  { realm, registry }: PolicyInput,
+  handle: ExactHandle,
+  { audiences }: ExactClaims,
+): void {
+  const allowed = registry.tenants.get(`${realm}/${handle.tenant}`)?.audiences ?? [];
+  const isAllowed = (audience: string): boolean =>
+    !isDrillAudience(audience) && (handle.audiences === "any" || allowed.includes(audience));
+  // A token without an audience would be for everybody (RFC 8725 §3.9).
+  if (audiences.length === 0 || !audiences.every(isAllowed))
+    throw refusal("ERR_SIGNER_AUDIENCE", "Audience is not one of the handle's");
+}
+
+function checkTimes({ issuedAt, notBefore, expires }: ExactClaims, now: number): void {
+  // A token dated back would be of a time that is already looked through, one dated forward a hidden reserve.
+  if (Math.abs(issuedAt - now) > MAX_IAT_OFF_SECONDS || notBefore !== issuedAt)
+    throw refusal("ERR_SIGNER_TIME", "Token is not dated now");
+  if (expires <= issuedAt) throw refusal("ERR_SIGNER_TTL", "Token ends before it begins");
+}
+
+/** P1: the key's own record has the last word, as for every other token. */
+function checkScope(
+  { realm }: PolicyInput,
+  handle: ExactHandle,
+  { issuer, audiences, issuedAt, expires }: ExactClaims,
+  { record }: RingKey,
+): void {
+  if (record.realm !== realm || record.class !== handle.class || isDrill(record))
+    throw refusal("ERR_SIGNER_HANDLE", "Key scope does not cover this handle");
+  if (!tenantCovered(record.tenants, handle.tenant))
+    throw refusal("ERR_SIGNER_HANDLE", "Key scope does not cover this tenant");
+  // THREAT-01: equal as text; an issuer that is only similar is another one.
+  if (issuer !== issuerFor(record, handle.tenant))
+    throw refusal("ERR_SIGNER_HANDLE", "Issuer is not the handle's");
+  const { audiences: scope } = record;
+  if (scope !== "any" && !audiences.every((audience) => scope.includes(audience)))
+    throw refusal("ERR_SIGNER_AUDIENCE", "Key scope does not cover this audience");
+  const maxSeconds = Math.min(record.maxLifetimeSeconds, handle.maxLifetimeSeconds);
+  if (expires - issuedAt > maxSeconds)
+    throw refusal("ERR_SIGNER_TTL", `Lifetime is over ${maxSeconds} s`);
+  // THREAT-02: verifiers hold iat against the window. The edge of it is nobody's fault and soon over.
+  if (issuedAt < record.signFrom || issuedAt > record.signUntil || expires > record.verifyUntil)
+    throw new ServiceError("ERR_SIGNER_NO_KEY", "Key does not cover this time", RETRY);
+}
+
+interface Decided {
+  readonly caller: string;
+  readonly payload: string;
+  readonly context: JsonObject;
+  readonly key: RingKey;
+}
+
+function unsignedToken(
+  { tenant, client, typ }: ExactHandle,
+  { issuer, subject, audiences, issuedAt, expires, jti }: ExactClaims,
+  { caller, payload, context, key }: Decided,
+): UnsignedToken {
+  const header = canonicalBytes({ alg: key.record.alg, kid: key.kid, typ }).toString("base64url");
+  const signingInput = `${header}.${payload}`;
+  const grant = {
+    key,
+    issuer,
+    tenant,
+    client,
+    subject,
+    audience: audiences.join(" "),
+    scope: undefined,
+    ttlSeconds: expires - issuedAt,
+    // The claims as they were signed: what an auditor who opens the body wants to see.
+    context,
+  };
+  const digest = hash("sha256", signingInput, "buffer");
+  return { key, grant, caller, signingInput, digest, jti, iat: issuedAt, exp: expires };
+}
+
+function refusal(code: string, message: string): ServiceError {
+  return new ServiceError(code, message);
+}
+
+export interface ExactSignerOptions {
+  readonly policyInput: PolicyInput;
+  readonly handle: ExactHandle;
+  readonly budgets: { take(caller: string, tenant: string, client: string): void };
+  readonly mint: {
+    check(): void;
+    issue(unsigned: UnsignedToken): Promise<{ readonly token: string }>;
+  };
+  readonly clock: Clock;
+  /** Throws while the registry cannot be relied on. */
+  readonly checkRegistry: () => void;
+  /** Throws while nothing can be committed: sooner than a commit would. */
+  readonly checkLog: () => void;
+}
+
+/** Signs exact bytes by the path of every other token: decision, budget, log, and only then the key (P3). */
+export class ExactSigner {
+  readonly #options: ExactSignerOptions;
+
+  constructor(options: ExactSignerOptions) {
+    this.#options = options;
+  }
+
+  /** @throws ServiceError */
+  async sign(caller: string, payload: string): Promise<ExactSignature> {
+    const { policyInput, handle, budgets, mint, clock } = this.#options;
+    this.#options.checkRegistry();
+    // With a wrong clock each honest request would look as if it were dated back.
+    mint.check();
+    this.#options.checkLog();
+    const now = nowSeconds(clock);
+    const unsigned = decideExact(policyInput, handle, { caller, payload, nowSeconds: now });
+    budgets.take(caller, handle.tenant, handle.client);
+    const { token } = await mint.issue(unsigned);
+    const [header = "", , signature = ""] = token.split(".");
+    return { header, signature };
+  }
+}

@@ -1,0 +1,51 @@
+import { ServiceError } from "@redoubt/base";
+import type { ClosedLog } from "@redoubt/registry";
+import type { SignerConfig } from "../config.ts";
+import { readJournal, removeJournal } from "./entry-journal.ts";
+import type { SignerEvents } from "../events.ts";
+import type { LogWriter } from "./log-writer.ts";
+import type { RegistryView } from "../registry/registry-view.ts";
+
+export interface CarryOptions {
+  readonly config: Pick<SignerConfig, "log">;
+  readonly view: Pick<RegistryView, "registry">;
+  readonly events: SignerEvents;
+  /** The signer's folder of journals. */
+  readonly journals: string;
+  readonly writer: Pick<LogWriter, "submit">;
+}
+
+/**
+ * What a log that was closed acknowledged after the size that it ends at goes into the log that takes its place,
+ * before anything is signed there: a token whose entry is in no log would be taken for a forgery. After a crash in
+ * the middle it is done again; a second entry of a token says nothing new.
+ */
+export async function carryEntries({ config, view, ...options }: CarryOptions): Promise<void> {
+  const { closedLogs } = view.registry;
+  for (let log = config.log; ;) {
+    const before = [...closedLogs.values()].find(({ successor }) => successor === log);
+    if (!before) return;
+    await carryFrom(before, options);
+    ({ log } = before);
+  }
+}
+
+async function carryFrom(
+  { log, size }: ClosedLog,
+  { journals: folder, writer, events }: Omit<CarryOptions, "config" | "view">,
+): Promise<void> {
+  const batches = readJournal({ folder, log }).filter(({ first, sealed }) => {
+    return first + sealed.entries.length > size;
+  });
+  for (const { sealed } of batches) await writer.submit(sealed);
+  const count = batches.reduce((sum, { sealed }) => sum + sealed.entries.length, 0);
+  if (count > 0) events.entriesCarried(log, count);
+  removeJournal({ folder, log });
+}
+
+export function closedLog({ log, successor }: ClosedLog): ServiceError {
+  return new ServiceError(
+    "ERR_LOG_CLOSED",
+    `Log ${log} was closed and ${successor} takes its place: restart with the configuration that "redoubt recover" wrote`,
+  );
+}

@@ -1,0 +1,120 @@
+import { errorCode, ServiceError } from "@redoubt/base";
+import { RegistryReader, type Registry } from "@redoubt/registry";
+import type { TreeHead, VerifierKey } from "@redoubt/tlog";
+import { ask, LEDGER, type Requester } from "@redoubt/wire";
+import type { SignerEvents } from "../events.ts";
+import type { RememberedTree } from "../log/state-file.ts";
+import type { WitnessGuard } from "../log/witness-guard.ts";
+
+export interface RegistryViewOptions {
+  readonly client: Requester;
+  readonly log: string;
+  readonly logKey: VerifierKey;
+  readonly operator: VerifierKey;
+  readonly guard: WitnessGuard;
+  readonly events: SignerEvents;
+  readonly remembered: RememberedTree | undefined;
+  /** THREAT-38: what the witness holds of it now; asked once, before the first reading. */
+  readonly witnessed: () => Promise<TreeHead>;
+}
+
+/**
+ * The registry as this signer knows it. The ledger that hands it out is not trusted: it can neither leave out a
+ * statement's body, nor show a shorter or another registry than before, nor keep news back for longer than
+ * `maxUnwitnessed`: the witness vouches for no old size again (THREAT-06, THREAT-30).
+ */
+export class RegistryView {
+  readonly #options: RegistryViewOptions;
+  readonly #reader: RegistryReader;
+  #isWitnessKnown = false;
+  /** Why what was read last cannot be used, until a poll succeeds. */
+  #problem: string | undefined;
+  #isForked = false;
+
+  constructor(options: RegistryViewOptions) {
+    this.#options = options;
+    const { events, remembered } = options;
+    this.#reader = new RegistryReader({
+      ...options,
+      seesAll: true,
+      onItem: ({ index }, result) => {
+        if (result.kind === "void") events.registryVoid(index, result.code);
+      },
+    });
+    if (remembered) this.#reader.expect(remembered);
+  }
+
+  get registry(): Registry {
+    return this.#reader.registry;
+  }
+
+  /** The largest tree that was proven, of this run or an earlier one. */
+  get held(): TreeHead {
+    const { head } = this.#reader;
+    const { remembered } = this.#options;
+    return remembered && remembered.size > head.size ? remembered : head;
+  }
+
+  /** @throws ServiceError `ERR_SIGNER_REGISTRY` while nothing can be decided by what was read */
+  checkUsable(): void {
+    if (this.#isForked || this.#problem !== undefined)
+      throw new ServiceError("ERR_SIGNER_REGISTRY", `Registry: ${this.#problem ?? "forked"}`, {
+        fields: { retryAfterSeconds: 5 },
+      });
+  }
+
+  /** @throws ServiceError `ERR_SIGNER_REGISTRY`, `ERR_SIGNER_UNWITNESSED`, `ERR_SIGNER_CLOCK` */
+  check(): void {
+    this.checkUsable();
+    this.#options.guard.check();
+  }
+
+  /** Reads what is new, at least what was there when this was called. */
+  async poll(): Promise<void> {
+    if (!this.#isWitnessKnown) this.#reader.expect(await this.#options.witnessed());
+    this.#isWitnessKnown = true;
+    try {
+      await this.#reader.poll();
+      this.#problem = undefined;
+    } catch (error) {
+      this.#refused(error);
+      throw error;
+    }
+  }
+
+  /** Resolves when the registry may have grown, or after `timeoutMs`. */
+  wait(timeoutMs: number): Promise<void> {
+    return this.#reader.wait(timeoutMs);
+  }
+
+  /** Asks how far the witness has seen the registry, and when. */
+  async refreshCosigned(): Promise<void> {
+    const { client, log, guard, events } = this.#options;
+    const { cosigned: note } = await ask(client, LEDGER.state, { log });
+    if (note === "") return;
+    try {
+      const cosigned = guard.open(note);
+      const root = this.#reader.rootAt(cosigned.size);
+      // Larger than what we were given, or long past: it says nothing about what we hold.
+      if (!root) return;
+      if (!root.equals(cosigned.root)) throw this.#fork();
+      guard.accept(cosigned);
+    } catch (error) {
+      events.cosignatureRefused(log, errorCode(error));
+    }
+  }
+
+  #refused(error: unknown): void {
+    const code = errorCode(error);
+    // A ledger that is away says nothing wrong: what was read stands, as long as the witness vouches for it.
+    if (!(error instanceof ServiceError) || !code.startsWith("ERR_REGISTRY_")) return;
+    if (this.#problem !== code) this.#options.events.registryRefused(code);
+    this.#problem = code;
+  }
+
+  #fork(): ServiceError {
+    this.#isForked = true;
+    this.#options.events.registryRefused("ERR_REGISTRY_HISTORY");
+    return new ServiceError("ERR_REGISTRY_HISTORY", "The witness holds another registry");
+  }
+}

@@ -1,0 +1,191 @@
+import { join } from "node:path";
+import { ServiceError, type Clock } from "@redoubt/base";
+import { openSealedFile, readPassphrase } from "@redoubt/custody";
+import { type SignedStatement, type WriterInfo } from "@redoubt/registry";
+import { ed25519Signer, encodeVerifierKey, type TreeHead } from "@redoubt/tlog";
+import { ask, LEDGER, type SocketClient } from "@redoubt/wire";
+import { BodySealer } from "../issue/bodies.ts";
+import { Budgets } from "../issue/budgets.ts";
+import type { SignerConfig } from "../config.ts";
+import { CustodyAudit } from "../custody/custody-audit.ts";
+import { carryEntries, closedLog } from "../log/closed-log.ts";
+import { drillKeyRoute } from "../keys/drill-key.ts";
+import type { EntryJournal } from "../log/entry-journal.ts";
+import type { SignerEvents } from "../events.ts";
+import { SignerHandler } from "../issue/handler.ts";
+import { BODY_KEY_KIND, openWriterKey, SIGNER_FILES } from "../initialise.ts";
+import { KeyRing } from "../keys/key-ring.ts";
+import { KeyOrders } from "../keys/key-orders.ts";
+import { KeySteps } from "../keys/key-steps.ts";
+import { openCluster, type ClusterHandler } from "../kubernetes/cluster-handler.ts";
+import { LogWriter } from "../log/log-writer.ts";
+import { Mint, type TokenLog } from "../issue/mint.ts";
+import type { MonitorReports } from "./monitor-reports.ts";
+import { operatorRoutes } from "../keys/operator-calls.ts";
+import type { Policy } from "../issue/policy.ts";
+import type { RegistryView } from "../registry/registry-view.ts";
+import type { SignerCustody } from "../custody/signer-custody.ts";
+import { RingSigner } from "../keys/ring-signer.ts";
+import type { SignerState } from "../log/state-file.ts";
+import { witnessAlarm } from "../log/witness-alarm.ts";
+import { WitnessGuard } from "../log/witness-guard.ts";
+
+/** What a signer consists of once the registry knows it. */
+export interface SignerCore {
+  readonly writer: LogWriter;
+  readonly guard: WitnessGuard;
+  readonly ring: KeyRing;
+  readonly steps: KeySteps;
+  readonly audit: CustodyAudit;
+  readonly handler: SignerHandler;
+  /** For kube-apiserver's front, where the realm is that of a cluster. */
+  readonly cluster: ClusterHandler | undefined;
+}
+
+export interface CoreOptions {
+  readonly config: SignerConfig;
+  readonly folder: string;
+  readonly clock: Clock;
+  readonly events: SignerEvents;
+  readonly ledger: SocketClient;
+  readonly view: RegistryView;
+  readonly custodian: SignerCustody;
+  readonly journal: EntryJournal;
+  readonly reports: MonitorReports;
+  readonly policy: Policy;
+  readonly tokenLog: (writer: LogWriter) => TokenLog;
+  readonly append: (statement: SignedStatement, ifSize?: number) => Promise<void>;
+  readonly askWitness: (log: string) => Promise<TreeHead>;
+  readonly refused: (caller: string, error: unknown) => void;
+  /** When a witness last vouched for the registry as it was read; 0 before the first time. */
+  readonly registryTimeSeconds: () => number;
+}
+
+/** Opens log and keys after proving that they are what this signer left. Safe to try again. */
+export async function openCore(
+  options: CoreOptions,
+  info: WriterInfo,
+  remembered: SignerState | undefined,
+): Promise<SignerCore> {
+  const { config, folder, clock, ledger, view, events, custodian, append, reports } = options;
+  const { log, realm, rings: policies } = config;
+  const registry = () => view.registry;
+  const closed = view.registry.closedLogs.get(log);
+  if (closed) throw closedLog(closed);
+  // Before the log: custody may be away for long, and what asks again must leave nothing behind.
+  const ring = await openRing(options);
+  const guard = openGuard(options, info, remembered);
+  const writer = openWriter(options, info, guard);
+  // THREAT-38: asked first, so that the ledger cannot have grown less than the witness saw.
+  const witnessed = await options.askWitness(log);
+  await ask(ledger, LEDGER.openLog, { log, writer: encodeVerifierKey(info.writer) });
+  await writer.open([...(remembered?.log ? [remembered.log] : []), witnessed]);
+  await carryEntries({ ...options, journals: join(folder, SIGNER_FILES.journals), writer });
+  const ringSigner = new RingSigner(folder, realm, registry);
+  const refresh = () => view.poll();
+  const alarm = (kind: string, detail: string) => reports.event(kind, detail);
+  const shared = { realm, registry, clock, refresh, alarm };
+  const parts = { ...shared, log, ring, custodian, ringSigner, events, append };
+  const steps = new KeySteps({ ...parts, policies });
+  const checkTime = () => {
+    view.check();
+    guard.check();
+  };
+  const orders = new KeyOrders({ ...shared, steps, checkTime });
+  const mint = openMint(options, { writer, guard, ring });
+  const deciding = {
+    ...options,
+    mint,
+    policyInput: {
+      realm,
+      get registry() {
+        return view.registry;
+      },
+      activeKey: (tenant: string, tokenClass: string) => ring.activeKey(tenant, tokenClass),
+    },
+    budgets: new Budgets(config.budget, () => clock.monotonic()),
+    checkRegistry: () => view.checkUsable(),
+    checkLog: () => writer.check(),
+  };
+  const { checkRegistry } = deciding;
+  const otherRoutes = [
+    drillKeyRoute({ realm, log, registry, ringSigner, clock, checkRegistry, append }),
+    ...operatorRoutes({ orders, steps, clock, checkRegistry }),
+  ];
+  const handler = new SignerHandler({ ...deciding, registry, otherRoutes });
+  const audit = new CustodyAudit({ custodian, ring, clock, events });
+  return { writer, guard, ring, steps, audit, handler, cluster: openCluster(deciding) };
+}
+
+/** @throws KeyError while custody cannot be asked: without it no key could be told from a lost one */
+async function openRing({ config, view, reports, ...rest }: CoreOptions): Promise<KeyRing> {
+  const { realm, log, rings: policies } = config;
+  const { custodian, clock, events } = rest;
+  const onRefused = (id: string, reason: string) => {
+    events.keyRefused(id, reason);
+    reports.event("custody-refused-key", `${id}: ${reason}`);
+  };
+  const registry = () => view.registry;
+  const ring = new KeyRing({ realm, log, policies, registry, custodian, clock, events, onRefused });
+  await ring.open();
+  return ring;
+}
+
+function openGuard(
+  { config, clock, events, reports }: CoreOptions,
+  { logKey }: WriterInfo,
+  remembered: SignerState | undefined,
+): WitnessGuard {
+  const { log, witness, maxUnwitnessedSeconds } = config;
+  const onDatedAhead = witnessAlarm(log, { events, reports });
+  const pinned = { log, logKey, witness };
+  const guard = new WitnessGuard({ ...pinned, maxUnwitnessedSeconds, clock, onDatedAhead });
+  const { size = 0, sinceSeconds = 0 } = remembered?.log ?? {};
+  if (sinceSeconds > 0) guard.begin(size, sinceSeconds);
+  return guard;
+}
+
+function openWriter(options: CoreOptions, info: WriterInfo, guard: WitnessGuard): LogWriter {
+  const { config, folder, events, ledger, reports } = options;
+  const pair = openWriterKey(folder, config.log);
+  if (info.realm !== config.realm || !pair.publicKey.equals(info.writer.publicKey))
+    throw new ServiceError("ERR_SIGNER_IDENTITY", "Registry names another writer for this log");
+  return new LogWriter({
+    client: ledger,
+    log: config.log,
+    logKey: info.logKey,
+    writer: ed25519Signer(`${config.log}/writer`, pair.privateKey),
+    writerKey: info.writer,
+    guard,
+    events,
+    journal: options.journal,
+    onHalt: (reason) => reports.event("signer-halted", reason),
+  });
+}
+
+function openMint(
+  { config, folder, clock, view, custodian, tokenLog }: CoreOptions,
+  { writer, guard, ring }: Pick<SignerCore, "writer" | "guard" | "ring">,
+): Mint {
+  const bodyPath = join(folder, SIGNER_FILES.body);
+  const bodyKey = openSealedFile(bodyPath, readPassphrase(`${bodyPath}.pass`), BODY_KEY_KIND);
+  const sealer = new BodySealer(bodyKey, config.log);
+  return new Mint({
+    log: tokenLog(writer),
+    origin: config.log,
+    seal: (tokens) => sealer.seal(tokens),
+    checkIssue: () => {
+      view.check();
+      guard.check();
+      custodian.check();
+    },
+    checkSign: (kid) => {
+      writer.checkIntact();
+      if (!ring.maySign(kid))
+        throw new ServiceError("ERR_SIGNER_NO_KEY", "Key stopped signing meanwhile", {
+          fields: { retryAfterSeconds: 1, committed: true },
+        });
+    },
+    clock,
+  });
+}

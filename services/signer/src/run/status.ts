@@ -1,0 +1,47 @@
+import { isDrill } from "@redoubt/keys";
+import type { Registry } from "@redoubt/registry";
+import type { SignerMetadata } from "@redoubt/wire";
+import type { SignerConfig } from "../config.ts";
+import type { SignerCore } from "./signer-core.ts";
+
+export interface SignerFacts {
+  readonly config: SignerConfig;
+  readonly instance: string;
+  readonly custody: string;
+  readonly isReady: boolean;
+  readonly core: SignerCore | undefined;
+  readonly registrySize: number;
+  readonly problem: string | undefined;
+}
+
+/** docs/spec/wire.md §3 `metadata`. */
+export function describeSigner(facts: SignerFacts): SignerMetadata {
+  const { config, instance, custody, isReady, core, registrySize, problem } = facts;
+  const cosigned = core?.guard.newest;
+  return {
+    realm: config.realm,
+    instance,
+    log: config.log,
+    maxTtlSeconds:
+      core?.cluster?.maxLifetimeSeconds() ??
+      Math.max(...config.rings.map((ring) => ring.maxLifetimeSeconds)),
+    custody,
+    isolation: "none",
+    ready: isReady,
+    problem: problem ?? null,
+    size: core?.writer.size ?? 0,
+    registrySize,
+    pending: core?.writer.pending ?? 0,
+    cosigned: cosigned ? { size: cosigned.size, timeSeconds: cosigned.timeSeconds } : null,
+    labels: [...config.labels, ...config.rings.flatMap((ring) => ring.labels)],
+  };
+}
+
+export function describeKeys(registry: Registry, realm: string): object[] {
+  return [...registry.keys.values()]
+    .filter((key) => key.realm === realm && !isDrill(key.record))
+    .map(({ kid, state, stateAt, retainedBy, record }) => {
+      const retained = retainedBy ?? null;
+      return { kid, state, stateAt, retained, alg: record.alg };
+    });
+}

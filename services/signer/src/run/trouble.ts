@@ -1,0 +1,61 @@
+import { errorCode, errorLine } from "@redoubt/base";
+import type { SignerEvents } from "../events.ts";
+import type { MonitorReports } from "./monitor-reports.ts";
+
+const MAX_REASON = 400;
+
+/** What keeps the signer from its work, said when it changes and not every second. */
+export class Trouble {
+  readonly #events: SignerEvents;
+  readonly #reports: MonitorReports;
+  #code: string | undefined;
+  #reason: string | undefined;
+
+  constructor(events: SignerEvents, reports: MonitorReports) {
+    this.#events = events;
+    this.#reports = reports;
+  }
+
+  get code(): string | undefined {
+    return this.#code;
+  }
+
+  /** For an operator: code and text of it. */
+  get reason(): string | undefined {
+    return this.#reason;
+  }
+
+  found(error: unknown): void {
+    const code = errorCode(error);
+    this.#reason = `${code}: ${errorLine(error)}`.slice(0, MAX_REASON);
+    if (code === this.#code) return;
+    this.#code = code;
+    if (isOfKeys(code)) {
+      this.#events.custodyTrouble(code, errorLine(error));
+      this.#reports.event("custody-trouble", this.#reason);
+      return;
+    }
+    if (code.startsWith("ERR_WITNESS_")) {
+      this.#events.witnessTrouble(code, errorLine(error));
+      if (code !== "ERR_WITNESS_AWAY") this.#reports.event("signer-refuses-witness", this.#reason);
+      return;
+    }
+    this.#events.ledgerTrouble(code, errorLine(error));
+    // THREAT-06, THREAT-30: said where an operator looks, and where nobody on this machine can take it back.
+    if (/^ERR_(?:LOG|REGISTRY|SIGNER)_/.test(code))
+      this.#reports.event("signer-refuses-ledger", this.#reason);
+  }
+
+  over(): void {
+    if (this.#code !== undefined && isOfKeys(this.#code)) this.#events.custodyBack();
+    else if (this.#code?.startsWith("ERR_WITNESS_")) this.#events.witnessBack();
+    else if (this.#code !== undefined) this.#events.ledgerBack();
+    this.#code = undefined;
+    this.#reason = undefined;
+  }
+}
+
+/** Custody's, or a file of the signer's own keys: nothing that a ledger could do about. */
+function isOfKeys(code: string): boolean {
+  return code.startsWith("ERR_KEY_");
+}
