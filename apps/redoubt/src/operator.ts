@@ -23,8 +23,20 @@ import {
   SocketClient,
   socketPlace,
 } from "@redoubt/wire";
+import type { CommandContext } from "./command.ts";
 import { REGISTRY_LOG, type Realm, type ServiceName } from "./layout.ts";
+import { enterRunning, type Place } from "./running.ts";
 import type { Settings } from "./settings.ts";
+
+/** Work on a running system, as its operator. */
+export async function withOperator<T>(
+  { folder }: Pick<CommandContext, "folder">,
+  work: (operator: Operator, place: Place) => Promise<T>,
+): Promise<T> {
+  const place = await enterRunning(folder);
+  await using operator = new Operator("", place.settings);
+  return await work(operator, place);
+}
 
 /** Of the first operator, below the data folder; those that roots named after it are numbered. */
 export const OPERATOR_KEY = "up/operator.key";

@@ -1,6 +1,7 @@
 import { InvalidArgumentError, type Command } from "commander";
-import type { CloseOptions, ListOptions } from "../alarms/commands.ts";
+import type { CloseOptions, ListOptions } from "../alarms.ts";
 import type { Run } from "../command.ts";
+import { reasonOption } from "./options.ts";
 
 const HELP = `
 Examples:
@@ -31,7 +32,7 @@ function registerList(alarms: Command, run: Run): void {
     .addHelpText("after", HELP)
     .action((options: ListOptions, command: Command) =>
       run(command, async (context) => {
-        const { listAlarms } = await import("../alarms/commands.ts");
+        const { listAlarms } = await import("../alarms.ts");
         return listAlarms(context, options);
       }),
     );
@@ -43,14 +44,14 @@ function registerClose(alarms: Command, run: Run): void {
     .description("close an alarm that was looked into; its digest must be named")
     .argument("<id>", "number of the alarm", parseId)
     .option("--digest <digest>", "digest of the alarm, where it has one")
-    .requiredOption("--reason <text>", "why it can be closed")
+    .addOption(reasonOption({ what: "why it can be closed", maxLength: 512 }))
     .addHelpText(
       "after",
       '\nExample:\n  redoubt alarms close 7 --digest <digest> --reason "test key"',
     )
     .action((id: number, options: CloseOptions, command: Command) =>
       run(command, async (context) => {
-        const { closeAlarm } = await import("../alarms/commands.ts");
+        const { closeAlarm } = await import("../alarms.ts");
         return closeAlarm(context, id, options);
       }),
     );

@@ -1,6 +1,9 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
-import type { DraftOptions, KeyOptions, SignOptions } from "../ceremony/commands.ts";
+import type { DraftOptions } from "../ceremony/draft.ts";
+import type { KeyOptions } from "../ceremony/key.ts";
+import type { SignOptions } from "../ceremony/sign.ts";
 import type { Run } from "../command.ts";
+import { yesOption } from "./options.ts";
 
 const HELP = `
 Steps, each where its keys are; key and sign need no running system:
@@ -42,10 +45,11 @@ function registerKey(ceremony: Command, run: Run): void {
     .requiredOption("--out <file>", "where to write it; nothing is ever written over")
     .addOption(passphraseOption())
     .addHelpText("after", "\nExample:\n  redoubt keys ceremony key --name alice --out alice.root")
-    .action((options: Omit<KeyOptions, "questions">, command: Command) =>
-      run(command, async (context) =>
-        (await load()).ceremonyKey(context, { ...options, questions: questions() }),
-      ),
+    .action((options: KeyOptions, command: Command) =>
+      run(command, async (context) => {
+        const { ceremonyKey } = await import("../ceremony/key.ts");
+        return ceremonyKey(context, options);
+      }),
     );
 }
 
@@ -75,7 +79,10 @@ function registerDraft(ceremony: Command, run: Run): void {
     .requiredOption("--out <file>", "where to write it; nothing is ever written over")
     .addHelpText("after", DRAFT_HELP)
     .action((options: DraftOptions, command: Command) =>
-      run(command, async (context) => (await load()).ceremonyDraft(context, options)),
+      run(command, async (context) => {
+        const { ceremonyDraft } = await import("../ceremony/draft.ts");
+        return ceremonyDraft(context, options);
+      }),
     );
 }
 
@@ -94,12 +101,13 @@ function registerSign(ceremony: Command, run: Run): void {
     .argument("<file>", "the root")
     .requiredOption("--key <file>", "the sealed root key")
     .addOption(passphraseOption())
-    .option("--yes", "do not ask")
+    .addOption(yesOption())
     .addHelpText("after", SIGN_HELP)
-    .action((file: string, options: Omit<SignOptions, "questions">, command: Command) =>
-      run(command, async (context) =>
-        (await load()).ceremonySign(context, file, { ...options, questions: questions() }),
-      ),
+    .action((file: string, options: SignOptions, command: Command) =>
+      run(command, async (context) => {
+        const { ceremonySign } = await import("../ceremony/sign.ts");
+        return ceremonySign(context, file, options);
+      }),
     );
 }
 
@@ -118,7 +126,10 @@ function registerPublish(ceremony: Command, run: Run): void {
     .argument("<files...>", "the root, or copies of it with different signatures")
     .addHelpText("after", PUBLISH_HELP)
     .action((files: readonly string[], _options: object, command: Command) =>
-      run(command, async (context) => (await load()).ceremonyPublish(context, files)),
+      run(command, async (context) => {
+        const { ceremonyPublish } = await import("../ceremony/publish.ts");
+        return ceremonyPublish(context, files);
+      }),
     );
 }
 
@@ -136,16 +147,15 @@ function registerShow(ceremony: Command, run: Run): void {
     .argument("[file]", "a root that is not published yet")
     .addHelpText("after", SHOW_HELP)
     .action((file: string | undefined, _options: object, command: Command) =>
-      run(command, async (context) => (await load()).ceremonyShow(context, file)),
+      run(command, async (context) => {
+        const { ceremonyShow } = await import("../ceremony/show.ts");
+        return ceremonyShow(context, file);
+      }),
     );
 }
 
 function passphraseOption(): Option {
   return new Option("--passphrase-file <file>", "a file of mode 0600, in place of typing it");
-}
-
-function questions() {
-  return { input: process.stdin, output: process.stderr };
 }
 
 function parseName(text: string): string {
@@ -177,8 +187,4 @@ function parseDays(text: string): number {
   if (!(days >= 1 && days <= 1096))
     throw new InvalidArgumentError("Say for how many days, from 1d to 1096d.");
   return days * 86_400;
-}
-
-function load() {
-  return import("../ceremony/commands.ts");
 }

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
-import { collect, type Run } from "../command.ts";
+import type { Run } from "../command.ts";
 import type { Realm } from "../layout.ts";
-import { realmOption } from "./realm-option.ts";
+import { clientOption, collect, realmOption, tenantOption } from "./options.ts";
 
 const HELP = `
 Examples:
@@ -69,7 +69,7 @@ function ofOne(clients: Command, name: string, description: string): Command {
     .description(description)
     .argument("<client>", "client id")
     .addOption(realmOption("default: the tenant's"))
-    .option("--tenant <uuid>", "tenant of the client")
+    .addOption(tenantOption())
     .addHelpText("after", `\nExample:\n  redoubt clients ${name} billing --tenant <uuid>`);
 }
 
@@ -77,9 +77,9 @@ function registerAdd(clients: Command, run: Run): void {
   clients
     .command("add")
     .description("register a client, or add audiences and scopes to one; may be repeated")
-    .requiredOption("--client <id>", "client id")
+    .addOption(clientOption().makeOptionMandatory())
     .addOption(realmOption("default: the tenant's"))
-    .option("--tenant <uuid>", "tenant of the client")
+    .addOption(tenantOption())
     .option(
       "--audience <name>",
       "what its tokens may be for (default: the tenant's only one); repeatable",

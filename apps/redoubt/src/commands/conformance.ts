@@ -1,5 +1,6 @@
 import { InvalidArgumentError, type Command } from "commander";
-import { collect, type Run } from "../command.ts";
+import type { Run } from "../command.ts";
+import { collect } from "./options.ts";
 
 const HELP = `
 The command is started once and reads one JSON object per line: id, now, token, keys (a JWKS), issuer, audience,

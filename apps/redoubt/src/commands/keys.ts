@@ -7,7 +7,10 @@ import type {
   TaintOptions,
 } from "../keys/commands.ts";
 import { register as registerCeremony } from "./ceremony.ts";
-import { realmOption } from "./realm-option.ts";
+import { reasonOption, requiredRealmOption, yesOption } from "./options.ts";
+
+/** docs/spec/wire.md §3: what a signer takes. */
+const MAX_REASON = 160;
 
 const HELP = `
 Examples:
@@ -70,11 +73,11 @@ function registerRotate(keys: Command, run: Run): void {
   keys
     .command("rotate")
     .description("let the standby sign now; the key that signed verifies only")
-    .addOption(realmOption("which one must be said").makeOptionMandatory())
+    .addOption(requiredRealmOption())
     .addOption(
       new Option("--class <class>", "kind of tokens").choices(["at", "oidc"]).default("at"),
     )
-    .addOption(reasonOption())
+    .addOption(reasonOption({ maxLength: MAX_REASON }))
     .option("--early", "where no key signs: one that some relying party may not know yet")
     .addHelpText("after", ROTATE_HELP)
     .action((options: RotateOptions, command: Command) =>
@@ -101,8 +104,8 @@ function registerTaint(keys: Command, run: Run): void {
     .description("emergency: end a key now")
     .addArgument(kidArgument())
     .allowUnknownOption()
-    .addOption(reasonOption())
-    .option("--yes", "do not ask")
+    .addOption(reasonOption({ maxLength: MAX_REASON }))
+    .addOption(yesOption())
     .addOption(
       new Option("--early", "a standby signs that some relying party may not know yet").conflicts(
         "stopIssuing",
@@ -111,10 +114,7 @@ function registerTaint(keys: Command, run: Run): void {
     .option("--stop-issuing", "issue nothing until a standby is ready")
     .addHelpText("after", TAINT_HELP)
     .action((kid: string, options: TaintOptions, command: Command) =>
-      run(command, async (context) => {
-        const questions = { input: process.stdin, output: process.stderr };
-        return (await load()).keysTaint(context, kid, { ...options, questions });
-      }),
+      run(command, async (context) => (await load()).keysTaint(context, kid, options)),
     );
 }
 
@@ -132,7 +132,7 @@ function registerRetain(keys: Command, run: Run): void {
     .allowUnknownOption()
     .option("--off", "no longer")
     .option("--as-operator", "sign it with the operator key: automation cannot take that back")
-    .addOption(reasonOption())
+    .addOption(reasonOption({ maxLength: MAX_REASON }))
     .addHelpText("after", RETAIN_HELP)
     .action((kid: string, options: RetainOptions, command: Command) =>
       run(command, async (context) => (await load()).keysRetain(context, kid, options)),
@@ -151,7 +151,7 @@ function registerRollBack(keys: Command, run: Run): void {
     .description("let a key that was replaced sign again")
     .addArgument(kidArgument())
     .allowUnknownOption()
-    .addOption(reasonOption())
+    .addOption(reasonOption({ maxLength: MAX_REASON }))
     .addHelpText("after", ROLLBACK_HELP)
     .action((kid: string, options: { reason: string }, command: Command) =>
       run(command, async (context) => (await load()).keysRollBack(context, kid, options)),
@@ -189,22 +189,6 @@ function registerPolicy(keys: Command, run: Run): void {
 /** One kid in 64 begins with a hyphen: its command takes what is no option of its own for the kid. */
 function kidArgument(): Argument {
   return new Argument("<kid>", "the key, by the first 6 characters of its kid or more");
-}
-
-/** docs/spec/wire.md §3. */
-const REASON = /^[^\p{Cc}]{1,160}$/u;
-
-function reasonOption(): Option {
-  return new Option("--reason <text>", "why; stands in the registry for ever")
-    .argParser(parseReason)
-    .makeOptionMandatory();
-}
-
-function parseReason(text: string): string {
-  const reason = text.trim();
-  if (reason.length > 160 || !REASON.test(reason))
-    throw new InvalidArgumentError("Say why, in 1 to 160 characters on one line.");
-  return reason;
 }
 
 function parseLifetime(text: string): number {

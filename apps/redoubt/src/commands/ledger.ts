@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import { collect, type Run } from "../command.ts";
+import type { Run } from "../command.ts";
+import { collect } from "./options.ts";
 import type { LedgerVerifyOptions } from "../ledger/verify-logs.ts";
 
 const VERIFY_HELP = `

@@ -1,7 +1,7 @@
 import { Argument, type Command } from "commander";
-import { collect, type Run } from "../command.ts";
+import type { Run } from "../command.ts";
 import type { TenantAddOptions, TenantStatus } from "../tenancy/tenants.ts";
-import { realmOption } from "./realm-option.ts";
+import { collect, realmOption, tenantOption } from "./options.ts";
 
 const HELP = `
 Examples:
@@ -26,7 +26,7 @@ export function register(cli: Command, run: Run): void {
     .command("add")
     .description("register a tenant, or add audiences to one; may be repeated")
     .addOption(realmOption())
-    .option("--tenant <uuid>", "id of the tenant (default: a new one)")
+    .addOption(tenantOption("id of the tenant (default: a new one)"))
     .option("--audience <name>", "what its tokens may be for; repeatable", collect)
     .addHelpText("after", "\nExample:\n  redoubt tenants add --audience api://orders")
     .action((options: TenantAddOptions, command: Command) =>

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
-import { collect, EXIT, type Run } from "../command.ts";
+import { EXIT, type Run } from "../command.ts";
 import type { VerifyOptions } from "../verify/verify.ts";
-import { realmOption } from "./realm-option.ts";
+import { collect, realmOption, tenantOption } from "./options.ts";
 
 const HELP = `
 Examples:
@@ -22,7 +22,7 @@ export function register(cli: Command, run: Run): void {
       "what the token must be for (default: the demo API); repeatable",
       collect,
     )
-    .option("--tenant <uuid>", "accept this tenant only")
+    .addOption(tenantOption("accept this tenant only"))
     .option("--issuer <url>", "accept this issuer of the realm only")
     .option("--report", "report the token to the monitor and wait for the acknowledgement")
     .addHelpText("after", HELP)

@@ -1,7 +1,7 @@
 import { nowSeconds, systemClock } from "@redoubt/base";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
+import { withOperator } from "../operator.ts";
 import { table } from "../table.ts";
-import { withOperator } from "../with-operator.ts";
 import {
   readTokenCounts,
   readVerifications,

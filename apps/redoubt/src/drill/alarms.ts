@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { readAlarms as readAll, type Alarm, type AlarmFilter } from "../alarms/alarm.ts";
+import { readAlarms as readAll, type Alarm, type AlarmFilter } from "../alarms.ts";
 import type { Operator } from "../operator.ts";
 
 const POLL_MS = 500;

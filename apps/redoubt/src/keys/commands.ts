@@ -3,10 +3,9 @@ import type { KeyInfo, Registry } from "@redoubt/registry";
 import type { RotationSubject } from "@redoubt/keys";
 import type { RingStatus } from "@redoubt/wire";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
+import { confirm } from "../confirm.ts";
 import type { Realm } from "../layout.ts";
-import type { Operator } from "../operator.ts";
-import { withOperator } from "../with-operator.ts";
-import { confirm, type Questions } from "./confirm.ts";
+import { withOperator, type Operator } from "../operator.ts";
 import { exposureText, measureExposure } from "./exposure.ts";
 import { findKey } from "./find-key.ts";
 import { readKeyJournal } from "./key-journal.ts";
@@ -122,16 +121,16 @@ export interface TaintOptions extends TaintChoice {
 export function keysTaint(
   context: CommandContext,
   named: string,
-  options: TaintOptions & { readonly questions: Questions },
+  options: TaintOptions,
 ): Promise<number> {
   const { terminal } = context;
-  const { reason, yes = false, early = false, questions } = options;
+  const { reason, early = false } = options;
   return withOperator(context, async (operator) => {
     const registry = await operator.readRegistry();
     const key = findKey(registry.keys, named);
     const refusedSeconds = checkTaint(key, ringView(key, registry), options);
     for (const line of taintWarning(key, ringView(key, registry), options)) terminal.notice(line);
-    if (!yes) await confirm(`Tainting key ${key.kid}`, questions);
+    await confirm(context, `Tainting key ${key.kid}`, options.yes);
     const done = await taint(operator, key, { reason, early });
     const exposure = await measureExposure(registry, key);
     // Proven from the log, where the signer tells nothing of a ring whose key was gone already.

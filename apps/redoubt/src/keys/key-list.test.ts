@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { defaultRotationPolicy } from "@redoubt/keys";
-import type { Alarm } from "../alarms/alarm.ts";
+import type { Alarm } from "../alarms.ts";
 import { TestRegistry } from "../testing/registry.ts";
 import {
   concerns,

@@ -1,7 +1,7 @@
 import { type KeyInfo, type Registry, keyAge, type KeyAge } from "@redoubt/registry";
 import { type RotationPolicy } from "@redoubt/keys";
 import type { KeyRecord } from "@redoubt/verify/record";
-import { isOpen, type Alarm } from "../alarms/alarm.ts";
+import { isOpen, type Alarm } from "../alarms.ts";
 import { instant, span, table } from "../table.ts";
 import { coveredTenants } from "./blast-radius.ts";
 import { activeOf, nextStep, type NextStep } from "./next-step.ts";

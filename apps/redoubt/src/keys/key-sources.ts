@@ -3,7 +3,7 @@ import { errorLine, nowSeconds, readPrivateFile, systemClock } from "@redoubt/ba
 import type { RotationPolicy } from "@redoubt/keys";
 import { parseConfig } from "@redoubt/signer";
 import { ask, SIGNER } from "@redoubt/wire";
-import { readAlarms, type Alarm } from "../alarms/alarm.ts";
+import { readAlarms, type Alarm } from "../alarms.ts";
 import { REALMS } from "../layout.ts";
 import type { Operator } from "../operator.ts";
 import type { KeySources, PolicyOf } from "./key-list.ts";

@@ -4,8 +4,7 @@ import { parseDuration } from "@redoubt/keys";
 import { isJsonObject, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
 import { tokenEndpoint, type Realm } from "../layout.ts";
-import type { Operator } from "../operator.ts";
-import { withOperator } from "../with-operator.ts";
+import { withOperator, type Operator } from "../operator.ts";
 import { table } from "../table.ts";
 import {
   addClient,
