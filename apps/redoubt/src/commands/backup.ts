@@ -16,7 +16,7 @@ export function register(cli: Command, run: Run): void {
     .addHelpText("after", HELP)
     .action((folder: string, _options: object, command: Command) =>
       run(command, async (context) => {
-        const { backup } = await import("../backup/backup.ts");
+        const { backup } = await import("../backup.ts");
         return backup(context, folder);
       }),
     );

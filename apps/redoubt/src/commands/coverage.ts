@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type Command } from "commander";
 import type { Run } from "../command.ts";
-import type { CoverageOptions } from "../coverage/commands.ts";
+import type { CoverageOptions } from "../coverage/tokens.ts";
 
 const HELP = `
 Examples:
@@ -26,7 +26,7 @@ export function register(cli: Command, run: Run): void {
     .addHelpText("after", HELP)
     .action((options: CoverageOptions, command: Command) =>
       run(command, async (context) => {
-        const { coverageTokens } = await import("../coverage/commands.ts");
+        const { coverageTokens } = await import("../coverage/tokens.ts");
         return coverageTokens(context, options);
       }),
     );

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import { EXIT, type Run } from "../command.ts";
-import type { TokenOptions } from "../token/token.ts";
+import type { Run } from "../command.ts";
+import type { TokenOptions } from "../token.ts";
 import { clientOption, realmOption, tenantOption } from "./options.ts";
 
 const HELP = `
@@ -23,12 +23,9 @@ export function register(cli: Command, run: Run): void {
     .option("--resource <audience>", "what the token is for (RFC 8707)")
     .addHelpText("after", HELP)
     .action((options: TokenOptions, command: Command) =>
-      run(command, async ({ folder, terminal }) => {
-        const { getToken } = await import("../token/token.ts");
-        const secret = options.secret ?? process.env["REDOUBT_CLIENT_SECRET"];
-        const answer = await getToken(folder, { ...options, ...(secret ? { secret } : {}) });
-        terminal.result({ json: answer, text: answer.access_token });
-        return EXIT.ok;
+      run(command, async (context) => {
+        const { token } = await import("../token.ts");
+        return token(context, options);
       }),
     );
 }

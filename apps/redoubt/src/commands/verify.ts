@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import { EXIT, type Run } from "../command.ts";
-import type { VerifyOptions } from "../verify/verify.ts";
+import type { Run } from "../command.ts";
+import type { VerifyOptions } from "../verify.ts";
 import { collect, realmOption, tenantOption } from "./options.ts";
 
 const HELP = `
@@ -27,12 +27,9 @@ export function register(cli: Command, run: Run): void {
     .option("--report", "report the token to the monitor and wait for the acknowledgement")
     .addHelpText("after", HELP)
     .action((argument: string, options: VerifyOptions, command: Command) =>
-      run(command, async ({ folder, terminal }) => {
-        const { readTokenArgument, verdictText, verifyToken } = await import("../verify/verify.ts");
-        const token = await readTokenArgument(argument, process.stdin);
-        const verdict = await verifyToken(folder, token, options);
-        terminal.result({ json: verdict, text: verdictText(verdict) });
-        return verdict.valid ? EXIT.ok : EXIT.refused;
+      run(command, async (context) => {
+        const { verify } = await import("../verify.ts");
+        return verify(context, argument, options);
       }),
     );
 }

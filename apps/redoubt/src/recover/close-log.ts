@@ -11,8 +11,9 @@ import { withOperator, type Operator } from "../operator.ts";
 import { readRealms, writeRealms } from "../realms.ts";
 import type { Place } from "../running.ts";
 import type { Terminal } from "../terminal.ts";
+import { lookUntil } from "../wait.ts";
 import { lookAtLogs, monitorLogs } from "./log-state.ts";
-import { restartServices, waitFor } from "./restart.ts";
+import { PATIENCE, restartServices } from "./restart.ts";
 import { changeConfig, readConfig } from "./service-config.ts";
 
 export interface LogOptions {
@@ -183,6 +184,6 @@ function closeInLedger({
 async function monitorClosed(operator: Operator, log: string, terminal: Terminal): Promise<void> {
   const isClosed = async (): Promise<boolean> =>
     (await monitorLogs(operator)).some((one) => one["log"] === log && one["halted"] === "closed");
-  if (!(await waitFor(isClosed)))
+  if (!(await lookUntil(isClosed, Boolean, PATIENCE)))
     terminal.notice(`The monitor has not closed ${log} yet; it does when it reads the registry`);
 }

@@ -1,12 +1,12 @@
-import { setTimeout as pause } from "node:timers/promises";
 import { ServiceError } from "@redoubt/base";
 import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
 import type { ServiceName } from "../layout.ts";
 import type { Place } from "../running.ts";
+import { lookUntil } from "../wait.ts";
 import { readStatus } from "./log-state.ts";
 
-const PATIENCE_MS = 20_000;
-const POLL_MS = 100;
+/** A busy machine may need it. */
+export const PATIENCE = { timeoutMs: 20_000, pollMs: 100 };
 
 /** Ends these processes, and waits until each is ready with the configuration and the files of now. */
 export async function restartServices(
@@ -40,7 +40,7 @@ async function untilReady(place: Place, since: ReadonlyMap<ServiceName, number>)
       return isJsonObject(own) && own["pid"] !== pid && own["ready"] === true;
     });
   };
-  if (!(await waitFor(isBack)))
+  if (!(await lookUntil(isBack, Boolean, PATIENCE)))
     throw new ServiceError(
       "ERR_RECOVER",
       `${[...since.keys()].join(" and ")} are not ready again: redoubt status says why`,
@@ -51,14 +51,4 @@ function pidOf(status: JsonObject, service: ServiceName): number | undefined {
   const own = status[service];
   const pid = isJsonObject(own) ? own["pid"] : undefined;
   return typeof pid === "number" ? pid : undefined;
-}
-
-/** Whether it came true within the time that a busy machine needs. */
-export async function waitFor(test: () => Promise<boolean>): Promise<boolean> {
-  const deadline = performance.now() + PATIENCE_MS;
-  do {
-    if (await test()) return true;
-    await pause(POLL_MS);
-  } while (performance.now() < deadline);
-  return false;
 }

@@ -9,8 +9,9 @@ import { confirm } from "../confirm.ts";
 import { systemKeys } from "../ledger/log-keys.ts";
 import { withOperator, type Operator } from "../operator.ts";
 import type { Place } from "../running.ts";
+import { lookUntil } from "../wait.ts";
 import { lookAtLogs, openCosigned, type CosignedNote, type LogState } from "./log-state.ts";
-import { waitFor } from "./restart.ts";
+import { PATIENCE } from "./restart.ts";
 
 export interface WitnessOptions {
   readonly log?: string;
@@ -105,8 +106,9 @@ async function moveWitness(
 /** The monitor reads the log again, and may meet a still larger cosignature of its own there. */
 async function untilUnhalted(operator: Operator, log: string): Promise<void> {
   await pause(1000);
-  await waitFor(async () => {
+  const goesOn = async (): Promise<boolean> => {
     const { ready, logs = [] } = await ask(operator.client("monitor"), MONITOR.status, {});
     return ready || logs.some((one) => one.log !== log && one.halted !== null);
-  });
+  };
+  await lookUntil(goesOn, Boolean, PATIENCE);
 }
