@@ -3,7 +3,7 @@ import type { DraftOptions } from "../ceremony/draft.ts";
 import type { KeyOptions } from "../ceremony/key.ts";
 import type { SignOptions } from "../ceremony/sign.ts";
 import type { Run } from "../command.ts";
-import { yesOption } from "./options.ts";
+import { wholeNumber, yesOption } from "./options.ts";
 
 const HELP = `
 Steps, each where its keys are; key and sign need no running system:
@@ -20,6 +20,12 @@ Examples:
   redoubt keys ceremony show --json
 
 Exit codes: 0 done, 1 could not be done, 2 the root needs attention, 3 refused: the root is not good.`;
+
+const parseThreshold = wholeNumber(
+  2,
+  15,
+  "A threshold is a number from 2 to 15, and less than the number of keys.",
+);
 
 export function register(keys: Command, run: Run): void {
   const ceremony = keys
@@ -46,10 +52,9 @@ function registerKey(ceremony: Command, run: Run): void {
     .addOption(passphraseOption())
     .addHelpText("after", "\nExample:\n  redoubt keys ceremony key --name alice --out alice.root")
     .action((options: KeyOptions, command: Command) =>
-      run(command, async (context) => {
-        const { ceremonyKey } = await import("../ceremony/key.ts");
-        return ceremonyKey(context, options);
-      }),
+      run(command, async (context) =>
+        (await import("../ceremony/key.ts")).ceremonyKey(context, options),
+      ),
     );
 }
 
@@ -79,10 +84,9 @@ function registerDraft(ceremony: Command, run: Run): void {
     .requiredOption("--out <file>", "where to write it; nothing is ever written over")
     .addHelpText("after", DRAFT_HELP)
     .action((options: DraftOptions, command: Command) =>
-      run(command, async (context) => {
-        const { ceremonyDraft } = await import("../ceremony/draft.ts");
-        return ceremonyDraft(context, options);
-      }),
+      run(command, async (context) =>
+        (await import("../ceremony/draft.ts")).ceremonyDraft(context, options),
+      ),
     );
 }
 
@@ -104,10 +108,9 @@ function registerSign(ceremony: Command, run: Run): void {
     .addOption(yesOption())
     .addHelpText("after", SIGN_HELP)
     .action((file: string, options: SignOptions, command: Command) =>
-      run(command, async (context) => {
-        const { ceremonySign } = await import("../ceremony/sign.ts");
-        return ceremonySign(context, file, options);
-      }),
+      run(command, async (context) =>
+        (await import("../ceremony/sign.ts")).ceremonySign(context, file, options),
+      ),
     );
 }
 
@@ -126,10 +129,9 @@ function registerPublish(ceremony: Command, run: Run): void {
     .argument("<files...>", "the root, or copies of it with different signatures")
     .addHelpText("after", PUBLISH_HELP)
     .action((files: readonly string[], _options: object, command: Command) =>
-      run(command, async (context) => {
-        const { ceremonyPublish } = await import("../ceremony/publish.ts");
-        return ceremonyPublish(context, files);
-      }),
+      run(command, async (context) =>
+        (await import("../ceremony/publish.ts")).ceremonyPublish(context, files),
+      ),
     );
 }
 
@@ -147,10 +149,9 @@ function registerShow(ceremony: Command, run: Run): void {
     .argument("[file]", "a root that is not published yet")
     .addHelpText("after", SHOW_HELP)
     .action((file: string | undefined, _options: object, command: Command) =>
-      run(command, async (context) => {
-        const { ceremonyShow } = await import("../ceremony/show.ts");
-        return ceremonyShow(context, file);
-      }),
+      run(command, async (context) =>
+        (await import("../ceremony/show.ts")).ceremonyShow(context, file),
+      ),
     );
 }
 
@@ -171,15 +172,6 @@ function parseList(text: string): readonly string[] {
   if (files.length < 3 || files.length > 16 || files.includes(""))
     throw new InvalidArgumentError("Name 3 to 16 files, separated by commas.");
   return files;
-}
-
-function parseThreshold(text: string): number {
-  const threshold = Number(text);
-  if (!/^\d{1,2}$/.test(text) || threshold < 2 || threshold > 15)
-    throw new InvalidArgumentError(
-      "A threshold is a number from 2 to 15, and less than the number of keys.",
-    );
-  return threshold;
 }
 
 function parseDays(text: string): number {

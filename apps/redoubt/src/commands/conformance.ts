@@ -25,10 +25,9 @@ export function register(cli: Command, run: Run): void {
     .option("--timeout <seconds>", "longest time for one answer", seconds, 5)
     .addHelpText("after", HELP)
     .action((verifier: readonly string[], options: ConformanceOptions, command: Command) =>
-      run(command, async (context) => {
-        const { conformance } = await import("../conformance/conformance.ts");
-        return conformance(context, verifier, options);
-      }),
+      run(command, async (context) =>
+        (await import("../conformance/conformance.ts")).conformance(context, verifier, options),
+      ),
     );
 }
 

@@ -1,14 +1,12 @@
-import { Argument, InvalidArgumentError, Option, type Command } from "commander";
+import { Argument, Option, type Command } from "commander";
 import type { Run } from "../command.ts";
-import type {
-  PolicyCheckOptions,
-  RetainOptions,
-  RotateOptions,
-  TaintOptions,
-} from "../keys/commands.ts";
+import type { PolicyCheckOptions } from "../keys/policy-check.ts";
+import type { RetainOptions } from "../keys/orders.ts";
+import type { RotateOptions, TaintOptions } from "../keys/takeover.ts";
 import { register as registerCeremony } from "./ceremony.ts";
-import { reasonOption, requiredRealmOption, yesOption } from "./options.ts";
+import { reasonOption, requiredRealmOption, wholeNumber, yesOption } from "./options.ts";
 
+const parseLifetime = wholeNumber(60, 3600, "Tokens live for 60 to 3600 seconds.");
 /** docs/spec/wire.md §3: what a signer takes. */
 const MAX_REASON = 160;
 
@@ -45,7 +43,9 @@ function registerList(keys: Command, run: Run): void {
     .option("--all", "destroyed and revoked ones too")
     .addHelpText("after", HELP)
     .action((options: { all?: boolean }, command: Command) =>
-      run(command, async (context) => (await load()).keysList(context, options)),
+      run(command, async (context) =>
+        (await import("../keys/key-list.ts")).keysList(context, options),
+      ),
     );
 }
 
@@ -57,7 +57,7 @@ function registerShow(keys: Command, run: Run): void {
     .allowUnknownOption()
     .addHelpText("after", "\nExample:\n  redoubt keys show 4fQ2xa --json | jq .record")
     .action((kid: string, _options: object, command: Command) =>
-      run(command, async (context) => (await load()).keysShow(context, kid)),
+      run(command, async (context) => (await import("../keys/key-show.ts")).keysShow(context, kid)),
     );
 }
 
@@ -81,7 +81,9 @@ function registerRotate(keys: Command, run: Run): void {
     .option("--early", "where no key signs: one that some relying party may not know yet")
     .addHelpText("after", ROTATE_HELP)
     .action((options: RotateOptions, command: Command) =>
-      run(command, async (context) => (await load()).keysRotate(context, options)),
+      run(command, async (context) =>
+        (await import("../keys/takeover.ts")).keysRotate(context, options),
+      ),
     );
 }
 
@@ -114,7 +116,9 @@ function registerTaint(keys: Command, run: Run): void {
     .option("--stop-issuing", "issue nothing until a standby is ready")
     .addHelpText("after", TAINT_HELP)
     .action((kid: string, options: TaintOptions, command: Command) =>
-      run(command, async (context) => (await load()).keysTaint(context, kid, options)),
+      run(command, async (context) =>
+        (await import("../keys/takeover.ts")).keysTaint(context, kid, options),
+      ),
     );
 }
 
@@ -135,7 +139,9 @@ function registerRetain(keys: Command, run: Run): void {
     .addOption(reasonOption({ maxLength: MAX_REASON }))
     .addHelpText("after", RETAIN_HELP)
     .action((kid: string, options: RetainOptions, command: Command) =>
-      run(command, async (context) => (await load()).keysRetain(context, kid, options)),
+      run(command, async (context) =>
+        (await import("../keys/orders.ts")).keysRetain(context, kid, options),
+      ),
     );
 }
 
@@ -154,7 +160,9 @@ function registerRollBack(keys: Command, run: Run): void {
     .addOption(reasonOption({ maxLength: MAX_REASON }))
     .addHelpText("after", ROLLBACK_HELP)
     .action((kid: string, options: { reason: string }, command: Command) =>
-      run(command, async (context) => (await load()).keysRollBack(context, kid, options)),
+      run(command, async (context) =>
+        (await import("../keys/takeover.ts")).keysRollBack(context, kid, options),
+      ),
     );
 }
 
@@ -182,22 +190,13 @@ function registerPolicy(keys: Command, run: Run): void {
     .option("--max-lifetime <seconds>", "longest token lifetime of the ring", parseLifetime, 3600)
     .addHelpText("after", POLICY_HELP)
     .action((file: string, options: PolicyCheckOptions, command: Command) =>
-      run(command, async (context) => (await load()).keysPolicyCheck(context, file, options)),
+      run(command, async (context) =>
+        (await import("../keys/policy-check.ts")).keysPolicyCheck(context, file, options),
+      ),
     );
 }
 
 /** One kid in 64 begins with a hyphen: its command takes what is no option of its own for the kid. */
 function kidArgument(): Argument {
   return new Argument("<kid>", "the key, by the first 6 characters of its kid or more");
-}
-
-function parseLifetime(text: string): number {
-  const seconds = Number(text);
-  if (!/^\d{1,5}$/.test(text) || seconds < 60 || seconds > 3600)
-    throw new InvalidArgumentError("Tokens live for 60 to 3600 seconds.");
-  return seconds;
-}
-
-function load() {
-  return import("../keys/commands.ts");
 }

@@ -52,3 +52,12 @@ export function yesOption(): Option {
 export function collect(value: string, earlier: readonly string[] = []): readonly string[] {
   return [...earlier, value];
 }
+
+/** Decimal digits alone, and nothing that `Number` would also take, such as a sign or an exponent. */
+export function wholeNumber(min: number, max: number, message: string): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
+    if (value >= min && value <= max) return value;
+    throw new InvalidArgumentError(message);
+  };
+}

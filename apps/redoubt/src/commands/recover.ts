@@ -34,10 +34,7 @@ export function register(cli: Command, run: Run): void {
     .description("say of every log whether it can go on, and what to do; changes nothing")
     .addHelpText("after", HELP)
     .action((_options: object, command: Command) =>
-      run(command, async (context) => {
-        const { recoverCheck } = await import("../recover/check.ts");
-        return recoverCheck(context);
-      }),
+      run(command, async (context) => (await import("../recover/check.ts")).recoverCheck(context)),
     );
   recover
     .command("witness")
@@ -48,10 +45,9 @@ export function register(cli: Command, run: Run): void {
     .addOption(yesOption())
     .addHelpText("after", HELP)
     .action((options: WitnessOptions, command: Command) =>
-      run(command, async (context) => {
-        const { recoverWitness } = await import("../recover/witness.ts");
-        return recoverWitness(context, options);
-      }),
+      run(command, async (context) =>
+        (await import("../recover/witness.ts")).recoverWitness(context, options),
+      ),
     );
   recover
     .command("log")
@@ -61,10 +57,9 @@ export function register(cli: Command, run: Run): void {
     .addOption(yesOption())
     .addHelpText("after", HELP)
     .action((options: LogOptions, command: Command) =>
-      run(command, async (context) => {
-        const { recoverLog } = await import("../recover/close-log.ts");
-        return recoverLog(context, options);
-      }),
+      run(command, async (context) =>
+        (await import("../recover/close-log.ts")).recoverLog(context, options),
+      ),
     );
   registerRegistry(recover, run);
   registerSecrets(recover, run);
@@ -92,7 +87,9 @@ function registerAuthors(recover: Command, run: Run): void {
     .addOption(yesOption())
     .addHelpText("after", AUTHORS_HELP)
     .action((options: AuthorOptions, command: Command) =>
-      run(command, async (context) => (await loadAuthors()).recoverOperator(context, options)),
+      run(command, async (context) =>
+        (await import("../recover/authors.ts")).recoverOperator(context, options),
+      ),
     );
   recover
     .command("ring")
@@ -103,7 +100,9 @@ function registerAuthors(recover: Command, run: Run): void {
     .addOption(yesOption())
     .addHelpText("after", AUTHORS_HELP)
     .action((options: RingOptions, command: Command) =>
-      run(command, async (context) => (await loadAuthors()).recoverRing(context, options)),
+      run(command, async (context) =>
+        (await import("../recover/authors.ts")).recoverRing(context, options),
+      ),
     );
 }
 
@@ -123,10 +122,9 @@ function registerRegistry(recover: Command, run: Run): void {
     .addOption(yesOption())
     .addHelpText("after", HELP)
     .action((options: RegistryOptions, command: Command) =>
-      run(command, async (context) => {
-        const { recoverRegistry } = await import("../recover/registry.ts");
-        return recoverRegistry(context, options);
-      }),
+      run(command, async (context) =>
+        (await import("../recover/registry.ts")).recoverRegistry(context, options),
+      ),
     );
 }
 
@@ -147,10 +145,9 @@ function registerSecrets(recover: Command, run: Run): void {
     .addOption(yesOption())
     .addHelpText("after", SECRETS_HELP)
     .action((options: SecretsOptions, command: Command) =>
-      run(command, async (context) => {
-        const { recoverSecrets } = await import("../recover/secrets.ts");
-        return recoverSecrets(context, options);
-      }),
+      run(command, async (context) =>
+        (await import("../recover/secrets.ts")).recoverSecrets(context, options),
+      ),
     );
 }
 
@@ -181,13 +178,8 @@ function registerIdentity(recover: Command, run: Run): void {
     .addOption(yesOption())
     .addHelpText("after", IDENTITY_HELP)
     .action((what: (typeof WHAT)[number], options: IdentityOptions, command: Command) =>
-      run(command, async (context) => {
-        const { recoverIdentity } = await import("../recover/identity.ts");
-        return recoverIdentity(context, what, options);
-      }),
+      run(command, async (context) =>
+        (await import("../recover/identity.ts")).recoverIdentity(context, what, options),
+      ),
     );
-}
-
-function loadAuthors() {
-  return import("../recover/authors.ts");
 }

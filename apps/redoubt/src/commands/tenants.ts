@@ -20,7 +20,7 @@ export function register(cli: Command, run: Run): void {
     .description("list tenants, as the registry log has them")
     .addHelpText("after", "\nExample:\n  redoubt tenants list --json")
     .action((_options: object, command: Command) =>
-      run(command, async (context) => (await load()).tenantsList(context)),
+      run(command, async (context) => (await import("../tenancy/tenants.ts")).tenantsList(context)),
     );
   tenants
     .command("add")
@@ -30,7 +30,9 @@ export function register(cli: Command, run: Run): void {
     .option("--audience <name>", "what its tokens may be for; repeatable", collect)
     .addHelpText("after", "\nExample:\n  redoubt tenants add --audience api://orders")
     .action((options: TenantAddOptions, command: Command) =>
-      run(command, async (context) => (await load()).tenantsAdd(context, options)),
+      run(command, async (context) =>
+        (await import("../tenancy/tenants.ts")).tenantsAdd(context, options),
+      ),
     );
   tenants
     .command("set-status")
@@ -39,10 +41,8 @@ export function register(cli: Command, run: Run): void {
     .addArgument(new Argument("<status>").choices(["active", "suspended", "deleted"]))
     .addHelpText("after", "\nExample:\n  redoubt tenants set-status <uuid> suspended")
     .action((tenant: string, status: TenantStatus, _options: object, command: Command) =>
-      run(command, async (context) => (await load()).tenantsSetStatus(context, tenant, status)),
+      run(command, async (context) =>
+        (await import("../tenancy/tenants.ts")).tenantsSetStatus(context, tenant, status),
+      ),
     );
-}
-
-function load() {
-  return import("../tenancy/commands.ts");
 }

@@ -23,9 +23,6 @@ export function register(cli: Command, run: Run): void {
     .option("--resource <audience>", "what the token is for (RFC 8707)")
     .addHelpText("after", HELP)
     .action((options: TokenOptions, command: Command) =>
-      run(command, async (context) => {
-        const { token } = await import("../token.ts");
-        return token(context, options);
-      }),
+      run(command, async (context) => (await import("../token.ts")).token(context, options)),
     );
 }

@@ -27,9 +27,8 @@ export function register(cli: Command, run: Run): void {
     .option("--report", "report the token to the monitor and wait for the acknowledgement")
     .addHelpText("after", HELP)
     .action((argument: string, options: VerifyOptions, command: Command) =>
-      run(command, async (context) => {
-        const { verify } = await import("../verify.ts");
-        return verify(context, argument, options);
-      }),
+      run(command, async (context) =>
+        (await import("../verify.ts")).verify(context, argument, options),
+      ),
     );
 }
