@@ -2,13 +2,20 @@ import { isAbsolute, resolve } from "node:path";
 import type { Command } from "commander";
 import type { Terminal } from "./terminal.ts";
 
-/** What every command is given: where the data folder is, and where to write. */
+/** Where a person is asked: stdin, and a stream that is not the result's. */
+export interface Questions {
+  readonly input: NodeJS.ReadableStream & { readonly isTTY?: boolean };
+  readonly output: NodeJS.WritableStream;
+}
+
+/** What every command is given: where the data folder is, where to write, and whom to ask. */
 export interface CommandContext {
   readonly folder: string;
   /** The folder in which the command was typed: file names in its arguments start there. */
   readonly typedIn: string;
   readonly json: boolean;
   readonly terminal: Terminal;
+  readonly questions: Questions;
 }
 
 /** Runs an action with the command's context; what it resolves to is the exit code. */
@@ -23,11 +30,6 @@ export type Run = (
  */
 export const EXIT = { ok: 0, failed: 1, attention: 2, refused: 3, uncosigned: 4 } as const;
 
-export function fileArgument({ typedIn }: CommandContext, name: string): string {
+export function fileArgument({ typedIn }: Pick<CommandContext, "typedIn">, name: string): string {
   return isAbsolute(name) ? name : resolve(typedIn, name);
-}
-
-/** For options that may stand several times. */
-export function collect(value: string, earlier: readonly string[] = []): readonly string[] {
-  return [...earlier, value];
 }

@@ -78,7 +78,14 @@ async function run(
     const { env } = process;
     const cwd = process.cwd();
     const folder = dataFolder(options.data, env, cwd);
-    process.exitCode = await action({ folder, typedIn: typedIn(env, cwd), json, terminal });
+    const questions = { input: process.stdin, output: process.stderr };
+    process.exitCode = await action({
+      folder,
+      typedIn: typedIn(env, cwd),
+      json,
+      terminal,
+      questions,
+    });
   } catch (error) {
     if (json)
       terminal.line({ json: { error: errorCode(error), message: errorLine(error) }, text: "" });

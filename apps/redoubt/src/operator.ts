@@ -1,5 +1,4 @@
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { nowSeconds, ServiceError, systemClock } from "@redoubt/base";
 import { openAuthorKey, type Authorship } from "@redoubt/custody";
 import {
@@ -23,8 +22,21 @@ import {
   SocketClient,
   socketPlace,
 } from "@redoubt/wire";
+import type { CommandContext } from "./command.ts";
 import { REGISTRY_LOG, type Realm, type ServiceName } from "./layout.ts";
+import { enterRunning, type Place } from "./running.ts";
 import type { Settings } from "./settings.ts";
+import { lookUntil } from "./wait.ts";
+
+/** Work on a running system, as its operator. */
+export async function withOperator<T>(
+  { folder }: Pick<CommandContext, "folder">,
+  work: (operator: Operator, place: Place) => Promise<T>,
+): Promise<T> {
+  const place = await enterRunning(folder);
+  await using operator = new Operator("", place.settings);
+  return await work(operator, place);
+}
 
 /** Of the first operator, below the data folder; those that roots named after it are numbered. */
 export const OPERATOR_KEY = "up/operator.key";
@@ -32,8 +44,7 @@ export const OPERATOR_KEY = "up/operator.key";
 /** A statement, and of a client's the document that it names. */
 type Said = SignedStatement & { readonly credentials: Buffer | undefined };
 
-const CATCH_UP_MS = 10_000;
-const CATCH_UP_POLL_MS = 20;
+const CATCH_UP = { timeoutMs: 10_000, pollMs: 20 };
 
 /**
  * The operator of one running system: connections to its services, and the registry as proven from the log.
@@ -155,20 +166,22 @@ export class Operator implements AsyncDisposable {
    * @throws ServiceError `ERR_REALM_BEHIND`, WireError
    */
   async realmCaughtUp(realm: Realm): Promise<void> {
-    const deadline = performance.now() + CATCH_UP_MS;
-    for (;;) {
-      const [{ registrySize: issuer }, { registrySize: signer }] = await Promise.all([
-        ask(this.client(`issuer-${realm}`), ISSUER.status, {}),
-        ask(this.client(`signer-${realm}`), SIGNER.metadata, {}),
-      ]);
-      if (Math.min(issuer, signer) >= this.registry.size) return;
-      if (performance.now() > deadline)
-        throw new ServiceError(
-          "ERR_REALM_BEHIND",
-          `The registry has it, but ${realm} has not read it yet: redoubt status says why`,
-        );
-      await pause(CATCH_UP_POLL_MS);
-    }
+    const size = await lookUntil(
+      async () => {
+        const [issuer, signer] = await Promise.all([
+          ask(this.client(`issuer-${realm}`), ISSUER.status, {}),
+          ask(this.client(`signer-${realm}`), SIGNER.metadata, {}),
+        ]);
+        return Math.min(issuer.registrySize, signer.registrySize);
+      },
+      (read) => read >= this.registry.size,
+      CATCH_UP,
+    );
+    if (size < this.registry.size)
+      throw new ServiceError(
+        "ERR_REALM_BEHIND",
+        `The registry has it, but ${realm} has not read it yet: redoubt status says why`,
+      );
   }
 
   /** A void entry stays in the log for ever and raises an alarm, so a mistake is found before it gets there. */

@@ -24,8 +24,7 @@ import {
   writeRootFile,
 } from "./files.ts";
 import { newPassphrase, passphraseOf } from "./passphrase.ts";
-import { rootConcerns, rootsLabel, withRootsLabel } from "./root-state.ts";
-import { rootStatement } from "./root-statement.ts";
+import { rootConcerns, rootsLabel, rootStatement, withRootsLabel } from "./root-state.ts";
 import { rootJson, rootText } from "./root-text.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "redoubt-ceremony-"));
@@ -248,15 +247,15 @@ describe("passphrases", () => {
 
   it("typed twice, and shown never", async () => {
     const { questions, shown } = typed([long, long]);
-    assert.equal((await newPassphrase(undefined, questions)).reveal(), long);
+    assert.equal((await newPassphrase({ typedIn: "/", questions }, undefined)).reveal(), long);
     assert.equal(shown(), "Passphrase for the new key: \nThe same again: \n");
   });
 
   it("too short, or not the same again, makes nothing", async () => {
-    await assert.rejects(newPassphrase(undefined, typed([long, `${long}.`]).questions), {
+    await assert.rejects(newPassphrase({ typedIn: "/", ...typed([long, `${long}.`]) }, undefined), {
       message: /differ/,
     });
-    await assert.rejects(newPassphrase(undefined, typed([long.slice(1)]).questions), {
+    await assert.rejects(newPassphrase({ typedIn: "/", ...typed([long.slice(1)]) }, undefined), {
       message: /at least 15/,
     });
   });
@@ -264,16 +263,21 @@ describe("passphrases", () => {
   it("from a file that only its owner can read; where nobody can type, from there alone", async () => {
     const { questions, shown } = typed([], false);
     writeFileSync(file("pass"), `${long}\n`, { mode: 0o600 });
-    assert.equal((await newPassphrase(file("pass"), questions)).reveal(), long);
-    assert.equal((await passphraseOf(file("pass"), "?", questions)).reveal(), long);
-    await assert.rejects(passphraseOf(undefined, "?", questions), {
+    assert.equal((await newPassphrase({ typedIn: "/", questions }, file("pass"))).reveal(), long);
+    assert.equal(
+      (await passphraseOf({ typedIn: "/", questions }, file("pass"), "?")).reveal(),
+      long,
+    );
+    await assert.rejects(passphraseOf({ typedIn: "/", questions }, undefined, "?"), {
       code: "ERR_OPTION",
       message: /--passphrase-file/,
     });
     chmodSync(file("pass"), 0o640);
-    await assert.rejects(passphraseOf(file("pass"), "?", questions), { code: "ERR_FILE_MODE" });
+    await assert.rejects(passphraseOf({ typedIn: "/", questions }, file("pass"), "?"), {
+      code: "ERR_FILE_MODE",
+    });
     writeFileSync(file("short"), "short\n", { mode: 0o600 });
-    await assert.rejects(newPassphrase(file("short"), questions), {
+    await assert.rejects(newPassphrase({ typedIn: "/", questions }, file("short")), {
       code: "ERR_OPTION",
       message: /at least 15/,
     });

@@ -10,8 +10,7 @@ import {
   type SignedRoot,
   type StatementBody,
 } from "@redoubt/registry";
-import { delegations, type KnownRoots } from "./root-state.ts";
-import { rootStatement } from "./root-statement.ts";
+import { delegations, rootStatement, type KnownRoots } from "./root-state.ts";
 
 const LIFE_SECONDS = 365 * 86_400;
 const RENEW_SECONDS = 30 * 86_400;

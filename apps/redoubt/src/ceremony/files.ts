@@ -1,5 +1,4 @@
-import { readFileSync, statSync } from "node:fs";
-import { errorCode, privateFileExists, ServiceError, writeDurable } from "@redoubt/base";
+import { privateFileExists, ServiceError, writeDurable } from "@redoubt/base";
 import {
   encodeSignedRoot,
   MAX_ROOT_KEY_BYTES,
@@ -9,6 +8,7 @@ import {
   type RootKey,
   type SignedRoot,
 } from "@redoubt/registry";
+import { readInput } from "../input.ts";
 
 /** Public files travel between machines and users. */
 const PUBLIC_MODE = 0o644;
@@ -38,13 +38,6 @@ export function refuseExisting(path: string): void {
 }
 
 function readPublicFile(path: string, maxBytes: number): Uint8Array {
-  try {
-    if (statSync(path).size <= maxBytes) {
-      const bytes = readFileSync(path);
-      return bytes.at(-1) === 0x0a ? bytes.subarray(0, -1) : bytes;
-    }
-  } catch (cause) {
-    throw new ServiceError("ERR_OPTION", `${path} cannot be read (${errorCode(cause)})`, { cause });
-  }
-  throw new ServiceError("ERR_OPTION", `${path} is larger than ${maxBytes} bytes`);
+  const bytes = readInput(path, maxBytes);
+  return bytes.at(-1) === 0x0a ? bytes.subarray(0, -1) : bytes;
 }

@@ -2,21 +2,20 @@ import { createInterface } from "node:readline";
 import { Writable } from "node:stream";
 import { Secret, ServiceError } from "@redoubt/base";
 import { readPassphrase } from "@redoubt/custody";
-import type { Questions } from "../keys/confirm.ts";
+import { fileArgument, type CommandContext, type Questions } from "../command.ts";
 
 /** NIST SP 800-63B-4 §3.1.1.2: a password that stands alone; whoever has the file can try for as long as they like. */
 const MIN_CHARACTERS = 15;
 
+type Asked = Pick<CommandContext, "questions" | "typedIn">;
+
 /** A new passphrase, typed twice, or that of a file of mode 0600. */
-export async function newPassphrase(
-  file: string | undefined,
-  questions: Questions,
-): Promise<Secret> {
-  const passphrase = await passphraseOf(file, "Passphrase for the new key", questions);
+export async function newPassphrase(context: Asked, file: string | undefined): Promise<Secret> {
+  const passphrase = await passphraseOf(context, file, "Passphrase for the new key");
   if (passphrase.reveal().length < MIN_CHARACTERS)
     throw new ServiceError("ERR_OPTION", `A passphrase has at least ${MIN_CHARACTERS} characters`);
   if (file !== undefined) return passphrase;
-  const again = await ask("The same again", questions);
+  const again = await ask("The same again", context.questions);
   if (!passphrase.equals(again.reveal()))
     throw new ServiceError("ERR_OPTION", "The two passphrases differ, nothing was made");
   return passphrase;
@@ -24,11 +23,12 @@ export async function newPassphrase(
 
 /** @throws ServiceError `ERR_OPTION` where nobody is there to type it */
 export async function passphraseOf(
+  context: Asked,
   file: string | undefined,
   question: string,
-  questions: Questions,
 ): Promise<Secret> {
-  if (file !== undefined) return readPassphrase(file);
+  if (file !== undefined) return readPassphrase(fileArgument(context, file));
+  const { questions } = context;
   if (questions.input.isTTY !== true)
     throw new ServiceError(
       "ERR_OPTION",

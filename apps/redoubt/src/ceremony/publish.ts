@@ -1,11 +1,41 @@
 import { ServiceError } from "@redoubt/base";
-import type { SignedRoot } from "@redoubt/registry";
+import { combineRoots, type SignedRoot } from "@redoubt/registry";
 import { encodeVerifierKey } from "@redoubt/tlog";
-import type { Operator } from "../operator.ts";
+import { EXIT, fileArgument, type CommandContext } from "../command.ts";
+import { withOperator, type Operator } from "../operator.ts";
 import { readSettings, writeSettings } from "../settings.ts";
-import { rootStatement } from "./root-statement.ts";
+import { readRootFile } from "./files.ts";
+import { orRefused } from "./refused.ts";
+import { rootStatement } from "./root-state.ts";
+import { PRESENCE, PRESENCE_TEXT, rootJson } from "./root-text.ts";
 
-export interface Published {
+/** Files that were signed apart are brought together first. */
+export function ceremonyPublish(
+  context: CommandContext,
+  names: readonly string[],
+): Promise<number> {
+  return orRefused(context, async () => {
+    const [first, ...others] = names.map((name) => readRootFile(fileArgument(context, name)));
+    if (!first) throw new ServiceError("ERR_OPTION", "Name the file of the signed root");
+    const root = combineRoots(first, ...others);
+    const { index, isNew } = await withOperator(context, (operator) => publishRoot(operator, root));
+    const { kind, version } = root.document;
+    context.terminal.result({
+      json: { published: isNew, index, ...rootJson(root), ...PRESENCE },
+      text: [
+        isNew
+          ? `The registry has ${kind} root ${version} as entry ${index}`
+          : `The registry has had ${kind} root ${version} as entry ${index} before`,
+        `hash ${root.hash}`,
+        PRESENCE_TEXT,
+        "Note the hash where no attacker can change it: verifiers pin it.",
+      ].join("\n"),
+    });
+    return EXIT.ok;
+  });
+}
+
+interface Published {
   readonly index: number;
   /** False where the registry had it already: publishing again after a crash is no mistake. */
   readonly isNew: boolean;

@@ -1,5 +1,12 @@
-import type { Registry, RootRealm } from "@redoubt/registry";
+import {
+  encodeSignedRoot,
+  type Registry,
+  type RootRealm,
+  type RootStatement,
+  type SignedRoot,
+} from "@redoubt/registry";
 import { encodeVerifierKey } from "@redoubt/tlog";
+import { encodeBase64url } from "@redoubt/verify/base64url";
 import { span } from "../table.ts";
 
 /** What a ceremony needs to know of a registry. */
@@ -43,4 +50,11 @@ export function rootConcerns(registry: KnownRoots, now: number): readonly string
         `Root ${version} does not delegate realm ${realm}: publish a version that does`,
       );
   return concerns;
+}
+
+/** docs/spec/logs.md §4. */
+export function rootStatement(root: SignedRoot): Omit<RootStatement, "at" | "nonce"> {
+  const { kind, version } = root.document;
+  const text = encodeBase64url(encodeSignedRoot(root));
+  return { type: "root", kind, version, hash: root.hash, root: text };
 }

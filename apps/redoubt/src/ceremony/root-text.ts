@@ -1,5 +1,10 @@
 import { rootSigners, type RootDocument, type SignedRoot } from "@redoubt/registry";
+import type { CommandContext } from "../command.ts";
 import { instant, printable, span, table } from "../table.ts";
+
+/** P8 is not there yet: nothing proves that a person was present, and each answer says so. */
+export const PRESENCE = { presence: "none" } as const;
+export const PRESENCE_TEXT = "presence: none";
 
 /** What a root says, in words, for whoever signs or looks at it; who signed was verified. */
 export function rootText(root: SignedRoot, now: number): string {
@@ -46,4 +51,22 @@ export function rootJson(root: SignedRoot) {
 /** Lines for a person: what comes from a file may hold anything. */
 export function lines(text: string): readonly string[] {
   return text.split("\n").map(printable);
+}
+
+/** The result of a command whose subject is one root. */
+export function told(
+  { terminal }: CommandContext,
+  root: SignedRoot,
+  about: { readonly now: number; readonly file: string; readonly next?: string },
+): void {
+  const { now, file, next } = about;
+  terminal.result({
+    json: { file, ...rootJson(root), ...PRESENCE },
+    text: [
+      `${printable(file)}:`,
+      ...lines(rootText(root, now)),
+      PRESENCE_TEXT,
+      ...(next === undefined ? [] : [next]),
+    ].join("\n"),
+  });
 }

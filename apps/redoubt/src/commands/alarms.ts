@@ -1,6 +1,9 @@
-import { InvalidArgumentError, type Command } from "commander";
-import type { CloseOptions, ListOptions } from "../alarms/commands.ts";
+import type { Command } from "commander";
+import type { CloseOptions, ListOptions } from "../alarms.ts";
 import type { Run } from "../command.ts";
+import { reasonOption, wholeNumber } from "./options.ts";
+
+const parseId = wholeNumber(0, Number.MAX_SAFE_INTEGER, "Alarms have numbers.");
 
 const HELP = `
 Examples:
@@ -30,10 +33,7 @@ function registerList(alarms: Command, run: Run): void {
     .option("--follow", "stay, and print each alarm as it comes; closed ones too")
     .addHelpText("after", HELP)
     .action((options: ListOptions, command: Command) =>
-      run(command, async (context) => {
-        const { listAlarms } = await import("../alarms/commands.ts");
-        return listAlarms(context, options);
-      }),
+      run(command, async (context) => (await import("../alarms.ts")).listAlarms(context, options)),
     );
 }
 
@@ -43,20 +43,14 @@ function registerClose(alarms: Command, run: Run): void {
     .description("close an alarm that was looked into; its digest must be named")
     .argument("<id>", "number of the alarm", parseId)
     .option("--digest <digest>", "digest of the alarm, where it has one")
-    .requiredOption("--reason <text>", "why it can be closed")
+    .addOption(reasonOption({ what: "why it can be closed", maxLength: 512 }))
     .addHelpText(
       "after",
       '\nExample:\n  redoubt alarms close 7 --digest <digest> --reason "test key"',
     )
     .action((id: number, options: CloseOptions, command: Command) =>
-      run(command, async (context) => {
-        const { closeAlarm } = await import("../alarms/commands.ts");
-        return closeAlarm(context, id, options);
-      }),
+      run(command, async (context) =>
+        (await import("../alarms.ts")).closeAlarm(context, id, options),
+      ),
     );
-}
-
-function parseId(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError("Alarms have numbers.");
-  return Number(text);
 }

@@ -15,9 +15,6 @@ export function register(cli: Command, run: Run): void {
     .argument("<folder>", "where to; must not exist yet")
     .addHelpText("after", HELP)
     .action((folder: string, _options: object, command: Command) =>
-      run(command, async (context) => {
-        const { backup } = await import("../backup/backup.ts");
-        return backup(context, folder);
-      }),
+      run(command, async (context) => (await import("../backup.ts")).backup(context, folder)),
     );
 }

@@ -1,6 +1,9 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
-import type { DraftOptions, KeyOptions, SignOptions } from "../ceremony/commands.ts";
+import type { DraftOptions } from "../ceremony/draft.ts";
+import type { KeyOptions } from "../ceremony/key.ts";
+import type { SignOptions } from "../ceremony/sign.ts";
 import type { Run } from "../command.ts";
+import { wholeNumber, yesOption } from "./options.ts";
 
 const HELP = `
 Steps, each where its keys are; key and sign need no running system:
@@ -17,6 +20,12 @@ Examples:
   redoubt keys ceremony show --json
 
 Exit codes: 0 done, 1 could not be done, 2 the root needs attention, 3 refused: the root is not good.`;
+
+const parseThreshold = wholeNumber(
+  2,
+  15,
+  "A threshold is a number from 2 to 15, and less than the number of keys.",
+);
 
 export function register(keys: Command, run: Run): void {
   const ceremony = keys
@@ -42,9 +51,9 @@ function registerKey(ceremony: Command, run: Run): void {
     .requiredOption("--out <file>", "where to write it; nothing is ever written over")
     .addOption(passphraseOption())
     .addHelpText("after", "\nExample:\n  redoubt keys ceremony key --name alice --out alice.root")
-    .action((options: Omit<KeyOptions, "questions">, command: Command) =>
+    .action((options: KeyOptions, command: Command) =>
       run(command, async (context) =>
-        (await load()).ceremonyKey(context, { ...options, questions: questions() }),
+        (await import("../ceremony/key.ts")).ceremonyKey(context, options),
       ),
     );
 }
@@ -75,7 +84,9 @@ function registerDraft(ceremony: Command, run: Run): void {
     .requiredOption("--out <file>", "where to write it; nothing is ever written over")
     .addHelpText("after", DRAFT_HELP)
     .action((options: DraftOptions, command: Command) =>
-      run(command, async (context) => (await load()).ceremonyDraft(context, options)),
+      run(command, async (context) =>
+        (await import("../ceremony/draft.ts")).ceremonyDraft(context, options),
+      ),
     );
 }
 
@@ -94,11 +105,11 @@ function registerSign(ceremony: Command, run: Run): void {
     .argument("<file>", "the root")
     .requiredOption("--key <file>", "the sealed root key")
     .addOption(passphraseOption())
-    .option("--yes", "do not ask")
+    .addOption(yesOption())
     .addHelpText("after", SIGN_HELP)
-    .action((file: string, options: Omit<SignOptions, "questions">, command: Command) =>
+    .action((file: string, options: SignOptions, command: Command) =>
       run(command, async (context) =>
-        (await load()).ceremonySign(context, file, { ...options, questions: questions() }),
+        (await import("../ceremony/sign.ts")).ceremonySign(context, file, options),
       ),
     );
 }
@@ -118,7 +129,9 @@ function registerPublish(ceremony: Command, run: Run): void {
     .argument("<files...>", "the root, or copies of it with different signatures")
     .addHelpText("after", PUBLISH_HELP)
     .action((files: readonly string[], _options: object, command: Command) =>
-      run(command, async (context) => (await load()).ceremonyPublish(context, files)),
+      run(command, async (context) =>
+        (await import("../ceremony/publish.ts")).ceremonyPublish(context, files),
+      ),
     );
 }
 
@@ -136,16 +149,14 @@ function registerShow(ceremony: Command, run: Run): void {
     .argument("[file]", "a root that is not published yet")
     .addHelpText("after", SHOW_HELP)
     .action((file: string | undefined, _options: object, command: Command) =>
-      run(command, async (context) => (await load()).ceremonyShow(context, file)),
+      run(command, async (context) =>
+        (await import("../ceremony/show.ts")).ceremonyShow(context, file),
+      ),
     );
 }
 
 function passphraseOption(): Option {
   return new Option("--passphrase-file <file>", "a file of mode 0600, in place of typing it");
-}
-
-function questions() {
-  return { input: process.stdin, output: process.stderr };
 }
 
 function parseName(text: string): string {
@@ -163,22 +174,9 @@ function parseList(text: string): readonly string[] {
   return files;
 }
 
-function parseThreshold(text: string): number {
-  const threshold = Number(text);
-  if (!/^\d{1,2}$/.test(text) || threshold < 2 || threshold > 15)
-    throw new InvalidArgumentError(
-      "A threshold is a number from 2 to 15, and less than the number of keys.",
-    );
-  return threshold;
-}
-
 function parseDays(text: string): number {
   const days = Number(/^(\d{1,4})d$/.exec(text)?.[1]);
   if (!(days >= 1 && days <= 1096))
     throw new InvalidArgumentError("Say for how many days, from 1d to 1096d.");
   return days * 86_400;
-}
-
-function load() {
-  return import("../ceremony/commands.ts");
 }

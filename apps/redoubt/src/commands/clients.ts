@@ -1,7 +1,7 @@
 import type { Command } from "commander";
-import { collect, type Run } from "../command.ts";
-import type { Realm } from "../layout.ts";
-import { realmOption } from "./realm-option.ts";
+import type { Run } from "../command.ts";
+import type { ClientName, RotateFlags, WithFile, ClientAddOptions } from "../tenancy/clients.ts";
+import { clientOption, collect, realmOption, tenantOption } from "./options.ts";
 
 const HELP = `
 Examples:
@@ -14,22 +14,7 @@ Examples:
 
 const DEFAULT_OVERLAP = "P1D";
 
-interface Place {
-  readonly realm?: Realm;
-  readonly tenant?: string;
-}
-
-interface AddFlags extends Place {
-  readonly client: string;
-  readonly audience?: readonly string[];
-  readonly scope?: readonly string[];
-  readonly jwks?: string;
-}
-
-interface RotateFlags extends Place {
-  readonly jwks?: string;
-  readonly overlap: string;
-}
+type ClientPlace = Omit<ClientName, "client">;
 
 export function register(cli: Command, run: Run): void {
   const clients = cli
@@ -41,19 +26,26 @@ export function register(cli: Command, run: Run): void {
     .description("list clients, as the registry log has them")
     .addHelpText("after", "\nExample:\n  redoubt clients list --json")
     .action((_options: object, command: Command) =>
-      run(command, async (context) => (await load()).clientsList(context)),
+      run(command, async (context) => (await import("../tenancy/clients.ts")).clientsList(context)),
     );
   registerAdd(clients, run);
   registerRotate(clients, run);
   ofOne(clients, "show", "one client, and what it proves itself with").action(
-    (client: string, place: Place, command: Command) =>
-      run(command, async (context) => (await load()).clientsShow(context, { ...place, client })),
+    (client: string, place: ClientPlace, command: Command) =>
+      run(command, async (context) =>
+        (await import("../tenancy/clients.ts")).clientsShow(context, { ...place, client }),
+      ),
   );
   for (const [name, status, description] of STATUSES)
-    ofOne(clients, name, description).action((client: string, place: Place, command: Command) =>
-      run(command, async (context) =>
-        (await load()).clientsSetStatus(context, { ...place, client }, status),
-      ),
+    ofOne(clients, name, description).action(
+      (client: string, place: ClientPlace, command: Command) =>
+        run(command, async (context) =>
+          (await import("../tenancy/clients.ts")).clientsSetStatus(
+            context,
+            { ...place, client },
+            status,
+          ),
+        ),
     );
 }
 
@@ -69,7 +61,7 @@ function ofOne(clients: Command, name: string, description: string): Command {
     .description(description)
     .argument("<client>", "client id")
     .addOption(realmOption("default: the tenant's"))
-    .option("--tenant <uuid>", "tenant of the client")
+    .addOption(tenantOption())
     .addHelpText("after", `\nExample:\n  redoubt clients ${name} billing --tenant <uuid>`);
 }
 
@@ -77,9 +69,9 @@ function registerAdd(clients: Command, run: Run): void {
   clients
     .command("add")
     .description("register a client, or add audiences and scopes to one; may be repeated")
-    .requiredOption("--client <id>", "client id")
+    .addOption(clientOption().makeOptionMandatory())
     .addOption(realmOption("default: the tenant's"))
-    .option("--tenant <uuid>", "tenant of the client")
+    .addOption(tenantOption())
     .option(
       "--audience <name>",
       "what its tokens may be for (default: the tenant's only one); repeatable",
@@ -88,8 +80,10 @@ function registerAdd(clients: Command, run: Run): void {
     .option("--scope <name>", "a scope that it may have; repeatable", collect)
     .option("--jwks <file>", "its public keys, for private_key_jwt")
     .addHelpText("after", HELP)
-    .action((options: AddFlags, command: Command) =>
-      run(command, async (context) => (await load()).clientsAdd(context, options)),
+    .action((options: WithFile<ClientAddOptions>, command: Command) =>
+      run(command, async (context) =>
+        (await import("../tenancy/clients.ts")).clientsAdd(context, options),
+      ),
     );
 }
 
@@ -101,15 +95,9 @@ function registerRotate(clients: Command, run: Run): void {
       "after",
       "  redoubt clients rotate billing --tenant <uuid> --overlap 0             its secret was stolen",
     )
-    .action((client: string, { overlap, ...flags }: RotateFlags, command: Command) =>
-      run(command, async (context) => {
-        const { clientsRotate, overlapSeconds } = await load();
-        const rest = { ...flags, client, overlapSeconds: overlapSeconds(overlap) };
-        return clientsRotate(context, rest);
-      }),
+    .action((client: string, flags: RotateFlags, command: Command) =>
+      run(command, async (context) =>
+        (await import("../tenancy/clients.ts")).clientsRotate(context, client, flags),
+      ),
     );
-}
-
-function load() {
-  return import("../tenancy/commands.ts");
 }

@@ -1,5 +1,7 @@
 import { InvalidArgumentError, type Command } from "commander";
-import { collect, type Run } from "../command.ts";
+import type { Run } from "../command.ts";
+import type { ConformanceOptions } from "../conformance/conformance.ts";
+import { collect } from "./options.ts";
 
 const HELP = `
 The command is started once and reads one JSON object per line: id, now, token, keys (a JWKS), issuer, audience,
@@ -14,11 +16,6 @@ Examples:
 Exit codes: 0 every answer right, 2 nothing wrongly accepted but good tokens refused or answers missing, 3 an invalid
 token accepted, 1 the command could not be run.`;
 
-interface Options {
-  readonly skip?: readonly string[];
-  readonly timeout: number;
-}
-
 export function register(cli: Command, run: Run): void {
   cli
     .command("conformance")
@@ -27,22 +24,10 @@ export function register(cli: Command, run: Run): void {
     .option("--skip <class>", "leave out a class, strict-profile or key-scope; repeatable", collect)
     .option("--timeout <seconds>", "longest time for one answer", seconds, 5)
     .addHelpText("after", HELP)
-    .action(([program = "", ...args]: readonly string[], options: Options, command: Command) =>
-      run(command, async ({ typedIn, json, terminal }) => {
-        const { conformance } = await import("../conformance/conformance.ts");
-        const { report, exitCode, text } = await conformance(
-          {
-            command: program,
-            args,
-            cwd: typedIn,
-            timeoutMs: options.timeout * 1000,
-            stderr: json ? "ignore" : "inherit",
-          },
-          options.skip,
-        );
-        terminal.result({ json: report, text });
-        return exitCode;
-      }),
+    .action((verifier: readonly string[], options: ConformanceOptions, command: Command) =>
+      run(command, async (context) =>
+        (await import("../conformance/conformance.ts")).conformance(context, verifier, options),
+      ),
     );
 }
 

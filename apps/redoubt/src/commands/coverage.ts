@@ -1,6 +1,9 @@
-import { InvalidArgumentError, type Command } from "commander";
+import type { Command } from "commander";
 import type { Run } from "../command.ts";
-import type { CoverageOptions } from "../coverage/commands.ts";
+import type { CoverageOptions } from "../coverage/tokens.ts";
+import { wholeNumber } from "./options.ts";
+
+const parseHours = wholeNumber(1, 17_520, "Expected a number from 1 to 17520.");
 
 const HELP = `
 Examples:
@@ -25,16 +28,8 @@ export function register(cli: Command, run: Run): void {
     .option("--tap <file>", "what a gateway saw in that time: one JSON line for each token")
     .addHelpText("after", HELP)
     .action((options: CoverageOptions, command: Command) =>
-      run(command, async (context) => {
-        const { coverageTokens } = await import("../coverage/commands.ts");
-        return coverageTokens(context, options);
-      }),
+      run(command, async (context) =>
+        (await import("../coverage/tokens.ts")).coverageTokens(context, options),
+      ),
     );
-}
-
-function parseHours(text: string): number {
-  const hours = /^\d{1,5}$/.test(text) ? Number(text) : 0;
-  if (hours < 1 || hours > 17_520)
-    throw new InvalidArgumentError("Expected a number from 1 to 17520.");
-  return hours;
 }

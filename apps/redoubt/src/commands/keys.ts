@@ -1,13 +1,14 @@
-import { Argument, InvalidArgumentError, Option, type Command } from "commander";
+import { Argument, Option, type Command } from "commander";
 import type { Run } from "../command.ts";
-import type {
-  PolicyCheckOptions,
-  RetainOptions,
-  RotateOptions,
-  TaintOptions,
-} from "../keys/commands.ts";
+import type { PolicyCheckOptions } from "../keys/policy-check.ts";
+import type { RetainOptions } from "../keys/orders.ts";
+import type { RotateOptions, TaintOptions } from "../keys/takeover.ts";
 import { register as registerCeremony } from "./ceremony.ts";
-import { realmOption } from "./realm-option.ts";
+import { reasonOption, requiredRealmOption, wholeNumber, yesOption } from "./options.ts";
+
+const parseLifetime = wholeNumber(60, 3600, "Tokens live for 60 to 3600 seconds.");
+/** docs/spec/wire.md §3: what a signer takes. */
+const MAX_REASON = 160;
 
 const HELP = `
 Examples:
@@ -42,7 +43,9 @@ function registerList(keys: Command, run: Run): void {
     .option("--all", "destroyed and revoked ones too")
     .addHelpText("after", HELP)
     .action((options: { all?: boolean }, command: Command) =>
-      run(command, async (context) => (await load()).keysList(context, options)),
+      run(command, async (context) =>
+        (await import("../keys/key-list.ts")).keysList(context, options),
+      ),
     );
 }
 
@@ -54,7 +57,7 @@ function registerShow(keys: Command, run: Run): void {
     .allowUnknownOption()
     .addHelpText("after", "\nExample:\n  redoubt keys show 4fQ2xa --json | jq .record")
     .action((kid: string, _options: object, command: Command) =>
-      run(command, async (context) => (await load()).keysShow(context, kid)),
+      run(command, async (context) => (await import("../keys/key-show.ts")).keysShow(context, kid)),
     );
 }
 
@@ -70,15 +73,17 @@ function registerRotate(keys: Command, run: Run): void {
   keys
     .command("rotate")
     .description("let the standby sign now; the key that signed verifies only")
-    .addOption(realmOption("which one must be said").makeOptionMandatory())
+    .addOption(requiredRealmOption())
     .addOption(
       new Option("--class <class>", "kind of tokens").choices(["at", "oidc"]).default("at"),
     )
-    .addOption(reasonOption())
+    .addOption(reasonOption({ maxLength: MAX_REASON }))
     .option("--early", "where no key signs: one that some relying party may not know yet")
     .addHelpText("after", ROTATE_HELP)
     .action((options: RotateOptions, command: Command) =>
-      run(command, async (context) => (await load()).keysRotate(context, options)),
+      run(command, async (context) =>
+        (await import("../keys/takeover.ts")).keysRotate(context, options),
+      ),
     );
 }
 
@@ -101,8 +106,8 @@ function registerTaint(keys: Command, run: Run): void {
     .description("emergency: end a key now")
     .addArgument(kidArgument())
     .allowUnknownOption()
-    .addOption(reasonOption())
-    .option("--yes", "do not ask")
+    .addOption(reasonOption({ maxLength: MAX_REASON }))
+    .addOption(yesOption())
     .addOption(
       new Option("--early", "a standby signs that some relying party may not know yet").conflicts(
         "stopIssuing",
@@ -111,10 +116,9 @@ function registerTaint(keys: Command, run: Run): void {
     .option("--stop-issuing", "issue nothing until a standby is ready")
     .addHelpText("after", TAINT_HELP)
     .action((kid: string, options: TaintOptions, command: Command) =>
-      run(command, async (context) => {
-        const questions = { input: process.stdin, output: process.stderr };
-        return (await load()).keysTaint(context, kid, { ...options, questions });
-      }),
+      run(command, async (context) =>
+        (await import("../keys/takeover.ts")).keysTaint(context, kid, options),
+      ),
     );
 }
 
@@ -132,10 +136,12 @@ function registerRetain(keys: Command, run: Run): void {
     .allowUnknownOption()
     .option("--off", "no longer")
     .option("--as-operator", "sign it with the operator key: automation cannot take that back")
-    .addOption(reasonOption())
+    .addOption(reasonOption({ maxLength: MAX_REASON }))
     .addHelpText("after", RETAIN_HELP)
     .action((kid: string, options: RetainOptions, command: Command) =>
-      run(command, async (context) => (await load()).keysRetain(context, kid, options)),
+      run(command, async (context) =>
+        (await import("../keys/orders.ts")).keysRetain(context, kid, options),
+      ),
     );
 }
 
@@ -151,10 +157,12 @@ function registerRollBack(keys: Command, run: Run): void {
     .description("let a key that was replaced sign again")
     .addArgument(kidArgument())
     .allowUnknownOption()
-    .addOption(reasonOption())
+    .addOption(reasonOption({ maxLength: MAX_REASON }))
     .addHelpText("after", ROLLBACK_HELP)
     .action((kid: string, options: { reason: string }, command: Command) =>
-      run(command, async (context) => (await load()).keysRollBack(context, kid, options)),
+      run(command, async (context) =>
+        (await import("../keys/takeover.ts")).keysRollBack(context, kid, options),
+      ),
     );
 }
 
@@ -182,38 +190,13 @@ function registerPolicy(keys: Command, run: Run): void {
     .option("--max-lifetime <seconds>", "longest token lifetime of the ring", parseLifetime, 3600)
     .addHelpText("after", POLICY_HELP)
     .action((file: string, options: PolicyCheckOptions, command: Command) =>
-      run(command, async (context) => (await load()).keysPolicyCheck(context, file, options)),
+      run(command, async (context) =>
+        (await import("../keys/policy-check.ts")).keysPolicyCheck(context, file, options),
+      ),
     );
 }
 
 /** One kid in 64 begins with a hyphen: its command takes what is no option of its own for the kid. */
 function kidArgument(): Argument {
   return new Argument("<kid>", "the key, by the first 6 characters of its kid or more");
-}
-
-/** docs/spec/wire.md §3. */
-const REASON = /^[^\p{Cc}]{1,160}$/u;
-
-function reasonOption(): Option {
-  return new Option("--reason <text>", "why; stands in the registry for ever")
-    .argParser(parseReason)
-    .makeOptionMandatory();
-}
-
-function parseReason(text: string): string {
-  const reason = text.trim();
-  if (reason.length > 160 || !REASON.test(reason))
-    throw new InvalidArgumentError("Say why, in 1 to 160 characters on one line.");
-  return reason;
-}
-
-function parseLifetime(text: string): number {
-  const seconds = Number(text);
-  if (!/^\d{1,5}$/.test(text) || seconds < 60 || seconds > 3600)
-    throw new InvalidArgumentError("Tokens live for 60 to 3600 seconds.");
-  return seconds;
-}
-
-function load() {
-  return import("../keys/commands.ts");
 }

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import { collect, type Run } from "../command.ts";
+import type { Run } from "../command.ts";
+import { collect } from "./options.ts";
 import type { LedgerVerifyOptions } from "../ledger/verify-logs.ts";
 
 const VERIFY_HELP = `
@@ -32,10 +33,9 @@ export function register(cli: Command, run: Run): void {
     .option("--vkey <key>", "key that must have signed (log, writer, witness); repeatable", collect)
     .addHelpText("after", VERIFY_HELP)
     .action((options: LedgerVerifyOptions, command: Command) =>
-      run(command, async (context) => {
-        const { ledgerVerify } = await import("../ledger/verify-logs.ts");
-        return ledgerVerify(context, options);
-      }),
+      run(command, async (context) =>
+        (await import("../ledger/verify-logs.ts")).ledgerVerify(context, options),
+      ),
     );
   ledger
     .command("prove")
@@ -43,9 +43,8 @@ export function register(cli: Command, run: Run): void {
     .argument("<digest-or-token>", "the token's digest, or the token")
     .addHelpText("after", PROVE_HELP)
     .action((subject: string, _options: object, command: Command) =>
-      run(command, async (context) => {
-        const { ledgerProve } = await import("../ledger/prove.ts");
-        return ledgerProve(context, subject);
-      }),
+      run(command, async (context) =>
+        (await import("../ledger/prove.ts")).ledgerProve(context, subject),
+      ),
     );
 }

@@ -1,12 +1,13 @@
-import { Option, type Command } from "commander";
-import { collect, type Run } from "../command.ts";
+import { Argument, Option, type Command } from "commander";
+import type { Run } from "../command.ts";
 import type { AuthorOptions, RingOptions } from "../recover/authors.ts";
-import type { LogOptions, RegistryOptions, WitnessOptions } from "../recover/commands.ts";
-import { preparedOption } from "./prepared-option.ts";
-import { reasonOption } from "./reason-option.ts";
-import { registerIdentity } from "./recover-identity.ts";
-import { realmOption } from "./realm-option.ts";
-import { registerSecrets } from "./recover-secrets.ts";
+import { SERVICES } from "../layout.ts";
+import type { LogOptions } from "../recover/close-log.ts";
+import type { IdentityOptions } from "../recover/identity.ts";
+import type { RegistryOptions } from "../recover/registry.ts";
+import type { SecretsOptions } from "../recover/secrets.ts";
+import type { WitnessOptions } from "../recover/witness.ts";
+import { collect, reasonOption, requiredRealmOption, yesOption } from "./options.ts";
 
 const HELP = `
 Examples:
@@ -33,7 +34,7 @@ export function register(cli: Command, run: Run): void {
     .description("say of every log whether it can go on, and what to do; changes nothing")
     .addHelpText("after", HELP)
     .action((_options: object, command: Command) =>
-      run(command, async (context) => (await load()).recoverCheck(context)),
+      run(command, async (context) => (await import("../recover/check.ts")).recoverCheck(context)),
     );
   recover
     .command("witness")
@@ -41,20 +42,24 @@ export function register(cli: Command, run: Run): void {
     .option("--log <origin>", "this log only")
     .option("--note <file>", "a cosigned checkpoint that was found elsewhere")
     .addOption(reasonOption())
-    .option("--yes", "do not ask")
+    .addOption(yesOption())
     .addHelpText("after", HELP)
     .action((options: WitnessOptions, command: Command) =>
-      run(command, async (context) => (await load()).recoverWitness(context, options)),
+      run(command, async (context) =>
+        (await import("../recover/witness.ts")).recoverWitness(context, options),
+      ),
     );
   recover
     .command("log")
     .description("close a realm's log at what was cosigned last, and let another take its place")
-    .addOption(realmOption("which one must be said").makeOptionMandatory())
+    .addOption(requiredRealmOption())
     .addOption(reasonOption())
-    .option("--yes", "do not ask")
+    .addOption(yesOption())
     .addHelpText("after", HELP)
     .action((options: LogOptions, command: Command) =>
-      run(command, async (context) => (await load()).recoverLog(context, options)),
+      run(command, async (context) =>
+        (await import("../recover/close-log.ts")).recoverLog(context, options),
+      ),
     );
   registerRegistry(recover, run);
   registerSecrets(recover, run);
@@ -79,21 +84,25 @@ function registerAuthors(recover: Command, run: Run): void {
     .description("another operator key, where the one there is lost, stolen or old")
     .addOption(outOption())
     .addOption(preparedOption())
-    .option("--yes", "do not ask")
+    .addOption(yesOption())
     .addHelpText("after", AUTHORS_HELP)
     .action((options: AuthorOptions, command: Command) =>
-      run(command, async (context) => (await loadAuthors()).recoverOperator(context, options)),
+      run(command, async (context) =>
+        (await import("../recover/authors.ts")).recoverOperator(context, options),
+      ),
     );
   recover
     .command("ring")
     .description("another ring key of a realm, where the one there is lost, stolen or old")
-    .addOption(realmOption("which one must be said").makeOptionMandatory())
+    .addOption(requiredRealmOption())
     .addOption(outOption())
     .addOption(preparedOption())
-    .option("--yes", "do not ask")
+    .addOption(yesOption())
     .addHelpText("after", AUTHORS_HELP)
     .action((options: RingOptions, command: Command) =>
-      run(command, async (context) => (await loadAuthors()).recoverRing(context, options)),
+      run(command, async (context) =>
+        (await import("../recover/authors.ts")).recoverRing(context, options),
+      ),
     );
 }
 
@@ -101,22 +110,76 @@ function outOption(): Option {
   return new Option("--out <file>", "the draft that holders of production roots sign");
 }
 
+function preparedOption(): Option {
+  return new Option("--prepared", "take up the next key that an earlier call made");
+}
+
 function registerRegistry(recover: Command, run: Run): void {
   recover
     .command("registry")
     .description("give the ledger the registry back, from a copy that hashes to its cosigned root")
     .option("--from <ledger.db>", "a copy beside the monitor's; repeatable", collect)
-    .option("--yes", "do not ask")
+    .addOption(yesOption())
     .addHelpText("after", HELP)
     .action((options: RegistryOptions, command: Command) =>
-      run(command, async (context) => (await load()).recoverRegistry(context, options)),
+      run(command, async (context) =>
+        (await import("../recover/registry.ts")).recoverRegistry(context, options),
+      ),
     );
 }
 
-function load() {
-  return import("../recover/commands.ts");
+const SECRETS_HELP = `
+Examples:
+  redoubt recover secrets                                     stolen: all of them
+  redoubt recover secrets --service ledger --caller operator  one that is missing or damaged
+
+Stop Redoubt first: a process reads its secrets once, when it starts. It is refused while Redoubt runs.
+Exit codes: 0 done, 1 could not be done.`;
+
+function registerSecrets(recover: Command, run: Run): void {
+  recover
+    .command("secrets")
+    .description("replace the secrets by which the processes know each other, while nothing runs")
+    .addOption(new Option("--service <name>", "only who calls this one").choices(SERVICES))
+    .option("--caller <name>", "only this caller's")
+    .addOption(yesOption())
+    .addHelpText("after", SECRETS_HELP)
+    .action((options: SecretsOptions, command: Command) =>
+      run(command, async (context) =>
+        (await import("../recover/secrets.ts")).recoverSecrets(context, options),
+      ),
+    );
 }
 
-function loadAuthors() {
-  return import("../recover/authors.ts");
+/** As `PINNED` of packages/registry, which a help text need not load. */
+const WHAT = ["witness", "registry", "ack", "events"] as const;
+
+const IDENTITY_HELP = `
+  witness   the monitor's key that cosigns every log
+  registry  the ledger's key that signs the registry's checkpoints
+  ack       the monitor's key that signs acknowledgements of reports
+  events    the monitor's key that signs webhooks (v1a)
+Keys of issuance logs and their writers: redoubt recover log. Operator and rings: recover operator, recover ring.
+
+Examples:
+  redoubt recover identity witness --reason "monitor's disk was stolen"
+  redoubt recover identity registry --reason "key file lost" --yes
+
+Stop Redoubt first; it is refused while Redoubt runs. The next start says it in the registry.
+Exit codes: 0 done, 1 could not be done.`;
+
+function registerIdentity(recover: Command, run: Run): void {
+  recover
+    .command("identity")
+    .description("another key of ledger or monitor, lost, stolen or old, while nothing runs")
+    .addArgument(new Argument("<what>", "whose key").choices(WHAT))
+    .addOption(reasonOption())
+    .addOption(preparedOption())
+    .addOption(yesOption())
+    .addHelpText("after", IDENTITY_HELP)
+    .action((what: (typeof WHAT)[number], options: IdentityOptions, command: Command) =>
+      run(command, async (context) =>
+        (await import("../recover/identity.ts")).recoverIdentity(context, what, options),
+      ),
+    );
 }

@@ -25,17 +25,23 @@ export function register(cli: Command, run: Run): void {
     .description("list reporters, since when they are so, and when each reported last")
     .addHelpText("after", "\nExample:\n  redoubt reporters list --json")
     .action((_options: object, command: Command) =>
-      run(command, async (context) => (await load()).reportersList(context)),
+      run(command, async (context) =>
+        (await import("../reporters/commands.ts")).reportersList(context),
+      ),
     );
   withSecret(reporters.command("add"))
     .description("register a reporter, with a secret of its own")
     .action((reporter: string, options: SecretOptions, command: Command) =>
-      run(command, async (context) => (await load()).reportersAdd(context, reporter, options)),
+      run(command, async (context) =>
+        (await import("../reporters/commands.ts")).reportersAdd(context, reporter, options),
+      ),
     );
   withSecret(reporters.command("rotate"))
     .description("replace a reporter's secret at once; a disabled one is active again")
     .action((reporter: string, options: SecretOptions, command: Command) =>
-      run(command, async (context) => (await load()).reportersRotate(context, reporter, options)),
+      run(command, async (context) =>
+        (await import("../reporters/commands.ts")).reportersRotate(context, reporter, options),
+      ),
     );
   reporters
     .command("disable")
@@ -43,7 +49,9 @@ export function register(cli: Command, run: Run): void {
     .argument("<name>", "name of the reporter")
     .addHelpText("after", HELP)
     .action((reporter: string, _options: object, command: Command) =>
-      run(command, async (context) => (await load()).reportersDisable(context, reporter)),
+      run(command, async (context) =>
+        (await import("../reporters/commands.ts")).reportersDisable(context, reporter),
+      ),
     );
 }
 
@@ -52,8 +60,4 @@ function withSecret(command: Command): Command {
     .argument("<name>", "name of the reporter")
     .option("--secret-file <path>", "write the secret to this new file (0600), do not show it")
     .addHelpText("after", HELP);
-}
-
-function load() {
-  return import("../reporters/commands.ts");
 }

@@ -1,7 +1,7 @@
 import { Argument, type Command } from "commander";
-import { collect, type Run } from "../command.ts";
+import type { Run } from "../command.ts";
 import type { TenantAddOptions, TenantStatus } from "../tenancy/tenants.ts";
-import { realmOption } from "./realm-option.ts";
+import { collect, realmOption, tenantOption } from "./options.ts";
 
 const HELP = `
 Examples:
@@ -20,17 +20,19 @@ export function register(cli: Command, run: Run): void {
     .description("list tenants, as the registry log has them")
     .addHelpText("after", "\nExample:\n  redoubt tenants list --json")
     .action((_options: object, command: Command) =>
-      run(command, async (context) => (await load()).tenantsList(context)),
+      run(command, async (context) => (await import("../tenancy/tenants.ts")).tenantsList(context)),
     );
   tenants
     .command("add")
     .description("register a tenant, or add audiences to one; may be repeated")
     .addOption(realmOption())
-    .option("--tenant <uuid>", "id of the tenant (default: a new one)")
+    .addOption(tenantOption("id of the tenant (default: a new one)"))
     .option("--audience <name>", "what its tokens may be for; repeatable", collect)
     .addHelpText("after", "\nExample:\n  redoubt tenants add --audience api://orders")
     .action((options: TenantAddOptions, command: Command) =>
-      run(command, async (context) => (await load()).tenantsAdd(context, options)),
+      run(command, async (context) =>
+        (await import("../tenancy/tenants.ts")).tenantsAdd(context, options),
+      ),
     );
   tenants
     .command("set-status")
@@ -39,10 +41,8 @@ export function register(cli: Command, run: Run): void {
     .addArgument(new Argument("<status>").choices(["active", "suspended", "deleted"]))
     .addHelpText("after", "\nExample:\n  redoubt tenants set-status <uuid> suspended")
     .action((tenant: string, status: TenantStatus, _options: object, command: Command) =>
-      run(command, async (context) => (await load()).tenantsSetStatus(context, tenant, status)),
+      run(command, async (context) =>
+        (await import("../tenancy/tenants.ts")).tenantsSetStatus(context, tenant, status),
+      ),
     );
-}
-
-function load() {
-  return import("../tenancy/commands.ts");
 }

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
-import { EXIT, type Run } from "../command.ts";
-import type { TokenOptions } from "../token/token.ts";
-import { realmOption } from "./realm-option.ts";
+import type { Run } from "../command.ts";
+import type { TokenOptions } from "../token.ts";
+import { clientOption, realmOption, tenantOption } from "./options.ts";
 
 const HELP = `
 Examples:
@@ -16,19 +16,13 @@ export function register(cli: Command, run: Run): void {
     .command("token")
     .description("get an access token and print it, alone")
     .addOption(realmOption())
-    .option("--tenant <uuid>", "tenant of the client")
-    .option("--client <id>", "client id (default: the realm's demo client)")
+    .addOption(tenantOption())
+    .addOption(clientOption("client id (default: the realm's demo client)"))
     .option("--secret <secret>", "client secret")
     .option("--scope <scopes>", "scopes, separated by spaces (default: all that the client has)")
     .option("--resource <audience>", "what the token is for (RFC 8707)")
     .addHelpText("after", HELP)
     .action((options: TokenOptions, command: Command) =>
-      run(command, async ({ folder, terminal }) => {
-        const { getToken } = await import("../token/token.ts");
-        const secret = options.secret ?? process.env["REDOUBT_CLIENT_SECRET"];
-        const answer = await getToken(folder, { ...options, ...(secret ? { secret } : {}) });
-        terminal.result({ json: answer, text: answer.access_token });
-        return EXIT.ok;
-      }),
+      run(command, async (context) => (await import("../token.ts")).token(context, options)),
     );
 }

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
-import { collect, EXIT, type Run } from "../command.ts";
-import type { VerifyOptions } from "../verify/verify.ts";
-import { realmOption } from "./realm-option.ts";
+import type { Run } from "../command.ts";
+import type { VerifyOptions } from "../verify.ts";
+import { collect, realmOption, tenantOption } from "./options.ts";
 
 const HELP = `
 Examples:
@@ -22,17 +22,13 @@ export function register(cli: Command, run: Run): void {
       "what the token must be for (default: the demo API); repeatable",
       collect,
     )
-    .option("--tenant <uuid>", "accept this tenant only")
+    .addOption(tenantOption("accept this tenant only"))
     .option("--issuer <url>", "accept this issuer of the realm only")
     .option("--report", "report the token to the monitor and wait for the acknowledgement")
     .addHelpText("after", HELP)
     .action((argument: string, options: VerifyOptions, command: Command) =>
-      run(command, async ({ folder, terminal }) => {
-        const { readTokenArgument, verdictText, verifyToken } = await import("../verify/verify.ts");
-        const token = await readTokenArgument(argument, process.stdin);
-        const verdict = await verifyToken(folder, token, options);
-        terminal.result({ json: verdict, text: verdictText(verdict) });
-        return verdict.valid ? EXIT.ok : EXIT.refused;
-      }),
+      run(command, async (context) =>
+        (await import("../verify.ts")).verify(context, argument, options),
+      ),
     );
 }

@@ -2,9 +2,8 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { resolve } from "node:path";
 import { describe, it } from "node:test";
-import { conformance } from "./conformance.ts";
+import { judge, runConformance } from "./conformance.ts";
 import { readCorpus } from "./corpus.ts";
-import { runConformance } from "./run.ts";
 import type { VerifierCommand } from "./verifier-process.ts";
 
 const ROOT = resolve(import.meta.dirname, "../../../..");
@@ -26,7 +25,7 @@ function answering(expression: string, changes: Partial<VerifierCommand> = {}): 
 }
 
 async function ask(command: VerifierCommand, skip: readonly string[] = []) {
-  const { report, exitCode, text } = await conformance(command, skip);
+  const { report, exitCode, text } = await judge(command, skip);
   const { total } = report;
   const unanswered = total.crashed + total["timed-out"] + total.malformed;
   const counts = [
@@ -122,7 +121,7 @@ describe("conformance", () => {
   });
 
   it("a command that is not there is an error, not a result", async () => {
-    await assert.rejects(conformance(verifier("/nonexistent/verifier")), {
+    await assert.rejects(judge(verifier("/nonexistent/verifier")), {
       code: "ERR_VERIFIER_COMMAND",
     });
   });
@@ -136,7 +135,7 @@ describe("conformance", () => {
         needs === "key-scope" || name === "typ",
         name,
       );
-    await assert.rejects(conformance(yes, ["unheard-of"]), { code: "ERR_CORPUS_CLASS" });
+    await assert.rejects(judge(yes, ["unheard-of"]), { code: "ERR_CORPUS_CLASS" });
   });
 
   it("a question holds what any verifier needs, and the scope apart", () => {

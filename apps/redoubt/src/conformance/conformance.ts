@@ -1,8 +1,33 @@
 import { ServiceError } from "@redoubt/base";
-import { readCorpus, type Corpus } from "./corpus.ts";
-import { exitCodeOf, reportOf, reportText, type Report } from "./report.ts";
-import { runConformance } from "./run.ts";
-import type { VerifierCommand } from "./verifier-process.ts";
+import type { CommandContext } from "../command.ts";
+import { readCorpus, type Case, type Corpus } from "./corpus.ts";
+import {
+  exitCodeOf,
+  reportOf,
+  reportText,
+  type CaseResult,
+  type Report,
+  type Verdict,
+} from "./report.ts";
+import { VerifierProcess, type Answer, type VerifierCommand } from "./verifier-process.ts";
+
+export interface ConformanceOptions {
+  readonly skip?: readonly string[];
+  /** Seconds. */
+  readonly timeout: number;
+}
+
+export async function conformance(
+  { typedIn, json, terminal }: CommandContext,
+  [command = "", ...args]: readonly string[],
+  { skip, timeout }: ConformanceOptions,
+): Promise<number> {
+  const stderr = json ? "ignore" : "inherit";
+  const verifier = { command, args, cwd: typedIn, timeoutMs: timeout * 1000, stderr } as const;
+  const { report, exitCode, text } = await judge(verifier, skip);
+  terminal.result({ json: report, text });
+  return exitCode;
+}
 
 interface Outcome {
   readonly report: Report;
@@ -11,7 +36,7 @@ interface Outcome {
 }
 
 /** Asks a verifier the whole corpus, without the classes in `skip`: by name, or all that need the same. */
-export async function conformance(
+export async function judge(
   command: VerifierCommand,
   skip: readonly string[] = [],
 ): Promise<Outcome> {
@@ -32,4 +57,45 @@ function skippedClasses({ classes }: Corpus, skip: readonly string[]): ReadonlyS
     );
   });
   return new Set(found.map(({ name }) => name));
+}
+
+/** So many cases one after the other without an answer, and the rest is not asked any more. */
+const MAX_FAILURES_IN_A_ROW = 20;
+
+/** Asks a verifier every case of the corpus but those of the classes in `skip`. */
+export async function runConformance(
+  corpus: Corpus,
+  command: VerifierCommand,
+  skip: ReadonlySet<string> = new Set(),
+): Promise<readonly CaseResult[]> {
+  const results: CaseResult[] = [];
+  let verifier: VerifierProcess | undefined;
+  let failures = 0;
+  try {
+    for (const one of corpus.cases) {
+      const isAsked = failures < MAX_FAILURES_IN_A_ROW && !skip.has(one.class);
+      if (isAsked && verifier?.isRunning !== true) verifier = await VerifierProcess.start(command);
+      const answer = isAsked ? await verifier?.ask(one) : undefined;
+      if (answer !== undefined) failures = isAnswer(answer) ? 0 : failures + 1;
+      results.push(resultOf(one, answer));
+    }
+  } finally {
+    verifier?.kill();
+  }
+  return results;
+}
+
+function isAnswer({ kind }: Answer): boolean {
+  return kind === "accepted" || kind === "refused";
+}
+
+function resultOf({ id, name, class: group, isValid }: Case, answer?: Answer): CaseResult {
+  const { kind, ...said } = answer ?? { kind: "not-asked" };
+  return { id, name, class: group, verdict: verdictOf(kind, isValid), ...said };
+}
+
+function verdictOf(kind: Answer["kind"] | "not-asked", isValid: boolean): Verdict {
+  if (kind === "accepted") return isValid ? "right" : "accepted-though-invalid";
+  if (kind === "refused") return isValid ? "refused-though-valid" : "right";
+  return kind;
 }

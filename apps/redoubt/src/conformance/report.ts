@@ -1,7 +1,25 @@
 import { EXIT } from "../command.ts";
 import { table } from "../table.ts";
 import type { Corpus, CorpusClass } from "./corpus.ts";
-import { VERDICTS, type CaseResult, type Verdict } from "./run.ts";
+
+const VERDICTS = [
+  "right",
+  "accepted-though-invalid",
+  "refused-though-valid",
+  "crashed",
+  "timed-out",
+  "malformed",
+  "not-asked",
+] as const;
+export type Verdict = (typeof VERDICTS)[number];
+
+export interface CaseResult {
+  readonly id: number;
+  readonly name: string;
+  readonly class: string;
+  readonly verdict: Verdict;
+  readonly error?: string;
+}
 
 type Counts = Readonly<Record<Verdict, number>>;
 

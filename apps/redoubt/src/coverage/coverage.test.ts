@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import type { JsonObject } from "@redoubt/verify/json";
 import type { Requester } from "@redoubt/wire";
-import { readTokenCounts, readVerifications, shareOf } from "./counts.ts";
+import { readTokenCounts, readVerifications, shareOf } from "./tokens.ts";
 import { readTap } from "./tap.ts";
 
 /** A monitor that has these rows, two on a page. */

@@ -1,8 +1,6 @@
-import { setTimeout as pause } from "node:timers/promises";
-import { readAlarms as readAll, type Alarm, type AlarmFilter } from "../alarms/alarm.ts";
+import { readAlarms as readAll, type Alarm, type AlarmFilter } from "../alarms.ts";
 import type { Operator } from "../operator.ts";
-
-const POLL_MS = 500;
+import { lookUntil } from "../wait.ts";
 
 export function readAlarms(operator: Operator, filter: AlarmFilter): Promise<Alarm[]> {
   return readAll(operator.client("monitor"), filter);
@@ -15,12 +13,11 @@ export async function waitForAlarm(
   fits: (alarm: Alarm) => boolean,
   timeoutMs: number,
 ): Promise<Alarm | undefined> {
-  const deadline = performance.now() + timeoutMs;
-  for (;;) {
-    const found = (await readAlarms(operator, filter)).find(fits);
-    if (found || performance.now() > deadline) return found;
-    await pause(POLL_MS);
-  }
+  return lookUntil(
+    async () => (await readAlarms(operator, filter)).find(fits),
+    (alarm) => alarm !== undefined,
+    { timeoutMs, pollMs: 500 },
+  );
 }
 
 /** How many refusals of signers the monitor knows of: repeats are counted into one alarm. */

@@ -1,4 +1,4 @@
-export type { Alarm } from "../alarms/alarm.ts";
+export type { Alarm } from "../alarms.ts";
 export { readAlarms, waitForAlarm } from "./alarms.ts";
 export {
   DRILL_AUDIENCE,

@@ -1,4 +1,3 @@
-import { setTimeout as pause } from "node:timers/promises";
 import { nowSeconds, systemClock } from "@redoubt/base";
 import {
   createReportQueue,
@@ -16,9 +15,11 @@ import {
   type SocketPlace,
 } from "@redoubt/wire";
 import { readDemo, type DemoClient } from "../demo.ts";
+import { readServedKeys } from "../keys/served-keys.ts";
 import { issuerTemplate, portsFrom, type Ports, type Realm } from "../layout.ts";
 import type { Operator } from "../operator.ts";
 import type { Settings } from "../settings.ts";
+import { lookUntil } from "../wait.ts";
 import { countRefusals } from "./alarms.ts";
 import { DrillDeliveries } from "./deliveries.ts";
 import {
@@ -178,29 +179,15 @@ export async function issueLegitimate(scene: Scene, realm: Realm): Promise<strin
   return token;
 }
 
-const PUBLISH_TIMEOUT_MS = 15_000;
-const POLL_MS = 200;
-
 /** Kids that an issuer's JWKS lists now, once it lists `expected`. */
-export async function publishedKids(
+export function publishedKids(
   scene: Scene,
   client: DemoClient,
   expected: string,
 ): Promise<readonly string[]> {
-  const deadline = performance.now() + PUBLISH_TIMEOUT_MS;
-  for (;;) {
-    const kids = await fetchKids(issuerOf(scene, client));
-    if (kids.includes(expected) || performance.now() > deadline) return kids;
-    await pause(POLL_MS);
-  }
-}
-
-async function fetchKids(issuer: string): Promise<readonly string[]> {
-  const response = await fetch(`${issuer}/keys`);
-  const body: unknown = await response.json();
-  if (typeof body !== "object" || body === null || !("keys" in body)) return [];
-  const keys: readonly unknown[] = Array.isArray(body.keys) ? body.keys : [];
-  return keys.flatMap((key) =>
-    typeof key === "object" && key !== null && "kid" in key ? [String(key.kid)] : [],
+  return lookUntil(
+    async () => (await readServedKeys(issuerOf(scene, client)))?.kids ?? [],
+    (kids) => kids.includes(expected),
+    { timeoutMs: 15_000, pollMs: 200 },
   );
 }

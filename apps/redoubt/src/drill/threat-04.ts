@@ -1,8 +1,8 @@
 import { generateKeyPairSync } from "node:crypto";
-import { setTimeout as pause } from "node:timers/promises";
 import { publicJwk } from "@redoubt/keys";
 import type { JsonObject } from "@redoubt/verify/json";
 import { ask, SIGNER, type DrillKeyRequest } from "@redoubt/wire";
+import { lookUntil } from "../wait.ts";
 import { countRefusals } from "./alarms.ts";
 import { allowedRequest } from "./drill-key.ts";
 import { attempt, control, type Outcome } from "./outcome.ts";
@@ -11,7 +11,6 @@ import { drillPlace, drillSocket, issueLegitimate, type Scene } from "./scene.ts
 
 const THREAT = "THREAT-04";
 const ALARM_LIMIT_MS = 20_000;
-const POLL_MS = 250;
 
 interface Case {
   readonly attempt: string;
@@ -64,12 +63,11 @@ export async function* threat04(scene: Scene): AsyncGenerator<Outcome> {
 
 /** The refusals above must also have been noticed by the monitor. */
 async function* refusalsAlarmed({ operator, refusalsBefore }: Scene): AsyncGenerator<Outcome> {
-  const deadline = performance.now() + ALARM_LIMIT_MS;
-  let seen = await countRefusals(operator);
-  while (seen <= refusalsBefore && performance.now() < deadline) {
-    await pause(POLL_MS);
-    seen = await countRefusals(operator);
-  }
+  const seen = await lookUntil(
+    () => countRefusals(operator),
+    (refusals) => refusals > refusalsBefore,
+    { timeoutMs: ALARM_LIMIT_MS, pollMs: 250 },
+  );
   const isNoticed = seen > refusalsBefore;
   yield {
     threat: THREAT,

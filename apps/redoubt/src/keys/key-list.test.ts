@@ -1,16 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { defaultRotationPolicy } from "@redoubt/keys";
-import type { Alarm } from "../alarms/alarm.ts";
+import type { Alarm } from "../alarms.ts";
 import { TestRegistry } from "../testing/registry.ts";
-import {
-  concerns,
-  disagreements,
-  keyTable,
-  listKeys,
-  tenantsText,
-  type KeySources,
-} from "./key-list.ts";
+import { concerns, disagreements, keyTable, listKeys, tenantsText } from "./key-list.ts";
+import type { KeySources } from "./key-sources.ts";
 
 const DAY = 86_400;
 const POLICY = defaultRotationPolicy({ tenants: "many", maxLifetimeSeconds: 3600 });

@@ -1,4 +1,3 @@
-import type { KeyInfo, Registry } from "@redoubt/registry";
 import {
   isDrill,
   keyAge,
@@ -7,14 +6,16 @@ import {
   type KeyAge,
   type KeyState,
   type NextStep,
-  type RotationPolicy,
 } from "@redoubt/keys";
+import type { KeyInfo } from "@redoubt/registry";
 import type { KeyRecord } from "@redoubt/verify/record";
-import { isOpen, type Alarm } from "../alarms/alarm.ts";
+import { isOpen, type Alarm } from "../alarms.ts";
+import { EXIT, type CommandContext } from "../command.ts";
+import { withOperator } from "../operator.ts";
 import { instant, span, table } from "../table.ts";
 import { coveredTenants } from "./blast-radius.ts";
-import { ringOf, type KeyFold } from "./ring-of.ts";
-import type { SignerKey } from "./signer-keys.ts";
+import { readSources, type KeySources } from "./key-sources.ts";
+import { ringOf } from "./ring-of.ts";
 
 export interface KeyView {
   readonly realm: string;
@@ -50,16 +51,24 @@ export interface KeyAlarm {
   readonly severity: string;
 }
 
-/** A ring's policy by realm and token class; undefined where no signer here makes such keys. */
-export type PolicyOf = (realm: string, tokenClass: string) => RotationPolicy | undefined;
-
-/** Where a view of the keys comes from. */
-export interface KeySources {
-  readonly registry: KeyFold & Pick<Registry, "tenants">;
-  readonly signers: ReadonlyMap<string, SignerKey>;
-  readonly policyOf: PolicyOf;
-  readonly alarms: readonly Alarm[];
-  readonly nowSeconds: number;
+/** The keys of the registry, and what each can reach. */
+export function keysList(
+  context: CommandContext,
+  { all = false }: { readonly all?: boolean },
+): Promise<number> {
+  const { terminal } = context;
+  return withOperator(context, async (operator) => {
+    const others = await readSources(operator, (line) => terminal.notice(line));
+    // After the signers: what they tell is then never newer than the registry below.
+    const registry = await operator.readRegistry();
+    const keys = listKeys({ ...others, registry }, all);
+    for (const { kid, state, signer } of disagreements(keys))
+      terminal.notice(`Key ${kid} is ${state} in the registry and ${signer} in the signer`);
+    const found = concerns(keys);
+    for (const line of found) terminal.notice(line);
+    terminal.result({ json: keys, text: keyTable(keys, others.nowSeconds) });
+    return found.length === 0 ? EXIT.ok : EXIT.attention;
+  });
 }
 
 /** Every key of the registry that is not gone for good, or all of them. */

@@ -2,19 +2,30 @@ import { jwkOf, keysForIssuer, type KeyInfo, type Registry } from "@redoubt/regi
 import { encodeVerifierKey } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
+import { EXIT, type CommandContext } from "../command.ts";
+import { withOperator } from "../operator.ts";
 import { asciiJson, printable, table } from "../table.ts";
 import { coveredTenants } from "./blast-radius.ts";
-import type { KeyEvent } from "./key-journal.ts";
-import {
-  ageText,
-  nextText,
-  tenantsText,
-  viewKey,
-  whenText,
-  type KeySources,
-  type KeyView,
-} from "./key-list.ts";
+import { findKey } from "./find-key.ts";
+import { readKeyJournal, type KeyEvent } from "./key-journal.ts";
+import { ageText, nextText, tenantsText, viewKey, whenText, type KeyView } from "./key-list.ts";
+import { readSources, type KeySources } from "./key-sources.ts";
 import { issuersOf, readServedKeys } from "./served-keys.ts";
+
+export function keysShow(context: CommandContext, named: string): Promise<number> {
+  const { terminal } = context;
+  return withOperator(context, async (operator, { settings }) => {
+    const others = await readSources(operator, (line) => terminal.notice(line));
+    const { journal, registry } = await readKeyJournal(operator, settings);
+    const key = findKey(registry.keys, named);
+    const history = journal.of(key.kid);
+    const details = await showKey(key, { ...others, registry, history });
+    const found = jwksConcerns(details);
+    for (const line of found) terminal.notice(line);
+    terminal.result({ json: details, text: detailsText(details, others.nowSeconds) });
+    return found.length === 0 ? EXIT.ok : EXIT.attention;
+  });
+}
 
 /** Everything that is known of one key. */
 export interface KeyDetails extends KeyView {

@@ -1,13 +1,25 @@
 import { join } from "node:path";
 import { errorLine, nowSeconds, readPrivateFile, systemClock } from "@redoubt/base";
 import type { RotationPolicy } from "@redoubt/keys";
+import type { Registry } from "@redoubt/registry";
 import { parseConfig } from "@redoubt/signer";
-import { ask, SIGNER } from "@redoubt/wire";
-import { readAlarms, type Alarm } from "../alarms/alarm.ts";
+import { ask, SIGNER, type RealmKey, type RingKeyStatus } from "@redoubt/wire";
+import { readAlarms, type Alarm } from "../alarms.ts";
 import { REALMS } from "../layout.ts";
 import type { Operator } from "../operator.ts";
-import type { KeySources, PolicyOf } from "./key-list.ts";
-import { joinSignerKeys, type SignerKey } from "./signer-keys.ts";
+import type { KeyFold, SignerKey } from "./ring-of.ts";
+
+/** A ring's policy by realm and token class; undefined where no signer here makes such keys. */
+type PolicyOf = (realm: string, tokenClass: string) => RotationPolicy | undefined;
+
+/** Where a view of the keys comes from. */
+export interface KeySources {
+  readonly registry: KeyFold & Pick<Registry, "tenants">;
+  readonly signers: ReadonlyMap<string, SignerKey>;
+  readonly policyOf: PolicyOf;
+  readonly alarms: readonly Alarm[];
+  readonly nowSeconds: number;
+}
 
 type Notice = (line: string) => void;
 
@@ -60,4 +72,21 @@ export function readPolicies(): PolicyOf {
     for (const ring of config.rings) policies.set(`${realm} ${ring.class}`, ring);
   }
   return (realm, tokenClass) => policies.get(`${realm} ${tokenClass}`);
+}
+
+interface Rings {
+  readonly rings: readonly { readonly keys: readonly RingKey[] }[];
+}
+type RingKey = Pick<RingKeyStatus, "kid" | "state" | "held">;
+
+/** The answers to `fetchKeys` and `rings` (docs/spec/wire.md §3), joined by kid. */
+export function joinSignerKeys(
+  fetched: { readonly keys: readonly Pick<RealmKey, "kid" | "state">[] },
+  { rings }: Rings,
+): ReadonlyMap<string, SignerKey> {
+  const keys = new Map<string, SignerKey>();
+  for (const { kid, state } of fetched.keys) keys.set(kid, { state, held: null });
+  for (const { kid, state, held } of rings.flatMap((ring) => ring.keys))
+    keys.set(kid, { state, held });
+  return keys;
 }

@@ -1,4 +1,4 @@
-import { errorCode, ServiceError } from "@redoubt/base";
+import { errorCode, nowSeconds, ServiceError, systemClock } from "@redoubt/base";
 import type { KeyInfo } from "@redoubt/registry";
 import {
   ask,
@@ -9,9 +9,12 @@ import {
   type Requester,
   type RingStatus,
 } from "@redoubt/wire";
+import { EXIT, type CommandContext } from "../command.ts";
 import { REALMS, type Realm, type ServiceName } from "../layout.ts";
-import type { Operator } from "../operator.ts";
+import { withOperator, type Operator } from "../operator.ts";
 import { span } from "../table.ts";
+import { findKey } from "./find-key.ts";
+import { whenText } from "./key-list.ts";
 
 type Told<O> = O extends Operation<unknown, infer A> ? A & { readonly realm: Realm } : never;
 /** Which key signed `before`, and which does now; null where nothing changed, or nothing signed. */
@@ -75,6 +78,31 @@ export async function retain(
   return { ...done, written };
 }
 
+export interface RetainOptions {
+  readonly reason: string;
+  readonly off?: boolean;
+  readonly asOperator?: boolean;
+}
+
+export function keysRetain(
+  context: CommandContext,
+  named: string,
+  { reason, off = false, asOperator = false }: RetainOptions,
+): Promise<number> {
+  const { terminal } = context;
+  return withOperator(context, async (operator) => {
+    const key = findKey((await operator.readRegistry()).keys, named);
+    const by = asOperator ? "operator" : "ring";
+    const done = await retain(operator, key, { retain: !off, by, reason });
+    const until = whenText(key.record.verifyUntil, nowSeconds(systemClock));
+    const text = done.retained
+      ? `Key ${done.kid} stays published until ${until}, unless it is tainted or released`
+      : `Key ${done.kid} is released: the life cycle withdraws it when it is time`;
+    terminal.result({ json: done, text: `${text}\n${footnote(done, done.written)}` });
+    return EXIT.ok;
+  });
+}
+
 export function realmOf({ realm, kid }: Pick<KeyInfo, "realm" | "kid">): Realm {
   const known = REALMS.find((name) => name === realm);
   if (known === undefined)
@@ -129,5 +157,20 @@ function advice(code: string, retryAfterSeconds: number | undefined): string | u
       return "ask again";
     default:
       return undefined;
+  }
+}
+
+/** P8: what was done by hand is labelled until presence is proven. */
+export function footnote(
+  { presence }: { readonly presence: string },
+  written: "by-signer" | "by-operator" | "nothing",
+): string {
+  switch (written) {
+    case "by-signer":
+      return `Written to the registry, and told to the monitor (presence: ${presence})`;
+    case "by-operator":
+      return `Written to the registry with the operator key (presence: ${presence})`;
+    case "nothing":
+      return "It was so already: nothing was written";
   }
 }

@@ -1,5 +1,3 @@
-import { readFileSync, statSync } from "node:fs";
-import { errorCode, ServiceError } from "@redoubt/base";
 import {
   formatDuration,
   KeyError,
@@ -7,6 +5,8 @@ import {
   type RotationPolicy,
   type RotationSubject,
 } from "@redoubt/keys";
+import { EXIT, fileArgument, type CommandContext } from "../command.ts";
+import { readInput } from "../input.ts";
 import { printable, table } from "../table.ts";
 
 export type PolicyCheck =
@@ -15,9 +15,24 @@ export type PolicyCheck =
 
 const MAX_FILE_BYTES = 64 * 1024;
 
+export interface PolicyCheckOptions {
+  readonly tenants: RotationSubject["tenants"];
+  readonly maxLifetime: number;
+}
+
 /** Reads an Azure Key Vault rotation policy as a signer would. */
+export async function keysPolicyCheck(
+  context: CommandContext,
+  file: string,
+  { tenants, maxLifetime: maxLifetimeSeconds }: PolicyCheckOptions,
+): Promise<number> {
+  const check = checkPolicyFile(fileArgument(context, file), { tenants, maxLifetimeSeconds });
+  context.terminal.result({ json: check, text: policyText(check) });
+  return check.valid ? EXIT.ok : EXIT.failed;
+}
+
 export function checkPolicyFile(path: string, subject: RotationSubject): PolicyCheck {
-  return checkPolicy(readPolicy(path), subject);
+  return checkPolicy(readInput(path, MAX_FILE_BYTES), subject);
 }
 
 export function checkPolicy(json: Uint8Array, subject: RotationSubject): PolicyCheck {
@@ -27,15 +42,6 @@ export function checkPolicy(json: Uint8Array, subject: RotationSubject): PolicyC
     if (!(error instanceof KeyError)) throw error;
     return { valid: false, problems: problemsOf(error.message) };
   }
-}
-
-function readPolicy(path: string): Uint8Array {
-  try {
-    if (statSync(path).size <= MAX_FILE_BYTES) return readFileSync(path);
-  } catch (cause) {
-    throw new ServiceError("ERR_OPTION", `${path} cannot be read (${errorCode(cause)})`, { cause });
-  }
-  throw new ServiceError("ERR_OPTION", `${path} is larger than any rotation policy`);
 }
 
 /** One message names every problem; a semicolon in brackets stands inside one. */

@@ -1,6 +1,12 @@
 import type { KeyInfo, Registry } from "@redoubt/registry";
 import type { Ring, StepPolicy } from "@redoubt/keys";
-import type { SignerKey } from "./signer-keys.ts";
+
+/** What a realm's signer says of a key. */
+export interface SignerKey {
+  readonly state: string;
+  /** Whether its custody has the private half; null where the signer does not use the key. */
+  readonly held: boolean | null;
+}
 
 /** What of the registry decides about keys. */
 export type KeyFold = Pick<Registry, "keys" | "ringOf">;

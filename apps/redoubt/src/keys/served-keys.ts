@@ -1,8 +1,8 @@
-import { setTimeout as pause } from "node:timers/promises";
 import type { KeyInfo, Registry } from "@redoubt/registry";
 import { issuerFor } from "@redoubt/verify";
 import { JsonError, isJsonObject, parseJsonObject } from "@redoubt/verify/json";
 import { fetchBytes, type LoopbackAnswer } from "../loopback.ts";
+import { lookUntil } from "../wait.ts";
 import { coveredTenants } from "./blast-radius.ts";
 
 /** What the publisher serves under one issuer. */
@@ -14,8 +14,7 @@ export interface ServedKeys {
 }
 
 const MAX_JWKS_BYTES = 4 * 1024 * 1024;
-const SETTLE_MS = 5000;
-const POLL_MS = 100;
+const SETTLE = { timeoutMs: 5000, pollMs: 100 };
 
 /** The issuers whose tokens a key can make. */
 export function issuersOf(
@@ -35,17 +34,16 @@ export async function readServedKeys(issuer: string): Promise<ServedKeys | undef
 }
 
 /** The same, once it lists or does not list the key as it should; or as it is after a few seconds. */
-export async function settledKeys(
+export function settledKeys(
   issuer: string,
   kid: string,
   shouldList: boolean,
 ): Promise<ServedKeys | undefined> {
-  const deadline = performance.now() + SETTLE_MS;
-  for (;;) {
-    const served = await readServedKeys(issuer);
-    if (served?.kids.includes(kid) === shouldList || performance.now() > deadline) return served;
-    await pause(POLL_MS);
-  }
+  return lookUntil(
+    () => readServedKeys(issuer),
+    (served) => served?.kids.includes(kid) === shouldList,
+    SETTLE,
+  );
 }
 
 function kidsIn({ body }: LoopbackAnswer): string[] | undefined {

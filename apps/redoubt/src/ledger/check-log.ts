@@ -11,7 +11,7 @@ import {
   type Checkpoint,
 } from "@redoubt/tlog";
 import { finding } from "./finding.ts";
-import type { LogKeys } from "./log-keys.ts";
+import { missingSigner, type LogKeys } from "./log-keys.ts";
 import type { LogSource } from "./log-source.ts";
 import { readPartial, TileCheck } from "./tile-check.ts";
 
@@ -84,9 +84,9 @@ function openSigned(
 ): Pick<CheckedLog, "signedBy" | "cosignedSeconds"> {
   const { required, optional } = keys;
   const { verified } = openCheckpoint(note, { origin, verifiers: [...required, ...optional] });
-  for (const { name, keyId } of required)
-    if (!verified.some((one) => one.name === name && one.keyId === keyId))
-      throw finding("ERR_LOG_SIGNATURE", `Checkpoint of ${origin} is not signed by ${name}`);
+  const missing = missingSigner(keys, verified);
+  if (missing !== undefined)
+    throw finding("ERR_LOG_SIGNATURE", `Checkpoint of ${origin} is not signed by ${missing}`);
   const times = verified.flatMap((one) =>
     one.type === SIGNATURE_TYPE.cosignature ? [one.timeSeconds] : [],
   );

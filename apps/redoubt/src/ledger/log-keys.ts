@@ -12,6 +12,16 @@ export interface LogKeys {
   readonly optional: readonly VerifierKey[];
 }
 
+/** The name of a key that must have signed, and did not. */
+export function missingSigner(
+  { required }: Pick<LogKeys, "required">,
+  verified: readonly Pick<VerifierKey, "name" | "keyId">[],
+): string | undefined {
+  const isMissing = ({ name, keyId }: VerifierKey): boolean =>
+    !verified.some((one) => one.name === name && one.keyId === keyId);
+  return required.find(isMissing)?.name;
+}
+
 /** Keys that the caller named: all of them that are for this log must have signed, cosigners among them. */
 export function namedKeys(texts: readonly string[]): (origin: string) => LogKeys | undefined {
   if (texts.length === 0) return () => undefined;

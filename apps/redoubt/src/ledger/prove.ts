@@ -1,5 +1,4 @@
 import { hash } from "node:crypto";
-import { setTimeout as pause } from "node:timers/promises";
 import { errorCode, nowSeconds, ServiceError, SHA256, systemClock } from "@redoubt/base";
 import {
   encodeProofFile,
@@ -13,10 +12,10 @@ import {
 import { decodeBase64url, encodeBase64url } from "@redoubt/verify/base64url";
 import { ask, LEDGER, type Requester } from "@redoubt/wire";
 import { EXIT, type CommandContext } from "../command.ts";
-import { Operator } from "../operator.ts";
-import { enterRunning } from "../running.ts";
+import { withOperator } from "../operator.ts";
+import { lookUntil } from "../wait.ts";
 import { finding, isFinding } from "./finding.ts";
-import { systemKeys, type LogKeys } from "./log-keys.ts";
+import { missingSigner, systemKeys, type LogKeys } from "./log-keys.ts";
 
 export interface LoggedToken {
   readonly log: string;
@@ -31,34 +30,26 @@ export interface LoggedToken {
   readonly proof: string;
 }
 
-const COSIGN_ATTEMPTS = 30;
-const COSIGN_PAUSE_MS = 200;
+const COSIGN_PATIENCE = { timeoutMs: 6000, pollMs: 200 };
 
-export async function ledgerProve(
-  { folder, terminal }: CommandContext,
-  subject: string,
-): Promise<number> {
+export function ledgerProve(context: CommandContext, subject: string): Promise<number> {
+  const { terminal } = context;
   const digest = digestOf(subject);
-  const { settings } = await enterRunning(folder);
-  await using operator = new Operator("", settings);
-  const keys = systemKeys(settings, await operator.readRegistry());
-  try {
-    const found = await proveDigest(
-      operator.client("ledger"),
-      keys,
-      digest,
-      nowSeconds(systemClock),
-    );
-    terminal.result({ json: found, text: found.proof.trimEnd() });
-    return EXIT.ok;
-  } catch (error) {
-    if (!isFinding(error)) throw error;
-    terminal.result({
-      json: { digest, code: errorCode(error), message: error.message },
-      text: `REFUSED ${errorCode(error)}: ${error.message}`,
-    });
-    return EXIT.refused;
-  }
+  return withOperator(context, async (operator, { settings }) => {
+    const keys = systemKeys(settings, await operator.readRegistry());
+    const now = nowSeconds(systemClock);
+    try {
+      const found = await proveDigest(operator.client("ledger"), keys, digest, now);
+      terminal.result({ json: found, text: found.proof.trimEnd() });
+      return EXIT.ok;
+    } catch (error) {
+      if (!isFinding(error)) throw error;
+      const { message } = error;
+      const code = errorCode(error);
+      terminal.result({ json: { digest, code, message }, text: `REFUSED ${code}: ${message}` });
+      return EXIT.refused;
+    }
+  });
 }
 
 /** A digest as it is, or that of a token; docs/spec/logs.md §1. */
@@ -120,9 +111,9 @@ async function prove(
   const leafHash = hashLeaf(entry);
   const verifiers = [...keys.required, ...keys.optional];
   const { checkpoint: signed } = verifyProofFile(proof, { leafHash, origin: log, verifiers });
-  for (const { name, keyId } of keys.required)
-    if (!signed.verified.some((one) => one.name === name && one.keyId === keyId))
-      throw finding("ERR_LOG_PROOF", `Checkpoint of the proof is not signed by ${name}`);
+  const missing = missingSigner(keys, signed.verified);
+  if (missing !== undefined)
+    throw finding("ERR_LOG_PROOF", `Checkpoint of the proof is not signed by ${missing}`);
   // THREAT-37: one that is dated ahead vouches for nothing.
   const cosigned = signed.verified.some(
     (one) => one.type === SIGNATURE_TYPE.cosignature && !isDatedAhead(one.timeSeconds, now),
@@ -136,14 +127,16 @@ async function cosignedSize(
   log: string,
   index: number,
 ): Promise<number | undefined> {
-  for (let attempt = 0; attempt < COSIGN_ATTEMPTS; attempt += 1) {
-    const { cosigned: note } = await ask(ledger, LEDGER.state, { log });
-    // Whether it is a cosignature at all is for the proof's own check: this only chooses the size to ask for.
-    const size = note === "" ? 0 : unverifiedSize(note);
-    if (size > index) return size;
-    await pause(COSIGN_PAUSE_MS);
-  }
-  return undefined;
+  const size = await lookUntil(
+    async () => {
+      const { cosigned: note } = await ask(ledger, LEDGER.state, { log });
+      // Whether it is a cosignature at all is for the proof's own check: this only chooses the size to ask for.
+      return note === "" ? 0 : unverifiedSize(note);
+    },
+    (found) => found > index,
+    COSIGN_PATIENCE,
+  );
+  return size > index ? size : undefined;
 }
 
 function unverifiedSize(note: string): number {

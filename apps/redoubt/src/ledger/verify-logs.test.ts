@@ -18,7 +18,8 @@ async function verify(log: PublishedLog, vkey: readonly string[], json = false) 
     }
     let text = "";
     const terminal = openTerminal(json, { out: (more) => (text += more), err: () => undefined });
-    const context = { folder: "", typedIn: folder, json, terminal };
+    const questions = { input: process.stdin, output: process.stderr };
+    const context = { folder: "", typedIn: folder, json, terminal, questions };
     return { code: await ledgerVerify(context, { dir: ".", vkey }), text };
   } finally {
     rmSync(folder, { recursive: true });

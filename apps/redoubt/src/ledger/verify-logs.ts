@@ -1,11 +1,10 @@
-import { setTimeout as pause } from "node:timers/promises";
 import { errorCode, errorLine, nowSeconds, ServiceError, systemClock } from "@redoubt/base";
 import { parseVerifierKey, type VerifierKey } from "@redoubt/tlog";
 import { ask, LEDGER } from "@redoubt/wire";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
-import { Operator } from "../operator.ts";
-import { enterRunning } from "../running.ts";
+import { withOperator, type Operator } from "../operator.ts";
 import { span, table } from "../table.ts";
+import { lookUntil } from "../wait.ts";
 import { checkLog, type CheckedLog } from "./check-log.ts";
 import { finding, isFinding } from "./finding.ts";
 import { namedKeys, systemKeys, type LogKeys } from "./log-keys.ts";
@@ -61,18 +60,18 @@ async function planJob(context: CommandContext, options: LedgerVerifyOptions): P
     const sources = folder === undefined ? await httpLogs(url ?? "") : folderLogs(folder);
     return { sources, keysOf: namedKeys(vkey), expected: [] };
   }
-  const { settings, ports } = await enterRunning(context.folder);
-  await using operator = new Operator("", settings);
-  const known = systemKeys(settings, await operator.readRegistry());
   const named = namedKeys(vkey);
-  const expected = await logsWithEntries(operator, [...known.keys()]);
-  const publisher = `http://127.0.0.1:${ports.publisher}`;
-  await untilCosigned(publisher, expected, parseVerifierKey(settings.witness));
-  return {
-    sources: await httpLogs(publisher),
-    keysOf: vkey.length > 0 ? named : (origin) => known.get(origin),
-    expected,
-  };
+  return withOperator(context, async (operator, { settings, ports }) => {
+    const known = systemKeys(settings, await operator.readRegistry());
+    const expected = await logsWithEntries(operator, [...known.keys()]);
+    const publisher = `http://127.0.0.1:${ports.publisher}`;
+    await untilCosigned(publisher, expected, parseVerifierKey(settings.witness));
+    return {
+      sources: await httpLogs(publisher),
+      keysOf: vkey.length > 0 ? named : (origin) => known.get(origin),
+      expected,
+    };
+  });
 }
 
 async function logsWithEntries(operator: Operator, logs: readonly string[]): Promise<string[]> {
@@ -87,8 +86,7 @@ async function logsWithEntries(operator: Operator, logs: readonly string[]): Pro
   return sizes.filter(({ size }) => size > 0).map(({ log }) => log);
 }
 
-const PUBLISH_ATTEMPTS = 17;
-const PUBLISH_PAUSE_MS = 300;
+const PUBLISH_PATIENCE = { timeoutMs: 5100, pollMs: 300 };
 
 /** P3: the first entries of a log are published a moment after they are durable, and cosigned within 5 s. */
 async function untilCosigned(
@@ -98,14 +96,17 @@ async function untilCosigned(
 ): Promise<void> {
   // Whether it is a cosignature at all is for the check: this only chooses when to look.
   const line = `\u2014 ${witness.name} `;
-  for (let attempt = 0; attempt < PUBLISH_ATTEMPTS; attempt += 1) {
-    const sources = (await httpLogs(publisher)).filter(({ origin }) =>
-      expected.includes(origin ?? ""),
-    );
-    const found = await Promise.all(sources.map(({ source }) => source.read("checkpoint")));
-    if (found.filter((note) => note?.includes(line)).length === expected.length) return;
-    await pause(PUBLISH_PAUSE_MS);
-  }
+  await lookUntil(
+    async () => {
+      const logs = (await httpLogs(publisher)).filter(({ origin = "" }) =>
+        expected.includes(origin),
+      );
+      const found = await Promise.all(logs.map(({ source }) => source.read("checkpoint")));
+      return found.filter((note) => note?.includes(line)).length;
+    },
+    (cosigned) => cosigned === expected.length,
+    PUBLISH_PATIENCE,
+  );
 }
 
 async function checkAll(

@@ -9,13 +9,10 @@ import { refuseExisting, writeRootFile } from "../ceremony/files.ts";
 import { publishRoot } from "../ceremony/publish.ts";
 import { delegations, type KnownRoots } from "../ceremony/root-state.ts";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
-import { confirm } from "../keys/confirm.ts";
+import { confirm } from "../confirm.ts";
 import type { Realm } from "../layout.ts";
-import { OPERATOR_KEY, type Operator } from "../operator.ts";
+import { OPERATOR_KEY, withOperator, type Operator } from "../operator.ts";
 import { printable } from "../table.ts";
-import { withOperator } from "../with-operator.ts";
-
-const QUESTIONS = { input: process.stdin, output: process.stderr };
 
 export interface AuthorOptions {
   /** Where the draft goes that holders of production roots are to sign. */
@@ -104,7 +101,7 @@ async function changeByRoot(
   const { terminal } = context;
   for (const line of change.plan) terminal.notice(line);
   if (out !== undefined) return draftChange(context, out, operator, change);
-  if (yes !== true) await confirm(`Naming another ${change.who} key`, QUESTIONS);
+  await confirm(context, `Naming another ${change.who} key`, yes);
   const now = nowSeconds(systemClock);
   const root = signDemoRoot(operator.folder, operator.registry, now, change.delegation);
   const { index } = await publishRoot(operator, root);

@@ -1,19 +1,42 @@
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { MemberReader, ServiceError } from "@redoubt/base";
 import { initialise as initialiseLedger } from "@redoubt/ledger/initialise";
 import { initialiseLog } from "@redoubt/signer/initialise";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
-import type { Realm, ServiceName } from "../layout.ts";
-import type { Operator } from "../operator.ts";
+import { EXIT, type CommandContext } from "../command.ts";
+import { confirm } from "../confirm.ts";
+import type { Realm } from "../layout.ts";
+import { withOperator, type Operator } from "../operator.ts";
 import { readRealms, writeRealms } from "../realms.ts";
 import type { Place } from "../running.ts";
 import type { Terminal } from "../terminal.ts";
-import { lookAtLogs, monitorLogs, readStatus } from "./log-state.ts";
+import { lookUntil } from "../wait.ts";
+import { lookAtLogs, monitorLogs } from "./log-state.ts";
+import { PATIENCE, restartServices } from "./restart.ts";
 import { changeConfig, readConfig } from "./service-config.ts";
 
-export interface ClosingPlan {
+export interface LogOptions {
+  readonly realm: Realm;
+  readonly reason: string;
+  readonly yes?: boolean;
+}
+
+/** Closes a realm's log and lets another take its place, with new keys of log and writer. */
+export function recoverLog(context: CommandContext, options: LogOptions): Promise<number> {
+  const { terminal } = context;
+  return withOperator(context, async (operator, place) => {
+    const plan = await planClosing(operator, place, options.realm);
+    for (const line of plan.lines) terminal.notice(line);
+    await confirm(context, `Closing ${plan.log}`, options.yes);
+    const done = await closeLog(operator, place, { plan, reason: options.reason, terminal });
+    const text = `${done.log} is closed at ${done.size} entries; ${done.successor} takes its place, and ${options.realm} issues again`;
+    terminal.result({ json: done, text });
+    return EXIT.ok;
+  });
+}
+
+interface ClosingPlan {
   readonly realm: Realm;
   readonly log: string;
   /** What the witness cosigned last: where the log ends. */
@@ -26,7 +49,7 @@ export interface ClosingPlan {
   readonly lines: readonly string[];
 }
 
-export interface Closed {
+interface Closed {
   readonly realm: Realm;
   readonly log: string;
   readonly size: number;
@@ -34,11 +57,7 @@ export interface Closed {
 }
 
 /** @throws ServiceError `ERR_RECOVER` where the log cannot be closed now, with what comes first */
-export async function planClosing(
-  operator: Operator,
-  place: Place,
-  realm: Realm,
-): Promise<ClosingPlan> {
+async function planClosing(operator: Operator, place: Place, realm: Realm): Promise<ClosingPlan> {
   const registry = await operator.readRegistry();
   const log = new MemberReader(readConfig(operator.folder, `signer-${realm}`), "config").string(
     "log",
@@ -97,7 +116,7 @@ function nameAfter(log: string, isUsed: (name: string) => boolean): string {
  * Each step can be done again: after a crash anywhere in between, the same command goes on. The registry knows
  * everything before a configuration changes, and a signer takes up neither log in between.
  */
-export async function closeLog(
+async function closeLog(
   operator: Operator,
   place: Place,
   {
@@ -161,67 +180,10 @@ function closeInLedger({
   };
 }
 
-const PATIENCE_MS = 20_000;
-const POLL_MS = 100;
-
 /** What the ledger still shows of the log is read by the monitor before it is closed there. */
 async function monitorClosed(operator: Operator, log: string, terminal: Terminal): Promise<void> {
   const isClosed = async (): Promise<boolean> =>
     (await monitorLogs(operator)).some((one) => one["log"] === log && one["halted"] === "closed");
-  if (!(await waitFor(isClosed)))
+  if (!(await lookUntil(isClosed, Boolean, PATIENCE)))
     terminal.notice(`The monitor has not closed ${log} yet; it does when it reads the registry`);
-}
-
-/** Ends these processes, and waits until each is ready with the configuration and the files of now. */
-export async function restartServices(
-  place: Place,
-  services: readonly ServiceName[],
-): Promise<void> {
-  await untilReady(place, await restart(place, services));
-}
-
-/** The supervisor starts what ends again, with the configuration of that moment. */
-async function restart(
-  place: Place,
-  services: readonly ServiceName[],
-): Promise<ReadonlyMap<ServiceName, number>> {
-  const status = await readStatus(place);
-  const pids = new Map<ServiceName, number>();
-  for (const service of services) {
-    const pid = pidOf(status, service);
-    if (pid === undefined) continue;
-    pids.set(service, pid);
-    process.kill(pid, "SIGTERM");
-  }
-  return pids;
-}
-
-async function untilReady(place: Place, since: ReadonlyMap<ServiceName, number>): Promise<void> {
-  const isBack = async (): Promise<boolean> => {
-    const status = await readStatus(place);
-    return [...since].every(([service, pid]) => {
-      const own = status[service];
-      return isJsonObject(own) && own["pid"] !== pid && own["ready"] === true;
-    });
-  };
-  if (!(await waitFor(isBack)))
-    throw new ServiceError(
-      "ERR_RECOVER",
-      `${[...since.keys()].join(" and ")} are not ready again: redoubt status says why`,
-    );
-}
-
-async function waitFor(test: () => Promise<boolean>): Promise<boolean> {
-  const deadline = performance.now() + PATIENCE_MS;
-  do {
-    if (await test()) return true;
-    await pause(POLL_MS);
-  } while (performance.now() < deadline);
-  return false;
-}
-
-function pidOf(status: JsonObject, service: ServiceName): number | undefined {
-  const own = status[service];
-  const pid = isJsonObject(own) ? own["pid"] : undefined;
-  return typeof pid === "number" ? pid : undefined;
 }

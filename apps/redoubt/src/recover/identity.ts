@@ -4,7 +4,7 @@ import { initialiseRegistryKey } from "@redoubt/ledger/initialise";
 import { initialiseKey } from "@redoubt/monitor/initialise";
 import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { EXIT, type CommandContext } from "../command.ts";
-import { confirm, type Questions } from "../keys/confirm.ts";
+import { confirm } from "../confirm.ts";
 import { REALMS, REGISTRY_LOG } from "../layout.ts";
 import { openPlace } from "../running.ts";
 import { writeSettings, type Settings } from "../settings.ts";
@@ -43,18 +43,18 @@ const MUST_KNOW: Readonly<Record<Pinned, string>> = {
  * configuration comes last: after a crash in between, the same command goes on.
  */
 export async function recoverIdentity(
-  { folder, terminal }: CommandContext,
+  context: CommandContext,
   what: Pinned,
   { reason, yes, prepared: isPrepared = false }: IdentityOptions,
-  questions: Questions = { input: process.stdin, output: process.stderr },
 ): Promise<number> {
+  const { folder, terminal } = context;
   const { settings } = openPlace(folder);
   // Held to the end: nothing starts with half of it.
   using _ = lockDataFolder(folder);
   terminal.notice(
     `Another key for ${WHO[what]}. ${MUST_KNOW[what]} What the one before signed stays; what it signs from the next start on counts for nothing here.`,
   );
-  if (yes !== true) await confirm("Replacing this key", questions);
+  await confirm(context, "Replacing this key", yes);
   const { key, commit } =
     what === "registry"
       ? nextRegistryKey(folder, settings, isPrepared)

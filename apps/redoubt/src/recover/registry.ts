@@ -14,9 +14,52 @@ import {
   type Answered,
   type Asked,
 } from "@redoubt/wire";
+import { EXIT, fileArgument, type CommandContext } from "../command.ts";
+import { confirm } from "../confirm.ts";
 import { REALMS, REGISTRY_LOG, type Realm } from "../layout.ts";
-import type { Operator } from "../operator.ts";
-import type { CosignedNote } from "./log-state.ts";
+import { withOperator, type Operator } from "../operator.ts";
+import { restartServices } from "./restart.ts";
+import { lookAtLogs, type CosignedNote } from "./log-state.ts";
+
+export interface RegistryOptions {
+  readonly from?: readonly string[];
+  readonly yes?: boolean;
+}
+
+/** Gives the ledger the registry back that the witness cosigned, from whichever copy hashes to it. */
+export function recoverRegistry(
+  context: CommandContext,
+  options: RegistryOptions,
+): Promise<number> {
+  const { terminal } = context;
+  return withOperator(context, async (operator, place) => {
+    const states = await lookAtLogs(operator, place);
+    const state = states.find(({ log }) => log === REGISTRY_LOG);
+    const target = state?.newest;
+    if (!state || !target)
+      throw new ServiceError("ERR_RECOVER", "No cosigned checkpoint of the registry was found");
+    if (state.ledgerSize !== undefined && state.ledgerSize >= target.size) {
+      terminal.result({ json: { restored: 0 }, text: "The registry is whole" });
+      return EXIT.ok;
+    }
+    const files = (options.from ?? []).map((name) => fileArgument(context, name));
+    const copy = await findCopy(operator, target, files);
+    const { source, lost } = await withCredentials(operator, copy);
+    terminal.notice(
+      `The registry is restored to the ${target.size} statements that the witness cosigned, from ${source.name}; what the ledger cannot read of it is set aside. The ledger is restarted.`,
+    );
+    if (lost > 0)
+      terminal.notice(
+        `Nobody has what ${lost} clients prove themselves with: an old ledger.db may (--from), or redoubt clients rotate gives them something new.`,
+      );
+    await confirm(context, "Restoring the registry", options.yes);
+    const restored = await restoreFrom(operator, source, target);
+    await restartServices(place, ["ledger"]);
+    const text = `${restored} statements restored. Now the other logs: redoubt recover check`;
+    terminal.result({ json: { restored, size: target.size, from: source.name, lost }, text });
+    return EXIT.ok;
+  });
+}
 
 interface Said {
   readonly statement: Buffer;
@@ -25,7 +68,7 @@ interface Said {
 }
 
 /** A copy of the registry that gives the cosigned root. */
-export interface RegistrySource {
+interface RegistrySource {
   readonly name: string;
   readonly items: readonly Said[];
 }
@@ -40,7 +83,7 @@ const MAX_PAGE_CHARS = 160 * 1024;
  *
  * @throws ServiceError `ERR_RECOVER` where none does, with what each has
  */
-export async function findCopy(
+async function findCopy(
   operator: Operator,
   { size, root }: CosignedNote,
   files: readonly string[],
@@ -65,7 +108,7 @@ export async function findCopy(
  * The same with the credentials that its statements name, as far as the issuers have them: they alone keep copies. How
  * many of the clients that are left have none.
  */
-export async function withCredentials(
+async function withCredentials(
   operator: Operator,
   { name, items }: RegistrySource,
 ): Promise<{ readonly source: RegistrySource; readonly lost: number }> {
@@ -126,7 +169,7 @@ function fileCopy(path: string): Said[] {
 }
 
 /** Gives the ledger what it lost, page by page; each is proven to be part of the cosigned tree. */
-export async function restoreFrom(
+async function restoreFrom(
   operator: Operator,
   { items }: RegistrySource,
   { note, size }: CosignedNote,

@@ -20,15 +20,17 @@ function open() {
     line: () => undefined,
     notice: (line: string) => void said.notices.push(line),
   };
-  const context: CommandContext = { folder: system.root, typedIn: "/", json: true, terminal };
+  const context: CommandContext = {
+    folder: system.root,
+    typedIn: "/",
+    json: true,
+    terminal,
+    questions: { input: new PassThrough(), output: new PassThrough() },
+  };
   const read = (service: string, caller: string) =>
     readSocketSecret(socketPlace(system.root, service, caller)).reveal();
   const all = () => ALL.map(({ service, caller }) => read(service, caller));
-  const run = (options: SecretsOptions = { yes: true }) =>
-    recoverSecrets(context, options, {
-      input: new PassThrough(),
-      output: new PassThrough(),
-    });
+  const run = (options: SecretsOptions = { yes: true }) => recoverSecrets(context, options);
   const fileOf = (service: string, caller: string) =>
     socketPlace(system.root, service, caller).secretFile;
   return { system, said, run, read, all, fileOf };

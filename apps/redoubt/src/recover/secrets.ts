@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { errorCode, privateFileExists, Secret, ServiceError, writeDurable } from "@redoubt/base";
 import { readSocketSecret, socketPlace, type SocketPlace } from "@redoubt/wire";
 import { EXIT, type CommandContext } from "../command.ts";
-import { confirm, type Questions } from "../keys/confirm.ts";
+import { confirm } from "../confirm.ts";
 import { CALLERS, SERVICES, type ServiceName } from "../layout.ts";
 import { openPlace } from "../running.ts";
 import { SETTINGS_FILE } from "../settings.ts";
@@ -24,10 +24,10 @@ interface SocketSecret {
 
 /** Replaces the secrets of sockets while nothing runs: service and caller read the same file, each at its start. */
 export async function recoverSecrets(
-  { folder, terminal }: CommandContext,
+  context: CommandContext,
   options: SecretsOptions,
-  questions: Questions = { input: process.stdin, output: process.stderr },
 ): Promise<number> {
+  const { folder, terminal } = context;
   if (existsSync(join(folder, SETTINGS_FILE))) makeFolders(folder);
   openPlace(folder);
   // Held to the end: nothing starts with half of them.
@@ -36,7 +36,7 @@ export async function recoverSecrets(
   terminal.notice(
     `New secrets for ${sockets.length} of the sockets${describe(sockets)}. Every process reads them at its next start; nothing else knows them.`,
   );
-  if (options.yes !== true) await confirm("Replacing secrets", questions);
+  await confirm(context, "Replacing secrets", options.yes);
   for (const { service, caller } of sockets)
     writeDurable(socketPlace(folder, service, caller).secretFile, Secret.random().reveal());
   const lines = sockets.map(({ service, caller, found }) => `  ${service}/s/${caller} (${found})`);

@@ -2,10 +2,9 @@ import { ServiceError, errorCode, writeDurable } from "@redoubt/base";
 import { refuseExisting } from "../ceremony/files.ts";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
 import { readDemo, writeDemo } from "../demo.ts";
-import type { Operator } from "../operator.ts";
+import { withOperator, type Operator } from "../operator.ts";
 import type { Place } from "../running.ts";
 import { instant, table } from "../table.ts";
-import { withOperator } from "../with-operator.ts";
 import {
   addReporter,
   disableReporter,

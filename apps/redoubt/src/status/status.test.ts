@@ -22,7 +22,9 @@ for (const [what, answer, message] of ANSWERS)
       async (base) => {
         await using system = new FakeSystem(Number(new URL(base).port) - 4);
         const terminal = openTerminal(false, { out: assert.fail, err: assert.fail });
-        const context = { folder: system.root, typedIn: system.root, json: false, terminal };
+        const questions = { input: process.stdin, output: process.stderr };
+        const place = { folder: system.root, typedIn: system.root };
+        const context = { ...place, json: false, terminal, questions };
         await assert.rejects(status(context), { code: "ERR_STATUS", message });
       },
     );

@@ -1,7 +1,7 @@
 import { errorCode, nowSeconds, ServiceError, systemClock } from "@redoubt/base";
 import { parseVerifierKey } from "@redoubt/tlog";
 import { JsonError, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
-import { alarmTable } from "../alarms/alarm.ts";
+import { alarmTable } from "../alarms.ts";
 import { withRootsLabel } from "../ceremony/root-state.ts";
 import { EXIT, type CommandContext } from "../command.ts";
 import { fetchBytes } from "../loopback.ts";

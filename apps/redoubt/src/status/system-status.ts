@@ -1,7 +1,7 @@
 import { errorLine, MemberReader, ServiceError } from "@redoubt/base";
 import { isDatedAhead, verifyCosignature, type VerifierKey } from "@redoubt/tlog";
 import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
-import { isOpen, isOpenCritical, readAlarms, type Alarm } from "../alarms/alarm.ts";
+import { isOpen, isOpenCritical, readAlarms, type Alarm } from "../alarms.ts";
 import { SERVICES, type ServiceName } from "../layout.ts";
 import { ask, LEDGER, MONITOR, type Requester } from "@redoubt/wire";
 

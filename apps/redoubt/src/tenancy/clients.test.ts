@@ -13,8 +13,8 @@ import {
   rotateClient,
   setClientStatus,
   showClient,
-  succeed,
 } from "./clients.ts";
+import { succeed } from "./credentials.ts";
 
 const TENANT = "6ad6ba1a-1a51-4a31-a3a8-5b7b3a7e0001";
 const SECOND = "6ad6ba1a-1a51-4a31-a3a8-5b7b3a7e0002";

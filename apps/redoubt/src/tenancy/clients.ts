@@ -1,16 +1,23 @@
-import { hash } from "node:crypto";
-import { canonicalBytes, nowSeconds, Secret, ServiceError, systemClock } from "@redoubt/base";
+import { nowSeconds, ServiceError, systemClock } from "@redoubt/base";
 import {
   encodeCredentials,
-  parseClientJwk,
   type ClientCredentials,
   type ClientInfo,
   type Registry,
 } from "@redoubt/registry";
-import { KeyError } from "@redoubt/keys";
 import type { JsonObject } from "@redoubt/verify/json";
-import { REALMS, type Realm } from "../layout.ts";
-import type { Operator } from "../operator.ts";
+import { EXIT, type CommandContext } from "../command.ts";
+import { REALMS, tokenEndpoint, type Realm } from "../layout.ts";
+import { withOperator, type Operator } from "../operator.ts";
+import { clientTable, credentialTable, viewOf, type ClientView } from "./client-view.ts";
+import {
+  credentialsOf,
+  newCredentials,
+  NONE,
+  parseOverlap,
+  readJwks,
+  succeed,
+} from "./credentials.ts";
 import {
   checkAudiences,
   checkClientId,
@@ -20,9 +27,9 @@ import {
   union,
   type TenantName,
 } from "./names.ts";
-import type { Outcome } from "./tenants.ts";
+import { caughtUp, outcomeText, type Outcome } from "./outcome.ts";
 
-export type ClientStatus = ClientInfo["status"];
+type ClientStatus = ClientInfo["status"];
 
 export interface ClientName {
   readonly realm?: Realm;
@@ -34,32 +41,22 @@ export interface ClientAddOptions extends ClientName {
   readonly audience?: readonly string[];
   readonly scope?: readonly string[];
   /** The client's public keys (RFC 7517): then it has no secret. */
-  readonly jwks?: readonly JsonObject[];
+  readonly jwks?: readonly JsonObject[] | undefined;
 }
 
 export interface ClientRotateOptions extends ClientName {
-  readonly jwks?: readonly JsonObject[];
+  readonly jwks?: readonly JsonObject[] | undefined;
   /** How long what it has now is still taken. */
   readonly overlapSeconds: number;
 }
 
-/** A secret or public key; a secret is named by the beginning of its hash. */
-export interface CredentialView {
-  readonly kind: "secret" | "key";
-  readonly id: string;
-  /** In POSIX seconds, as is the end; null where there is none. */
-  readonly added: number;
-  readonly until: number | null;
-}
+/** `jwks` is the name of a file. */
+export type WithFile<Options> = Omit<Options, "jwks"> & { readonly jwks?: string };
 
-export interface ClientView extends TenantName {
-  readonly client: string;
-  readonly status: ClientStatus;
-  readonly audiences: readonly string[];
-  readonly scopes: readonly string[];
-  /** Null where the registry names some that nobody has any more. */
-  readonly credentials: readonly CredentialView[] | null;
-}
+export type RotateFlags = Omit<ClientName, "client"> & {
+  readonly jwks?: string;
+  readonly overlap: string;
+};
 
 interface Plan extends TenantName {
   readonly client: string;
@@ -71,9 +68,79 @@ interface Plan extends TenantName {
   readonly scopes: readonly string[];
 }
 
-const SHOWN_HASH = 8;
-const MAX_CREDENTIALS = 8;
-const NONE: ClientCredentials = { secrets: [], keys: [] };
+/** Registers a client, or adds audiences and scopes to one. */
+export function clientsAdd(
+  context: CommandContext,
+  { jwks: file, ...options }: WithFile<ClientAddOptions>,
+): Promise<number> {
+  return withOperator(context, async (operator, { ports }) => {
+    const jwks = file === undefined ? undefined : readJwks(context, file);
+    const added = await addClient(operator, { ...options, jwks });
+    const url = tokenEndpoint(added.realm, ports).replace("{tenantid}", added.tenant);
+    await caughtUp(context, operator, added.realm);
+    const text = [
+      outcomeText(added),
+      clientTable([added]),
+      "",
+      `token endpoint: ${url}`,
+      ...secretLines(added.secret),
+    ].join("\n");
+    context.terminal.result({ json: { ...added, tokenEndpoint: url }, text });
+    return EXIT.ok;
+  });
+}
+
+/** Gives a client a new secret, or other keys. */
+export function clientsRotate(
+  context: CommandContext,
+  client: string,
+  { jwks: file, overlap, ...place }: RotateFlags,
+): Promise<number> {
+  return withOperator(context, async (operator) => {
+    const jwks = file === undefined ? undefined : readJwks(context, file);
+    const options = { ...place, client, jwks, overlapSeconds: parseOverlap(overlap) };
+    const view = await rotateClient(operator, options);
+    await caughtUp(context, operator, view.realm);
+    const text = [credentialTable(view), ...secretLines(view.secret)].join("\n");
+    context.terminal.result({ json: view, text });
+    return EXIT.ok;
+  });
+}
+
+function secretLines(secret: string | undefined): readonly string[] {
+  if (secret === undefined) return [];
+  return ["", `secret: ${secret}`, "It is shown this once; Redoubt keeps only its hash."];
+}
+
+export function clientsList(context: CommandContext): Promise<number> {
+  return withOperator(context, async (operator) => {
+    const clients = await listClients(operator);
+    context.terminal.result({ json: clients, text: clientTable(clients) });
+    return EXIT.ok;
+  });
+}
+
+export function clientsSetStatus(
+  context: CommandContext,
+  name: ClientName,
+  status: ClientStatus,
+): Promise<number> {
+  return withOperator(context, async (operator) => {
+    const view = await setClientStatus(operator, name, status);
+    await caughtUp(context, operator, view.realm);
+    context.terminal.result({ json: view, text: clientTable([view]) });
+    return EXIT.ok;
+  });
+}
+
+export function clientsShow(context: CommandContext, name: ClientName): Promise<number> {
+  return withOperator(context, async (operator) => {
+    const view = await showClient(operator, name);
+    const text = `${clientTable([view])}\n\n${credentialTable(view)}`;
+    context.terminal.result({ json: view, text });
+    return EXIT.ok;
+  });
+}
 
 /**
  * Registers a client, or adds audiences and scopes to one, which keeps what it proves itself with. Of a new secret the
@@ -145,38 +212,6 @@ export async function rotateClient(
   return { ...viewOf({ ...known, ...name }, credentials), ...(secret !== undefined && { secret }) };
 }
 
-/** The new ones, and those of before that are still taken, until `until` at the latest. */
-export function succeed(
-  before: ClientCredentials,
-  { secrets, keys }: ClientCredentials,
-  now: number,
-  until: number,
-): ClientCredentials {
-  const isSame = keys.map(keyName);
-  const ending = <T extends { readonly until?: number }>(one: T): T => ({
-    ...one,
-    until: Math.min(one.until ?? until, until),
-  });
-  const isTaken = (one: { readonly until?: number }): boolean => (one.until ?? until) > now;
-  const [oldSecrets, oldKeys] = [
-    before.secrets.map(ending).filter(isTaken),
-    before.keys
-      .filter((key) => !isSame.includes(keyName(key)))
-      .map(ending)
-      .filter(isTaken),
-  ];
-  const names = new Set(keys.map(({ kid }) => kid));
-  if (oldKeys.some(({ kid }) => names.has(kid)))
-    throw new ServiceError("ERR_OPTION", "Another key has this kid: give the new one another");
-  const all = { secrets: [...oldSecrets, ...secrets], keys: [...oldKeys, ...keys] };
-  if (all.secrets.length > MAX_CREDENTIALS || all.keys.length > MAX_CREDENTIALS)
-    throw new ServiceError(
-      "ERR_OPTION",
-      `More than ${MAX_CREDENTIALS} would be taken at once: wait until some end, or end them with --overlap 0`,
-    );
-  return all;
-}
-
 /** Disables a client, lets it go on, or removes it for good: then it proves itself with nothing any more. */
 export async function setClientStatus(
   operator: Operator,
@@ -209,10 +244,6 @@ export async function listClients(operator: Operator): Promise<ClientView[]> {
   );
 }
 
-function keyName({ kid, jwk }: ClientCredentials["keys"][number]): string {
-  return `${kid} ${canonicalBytes({ ...jwk }).toString()}`;
-}
-
 function findClient(
   registry: Registry,
   options: ClientName,
@@ -228,16 +259,6 @@ function findClient(
   return { realm, tenant, client, known };
 }
 
-/** @throws ServiceError `ERR_CLIENT_CREDENTIALS` where the registry names some that nobody has any more */
-function credentialsOf(known: ClientInfo | undefined): ClientCredentials {
-  if (known?.credentialsHash === undefined) return NONE;
-  if (known.credentials) return known.credentials;
-  throw new ServiceError(
-    "ERR_CLIENT_CREDENTIALS",
-    `What client ${known.client} proves itself with was lost: redoubt clients rotate gives it something new`,
-  );
-}
-
 /** Says what a client may have, and what it proves itself with. */
 export async function stateClient(
   operator: Operator,
@@ -251,49 +272,4 @@ export async function stateClient(
   }
   const { bytes, hash: credentialsHash } = encodeCredentials(credentials);
   await operator.state({ ...body, credentialsHash }, bytes);
-}
-
-/** What the registry is told of a secret. */
-export function secretCredentials(secret: string): ClientCredentials {
-  const added = nowSeconds(systemClock);
-  return { secrets: [{ hash: hash("sha256", secret, "base64url"), added }], keys: [] };
-}
-
-function newCredentials(jwks: readonly JsonObject[] | undefined): {
-  readonly credentials: ClientCredentials;
-  readonly secret?: string;
-} {
-  if (jwks) return { credentials: { secrets: [], keys: jwks.map(readKey) } };
-  const secret = Secret.random().reveal();
-  return { credentials: secretCredentials(secret), secret };
-}
-
-function readKey(jwk: JsonObject): ClientCredentials["keys"][number] {
-  try {
-    return { ...parseClientJwk(jwk), added: nowSeconds(systemClock) };
-  } catch (cause) {
-    if (!(cause instanceof KeyError)) throw cause;
-    throw new ServiceError("ERR_OPTION", `--jwks: ${cause.message}`, { cause });
-  }
-}
-
-function viewOf(
-  { realm, tenant, client, status, audiences, scopes }: Omit<ClientView, "credentials">,
-  credentials: ClientCredentials | undefined,
-): ClientView {
-  const shown = credentials && [
-    ...credentials.secrets.map((one) =>
-      credentialView("secret", one.hash.slice(0, SHOWN_HASH), one),
-    ),
-    ...credentials.keys.map((one) => credentialView("key", one.kid, one)),
-  ];
-  return { realm, tenant, client, status, audiences, scopes, credentials: shown ?? null };
-}
-
-function credentialView(
-  kind: CredentialView["kind"],
-  id: string,
-  { added, until }: { readonly added: number; readonly until?: number },
-): CredentialView {
-  return { kind, id, added, until: until ?? null };
 }

@@ -1,8 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { ServiceError } from "@redoubt/base";
 import type { Registry } from "@redoubt/registry";
+import { EXIT, type CommandContext } from "../command.ts";
 import { CONSUMER_TENANT, DEFAULT_REALM, REALMS, type Realm } from "../layout.ts";
-import type { Operator } from "../operator.ts";
+import { withOperator, type Operator } from "../operator.ts";
+import { table } from "../table.ts";
 import {
   checkAudiences,
   checkTenantId,
@@ -11,6 +13,7 @@ import {
   union,
   type TenantName,
 } from "./names.ts";
+import { caughtUp, outcomeText, type Outcome } from "./outcome.ts";
 
 export const TENANT_STATUSES = ["active", "suspended", "deleted"] as const;
 export type TenantStatus = (typeof TENANT_STATUSES)[number];
@@ -27,13 +30,39 @@ export interface TenantView extends TenantName {
   readonly clients: number;
 }
 
-/** What an addition came to; a repetition neither creates nor changes. */
-export interface Outcome {
-  readonly created: boolean;
-  readonly changed: boolean;
+/** Registers a tenant, or adds audiences to one. */
+export function tenantsAdd(context: CommandContext, options: TenantAddOptions): Promise<number> {
+  return withOperator(context, async (operator) => {
+    const added = await addTenant(operator, options);
+    await caughtUp(context, operator, added.realm);
+    const text = `${outcomeText(added)}\n${tenantTable([added])}`;
+    context.terminal.result({ json: added, text });
+    return EXIT.ok;
+  });
 }
 
-/** Registers a tenant, or adds audiences to one. What is said already is not said again. */
+export function tenantsList(context: CommandContext): Promise<number> {
+  return withOperator(context, async (operator) => {
+    const tenants = listTenants(await operator.readRegistry());
+    context.terminal.result({ json: tenants, text: tenantTable(tenants) });
+    return EXIT.ok;
+  });
+}
+
+export function tenantsSetStatus(
+  context: CommandContext,
+  tenant: string,
+  status: TenantStatus,
+): Promise<number> {
+  return withOperator(context, async (operator) => {
+    const view = await setTenantStatus(operator, { tenant }, status);
+    await caughtUp(context, operator, view.realm);
+    context.terminal.result({ json: view, text: tenantTable([view]) });
+    return EXIT.ok;
+  });
+}
+
+/** What is said already is not said again. */
 export async function addTenant(
   operator: Operator,
   options: TenantAddOptions,
@@ -84,4 +113,15 @@ function viewOf(registry: Registry, { realm, tenant }: TenantName): TenantView {
     (c) => c.realm === realm && c.tenant === tenant && c.status !== "removed",
   );
   return { realm, tenant, status: info.status, audiences: info.audiences, clients: own.length };
+}
+
+function tenantTable(tenants: readonly TenantView[]): string {
+  const rows = tenants.map((t) => [
+    t.realm,
+    t.tenant,
+    t.status,
+    String(t.clients),
+    t.audiences.join(" "),
+  ]);
+  return table([["REALM", "TENANT", "STATUS", "CLIENTS", "AUDIENCES"], ...rows]);
 }

@@ -5,7 +5,8 @@ import { DEMO_SCOPES, demoStatements, type Demo } from "../demo.ts";
 import { REALMS, type Realm } from "../layout.ts";
 import type { Operator } from "../operator.ts";
 import { realmStatements, type RealmKeys } from "../realms.ts";
-import { secretCredentials, stateClient } from "../tenancy/clients.ts";
+import { stateClient } from "../tenancy/clients.ts";
+import { secretCredentials } from "../tenancy/credentials.ts";
 
 export interface BootstrapInput {
   readonly realms: Readonly<Record<Realm, RealmKeys>>;

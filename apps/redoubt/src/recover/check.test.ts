@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { judge, type Remedy } from "./findings.ts";
+import { judge, type Remedy } from "./check.ts";
 import type { LogState } from "./log-state.ts";
 
 const LOG = "redoubt.local/issuance/enterprise-1/2026q4";

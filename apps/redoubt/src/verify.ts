@@ -8,10 +8,11 @@ import {
   type ReportQueue,
   type VerifiedToken,
 } from "@redoubt/verify";
-import { readDemo, type Demo } from "../demo.ts";
-import { CONSUMER_TENANT, DEFAULT_REALM, issuerTemplate, type Realm } from "../layout.ts";
-import { isListening, notRunning, openPlace, type Place } from "../running.ts";
-import { asciiJson } from "../table.ts";
+import { EXIT, type CommandContext } from "./command.ts";
+import { readDemo, type Demo } from "./demo.ts";
+import { CONSUMER_TENANT, DEFAULT_REALM, issuerTemplate, type Realm } from "./layout.ts";
+import { isListening, notRunning, openPlace, type Place } from "./running.ts";
+import { asciiJson } from "./table.ts";
 
 export interface VerifyOptions {
   readonly realm?: Realm;
@@ -49,6 +50,17 @@ export type Verdict =
       readonly message: string;
       readonly part?: string;
     };
+
+export async function verify(
+  { folder, terminal }: CommandContext,
+  argument: string,
+  options: VerifyOptions,
+): Promise<number> {
+  const token = await readTokenArgument(argument, process.stdin);
+  const verdict = await verifyToken(folder, token, options);
+  terminal.result({ json: verdict, text: verdictText(verdict) });
+  return verdict.valid ? EXIT.ok : EXIT.refused;
+}
 
 export async function verifyToken(
   folder: string,

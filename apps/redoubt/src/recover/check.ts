@@ -1,5 +1,7 @@
+import { EXIT, type CommandContext } from "../command.ts";
+import { withOperator, type Operator } from "../operator.ts";
 import { printable } from "../table.ts";
-import type { LogState } from "./log-state.ts";
+import { lookAtLogs, type LogState } from "./log-state.ts";
 
 export type Remedy = "none" | "wait" | "witness" | "log" | "registry";
 
@@ -11,6 +13,24 @@ export interface Finding {
   readonly remedy: Remedy;
   /** A command, or what a person must do. */
   readonly advice: string;
+}
+
+/** Says of every log whether it can go on, and what to do where it cannot. Changes nothing. */
+export function recoverCheck(context: CommandContext): Promise<number> {
+  return withOperator(context, async (operator, place) => {
+    const states = await lookAtLogs(operator, place);
+    const findings = states.map((state) => judge(state, realmOf(operator, state.log)));
+    context.terminal.result({ json: findings, text: findings.map(findingText).join("\n") });
+    return findings.every(({ ok }) => ok) ? EXIT.ok : EXIT.attention;
+  });
+}
+
+function findingText({ log, ok, what, advice }: Finding): string {
+  return ok ? `${log}: ${what}` : `${log}: ${what}\n  ${advice}`;
+}
+
+function realmOf(operator: Operator, log: string): string | undefined {
+  return operator.registry.writers.get(log)?.realm;
 }
 
 /** One finding for each log: the first thing that is wrong decides, from what is tried first to what is final. */

@@ -14,11 +14,11 @@ function typed(text: string, isTTY = true) {
 test("yes, and nothing but yes, is a confirmation", async () => {
   for (const text of ["yes\n", "  yes \n"]) {
     const { questions, shown } = typed(text);
-    await confirm("Tainting key k", questions);
+    await confirm({ questions }, "Tainting key k");
     assert.match(shown(), /^Tainting key k cannot be undone. Type yes to do it: /);
   }
   for (const text of ["", "yes", "\n", "y\n", "YES\n", "no\nyes\n"])
-    await assert.rejects(confirm("Tainting key k", typed(text).questions), {
+    await assert.rejects(confirm(typed(text), "Tainting key k"), {
       code: "ERR_OPTION",
       message: "Not confirmed, nothing was done",
     });
@@ -26,7 +26,7 @@ test("yes, and nothing but yes, is a confirmation", async () => {
 
 test("where nobody can be asked, nothing is done, whatever comes on stdin", async () => {
   const { questions, shown } = typed("yes\n", false);
-  await assert.rejects(confirm("Tainting key k", questions), {
+  await assert.rejects(confirm({ questions }, "Tainting key k"), {
     code: "ERR_OPTION",
     message: "Tainting key k cannot be undone: say --yes as well",
   });

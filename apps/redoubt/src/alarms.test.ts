@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { JsonObject } from "@redoubt/verify/json";
 import { MONITOR, type Requester } from "@redoubt/wire";
-import { alarmTable, isOpenCritical, readAlarms, type Alarm } from "./alarm.ts";
+import { alarmTable, isOpenCritical, readAlarms, type Alarm } from "./alarms.ts";
 
 function alarm(id: number, more: JsonObject = {}): JsonObject {
   return { id, at: 1000 + id, kind: "forged", severity: "critical", detail: {}, count: 1, ...more };

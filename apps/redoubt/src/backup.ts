@@ -8,13 +8,13 @@ import {
   type Dirent,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { backup as backupDatabase, DatabaseSync } from "node:sqlite";
 import { errorCode, errorLine, ServiceError } from "@redoubt/base";
-import { EXIT, fileArgument, type CommandContext } from "../command.ts";
-import { SERVICES, type ServiceName } from "../layout.ts";
-import { Operator } from "../operator.ts";
-import { isListening, openPlace } from "../running.ts";
 import { ask, ISSUER, MONITOR } from "@redoubt/wire";
-import { copyDatabase } from "./copy-database.ts";
+import { EXIT, fileArgument, type CommandContext } from "./command.ts";
+import { SERVICES, type ServiceName } from "./layout.ts";
+import { Operator } from "./operator.ts";
+import { isListening, openPlace } from "./running.ts";
 
 interface Copied {
   readonly part: string;
@@ -143,4 +143,30 @@ async function copyEntry(entry: Dirent, from: string, to: string): Promise<boole
 
 function describe(copied: Copied | undefined): string {
   return `${copied?.files ?? 0} files, ${Math.ceil((copied?.bytes ?? 0) / 1024)} KiB`;
+}
+
+/**
+ * https://sqlite.org/backup.html: what another process writes between two steps begins the copy anew, without end under
+ * load. One step reads one moment, and in WAL mode nobody waits for it.
+ */
+const ALL_PAGES = 2 ** 31 - 1;
+
+/** As of one moment, with what the write-ahead log holds, while others write to it. */
+export async function copyDatabase(from: string, to: string): Promise<void> {
+  const source = new DatabaseSync(from, { readOnly: true });
+  try {
+    await backupDatabase(source, to, { rate: ALL_PAGES });
+  } finally {
+    source.close();
+  }
+  const copy = new DatabaseSync(to);
+  try {
+    // One file, with nothing beside it; the process that opens it sets its own mode.
+    copy.exec("PRAGMA journal_mode = DELETE");
+    const [row] = copy.prepare("PRAGMA quick_check").all();
+    if (row?.["quick_check"] !== "ok")
+      throw new ServiceError("ERR_BACKUP", `${from} is damaged: ${String(row?.["quick_check"])}`);
+  } finally {
+    copy.close();
+  }
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Demo } from "../demo.ts";
-import { CONSUMER_TENANT, portsFrom } from "../layout.ts";
+import type { Demo } from "./demo.ts";
+import { CONSUMER_TENANT, portsFrom } from "./layout.ts";
 import { chooseAcceptance, readTokenArgument, verdictText } from "./verify.ts";
 
 const TENANT = "6ad6ba1a-1a51-4a31-a3a8-5b7b3a7e0001";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { joinSignerKeys } from "./signer-keys.ts";
+import { joinSignerKeys } from "./key-sources.ts";
 
 const FETCHED = {
   keys: [

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
-import { copyDatabase } from "./copy-database.ts";
+import { copyDatabase } from "./backup.ts";
 
 /** Commits row after row to a database of 64 MiB, for ten seconds, and says when they begin. */
 const WRITER = `

@@ -1,18 +1,18 @@
 import { createInterface } from "node:readline";
 import { ServiceError } from "@redoubt/base";
-
-/** Where a person is asked: stdin, and a stream that is not the result's. */
-export interface Questions {
-  readonly input: NodeJS.ReadableStream & { readonly isTTY?: boolean };
-  readonly output: NodeJS.WritableStream;
-}
+import type { CommandContext, Questions } from "./command.ts";
 
 /**
  * What cannot be undone is done on a person's word, or on `--yes`.
  *
  * @throws ServiceError `ERR_OPTION` where nobody is there to ask, or the answer is anything but `yes`
  */
-export async function confirm(what: string, questions: Questions): Promise<void> {
+export async function confirm(
+  { questions }: Pick<CommandContext, "questions">,
+  what: string,
+  yes = false,
+): Promise<void> {
+  if (yes) return;
   if (questions.input.isTTY !== true)
     throw new ServiceError("ERR_OPTION", `${what} cannot be undone: say --yes as well`);
   const answer = await ask(`${what} cannot be undone. Type yes to do it: `, questions);

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Demo } from "../demo.ts";
-import { CONSUMER_TENANT } from "../layout.ts";
-import { withHttp, type TestRequest } from "../testing/http.ts";
+import type { Demo } from "./demo.ts";
+import { CONSUMER_TENANT } from "./layout.ts";
+import { withHttp, type TestRequest } from "./testing/http.ts";
 import { chooseCredential, requestToken } from "./token.ts";
 
 const TENANT = "6ad6ba1a-1a51-4a31-a3a8-5b7b3a7e0001";

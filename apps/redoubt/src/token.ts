@@ -1,9 +1,10 @@
 import { isJsonObject, MemberReader, ServiceError, UUID } from "@redoubt/base";
 import { parseJson, type JsonObject } from "@redoubt/verify/json";
-import { readDemo, type Demo } from "../demo.ts";
-import { CONSUMER_TENANT, DEFAULT_REALM, tokenEndpoint, type Realm } from "../layout.ts";
-import { fetchBytes } from "../loopback.ts";
-import { isListening, notRunning, openPlace } from "../running.ts";
+import { EXIT, type CommandContext } from "./command.ts";
+import { readDemo, type Demo } from "./demo.ts";
+import { CONSUMER_TENANT, DEFAULT_REALM, tokenEndpoint, type Realm } from "./layout.ts";
+import { fetchBytes } from "./loopback.ts";
+import { isListening, notRunning, openPlace } from "./running.ts";
 
 export interface TokenOptions {
   readonly realm?: Realm;
@@ -14,7 +15,7 @@ export interface TokenOptions {
   readonly resource?: string;
 }
 
-export interface TokenAnswer {
+interface TokenAnswer {
   readonly access_token: string;
   readonly token_type: string;
   readonly expires_in: number;
@@ -22,7 +23,7 @@ export interface TokenAnswer {
 }
 
 /** Who asks for a token, and how it proves that. */
-export interface Credential {
+interface Credential {
   readonly realm: Realm;
   readonly tenant: string;
   readonly client: string;
@@ -31,13 +32,21 @@ export interface Credential {
 
 const MAX_ANSWER_BYTES = 64 * 1024;
 
-export async function getToken(folder: string, options: TokenOptions): Promise<TokenAnswer> {
+/** Gets a token and prints it, alone. */
+export async function token(
+  { folder, terminal }: CommandContext,
+  options: TokenOptions,
+): Promise<number> {
   const { ports } = openPlace(folder);
-  const credential = chooseCredential(options, () => readDemo(folder));
+  const secret = options.secret ?? process.env["REDOUBT_CLIENT_SECRET"];
+  const named = { ...options, ...(secret && { secret }) };
+  const credential = chooseCredential(named, () => readDemo(folder));
   const port = ports[`issuer-${credential.realm}`];
   if (!(await isListening(port))) throw notRunning(folder);
   const url = tokenEndpoint(credential.realm, ports).replace("{tenantid}", credential.tenant);
-  return requestToken(url, credential, options);
+  const answer = await requestToken(url, credential, options);
+  terminal.result({ json: answer, text: answer.access_token });
+  return EXIT.ok;
 }
 
 /** The demo client, unless another is named. */

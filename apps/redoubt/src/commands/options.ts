@@ -1,0 +1,63 @@
+import { InvalidArgumentError, Option } from "commander";
+import { DEFAULT_REALM, REALMS, type Realm } from "../layout.ts";
+
+/** `otherwise`: what is meant where the option is not given. */
+export function realmOption(otherwise = `default: ${DEFAULT_REALM}`): Option {
+  return new Option("--realm <realm>", `${REALMS.join(" or ")} (${otherwise})`).argParser(
+    parseRealm,
+  );
+}
+
+/** For what no default may decide. */
+export function requiredRealmOption(): Option {
+  return realmOption("which one must be said").makeOptionMandatory();
+}
+
+function parseRealm(text: string): Realm {
+  const realm = REALMS.find((name) => name === text);
+  if (realm === undefined) throw new InvalidArgumentError(`Realms are ${REALMS.join(" and ")}.`);
+  return realm;
+}
+
+export function tenantOption(what = "tenant of the client"): Option {
+  return new Option("--tenant <uuid>", what);
+}
+
+export function clientOption(what = "client id"): Option {
+  return new Option("--client <id>", what);
+}
+
+/** `maxLength`: what whoever takes the reason has room for (docs/spec/wire.md §3, docs/spec/logs.md §4). */
+export function reasonOption({
+  what = "why; stands in the registry for ever",
+  maxLength = 256,
+} = {}): Option {
+  return new Option("--reason <text>", what)
+    .argParser((text) => parseReason(text.trim(), maxLength))
+    .makeOptionMandatory();
+}
+
+function parseReason(reason: string, maxLength: number): string {
+  if (reason === "" || reason.length > maxLength || /\p{Cc}/u.test(reason))
+    throw new InvalidArgumentError(`Say why, in 1 to ${maxLength} characters on one line.`);
+  return reason;
+}
+
+/** For what cannot be undone (`confirm`). */
+export function yesOption(): Option {
+  return new Option("--yes", "do not ask");
+}
+
+/** For options that may stand several times. */
+export function collect(value: string, earlier: readonly string[] = []): readonly string[] {
+  return [...earlier, value];
+}
+
+/** Decimal digits alone, and nothing that `Number` would also take, such as a sign or an exponent. */
+export function wholeNumber(min: number, max: number, message: string): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
+    if (value >= min && value <= max) return value;
+    throw new InvalidArgumentError(message);
+  };
+}

@@ -1,0 +1,88 @@
+import type { ClientCredentials, ClientInfo } from "@redoubt/registry";
+import { instant, table } from "../table.ts";
+import type { TenantName } from "./names.ts";
+
+/** A secret or public key; a secret is named by the beginning of its hash. */
+interface CredentialView {
+  readonly kind: "secret" | "key";
+  readonly id: string;
+  /** In POSIX seconds, as is the end; null where there is none. */
+  readonly added: number;
+  readonly until: number | null;
+}
+
+export interface ClientView extends TenantName {
+  readonly client: string;
+  readonly status: ClientInfo["status"];
+  readonly audiences: readonly string[];
+  readonly scopes: readonly string[];
+  /** Null where the registry names some that nobody has any more. */
+  readonly credentials: readonly CredentialView[] | null;
+}
+
+const SHOWN_HASH = 8;
+
+export function viewOf(
+  { realm, tenant, client, status, audiences, scopes }: Omit<ClientView, "credentials">,
+  credentials: ClientCredentials | undefined,
+): ClientView {
+  const shown = credentials && [
+    ...credentials.secrets.map((one) =>
+      credentialView("secret", one.hash.slice(0, SHOWN_HASH), one),
+    ),
+    ...credentials.keys.map((one) => credentialView("key", one.kid, one)),
+  ];
+  return { realm, tenant, client, status, audiences, scopes, credentials: shown ?? null };
+}
+
+function credentialView(
+  kind: CredentialView["kind"],
+  id: string,
+  { added, until }: { readonly added: number; readonly until?: number },
+): CredentialView {
+  return { kind, id, added, until: until ?? null };
+}
+
+const CLIENT_HEADING = [
+  "REALM",
+  "TENANT",
+  "CLIENT",
+  "STATUS",
+  "AUTHENTICATION",
+  "AUDIENCES",
+  "SCOPES",
+];
+
+export function clientTable(clients: readonly ClientView[]): string {
+  const rows = clients.map((c) => [
+    c.realm,
+    c.tenant,
+    c.client,
+    c.status,
+    authentication(c),
+    c.audiences.join(" "),
+    c.scopes.join(" "),
+  ]);
+  return table([CLIENT_HEADING, ...rows]);
+}
+
+/** RFC 7591 §2: the names of the methods. */
+function authentication({ credentials }: ClientView): string {
+  if (credentials === null) return "lost";
+  const kinds = new Set(credentials.map(({ kind }) => kind));
+  const methods = [
+    ...(kinds.has("secret") ? ["client_secret_basic"] : []),
+    ...(kinds.has("key") ? ["private_key_jwt"] : []),
+  ];
+  return methods.join(" ") || "none";
+}
+
+export function credentialTable({ credentials }: ClientView): string {
+  const rows = (credentials ?? []).map((one) => [
+    one.kind,
+    one.id,
+    instant(one.added),
+    one.until === null ? "no end" : instant(one.until),
+  ]);
+  return table([["PROVES ITSELF WITH", "ID", "SINCE", "UNTIL"], ...rows]);
+}

@@ -1,0 +1,116 @@
+import { hash } from "node:crypto";
+import {
+  canonicalBytes,
+  errorCode,
+  nowSeconds,
+  Secret,
+  ServiceError,
+  systemClock,
+} from "@redoubt/base";
+import { KeyError, parseDuration } from "@redoubt/keys";
+import { parseClientJwk, type ClientCredentials, type ClientInfo } from "@redoubt/registry";
+import { isJsonObject, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
+import { fileArgument, type CommandContext } from "../command.ts";
+import { readInput } from "../input.ts";
+
+const MAX_CREDENTIALS = 8;
+export const NONE: ClientCredentials = { secrets: [], keys: [] };
+
+/** The new ones, and those of before that are still taken, until `until` at the latest. */
+export function succeed(
+  before: ClientCredentials,
+  { secrets, keys }: ClientCredentials,
+  now: number,
+  until: number,
+): ClientCredentials {
+  const isSame = keys.map(keyName);
+  const ending = <T extends { readonly until?: number }>(one: T): T => ({
+    ...one,
+    until: Math.min(one.until ?? until, until),
+  });
+  const isTaken = (one: { readonly until?: number }): boolean => (one.until ?? until) > now;
+  const [oldSecrets, oldKeys] = [
+    before.secrets.map(ending).filter(isTaken),
+    before.keys
+      .filter((key) => !isSame.includes(keyName(key)))
+      .map(ending)
+      .filter(isTaken),
+  ];
+  const names = new Set(keys.map(({ kid }) => kid));
+  if (oldKeys.some(({ kid }) => names.has(kid)))
+    throw new ServiceError("ERR_OPTION", "Another key has this kid: give the new one another");
+  const all = { secrets: [...oldSecrets, ...secrets], keys: [...oldKeys, ...keys] };
+  if (all.secrets.length > MAX_CREDENTIALS || all.keys.length > MAX_CREDENTIALS)
+    throw new ServiceError(
+      "ERR_OPTION",
+      `More than ${MAX_CREDENTIALS} would be taken at once: wait until some end, or end them with --overlap 0`,
+    );
+  return all;
+}
+
+function keyName({ kid, jwk }: ClientCredentials["keys"][number]): string {
+  return `${kid} ${canonicalBytes({ ...jwk }).toString()}`;
+}
+
+/** @throws ServiceError `ERR_CLIENT_CREDENTIALS` where the registry names some that nobody has any more */
+export function credentialsOf(known: ClientInfo | undefined): ClientCredentials {
+  if (known?.credentialsHash === undefined) return NONE;
+  if (known.credentials) return known.credentials;
+  throw new ServiceError(
+    "ERR_CLIENT_CREDENTIALS",
+    `What client ${known.client} proves itself with was lost: redoubt clients rotate gives it something new`,
+  );
+}
+
+/** What the registry is told of a secret. */
+export function secretCredentials(secret: string): ClientCredentials {
+  const added = nowSeconds(systemClock);
+  return { secrets: [{ hash: hash("sha256", secret, "base64url"), added }], keys: [] };
+}
+
+export function newCredentials(jwks: readonly JsonObject[] | undefined): {
+  readonly credentials: ClientCredentials;
+  readonly secret?: string;
+} {
+  if (jwks) return { credentials: { secrets: [], keys: jwks.map(readKey) } };
+  const secret = Secret.random().reveal();
+  return { credentials: secretCredentials(secret), secret };
+}
+
+function readKey(jwk: JsonObject): ClientCredentials["keys"][number] {
+  try {
+    return { ...parseClientJwk(jwk), added: nowSeconds(systemClock) };
+  } catch (cause) {
+    if (!(cause instanceof KeyError)) throw cause;
+    throw new ServiceError("ERR_OPTION", `--jwks: ${cause.message}`, { cause });
+  }
+}
+
+/** @throws ServiceError `ERR_OPTION` */
+export function parseOverlap(text: string): number {
+  if (text === "0") return 0;
+  try {
+    return parseDuration(text);
+  } catch (cause) {
+    throw new ServiceError("ERR_OPTION", "--overlap must be 0 or a duration such as PT6H or P7D", {
+      cause,
+    });
+  }
+}
+
+const MAX_JWKS_BYTES = 64 * 1024;
+
+/** The keys in the file that `--jwks` names. */
+export function readJwks(context: CommandContext, name: string): readonly JsonObject[] {
+  const path = fileArgument(context, name);
+  try {
+    const { keys } = parseJsonObject(readInput(path, MAX_JWKS_BYTES));
+    if (Array.isArray(keys) && keys.length > 0 && keys.every(isJsonObject)) return keys;
+  } catch (cause) {
+    if (cause instanceof ServiceError) throw cause;
+    throw new ServiceError("ERR_OPTION", `--jwks ${path} cannot be read (${errorCode(cause)})`, {
+      cause,
+    });
+  }
+  throw new ServiceError("ERR_OPTION", `--jwks ${path} must be {"keys":[…]} with public keys only`);
+}
