@@ -14,6 +14,7 @@ export type {
   ClientInfo,
   ClosedLog,
   FoldResult,
+  KeyEvent,
   KeyInfo,
   RealmInfo,
   RegistryItem,

@@ -30,6 +30,15 @@ export interface ClosedLog {
   /** When the operator said so, in POSIX seconds. */
   readonly at: number;
 }
+/** One thing that the registry holds about a key. */
+export interface KeyEvent {
+  readonly event: KeyState | "retained" | "released";
+  /** Seconds since the epoch, as its author wrote it. */
+  readonly at: number;
+  /** Where it stands in the registry log. */
+  readonly index: number;
+  readonly reason: string | null;
+}
 export interface KeyInfo extends SignedKeyRecord {
   readonly kid: string;
   readonly realm: string;
@@ -43,6 +52,8 @@ export interface KeyInfo extends SignedKeyRecord {
   readonly retainedBy?: RetainAuthor;
   /** Where the record stands in the registry log. */
   readonly index: number;
+  /** What was said about it, in order. */
+  readonly history: readonly KeyEvent[];
 }
 export interface ClientInfo extends ClientStatement {
   /** Where the statement stands in the registry log. */

@@ -618,6 +618,30 @@ describe("keys", () => {
     );
   });
 
+  it("keeps what was said about a key: each statement that it took, and none that it did not", () => {
+    const fixture = fresh();
+    const { enterprise, operator, registry } = fixture;
+    const signed = fixture.record(enterprise);
+    const { kid } = signed.record;
+    fixture.must(fixture.key(enterprise, signed, NOW + 1));
+    const first = registry.size;
+    assert.equal(fixture.state(enterprise, kid, "retired", NOW + 2).kind, "void");
+    assert.equal(fixture.state(enterprise, kid, "prepublished", NOW + 3, operator).kind, "void");
+    fixture.must(fixture.state(enterprise, kid, "prepublished", NOW + 4));
+    const retain = { type: "key-retain", realm: "enterprise", kid, by: "operator" } as const;
+    for (const [at, said] of [
+      [NOW + 5, true],
+      [NOW + 6, false],
+    ] as const)
+      fixture.must(fixture.say({ ...retain, retain: said, reason: "hold" }, operator, at));
+    assert.deepEqual(registry.keys.get(kid)?.history, [
+      { event: "generated", at: NOW + 1, index: first - 1, reason: null },
+      { event: "prepublished", at: NOW + 4, index: first + 2, reason: "test" },
+      { event: "retained", at: NOW + 5, index: first + 3, reason: "hold" },
+      { event: "released", at: NOW + 6, index: first + 4, reason: "hold" },
+    ]);
+  });
+
   it("counts the age from the first activation: a roll-back makes no key younger", () => {
     const fixture = fresh();
     const { enterprise, registry } = fixture;

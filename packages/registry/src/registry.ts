@@ -11,6 +11,7 @@ import type {
   ClientInfo,
   ClosedLog,
   FoldResult,
+  KeyEvent,
   KeyInfo,
   RealmInfo,
   RegistryItem,
@@ -238,9 +239,9 @@ export class Registry {
       case "key":
         return this.#takeKey(index, statement);
       case "key-state":
-        return this.#takeKeyState(statement);
+        return this.#takeKeyState(index, statement);
       case "key-retain":
-        return this.#takeKeyRetain(statement);
+        return this.#takeKeyRetain(index, statement);
       case "root":
         return this.#takeRoot(index, statement);
     }
@@ -350,7 +351,8 @@ export class Registry {
     );
     const { record } = signed;
     const known = this.#keys.get(kid);
-    if (known) return this.#renew(known, signed, realm);
+    const event = { event: "generated", at, index, reason: null } as const;
+    if (known) return this.#renew(known, signed, realm, event);
     this.#checkRecord(record, realm, kid);
     checkDrill(record, at);
     // ARCHITECTURE, "Trust data": a public key seen before is refused, in whatever role.
@@ -359,7 +361,8 @@ export class Registry {
     this.#roleKeys.add(publicKey, `token:${kid}`);
     this.#logs.takeName(record.log);
     const origin = { kid, realm: name, ring: realm.ring, index };
-    this.#keys.set(kid, { ...signed, ...origin, state: "generated", stateAt: at });
+    const life = { state: "generated", stateAt: at, history: [event] } as const;
+    this.#keys.set(kid, { ...signed, ...origin, ...life });
   }
 
   /** A new ring vouches for a key of the one before, in the same words: what its record says never changes. */
@@ -367,11 +370,13 @@ export class Registry {
     known: KeyInfo,
     { record, ringSignature }: SignedKeyRecord,
     { realm, ring }: RealmInfo,
+    event: KeyEvent,
   ): void {
     if (record.kid !== known.kid || known.realm !== realm)
       throw conflict("kid is not the record's hash");
     if (known.ring.publicKey.equals(ring.publicKey)) throw conflict("Key was registered before");
-    this.#keys.set(known.kid, { ...known, ring, ringSignature });
+    const history = [...known.history, event];
+    this.#keys.set(known.kid, { ...known, ring, ringSignature, history });
   }
 
   #checkRecord(record: KeyRecord, realm: RealmInfo, kid: string): void {
@@ -387,8 +392,9 @@ export class Registry {
     }
   }
 
-  #takeKeyState({ realm, kid, state, at }: KeyStateStatement): void {
-    const key = this.#key(realm, kid);
+  #takeKeyState(index: number, { realm, kid, state, at, reason }: KeyStateStatement): void {
+    const known = this.#key(realm, kid);
+    const key = { ...known, history: [...known.history, { event: state, at, index, reason }] };
     checkTransition(key.state, state);
     // THREAT-11: in 2021 automation withdrew a key that was marked to be kept. Here nobody believes it.
     if (state === "retired" && key.retainedBy !== undefined)
@@ -401,14 +407,17 @@ export class Registry {
     } else this.#keys.set(kid, { ...key, state, stateAt });
   }
 
-  #takeKeyRetain({ realm, kid, by, retain }: KeyRetainStatement): void {
+  #takeKeyRetain(index: number, statement: KeyRetainStatement): void {
+    const { realm, kid, by, retain, at, reason } = statement;
     const { retainedBy, ...key } = this.#key(realm, kid);
     if (retain && !isPublished(key.state))
       throw conflict("Only a published key is kept from being withdrawn");
     // Automation holds the ring key: what the operator wants kept, it can neither lift nor take over.
     if (by === "ring" && retainedBy === "operator")
       throw conflict("The operator retains this key, and only the operator takes that back");
-    this.#keys.set(kid, retain ? { ...key, retainedBy: by } : key);
+    const event = { event: retain ? "retained" : "released", at, index, reason } as const;
+    const history = [...key.history, event];
+    this.#keys.set(kid, { ...key, history, ...(retain && { retainedBy: by }) });
   }
 
   #key(realm: string, kid: string): KeyInfo {

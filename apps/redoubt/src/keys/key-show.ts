@@ -1,4 +1,10 @@
-import { jwkOf, keysForIssuer, type KeyInfo, type Registry } from "@redoubt/registry";
+import {
+  jwkOf,
+  keysForIssuer,
+  type KeyEvent,
+  type KeyInfo,
+  type Registry,
+} from "@redoubt/registry";
 import { encodeVerifierKey } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
@@ -7,19 +13,17 @@ import { withOperator } from "../operator.ts";
 import { asciiJson, printable, table } from "../table.ts";
 import { coveredTenants } from "./blast-radius.ts";
 import { findKey } from "./find-key.ts";
-import { readKeyJournal, type KeyEvent } from "./key-journal.ts";
 import { ageText, nextText, tenantsText, viewKey, whenText, type KeyView } from "./key-list.ts";
 import { readSources, type KeySources } from "./key-sources.ts";
 import { issuersOf, readServedKeys } from "./served-keys.ts";
 
 export function keysShow(context: CommandContext, named: string): Promise<number> {
   const { terminal } = context;
-  return withOperator(context, async (operator, { settings }) => {
+  return withOperator(context, async (operator) => {
     const others = await readSources(operator, (line) => terminal.notice(line));
-    const { journal, registry } = await readKeyJournal(operator, settings);
+    const registry = await operator.readRegistry();
     const key = findKey(registry.keys, named);
-    const history = journal.of(key.kid);
-    const details = await showKey(key, { ...others, registry, history });
+    const details = await showKey(key, { ...others, registry });
     const found = jwksConcerns(details);
     for (const line of found) terminal.notice(line);
     terminal.result({ json: details, text: detailsText(details, others.nowSeconds) });
@@ -53,11 +57,10 @@ const CHECKED_ISSUERS = 8;
 
 export type ShowSources = Omit<KeySources, "registry"> & {
   readonly registry: Registry;
-  readonly history: readonly KeyEvent[];
 };
 
 export async function showKey(key: KeyInfo, sources: ShowSources): Promise<KeyDetails> {
-  const { registry, history, nowSeconds } = sources;
+  const { registry, nowSeconds } = sources;
   return {
     ...viewKey(key, sources),
     index: key.index,
@@ -67,7 +70,7 @@ export async function showKey(key: KeyInfo, sources: ShowSources): Promise<KeyDe
       signature: encodeBase64url(key.ringSignature),
     },
     coveredTenants: coveredTenants(registry, key),
-    history,
+    history: key.history,
     jwks: await membership(key, registry, nowSeconds),
   };
 }
