@@ -1,6 +1,4 @@
-import type { Machine } from "./machine.ts";
-
-export type FaultKind = "kill" | "stop" | "strangers" | "full-disk" | "old-copy" | "hsm";
+import type { FaultKind, Machine } from "./machine.ts";
 
 /** What is right to be alarmed. */
 export interface TrueAlarm {

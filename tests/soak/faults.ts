@@ -1,6 +1,7 @@
 import { SERVICES } from "@redoubt/cli";
 import { Random } from "../simulation/random.ts";
-import type { Fault, FaultKind } from "./fault.ts";
+import type { Fault } from "./fault.ts";
+import type { FaultKind } from "./machine.ts";
 import { fullDisk, hsmGone } from "./machine-faults.ts";
 import { oldCopy } from "./old-copies.ts";
 import { killed, stopped, strangers } from "./process-faults.ts";

@@ -8,7 +8,8 @@ import { freeBasePort } from "../e2e/free-ports.ts";
 import { SmallDisk } from "../e2e/small-disk.ts";
 import { SoftHsm } from "../e2e/soft-hsm.ts";
 import { startSystem, type System } from "../e2e/system.ts";
-import type { FaultKind } from "./fault.ts";
+
+export type FaultKind = "kill" | "stop" | "strangers" | "full-disk" | "old-copy" | "hsm";
 
 const HSM_REALM = "enterprise";
 

@@ -2,9 +2,15 @@ import { scheduleUnref, type Schedule } from "./bounded-fetch.ts";
 import { checkIssuers, type CheckedIssuer, type DiscoveryOptions } from "./discovery-options.ts";
 import { loadIssuer, type LoadContext } from "./issuer-loader.ts";
 import { matchIssuer } from "./issuer-template.ts";
-import type { KeyRefusal, ReadKeySet } from "./key-set.ts";
+import type { ReadKeySet } from "./key-set.ts";
 import { TrustError } from "./trust-error.ts";
-import type { TrustContext, TrustReader, TrustSource, TrustSourceStatus } from "./trust-source.ts";
+import type {
+  KeyRefusal,
+  TrustContext,
+  TrustReader,
+  TrustSource,
+  TrustSourceStatus,
+} from "./trust-source.ts";
 import { integerOption } from "./option-reader.ts";
 import type { Freshness, KeysByKid, TrustedKey } from "./trusted-key.ts";
 

@@ -60,12 +60,11 @@ export type { Decision, TokenKind } from "./report-counts.ts";
 export { REPORT_LIMITS } from "./report-limits.ts";
 export {
   createReportQueue,
-  type ReportAlarm,
   type ReportQueue,
-  type ReportQueueOptions,
   type ReportQueueStatus,
   type ReportSink,
 } from "./report-queue.ts";
+export type { ReportAlarm, ReportQueueOptions } from "./report-options.ts";
 /** @internal What a monitor and a registry need of it. */
 export { reporterKey, signatureBase, signedHeaders } from "./report-signature.ts";
 export {
@@ -83,7 +82,7 @@ export {
 } from "./static-trust.ts";
 export { isTenantId, tenantCovered, type TenantId, type TenantSelector } from "./tenant.ts";
 export type { IdTokenExpectation } from "./profile-token.ts";
-export type { KeyRefusal } from "./key-set.ts";
+export type { KeyRefusal } from "./trust-source.ts";
 export type { TokenPayload } from "./token-claims.ts";
 export { TOKEN_ERROR_CODES, TokenError, type TokenErrorCode } from "./token-error.ts";
 export type { TokenHeader } from "./token-header.ts";

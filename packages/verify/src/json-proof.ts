@@ -1,4 +1,4 @@
-import type { JsonObject, JsonValue } from "./json.ts";
+import type { JsonObject, JsonValue } from "./json-value.ts";
 
 /**
  * A cheap proof that the engine's parser, which made `value` of `source`, dropped nothing. Without a backslash each

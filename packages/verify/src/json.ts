@@ -1,15 +1,10 @@
 import { JsonError } from "./json-error.ts";
 import { isProven } from "./json-proof.ts";
 import { scanJson } from "./json-scan.ts";
+import type { JsonObject, JsonValue } from "./json-value.ts";
 
 export { JsonError, type JsonErrorCode } from "./json-error.ts";
-
-/** What strict JSON can hold; every number is finite, every string well-formed. */
-export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonObject;
-
-export interface JsonObject {
-  readonly [name: string]: JsonValue;
-}
+export type { JsonObject, JsonValue } from "./json-value.ts";
 
 /** Bounds of one document; whoever wrote the document controls both. */
 export interface JsonLimits {

@@ -22,15 +22,9 @@ import {
 import type { KeyRecord } from "./record.ts";
 import { verifyKeyRecord } from "./ring.ts";
 import { selectorCovers, tenantCovered } from "./tenant.ts";
-import { TrustError, type TrustErrorCode } from "./trust-error.ts";
+import { TrustError } from "./trust-error.ts";
+import type { KeyRefusal } from "./trust-source.ts";
 import { TrustedKey, type Declaration, type Freshness, type KeyScope } from "./trusted-key.ts";
-
-/** A key that does not count, by what it calls itself, and why. */
-export interface KeyRefusal {
-  readonly kid: string | null;
-  readonly code: TrustErrorCode;
-  readonly reason: string;
-}
 
 /** What a JWKS holds for us. Whoever serves it controls every byte. */
 export interface ReadKeySet {

@@ -7,7 +7,7 @@ import {
   type Acknowledged,
   type SealedReport,
 } from "./report-message.ts";
-import type { ReportQueueOptions } from "./report-queue.ts";
+import type { ReportQueueOptions } from "./report-options.ts";
 import { reporterKey, signedHeaders } from "./report-signature.ts";
 
 /** What became of a report. Only `acknowledged` lets anything be forgotten. */

@@ -4,12 +4,8 @@ import { describe, it } from "node:test";
 import { setImmediate as setImmediatePromise } from "node:timers/promises";
 import { canonicalJson } from "./canonical.ts";
 import { isJsonObject, parseJsonObject, type JsonObject } from "./json.ts";
-import {
-  createReportQueue,
-  type ReportAlarm,
-  type ReportQueue,
-  type ReportQueueOptions,
-} from "./report-queue.ts";
+import { createReportQueue, type ReportQueue } from "./report-queue.ts";
+import type { ReportAlarm, ReportQueueOptions } from "./report-options.ts";
 import type { Sighting } from "./report-evidence.ts";
 import { reporterKey, signedHeaders } from "./report-signature.ts";
 import { NOW } from "./testing/fixture.ts";

@@ -1,4 +1,3 @@
-import type { KeyRefusal } from "./key-set.ts";
 import type { TrustErrorCode } from "./trust-error.ts";
 import type { KeysByKid } from "./trusted-key.ts";
 
@@ -33,6 +32,13 @@ export interface TrustReader {
   /** Loads now; joins a load that is under way. Rejects with a TrustError. */
   reload(): Promise<void>;
   close(): void;
+}
+
+/** A key that does not count, by what it calls itself, and why. */
+export interface KeyRefusal {
+  readonly kid: string | null;
+  readonly code: TrustErrorCode;
+  readonly reason: string;
 }
 
 export interface TrustSourceStatus {

@@ -26,14 +26,14 @@ import { loadHead } from "./history.ts";
 import type { Log } from "./log.ts";
 import { Operators } from "./operators.ts";
 import { openLog, type LogSpec } from "./open-log.ts";
-import { runLog, type RunningLog, type RunningLogParts } from "./running-log.ts";
+import { runLog, type LogTiming, type RunningLog, type RunningLogParts } from "./running-log.ts";
 import { Sequencer } from "./sequencer.ts";
 import { openDatabase, Store } from "./store.ts";
 import { TileFolder } from "./tile-folder.ts";
 import { Waiters } from "./waiters.ts";
 import { WitnessClient, type WitnessTransport } from "./witness-client.ts";
 
-export interface LedgerOptions {
+export interface LedgerOptions extends LogTiming {
   readonly config: Config;
   /** The service's own folder; with `root` "" relative to the working directory. */
   readonly folder: string;
@@ -45,9 +45,6 @@ export interface LedgerOptions {
   readonly openDatabase?: (path: string) => DatabaseSync;
   readonly witness?: WitnessTransport;
   readonly edgeEvery?: number;
-  readonly publishDelayMs?: number;
-  readonly auditRestMs?: number;
-  readonly witnessTiming?: { readonly intervalMs: number; readonly refreshMs: number };
 }
 
 /** The running ledger. */
@@ -155,10 +152,9 @@ function openStore(
 }
 
 function openLogs(
-  parts: Pick<
-    RunningLogParts,
-    "options" | "store" | "events" | "halt" | "keepCosigned" | "keepMark"
-  >,
+  parts: Pick<RunningLogParts, "store" | "events" | "halt" | "keepCosigned" | "keepMark"> & {
+    readonly options: LedgerOptions;
+  },
   stack: AsyncDisposableStack,
 ): { readonly logs: ReadonlyMap<string, Log>; readonly running: ReadonlyMap<Log, RunningLog> } {
   const { config, folder, witness } = parts.options;

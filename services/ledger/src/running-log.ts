@@ -1,5 +1,6 @@
+import type { Clock } from "@redoubt/base";
+import type { VerifierKey } from "@redoubt/tlog";
 import { Audit } from "./audit.ts";
-import type { LedgerOptions } from "./context.ts";
 import type { LedgerEvents } from "./events.ts";
 import type { Cosigned, Log } from "./log.ts";
 import { Prover } from "./proofs.ts";
@@ -17,8 +18,18 @@ export interface RunningLog extends AsyncDisposable {
   readonly start: () => void;
 }
 
+/** Times that only tests set, where services are composed; no configuration reaches them. */
+export interface LogTiming {
+  readonly publishDelayMs?: number;
+  readonly auditRestMs?: number;
+  readonly witnessTiming?: { readonly intervalMs: number; readonly refreshMs: number };
+}
+
 export interface RunningLogParts {
-  readonly options: LedgerOptions;
+  readonly options: LogTiming & {
+    readonly clock: Clock;
+    readonly config: { readonly witness: { readonly key: VerifierKey } };
+  };
   readonly log: Log;
   readonly store: Store;
   readonly folder: TileFolder;

@@ -2,7 +2,7 @@ import type { SenderContext } from "../binding.ts";
 import type { Verifier } from "../verifier.ts";
 import { quotedString } from "./challenge.ts";
 import type { RequestFacts } from "./credentials.ts";
-import type { Refusal } from "./refusal.ts";
+import type { ChallengePolicy, Refusal } from "./refusal.ts";
 import type { ProtectedResource } from "./resource-metadata.ts";
 import { requiredRoles, requiredScopes, type Requirement, type RoleSource } from "./scopes.ts";
 import { refuseUnknownMembers } from "../option-reader.ts";
@@ -40,14 +40,11 @@ export interface MiddlewareOptions extends AuthOptions {
 export type AsyncVerifier = Pick<Verifier, "verifyAsync">;
 
 /** Options after every check. */
-export interface AuthPolicy {
+export interface AuthPolicy extends ChallengePolicy {
   readonly verifier: AsyncVerifier | Promise<AsyncVerifier>;
-  readonly resource: ProtectedResource | undefined;
   readonly requirement: Requirement;
-  readonly realm: string | undefined;
   readonly retryAfterSeconds: number;
   readonly context: AuthOptions["context"];
-  readonly dpopAlgorithms: readonly string[] | undefined;
   readonly onRefused: RefusalListener | undefined;
 }
 

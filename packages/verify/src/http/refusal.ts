@@ -1,5 +1,5 @@
 import { encodeChallenge, type ChallengeParameters } from "./challenge.ts";
-import type { AuthPolicy } from "./auth-options.ts";
+import type { ProtectedResource } from "./resource-metadata.ts";
 import type { Requirement } from "./scopes.ts";
 
 /** The answer to a request that is not let through; complete, and the same whatever the reason within its status. */
@@ -12,7 +12,11 @@ export interface Refusal {
 }
 
 /** How a refusal introduces itself; the part of the policy that `requireScope` needs too. */
-export type ChallengePolicy = Pick<AuthPolicy, "realm" | "resource" | "dpopAlgorithms">;
+export interface ChallengePolicy {
+  readonly realm: string | undefined;
+  readonly resource: ProtectedResource | undefined;
+  readonly dpopAlgorithms: readonly string[] | undefined;
+}
 
 const TITLES = {
   400: "Bad Request",

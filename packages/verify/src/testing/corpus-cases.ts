@@ -15,20 +15,11 @@ import {
   staticKey,
   TENANT_A,
   type Forgery,
+  type CorpusCase,
 } from "./fixture.ts";
 import { signWith, testKey, type TestKey } from "./keys.ts";
 
 type Signer = (signingInput: string, key: TestKey) => Uint8Array;
-
-/** One line of the corpus: a token, when it is looked at, and what must be said. */
-export interface CorpusCase {
-  readonly name: string;
-  readonly token: string;
-  readonly now?: number;
-  /** Absent: the token is good. */
-  readonly code?: TokenErrorCode;
-  readonly part?: string;
-}
 
 /** Keys that the corpus trusts, with their scopes. */
 export function corpusKeys(): readonly StaticKey[] {

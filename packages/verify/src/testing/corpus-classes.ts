@@ -1,5 +1,5 @@
 import { KEY_ALGORITHMS } from "../public-key.ts";
-import type { CorpusCase } from "./corpus-cases.ts";
+import type { CorpusCase } from "./fixture.ts";
 import {
   CONSUMER_ISSUER,
   CONSUMER_TENANT,

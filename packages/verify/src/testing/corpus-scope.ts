@@ -1,5 +1,5 @@
 import { createHmac } from "node:crypto";
-import type { CorpusCase } from "./corpus-cases.ts";
+import type { CorpusCase } from "./fixture.ts";
 import {
   AUDIENCE,
   CONSUMER_ISSUER,

@@ -6,6 +6,7 @@ import { fromStaticKeys, type StaticKey } from "../static-trust.ts";
 import { createVerifier, type Verifier } from "../verifier.ts";
 import type { VerifierOptions } from "../verifier-options.ts";
 import { signWith, testKey, type TestKey } from "./keys.ts";
+import type { TokenErrorCode } from "../token-error.ts";
 
 /** Seconds; every test's clock unless it says otherwise. */
 export const NOW = 1_800_000_000;
@@ -16,6 +17,16 @@ export const CONSUMER_ISSUER = "https://consumer.id.example/{tenantid}/v2.0";
 export const TENANT_A = "0a4f1c52-6f0e-4d7b-9c51-3f1f2b7d8a01";
 export const TENANT_B = "b7e2d9c4-11aa-4e0f-8d3c-5a6b7c8d9e02";
 export const CONSUMER_TENANT = "9f3b6a10-2c4d-4e5f-8a7b-1c2d3e4f5a03";
+
+/** One line of the corpus: a token, when it is looked at, and what must be said. */
+export interface CorpusCase {
+  readonly name: string;
+  readonly token: string;
+  readonly now?: number;
+  /** Absent: the token is good. */
+  readonly code?: TokenErrorCode;
+  readonly part?: string;
+}
 
 export type Claims = Readonly<Record<string, unknown>>;
 
