@@ -5,6 +5,7 @@ import {
   checkPrivateFolder,
   errorCode,
   ServiceError,
+  writeDurable,
   type Clock,
   type EventSink,
   type Service,
@@ -38,16 +39,14 @@ import type { TokenLog } from "./issue/mint.ts";
 import { MonitorReports } from "./run/monitor-reports.ts";
 import { openCustody } from "./custody/open-custody.ts";
 import { decideIssue, type Policy } from "./issue/policy.ts";
-import { appendStatement } from "./registry/registry-append.ts";
 import { RegistryView } from "./registry/registry-view.ts";
 import { openCore, type CoreOptions, type SignerCore } from "./run/signer-core.ts";
 import type { SignerCustody } from "./custody/signer-custody.ts";
-import { encodeState, readState, writeState, type SignerState } from "./log/state-file.ts";
+import { encodeState, readState, type SignerState } from "./log/state-file.ts";
 import { describeKeys, describeSigner } from "./run/status.ts";
 import { Trouble } from "./run/trouble.ts";
 import { TurnLoop } from "./run/turn-loop.ts";
-import { witnessAlarm } from "./log/witness-alarm.ts";
-import { WitnessGuard } from "./log/witness-guard.ts";
+import { witnessAlarm, WitnessGuard } from "./log/witness-guard.ts";
 import { askWitness } from "./log/witness-word.ts";
 
 export interface SignerOptions {
@@ -319,8 +318,7 @@ class SignerService implements Signer {
       reports: this.#reports,
       journal: this.#journal,
       askWitness: this.#askWitness,
-      append: (signed: SignedStatement, ifSize?: number) =>
-        appendStatement({ ledger, view, log: config.registry.log }, signed, ifSize),
+      append: (signed: SignedStatement, ifSize?: number) => view.append(signed, ifSize),
       refused: (caller: string, error: unknown) => this.#refused(caller, error),
       registryTimeSeconds: () => this.#registryGuard.newest?.timeSeconds ?? 0,
     };
@@ -358,7 +356,7 @@ class SignerService implements Signer {
     });
     if (text === this.#kept) return;
     try {
-      writeState(join(folder, SIGNER_FILES.state), text);
+      writeDurable(join(folder, SIGNER_FILES.state), text);
       this.#kept = text;
     } catch (error) {
       // Disk full: signing does not hang on it, a later tick tries again.

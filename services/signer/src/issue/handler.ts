@@ -1,11 +1,5 @@
 import { errorCode, nowSeconds, ServiceError, type Clock } from "@redoubt/base";
-import {
-  signStatement,
-  type Registry,
-  type SignedStatement,
-  type StatementSigner,
-} from "@redoubt/registry";
-import { encodeBase64url } from "@redoubt/verify/base64url";
+import type { Registry } from "@redoubt/registry";
 import { isJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
 import {
   ISSUE_REFUSAL,
@@ -14,7 +8,6 @@ import {
   SIGNER,
   type Answer,
   type Call,
-  type DrillKeyRequest,
   type IssuedToken,
   type IssueRequest,
   type RealmKeys,
@@ -22,14 +15,12 @@ import {
 } from "@redoubt/wire";
 import type { Budgets } from "./budgets.ts";
 import type { SignerConfig } from "../config.ts";
-import { signDrillRecord } from "../keys/drill-key.ts";
+import { isDrill } from "../keys/drill-key.ts";
 import { describeKeys, keysOfRealm } from "../keys/fetch-keys.ts";
-import { guarded } from "./guarded.ts";
 import { parseIssueRequest, refuseReserved, refuseReservedOfIssue } from "./issue-request.ts";
 import type { Mint } from "./mint.ts";
 import type { Grant, Policy, PolicyInput } from "./policy.ts";
 import type { UnsignedToken } from "./token.ts";
-import { withUnsigned } from "./unsigned-refusal.ts";
 
 export interface HandlerOptions {
   readonly config: Pick<SignerConfig, "realm" | "log">;
@@ -37,14 +28,12 @@ export interface HandlerOptions {
   readonly policy: Policy;
   readonly policyInput: PolicyInput;
   readonly budgets: Budgets;
-  readonly drillBudgets: Budgets;
   readonly mint: Mint;
   readonly operatorRoutes: readonly Route[];
-  readonly ringSigner: StatementSigner;
+  readonly drillRoute: Route;
   readonly clock: Clock;
   /** Throws while the registry cannot be relied on. */
   readonly checkRegistry: () => void;
-  readonly append: (statement: SignedStatement) => Promise<void>;
   readonly refused: (caller: string, error: unknown) => void;
   /** When a witness last vouched for the registry as it was read; 0 before the first time. */
   readonly registryTimeSeconds: () => number;
@@ -72,11 +61,8 @@ export class SignerHandler {
         route(SIGNER.issueBatch, ({ items }, { caller }) => this.#issueBatch(caller, items)),
       ),
       route(SIGNER.fetchKeys, ({ since = 0 }) => this.#fetchKeys(since)),
-      guarded(
-        (call) => this.#checkDrill(call),
-        route(SIGNER.drillKey, (request) => this.#drillKey(request)),
-      ),
-      ...options.operatorRoutes,
+      guarded((call) => this.#checkDrill(call), options.drillRoute),
+      ...options.operatorRoutes.map((one) => guarded((call) => this.#checkOperator(call), one)),
     ]);
   }
 
@@ -150,34 +136,26 @@ export class SignerHandler {
   }
 
   #checkDrill({ caller }: Call): void {
-    if (caller !== "drill") throw new ServiceError("ERR_SIGNER_OP", "Only a drill asks for this");
+    if (!isDrill(caller)) throw new ServiceError("ERR_SIGNER_OP", "Only a drill asks for this");
     this.#options.checkRegistry();
   }
 
-  async #drillKey(request: DrillKeyRequest) {
-    const { config, registry, ringSigner, clock, append, drillBudgets } = this.#options;
-    const now = nowSeconds(clock);
-    const { realm, log } = config;
-    const where = { realm, log, registry: registry() };
-    const signed = signDrillRecord(request, where, ringSigner.privateKey, now);
-    drillBudgets.take("drill", "-", "drill-key");
-    const { kid } = signed.record;
-    const record = encodeBase64url(signed.recordBytes);
-    const ring = encodeBase64url(signed.ringSignature);
-    await append(signStatement({ type: "key", realm, kid, record, ring }, ringSigner, now));
-    const state = {
-      type: "key-state",
-      realm,
-      kid,
-      state: "prepublished",
-      reason: "drill",
-    } as const;
-    await append(signStatement(state, ringSigner, now));
-    // For instance a public key that was registered before: the registry says no, whoever asks.
-    if (registry().keys.get(kid)?.state !== "prepublished")
-      throw new ServiceError("ERR_SIGNER_REGISTRY_VOID", "Registry did not take the drill key");
-    return { kid, record, ring };
+  #checkOperator({ caller }: Call): void {
+    if (caller !== "operator")
+      throw new ServiceError("ERR_SIGNER_OP", "Only the operator asks for this");
+    this.#options.checkRegistry();
   }
+}
+
+/** A route before which something is checked: nothing of the request was read by then but its name. */
+function guarded(check: (call: Call) => void, inner: Route): Route {
+  return {
+    op: inner.op,
+    handle: async (call) => {
+      check(call);
+      return inner.handle(call);
+    },
+  };
 }
 
 function checkIssue({ caller, head }: Call): void {
@@ -191,8 +169,19 @@ function checkIssueBatch({ caller, head }: Call): void {
 }
 
 function checkIssuer(caller: string): void {
-  if (caller !== "issuer" && caller !== "drill")
+  if (caller !== "issuer" && !isDrill(caller))
     throw new ServiceError("ERR_SIGNER_OP", "This caller does not issue");
+}
+
+/**
+ * A refusal of what is in the log already (docs/spec/reports.md §4). It carries what would have been signed, without a
+ * signature, so that whoever asked can see that it is what it asked for and account for the entry: otherwise the
+ * monitor would take it for a forgery, and a mere count would hide one (THREAT-28).
+ */
+function withUnsigned(error: unknown, { signingInput }: UnsignedToken): unknown {
+  if (!(error instanceof ServiceError) || error.fields["committed"] !== true) return error;
+  const fields = { ...error.fields, unsigned: signingInput };
+  return new ServiceError(error.code, error.message, { cause: error, fields });
 }
 
 /** As a refused call would be answered: only what is meant for callers leaves. */

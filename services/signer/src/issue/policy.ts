@@ -1,8 +1,9 @@
 import { ServiceError } from "@redoubt/base";
-import { DRILL_AUDIENCE, type Registry } from "@redoubt/registry";
+import type { Registry } from "@redoubt/registry";
 import type { JsonObject } from "@redoubt/verify/json";
-import { issuerFor, tenantCovered } from "@redoubt/verify/record";
+import { issuerFor, tenantCovered, type KeyRecord } from "@redoubt/verify/record";
 import type { IssueRequest } from "@redoubt/wire";
+import { checkDrillRequest, isDrill, isDrillAudience, isDrillKey } from "../keys/drill-key.ts";
 import type { RingKey } from "../keys/key-ring.ts";
 
 /** What a request was granted; nothing in it was chosen by the caller without being held against the registry. */
@@ -28,12 +29,10 @@ export interface PolicyInput {
 /** Decides one request of one caller. Replaced only where tests take this layer away on purpose. */
 export type Policy = (input: PolicyInput, caller: string, request: IssueRequest) => Grant;
 
-const DRILL_CLIENT = "redoubt-drill";
-
 /** P1, P2, THREAT-01, THREAT-04: the caller's handle leads to exactly one scope and one key, or to a refusal. */
 export function decideIssue(input: PolicyInput, caller: string, request: IssueRequest): Grant {
   checkHandle(input, request);
-  if (caller === "drill") checkDrill(request);
+  if (isDrill(caller)) checkDrillRequest(request);
   else checkClient(input, request);
   const key = input.activeKey(request.handle.tenant, request.handle.class);
   if (!key) throw new ServiceError("ERR_SIGNER_NO_KEY", "No active key for this handle", RETRY);
@@ -64,7 +63,7 @@ function checkClient({ realm, registry }: PolicyInput, request: IssueRequest): v
   // The tenant's list is looked at again: it may have been narrowed after the client was registered.
   const tenant = registry.tenants.get(`${realm}/${request.handle.tenant}`);
   if (
-    request.audience === DRILL_AUDIENCE ||
+    isDrillAudience(request.audience) ||
     !client.audiences.includes(request.audience) ||
     !tenant?.audiences.includes(request.audience)
   )
@@ -74,27 +73,24 @@ function checkClient({ realm, registry }: PolicyInput, request: IssueRequest): v
       throw new ServiceError("ERR_SIGNER_SCOPE", "Scope is not one of the client's");
 }
 
-// The drill socket reaches no relying party but those that accept the drill audience.
-function checkDrill(request: IssueRequest): void {
-  if (request.client !== DRILL_CLIENT)
-    throw new ServiceError("ERR_SIGNER_CLIENT", `A drill's client is ${DRILL_CLIENT}`);
-  if (request.audience !== DRILL_AUDIENCE)
-    throw new ServiceError("ERR_SIGNER_AUDIENCE", `A drill's audience is ${DRILL_AUDIENCE}`);
-}
-
 /** The key's own record has the last word, whatever the registry's tenants and clients say. */
 function checkKeyScope(
   { record }: RingKey,
   { handle, audience, ttl }: IssueRequest,
 ): { issuer: string; ttlSeconds: number } {
-  if (record.realm !== handle.realm || record.class !== handle.class || record.custody === "drill")
-    throw new ServiceError("ERR_SIGNER_HANDLE", "Key scope does not cover this handle");
-  if (!tenantCovered(record.tenants, handle.tenant))
-    throw new ServiceError("ERR_SIGNER_HANDLE", "Key scope does not cover this tenant");
+  checkKeyCovers(record, handle);
   if (record.audiences !== "any" && !record.audiences.includes(audience))
     throw new ServiceError("ERR_SIGNER_AUDIENCE", "Key scope does not cover this audience");
   const { maxLifetimeSeconds } = record;
   if (ttl !== undefined && ttl > maxLifetimeSeconds)
     throw new ServiceError("ERR_SIGNER_TTL", `Lifetime is over ${maxLifetimeSeconds} s`);
   return { issuer: issuerFor(record, handle.tenant), ttlSeconds: ttl ?? maxLifetimeSeconds };
+}
+
+/** P1, THREAT-01: a key signs for its own realm, class and tenants only; no handle is that of a drill key. */
+export function checkKeyCovers(record: KeyRecord, handle: IssueRequest["handle"]): void {
+  if (record.realm !== handle.realm || record.class !== handle.class || isDrillKey(record))
+    throw new ServiceError("ERR_SIGNER_HANDLE", "Key scope does not cover this handle");
+  if (!tenantCovered(record.tenants, handle.tenant))
+    throw new ServiceError("ERR_SIGNER_HANDLE", "Key scope does not cover this tenant");
 }

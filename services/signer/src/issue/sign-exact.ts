@@ -1,12 +1,12 @@
 import { hash } from "node:crypto";
-import { canonicalBytes, nowSeconds, ServiceError, type Clock } from "@redoubt/base";
-import { DRILL_AUDIENCE } from "@redoubt/registry";
+import { nowSeconds, ServiceError, type Clock } from "@redoubt/base";
 import { Base64urlError, decodeBase64url } from "@redoubt/verify/base64url";
 import { JsonError, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
-import { issuerFor, tenantCovered } from "@redoubt/verify/record";
+import { issuerFor } from "@redoubt/verify/record";
 import type { ExactSignature } from "@redoubt/wire";
-import type { RingKey } from "../keys/key-ring.ts";
-import type { PolicyInput } from "./policy.ts";
+import { isDrillAudience } from "../keys/drill-key.ts";
+import { encodeHeader, type RingKey } from "../keys/key-ring.ts";
+import { checkKeyCovers, type PolicyInput } from "./policy.ts";
 import type { UnsignedToken } from "./token.ts";
 
 /** What an exact payload says. Every value is the caller's, until `decideExact` held it against the handle. */
@@ -95,7 +95,7 @@ function checkAudiences(
 ): void {
   const allowed = registry.tenants.get(`${realm}/${handle.tenant}`)?.audiences ?? [];
   const isAllowed = (audience: string): boolean =>
-    audience !== DRILL_AUDIENCE && (handle.audiences === "any" || allowed.includes(audience));
+    !isDrillAudience(audience) && (handle.audiences === "any" || allowed.includes(audience));
   // A token without an audience would be for everybody (RFC 8725 §3.9).
   if (audiences.length === 0 || !audiences.every(isAllowed))
     throw refusal("ERR_SIGNER_AUDIENCE", "Audience is not one of the handle's");
@@ -115,10 +115,7 @@ function checkScope(
   { issuer, audiences, issuedAt, expires }: ExactClaims,
   { record }: RingKey,
 ): void {
-  if (record.realm !== realm || record.class !== handle.class || record.custody === "drill")
-    throw refusal("ERR_SIGNER_HANDLE", "Key scope does not cover this handle");
-  if (!tenantCovered(record.tenants, handle.tenant))
-    throw refusal("ERR_SIGNER_HANDLE", "Key scope does not cover this tenant");
+  checkKeyCovers(record, { ...handle, realm });
   // THREAT-01: equal as text; an issuer that is only similar is another one.
   if (issuer !== issuerFor(record, handle.tenant))
     throw refusal("ERR_SIGNER_HANDLE", "Issuer is not the handle's");
@@ -145,8 +142,7 @@ function unsignedToken(
   { issuer, subject, audiences, issuedAt, expires, jti }: ExactClaims,
   { caller, payload, context, key }: Decided,
 ): UnsignedToken {
-  const header = canonicalBytes({ alg: key.record.alg, kid: key.kid, typ }).toString("base64url");
-  const signingInput = `${header}.${payload}`;
+  const signingInput = `${encodeHeader(key.record.alg, key.kid, typ)}.${payload}`;
   const grant = {
     key,
     issuer,

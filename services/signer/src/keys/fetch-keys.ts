@@ -2,6 +2,7 @@ import { jwkOf, type KeyInfo, type Registry } from "@redoubt/registry";
 import { isPublished } from "@redoubt/keys";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import type { RealmKey, RealmKeys } from "@redoubt/wire";
+import { isDrillKey } from "./drill-key.ts";
 
 /** P6: how old keys may be at a relying party, far below the time that a key is published before it signs. */
 const REFRESH_HINT_SECONDS = 300;
@@ -17,8 +18,8 @@ export function keysOfRealm(
   const own = [...registry.keys.values()].filter(
     (key) => key.realm === realm && isWorthListing(key, nowSeconds),
   );
-  const drills = own.filter(({ record }) => record.custody === "drill");
-  const others = own.filter(({ record }) => record.custody !== "drill");
+  const drills = own.filter(({ record }) => isDrillKey(record));
+  const others = own.filter(({ record }) => !isDrillKey(record));
   return [...others.toReversed(), ...drills.toReversed()].slice(0, MAX_KEYS);
 }
 

@@ -1,19 +1,20 @@
-import { errorCode, errorLine, nowSeconds, type Clock } from "@redoubt/base";
+import { canonicalBytes, errorCode, errorLine, nowSeconds, type Clock } from "@redoubt/base";
 import { type Custodian, type CustodyKey } from "@redoubt/custody";
 import { type KeyInfo, type Registry, signingEnd } from "@redoubt/registry";
 import { KeyError } from "@redoubt/keys";
 import type { SignatureAlgorithm } from "@redoubt/keys";
 import { tenantCovered, type KeyRecord } from "@redoubt/verify/record";
 import type { RingPolicy } from "../config.ts";
+import { isDrillKey } from "./drill-key.ts";
 import { isCustodyFault } from "../custody/custody-health.ts";
 import type { SignerEvents } from "../events.ts";
-import { encodeHeader } from "../issue/token.ts";
 
 /** A key that may sign now: its record, and the use of its private half. */
 export interface RingKey {
   readonly kid: string;
   readonly record: KeyRecord;
   readonly custody: CustodyKey;
+  /** Of an access token: the same for each of them. */
   readonly encodedHeader: string;
 }
 
@@ -124,8 +125,7 @@ export class KeyRing {
   refresh(): void {
     const known = new Map(this.#active.map(({ key }) => [key.kid, key]));
     this.#active = this.own().flatMap((info) => {
-      // P1: the private half of a drill key is outside; nothing here signs under its record.
-      if (info.state !== "active" || info.record.custody === "drill") return [];
+      if (info.state !== "active" || isDrillKey(info.record)) return [];
       const custody = this.custodyOf(info.record);
       if (!custody) return [];
       const key = known.get(info.kid) ?? ringKey(info, custody);
@@ -185,7 +185,12 @@ export class KeyRing {
 }
 
 function ringKey({ kid, record }: KeyInfo, custody: CustodyKey): RingKey {
-  return { kid, record, custody, encodedHeader: encodeHeader(record.alg, kid) };
+  return { kid, record, custody, encodedHeader: encodeHeader(record.alg, kid, "at+jwt") };
+}
+
+/** The protected header of what a key signs. */
+export function encodeHeader(alg: string, kid: string, typ: "at+jwt" | "JWT"): string {
+  return canonicalBytes({ alg, kid, typ }).toString("base64url");
 }
 
 function publicText(jwk: object): string {

@@ -4,8 +4,11 @@ import {
   MAX_AHEAD_SECONDS,
   openCheckpoint,
   verifyCosignature,
+  type TreeHead,
   type VerifierKey,
 } from "@redoubt/tlog";
+import type { SignerEvents } from "../events.ts";
+import type { MonitorReports } from "../run/monitor-reports.ts";
 
 export interface WitnessGuardOptions {
   /** Origin of the log whose cosignatures count. */
@@ -18,9 +21,8 @@ export interface WitnessGuardOptions {
   readonly onDatedAhead: (cosignedSeconds: number, nowSeconds: number) => void;
 }
 
-export interface Cosigned {
-  readonly size: number;
-  readonly root: Buffer;
+/** A tree head, and when the witness cosigned it. */
+export interface Cosigned extends TreeHead {
   readonly timeSeconds: number;
 }
 
@@ -163,6 +165,21 @@ export class WitnessGuard {
   #now(): number {
     return this.#options.clock.now() / 1000;
   }
+}
+
+/**
+ * THREAT-37: a date ahead is logged here, and told to the monitor. That may be the witness which lies, and drop it:
+ * the line in this log stays.
+ */
+export function witnessAlarm(
+  log: string,
+  { events, reports }: { readonly events: SignerEvents; readonly reports: MonitorReports },
+): (cosignedSeconds: number, nowSeconds: number) => void {
+  return (cosignedSeconds, nowSeconds) => {
+    const now = Math.floor(nowSeconds);
+    events.cosignatureAhead(log, cosignedSeconds, now);
+    reports.event("cosignature-ahead", `${log}: dated ${cosignedSeconds}, this clock is at ${now}`);
+  };
 }
 
 function unwitnessed(ageMs: number): ServiceError {

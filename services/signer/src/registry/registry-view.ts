@@ -1,7 +1,7 @@
 import { errorCode, ServiceError } from "@redoubt/base";
-import { RegistryReader, type Registry } from "@redoubt/registry";
+import { RegistryReader, type Registry, type SignedStatement } from "@redoubt/registry";
 import type { TreeHead, VerifierKey } from "@redoubt/tlog";
-import { ask, LEDGER, type Requester } from "@redoubt/wire";
+import { ask, LEDGER, RemoteError, type Requester } from "@redoubt/wire";
 import type { SignerEvents } from "../events.ts";
 import type { RememberedTree } from "../log/state-file.ts";
 import type { WitnessGuard } from "../log/witness-guard.ts";
@@ -82,6 +82,22 @@ export class RegistryView {
     }
   }
 
+  /**
+   * A statement takes effect when the registry holds it, and not before: this resolves once it was read back. Whether
+   * the fold took it is for the caller to look at. With `ifSize` the ledger takes it at exactly that size.
+   *
+   * @throws ServiceError `ERR_LEDGER_*` as the ledger said, `ERR_SIGNER_REGISTRY` when nobody knows
+   */
+  async append({ statement, envelope }: SignedStatement, ifSize?: number): Promise<void> {
+    const { client, log } = this.#options;
+    try {
+      await ask(client, LEDGER.append, { log, statement, envelope, ifSize });
+      await this.poll();
+    } catch (cause) {
+      throw notAppended(cause);
+    }
+  }
+
   /** Resolves when the registry may have grown, or after `timeoutMs`. */
   wait(timeoutMs: number): Promise<void> {
     return this.#reader.wait(timeoutMs);
@@ -117,4 +133,12 @@ export class RegistryView {
     this.#options.events.registryRefused("ERR_REGISTRY_HISTORY");
     return new ServiceError("ERR_REGISTRY_HISTORY", "The witness holds another registry");
   }
+}
+
+/** What a ledger answers must not be able to look like a refusal of ours: those are alarms about the caller. */
+function notAppended(cause: unknown): ServiceError {
+  const code = errorCode(cause);
+  const isLedgers = cause instanceof RemoteError && code.startsWith("ERR_LEDGER_");
+  const shown = isLedgers ? code : "ERR_SIGNER_REGISTRY";
+  return new ServiceError(shown, `Registry did not confirm the statement: ${code}`, { cause });
 }

@@ -13,6 +13,7 @@ import type { EntryJournal } from "../log/entry-journal.ts";
 import type { SignerEvents } from "../events.ts";
 import { SignerHandler } from "../issue/handler.ts";
 import { BODY_KEY_KIND, openWriterKey, SIGNER_FILES } from "../initialise.ts";
+import { drillRoute } from "../keys/drill-key.ts";
 import { KeyRing } from "../keys/key-ring.ts";
 import { KeyOrders } from "../keys/key-orders.ts";
 import { KeySteps } from "../keys/key-steps.ts";
@@ -26,8 +27,7 @@ import type { RegistryView } from "../registry/registry-view.ts";
 import type { SignerCustody } from "../custody/signer-custody.ts";
 import { RingSigner } from "../keys/ring-signer.ts";
 import type { SignerState } from "../log/state-file.ts";
-import { witnessAlarm } from "../log/witness-alarm.ts";
-import { WitnessGuard } from "../log/witness-guard.ts";
+import { witnessAlarm, WitnessGuard } from "../log/witness-guard.ts";
 
 /** What a signer consists of once the registry knows it. */
 export interface SignerCore {
@@ -59,9 +59,6 @@ export interface CoreOptions {
   /** When a witness last vouched for the registry as it was read; 0 before the first time. */
   readonly registryTimeSeconds: () => number;
 }
-
-/** A drill registers a handful of keys; each stays in the registry for ever. */
-const DRILL_BUDGET = { perSecond: 1 / 30, burst: 48 } as const;
 
 /** Opens log and keys after proving that they are what this signer left. Safe to try again. */
 export async function openCore(
@@ -109,15 +106,12 @@ export async function openCore(
     checkRegistry: () => view.checkUsable(),
     checkLog: () => writer.check(),
   };
-  const drillBudgets = new Budgets(DRILL_BUDGET, () => clock.monotonic());
-  const { checkRegistry } = deciding;
-  const own = {
+  const handler = new SignerHandler({
+    ...deciding,
     registry,
-    ringSigner,
-    drillBudgets,
-    operatorRoutes: operatorRoutes({ orders, steps, clock, checkRegistry }),
-  };
-  const handler = new SignerHandler({ ...deciding, ...own });
+    operatorRoutes: operatorRoutes({ orders, steps, clock }),
+    drillRoute: drillRoute(parts),
+  });
   const audit = new CustodyAudit({ custodian, ring, clock, events });
   return { writer, guard, ring, steps, audit, handler, cluster: openCluster(deciding) };
 }

@@ -1,6 +1,7 @@
 import type { Registry } from "@redoubt/registry";
 import type { SignerMetadata } from "@redoubt/wire";
 import type { SignerConfig } from "../config.ts";
+import { isDrillKey } from "../keys/drill-key.ts";
 import type { SignerCore } from "./signer-core.ts";
 
 export interface SignerFacts {
@@ -38,7 +39,7 @@ export function describeSigner(facts: SignerFacts): SignerMetadata {
 
 export function describeKeys(registry: Registry, realm: string): object[] {
   return [...registry.keys.values()]
-    .filter((key) => key.realm === realm && key.record.custody !== "drill")
+    .filter((key) => key.realm === realm && !isDrillKey(key.record))
     .map(({ kid, state, stateAt, retainedBy, record }) => {
       const retained = retainedBy ?? null;
       return { kid, state, stateAt, retained, alg: record.alg };
