@@ -213,7 +213,7 @@ describe("what a signer says of itself", () => {
     await using stranger = new Deployment();
     deployment.register(stranger.writerKey);
     await deployment.open();
-    const { fields } = await deployment.log.named("ledger_trouble");
+    const { fields } = await deployment.events.named("ledger_trouble");
     assert.equal(fields["code"], "ERR_SIGNER_IDENTITY");
     assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_STARTING");
   });

@@ -44,7 +44,7 @@ import { openCore, type CoreOptions, type SignerCore } from "./run/signer-core.t
 import type { SignerCustody } from "./custody/signer-custody.ts";
 import { encodeState, readState, type SignerState } from "./log/state-file.ts";
 import { describeKeys, describeSigner } from "./run/status.ts";
-import { Trouble } from "./run/trouble.ts";
+import { StandingFailure } from "./run/failure.ts";
 import { TurnLoop } from "./run/turn-loop.ts";
 import { witnessAlarm, WitnessGuard } from "./log/witness-guard.ts";
 import { askWitness } from "./log/witness-word.ts";
@@ -57,7 +57,7 @@ export interface SignerOptions {
   readonly root: string;
   readonly service: string;
   readonly clock: Clock;
-  readonly log: EventSink<SignerEvent | WireEvent>;
+  readonly events: EventSink<SignerEvent | WireEvent>;
   /** Replaced by tests; default: what the configuration names. */
   readonly custodian?: Custodian | undefined;
   /** Told once, when native code is loaded or none is needed. */
@@ -112,7 +112,7 @@ async function makeSigner(options: SignerOptions, custody: SignerCustody): Promi
   }
 }
 
-function logProblem({ writer }: SignerCore): string | undefined {
+function logFailure({ writer }: SignerCore): string | undefined {
   try {
     writer.check();
   } catch (error) {
@@ -144,7 +144,7 @@ class SignerService implements Signer {
   readonly #view: RegistryView;
   readonly #registryGuard: WitnessGuard;
   readonly #custody: SignerCustody;
-  readonly #trouble: Trouble;
+  readonly #failure: StandingFailure;
   readonly #journal: EntryJournal;
   readonly #resources = new AsyncDisposableStack();
   /** Who may ask: closed before everything that an answer needs. */
@@ -159,9 +159,9 @@ class SignerService implements Signer {
   #kept = "";
 
   constructor(options: SignerOptions, custody: SignerCustody) {
-    const { config, folder, clock, log } = options;
+    const { config, folder, clock, events } = options;
     this.#options = options;
-    this.#events = signerEvents(log);
+    this.#events = signerEvents(events);
     this.#remembered = readState(join(folder, SIGNER_FILES.state), config);
     this.#custody = custody;
     const journals = join(folder, SIGNER_FILES.journals);
@@ -175,7 +175,7 @@ class SignerService implements Signer {
     const monitorClient = this.#resources.use(new SocketClient(monitor));
     this.#reports = new MonitorReports(monitorClient, this.#events);
     this.#askWitness = (origin) => askWitness(monitorClient, origin, config.witness);
-    this.#trouble = new Trouble(this.#events, this.#reports);
+    this.#failure = new StandingFailure(this.#events, this.#reports);
     this.#registryGuard = new WitnessGuard({
       ...config,
       log: config.registry.log,
@@ -199,7 +199,7 @@ class SignerService implements Signer {
     this.#loop = new TurnLoop({
       turn: (isAsked) => this.#turn(isAsked),
       waitForNews: (timeoutMs) => this.#view.wait(timeoutMs),
-      trouble: this.#trouble,
+      failure: this.#failure,
     });
     const ready = Promise.withResolvers<void>();
     this.ready = ready.promise;
@@ -212,7 +212,7 @@ class SignerService implements Signer {
   }
 
   async listen(): Promise<void> {
-    const { config, root, service, log } = this.#options;
+    const { config, root, service, events } = this.#options;
     for (const caller of config.callers) {
       const place = socketPlace(root, service, caller);
       const server = await serveSocket({
@@ -226,7 +226,7 @@ class SignerService implements Signer {
         maxConnections: MAX_CONNECTIONS,
         handler: (call) => this.#handle(call),
         log: (event, fields) => {
-          log(event, fields);
+          events(event, fields);
           if (event === "connection_refused" || event === "request_refused")
             this.#reports.refusal(caller, String(fields?.["code"]), "connection refused");
         },
@@ -254,7 +254,7 @@ class SignerService implements Signer {
 
   /** The code of what keeps it, for whoever asks; its text is the operator's (`status`). */
   #starting(): ServiceError {
-    const { code } = this.#trouble;
+    const { code } = this.#failure;
     const why =
       code === undefined
         ? "Signer has not read its registry yet"
@@ -285,7 +285,7 @@ class SignerService implements Signer {
     core.ring.refresh();
     await Promise.all([core.writer.refreshCosigned(), this.#view.refreshCosigned()]);
     // THREAT-29: no key is retired or destroyed by a clock that the witness contradicts.
-    if (this.#problem(core) === undefined)
+    if (this.#refusal(core) === undefined)
       await (isAsked ? core.steps.tick() : core.steps.tickWhenDue());
     core.audit.look();
     this.#custody.look();
@@ -293,9 +293,9 @@ class SignerService implements Signer {
     if (this.#ticks % STATE_EVERY_TICKS === 1) this.#keepState();
     this.#wasReady ||= this.#isReady();
     if (this.#wasReady) this.#becomeReady();
-    // Last: whatever needs no custody has been done, and this is told as any other trouble.
-    const { problem } = this.#custody;
-    if (problem) throw problem;
+    // Last: what needs no custody is done by now, and this failure is told as any other.
+    const { failure } = this.#custody;
+    if (failure) throw failure;
     return this.#wasReady;
   }
 
@@ -326,7 +326,7 @@ class SignerService implements Signer {
   }
 
   /** Why nothing can be issued now, whatever the keys. */
-  #problem({ guard }: SignerCore): string | undefined {
+  #refusal({ guard }: SignerCore): string | undefined {
     try {
       this.#view.check();
       guard.check();
@@ -338,8 +338,8 @@ class SignerService implements Signer {
 
   #isReady(): boolean {
     const core = this.#core;
-    if (!core || this.#problem(core) !== undefined || this.#custody.problem) return false;
-    return logProblem(core) === undefined && core.ring.hasActive;
+    if (!core || this.#refusal(core) !== undefined || this.#custody.failure) return false;
+    return logFailure(core) === undefined && core.ring.hasActive;
   }
 
   #keepState(): void {
@@ -368,8 +368,8 @@ class SignerService implements Signer {
     const { realm } = this.#options.config;
     const keys = describeKeys(this.#view.registry, realm);
     const refused = [...(this.#core?.ring.refused ?? [])].slice(0, SHOWN_REFUSED);
-    const { code = null } = this.#trouble;
-    const reason = this.#trouble.reason ?? this.#core?.steps.waiting() ?? this.#whyNot();
+    const { code = null } = this.#failure;
+    const reason = this.#failure.reason ?? this.#core?.steps.waiting() ?? this.#whyNot();
     return {
       ...this.#metadata(),
       trouble: code,
@@ -382,8 +382,8 @@ class SignerService implements Signer {
   /** The code of what keeps it from issuing. */
   #whyNot(): string | undefined {
     const core = this.#core;
-    const own = core && (this.#problem(core) ?? logProblem(core));
-    return own ?? this.#custody.problem?.code;
+    const own = core && (this.#refusal(core) ?? logFailure(core));
+    return own ?? this.#custody.failure?.code;
   }
 
   #metadata(): SignerMetadata {
@@ -395,7 +395,7 @@ class SignerService implements Signer {
       isReady: this.#isReady(),
       core: this.#core,
       registrySize: this.#view.registry.size,
-      problem: this.#whyNot(),
+      whyNot: this.#whyNot(),
     });
   }
 

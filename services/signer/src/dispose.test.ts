@@ -114,7 +114,7 @@ describe("an end in order", () => {
       await deployment.client().request(WANTED);
       await signer.tick();
     }
-    assert.equal(deployment.log.count("state_not_kept") > 0, true);
+    assert.equal(deployment.events.count("state_not_kept") > 0, true);
     rmSync(path, { recursive: true });
     for (let count = 0; count < 6; count += 1) await signer.tick();
     assert.equal(existsSync(path), true);

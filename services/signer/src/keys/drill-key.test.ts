@@ -128,7 +128,7 @@ describe("drill keys (docs/spec/key-record.md §5)", () => {
     });
     await signer.tick();
     assert.equal(
-      (await deployment.log.named("registry_void")).fields["code"],
+      (await deployment.events.named("registry_void")).fields["code"],
       "ERR_STATEMENT_CONFLICT",
     );
     const issued = await deployment.client().request(WANTED);
@@ -160,7 +160,7 @@ describe("drill keys (docs/spec/key-record.md §5)", () => {
     deployment.clock.forward(1);
     await signer.tick();
     assert.equal(await isListed(), false);
-    const { fields } = await deployment.log.first((event) => event.fields["kid"] === kid);
+    const { fields } = await deployment.events.first((event) => event.fields["kid"] === kid);
     assert.equal(fields["to"], "retired");
   });
 

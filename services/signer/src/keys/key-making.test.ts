@@ -23,7 +23,7 @@ function foldOf({ ledger, operatorKey }: Deployment, count = ledger.registry.siz
 function wired(deployment: Deployment, view: { registry: Registry }) {
   const { realm, custodian, clock, folder } = deployment;
   const { log, rings } = parseConfig(deployment.config);
-  const events = signerEvents(deployment.log.sink);
+  const events = signerEvents(deployment.events.sink);
   const registry = (): Registry => view.registry;
   const ring = new KeyRing({ realm, log, policies: rings, registry, custodian, clock, events });
   const { privateKey } = openKeyFile(join(folder, SIGNER_FILES.ring));

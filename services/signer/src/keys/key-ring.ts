@@ -6,7 +6,7 @@ import type { SignatureAlgorithm } from "@redoubt/keys";
 import { tenantCovered, type KeyRecord } from "@redoubt/verify/record";
 import type { RingPolicy } from "../config.ts";
 import { isDrillKey } from "./drill-key.ts";
-import { isCustodyFault } from "../custody/custody-health.ts";
+import { isCustodyFailure } from "../custody/custody-health.ts";
 import type { SignerEvents } from "../events.ts";
 
 /** A key that may sign now: its record, and the use of its private half. */
@@ -69,7 +69,7 @@ export class KeyRing {
       } catch (error) {
         // One damaged key must not take the others with it. Custody that is away says nothing about its keys: taken
         // for lost they would be ended, so that it is tried again as a whole (THREAT-05).
-        if (!(error instanceof KeyError) || isCustodyFault(error)) throw error;
+        if (!(error instanceof KeyError) || isCustodyFailure(error)) throw error;
         events.keyUnreadable(id, errorCode(error));
         if (error.code === "ERR_KEY_REFUSED") this.refuse(id, errorLine(error));
       }

@@ -28,7 +28,7 @@ export class RegistryView {
   readonly #reader: RegistryReader;
   #isWitnessKnown = false;
   /** Why what was read last cannot be used, until a poll succeeds. */
-  #problem: string | undefined;
+  #refusal: string | undefined;
   #isForked = false;
 
   constructor(options: RegistryViewOptions) {
@@ -57,8 +57,8 @@ export class RegistryView {
 
   /** @throws ServiceError `ERR_SIGNER_REGISTRY` while nothing can be decided by what was read */
   checkUsable(): void {
-    if (this.#isForked || this.#problem !== undefined)
-      throw new ServiceError("ERR_SIGNER_REGISTRY", `Registry: ${this.#problem ?? "forked"}`, {
+    if (this.#isForked || this.#refusal !== undefined)
+      throw new ServiceError("ERR_SIGNER_REGISTRY", `Registry: ${this.#refusal ?? "forked"}`, {
         fields: { retryAfterSeconds: 5 },
       });
   }
@@ -75,9 +75,9 @@ export class RegistryView {
     this.#isWitnessKnown = true;
     try {
       await this.#reader.poll();
-      this.#problem = undefined;
+      this.#refusal = undefined;
     } catch (error) {
-      this.#refused(error);
+      this.#noteRefusal(error);
       throw error;
     }
   }
@@ -120,12 +120,12 @@ export class RegistryView {
     }
   }
 
-  #refused(error: unknown): void {
+  #noteRefusal(error: unknown): void {
     const code = errorCode(error);
     // A ledger that is away says nothing wrong: what was read stands, as long as the witness vouches for it.
     if (!(error instanceof ServiceError) || !code.startsWith("ERR_REGISTRY_")) return;
-    if (this.#problem !== code) this.#options.events.registryRefused(code);
-    this.#problem = code;
+    if (this.#refusal !== code) this.#options.events.registryRefused(code);
+    this.#refusal = code;
   }
 
   #fork(): ServiceError {

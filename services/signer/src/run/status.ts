@@ -11,12 +11,13 @@ export interface SignerFacts {
   readonly isReady: boolean;
   readonly core: SignerCore | undefined;
   readonly registrySize: number;
-  readonly problem: string | undefined;
+  /** Why nothing is issued now: a code. */
+  readonly whyNot: string | undefined;
 }
 
 /** docs/spec/wire.md §3 `metadata`. */
 export function describeSigner(facts: SignerFacts): SignerMetadata {
-  const { config, instance, custody, isReady, core, registrySize, problem } = facts;
+  const { config, instance, custody, isReady, core, registrySize, whyNot } = facts;
   const cosigned = core?.guard.newest;
   return {
     realm: config.realm,
@@ -28,7 +29,7 @@ export function describeSigner(facts: SignerFacts): SignerMetadata {
     custody,
     isolation: "none",
     ready: isReady,
-    problem: problem ?? null,
+    problem: whyNot ?? null,
     size: core?.writer.size ?? 0,
     registrySize,
     pending: core?.writer.pending ?? 0,
