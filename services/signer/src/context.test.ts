@@ -118,8 +118,8 @@ describe("a token", () => {
     const now = deployment.clock.seconds;
     const path = join(deployment.folder, "body.key");
     const bodyKey = openSealedFile(path, readPassphrase(`${path}.pass`), "body-key");
-    const log = deployment.ledger.issuance.origin;
-    assert.deepEqual(openBlob(blob, { bodyKey, log, count: 1 }), [
+    const { origin } = deployment.ledger.issuance;
+    assert.deepEqual(openBlob(blob, { bodyKey, origin, count: 1 }), [
       {
         aud: AUDIENCE,
         caller: "issuer",

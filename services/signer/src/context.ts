@@ -166,7 +166,11 @@ class SignerService implements Signer {
     this.#custody = custody;
     const journals = join(folder, SIGNER_FILES.journals);
     mkdirSync(journals, { recursive: true, mode: 0o700 });
-    this.#journal = new EntryJournal({ folder: journals, log: config.log, events: this.#events });
+    this.#journal = new EntryJournal({
+      folder: journals,
+      origin: config.origin,
+      events: this.#events,
+    });
     // Both secrets first: a start that fails must not leave a connection behind.
     const [ledger, monitor] = [this.#peer("ledger"), this.#peer("monitor")];
     this.#resources.use(custody);
@@ -178,23 +182,23 @@ class SignerService implements Signer {
     this.#failure = new StandingFailure(this.#events, this.#reports);
     this.#registryGuard = new WitnessGuard({
       ...config,
-      log: config.registry.log,
+      origin: config.registry.origin,
       logKey: config.registry.key,
       clock,
-      onDatedAhead: witnessAlarm(config.registry.log, {
+      onDatedAhead: witnessAlarm(config.registry.origin, {
         events: this.#events,
         reports: this.#reports,
       }),
     });
     this.#view = new RegistryView({
       client: this.#ledger,
-      log: config.registry.log,
+      origin: config.registry.origin,
       logKey: config.registry.key,
       operator: config.operator,
       guard: this.#registryGuard,
       events: this.#events,
       remembered: this.#remembered?.registry,
-      witnessed: () => this.#askWitness(config.registry.log),
+      witnessed: () => this.#askWitness(config.registry.origin),
     });
     this.#loop = new TurnLoop({
       turn: (isAsked) => this.#turn(isAsked),
@@ -277,7 +281,7 @@ class SignerService implements Signer {
     await this.#view.poll();
     const core = (this.#core ??= await this.#takeUp());
     if (!core) return false;
-    const closed = this.#view.registry.closedLogs.get(this.#options.config.log);
+    const closed = this.#view.registry.closedLogs.get(this.#options.config.origin);
     if (closed) {
       core.writer.end(closed.successor);
       throw closedLog(closed);
@@ -302,7 +306,7 @@ class SignerService implements Signer {
   async #takeUp(): Promise<SignerCore | undefined> {
     const { config } = this.#options;
     const [ledger, view] = [this.#ledger, this.#view];
-    const info = view.registry.writers.get(config.log);
+    const info = view.registry.writers.get(config.origin);
     if (!info || !view.registry.realms.has(config.realm)) return undefined;
     const since = this.#remembered?.registry.sinceSeconds ?? 0;
     this.#registryGuard.begin(view.held.size, since > 0 ? since : undefined);
@@ -347,9 +351,9 @@ class SignerService implements Signer {
     const { writer, guard } = this.#core;
     const { config, folder } = this.#options;
     const text = encodeState({
-      log: { origin: config.log, ...writer.tree, sinceSeconds: guard.sinceSeconds ?? 0 },
+      log: { origin: config.origin, ...writer.tree, sinceSeconds: guard.sinceSeconds ?? 0 },
       registry: {
-        origin: config.registry.log,
+        origin: config.registry.origin,
         ...this.#view.held,
         sinceSeconds: this.#registryGuard.sinceSeconds ?? 0,
       },

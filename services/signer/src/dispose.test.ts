@@ -99,8 +99,8 @@ describe("an end in order", () => {
     assert.equal(state?.registry.size, deployment.ledger.registry.size);
     assert.ok((state?.log?.sinceSeconds ?? 0) > 0);
     // The next quarter's log begins with nothing; another registry is another deployment.
-    assert.equal(readState(path, { ...config, log: "redoubt.test/next" })?.log, undefined);
-    const other = { ...config, registry: { log: "other.test/registry" } };
+    assert.equal(readState(path, { ...config, origin: "redoubt.test/next" })?.log, undefined);
+    const other = { ...config, registry: { origin: "other.test/registry" } };
     assert.throws(() => readState(path, other), { code: "ERR_SIGNER_STATE" });
   });
 

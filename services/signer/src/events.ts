@@ -40,7 +40,7 @@ export type SignerEvent = keyof typeof SIGNER_EVENTS;
 
 /** Every business event of the signer. Never a token, key or secret. */
 export interface SignerEvents {
-  opened(log: string, size: number): void;
+  opened(origin: string, size: number): void;
   keyMade(kid: string, alg: string, custody: string): void;
   keyState(kid: string, from: string, to: string, reason: string): void;
   keyRetained(kid: string, retain: boolean, reason: string): void;
@@ -64,9 +64,9 @@ export interface SignerEvents {
   witnessBack(): void;
   ledgerFailure(code: string, reason: string): void;
   ledgerBack(): void;
-  cosignatureRefused(log: string, code: string): void;
+  cosignatureRefused(origin: string, code: string): void;
   /** THREAT-37: the witness dates later than this clock can bear; both in POSIX seconds. */
-  cosignatureAhead(log: string, cosignedSeconds: number, nowSeconds: number): void;
+  cosignatureAhead(origin: string, cosignedSeconds: number, nowSeconds: number): void;
   stateNotKept(code: string): void;
   /** Entries that no witness has seen are not journaled: said once until it works again. */
   journalFailed(code: string): void;

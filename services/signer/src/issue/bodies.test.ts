@@ -51,7 +51,7 @@ describe("blobs", () => {
   const bodyKey = Buffer.alloc(32, 7);
   const sealer = new BodySealer(bodyKey, LOG);
   const opened = (blob: Buffer, count: number): object[] =>
-    openBlob(blob, { bodyKey, log: LOG, count });
+    openBlob(blob, { bodyKey, origin: LOG, count });
 
   it("one for each tenant and day, each commitment by its position in it", () => {
     const tokens = [

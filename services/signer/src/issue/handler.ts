@@ -23,7 +23,7 @@ import type { Grant, Policy, PolicyInput } from "./policy.ts";
 import type { UnsignedToken } from "./token.ts";
 
 export interface HandlerOptions {
-  readonly config: Pick<SignerConfig, "realm" | "log">;
+  readonly config: Pick<SignerConfig, "realm" | "origin">;
   readonly registry: () => Registry;
   readonly policy: Policy;
   readonly policyInput: PolicyInput;
@@ -114,7 +114,8 @@ export class SignerHandler {
         throw new ServiceError("ERR_REQUEST_MEMBER", "issueBatch: items must be objects");
       const unsigned = this.#build(caller, parseIssueRequest(item));
       // A token that no frame can carry back would be signed, logged and lost.
-      room.chars -= unsigned.signingInput.length + this.#options.config.log.length + RESULT_CHARS;
+      room.chars -=
+        unsigned.signingInput.length + this.#options.config.origin.length + RESULT_CHARS;
       if (room.chars < 0)
         throw new ServiceError("ERR_SIGNER_BUSY", "The answer is full: ask for fewer at once");
       return await this.#mint(unsigned);

@@ -56,7 +56,7 @@ export function checkDrillRequest(request: Pick<IssueRequest, "client" | "audien
 
 export interface DrillRouteOptions {
   readonly realm: string;
-  readonly log: string;
+  readonly origin: string;
   readonly registry: () => Registry;
   readonly ringSigner: StatementSigner;
   readonly clock: Clock;
@@ -97,7 +97,7 @@ async function registerDrillKey(
  * audience are not its to choose, so that no relying party but a drill's can ever be reached.
  */
 function signDrillRecord(
-  { realm, log, registry }: DrillRouteOptions,
+  { realm, origin, registry }: DrillRouteOptions,
   { publicKey, tenant, issuer, ...window }: DrillKeyRequest,
   ringKey: KeyObject,
   now: number,
@@ -121,7 +121,7 @@ function signDrillRecord(
     maxLifetimeSeconds: MAX_LIFE_SECONDS,
     custody: "drill",
     issuanceFloor: "audit",
-    log,
+    log: origin,
   };
   try {
     return signKeyRecord(fields, ringKey);

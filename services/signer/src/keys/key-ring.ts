@@ -20,7 +20,7 @@ export interface RingKey {
 
 export interface KeyRingOptions {
   readonly realm: string;
-  readonly log: string;
+  readonly origin: string;
   /** The age at which the keys of a class stop signing. */
   readonly policies: readonly Pick<RingPolicy, "class" | "expirySeconds">[];
   readonly registry: () => Registry;
@@ -141,12 +141,12 @@ export class KeyRing {
 
   /** Every key of this realm whose tokens go into this signer's log, drill keys too. */
   own(): readonly KeyInfo[] {
-    const { realm, log } = this.#options;
+    const { realm, origin } = this.#options;
     const registry = this.#options.registry();
     // Asked many times for each step, and a fold changes only by growing.
     if (this.#own?.registry === registry && this.#own.size === registry.size) return this.#own.keys;
     const keys = [...registry.keys.values()].filter(
-      (key) => key.realm === realm && registry.isSameLine(key.record.log, log),
+      (key) => key.realm === realm && registry.isSameLine(key.record.log, origin),
     );
     this.#own = { registry, size: registry.size, keys };
     return keys;

@@ -7,7 +7,7 @@ import type { LogWriter } from "./log-writer.ts";
 import type { RegistryView } from "../registry/registry-view.ts";
 
 export interface CarryOptions {
-  readonly config: Pick<SignerConfig, "log">;
+  readonly config: Pick<SignerConfig, "origin">;
   readonly view: Pick<RegistryView, "registry">;
   readonly events: SignerEvents;
   /** The signer's folder of journals. */
@@ -22,25 +22,25 @@ export interface CarryOptions {
  */
 export async function carryEntries({ config, view, ...options }: CarryOptions): Promise<void> {
   const { closedLogs } = view.registry;
-  for (let log = config.log; ;) {
-    const before = [...closedLogs.values()].find(({ successor }) => successor === log);
+  for (let { origin } = config; ;) {
+    const before = [...closedLogs.values()].find(({ successor }) => successor === origin);
     if (!before) return;
     await carryFrom(before, options);
-    ({ log } = before);
+    ({ log: origin } = before);
   }
 }
 
 async function carryFrom(
-  { log, size }: ClosedLog,
+  { log: origin, size }: ClosedLog,
   { journals: folder, writer, events }: Omit<CarryOptions, "config" | "view">,
 ): Promise<void> {
-  const batches = readJournal({ folder, log }).filter(({ first, sealed }) => {
+  const batches = readJournal({ folder, origin }).filter(({ first, sealed }) => {
     return first + sealed.entries.length > size;
   });
   for (const { sealed } of batches) await writer.submit(sealed);
   const count = batches.reduce((sum, { sealed }) => sum + sealed.entries.length, 0);
-  if (count > 0) events.entriesCarried(log, count);
-  removeJournal({ folder, log });
+  if (count > 0) events.entriesCarried(origin, count);
+  removeJournal({ folder, origin });
 }
 
 export function closedLog({ log, successor }: ClosedLog): ServiceError {

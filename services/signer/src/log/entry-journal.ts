@@ -22,7 +22,7 @@ export interface EntryJournalOptions {
   /** The signer's folder of journals. */
   readonly folder: string;
   /** Origin of the log. */
-  readonly log: string;
+  readonly origin: string;
   readonly events: Pick<SignerEvents, "journalFailed">;
   readonly maxBytes?: number;
 }
@@ -146,7 +146,7 @@ export class EntryJournal implements Disposable {
 }
 
 /** The batches of a log that are in its journal, oldest first. One that was cut short ends its segment. */
-export function readJournal(where: { readonly folder: string; readonly log: string }): {
+export function readJournal(where: { readonly folder: string; readonly origin: string }): {
   readonly first: number;
   readonly sealed: SealedBatch;
 }[] {
@@ -159,12 +159,18 @@ export function readJournal(where: { readonly folder: string; readonly log: stri
     }));
 }
 
-export function removeJournal(where: { readonly folder: string; readonly log: string }): void {
+export function removeJournal(where: { readonly folder: string; readonly origin: string }): void {
   rmSync(journalFolder(where), { recursive: true, force: true });
 }
 
-function journalFolder({ folder, log }: { readonly folder: string; readonly log: string }): string {
-  return join(folder, logId(log));
+function journalFolder({
+  folder,
+  origin,
+}: {
+  readonly folder: string;
+  readonly origin: string;
+}): string {
+  return join(folder, logId(origin));
 }
 
 function segmentNames(folder: string): string[] {

@@ -10,7 +10,7 @@ import { ask, LEDGER, type Requester } from "@redoubt/wire";
 
 export interface LogSource {
   readonly client: Requester;
-  readonly log: string;
+  readonly origin: string;
   readonly logKey: VerifierKey;
   readonly writerKey: VerifierKey;
 }
@@ -23,8 +23,8 @@ export async function readLogState(
   source: LogSource,
   known: readonly TreeHead[],
 ): Promise<{ readonly range: CompactRange; readonly cosigned: string }> {
-  const { client, log } = source;
-  const { size, hashes, checkpoint, cosigned } = await ask(client, LEDGER.state, { log });
+  const { client, origin } = source;
+  const { size, hashes, checkpoint, cosigned } = await ask(client, LEDGER.state, { log: origin });
   const range = CompactRange.from(size, hashes);
   if (size > 0) checkBothSigned(source, checkpoint, range);
   // oxlint-disable-next-line no-await-in-loop -- two of them; the first that is not in the log says why
@@ -34,8 +34,8 @@ export async function readLogState(
 
 // P3: the log key's signature, and our own over exactly this tree.
 function checkBothSigned(source: LogSource, note: string, range: CompactRange): void {
-  const { log, logKey, writerKey } = source;
-  const opened = openCheckpoint(note, { origin: log, verifiers: [logKey, writerKey] });
+  const { origin, logKey, writerKey } = source;
+  const opened = openCheckpoint(note, { origin, verifiers: [logKey, writerKey] });
   const names = new Set(opened.verified.map(({ name }) => name));
   const isBoth = names.has(logKey.name) && names.has(writerKey.name);
   if (!isBoth || opened.size !== range.size || !opened.root.equals(range.root()))
@@ -57,12 +57,12 @@ async function proveGrowth(source: LogSource, known: TreeHead, range: CompactRan
 }
 
 export async function readConsistency(
-  { client, log }: LogSource,
+  { client, origin }: LogSource,
   size1: number,
   size2: number,
 ): Promise<readonly Buffer[]> {
   if (size1 === size2) return [];
-  return (await ask(client, LEDGER.proveGrowth, { log, size1, size2 })).proof;
+  return (await ask(client, LEDGER.proveGrowth, { log: origin, size1, size2 })).proof;
 }
 
 function refusal(code: string, message: string, options?: ErrorOptions): ServiceError {

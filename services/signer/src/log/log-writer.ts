@@ -101,13 +101,13 @@ export class LogWriter {
 
   /** Takes up the log where it stands, after proving that it holds every tree that is known of it. */
   async open(known: readonly TreeHead[]): Promise<void> {
-    const { log, events } = this.#options;
+    const { origin, events } = this.#options;
     const { range, cosigned } = await readLogState(this.#options, known);
     this.#acknowledged = range;
     this.#predicted = range;
     this.#remember(range);
     if (range.size > 0) this.#options.guard.begin(range.size);
-    events.opened(log, range.size);
+    events.opened(origin, range.size);
     await this.#takeCosigned(cosigned);
   }
 
@@ -126,10 +126,10 @@ export class LogWriter {
   }
 
   #sign({ entries, blobs }: SealedBatch): Batch {
-    const { log, writer } = this.#options;
+    const { origin, writer } = this.#options;
     const range = this.#predicted.clone();
     range.appendEntries(entries);
-    const body = encodeCheckpoint({ origin: log, size: range.size, root: range.root() });
+    const body = encodeCheckpoint({ origin, size: range.size, root: range.root() });
     return {
       first: this.#predicted.size,
       count: entries.length,
@@ -153,12 +153,12 @@ export class LogWriter {
   }
 
   async #commit(batch: Batch): Promise<void> {
-    const { client, log } = this.#options;
+    const { client, origin } = this.#options;
     const { first, count, note, entries, blobs } = batch;
     const { checkpoint, cosigned } = await ask(
       client,
       LEDGER.commit,
-      { log, first, count, checkpoint: note, entriesBytes: entries.length },
+      { log: origin, first, count, checkpoint: note, entriesBytes: entries.length },
       Buffer.concat([entries, blobs]),
     );
     this.checkIntact();
@@ -169,8 +169,8 @@ export class LogWriter {
 
   /** P3: exactly the predicted tree under both signatures, or nothing is signed. */
   #checkAcknowledged({ body, note }: Batch, acknowledged: string): void {
-    const { log, logKey } = this.#options;
-    const opened = openCheckpoint(acknowledged, { origin: log, verifiers: [logKey] });
+    const { origin, logKey } = this.#options;
+    const opened = openCheckpoint(acknowledged, { origin, verifiers: [logKey] });
     if (opened.body !== body) throw this.#halt("the ledger committed another tree");
     // docs/spec/logs.md §3: our own line is still there, or no witness would take this checkpoint.
     if (!acknowledged.includes(note.slice(body.length + 1)))
@@ -224,14 +224,14 @@ export class LogWriter {
 
   /** Asks for the newest cosignature; what an idle log needs, since no commit brings it. */
   async refreshCosigned(): Promise<void> {
-    const { client, log } = this.#options;
-    const { cosigned } = await ask(client, LEDGER.state, { log });
+    const { client, origin } = this.#options;
+    const { cosigned } = await ask(client, LEDGER.state, { log: origin });
     await this.#takeCosigned(cosigned);
   }
 
   /** Takes a cosigned checkpoint only when it is of a tree that this writer built. Never rejects. */
   async #takeCosigned(note: string = ""): Promise<void> {
-    const { guard, events, log } = this.#options;
+    const { guard, events, origin } = this.#options;
     if (note === "" || note === this.#refusedNote) return;
     try {
       const cosigned = guard.open(note);
@@ -241,7 +241,7 @@ export class LogWriter {
     } catch (error) {
       // A bad cosignature vouches for nothing; the age of the last good one decides.
       this.#refusedNote = note;
-      events.cosignatureRefused(log, errorCode(error));
+      events.cosignatureRefused(origin, errorCode(error));
     }
   }
 

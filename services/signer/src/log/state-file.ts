@@ -21,13 +21,13 @@ export interface SignerState {
 /** @throws ServiceError `ERR_SIGNER_STATE` for a file that is not one of ours: it is never taken for none */
 export function readState(
   path: string,
-  { log, registry }: { readonly log: string; readonly registry: { readonly log: string } },
+  { origin, registry }: { readonly origin: string; readonly registry: { readonly origin: string } },
 ): SignerState | undefined {
   if (!privateFileExists(path)) return undefined;
   const state = parseState(readPrivateFile(path));
-  if (state.registry.origin !== registry.log)
+  if (state.registry.origin !== registry.origin)
     throw new ServiceError("ERR_SIGNER_STATE", "State file is of another registry");
-  return state.log.origin === log ? state : { registry: state.registry };
+  return state.log.origin === origin ? state : { registry: state.registry };
 }
 
 function parseState(bytes: Uint8Array): Required<SignerState> {

@@ -12,7 +12,7 @@ import type { MonitorReports } from "../run/monitor-reports.ts";
 
 export interface WitnessGuardOptions {
   /** Origin of the log whose cosignatures count. */
-  readonly log: string;
+  readonly origin: string;
   readonly logKey: VerifierKey;
   readonly witness: VerifierKey;
   readonly maxUnwitnessedSeconds: number;
@@ -78,8 +78,8 @@ export class WitnessGuard {
 
   /** @throws TlogError for a note that the log or the witness did not sign */
   open(note: string): Cosigned {
-    const { log, logKey, witness } = this.#options;
-    const { size, root } = openCheckpoint(note, { origin: log, verifiers: [logKey] });
+    const { origin, logKey, witness } = this.#options;
+    const { size, root } = openCheckpoint(note, { origin, verifiers: [logKey] });
     const { timeSeconds } = verifyCosignature(note, witness);
     return { size, root, timeSeconds };
   }
@@ -172,13 +172,16 @@ export class WitnessGuard {
  * the line in this log stays.
  */
 export function witnessAlarm(
-  log: string,
+  origin: string,
   { events, reports }: { readonly events: SignerEvents; readonly reports: MonitorReports },
 ): (cosignedSeconds: number, nowSeconds: number) => void {
   return (cosignedSeconds, nowSeconds) => {
     const now = Math.floor(nowSeconds);
-    events.cosignatureAhead(log, cosignedSeconds, now);
-    reports.event("cosignature-ahead", `${log}: dated ${cosignedSeconds}, this clock is at ${now}`);
+    events.cosignatureAhead(origin, cosignedSeconds, now);
+    reports.event(
+      "cosignature-ahead",
+      `${origin}: dated ${cosignedSeconds}, this clock is at ${now}`,
+    );
   };
 }
 

@@ -8,7 +8,7 @@ import type { WitnessGuard } from "../log/witness-guard.ts";
 
 export interface RegistryViewOptions {
   readonly client: Requester;
-  readonly log: string;
+  readonly origin: string;
   readonly logKey: VerifierKey;
   readonly operator: VerifierKey;
   readonly guard: WitnessGuard;
@@ -36,6 +36,7 @@ export class RegistryView {
     const { events, remembered } = options;
     this.#reader = new RegistryReader({
       ...options,
+      log: options.origin,
       seesAll: true,
       onItem: ({ index }, result) => {
         if (result.kind === "void") events.registryVoid(index, result.code);
@@ -89,9 +90,9 @@ export class RegistryView {
    * @throws ServiceError `ERR_LEDGER_*` as the ledger said, `ERR_SIGNER_REGISTRY` when nobody knows
    */
   async append({ statement, envelope }: SignedStatement, ifSize?: number): Promise<void> {
-    const { client, log } = this.#options;
+    const { client, origin } = this.#options;
     try {
-      await ask(client, LEDGER.append, { log, statement, envelope, ifSize });
+      await ask(client, LEDGER.append, { log: origin, statement, envelope, ifSize });
       await this.poll();
     } catch (cause) {
       throw notAppended(cause);
@@ -105,8 +106,8 @@ export class RegistryView {
 
   /** Asks how far the witness has seen the registry, and when. */
   async refreshCosigned(): Promise<void> {
-    const { client, log, guard, events } = this.#options;
-    const { cosigned: note } = await ask(client, LEDGER.state, { log });
+    const { client, origin, guard, events } = this.#options;
+    const { cosigned: note } = await ask(client, LEDGER.state, { log: origin });
     if (note === "") return;
     try {
       const cosigned = guard.open(note);
@@ -116,7 +117,7 @@ export class RegistryView {
       if (!root.equals(cosigned.root)) throw this.#fork();
       guard.accept(cosigned);
     } catch (error) {
-      events.cosignatureRefused(log, errorCode(error));
+      events.cosignatureRefused(origin, errorCode(error));
     }
   }
 

@@ -22,7 +22,7 @@ export function describeSigner(facts: SignerFacts): SignerMetadata {
   return {
     realm: config.realm,
     instance,
-    log: config.log,
+    log: config.origin,
     maxTtlSeconds:
       core?.cluster?.maxLifetimeSeconds() ??
       Math.max(...config.rings.map((ring) => ring.maxLifetimeSeconds)),

@@ -103,7 +103,7 @@ export class Deployment implements AsyncDisposable {
     this.monitor = new FakeMonitor({ ...own, service: "monitor" }, this.ledger.witnessed);
     for (const caller of [...CALLERS, "kube-front"] as const) createSocketPlace(this.place(caller));
     const log = logs.issuance.origin;
-    const { ring, writer } = initialise(this.folder, { realm, log });
+    const { ring, writer } = initialise(this.folder, { realm, origin: log });
     this.ringKey = ring;
     this.writerKey = writer;
     const { cosignature } = SIGNATURE_TYPE;
