@@ -1,14 +1,17 @@
 import { ServiceError, type Clock } from "@redoubt/base";
 import { KeyError, type KeyErrorCode } from "@redoubt/keys";
 
-/** Said of custody as a whole and of no key: a key is not lost, damaged or refused by it. */
+/** These are about custody as a whole: none of them says that a key is lost, damaged or refused. */
 const FAILURES: ReadonlySet<KeyErrorCode> = new Set([
   "ERR_KEY_BUSY",
   "ERR_KEY_DENIED",
   "ERR_KEY_CUSTODY",
   "ERR_KEY_MODULE",
 ]);
-/** Of a signature `ERR_KEY_CUSTODY` may be about that one input: no caller may stop the others with a long one. */
+/**
+ * The same for a signature, without `ERR_KEY_CUSTODY`: that may be about this one input, and no caller may stop the
+ * others with an input that is too long.
+ */
 const SIGNING_FAILURES: ReadonlySet<KeyErrorCode> = new Set([
   "ERR_KEY_BUSY",
   "ERR_KEY_DENIED",
@@ -16,8 +19,8 @@ const SIGNING_FAILURES: ReadonlySet<KeyErrorCode> = new Set([
 ]);
 
 /**
- * Of a list: the folder of sealed keys is not there. Those that were opened are in memory: they sign on, and prove
- * nothing about the folder.
+ * A list failed because the folder of sealed keys is not there. Keys that were opened before are in memory: they go on
+ * signing, which proves nothing about the folder.
  */
 const FOLDER_FAILURE: KeyErrorCode = "ERR_KEY_FILE";
 
@@ -25,9 +28,15 @@ const MIN_PAUSE_SECONDS = 1;
 const MAX_PAUSE_SECONDS = 30;
 /** Where custody does not say how long it wants to be left alone. */
 const PAUSE_SECONDS = 5;
-/** A throttled KMS signs now and then, one that is away does not: only the latter is told as not ready. */
+/**
+ * A throttled KMS still signs now and then, one that is away does not. Only after this long does the signer say that it
+ * is not ready.
+ */
 const AWAY_AFTER_MS = 3000;
-/** A list proves little about signatures: while they fail, it ends nothing. Without requests it must, in the end. */
+/**
+ * A list that succeeds proves little about signatures: for this long after one failed, it does not end the failure.
+ * Later it does, because where nobody asks for a signature nothing else can.
+ */
 const SIGNING_FAILED_MS = 10_000;
 /** Listing costs calls that are paid for; a signature tells as much. */
 const IDLE_LOOK_MS = 60_000;
@@ -57,7 +66,7 @@ export class CustodyHealth {
     this.#clock = clock;
   }
 
-  /** To be kept from before a call, and given with what became of it. */
+  /** Whoever calls custody reads this before, and hands it in with the outcome. */
   get failures(): number {
     return this.#failures;
   }
@@ -88,7 +97,7 @@ export class CustodyHealth {
     return this.#last ? now >= this.#last.pauseUntilMs : now - this.#workedMs >= IDLE_LOOK_MS;
   }
 
-  /** A call that began before the last failure says that custody is there, not that its pause is over. */
+  /** A call that began before the last failure shows that custody is there, but not that its pause is over. */
   signed(failuresBefore: number): void {
     this.#workedMs = this.#now();
     if (!this.#last || this.#last.error.code === FOLDER_FAILURE) return;

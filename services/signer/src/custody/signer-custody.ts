@@ -143,7 +143,10 @@ export class SignerCustody implements Custodian {
     this.#options.onLoaded?.();
   }
 
-  /** A ring that may make no keys, or a quota for making them, does not keep those that are there from signing. */
+  /**
+   * Not watched: where custody may make no key, or has used up its quota for making them, the keys that are there still
+   * sign.
+   */
   async #key(take: (custodian: Custodian) => Promise<CustodyKey>): Promise<CustodyKey> {
     const key = await take(await this.#open());
     return { ...key, sign: (input) => this.#sign(key, input) };

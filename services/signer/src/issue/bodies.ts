@@ -131,7 +131,7 @@ function columnsOf(tokens: readonly UnsignedToken[]): unknown[] {
   });
 }
 
-/** None is a list, so that a list is always one value for each body. */
+/** No value is a list itself: a list in the blob always holds one value for each body. */
 const COLUMNS: readonly ((token: UnsignedToken) => string | number | JsonObject | undefined)[] = [
   ({ grant }) => grant.audience,
   ({ caller }) => caller,

@@ -75,7 +75,7 @@ function parsePayload(segment: string): JsonObject {
   if (segment.length > MAX_PAYLOAD_CHARACTERS)
     throw refusal("ERR_REQUEST_MEMBER", `Claims are over ${MAX_PAYLOAD_CHARACTERS} characters`);
   try {
-    // Two spellings of the same claims would be two tokens of which only one was looked at.
+    // With two spellings of the same claims the caller would get a token other than the one that was looked at.
     return parseJsonObject(decodeBase64url(segment), { maxDepth: MAX_PAYLOAD_DEPTH });
   } catch (cause) {
     if (!(cause instanceof JsonError) && !(cause instanceof Base64urlError)) throw cause;
@@ -102,7 +102,8 @@ function checkAudiences(
 }
 
 function checkTimes({ issuedAt, notBefore, expires }: ExactClaims, now: number): void {
-  // A token dated back would be of a time that is already looked through, one dated forward a hidden reserve.
+  // A token dated back belongs to a time that the monitor has already gone through; one dated forward is a hidden
+  // reserve.
   if (Math.abs(issuedAt - now) > MAX_IAT_OFF_SECONDS || notBefore !== issuedAt)
     throw refusal("ERR_SIGNER_TIME", "Token is not dated now");
   if (expires <= issuedAt) throw refusal("ERR_SIGNER_TTL", "Token ends before it begins");

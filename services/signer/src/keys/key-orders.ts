@@ -33,8 +33,8 @@ export class KeyOrders {
   }
 
   /**
-   * The standby takes over now. P6: one that a verifier may not know yet only where nothing signs, and somebody says
-   * `isEarly`.
+   * The standby takes over now. P6: a standby that verifiers may not know yet takes over only where no key signs and
+   * the caller says `isEarly`.
    */
   rotate(tokenClass: string, reason: string, isEarly = false): Promise<Takeover> {
     return this.#inOrder(async () => {
@@ -64,8 +64,8 @@ export class KeyOrders {
   }
 
   /**
-   * A key must go: nothing is signed under it any more, and the standby takes over (THREAT-12), with `isEarly` even
-   * one that a verifier may not know yet.
+   * A key must go: nothing is signed under it any more, and the standby takes over (THREAT-12); with `isEarly` even one
+   * that verifiers may not know yet.
    */
   taint(
     kid: string,

@@ -21,7 +21,7 @@ export interface RingKey {
 export interface KeyRingOptions {
   readonly realm: string;
   readonly origin: string;
-  /** The age at which the keys of a class stop signing. */
+  /** For each class, the age at which its keys stop signing. */
   readonly policies: readonly Pick<RingPolicy, "class" | "expirySeconds">[];
   readonly registry: () => Registry;
   readonly custodian: Custodian;
@@ -67,8 +67,8 @@ export class KeyRing {
         this.hold(await custodian.open(id));
         this.#refused.delete(id);
       } catch (error) {
-        // One damaged key must not take the others with it. Custody that is away says nothing about its keys: taken
-        // for lost they would be ended, so that it is tried again as a whole (THREAT-05).
+        // One damaged key must not stop the others. But custody that is away says nothing about its keys, and the life
+        // cycle would end them as lost: then this fails as a whole, and is tried again (THREAT-05).
         if (!(error instanceof KeyError) || isCustodyFailure(error)) throw error;
         events.keyUnreadable(id, errorCode(error));
         if (error.code === "ERR_KEY_REFUSED") this.refuse(id, errorLine(error));
@@ -143,7 +143,7 @@ export class KeyRing {
   own(): readonly KeyInfo[] {
     const { realm, origin } = this.#options;
     const registry = this.#options.registry();
-    // Asked many times for each step, and a fold changes only by growing.
+    // This is asked many times for each step, and a registry changes only by growing: its size tells.
     if (this.#own?.registry === registry && this.#own.size === registry.size) return this.#own.keys;
     const keys = [...registry.keys.values()].filter(
       (key) => key.realm === realm && registry.isSameLine(key.record.log, origin),

@@ -22,9 +22,10 @@ export interface KeyStatementsOptions {
 }
 
 /**
- * What this signer says of keys in the name of its realm's ring. Each resolves when the registry holds it and the
- * fold took it. All but taint and retain are compare-and-swaps: decided by exactly what the registry held, so that
- * two signers of a realm never activate two keys of one ring, nor each make the standby that one was to make.
+ * What this signer says of keys in the name of its realm's ring. Each resolves when the registry holds it and the fold
+ * took it. All but taint and retain are compare-and-swaps: the ledger takes them only if the registry is still exactly
+ * what the decision was made by. So two signers of a realm never activate two keys of one ring, and never both make a
+ * standby where one was missing.
  */
 export class KeyStatements {
   readonly #options: KeyStatementsOptions;

@@ -16,9 +16,9 @@ export interface CarryOptions {
 }
 
 /**
- * What a log that was closed acknowledged after the size that it ends at goes into the log that takes its place,
- * before anything is signed there: a token whose entry is in no log would be taken for a forgery. After a crash in
- * the middle it is done again; a second entry of a token says nothing new.
+ * The operator closes a log at a size. Entries that were acknowledged after that size are appended to the log that
+ * takes its place, before anything is signed there: a token whose entry is in no log would be taken for a forgery.
+ * After a crash half-way this is done again; a second entry of a token says nothing new.
  */
 export async function carryEntries({ config, view, ...options }: CarryOptions): Promise<void> {
   const { closedLogs } = view.registry;

@@ -43,13 +43,14 @@ const SEGMENT_BYTES = 4 * 1024 * 1024;
 /** 15 minutes of `maxUnwitnessed` with 1,000 tokens a second. */
 const MAX_BYTES = 512 * 1024 * 1024;
 
-/** What a full disk lets the ledger commit still is little. */
+/** While the disk is full the ledger commits little: what waits to be written stays small. */
 const MAX_UNWRITTEN_BYTES = 8 * 1024 * 1024;
 
 /**
  * What the ledger acknowledged and no witness has cosigned yet (ARCHITECTURE §5.3). If the log ends before that, these
- * entries go into the log that takes its place, or their tokens would look like forgeries. Not synced: it outlives
- * this process, and a ledger that loses its tail; where the machine itself fails, the ledger's own copy is synced.
+ * entries go into the log that takes its place, or their tokens would look like forgeries. It is written without a
+ * sync. That is enough where this process ends or the ledger loses its tail; where the whole machine fails, the ledger
+ * has a synced copy of its own.
  */
 export class EntryJournal implements Disposable {
   readonly #options: EntryJournalOptions;

@@ -281,7 +281,7 @@ export class LogWriter {
     return new ServiceError("ERR_SIGNER_LOG", `Log is halted: ${reason}`);
   }
 
-  /** Waits for nothing: what is unacknowledged is refused, and sent again by nobody. */
+  /** Ends at once: batches without an acknowledgement are refused, and not sent again. */
   close(): void {
     this.#isClosed = true;
     this.#sleeper.close();

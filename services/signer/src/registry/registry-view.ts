@@ -112,7 +112,8 @@ export class RegistryView {
     try {
       const cosigned = guard.open(note);
       const root = this.#reader.rootAt(cosigned.size);
-      // Larger than what we were given, or long past: it says nothing about what we hold.
+      // The tree is larger than what we were given, or its root is no longer known here: this says nothing about what
+      // we hold.
       if (!root) return;
       if (!root.equals(cosigned.root)) throw this.#fork();
       guard.accept(cosigned);

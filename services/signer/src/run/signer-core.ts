@@ -71,11 +71,12 @@ export async function openCore(
   const registry = () => view.registry;
   const closed = view.registry.closedLogs.get(origin);
   if (closed) throw closedLog(closed);
-  // Before the log: custody may be away for long, and what asks again must leave nothing behind.
+  // Before the log is opened: custody may be away for long, and each attempt until it is back must leave nothing
+  // behind.
   const ring = await openRing(options);
   const guard = openGuard(options, info, remembered);
   const writer = openWriter(options, info, guard);
-  // THREAT-38: asked first, so that the ledger cannot have grown less than the witness saw.
+  // THREAT-38: the witness is asked first, so that the ledger, asked later, must hold at least what the witness saw.
   const witnessed = await options.askWitness(origin);
   await ask(ledger, LEDGER.openLog, { log: origin, writer: encodeVerifierKey(info.writer) });
   await writer.open([...(remembered?.log ? [remembered.log] : []), witnessed]);
