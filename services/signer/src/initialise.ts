@@ -51,7 +51,9 @@ export function initialiseLog(folder: string, origin: string): string {
   return encodeVerifierKey({ name: `${origin}/writer`, type: SIGNATURE_TYPE.ed25519, publicKey });
 }
 
-/** The writer's key of a log, where this signer has one of its own for it: the first log's has a plain name. */
+/**
+ * Opens the writer's key of a log. That of a signer's first log has a plain name; each later log has a file of its own.
+ */
 export function openWriterKey(folder: string, origin: string): ReturnType<typeof openKeyFile> {
   const own = join(folder, writerFile(origin));
   return openKeyFile(privateFileExists(own) ? own : join(folder, SIGNER_FILES.writer));

@@ -9,9 +9,9 @@ import { openPkcs11Custodian, type Pkcs11Options } from "@redoubt/custody/pkcs11
 import { faultyModule } from "@redoubt/custody/testing/faulty-cryptoki";
 import { openRawToken } from "@redoubt/custody/testing/raw-token";
 import { createToken, inSoftHsm, SOFTHSM_MODULE } from "@redoubt/custody/testing/softhsm";
-import { SignerCustody } from "./signer-custody.ts";
 import { Deployment, refusalOf, WANTED } from "../testing/deployment.ts";
 import { TestClock } from "../testing/test-clock.ts";
+import { SignerCustody } from "./signer-custody.ts";
 
 type Faulty = Awaited<ReturnType<typeof faultyModule>>;
 type CallName = Parameters<Faulty["fail"]>[0];

@@ -3,11 +3,11 @@ import { describe, it } from "node:test";
 import { ServiceError } from "@redoubt/base";
 import { type Custodian } from "@redoubt/custody";
 import { KeyError, type KeyErrorCode } from "@redoubt/keys";
+import { CountingCustodian } from "../testing/counting-custodian.ts";
+import { TestClock } from "../testing/test-clock.ts";
 import { isCustodyFailure } from "./custody-health.ts";
 import { openCustody } from "./open-custody.ts";
 import { SignerCustody } from "./signer-custody.ts";
-import { CountingCustodian } from "../testing/counting-custodian.ts";
-import { TestClock } from "../testing/test-clock.ts";
 
 function opened(open: () => Promise<Custodian>, clock = new TestClock()): Promise<SignerCustody> {
   return SignerCustody.open({ label: "pkcs11", open, clock });

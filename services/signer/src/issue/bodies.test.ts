@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { hash, randomBytes } from "node:crypto";
 import { describe, it } from "node:test";
-import { BodySealer } from "./bodies.ts";
 import { Deployment, OTHER_TENANT, TENANT, WANTED } from "../testing/deployment.ts";
 import { idOf, nonceOf, openBlob } from "../testing/open-blob.ts";
 import { grant, unsignedToken } from "../testing/unsigned-token.ts";
+import { BodySealer } from "./bodies.ts";
 import { buildToken } from "./token.ts";
 
 const LOG = "redoubt.test/enterprise/2026q4";

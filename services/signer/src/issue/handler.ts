@@ -13,10 +13,10 @@ import {
   type RealmKeys,
   type Route,
 } from "@redoubt/wire";
-import type { Budgets } from "./budgets.ts";
 import type { SignerConfig } from "../config.ts";
 import { isDrill } from "../keys/drill-key.ts";
 import { describeKeys, keysOfRealm } from "../keys/fetch-keys.ts";
+import type { Budgets } from "./budgets.ts";
 import { parseIssueRequest, refuseReserved, refuseReservedOfIssue } from "./issue-request.ts";
 import type { Mint } from "./mint.ts";
 import type { Grant, Policy, PolicyInput } from "./policy.ts";

@@ -1,7 +1,7 @@
 import { randomFillSync } from "node:crypto";
 import { sha256 } from "@redoubt/tlog";
-import type { Grant } from "./policy.ts";
 import type { RingKey } from "../keys/key-ring.ts";
+import type { Grant } from "./policy.ts";
 
 /** A token before its signature: what the log commits to. */
 export interface UnsignedToken {

@@ -3,8 +3,8 @@ import { generateKeyPairSync } from "node:crypto";
 import { describe, it } from "node:test";
 import { ServiceError } from "@redoubt/base";
 import { publicJwk, type KeyState } from "@redoubt/keys";
-import { list, readToken, text } from "../testing/answers.ts";
 import type { Signer } from "../context.ts";
+import { list, readToken, text } from "../testing/answers.ts";
 import { Deployment, refusalOf, TENANT, TIMES, WANTED } from "../testing/deployment.ts";
 import { until } from "../testing/test-events.ts";
 

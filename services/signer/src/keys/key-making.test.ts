@@ -6,10 +6,10 @@ import { join } from "node:path";
 import { parseConfig } from "../config.ts";
 import { signerEvents } from "../events.ts";
 import { ringName, SIGNER_FILES } from "../initialise.ts";
+import { Deployment } from "../testing/deployment.ts";
 import { makeKey } from "./key-making.ts";
 import { KeyRing } from "./key-ring.ts";
 import { KeyStatements } from "./key-statements.ts";
-import { Deployment } from "../testing/deployment.ts";
 
 /** The registry as a reader has it who has seen the first `count` items. */
 function foldOf({ ledger, operatorKey }: Deployment, count = ledger.registry.size): Registry {

@@ -88,7 +88,7 @@ export class KeyOrders {
       } catch {
         // The taint stands. The rest is the life cycle's, as soon as the clock is beyond doubt.
       }
-      // Nothing leads out of these two.
+      // A tainted key can only be revoked, and a revoked one stays so.
       const state = this.#realmKey(kid).state === "revoked" ? "revoked" : "tainted";
       return { state, active: facts?.active()?.kid ?? null };
     });

@@ -5,9 +5,9 @@ import { KeyError } from "@redoubt/keys";
 import type { SignatureAlgorithm } from "@redoubt/keys";
 import { tenantCovered, type KeyRecord } from "@redoubt/verify/record";
 import type { RingPolicy } from "../config.ts";
-import { isDrillKey } from "./drill-key.ts";
 import { isCustodyFailure } from "../custody/custody-health.ts";
 import type { SignerEvents } from "../events.ts";
+import { isDrillKey } from "./drill-key.ts";
 
 /** A key that may sign now: its record, and the use of its private half. */
 export interface RingKey {
@@ -33,7 +33,7 @@ export interface KeyRingOptions {
 
 interface ActiveKey {
   readonly key: RingKey;
-  /** Seconds; nothing is signed from here on, whatever the successor. */
+  /** Seconds; nothing is signed from here on, with or without a successor. */
   readonly signUntil: number;
 }
 
@@ -57,7 +57,7 @@ export class KeyRing {
     this.refresh();
   }
 
-  /** As `open`, while what signs stays as it is. */
+  /** As `open`, but the keys that sign stay the same. */
   async look(): Promise<void> {
     const { custodian, events } = this.#options;
     const opened = new Set([...this.#held.values()].map(({ id }) => id));
@@ -81,7 +81,7 @@ export class KeyRing {
     return this.#refused;
   }
 
-  /** Signs no more from here on; the life cycle treats it as a key that is not there. */
+  /** This key signs no more; the life cycle treats it as one that custody does not hold. */
   refuse(id: string, reason: string): void {
     for (const [text, key] of this.#held)
       if (key.id === id) {

@@ -35,7 +35,7 @@ export class KeyStatements {
   }
 
   /**
-   * A record, new or in the name of another ring key than before.
+   * Registers a key's record: a new one, or a known one that another ring key vouches for now.
    *
    * @throws ServiceError `ERR_LEDGER_SIZE` when the registry moved, `ERR_SIGNER_REGISTRY_VOID`
    */
@@ -56,7 +56,7 @@ export class KeyStatements {
     events.keyState(kid, from, state, reason);
   }
 
-  /** Whatever else happens in the registry: a key can be tainted from any state. */
+  /** No compare-and-swap: a key can be tainted from any state. */
   async taint({ kid, state: from }: KeyInfo, reason: string): Promise<void> {
     const { realm, registry, events } = this.#options;
     await this.#append({ type: "key-state", realm, kid, state: "tainted", reason });

@@ -1,10 +1,10 @@
 import { ServiceError } from "@redoubt/base";
 import type { ClosedLog } from "@redoubt/registry";
 import type { SignerConfig } from "../config.ts";
-import { readJournal, removeJournal } from "./entry-journal.ts";
 import type { SignerEvents } from "../events.ts";
-import type { LogWriter } from "./log-writer.ts";
 import type { RegistryView } from "../registry/registry-view.ts";
+import { readJournal, removeJournal } from "./entry-journal.ts";
+import type { LogWriter } from "./log-writer.ts";
 
 export interface CarryOptions {
   readonly config: Pick<SignerConfig, "origin">;

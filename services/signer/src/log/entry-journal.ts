@@ -4,8 +4,8 @@ import { crc32 } from "node:zlib";
 import { checkPrivateFolder, errorCode, readPrivateFile, writeFully } from "@redoubt/base";
 import { logId, parseEntryBundle } from "@redoubt/tlog";
 import { splitBlobs } from "@redoubt/wire";
-import type { SealedBatch } from "../issue/bodies.ts";
 import type { SignerEvents } from "../events.ts";
+import type { SealedBatch } from "../issue/bodies.ts";
 
 /** One batch as the ledger acknowledged it. */
 export interface JournalBatch {

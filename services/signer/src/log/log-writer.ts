@@ -10,11 +10,11 @@ import {
   type TreeHead,
 } from "@redoubt/tlog";
 import { ask, joinBlobs, LEDGER, RemoteError } from "@redoubt/wire";
-import type { SealedBatch } from "../issue/bodies.ts";
-import type { EntryJournal } from "./entry-journal.ts";
 import type { SignerEvents } from "../events.ts";
-import { readConsistency, readLogState, type LogSource } from "./log-opening.ts";
+import type { SealedBatch } from "../issue/bodies.ts";
 import { Sleeper } from "../run/sleeper.ts";
+import type { EntryJournal } from "./entry-journal.ts";
+import { readConsistency, readLogState, type LogSource } from "./log-opening.ts";
 import type { Cosigned, WitnessGuard } from "./witness-guard.ts";
 
 export interface LogWriterOptions extends LogSource {

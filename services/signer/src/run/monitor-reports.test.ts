@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { RemoteError, WireError } from "@redoubt/wire";
 import { signerEvents } from "../events.ts";
-import { MonitorReports } from "./monitor-reports.ts";
 import { Deployment, refusalOf, WANTED } from "../testing/deployment.ts";
 import { RecordedEvents, until } from "../testing/test-events.ts";
+import { MonitorReports } from "./monitor-reports.ts";
 
 type Head = Readonly<Record<string, unknown>>;
 

@@ -23,7 +23,7 @@ import { encodeState, type SignerState } from "../log/state-file.ts";
 import type { WitnessGuard } from "../log/witness-guard.ts";
 import type { StandingFailure } from "./failure.ts";
 import { openCore, type CoreOptions, type SignerCore } from "./signer-core.ts";
-import { describeKeys, describeSigner } from "./status.ts";
+import { describeSigner, listKeys } from "./status.ts";
 import { TurnLoop } from "./turn-loop.ts";
 
 /** What there is before the registry is read; wired in context.ts. */
@@ -44,7 +44,7 @@ export interface ServiceParts extends CoreOptions {
 const FRAME_FIXED_BYTES = 9;
 const MAX_CONNECTIONS = 32;
 const REPORT_MS = 1000;
-/** Below the grace of the sockets, which cut what is not answered then. */
+/** Shorter than what closing sockets leave to the calls under way: each of them still gets its answer. */
 const DRAIN_MS = 3000;
 const STATE_EVERY_TICKS = 5;
 const SHOWN_REFUSED = 100;
@@ -60,7 +60,7 @@ function codeOf(check: () => void): string | undefined {
   return undefined;
 }
 
-/** What kube-apiserver's front may ask is a table of its own: what is not in it is not there for it. */
+/** kube-apiserver's front has a table of calls of its own: for it there are no others. */
 function handlerFor(
   { handler, cluster }: SignerCore,
   { caller }: Call,
@@ -77,7 +77,7 @@ export class SignerService implements Service {
   readonly ready: Promise<void>;
   readonly #parts: ServiceParts;
   readonly #instance = encodeBase64url(randomBytes(8));
-  /** Who may ask: closed before everything that an answer needs. */
+  /** The sockets of the callers: closed first, since an answer needs all the rest. */
   readonly #sockets = new AsyncDisposableStack();
   readonly #loop: TurnLoop;
   readonly #becomeReady: () => void;
@@ -231,7 +231,7 @@ export class SignerService implements Service {
 
   status(): object {
     const { realm } = this.#parts.config;
-    const keys = describeKeys(this.#parts.view.registry, realm);
+    const keys = listKeys(this.#parts.view.registry, realm);
     const refused = [...(this.#core?.ring.refused ?? [])].slice(0, SHOWN_REFUSED);
     const { code = null } = this.#parts.failure;
     const reason = this.#parts.failure.reason ?? this.#core?.steps.waiting() ?? this.#whyNot();

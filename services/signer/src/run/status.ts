@@ -38,7 +38,7 @@ export function describeSigner(facts: SignerFacts): SignerMetadata {
   };
 }
 
-export function describeKeys(registry: Registry, realm: string): object[] {
+export function listKeys(registry: Registry, realm: string): object[] {
   return [...registry.keys.values()]
     .filter((key) => key.realm === realm && !isDrillKey(key.record))
     .map(({ kid, state, stateAt, retainedBy, record }) => {

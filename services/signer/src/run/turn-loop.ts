@@ -1,5 +1,5 @@
-import { Sleeper } from "./sleeper.ts";
 import type { StandingFailure } from "./failure.ts";
+import { Sleeper } from "./sleeper.ts";
 
 export interface TurnLoopOptions {
   /** One turn; says whether the signer has been ready, after which there is no hurry. */
@@ -10,7 +10,7 @@ export interface TurnLoopOptions {
 }
 
 const TURN_MS = 1000;
-/** Until the first key is active somebody waits for the start. */
+/** Until the first key is active somebody waits for the signer to start. */
 const START_TURN_MS = 50;
 /** A ledger that answers `wait` at once, always, must not make this loop spin. */
 const MIN_TURN_MS = 20;

@@ -20,11 +20,11 @@ import {
   socketPlace,
   type SocketPlace,
 } from "@redoubt/wire";
+import { FakeLedger, FakeLog, FakeMonitor } from "@redoubt/testkit";
 import { parseConfig } from "../config.ts";
 import { openSigner, type Signer, type SignerOptions } from "../context.ts";
 import { initialise, initialiseLog } from "../initialise.ts";
 import { CountingCustodian } from "./counting-custodian.ts";
-import { FakeLedger, FakeLog, FakeMonitor } from "@redoubt/testkit";
 import { RawPeer } from "./raw-peer.ts";
 import { TestClock } from "./test-clock.ts";
 import { RecordedEvents } from "./test-events.ts";

@@ -1,9 +1,9 @@
 import { createPublicKey, generateKeyPairSync, verify } from "node:crypto";
 import { publicJwk, signerFor } from "@redoubt/keys";
 import { encodeKeyRecord } from "@redoubt/keys";
-import { encodeHeader, type RingKey } from "../keys/key-ring.ts";
 import type { Grant } from "../issue/policy.ts";
 import { buildToken, JtiSource, type UnsignedToken } from "../issue/token.ts";
+import { encodeHeader, type RingKey } from "../keys/key-ring.ts";
 
 export type RecordChange = Readonly<Record<string, string | number | object>>;
 
