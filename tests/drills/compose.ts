@@ -117,6 +117,7 @@ export async function compose(replace: Replacements = {}): Promise<Composed> {
     stack.use(
       await openSigner({
         ...common(`signer-${realm}`),
+        events: logOf(`signer-${realm}`),
         service: `signer-${realm}`,
         config: parseSignerConfig(configOf(`signer-${realm}`)),
         ...replace.signer,

@@ -51,7 +51,7 @@ export class SimulatedRealm {
     ] as const;
     const shared = {
       realm: REALM,
-      log: LOG,
+      origin: LOG,
       policies,
       registry: () => this.registry,
       custodian: this.custodian,

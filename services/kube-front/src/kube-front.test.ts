@@ -184,7 +184,7 @@ describe("ExternalJWTSigner, as kube-apiserver calls it", () => {
     const second = await cluster.open();
     await second.ready;
     assert.equal(await statusOf(cluster.metadata()), "9 ERR_FRONT_LIFETIME");
-    await cluster.deployment.log.named("call_refused");
+    await cluster.deployment.events.named("call_refused");
   });
 
   it("a signer that ended: 14 at once, and its calls again when it is back", async () => {
@@ -525,7 +525,7 @@ describe("what stops a cluster's tokens", () => {
 
   it("THREAT-05: a ledger that cannot commit: 14, nothing is signed until it can", async () => {
     await using cluster = await Cluster.ready();
-    const { ledger, custodian, log } = cluster.deployment;
+    const { ledger, custodian, events } = cluster.deployment;
     const { signed } = custodian;
     let isFull = true;
     ledger.misbehave = (asked, honest) => {
@@ -533,7 +533,7 @@ describe("what stops a cluster's tokens", () => {
       return honest();
     };
     const asked = statusOf(cluster.sign(segment(cluster.claims())));
-    await log.named("log_lost");
+    await events.named("log_lost");
     assert.equal(await statusOf(cluster.sign(segment(cluster.claims()))), "14 ERR_SIGNER_LOG");
     assert.equal(custodian.signed, signed);
     isFull = false;

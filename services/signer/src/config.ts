@@ -41,9 +41,9 @@ export interface SignerConfig {
   readonly realm: string;
   readonly instance: string;
   /** Origin of this instance's issuance log. */
-  readonly log: string;
+  readonly origin: string;
   readonly callers: readonly string[];
-  readonly registry: { readonly log: string; readonly key: VerifierKey };
+  readonly registry: { readonly origin: string; readonly key: VerifierKey };
   readonly operator: VerifierKey;
   readonly witness: VerifierKey;
   readonly maxUnwitnessedSeconds: number;
@@ -64,10 +64,10 @@ const CALLERS: readonly string[] = ["issuer", "drill", "operator", KUBE_FRONT];
 /** @throws ServiceError `ERR_CONFIG` that names every problem at once */
 export function parseConfig(json: Uint8Array | JsonObject): SignerConfig {
   const config = new ConfigReader(json, "signer config");
-  const log = config.attempt((from) => from.string("log", 256, ORIGIN));
+  const origin = config.attempt((from) => from.string("log", 256, ORIGIN));
   const registry = config.attempt((from) => readRegistry(from.object("registry")));
   config.attempt(() => {
-    if (registry && registry.log === log) throw problem("log must not be the registry");
+    if (registry && registry.origin === origin) throw problem("log must not be the registry");
   });
   const callers = config.attempt(readCallers);
   const rings = readRings(config);
@@ -81,7 +81,7 @@ export function parseConfig(json: Uint8Array | JsonObject): SignerConfig {
   return config.finish<SignerConfig>({
     realm: config.attempt((from) => from.string("realm", 32, REALM)),
     instance: config.attempt((from) => from.string("instance", 64, /^[a-z0-9-]+$/)),
-    log,
+    origin,
     callers,
     registry,
     operator: config.attempt((from) => readKey(from, "operator", SIGNATURE_TYPE.ed25519)),
@@ -108,11 +108,11 @@ function readCallers(reader: MemberReader): readonly string[] {
 }
 
 function readRegistry(reader: MemberReader): SignerConfig["registry"] {
-  const log = reader.string("log", 256, ORIGIN);
+  const origin = reader.string("log", 256, ORIGIN);
   const key = readKey(reader, "key", SIGNATURE_TYPE.ed25519);
   reader.done();
-  if (key.name !== log) throw problem(`registry key must be named ${log}`);
-  return { log, key };
+  if (key.name !== origin) throw problem(`registry key must be named ${origin}`);
+  return { origin, key };
 }
 
 /** A witness key is no log key: one that signs both could vouch for itself. */

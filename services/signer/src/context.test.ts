@@ -118,8 +118,8 @@ describe("a token", () => {
     const now = deployment.clock.seconds;
     const path = join(deployment.folder, "body.key");
     const bodyKey = openSealedFile(path, readPassphrase(`${path}.pass`), "body-key");
-    const log = deployment.ledger.issuance.origin;
-    assert.deepEqual(openBlob(blob, { bodyKey, log, count: 1 }), [
+    const { origin } = deployment.ledger.issuance;
+    assert.deepEqual(openBlob(blob, { bodyKey, origin, count: 1 }), [
       {
         aud: AUDIENCE,
         caller: "issuer",
@@ -213,7 +213,7 @@ describe("what a signer says of itself", () => {
     await using stranger = new Deployment();
     deployment.register(stranger.writerKey);
     await deployment.open();
-    const { fields } = await deployment.log.named("ledger_trouble");
+    const { fields } = await deployment.events.named("ledger_trouble");
     assert.equal(fields["code"], "ERR_SIGNER_IDENTITY");
     assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_STARTING");
   });

@@ -99,8 +99,8 @@ describe("an end in order", () => {
     assert.equal(state?.registry.size, deployment.ledger.registry.size);
     assert.ok((state?.log?.sinceSeconds ?? 0) > 0);
     // The next quarter's log begins with nothing; another registry is another deployment.
-    assert.equal(readState(path, { ...config, log: "redoubt.test/next" })?.log, undefined);
-    const other = { ...config, registry: { log: "other.test/registry" } };
+    assert.equal(readState(path, { ...config, origin: "redoubt.test/next" })?.log, undefined);
+    const other = { ...config, registry: { origin: "other.test/registry" } };
     assert.throws(() => readState(path, other), { code: "ERR_SIGNER_STATE" });
   });
 
@@ -114,7 +114,7 @@ describe("an end in order", () => {
       await deployment.client().request(WANTED);
       await signer.tick();
     }
-    assert.equal(deployment.log.count("state_not_kept") > 0, true);
+    assert.equal(deployment.events.count("state_not_kept") > 0, true);
     rmSync(path, { recursive: true });
     for (let count = 0; count < 6; count += 1) await signer.tick();
     assert.equal(existsSync(path), true);

@@ -40,7 +40,7 @@ export type SignerEvent = keyof typeof SIGNER_EVENTS;
 
 /** Every business event of the signer. Never a token, key or secret. */
 export interface SignerEvents {
-  opened(log: string, size: number): void;
+  opened(origin: string, size: number): void;
   keyMade(kid: string, alg: string, custody: string): void;
   keyState(kid: string, from: string, to: string, reason: string): void;
   keyRetained(kid: string, retain: boolean, reason: string): void;
@@ -50,7 +50,7 @@ export interface SignerEvents {
   /** Custody holds it, and it is not what custody must hold. */
   keyRefused(id: string, reason: string): void;
   auditFailed(code: string): void;
-  custodyTrouble(code: string, reason: string): void;
+  custodyFailure(code: string, reason: string): void;
   custodyBack(): void;
   /** Refusals of one kind and stops, as they are told to the monitor; `count` of them at once. */
   reported(report: Readonly<Record<string, string>>, count: number): void;
@@ -60,13 +60,13 @@ export interface SignerEvents {
   halted(reason: string): void;
   registryVoid(index: number, code: string): void;
   registryRefused(code: string): void;
-  witnessTrouble(code: string, reason: string): void;
+  witnessFailure(code: string, reason: string): void;
   witnessBack(): void;
-  ledgerTrouble(code: string, reason: string): void;
+  ledgerFailure(code: string, reason: string): void;
   ledgerBack(): void;
-  cosignatureRefused(log: string, code: string): void;
+  cosignatureRefused(origin: string, code: string): void;
   /** THREAT-37: the witness dates later than this clock can bear; both in POSIX seconds. */
-  cosignatureAhead(log: string, cosignedSeconds: number, nowSeconds: number): void;
+  cosignatureAhead(origin: string, cosignedSeconds: number, nowSeconds: number): void;
   stateNotKept(code: string): void;
   /** Entries that no witness has seen are not journaled: said once until it works again. */
   journalFailed(code: string): void;
@@ -74,35 +74,35 @@ export interface SignerEvents {
   entriesCarried(from: string, count: number): void;
 }
 
-export function signerEvents(log: EventSink<SignerEvent>): SignerEvents {
+export function signerEvents(sink: EventSink<SignerEvent>): SignerEvents {
   return {
-    opened: (origin, size) => log("log_opened", { log: origin, size }),
-    keyMade: (kid, alg, custody) => log("key_made", { kid, alg, custody }),
-    keyState: (kid, from, to, reason) => log("key_state", { kid, from, to, reason }),
-    keyRetained: (kid, retain, reason) => log("key_retained", { kid, retain, reason }),
-    keyAge: (kid, level, percent) => log("key_age", { kid, level, percent }),
-    keyStepFailed: (code) => log("key_step_failed", { code }),
-    keyUnreadable: (id, code) => log("key_unreadable", { id, code }),
-    keyRefused: (id, reason) => log("custody_refused_key", { id, reason }),
-    auditFailed: (code) => log("custody_audit_failed", { code }),
-    custodyTrouble: (code, reason) => log("custody_trouble", { code, reason }),
-    custodyBack: () => log("custody_back"),
-    reported: (report, count) => log("reported", { ...report, count }),
-    reportRefused: (code) => log("report_refused", { code }),
-    logLost: (code) => log("log_lost", { code }),
-    logBack: () => log("log_back"),
-    halted: (reason) => log("halted", { reason }),
-    registryVoid: (index, code) => log("registry_void", { index, code }),
-    registryRefused: (code) => log("registry_refused", { code }),
-    witnessTrouble: (code, reason) => log("witness_trouble", { code, reason }),
-    witnessBack: () => log("witness_back"),
-    ledgerTrouble: (code, reason) => log("ledger_trouble", { code, reason }),
-    ledgerBack: () => log("ledger_back"),
-    cosignatureRefused: (origin, code) => log("cosignature_refused", { log: origin, code }),
+    opened: (origin, size) => sink("log_opened", { log: origin, size }),
+    keyMade: (kid, alg, custody) => sink("key_made", { kid, alg, custody }),
+    keyState: (kid, from, to, reason) => sink("key_state", { kid, from, to, reason }),
+    keyRetained: (kid, retain, reason) => sink("key_retained", { kid, retain, reason }),
+    keyAge: (kid, level, percent) => sink("key_age", { kid, level, percent }),
+    keyStepFailed: (code) => sink("key_step_failed", { code }),
+    keyUnreadable: (id, code) => sink("key_unreadable", { id, code }),
+    keyRefused: (id, reason) => sink("custody_refused_key", { id, reason }),
+    auditFailed: (code) => sink("custody_audit_failed", { code }),
+    custodyFailure: (code, reason) => sink("custody_trouble", { code, reason }),
+    custodyBack: () => sink("custody_back"),
+    reported: (report, count) => sink("reported", { ...report, count }),
+    reportRefused: (code) => sink("report_refused", { code }),
+    logLost: (code) => sink("log_lost", { code }),
+    logBack: () => sink("log_back"),
+    halted: (reason) => sink("halted", { reason }),
+    registryVoid: (index, code) => sink("registry_void", { index, code }),
+    registryRefused: (code) => sink("registry_refused", { code }),
+    witnessFailure: (code, reason) => sink("witness_trouble", { code, reason }),
+    witnessBack: () => sink("witness_back"),
+    ledgerFailure: (code, reason) => sink("ledger_trouble", { code, reason }),
+    ledgerBack: () => sink("ledger_back"),
+    cosignatureRefused: (origin, code) => sink("cosignature_refused", { log: origin, code }),
     cosignatureAhead: (origin, cosigned, now) =>
-      log("cosignature_ahead", { log: origin, cosigned, now }),
-    journalFailed: (code) => log("journal_failed", { code }),
-    entriesCarried: (from, count) => log("entries_carried", { from, count }),
-    stateNotKept: (code) => log("state_not_kept", { code }),
+      sink("cosignature_ahead", { log: origin, cosigned, now }),
+    journalFailed: (code) => sink("journal_failed", { code }),
+    entriesCarried: (from, count) => sink("entries_carried", { from, count }),
+    stateNotKept: (code) => sink("state_not_kept", { code }),
   };
 }

@@ -20,7 +20,7 @@ export const BODY_KEY_KIND = "body-key";
 /** Makes the keys that others must know before this signer runs, in its fresh folder. */
 export function initialise(
   folder: string,
-  { realm, log }: { readonly realm: string; readonly log: string },
+  { realm, origin }: { readonly realm: string; readonly origin: string },
 ): { readonly ring: string; readonly writer: string } {
   const ring = createKeyFile(join(folder, SIGNER_FILES.ring), "Ed25519");
   const writer = createKeyFile(join(folder, SIGNER_FILES.writer), "Ed25519");
@@ -35,7 +35,7 @@ export function initialise(
   const type = SIGNATURE_TYPE.ed25519;
   return {
     ring: encodeVerifierKey({ name: ringName(realm), type, publicKey: ring.publicKey }),
-    writer: encodeVerifierKey({ name: `${log}/writer`, type, publicKey: writer.publicKey }),
+    writer: encodeVerifierKey({ name: `${origin}/writer`, type, publicKey: writer.publicKey }),
   };
 }
 
@@ -43,22 +43,24 @@ export function initialise(
  * Makes the writer's key of a log that takes another's place, in the folder of a signer that has keys; where it is
  * made already, reads it. Returns the writer's verifier key.
  */
-export function initialiseLog(folder: string, log: string): string {
-  const path = join(folder, writerFile(log));
+export function initialiseLog(folder: string, origin: string): string {
+  const path = join(folder, writerFile(origin));
   const { publicKey } = privateFileExists(path)
     ? openKeyFile(path)
     : createKeyFile(path, "Ed25519");
-  return encodeVerifierKey({ name: `${log}/writer`, type: SIGNATURE_TYPE.ed25519, publicKey });
+  return encodeVerifierKey({ name: `${origin}/writer`, type: SIGNATURE_TYPE.ed25519, publicKey });
 }
 
-/** The writer's key of a log, where this signer has one of its own for it: the first log's has a plain name. */
-export function openWriterKey(folder: string, log: string): ReturnType<typeof openKeyFile> {
-  const own = join(folder, writerFile(log));
+/**
+ * Opens the writer's key of a log. That of a signer's first log has a plain name; each later log has a file of its own.
+ */
+export function openWriterKey(folder: string, origin: string): ReturnType<typeof openKeyFile> {
+  const own = join(folder, writerFile(origin));
   return openKeyFile(privateFileExists(own) ? own : join(folder, SIGNER_FILES.writer));
 }
 
-function writerFile(log: string): string {
-  return `writer-${logId(log)}.key`;
+function writerFile(origin: string): string {
+  return `writer-${logId(origin)}.key`;
 }
 
 export function ringName(realm: string): string {

@@ -18,7 +18,7 @@ await runService(service, { ...WIRE_EVENTS, ...SIGNER_EVENTS }, async ({ clock, 
     root: "",
     service,
     clock,
-    log,
+    events: log,
     onCustodyLoaded: dropAddons,
   });
 });

@@ -16,7 +16,7 @@ async function afterThree(): Promise<Deployment> {
   for (let count = 0; count < 3; count += 1) await deployment.client().request(WANTED);
   await signer.tick();
   await signer[Symbol.asyncDispose]();
-  deployment.log.all.length = 0;
+  deployment.events.all.length = 0;
   return deployment;
 }
 
@@ -24,7 +24,7 @@ async function assertRefused(deployment: Deployment, code: string): Promise<void
   const { signed } = deployment.custodian;
   const commits = deployment.ledger.commits().length;
   await deployment.open();
-  const { fields } = await deployment.log.named("ledger_trouble");
+  const { fields } = await deployment.events.named("ledger_trouble");
   assert.equal(fields["code"], code);
   assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_STARTING");
   const told = await deployment.monitor.told.first(({ op }) => op === "event");
@@ -53,7 +53,7 @@ describe("THREAT-06, THREAT-30: a restart", () => {
     const calls = deployment.ledger.calls.length;
     await until(() => deployment.ledger.calls.length > calls + 6);
     // Tried again and again, said once.
-    assert.equal(deployment.log.count("ledger_trouble"), 1);
+    assert.equal(deployment.events.count("ledger_trouble"), 1);
     batches.push(...lost);
     assert.equal((await retried(deployment))["index"], 3);
   });
@@ -100,7 +100,7 @@ describe("THREAT-06, THREAT-30: a restart", () => {
     await deployment.client().request(WANTED);
     await signer[Symbol.asyncDispose]();
     writeFileSync(path, old);
-    deployment.log.all.length = 0;
+    deployment.events.all.length = 0;
     deployment.ledger.misbehave = ({ op }, honest) =>
       op === "proveGrowth" ? changed(honest, { proof: [] }) : honest();
     await assertRefused(deployment, "ERR_LOG_HISTORY");
@@ -148,7 +148,7 @@ describe("THREAT-06, THREAT-30: a restart", () => {
       head["log"] === origin ? changed(honest, { cosigned: "" }) : honest();
     clock.forward(901);
     const signer = await deployment.open();
-    await deployment.log.named("log_opened");
+    await deployment.events.named("log_opened");
     await signer.tick();
     assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_UNWITNESSED");
     ledger.misbehave = undefined;
@@ -172,7 +172,7 @@ describe("P6: a crash at each step", () => {
     it(`${what}: the next start goes on from there, with one active key and one standby`, async () => {
       for (let allowed = 0; allowed <= appends; allowed += 1) {
         await using deployment = await Deployment.start();
-        const { ledger, clock, custodian, log } = deployment;
+        const { ledger, clock, custodian, events } = deployment;
         const signer = await deployment.openReady();
         const kid = activeKidOf(await signer.status());
         clock.forward(wait);
@@ -198,7 +198,7 @@ describe("P6: a crash at each step", () => {
           ["active", "prepublished"],
           `after ${allowed} entries: ${found.join()}`,
         );
-        assert.equal(log.count("registry_void"), 0);
+        assert.equal(events.count("registry_void"), 0);
         assert.ok(custodian.generated <= 3);
         await deployment.client().request(WANTED);
       }

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ServiceError } from "@redoubt/base";
 import type { Answer, Call } from "@redoubt/wire";
-import { digestOf, text } from "./testing/answers.ts";
-import { MIN_SECOND_BATCH } from "./issue/mint.ts";
-import { Deployment, refusalOf, WANTED } from "./testing/deployment.ts";
 import { changed, FakeLog, type Honest } from "@redoubt/testkit";
+import { MIN_SECOND_BATCH } from "./issue/mint.ts";
+import { digestOf, text } from "./testing/answers.ts";
+import { Deployment, refusalOf, WANTED } from "./testing/deployment.ts";
 import { until } from "./testing/test-events.ts";
 
 /** A ledger that fails its first commits in one way, and then is honest. */
@@ -34,16 +34,16 @@ describe("THREAT-05: a ledger that cannot or will not commit", () => {
     it(`${code}: nothing is signed until it commits, then the same bytes are`, async () => {
       await using deployment = await Deployment.start();
       await deployment.openReady();
-      const { custodian, ledger, log } = deployment;
+      const { custodian, ledger, events } = deployment;
       const { signed } = custodian;
       ledger.misbehave = failing(3, refuse(code));
       const issued = deployment.client().request(WANTED);
-      await log.named("log_lost");
+      await events.named("log_lost");
       assert.equal(custodian.signed, signed);
       assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_LOG");
       const { head } = await issued;
       assert.equal(custodian.signed, signed + 1);
-      await log.named("log_back");
+      await events.named("log_back");
       const sent = ledger.commits().map((call) => [call.head, call.attachment]);
       assert.equal(sent.length, 4);
       for (const one of sent) assert.deepEqual(one, sent[0]);
@@ -54,14 +54,14 @@ describe("THREAT-05: a ledger that cannot or will not commit", () => {
   it("a lost acknowledgement: the batch is in the log once, and its token comes", async () => {
     await using deployment = await Deployment.start();
     await deployment.openReady();
-    const { ledger, log } = deployment;
+    const { ledger, events } = deployment;
     ledger.misbehave = failing(1, async (honest) => {
       await honest();
       throw new ServiceError("ERR_LEDGER_IO", "Answer lost");
     });
     const [first, second] = await Promise.all([
       deployment.client().request(WANTED),
-      log.named("log_back").then(() => deployment.client().request(WANTED)),
+      events.named("log_back").then(() => deployment.client().request(WANTED)),
     ]);
     assert.deepEqual([first.head["index"], second.head["index"]], [0, 1]);
     assert.equal(ledger.issuance.size, 2);
@@ -70,7 +70,7 @@ describe("THREAT-05: a ledger that cannot or will not commit", () => {
   it("a ledger that restarts: connections break, what waited is committed, nothing is lost or doubled", async () => {
     await using deployment = await Deployment.start();
     await deployment.openReady();
-    const { ledger, custodian, log } = deployment;
+    const { ledger, custodian, events } = deployment;
     const { signed } = custodian;
     ledger.misbehave = async ({ op }, honest) => {
       if (op !== "commit") return honest();
@@ -81,7 +81,7 @@ describe("THREAT-05: a ledger that cannot or will not commit", () => {
     const issued = deployment.client().request(WANTED);
     await until(() => ledger.issuance.size === 1);
     await ledger.stop();
-    await log.named("log_lost");
+    await events.named("log_lost");
     assert.equal(custodian.signed, signed);
     ledger.misbehave = undefined;
     await ledger.start();
@@ -135,7 +135,7 @@ describe("THREAT-05: a ledger that cannot or will not commit", () => {
     for (const release of held) release();
     // A third answer comes after that error on the same connection.
     assert.equal((await client.request(WANTED)).head["index"], 1 + MIN_SECOND_BATCH);
-    assert.equal(deployment.log.count("log_lost"), 0);
+    assert.equal(deployment.events.count("log_lost"), 0);
   });
 
   const MALFORMED: readonly (readonly [string, (note: string, log: FakeLog) => unknown])[] = [
@@ -169,7 +169,7 @@ describe("THREAT-05: a ledger that cannot or will not commit", () => {
       await deployment.client().request(WANTED);
       assert.equal(lies, 2);
       assert.equal(custodian.signed, signed + 1);
-      assert.equal(deployment.log.count("halted"), 0);
+      assert.equal(deployment.events.count("halted"), 0);
     });
 
   const FORKS: readonly (readonly [string, (log: FakeLog) => string])[] = [
@@ -189,7 +189,7 @@ describe("THREAT-05: a ledger that cannot or will not commit", () => {
         return withCheckpoint(honest, forge(ledger.issuance));
       });
       assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_LOG");
-      await deployment.log.named("halted");
+      await deployment.events.named("halted");
       assert.equal((await monitor.told.first(({ op }) => op === "event")).kind, "signer-halted");
       await signer.tick();
       assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_LOG");
@@ -236,7 +236,7 @@ describe("THREAT-05: a ledger that cannot or will not commit", () => {
       const { signed } = custodian;
       ledger.misbehave = failing(Infinity, refuse(code));
       assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_LOG");
-      const { fields } = await deployment.log.named("halted");
+      const { fields } = await deployment.events.named("halted");
       assert.match(String(fields["reason"]), /other entries/);
       assert.equal(custodian.signed, signed);
     });
@@ -253,7 +253,7 @@ describe("THREAT-05: a ledger that cannot or will not commit", () => {
         ? changed(honest, { cosigned: fork.cosign(witness, clock.seconds) })
         : honest();
     await signer.tick();
-    await deployment.log.named("halted");
+    await deployment.events.named("halted");
     assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_LOG");
   });
 
@@ -276,7 +276,9 @@ describe("THREAT-05: a ledger that cannot or will not commit", () => {
       const asked = Array.from({ length: 5 }, () => client.request(WANTED));
       for (const result of await Promise.allSettled(asked))
         if (result.status === "fulfilled") tokens.push(text(result.value.head, "token"));
-      await until(() => deployment.log.count("log_lost") === deployment.log.count("log_back"));
+      await until(
+        () => deployment.events.count("log_lost") === deployment.events.count("log_back"),
+      );
     }
     assert.ok(tokens.length > 20);
     const logged = new Set(

@@ -26,7 +26,7 @@ export async function makeIdentities(folder: string, now: Date): Promise<Identit
   const logKeys = new Map(logs.map(({ log, vkey }) => [log, vkey]));
   const realmKeys = (realm: Realm) => {
     const log = issuanceLog(realm, now);
-    const signer = initialiseSigner(join(folder, `signer-${realm}`), { realm, log });
+    const signer = initialiseSigner(join(folder, `signer-${realm}`), { realm, origin: log });
     return { ...signer, log, logKey: keyOf(logKeys, log) };
   };
   return {

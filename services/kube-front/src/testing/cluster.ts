@@ -50,11 +50,13 @@ export class Cluster implements AsyncDisposable {
   }
 
   async openFront(): Promise<void> {
-    const { root, realm, log } = this.deployment;
+    const { root, realm, events } = this.deployment;
     const folder = join(root, SERVICE);
     mkdirSync(folder, { mode: 0o700 });
     const config = { realm };
-    this.#open.push(await openKubeFront({ config, folder, root, service: SERVICE, log: log.sink }));
+    this.#open.push(
+      await openKubeFront({ config, folder, root, service: SERVICE, log: events.sink }),
+    );
   }
 
   get path(): string {

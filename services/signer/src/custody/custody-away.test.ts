@@ -69,7 +69,7 @@ describe("THREAT-05: custody that is away when the signer starts", () => {
         };
         const signer = await deployment.open();
         await assert.rejects(signer.tick(), { code });
-        assert.equal((await deployment.log.named("custody_trouble")).fields["code"], code);
+        assert.equal((await deployment.events.named("custody_trouble")).fields["code"], code);
         clock.forward(60);
         await assert.rejects(signer.tick(), { code });
         clock.forward(60);
@@ -93,7 +93,7 @@ describe("THREAT-05: custody that is away when the signer starts", () => {
         assert.deepEqual(await keysOf(signer), before);
         const { head } = await deployment.client().request(WANTED);
         assert.equal(head["kid"], before[0]?.[0]);
-        await deployment.log.named("custody_back");
+        await deployment.events.named("custody_back");
       });
 
   it("a key that is gone while custody is there is still a lost one", async () => {
@@ -131,7 +131,7 @@ describe("P6: custody that is another one after a restart", () => {
 
   it("publishes new keys at once and signs after 15 minutes, and says what that costs", async () => {
     await using deployment = await Deployment.start();
-    const { clock, monitor, log } = deployment;
+    const { clock, monitor, events } = deployment;
     const signer = await changed(deployment);
     assert.deepEqual(await statesOf(signer), [
       "verify-only",
@@ -151,7 +151,7 @@ describe("P6: custody that is another one after a restart", () => {
     assert.equal(Reflect.get(await signer.status(), "reason"), undefined);
     const early = await monitor.told.first(({ kind }) => kind === "key-activated-early");
     assert.match(early.detail, /may refuse its tokens for up to 105 min/);
-    const activated = log.all.findLast(({ fields }) => fields["to"] === "active");
+    const activated = events.all.findLast(({ fields }) => fields["to"] === "active");
     assert.equal(activated?.fields["reason"], "custody does not hold the key before it");
     // The next one waits as ever.
     clock.forward(TIMES.activeSeconds);
@@ -403,7 +403,7 @@ describe("P5: keys that custody must not hold", () => {
   it("what an audit names signs no more, its successor does, and everybody is told", async () => {
     await using deployment = await Deployment.start();
     const first = await deployment.openReady();
-    const { custodian, clock, monitor, log } = deployment;
+    const { custodian, clock, monitor, events } = deployment;
     clock.forward(TIMES.prepublishSeconds);
     await first.tick();
     await first[Symbol.asyncDispose]();
@@ -414,7 +414,7 @@ describe("P5: keys that custody must not hold", () => {
         throw new KeyError("ERR_KEY_REFUSED", "can be read");
     };
     const signer = await deployment.openReady();
-    await log.named("custody_refused_key");
+    await events.named("custody_refused_key");
     const told = await monitor.told.first(({ kind }) => kind === "custody-refused-key");
     assert.equal(told.detail, `${id}: can be read`);
     await signer.tick();
@@ -424,7 +424,7 @@ describe("P5: keys that custody must not hold", () => {
     assert.equal(head["kid"], (await keysOf(signer))[1]?.[0]);
     const refused: unknown = Reflect.get(await signer.status(), "refusedKeys");
     assert.deepEqual(refused, [{ id, reason: "can be read" }]);
-    assert.equal(log.count("custody_refused_key"), 1);
+    assert.equal(events.count("custody_refused_key"), 1);
     // An attack is looked at by a person: nothing of ours removes its traces.
     assert.deepEqual(custodian.destroyed, []);
   });
@@ -457,10 +457,10 @@ describe("P5: keys that custody must not hold", () => {
 
   it("an audit that fails is repeated after a minute, and stops nothing", async () => {
     await using deployment = await Deployment.start();
-    const { custodian, clock, log } = deployment;
+    const { custodian, clock, events } = deployment;
     custodian.before = failing("ERR_KEY_BUSY", ["audit"]);
     const signer = await deployment.openReady();
-    assert.equal((await log.named("custody_audit_failed")).fields["code"], "ERR_KEY_BUSY");
+    assert.equal((await events.named("custody_audit_failed")).fields["code"], "ERR_KEY_BUSY");
     await deployment.client().request(WANTED);
     custodian.before = () => undefined;
     clock.forward(59);

@@ -9,9 +9,9 @@ import { openPkcs11Custodian, type Pkcs11Options } from "@redoubt/custody/pkcs11
 import { faultyModule } from "@redoubt/custody/testing/faulty-cryptoki";
 import { openRawToken } from "@redoubt/custody/testing/raw-token";
 import { createToken, inSoftHsm, SOFTHSM_MODULE } from "@redoubt/custody/testing/softhsm";
-import { SignerCustody } from "./signer-custody.ts";
 import { Deployment, refusalOf, WANTED } from "../testing/deployment.ts";
 import { TestClock } from "../testing/test-clock.ts";
+import { SignerCustody } from "./signer-custody.ts";
 
 type Faulty = Awaited<ReturnType<typeof faultyModule>>;
 type CallName = Parameters<Faulty["fail"]>[0];
@@ -135,7 +135,7 @@ class Machine implements AsyncDisposable {
   async problem(use: () => unknown): Promise<string | undefined> {
     await codeOf(use);
     this.clock.forward(MOMENT_SECONDS);
-    return this.custody.problem?.code;
+    return this.custody.failure?.code;
   }
 
   async assertBack(key: () => Promise<CustodyKey>): Promise<void> {
@@ -143,7 +143,7 @@ class Machine implements AsyncDisposable {
     this.clock.forward(LONGEST_PAUSE_SECONDS);
     await (await key()).sign(input);
     this.custody.check();
-    assert.equal(this.custody.problem, undefined);
+    assert.equal(this.custody.failure, undefined);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -204,7 +204,7 @@ inSoftHsm(import.meta.filename, () => {
       ]) {
         prepare();
         assert.equal(await codeOf(() => custody.list()), "ERR_KEY_MODULE");
-        assert.equal(custody.problem?.code, "ERR_KEY_MODULE");
+        assert.equal(custody.failure?.code, "ERR_KEY_MODULE");
         // The permission to load native code is kept for as long as it is needed, and no longer.
         assert.equal(loaded, 0);
       }
@@ -212,7 +212,7 @@ inSoftHsm(import.meta.filename, () => {
       clock.forward(LONGEST_PAUSE_SECONDS);
       const key = await custody.generate("ES256");
       await key.sign(input);
-      assert.deepEqual([custody.problem, loaded], [undefined, 1]);
+      assert.deepEqual([custody.failure, loaded], [undefined, 1]);
       await custody.destroy(key.id);
     });
 
@@ -237,7 +237,7 @@ inSoftHsm(import.meta.filename, () => {
       await refused(1);
       rmSync(pinFile);
       await refused(0);
-      assert.match(errorLine(custody.problem), /no other can be read: .*pin cannot be read/);
+      assert.match(errorLine(custody.failure), /no other can be read: .*pin cannot be read/);
       writeFileSync(pinFile, pins[2], { mode: 0o600 });
       await refused(1);
       writeFileSync(pinFile, pins[1], { mode: 0o600 });
@@ -276,7 +276,7 @@ inSoftHsm(import.meta.filename, () => {
 
   it("THREAT-05: a running signer whose tokens' folder goes and comes back signs again by itself", async () => {
     await using deployment = await Deployment.start();
-    const { clock, log, monitor } = deployment;
+    const { clock, events, monitor } = deployment;
     const custody = { kind: "pkcs11", module: SOFTHSM_MODULE, tokenLabel: token.label, pinFile };
     const signer = await deployment.openReady({ custodian: undefined }, { custody });
     const client = deployment.client();
@@ -302,8 +302,8 @@ inSoftHsm(import.meta.filename, () => {
     }
     assert.equal((await client.request(WANTED)).head["kid"], head["kid"]);
     // One line each way, and nothing was said of any key.
-    await log.named("custody_back");
-    assert.deepEqual([log.count("custody_trouble"), log.count("custody_back")], [1, 1]);
+    await events.named("custody_back");
+    assert.deepEqual([events.count("custody_trouble"), events.count("custody_back")], [1, 1]);
     assert.equal(deployment.ledger.registry.size, size);
   });
 });

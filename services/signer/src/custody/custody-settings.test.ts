@@ -3,8 +3,8 @@ import { describe, it } from "node:test";
 import { ServiceError } from "@redoubt/base";
 import type { JsonObject } from "@redoubt/verify/json";
 import { parseConfig } from "../config.ts";
-import { custodyLabel, custodyLaunch, PLAIN_FILES } from "./custody-settings.ts";
 import { Deployment } from "../testing/deployment.ts";
+import { custodyLabel, custodyLaunch, PLAIN_FILES } from "./custody-settings.ts";
 
 const PKCS11 = {
   kind: "pkcs11",

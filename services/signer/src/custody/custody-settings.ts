@@ -3,7 +3,7 @@ import { configError, MemberReader } from "@redoubt/base";
 import { parseCustodyConfig, type CustodyConfig, type CustodyLabel } from "@redoubt/custody";
 import { isJsonObject } from "@redoubt/verify/json";
 
-/** What of the machine custody's own software needs, and a launcher lets through. */
+/** What custody's own software needs of the machine. A launcher lets this through, and nothing else. */
 export interface CustodyNeeds {
   /** Exactly these variables, with exactly these values; nothing is inherited. */
   readonly environment: Readonly<Record<string, string>>;

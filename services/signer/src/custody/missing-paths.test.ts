@@ -61,13 +61,13 @@ describe("what custody's configuration names and is not there ends a start with 
 it("THREAT-05: a folder of sealed keys that goes while the signer runs is custody that is away, and comes back", async () => {
   await using deployment = await Deployment.start();
   const signer = await deployment.openReady({ custodian: undefined });
-  const { clock, log, ledger } = deployment;
+  const { clock, events, ledger } = deployment;
   const folder = join(deployment.folder, "custody");
   clock.forward(TIMES.prepublishSeconds);
   await signer.tick();
   const { size } = ledger.registry;
   renameSync(folder, `${folder}.away`);
-  for (let seconds = 0; log.count("custody_trouble") === 0; seconds += 1) {
+  for (let seconds = 0; events.count("custody_trouble") === 0; seconds += 1) {
     assert.ok(seconds < 100, "never told");
     clock.forward(1);
     await signer.tick().catch(() => undefined);
@@ -85,7 +85,7 @@ it("THREAT-05: a folder of sealed keys that goes while the signer runs is custod
     clock.forward(1);
     await signer.tick().catch(() => undefined);
   }
-  assert.deepEqual([log.count("custody_trouble"), log.count("custody_back")], [1, 0]);
+  assert.deepEqual([events.count("custody_trouble"), events.count("custody_back")], [1, 0]);
   renameSync(`${folder}.away`, folder);
   const isReady = async () => Reflect.get(await signer.status(), "ready") === true;
   for (let seconds = 0; !(await isReady()); seconds += 1) {
@@ -94,6 +94,6 @@ it("THREAT-05: a folder of sealed keys that goes while the signer runs is custod
     await signer.tick().catch(() => undefined);
     await new Promise(setImmediate);
   }
-  await log.named("custody_back");
+  await events.named("custody_back");
   assert.equal(ledger.registry.size, size);
 });

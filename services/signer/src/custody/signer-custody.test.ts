@@ -3,11 +3,11 @@ import { describe, it } from "node:test";
 import { ServiceError } from "@redoubt/base";
 import { type Custodian } from "@redoubt/custody";
 import { KeyError, type KeyErrorCode } from "@redoubt/keys";
-import { isCustodyFault } from "./custody-health.ts";
-import { openCustody } from "./open-custody.ts";
-import { SignerCustody } from "./signer-custody.ts";
 import { CountingCustodian } from "../testing/counting-custodian.ts";
 import { TestClock } from "../testing/test-clock.ts";
+import { isCustodyFailure } from "./custody-health.ts";
+import { openCustody } from "./open-custody.ts";
+import { SignerCustody } from "./signer-custody.ts";
 
 function opened(open: () => Promise<Custodian>, clock = new TestClock()): Promise<SignerCustody> {
   return SignerCustody.open({ label: "pkcs11", open, clock });
@@ -41,17 +41,17 @@ describe("SignerCustody", () => {
     const onLoaded = () => (loaded += 1);
     const custody = await SignerCustody.open({ label: "pkcs11", open, clock, onLoaded });
     await assert.rejects(custody.generate("ES256"), { code: "ERR_KEY_MODULE" });
-    assert.deepEqual([custody.problem?.code, loaded], ["ERR_KEY_MODULE", 0]);
+    assert.deepEqual([custody.failure?.code, loaded], ["ERR_KEY_MODULE", 0]);
     for (error of [
       new KeyError("ERR_KEY_FILE", "/pin cannot be read"),
       new ServiceError("ERR_FILE_MODE", "/pin is open to others"),
     ]) {
       await assert.rejects(custody.list(), { code: "ERR_KEY_CUSTODY", cause: error });
-      assert.equal(custody.problem?.code, "ERR_KEY_CUSTODY");
+      assert.equal(custody.failure?.code, "ERR_KEY_CUSTODY");
     }
     error = undefined;
     assert.deepEqual(await custody.list(), []);
-    assert.deepEqual([custody.problem, loaded], [undefined, 1]);
+    assert.deepEqual([custody.failure, loaded], [undefined, 1]);
   });
 
   it("does not start with what no waiting mends", async () => {
@@ -72,7 +72,7 @@ describe("SignerCustody", () => {
     for (const kind of ["aws-kms", "azure-keyvault", "google-kms"] as const) {
       const config = { custody: { kind, settings: { kind } } };
       const custody = await openCustody({ config, folder: "", clock });
-      codes[kind] = custody.problem?.code;
+      codes[kind] = custody.failure?.code;
     }
     assert.deepEqual(codes, {
       "aws-kms": "ERR_KEY_CUSTODY",
@@ -115,7 +115,7 @@ describe("SignerCustody", () => {
       message: "Custody did not sign",
       fields: { committed: true },
     });
-    assert.equal(custody.problem, undefined);
+    assert.equal(custody.failure, undefined);
     custody.check();
   });
 
@@ -170,7 +170,7 @@ describe("SignerCustody", () => {
     await early;
     assert.throws(() => custody.check(), { code: "ERR_KEY_BUSY" });
     // It is there, though: readiness counts from its last success.
-    const code = () => custody.problem?.code;
+    const code = () => custody.failure?.code;
     clock.forward(2.999);
     assert.equal(code(), undefined);
     clock.forward(0.001);
@@ -182,7 +182,7 @@ describe("SignerCustody", () => {
     const clock = new TestClock();
     await using custody = await opened(async () => inner, clock);
     const key = await custody.generate("ES256");
-    const code = () => custody.problem?.code;
+    const code = () => custody.failure?.code;
     inner.before = (call) => {
       if (call === "sign") throw new KeyError("ERR_KEY_DENIED", "Denied");
     };
@@ -227,7 +227,7 @@ describe("SignerCustody", () => {
 
   it("what is said of one key is no fault of custody", () => {
     for (const code of ["ERR_KEY_UNKNOWN", "ERR_KEY_REFUSED", "ERR_KEY_DISABLED"] as const)
-      assert.equal(isCustodyFault(new KeyError(code, "One key")), false);
-    assert.equal(isCustodyFault(new ServiceError("ERR_KEY_BUSY", "Not of custody")), false);
+      assert.equal(isCustodyFailure(new KeyError(code, "One key")), false);
+    assert.equal(isCustodyFailure(new ServiceError("ERR_KEY_BUSY", "Not of custody")), false);
   });
 });

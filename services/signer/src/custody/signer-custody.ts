@@ -6,7 +6,7 @@ import {
   type RefusedKey,
 } from "@redoubt/custody";
 import { KeyError, type SignatureAlgorithm } from "@redoubt/keys";
-import { CustodyHealth, isCustodyFault } from "./custody-health.ts";
+import { CustodyHealth, isCustodyFailure } from "./custody-health.ts";
 
 export interface SignerCustodyOptions {
   readonly label: CustodyLabel;
@@ -47,7 +47,7 @@ export class SignerCustody implements Custodian {
     try {
       await custody.#openNow();
     } catch (error) {
-      if (!isCustodyFault(error)) throw error;
+      if (!isCustodyFailure(error)) throw error;
     }
     return custody;
   }
@@ -84,8 +84,8 @@ export class SignerCustody implements Custodian {
   }
 
   /** Why custody cannot be used, once that is more than a moment. */
-  get problem(): KeyError | undefined {
-    return this.#health.problem;
+  get failure(): KeyError | undefined {
+    return this.#health.failure;
   }
 
   /** To be called every second: asks custody how it is when nothing else does. Never waited for. */
@@ -118,11 +118,11 @@ export class SignerCustody implements Custodian {
     try {
       return await this.#openNow();
     } catch (error) {
-      if (isCustodyFault(error)) throw error;
-      // What ends a start, as a file that is absent, is trouble like any other once the signer runs.
-      const fault = new KeyError("ERR_KEY_CUSTODY", "Custody does not open", { cause: error });
-      this.#health.notAnswered(fault);
-      throw fault;
+      if (isCustodyFailure(error)) throw error;
+      // What ends a start, as a file that is absent, is a failure like any other once the signer runs.
+      const failure = new KeyError("ERR_KEY_CUSTODY", "Custody does not open", { cause: error });
+      this.#health.notAnswered(failure);
+      throw failure;
     }
   }
 
@@ -143,14 +143,17 @@ export class SignerCustody implements Custodian {
     this.#options.onLoaded?.();
   }
 
-  /** A ring that may make no keys, or a quota for making them, does not keep those that are there from signing. */
+  /**
+   * Not watched: where custody may make no key, or has used up its quota for making them, the keys that are there still
+   * sign.
+   */
   async #key(take: (custodian: Custodian) => Promise<CustodyKey>): Promise<CustodyKey> {
     const key = await take(await this.#open());
     return { ...key, sign: (input) => this.#sign(key, input) };
   }
 
   #sign(key: CustodyKey, input: Uint8Array): Buffer | Promise<Buffer> {
-    const before = this.#health.faults;
+    const before = this.#health.failures;
     try {
       const signature = key.sign(input);
       if (!(signature instanceof Promise)) {
@@ -184,7 +187,7 @@ export class SignerCustody implements Custodian {
   }
 
   async #watch<T>(call: () => Promise<T>): Promise<T> {
-    const before = this.#health.faults;
+    const before = this.#health.failures;
     try {
       const answer = await call();
       this.#health.answered(before);

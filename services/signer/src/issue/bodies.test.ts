@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { hash, randomBytes } from "node:crypto";
 import { describe, it } from "node:test";
-import { BodySealer } from "./bodies.ts";
 import { Deployment, OTHER_TENANT, TENANT, WANTED } from "../testing/deployment.ts";
 import { idOf, nonceOf, openBlob } from "../testing/open-blob.ts";
 import { grant, unsignedToken } from "../testing/unsigned-token.ts";
+import { BodySealer } from "./bodies.ts";
 import { buildToken } from "./token.ts";
 
 const LOG = "redoubt.test/enterprise/2026q4";
@@ -51,7 +51,7 @@ describe("blobs", () => {
   const bodyKey = Buffer.alloc(32, 7);
   const sealer = new BodySealer(bodyKey, LOG);
   const opened = (blob: Buffer, count: number): object[] =>
-    openBlob(blob, { bodyKey, log: LOG, count });
+    openBlob(blob, { bodyKey, origin: LOG, count });
 
   it("one for each tenant and day, each commitment by its position in it", () => {
     const tokens = [

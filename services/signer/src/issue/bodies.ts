@@ -20,12 +20,12 @@ export interface SealedBatch {
 /** Seals what the log must keep but not show, one blob for each tenant of a batch. */
 export class BodySealer {
   readonly #bodyKey: Buffer;
-  readonly #log: Buffer;
+  readonly #origin: Buffer;
   readonly #keys = new Map<string, Buffer>();
 
-  constructor(bodyKey: Buffer, log: string) {
+  constructor(bodyKey: Buffer, origin: string) {
     this.#bodyKey = bodyKey;
-    this.#log = Buffer.from(log, "utf8");
+    this.#origin = Buffer.from(origin, "utf8");
   }
 
   seal(tokens: readonly UnsignedToken[]): SealedBatch {
@@ -44,7 +44,7 @@ export class BodySealer {
   #sealGroup({ tenant, day, places }: Group, tokens: readonly UnsignedToken[]): Buffer {
     const nonce = randomBytes(NONCE_BYTES);
     const cipher = createCipheriv("aes-256-gcm", this.#key(tenant, day), nonce);
-    cipher.setAAD(this.#log);
+    cipher.setAAD(this.#origin);
     const text = JSON.stringify(columnsOf(places.flatMap((place) => tokens[place] ?? [])));
     return Buffer.concat([
       Buffer.of(BLOB_VERSION),
@@ -131,7 +131,7 @@ function columnsOf(tokens: readonly UnsignedToken[]): unknown[] {
   });
 }
 
-/** None is a list, so that a list is always one value for each body. */
+/** No value is a list itself: a list in the blob always holds one value for each body. */
 const COLUMNS: readonly ((token: UnsignedToken) => string | number | JsonObject | undefined)[] = [
   ({ grant }) => grant.audience,
   ({ caller }) => caller,

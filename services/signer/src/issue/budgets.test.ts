@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { Budgets } from "./budgets.ts";
 import { Deployment, OTHER_TENANT, refusalOf, WANTED } from "../testing/deployment.ts";
+import { Budgets } from "./budgets.ts";
 
 const USED_UP = { code: "ERR_SIGNER_BUDGET", fields: { retryAfterSeconds: 1 } };
 

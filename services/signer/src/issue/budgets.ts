@@ -26,7 +26,7 @@ export class Budgets {
   #bucket(name: string, now: number): TokenBucket {
     const known = this.#buckets.get(name);
     if (known) return known;
-    // A name gets here only after the registry knew it, so the bound is not for callers to reach.
+    // Only names that are in the registry get here, so no caller reaches the bound with names of its own.
     if (this.#buckets.size >= MAX_BUCKETS) this.#dropFull(now);
     const { burst: capacity, perSecond } = this.#policy;
     const bucket = new TokenBucket({ capacity, perSecond }, now);

@@ -13,26 +13,24 @@ import {
   type RealmKeys,
   type Route,
 } from "@redoubt/wire";
-import type { Budgets } from "./budgets.ts";
 import type { SignerConfig } from "../config.ts";
-import { isDrillCaller } from "../keys/drill-rules.ts";
+import { isDrillCaller } from "../keys/drill-key.ts";
 import { describeKeys, keysOfRealm } from "../keys/fetch-keys.ts";
-import { guarded } from "./guarded.ts";
+import type { Budgets } from "./budgets.ts";
 import { parseIssueRequest, refuseReserved, refuseReservedOfIssue } from "./issue-request.ts";
 import type { Mint } from "./mint.ts";
 import type { Grant, Policy, PolicyInput } from "./policy.ts";
 import type { UnsignedToken } from "./token.ts";
-import { withUnsigned } from "./unsigned-refusal.ts";
 
 export interface HandlerOptions {
-  readonly config: Pick<SignerConfig, "realm" | "log">;
+  readonly config: Pick<SignerConfig, "realm" | "origin">;
   readonly registry: () => Registry;
   readonly policy: Policy;
   readonly policyInput: PolicyInput;
   readonly budgets: Budgets;
   readonly mint: Mint;
-  /** What drills and the operator ask. */
-  readonly otherRoutes: readonly Route[];
+  readonly operatorRoutes: readonly Route[];
+  readonly drillRoute: Route;
   readonly clock: Clock;
   /** Throws while the registry cannot be relied on. */
   readonly checkRegistry: () => void;
@@ -63,7 +61,8 @@ export class SignerHandler {
         route(SIGNER.issueBatch, ({ items }, { caller }) => this.#issueBatch(caller, items)),
       ),
       route(SIGNER.fetchKeys, ({ since = 0 }) => this.#fetchKeys(since)),
-      ...options.otherRoutes,
+      guarded((call) => this.#checkDrill(call), options.drillRoute),
+      ...options.operatorRoutes.map((one) => guarded((call) => this.#checkOperator(call), one)),
     ]);
   }
 
@@ -115,7 +114,8 @@ export class SignerHandler {
         throw new ServiceError("ERR_REQUEST_MEMBER", "issueBatch: items must be objects");
       const unsigned = this.#build(caller, parseIssueRequest(item));
       // A token that no frame can carry back would be signed, logged and lost.
-      room.chars -= unsigned.signingInput.length + this.#options.config.log.length + RESULT_CHARS;
+      room.chars -=
+        unsigned.signingInput.length + this.#options.config.origin.length + RESULT_CHARS;
       if (room.chars < 0)
         throw new ServiceError("ERR_SIGNER_BUSY", "The answer is full: ask for fewer at once");
       return await this.#mint(unsigned);
@@ -135,6 +135,29 @@ export class SignerHandler {
     const keys = isNews ? keysOfRealm(registry(), config.realm, nowSeconds(clock)) : [];
     return describeKeys(keys, { asOf: size, asOfSeconds: registryTimeSeconds() });
   }
+
+  #checkDrill({ caller }: Call): void {
+    if (!isDrillCaller(caller))
+      throw new ServiceError("ERR_SIGNER_OP", "Only a drill asks for this");
+    this.#options.checkRegistry();
+  }
+
+  #checkOperator({ caller }: Call): void {
+    if (caller !== "operator")
+      throw new ServiceError("ERR_SIGNER_OP", "Only the operator asks for this");
+    this.#options.checkRegistry();
+  }
+}
+
+/** A route before which something is checked: nothing of the request was read by then but its name. */
+function guarded(check: (call: Call) => void, inner: Route): Route {
+  return {
+    op: inner.op,
+    handle: async (call) => {
+      check(call);
+      return inner.handle(call);
+    },
+  };
 }
 
 function checkIssue({ caller, head }: Call): void {
@@ -150,6 +173,17 @@ function checkIssueBatch({ caller, head }: Call): void {
 function checkIssuer(caller: string): void {
   if (caller !== "issuer" && !isDrillCaller(caller))
     throw new ServiceError("ERR_SIGNER_OP", "This caller does not issue");
+}
+
+/**
+ * A refusal of what is in the log already (docs/spec/reports.md §4). It carries what would have been signed, without a
+ * signature, so that whoever asked can see that it is what it asked for and account for the entry: otherwise the
+ * monitor would take it for a forgery, and a mere count would hide one (THREAT-28).
+ */
+function withUnsigned(error: unknown, { signingInput }: UnsignedToken): unknown {
+  if (!(error instanceof ServiceError) || error.fields["committed"] !== true) return error;
+  const fields = { ...error.fields, unsigned: signingInput };
+  return new ServiceError(error.code, error.message, { cause: error, fields });
 }
 
 /** As a refused call would be answered: only what is meant for callers leaves. */

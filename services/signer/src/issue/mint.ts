@@ -35,14 +35,14 @@ const MAX_BATCH = 256;
 /** While one batch commits the next is sent, and the one before is signed. */
 const MAX_BATCHES = 2;
 /**
- * What a second batch needs beside the first. A batch costs its two signatures, two verifications and one sync
- * however small it is: below this, waiting for the acknowledgement costs its requests less.
+ * While one batch commits, a second is sent only if it holds this many requests. Every batch costs two signatures, two
+ * verifications and one sync: a smaller one is cheaper if it waits for the first to be acknowledged.
  */
 export const MIN_SECOND_BATCH = 128;
-/** A ledger that answers this late is waited for no longer: the second batch may tell whether it lives. */
+/** After this time a small second batch is sent too: its answer may show whether the ledger lives. */
 const HOLD_MS = 100;
 const MAX_WAITING = 8192;
-/** No caller waits longer: what comes later would be a token that nobody takes, with an old iat. */
+/** No caller waits longer than this: a token that comes later has an old iat, and nobody takes it. */
 const MAX_WAIT_MS = 15_000;
 
 /** Turns grants into tokens: committed to the log first, signed after (P3). Batches form by themselves under load. */

@@ -4,9 +4,9 @@ import fc from "fast-check";
 import { ServiceError } from "@redoubt/base";
 import type { ClientInfo, Registry, TenantStatement } from "@redoubt/registry";
 import type { IssueRequest } from "@redoubt/wire";
-import { decideIssue } from "./policy.ts";
 import { CONSUMER_TENANT, OTHER_TENANT, TENANT } from "../testing/deployment.ts";
 import { ringKey } from "../testing/unsigned-token.ts";
+import { decideIssue } from "./policy.ts";
 
 const REALMS = ["consumer", "enterprise", "partner"] as const;
 const TENANTS = [CONSUMER_TENANT, TENANT, OTHER_TENANT, "33333333-2222-4333-8444-555555555555"];

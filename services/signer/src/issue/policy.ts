@@ -2,9 +2,9 @@ import { ServiceError } from "@redoubt/base";
 import { isDrill } from "@redoubt/keys";
 import type { Registry } from "@redoubt/registry";
 import type { JsonObject } from "@redoubt/verify/json";
-import { issuerFor, tenantCovered } from "@redoubt/verify/record";
+import { issuerFor, tenantCovered, type KeyRecord } from "@redoubt/verify/record";
 import type { IssueRequest } from "@redoubt/wire";
-import { checkDrillRequest, isDrillAudience, isDrillCaller } from "../keys/drill-rules.ts";
+import { checkDrillRequest, isDrillAudience, isDrillCaller } from "../keys/drill-key.ts";
 import type { RingKey } from "../keys/key-ring.ts";
 
 /** What a request was granted; nothing in it was chosen by the caller without being held against the registry. */
@@ -79,14 +79,19 @@ function checkKeyScope(
   { record }: RingKey,
   { handle, audience, ttl }: IssueRequest,
 ): { issuer: string; ttlSeconds: number } {
-  if (record.realm !== handle.realm || record.class !== handle.class || isDrill(record))
-    throw new ServiceError("ERR_SIGNER_HANDLE", "Key scope does not cover this handle");
-  if (!tenantCovered(record.tenants, handle.tenant))
-    throw new ServiceError("ERR_SIGNER_HANDLE", "Key scope does not cover this tenant");
+  checkKeyCovers(record, handle);
   if (record.audiences !== "any" && !record.audiences.includes(audience))
     throw new ServiceError("ERR_SIGNER_AUDIENCE", "Key scope does not cover this audience");
   const { maxLifetimeSeconds } = record;
   if (ttl !== undefined && ttl > maxLifetimeSeconds)
     throw new ServiceError("ERR_SIGNER_TTL", `Lifetime is over ${maxLifetimeSeconds} s`);
   return { issuer: issuerFor(record, handle.tenant), ttlSeconds: ttl ?? maxLifetimeSeconds };
+}
+
+/** P1, THREAT-01: a key signs for its own realm, class and tenants only; no handle is that of a drill key. */
+export function checkKeyCovers(record: KeyRecord, handle: IssueRequest["handle"]): void {
+  if (record.realm !== handle.realm || record.class !== handle.class || isDrill(record))
+    throw new ServiceError("ERR_SIGNER_HANDLE", "Key scope does not cover this handle");
+  if (!tenantCovered(record.tenants, handle.tenant))
+    throw new ServiceError("ERR_SIGNER_HANDLE", "Key scope does not cover this tenant");
 }

@@ -7,11 +7,11 @@ import type { Registry, TenantStatement } from "@redoubt/registry";
 import { encodeEntryBundle } from "@redoubt/tlog";
 import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { joinBlobs, MAX_FRAME_BYTES, MAX_HEAD_BYTES } from "@redoubt/wire";
-import { BodySealer } from "./bodies.ts";
 import { parseKubernetesClaims } from "../kubernetes/kubernetes-claims.ts";
 import { CLUSTER, ISSUER, podClaims, segment } from "../testing/cluster.ts";
-import { decideExact, type ExactHandle } from "./sign-exact.ts";
 import { ringKey, type RecordChange } from "../testing/unsigned-token.ts";
+import { BodySealer } from "./bodies.ts";
+import { decideExact, type ExactHandle } from "./sign-exact.ts";
 
 const NOW = 1_795_435_200;
 const REALM = "kubernetes-prod";

@@ -1,13 +1,12 @@
 import { hash } from "node:crypto";
-import { canonicalBytes, nowSeconds, ServiceError, type Clock } from "@redoubt/base";
-import { isDrill } from "@redoubt/keys";
+import { nowSeconds, ServiceError, type Clock } from "@redoubt/base";
 import { Base64urlError, decodeBase64url } from "@redoubt/verify/base64url";
 import { JsonError, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
-import { issuerFor, tenantCovered } from "@redoubt/verify/record";
+import { issuerFor } from "@redoubt/verify/record";
 import type { ExactSignature } from "@redoubt/wire";
-import { isDrillAudience } from "../keys/drill-rules.ts";
-import type { RingKey } from "../keys/key-ring.ts";
-import type { PolicyInput } from "./policy.ts";
+import { isDrillAudience } from "../keys/drill-key.ts";
+import { encodeHeader, type RingKey } from "../keys/key-ring.ts";
+import { checkKeyCovers, type PolicyInput } from "./policy.ts";
 import type { UnsignedToken } from "./token.ts";
 
 /** What an exact payload says. Every value is the caller's, until `decideExact` held it against the handle. */
@@ -76,7 +75,7 @@ function parsePayload(segment: string): JsonObject {
   if (segment.length > MAX_PAYLOAD_CHARACTERS)
     throw refusal("ERR_REQUEST_MEMBER", `Claims are over ${MAX_PAYLOAD_CHARACTERS} characters`);
   try {
-    // Two spellings of the same claims would be two tokens of which only one was looked at.
+    // With two spellings of the same claims the caller would get a token other than the one that was looked at.
     return parseJsonObject(decodeBase64url(segment), { maxDepth: MAX_PAYLOAD_DEPTH });
   } catch (cause) {
     if (!(cause instanceof JsonError) && !(cause instanceof Base64urlError)) throw cause;
@@ -103,7 +102,8 @@ function checkAudiences(
 }
 
 function checkTimes({ issuedAt, notBefore, expires }: ExactClaims, now: number): void {
-  // A token dated back would be of a time that is already looked through, one dated forward a hidden reserve.
+  // A token dated back belongs to a time that the monitor has already gone through; one dated forward is a hidden
+  // reserve.
   if (Math.abs(issuedAt - now) > MAX_IAT_OFF_SECONDS || notBefore !== issuedAt)
     throw refusal("ERR_SIGNER_TIME", "Token is not dated now");
   if (expires <= issuedAt) throw refusal("ERR_SIGNER_TTL", "Token ends before it begins");
@@ -116,10 +116,7 @@ function checkScope(
   { issuer, audiences, issuedAt, expires }: ExactClaims,
   { record }: RingKey,
 ): void {
-  if (record.realm !== realm || record.class !== handle.class || isDrill(record))
-    throw refusal("ERR_SIGNER_HANDLE", "Key scope does not cover this handle");
-  if (!tenantCovered(record.tenants, handle.tenant))
-    throw refusal("ERR_SIGNER_HANDLE", "Key scope does not cover this tenant");
+  checkKeyCovers(record, { ...handle, realm });
   // THREAT-01: equal as text; an issuer that is only similar is another one.
   if (issuer !== issuerFor(record, handle.tenant))
     throw refusal("ERR_SIGNER_HANDLE", "Issuer is not the handle's");
@@ -146,8 +143,7 @@ function unsignedToken(
   { issuer, subject, audiences, issuedAt, expires, jti }: ExactClaims,
   { caller, payload, context, key }: Decided,
 ): UnsignedToken {
-  const header = canonicalBytes({ alg: key.record.alg, kid: key.kid, typ }).toString("base64url");
-  const signingInput = `${header}.${payload}`;
+  const signingInput = `${encodeHeader(key.record.alg, key.kid, typ)}.${payload}`;
   const grant = {
     key,
     issuer,

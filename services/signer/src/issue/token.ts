@@ -1,8 +1,7 @@
 import { randomFillSync } from "node:crypto";
-import { canonicalBytes } from "@redoubt/base";
 import { sha256 } from "@redoubt/tlog";
-import type { Grant } from "./policy.ts";
 import type { RingKey } from "../keys/key-ring.ts";
+import type { Grant } from "./policy.ts";
 
 /** A token before its signature: what the log commits to. */
 export interface UnsignedToken {
@@ -63,9 +62,4 @@ export function buildToken(
   const signingInput = `${key.encodedHeader}.${Buffer.from(payload, "utf8").toString("base64url")}`;
   const digest = sha256(signingInput);
   return { key, grant, caller, signingInput, digest, jti, iat: nowSeconds, exp };
-}
-
-/** The protected header is the same for every token of a key. */
-export function encodeHeader(alg: string, kid: string): string {
-  return canonicalBytes({ alg, kid, typ: "at+jwt" }).toString("base64url");
 }

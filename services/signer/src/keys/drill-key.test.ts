@@ -128,7 +128,7 @@ describe("drill keys (docs/spec/key-record.md §5)", () => {
     });
     await signer.tick();
     assert.equal(
-      (await deployment.log.named("registry_void")).fields["code"],
+      (await deployment.events.named("registry_void")).fields["code"],
       "ERR_STATEMENT_CONFLICT",
     );
     const issued = await deployment.client().request(WANTED);
@@ -158,14 +158,14 @@ describe("drill keys (docs/spec/key-record.md §5)", () => {
     await signer.tick();
     deployment.clock.forward(1800);
     await signer.tick();
-    const told = deployment.log.all.filter(
+    const told = deployment.events.all.filter(
       ({ fields }) => fields["kid"] === bad || fields["kid"] === kept,
     );
     assert.deepEqual(
       told.map(({ fields }) => [fields["kid"], fields["to"]]),
       [[bad, "revoked"]],
     );
-    assert.equal(deployment.log.count("key_step_failed"), 0);
+    assert.equal(deployment.events.count("key_step_failed"), 0);
   });
 
   it("leave every key set when their time is over, and not before", async () => {
@@ -183,7 +183,7 @@ describe("drill keys (docs/spec/key-record.md §5)", () => {
     deployment.clock.forward(1);
     await signer.tick();
     assert.equal(await isListed(), false);
-    const { fields } = await deployment.log.first((event) => event.fields["kid"] === kid);
+    const { fields } = await deployment.events.first((event) => event.fields["kid"] === kid);
     assert.equal(fields["to"], "retired");
   });
 

@@ -5,72 +5,85 @@ import {
   signStatement,
   type Registry,
   type SignedStatement,
-  type StatementBody,
   type StatementSigner,
 } from "@redoubt/registry";
 import { publicJwk, signKeyRecord, type SignedKeyRecord } from "@redoubt/keys";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import type { JsonObject } from "@redoubt/verify/json";
-import { route, SIGNER, type DrillKeyRequest, type Route } from "@redoubt/wire";
+import { route, SIGNER, type DrillKeyRequest, type IssueRequest, type Route } from "@redoubt/wire";
 import { Budgets } from "../issue/budgets.ts";
-import { isDrillCaller } from "./drill-rules.ts";
-import { guarded } from "../issue/guarded.ts";
+
+/*
+ * What a drill may and may not (docs/spec/key-record.md §5). A drill forges tokens on purpose, to show that they are
+ * refused and noticed. It makes the key pair itself, and the signer registers the public half: such a key is never
+ * active, the signer holds no private half of it and signs nothing under it, its one audience is the drill's, and it
+ * lives an hour at most. Only the drill's own socket may ask for one, and for tokens of that audience.
+ */
 
 /** docs/spec/key-record.md §5: a drill key lives an hour at most, unless its window is already over. */
 const MAX_LIFE_SECONDS = 3600;
-
 /** A drill registers a handful of keys; each stays in the registry for ever. */
 const BUDGET = { perSecond: 1 / 30, burst: 48 } as const;
+const CALLER = "drill";
+const CLIENT = "redoubt-drill";
 
-export interface DrillKeyOptions {
+/** No client and no tenant may have it, whatever its list says. */
+export function isDrillAudience(audience: string): boolean {
+  return audience === DRILL_AUDIENCE;
+}
+
+export function isDrillCaller(caller: string): boolean {
+  return caller === CALLER;
+}
+
+/**
+ * A drill's token reaches no relying party but those that accept the drill's audience.
+ *
+ * @throws ServiceError `ERR_SIGNER_CLIENT`, `ERR_SIGNER_AUDIENCE`
+ */
+export function checkDrillRequest(request: Pick<IssueRequest, "client" | "audience">): void {
+  if (request.client !== CLIENT)
+    throw new ServiceError("ERR_SIGNER_CLIENT", `A drill's client is ${CLIENT}`);
+  if (!isDrillAudience(request.audience))
+    throw new ServiceError("ERR_SIGNER_AUDIENCE", `A drill's audience is ${DRILL_AUDIENCE}`);
+}
+
+export interface DrillRouteOptions {
   readonly realm: string;
-  readonly log: string;
+  readonly origin: string;
   readonly registry: () => Registry;
   readonly ringSigner: StatementSigner;
   readonly clock: Clock;
-  /** Throws while the registry cannot be relied on. */
-  readonly checkRegistry: () => void;
   readonly append: (statement: SignedStatement) => Promise<void>;
 }
 
-/** `drillKey` of docs/spec/wire.md §3; `ERR_SIGNER_OP` for any other caller, which is an alarm. */
-export function drillKeyRoute(options: DrillKeyOptions): Route {
+/** The call that registers a drill key; whoever wires it checks that a drill asks. */
+export function drillRoute(options: DrillRouteOptions): Route {
   const budgets = new Budgets(BUDGET, () => options.clock.monotonic());
-  return guarded(
-    ({ caller }) => {
-      if (!isDrillCaller(caller))
-        throw new ServiceError("ERR_SIGNER_OP", "Only a drill asks for this");
-      options.checkRegistry();
-    },
-    route(SIGNER.drillKey, (request) => registerDrillKey(options, budgets, request)),
-  );
+  return route(SIGNER.drillKey, (request) => registerDrillKey(options, request, budgets));
 }
 
 async function registerDrillKey(
-  { realm, log, registry, ringSigner, clock, append }: DrillKeyOptions,
-  budgets: Budgets,
+  options: DrillRouteOptions,
   request: DrillKeyRequest,
-): Promise<{ kid: string; record: string; ring: string }> {
+  budgets: Budgets,
+) {
+  const { realm, registry, ringSigner, clock, append } = options;
   const now = nowSeconds(clock);
-  const where = { realm, log, registry: registry() };
-  const signed = signDrillRecord(request, where, ringSigner.privateKey, now);
-  budgets.take("drill", "-", "drill-key");
+  const signed = signDrillRecord(options, request, ringSigner.privateKey, now);
+  budgets.take(CALLER, "-", "drill-key");
   const { kid } = signed.record;
   const record = encodeBase64url(signed.recordBytes);
   const ring = encodeBase64url(signed.ringSignature);
-  const say = (body: StatementBody) => append(signStatement(body, ringSigner, now));
-  await say({ type: "key", realm, kid, record, ring });
-  await say({ type: "key-state", realm, kid, state: "prepublished", reason: "drill" });
+  const key = { type: "key", realm, kid, record, ring } as const;
+  await append(signStatement(key, ringSigner, now));
+  const state = "prepublished";
+  const published = { type: "key-state", realm, kid, state, reason: "drill" } as const;
+  await append(signStatement(published, ringSigner, now));
   // For instance a public key that was registered before: the registry says no, whoever asks.
-  if (registry().keys.get(kid)?.state !== "prepublished")
+  if (registry().keys.get(kid)?.state !== state)
     throw new ServiceError("ERR_SIGNER_REGISTRY_VOID", "Registry did not take the drill key");
   return { kid, record, ring };
-}
-
-interface DrillRealm {
-  readonly realm: string;
-  readonly log: string;
-  readonly registry: Registry;
 }
 
 /**
@@ -78,17 +91,17 @@ interface DrillRealm {
  * audience are not its to choose, so that no relying party but a drill's can ever be reached.
  */
 function signDrillRecord(
+  { realm, origin, registry }: DrillRouteOptions,
   { publicKey, tenant, issuer, ...window }: DrillKeyRequest,
-  { realm, log, registry }: DrillRealm,
   ringKey: KeyObject,
-  atSeconds: number,
+  now: number,
 ): SignedKeyRecord {
-  const info = registry.realms.get(realm);
-  if (!info || registry.tenants.get(`${realm}/${tenant}`)?.status !== "active")
+  const info = registry().realms.get(realm);
+  if (!info || registry().tenants.get(`${realm}/${tenant}`)?.status !== "active")
     throw new ServiceError("ERR_SIGNER_HANDLE", "Drill tenant is not active in this realm");
   if (issuer !== undefined && issuer !== info.issuer)
     throw new ServiceError("ERR_SIGNER_HANDLE", "Drill issuer is not this realm's");
-  if (window.verifyUntil > atSeconds + MAX_LIFE_SECONDS)
+  if (window.verifyUntil > now + MAX_LIFE_SECONDS)
     throw new ServiceError("ERR_SIGNER_TTL", `A drill key lives ${MAX_LIFE_SECONDS} s at most`);
   const fields = {
     ...window,
@@ -102,7 +115,7 @@ function signDrillRecord(
     maxLifetimeSeconds: MAX_LIFE_SECONDS,
     custody: "drill",
     issuanceFloor: "audit",
-    log,
+    log: origin,
   };
   try {
     return signKeyRecord(fields, ringKey);

@@ -3,8 +3,8 @@ import { generateKeyPairSync } from "node:crypto";
 import { describe, it } from "node:test";
 import { ServiceError } from "@redoubt/base";
 import { publicJwk, type KeyState } from "@redoubt/keys";
-import { list, readToken, text } from "../testing/answers.ts";
 import type { Signer } from "../context.ts";
+import { list, readToken, text } from "../testing/answers.ts";
 import { Deployment, refusalOf, TENANT, TIMES, WANTED } from "../testing/deployment.ts";
 import { until } from "../testing/test-events.ts";
 
@@ -211,7 +211,7 @@ describe("a crash between the steps of a key", () => {
       return honest();
     };
     const signer = await deployment.open();
-    await deployment.log.named("key_step_failed");
+    await deployment.events.named("key_step_failed");
     for (let count = 0; count < 5; count += 1) await signer.tick();
     assert.equal(custodian.generated, 1);
     await signer[Symbol.asyncDispose]();
@@ -235,7 +235,7 @@ describe("a crash between the steps of a key", () => {
     for (let count = 0; count < 8; count += 1) await signer.tick();
     assert.deepEqual(await states(signer), ["active", "prepublished"]);
     assert.equal(deployment.custodian.generated, 2);
-    assert.equal(deployment.log.count("registry_void"), 0);
+    assert.equal(deployment.events.count("registry_void"), 0);
   });
 
   it("a lost compare-and-swap writes nothing, and is tried again at once, in this tick and the next", async () => {
@@ -250,12 +250,12 @@ describe("a crash between the steps of a key", () => {
       return honest();
     };
     const signer = await deployment.open();
-    const { fields } = await deployment.log.named("key_step_failed");
+    const { fields } = await deployment.events.named("key_step_failed");
     assert.equal(fields["code"], "ERR_LEDGER_SIZE");
     await signer.ready;
     assert.equal(lost, wantedLosses);
     assert.deepEqual(await states(signer), ["active", "prepublished"]);
-    assert.equal(deployment.log.count("registry_void"), 0);
+    assert.equal(deployment.events.count("registry_void"), 0);
   });
 
   it("every step is a compare-and-swap", async () => {
@@ -276,7 +276,7 @@ describe("a crash between the steps of a key", () => {
     deployment.clock.forward(activeSeconds);
     await signer.tick();
     assert.equal(await kidNow(deployment), standby);
-    assert.equal(deployment.log.count("key_step_failed") > 0, true);
+    assert.equal(deployment.events.count("key_step_failed") > 0, true);
     deployment.custodian.isFull = false;
     await signer.tick();
     assert.deepEqual(await states(signer), ["verify-only", "active", "prepublished"]);
@@ -298,16 +298,16 @@ describe("a crash between the steps of a key", () => {
 
   it("a record that stays void is not registered again every second, under no new key", async () => {
     await using deployment = await Deployment.start();
-    const { ledger, custodian, log } = deployment;
+    const { ledger, custodian, events } = deployment;
     ledger.misbehave = ({ op }, honest) =>
       op === "append" ? { head: { index: 0, size: 0, checkpoint: "x" } } : honest();
     await deployment.open();
-    const { fields } = await log.named("key_step_failed");
+    const { fields } = await events.named("key_step_failed");
     assert.equal(fields["code"], "ERR_SIGNER_REGISTRY_VOID");
     const calls = ledger.calls.length;
     await until(() => ledger.calls.length >= calls + 30);
     assert.equal(ledger.calls.filter(({ op }) => op === "append").length, 1);
-    assert.deepEqual([custodian.generated, log.count("key_made")], [1, 0]);
+    assert.deepEqual([custodian.generated, events.count("key_made")], [1, 0]);
   });
 
   it("a statement that stays void is not repeated every second", async () => {
@@ -319,7 +319,7 @@ describe("a crash between the steps of a key", () => {
     ledger.misbehave = ({ op }, honest) =>
       op === "append" ? { head: { index: 0, size: 0, checkpoint: "x" } } : honest();
     await signer.tick();
-    assert.equal(deployment.log.count("key_step_failed") > 0, true);
+    assert.equal(deployment.events.count("key_step_failed") > 0, true);
     const appends = (): number => ledger.calls.filter(({ op }) => op === "append").length;
     const before = appends();
     const polls = ledger.calls.length;

@@ -6,10 +6,10 @@ import { join } from "node:path";
 import { parseConfig } from "../config.ts";
 import { signerEvents } from "../events.ts";
 import { ringName, SIGNER_FILES } from "../initialise.ts";
+import { Deployment } from "../testing/deployment.ts";
 import { makeKey } from "./key-making.ts";
 import { KeyRing } from "./key-ring.ts";
 import { KeyStatements } from "./key-statements.ts";
-import { Deployment } from "../testing/deployment.ts";
 
 /** The registry as a reader has it who has seen the first `count` items. */
 function foldOf({ ledger, operatorKey }: Deployment, count = ledger.registry.size): Registry {
@@ -22,10 +22,10 @@ function foldOf({ ledger, operatorKey }: Deployment, count = ledger.registry.siz
 /** What the signer wires up around the making of keys, over a fold that the test replaces. */
 function wired(deployment: Deployment, view: { registry: Registry }) {
   const { realm, custodian, clock, folder } = deployment;
-  const { log, rings } = parseConfig(deployment.config);
-  const events = signerEvents(deployment.log.sink);
+  const { origin, rings } = parseConfig(deployment.config);
+  const events = signerEvents(deployment.events.sink);
   const registry = (): Registry => view.registry;
-  const ring = new KeyRing({ realm, log, policies: rings, registry, custodian, clock, events });
+  const ring = new KeyRing({ realm, origin, policies: rings, registry, custodian, clock, events });
   const { privateKey } = openKeyFile(join(folder, SIGNER_FILES.ring));
   const ringSigner = { name: ringName(realm), privateKey };
   const append = async (signed: SignedStatement): Promise<void> => {
@@ -36,7 +36,7 @@ function wired(deployment: Deployment, view: { registry: Registry }) {
   const statements = new KeyStatements({ ...shared, append });
   const [policy] = rings;
   assert.ok(policy);
-  return () => makeKey({ ...shared, log, ring, custodian, statements }, policy);
+  return () => makeKey({ ...shared, origin, ring, custodian, statements }, policy);
 }
 
 describe("a new key", () => {

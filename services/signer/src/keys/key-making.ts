@@ -9,7 +9,7 @@ import type { KeyStatements } from "./key-statements.ts";
 
 export interface KeyMakingOptions {
   readonly realm: string;
-  readonly log: string;
+  readonly origin: string;
   readonly ring: KeyRing;
   readonly registry: () => Registry;
   readonly custodian: Custodian;
@@ -30,7 +30,7 @@ export async function makeKey(options: KeyMakingOptions, policy: RingPolicy): Pr
 }
 
 function recordFields(options: KeyMakingOptions, policy: RingPolicy, key: CustodyKey) {
-  const { realm, log, custodian, registry, clock } = options;
+  const { realm, origin, custodian, registry, clock } = options;
   const info = registry().realms.get(realm);
   if (!info) throw new ServiceError("ERR_SIGNER_REALM", `Realm ${realm} is not registered`);
   const { issuer, tenantRule } = info;
@@ -49,6 +49,6 @@ function recordFields(options: KeyMakingOptions, policy: RingPolicy, key: Custod
     ...newKeyWindow(policy, nowSeconds(clock)),
     custody: custodian.label,
     issuanceFloor: "audit",
-    log,
+    log: origin,
   };
 }

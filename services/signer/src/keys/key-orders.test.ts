@@ -120,7 +120,7 @@ describe("rotate", () => {
     };
     const { kid } = await signer.ask("rotate", { class: "at", reason });
     assert.deepEqual([kid, lost, await signer.signing()], [standby, 3, standby]);
-    assert.equal(signer.deployment.log.count("registry_void"), 0);
+    assert.equal(signer.deployment.events.count("registry_void"), 0);
   });
 });
 
@@ -238,7 +238,7 @@ describe("retain", () => {
     await signer.ask("retain", { kid, retain: false, reason });
     await signer.forward(1);
     assert.deepEqual((await signer.keys())[0], { kid, state: "retired", retained: null });
-    assert.equal(signer.deployment.log.count("registry_void"), 0);
+    assert.equal(signer.deployment.events.count("registry_void"), 0);
   });
 
   it("asked again it changes nothing; of the operator's statement it lifts nothing", async () => {
@@ -252,7 +252,7 @@ describe("retain", () => {
     deployment.state({ type: "key-retain", realm, kid, by: "operator", retain: true, reason });
     assert.equal(await signer.refusal("retain", { kid, retain: false, reason }), "ERR_SIGNER_KEY");
     assert.equal((await signer.ask("retain", { kid, retain: true, reason }))["retained"], true);
-    assert.equal(deployment.log.count("registry_void"), 0);
+    assert.equal(deployment.events.count("registry_void"), 0);
   });
 });
 
@@ -295,7 +295,7 @@ describe("rollback", () => {
     assert.equal(await rollback("A".repeat(43)), "ERR_SIGNER_KEY");
     await signer.ask("taint", { kid: first, reason });
     assert.equal(await rollback(first), "ERR_SIGNER_KEY");
-    assert.equal(deployment.log.count("registry_void"), 0);
+    assert.equal(deployment.events.count("registry_void"), 0);
   });
 });
 
@@ -311,7 +311,7 @@ describe("the age of a key", () => {
       deployment.monitor.told.all.filter((one) => one.kind === kind).length;
     const kid = await signer.kidOf("active");
     await signer.forward(expirySeconds * 0.8 - 1);
-    assert.equal(deployment.log.count("key_age"), 0);
+    assert.equal(deployment.events.count("key_age"), 0);
     await signer.forward(1);
     const alarm = await deployment.monitor.told.first(({ kind }) => kind === "key-age-alarm");
     assert.match(alarm.detail, new RegExp(`Key ${kid} has been active for P1DT14H24M, 80 %`));

@@ -34,8 +34,8 @@ export class KeyOrders {
   }
 
   /**
-   * The standby takes over now. P6: one that a verifier may not know yet only where nothing signs, and somebody says
-   * `isEarly`.
+   * The standby takes over now. P6: a standby that verifiers may not know yet takes over only where no key signs and
+   * the caller says `isEarly`.
    */
   rotate(tokenClass: string, reason: string, isEarly = false): Promise<Takeover> {
     return this.#inOrder(async () => {
@@ -63,8 +63,8 @@ export class KeyOrders {
   }
 
   /**
-   * A key must go: nothing is signed under it any more, and the standby takes over (THREAT-12), with `isEarly` even
-   * one that a verifier may not know yet.
+   * A key must go: nothing is signed under it any more, and the standby takes over (THREAT-12); with `isEarly` even one
+   * that verifiers may not know yet.
    */
   taint(
     kid: string,
@@ -87,7 +87,7 @@ export class KeyOrders {
       } catch {
         // The taint stands. The rest is the life cycle's, as soon as the clock is beyond doubt.
       }
-      // Nothing leads out of these two.
+      // A tainted key can only be revoked, and a revoked one stays so.
       const state = this.#realmKey(kid).state === "revoked" ? "revoked" : "tainted";
       return { state, active: (ring && activeOf(ring)?.kid) ?? null };
     });

@@ -1,26 +1,26 @@
-import { errorCode, errorLine, nowSeconds, type Clock } from "@redoubt/base";
+import { canonicalBytes, errorCode, errorLine, nowSeconds, type Clock } from "@redoubt/base";
 import { type Custodian, type CustodyKey } from "@redoubt/custody";
 import type { KeyInfo, Registry } from "@redoubt/registry";
 import { isDrill, KeyError, signingEnd } from "@redoubt/keys";
 import type { SignatureAlgorithm } from "@redoubt/keys";
 import { tenantCovered, type KeyRecord } from "@redoubt/verify/record";
 import type { RingPolicy } from "../config.ts";
-import { isCustodyFault } from "../custody/custody-health.ts";
+import { isCustodyFailure } from "../custody/custody-health.ts";
 import type { SignerEvents } from "../events.ts";
-import { encodeHeader } from "../issue/token.ts";
 
 /** A key that may sign now: its record, and the use of its private half. */
 export interface RingKey {
   readonly kid: string;
   readonly record: KeyRecord;
   readonly custody: CustodyKey;
+  /** Of an access token: the same for each of them. */
   readonly encodedHeader: string;
 }
 
 export interface KeyRingOptions {
   readonly realm: string;
-  readonly log: string;
-  /** The age at which the keys of a class stop signing. */
+  readonly origin: string;
+  /** For each class, the age at which its keys stop signing. */
   readonly policies: readonly Pick<RingPolicy, "class" | "expirySeconds">[];
   readonly registry: () => Registry;
   readonly custodian: Custodian;
@@ -32,7 +32,7 @@ export interface KeyRingOptions {
 
 interface ActiveKey {
   readonly key: RingKey;
-  /** Seconds; nothing is signed from here on, whatever the successor. */
+  /** Seconds; nothing is signed from here on, with or without a successor. */
   readonly signUntil: number;
 }
 
@@ -56,7 +56,7 @@ export class KeyRing {
     this.refresh();
   }
 
-  /** As `open`, while what signs stays as it is. */
+  /** As `open`, but the keys that sign stay the same. */
   async look(): Promise<void> {
     const { custodian, events } = this.#options;
     const opened = new Set([...this.#held.values()].map(({ id }) => id));
@@ -66,9 +66,9 @@ export class KeyRing {
         this.hold(await custodian.open(id));
         this.#refused.delete(id);
       } catch (error) {
-        // One damaged key must not take the others with it. Custody that is away says nothing about its keys: taken
-        // for lost they would be ended, so that it is tried again as a whole (THREAT-05).
-        if (!(error instanceof KeyError) || isCustodyFault(error)) throw error;
+        // One damaged key must not stop the others. But custody that is away says nothing about its keys, and the life
+        // cycle would end them as lost: then this fails as a whole, and is tried again (THREAT-05).
+        if (!(error instanceof KeyError) || isCustodyFailure(error)) throw error;
         events.keyUnreadable(id, errorCode(error));
         if (error.code === "ERR_KEY_REFUSED") this.refuse(id, errorLine(error));
       }
@@ -80,7 +80,7 @@ export class KeyRing {
     return this.#refused;
   }
 
-  /** Signs no more from here on; the life cycle treats it as a key that is not there. */
+  /** This key signs no more; the life cycle treats it as one that custody does not hold. */
   refuse(id: string, reason: string): void {
     for (const [text, key] of this.#held)
       if (key.id === id) {
@@ -124,7 +124,6 @@ export class KeyRing {
   refresh(): void {
     const known = new Map(this.#active.map(({ key }) => [key.kid, key]));
     this.#active = this.own().flatMap((info) => {
-      // P1: the private half of a drill key is outside; nothing here signs under its record.
       if (info.state !== "active" || isDrill(info.record)) return [];
       const custody = this.custodyOf(info.record);
       if (!custody) return [];
@@ -141,12 +140,12 @@ export class KeyRing {
 
   /** Every key of this realm whose tokens go into this signer's log, drill keys too. */
   own(): readonly KeyInfo[] {
-    const { realm, log } = this.#options;
+    const { realm, origin } = this.#options;
     const registry = this.#options.registry();
-    // Asked many times for each step, and a fold changes only by growing.
+    // This is asked many times for each step, and a registry changes only by growing: its size tells.
     if (this.#own?.registry === registry && this.#own.size === registry.size) return this.#own.keys;
     const keys = [...registry.keys.values()].filter(
-      (key) => key.realm === realm && registry.isSameLine(key.record.log, log),
+      (key) => key.realm === realm && registry.isSameLine(key.record.log, origin),
     );
     this.#own = { registry, size: registry.size, keys };
     return keys;
@@ -185,7 +184,12 @@ export class KeyRing {
 }
 
 function ringKey({ kid, record }: KeyInfo, custody: CustodyKey): RingKey {
-  return { kid, record, custody, encodedHeader: encodeHeader(record.alg, kid) };
+  return { kid, record, custody, encodedHeader: encodeHeader(record.alg, kid, "at+jwt") };
+}
+
+/** The protected header of what a key signs. */
+export function encodeHeader(alg: string, kid: string, typ: "at+jwt" | "JWT"): string {
+  return canonicalBytes({ alg, kid, typ }).toString("base64url");
 }
 
 function publicText(jwk: object): string {

@@ -22,9 +22,10 @@ export interface KeyStatementsOptions {
 }
 
 /**
- * What this signer says of keys in the name of its realm's ring. Each resolves when the registry holds it and the
- * fold took it. All but taint and retain are compare-and-swaps: decided by exactly what the registry held, so that
- * two signers of a realm never activate two keys of one ring, nor each make the standby that one was to make.
+ * What this signer says of keys in the name of its realm's ring. Each resolves when the registry holds it and the fold
+ * took it. All but taint and retain are compare-and-swaps: the ledger takes them only if the registry is still exactly
+ * what the decision was made by. So two signers of a realm never activate two keys of one ring, and never both make a
+ * standby where one was missing.
  */
 export class KeyStatements {
   readonly #options: KeyStatementsOptions;
@@ -34,7 +35,7 @@ export class KeyStatements {
   }
 
   /**
-   * A record, new or in the name of another ring key than before.
+   * Registers a key's record: a new one, or a known one that another ring key vouches for now.
    *
    * @throws ServiceError `ERR_LEDGER_SIZE` when the registry moved, `ERR_SIGNER_REGISTRY_VOID`
    */
@@ -55,7 +56,7 @@ export class KeyStatements {
     events.keyState(kid, from, state, reason);
   }
 
-  /** Whatever else happens in the registry: a key can be tainted from any state. */
+  /** No compare-and-swap: a key can be tainted from any state. */
   async taint({ kid, state: from }: KeyInfo, reason: string): Promise<void> {
     const { realm, registry, events } = this.#options;
     await this.#append({ type: "key-state", realm, kid, state: "tainted", reason });

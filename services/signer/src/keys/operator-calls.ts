@@ -1,29 +1,23 @@
-import { nowSeconds, ServiceError, type Clock } from "@redoubt/base";
-import { route, SIGNER, type Call, type Route } from "@redoubt/wire";
-import { guarded } from "../issue/guarded.ts";
+import { nowSeconds, type Clock } from "@redoubt/base";
+import { activeOf, keyAge } from "@redoubt/keys";
+import type { KeyInfo } from "@redoubt/registry";
+import { route, SIGNER, type RingKeyStatus, type RingStatus, type Route } from "@redoubt/wire";
 import type { KeyOrders } from "./key-orders.ts";
 import type { KeySteps } from "./key-steps.ts";
-import { describeRing } from "./ring-status.ts";
+import type { SignerRing } from "./signer-ring.ts";
 
 export interface OperatorRoutesOptions {
   readonly orders: KeyOrders;
   readonly steps: Pick<KeySteps, "rings">;
   readonly clock: Clock;
-  /** Throws while the registry cannot be relied on. */
-  readonly checkRegistry: () => void;
 }
 
 /** P8: until presence is proven, an answer says that it was not. */
 const presence = "none";
 
-/** The manual key actions of docs/spec/wire.md §3; `ERR_SIGNER_OP` for any other caller, which is an alarm. */
+/** The manual key actions of docs/spec/wire.md §3; whoever wires them checks that the operator asks. */
 export function operatorRoutes(options: OperatorRoutesOptions): readonly Route[] {
-  const { orders, steps, clock, checkRegistry } = options;
-  const check = ({ caller }: Call): void => {
-    if (caller !== "operator")
-      throw new ServiceError("ERR_SIGNER_OP", "Only the operator asks for this");
-    checkRegistry();
-  };
+  const { orders, steps, clock } = options;
   return [
     route(SIGNER.rotate, async ({ class: tokenClass, reason, early }) => {
       return { ...(await orders.rotate(tokenClass, reason, early)), presence };
@@ -38,7 +32,42 @@ export function operatorRoutes(options: OperatorRoutesOptions): readonly Route[]
       return { ...(await orders.rollback(kid, reason)), presence };
     }),
     route(SIGNER.rings, () => {
-      return { rings: steps.rings.map((facts) => describeRing(facts, nowSeconds(clock))) };
+      return { rings: steps.rings.map((ring) => describeRing(ring, nowSeconds(clock))) };
     }),
-  ].map((one) => guarded(check, one));
+  ];
+}
+
+const ENDED: ReadonlySet<string> = new Set(["destroyed", "revoked"]);
+
+/** What fits into one frame's head with room to spare. */
+const MAX_KEYS = 200;
+
+/** docs/spec/wire.md §3 `rings`: policy and age of what this signer signs with. */
+function describeRing(ring: SignerRing, atSeconds: number): RingStatus {
+  const { policy } = ring;
+  return {
+    class: policy.class,
+    alg: policy.alg,
+    active: activeOf(ring)?.kid ?? null,
+    policy,
+    keys: ring.keys
+      .filter(({ state }) => !ENDED.has(state))
+      .slice(-MAX_KEYS)
+      .map((key) => describeKey(key, ring, atSeconds)),
+  };
+}
+
+function describeKey(key: KeyInfo, ring: SignerRing, atSeconds: number): RingKeyStatus {
+  const { kid, state, stateAt, record, retainedBy, activatedAt } = key;
+  return {
+    kid,
+    state,
+    stateAt,
+    signUntil: record.signUntil,
+    verifyUntil: record.verifyUntil,
+    retained: retainedBy ?? null,
+    held: ring.isHeld(key),
+    activatedAt: activatedAt ?? null,
+    age: keyAge(key, ring.policy, atSeconds) ?? null,
+  };
 }

@@ -123,7 +123,7 @@ describe("another ring key", () => {
     await deployment.client().request(WANTED);
     deployment.clock.forward(TIMES.activeSeconds);
     await signer.tick();
-    const failed = deployment.log.all.filter(({ name }) => name === "key_step_failed");
+    const failed = deployment.events.all.filter(({ name }) => name === "key_step_failed");
     assert.ok(failed.some(({ fields }) => fields["code"] === "ERR_SIGNER_RING"));
     const told = deployment.monitor.told.all.filter(({ kind }) => kind === "ring-key-missing");
     assert.equal(told.length, 1);

@@ -7,8 +7,8 @@ import { KeyError } from "@redoubt/keys";
 import { SIGNER_FILES } from "../initialise.ts";
 
 /**
- * The ring key of this realm, as the registry names it now. A root may name another at any time; and where its file is
- * gone, tokens are issued all the same, and only keys can no longer change.
+ * The ring key of this realm, as the registry names it now. A root may name another at any time. Where its file is
+ * gone, tokens are still issued, but no key can change any more.
  */
 export class RingSigner implements StatementSigner {
   readonly #folder: string;

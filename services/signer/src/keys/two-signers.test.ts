@@ -34,7 +34,7 @@ describe("P6: two signers of one realm", () => {
           const shared = new SharedRegistry(clock, [LOG]);
           let next = 0;
           const yields = (): number => delays[(next += 1) % delays.length] ?? 0;
-          const parts = { log: LOG, clock, custodian, yields };
+          const parts = { origin: LOG, clock, custodian, yields };
           const signers = [new SharingSigner(shared, parts), new SharingSigner(shared, parts)];
           for (const { hours, order } of rounds) {
             clock.forward(hours * HOUR);
@@ -58,9 +58,9 @@ describe("P6: two signers of one realm", () => {
     const clock = new TestClock();
     const shared = new SharedRegistry(clock, [LOG, OTHER_LOG]);
     const signers = [LOG, OTHER_LOG].map(
-      (log) =>
+      (origin) =>
         new SharingSigner(shared, {
-          log,
+          origin,
           clock,
           custodian: new CountingCustodian(),
           yields: () => 3,

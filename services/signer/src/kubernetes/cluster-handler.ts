@@ -2,8 +2,8 @@ import { nowSeconds, ServiceError } from "@redoubt/base";
 import { keysForIssuer, type KeyInfo } from "@redoubt/registry";
 import { route, routesByName, SIGNER, type Answer, type Call, type RealmKeys } from "@redoubt/wire";
 import type { SignerConfig } from "../config.ts";
-import { describeKeys } from "../keys/fetch-keys.ts";
 import { ExactSigner, type ExactHandle, type ExactSignerOptions } from "../issue/sign-exact.ts";
+import { describeKeys } from "../keys/fetch-keys.ts";
 import type { KubernetesPolicy } from "./config.ts";
 import { parseKubernetesClaims } from "./kubernetes-claims.ts";
 
@@ -34,7 +34,7 @@ export function openCluster(
 
 /**
  * All that kube-apiserver's front may ask of a signer, `metadata` aside (docs/spec/wire.md §3.1). The front is not
- * trusted: whoever owns it has what whoever owns kube-apiserver has, and that is decided here.
+ * trusted: whoever takes it over gets what kube-apiserver may have, and what that is, is decided here.
  */
 export class ClusterHandler {
   readonly #options: ClusterOptions;
@@ -64,7 +64,10 @@ export class ClusterHandler {
     return found.handle(call);
   }
 
-  /** kube-apiserver asks once, when it starts: what a key made under an older policy cannot sign is not promised. */
+  /**
+   * kube-apiserver asks once, when it starts. A published key may be of an older policy with a shorter lifetime: no
+   * more is promised than every one of them can sign.
+   */
   maxLifetimeSeconds(): number {
     const bounds = this.#published().map(({ record }) => record.maxLifetimeSeconds);
     return Math.min(this.#options.maxLifetimeSeconds, ...bounds);

@@ -3,8 +3,8 @@ import { describe, it } from "node:test";
 import { errorLine, ServiceError } from "@redoubt/base";
 import type { JsonObject } from "@redoubt/verify/json";
 import { parseConfig, type SignerConfig } from "../config.ts";
-import { Deployment, RING } from "../testing/deployment.ts";
 import { CLUSTER, KUBERNETES_CONFIG, OIDC_RING } from "../testing/cluster.ts";
+import { Deployment, RING } from "../testing/deployment.ts";
 
 async function read(change: JsonObject): Promise<SignerConfig> {
   await using deployment = new Deployment("kubernetes-prod");

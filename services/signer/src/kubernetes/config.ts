@@ -4,7 +4,7 @@ import { configError, type MemberReader, type ServiceError, UUID } from "@redoub
 export interface KubernetesPolicy {
   /** The realm's only tenant: the cluster. */
   readonly tenant: string;
-  /** Those that the registry's tenant may have, or any, which must be said aloud and shows as a label. */
+  /** Those of the tenant in the registry, or any. The latter must be said aloud, and shows as a label. */
   readonly audiences: "tenant" | "any";
 }
 

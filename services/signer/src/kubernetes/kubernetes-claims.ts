@@ -12,7 +12,6 @@ const UID = /^[A-Za-z0-9-]+$/;
 const MAX_UID = 128;
 /** A text without spaces, so that several of them can be told apart in the sealed body. */
 const AUDIENCE = /^[^\s\p{C}]+$/u;
-/** RFC 9562 §4, as the Go library writes it. */
 const LAST_SECOND = Number.MAX_SAFE_INTEGER;
 
 /**

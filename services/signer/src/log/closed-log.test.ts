@@ -19,7 +19,7 @@ describe("a log that the operator closes", () => {
     await deployment.openReady();
     await issue(deployment, 2);
     const { log } = deployment.closeLog(2);
-    await deployment.log.named("ledger_trouble");
+    await deployment.events.named("ledger_trouble");
     const client = deployment.client();
     assert.equal(await refusalOf(client.request(WANTED)), "ERR_SIGNER_LOG");
     assert.equal(deployment.ledger.issuance.size, 2);
@@ -31,7 +31,7 @@ describe("a log that the operator closes", () => {
     await using deployment = await Deployment.start();
     deployment.closeLog(0);
     await deployment.open();
-    const { fields } = await deployment.log.named("ledger_trouble");
+    const { fields } = await deployment.events.named("ledger_trouble");
     assert.equal(fields["code"], "ERR_LOG_CLOSED");
     assert.equal(deployment.custodian.generated, 0);
   });
@@ -52,7 +52,7 @@ describe("a log that the operator closes", () => {
     const { generated } = custodian;
     const next = deployment.closeLog(3);
     await deployment.openReady({}, next);
-    const { fields } = await deployment.log.named("entries_carried");
+    const { fields } = await deployment.events.named("entries_carried");
     assert.deepEqual(fields, { from: ledger.issuance.origin, count: 4 });
     const { head } = await deployment.client().request(WANTED);
     assert.deepEqual([head["log"], head["index"]], [next.log, 4]);

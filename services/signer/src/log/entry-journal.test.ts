@@ -12,12 +12,17 @@ const LOG = "redoubt.test/enterprise/2026q4";
 class Place implements Disposable {
   readonly folder = mkdtempSync(join(tmpdir(), "jrn-"));
   readonly failures: string[] = [];
-  readonly log = LOG;
+  readonly origin = LOG;
 
   open(maxBytes?: number): EntryJournal {
     const events = { journalFailed: (code: string) => this.failures.push(code) };
-    const { folder, log } = this;
-    return new EntryJournal({ folder, log, events, ...(maxBytes !== undefined && { maxBytes }) });
+    const { folder, origin } = this;
+    return new EntryJournal({
+      folder,
+      origin,
+      events,
+      ...(maxBytes !== undefined && { maxBytes }),
+    });
   }
 
   files(): string[] {

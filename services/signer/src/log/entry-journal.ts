@@ -4,8 +4,8 @@ import { crc32 } from "node:zlib";
 import { checkPrivateFolder, errorCode, readPrivateFile, writeFully } from "@redoubt/base";
 import { logId, parseEntryBundle } from "@redoubt/tlog";
 import { splitBlobs } from "@redoubt/wire";
-import type { SealedBatch } from "../issue/bodies.ts";
 import type { SignerEvents } from "../events.ts";
+import type { SealedBatch } from "../issue/bodies.ts";
 
 /** One batch as the ledger acknowledged it. */
 export interface JournalBatch {
@@ -22,7 +22,7 @@ export interface EntryJournalOptions {
   /** The signer's folder of journals. */
   readonly folder: string;
   /** Origin of the log. */
-  readonly log: string;
+  readonly origin: string;
   readonly events: Pick<SignerEvents, "journalFailed">;
   readonly maxBytes?: number;
 }
@@ -43,13 +43,14 @@ const SEGMENT_BYTES = 4 * 1024 * 1024;
 /** 15 minutes of `maxUnwitnessed` with 1,000 tokens a second. */
 const MAX_BYTES = 512 * 1024 * 1024;
 
-/** What a full disk lets the ledger commit still is little. */
+/** While the disk is full the ledger commits little: what waits to be written stays small. */
 const MAX_UNWRITTEN_BYTES = 8 * 1024 * 1024;
 
 /**
  * What the ledger acknowledged and no witness has cosigned yet (ARCHITECTURE §5.3). If the log ends before that, these
- * entries go into the log that takes its place, or their tokens would look like forgeries. Not synced: it outlives
- * this process, and a ledger that loses its tail; where the machine itself fails, the ledger's own copy is synced.
+ * entries go into the log that takes its place, or their tokens would look like forgeries. It is written without a
+ * sync. That is enough where this process ends or the ledger loses its tail; where the whole machine fails, the ledger
+ * has a synced copy of its own.
  */
 export class EntryJournal implements Disposable {
   readonly #options: EntryJournalOptions;
@@ -146,7 +147,7 @@ export class EntryJournal implements Disposable {
 }
 
 /** The batches of a log that are in its journal, oldest first. One that was cut short ends its segment. */
-export function readJournal(where: { readonly folder: string; readonly log: string }): {
+export function readJournal(where: { readonly folder: string; readonly origin: string }): {
   readonly first: number;
   readonly sealed: SealedBatch;
 }[] {
@@ -159,12 +160,18 @@ export function readJournal(where: { readonly folder: string; readonly log: stri
     }));
 }
 
-export function removeJournal(where: { readonly folder: string; readonly log: string }): void {
+export function removeJournal(where: { readonly folder: string; readonly origin: string }): void {
   rmSync(journalFolder(where), { recursive: true, force: true });
 }
 
-function journalFolder({ folder, log }: { readonly folder: string; readonly log: string }): string {
-  return join(folder, logId(log));
+function journalFolder({
+  folder,
+  origin,
+}: {
+  readonly folder: string;
+  readonly origin: string;
+}): string {
+  return join(folder, logId(origin));
 }
 
 function segmentNames(folder: string): string[] {

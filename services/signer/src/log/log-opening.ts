@@ -10,7 +10,7 @@ import { ask, LEDGER, proveGrowth, type Requester } from "@redoubt/wire";
 
 export interface LogSource {
   readonly client: Requester;
-  readonly log: string;
+  readonly origin: string;
   readonly logKey: VerifierKey;
   readonly writerKey: VerifierKey;
 }
@@ -23,8 +23,8 @@ export async function readLogState(
   source: LogSource,
   known: readonly TreeHead[],
 ): Promise<{ readonly range: CompactRange; readonly cosigned: string }> {
-  const { client, log } = source;
-  const { size, hashes, checkpoint, cosigned } = await ask(client, LEDGER.state, { log });
+  const { client, origin } = source;
+  const { size, hashes, checkpoint, cosigned } = await ask(client, LEDGER.state, { log: origin });
   const range = CompactRange.from(size, hashes);
   if (size > 0) checkBothSigned(source, checkpoint, range);
   // oxlint-disable-next-line no-await-in-loop -- two of them; the first that is not in the log says why
@@ -34,8 +34,8 @@ export async function readLogState(
 
 // P3: the log key's signature, and our own over exactly this tree.
 function checkBothSigned(source: LogSource, note: string, range: CompactRange): void {
-  const { log, logKey, writerKey } = source;
-  const opened = openCheckpoint(note, { origin: log, verifiers: [logKey, writerKey] });
+  const { origin, logKey, writerKey } = source;
+  const opened = openCheckpoint(note, { origin, verifiers: [logKey, writerKey] });
   const names = new Set(opened.verified.map(({ name }) => name));
   const isBoth = names.has(logKey.name) && names.has(writerKey.name);
   if (!isBoth || opened.size !== range.size || !opened.root.equals(range.root()))
@@ -44,7 +44,7 @@ function checkBothSigned(source: LogSource, note: string, range: CompactRange): 
 
 // THREAT-06, THREAT-07, THREAT-30: a tree shorter than one that was seen is fatal, never a fork.
 async function checkHolds(
-  { client, log }: LogSource,
+  { client, origin }: LogSource,
   known: TreeHead,
   head: TreeHead,
 ): Promise<void> {
@@ -52,7 +52,7 @@ async function checkHolds(
   if (head.size < known.size)
     throw refusal("ERR_LOG_SHORT", `Log has ${head.size} entries, it had ${known.size}`);
   try {
-    await proveGrowth(client, log, known, head);
+    await proveGrowth(client, origin, known, head);
   } catch (cause) {
     if (!(cause instanceof TlogError)) throw cause;
     throw refusal("ERR_LOG_HISTORY", "Log does not contain the tree that was seen", { cause });

@@ -9,11 +9,11 @@ import {
   type TreeHead,
 } from "@redoubt/tlog";
 import { ask, joinBlobs, LEDGER, proveGrowth, RemoteError } from "@redoubt/wire";
-import type { SealedBatch } from "../issue/bodies.ts";
-import type { EntryJournal } from "./entry-journal.ts";
 import type { SignerEvents } from "../events.ts";
-import { readLogState, type LogSource } from "./log-opening.ts";
+import type { SealedBatch } from "../issue/bodies.ts";
 import { Sleeper } from "../run/sleeper.ts";
+import type { EntryJournal } from "./entry-journal.ts";
+import { readLogState, type LogSource } from "./log-opening.ts";
 import type { Cosigned, WitnessGuard } from "./witness-guard.ts";
 
 export interface LogWriterOptions extends LogSource {
@@ -100,13 +100,13 @@ export class LogWriter {
 
   /** Takes up the log where it stands, after proving that it holds every tree that is known of it. */
   async open(known: readonly TreeHead[]): Promise<void> {
-    const { log, events } = this.#options;
+    const { origin, events } = this.#options;
     const { range, cosigned } = await readLogState(this.#options, known);
     this.#acknowledged = range;
     this.#predicted = range;
     this.#remember(range);
     if (range.size > 0) this.#options.guard.begin(range.size);
-    events.opened(log, range.size);
+    events.opened(origin, range.size);
     await this.#takeCosigned(cosigned);
   }
 
@@ -125,10 +125,10 @@ export class LogWriter {
   }
 
   #sign({ entries, blobs }: SealedBatch): Batch {
-    const { log, writer } = this.#options;
+    const { origin, writer } = this.#options;
     const range = this.#predicted.clone();
     range.appendEntries(entries);
-    const body = encodeCheckpoint({ origin: log, ...range.head });
+    const body = encodeCheckpoint({ origin, ...range.head });
     return {
       first: this.#predicted.size,
       count: entries.length,
@@ -152,12 +152,12 @@ export class LogWriter {
   }
 
   async #commit(batch: Batch): Promise<void> {
-    const { client, log } = this.#options;
+    const { client, origin } = this.#options;
     const { first, count, note, entries, blobs } = batch;
     const { checkpoint, cosigned } = await ask(
       client,
       LEDGER.commit,
-      { log, first, count, checkpoint: note, entriesBytes: entries.length },
+      { log: origin, first, count, checkpoint: note, entriesBytes: entries.length },
       Buffer.concat([entries, blobs]),
     );
     this.checkIntact();
@@ -168,8 +168,8 @@ export class LogWriter {
 
   /** P3: exactly the predicted tree under both signatures, or nothing is signed. */
   #checkAcknowledged({ body, note }: Batch, acknowledged: string): void {
-    const { log, logKey } = this.#options;
-    const opened = openCheckpoint(acknowledged, { origin: log, verifiers: [logKey] });
+    const { origin, logKey } = this.#options;
+    const opened = openCheckpoint(acknowledged, { origin, verifiers: [logKey] });
     if (opened.body !== body) throw this.#halt("the ledger committed another tree");
     // docs/spec/logs.md §3: our own line is still there, or no witness would take this checkpoint.
     if (!acknowledged.includes(note.slice(body.length + 1)))
@@ -223,14 +223,14 @@ export class LogWriter {
 
   /** Asks for the newest cosignature; what an idle log needs, since no commit brings it. */
   async refreshCosigned(): Promise<void> {
-    const { client, log } = this.#options;
-    const { cosigned } = await ask(client, LEDGER.state, { log });
+    const { client, origin } = this.#options;
+    const { cosigned } = await ask(client, LEDGER.state, { log: origin });
     await this.#takeCosigned(cosigned);
   }
 
   /** Takes a cosigned checkpoint only when it is of a tree that this writer built. Never rejects. */
   async #takeCosigned(note: string = ""): Promise<void> {
-    const { guard, events, log } = this.#options;
+    const { guard, events, origin } = this.#options;
     if (note === "" || note === this.#refusedNote) return;
     try {
       const cosigned = guard.open(note);
@@ -240,7 +240,7 @@ export class LogWriter {
     } catch (error) {
       // A bad cosignature vouches for nothing; the age of the last good one decides.
       this.#refusedNote = note;
-      events.cosignatureRefused(log, errorCode(error));
+      events.cosignatureRefused(origin, errorCode(error));
     }
   }
 
@@ -253,7 +253,7 @@ export class LogWriter {
     const range = this.#acknowledged;
     // The witness may have seen more than was acknowledged to us: that cosignature comes again.
     if (size > range.size) return false;
-    await proveGrowth(this.#options.client, this.#options.log, { size, root }, range.head);
+    await proveGrowth(this.#options.client, this.#options.origin, { size, root }, range.head);
     return true;
   }
 
@@ -279,7 +279,7 @@ export class LogWriter {
     return new ServiceError("ERR_SIGNER_LOG", `Log is halted: ${reason}`);
   }
 
-  /** Waits for nothing: what is unacknowledged is refused, and sent again by nobody. */
+  /** Ends at once: batches without an acknowledgement are refused, and not sent again. */
   close(): void {
     this.#isClosed = true;
     this.#sleeper.close();

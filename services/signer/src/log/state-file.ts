@@ -1,19 +1,12 @@
-import {
-  MemberReader,
-  privateFileExists,
-  readPrivateFile,
-  ServiceError,
-  writeDurable,
-} from "@redoubt/base";
+import { MemberReader, privateFileExists, readPrivateFile, ServiceError } from "@redoubt/base";
+import type { TreeHead } from "@redoubt/tlog";
 import { decodeBase64url, encodeBase64url } from "@redoubt/verify/base64url";
 import { parseJsonObject } from "@redoubt/verify/json";
 
 /** A tree that was seen once: whatever is shown later must contain it. */
-export interface RememberedTree {
+export interface RememberedTree extends TreeHead {
   /** Of the log that it is a tree of. */
   readonly origin: string;
-  readonly size: number;
-  readonly root: Buffer;
   /** From when the age of the witness's word counts; 0 where there was nothing to witness yet. */
   readonly sinceSeconds: number;
 }
@@ -28,13 +21,13 @@ export interface SignerState {
 /** @throws ServiceError `ERR_SIGNER_STATE` for a file that is not one of ours: it is never taken for none */
 export function readState(
   path: string,
-  { log, registry }: { readonly log: string; readonly registry: { readonly log: string } },
+  { origin, registry }: { readonly origin: string; readonly registry: { readonly origin: string } },
 ): SignerState | undefined {
   if (!privateFileExists(path)) return undefined;
   const state = parseState(readPrivateFile(path));
-  if (state.registry.origin !== registry.log)
+  if (state.registry.origin !== registry.origin)
     throw new ServiceError("ERR_SIGNER_STATE", "State file is of another registry");
-  return state.log.origin === log ? state : { registry: state.registry };
+  return state.log.origin === origin ? state : { registry: state.registry };
 }
 
 function parseState(bytes: Uint8Array): Required<SignerState> {
@@ -52,10 +45,6 @@ function parseState(bytes: Uint8Array): Required<SignerState> {
 
 export function encodeState({ log, registry }: Required<SignerState>): string {
   return JSON.stringify({ v: 1, log: encodeTree(log), registry: encodeTree(registry) });
-}
-
-export function writeState(path: string, text: string): void {
-  writeDurable(path, text);
 }
 
 function readTree(reader: MemberReader): RememberedTree {

@@ -19,7 +19,7 @@ function open(log = new FakeLog("redoubt.test/log"), clock = new TestClock()) {
   const told: (readonly [number, number])[] = [];
   const maxUnwitnessedSeconds = 900;
   const guard = new WitnessGuard({
-    log: log.origin,
+    origin: log.origin,
     logKey: log.key,
     witness,
     maxUnwitnessedSeconds,

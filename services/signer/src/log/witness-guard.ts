@@ -4,12 +4,15 @@ import {
   MAX_AHEAD_SECONDS,
   openCheckpoint,
   verifyCosignature,
+  type TreeHead,
   type VerifierKey,
 } from "@redoubt/tlog";
+import type { SignerEvents } from "../events.ts";
+import type { MonitorReports } from "../run/monitor-reports.ts";
 
 export interface WitnessGuardOptions {
   /** Origin of the log whose cosignatures count. */
-  readonly log: string;
+  readonly origin: string;
   readonly logKey: VerifierKey;
   readonly witness: VerifierKey;
   readonly maxUnwitnessedSeconds: number;
@@ -18,9 +21,8 @@ export interface WitnessGuardOptions {
   readonly onDatedAhead: (cosignedSeconds: number, nowSeconds: number) => void;
 }
 
-export interface Cosigned {
-  readonly size: number;
-  readonly root: Buffer;
+/** A tree head, and when the witness cosigned it. */
+export interface Cosigned extends TreeHead {
   readonly timeSeconds: number;
 }
 
@@ -65,7 +67,7 @@ export class WitnessGuard {
     return this.#sinceSeconds;
   }
 
-  /** There is something to witness from now on, a log of this size, or has been since an earlier run. */
+  /** The log has this size: there is something to witness, from now on or since an earlier run. */
   begin(size: number, sinceSeconds: number = this.#now()): void {
     this.#noteGrowth(size);
     if (this.#sinceSeconds !== undefined) return;
@@ -76,8 +78,8 @@ export class WitnessGuard {
 
   /** @throws TlogError for a note that the log or the witness did not sign */
   open(note: string): Cosigned {
-    const { log, logKey, witness } = this.#options;
-    const { size, root } = openCheckpoint(note, { origin: log, verifiers: [logKey] });
+    const { origin, logKey, witness } = this.#options;
+    const { size, root } = openCheckpoint(note, { origin, verifiers: [logKey] });
     const { timeSeconds } = verifyCosignature(note, witness);
     return { size, root, timeSeconds };
   }
@@ -86,22 +88,23 @@ export class WitnessGuard {
   accept(cosigned: Cosigned): void {
     const last = this.#newest;
     const { timeSeconds } = cosigned;
-    // THREAT-37: not kept, or a witness that once dated it ahead would be the newest for as long.
+    // THREAT-37: not kept. Otherwise one that is dated ahead would stay the newest until that date.
     if (this.#isAhead(timeSeconds)) return this.#tellAhead(timeSeconds);
     if (last && !isNewer(cosigned, last)) return;
     this.#newest = cosigned;
     this.#isAheadTold = false;
     this.#cover(cosigned.size);
-    // One that came while we looked every second was made just now: an old time on it means that ours is ahead.
+    // The signer asks every second, so a new cosignature was made just now: if its date is old, this clock is ahead.
     this.#isClockAhead = last !== undefined && this.#now() - timeSeconds > MAX_AHEAD_SECONDS;
     if (this.#isFresher(cosigned)) this.#mark(timeSeconds);
   }
 
   /**
-   * THREAT-30: one older than what an earlier run saw makes nothing fresher. Where that date itself lies ahead, either
-   * it was wrong or this clock is set back (THREAT-29): then only a cosignature of all that there was counts, made
-   * since this start. An old one is of less, or, of a log that was quiet, from before; the witness whose clock is
-   * right dates ahead of one that is set back.
+   * THREAT-30: a cosignature older than one that an earlier run saw makes nothing fresher. Where the earlier date lies
+   * ahead of this clock, either that date was wrong or this clock was set back (THREAT-29). Then a cosignature counts
+   * only if it covers all that the log held at the start and is dated after the start. An old one does not: it covers
+   * less, or, where the log was quiet, is dated before. And if this clock was set back, a witness whose clock is right
+   * dates ahead of it, which counts for nothing.
    */
   #isFresher({ size, timeSeconds }: Cosigned): boolean {
     if (this.#sinceSeconds === undefined || timeSeconds > this.#sinceSeconds) return true;
@@ -123,7 +126,10 @@ export class WitnessGuard {
     this.#options.onDatedAhead(timeSeconds, this.#now());
   }
 
-  /** A second is a small part of what the oldest of them may wait; the list ends where `check` refuses. */
+  /**
+   * One size for each second is exact enough for an age of minutes. The list stays short: `check` refuses before it
+   * grows long.
+   */
   #noteGrowth(size: number): void {
     if (size <= this.#grown.size) return;
     this.#grown = { size, atMs: this.#options.clock.monotonic() };
@@ -163,6 +169,24 @@ export class WitnessGuard {
   #now(): number {
     return this.#options.clock.now() / 1000;
   }
+}
+
+/**
+ * THREAT-37: a date ahead is an event here, and is reported to the monitor. The monitor may be the witness that lies,
+ * and drop the report: the event stays.
+ */
+export function witnessAlarm(
+  origin: string,
+  { events, reports }: { readonly events: SignerEvents; readonly reports: MonitorReports },
+): (cosignedSeconds: number, nowSeconds: number) => void {
+  return (cosignedSeconds, nowSeconds) => {
+    const now = Math.floor(nowSeconds);
+    events.cosignatureAhead(origin, cosignedSeconds, now);
+    reports.event(
+      "cosignature-ahead",
+      `${origin}: dated ${cosignedSeconds}, this clock is at ${now}`,
+    );
+  };
 }
 
 function unwitnessed(ageMs: number): ServiceError {

@@ -15,7 +15,7 @@ async function after(count: number): Promise<Deployment> {
   for (let issued = 0; issued < count; issued += 1) await deployment.client().request(WANTED);
   await signer.tick();
   await signer[Symbol.asyncDispose]();
-  deployment.log.all.length = 0;
+  deployment.events.all.length = 0;
   return deployment;
 }
 
@@ -29,7 +29,7 @@ async function assertNothingSigned(deployment: Deployment): Promise<void> {
   const { signed } = deployment.custodian;
   const commits = deployment.ledger.commits().length;
   const appends = deployment.ledger.calls.filter(({ op }) => op === "append").length;
-  await until(() => deployment.log.all.length > 0);
+  await until(() => deployment.events.all.length > 0);
   const client = deployment.client();
   for (let attempt = 0; attempt < 20; attempt += 1)
     assert.equal(await refusalOf(client.request(WANTED)), "ERR_SIGNER_STARTING");
@@ -47,11 +47,14 @@ describe("THREAT-38: nothing is signed before the witness has said what it holds
       restore(deployment, size);
       await deployment.open();
       await assertNothingSigned(deployment);
-      assert.equal((await deployment.log.named("ledger_trouble")).fields["code"], "ERR_LOG_SHORT");
+      assert.equal(
+        (await deployment.events.named("ledger_trouble")).fields["code"],
+        "ERR_LOG_SHORT",
+      );
       const told = await deployment.monitor.told.first(({ op }) => op === "event");
       assert.match(told.detail, /had 5/);
       batches.splice(0, batches.length, ...whole);
-      await deployment.log.named("ledger_back");
+      await deployment.events.named("ledger_back");
       assert.equal((await deployment.client().request(WANTED)).head["index"], 5);
     });
 
@@ -62,10 +65,10 @@ describe("THREAT-38: nothing is signed before the witness has said what it holds
     rmSync(join(deployment.folder, "state.json"));
     await deployment.open();
     await assertNothingSigned(deployment);
-    const trouble = await deployment.log.named("ledger_trouble");
+    const trouble = await deployment.events.named("ledger_trouble");
     assert.equal(trouble.fields["code"], "ERR_REGISTRY_SHORT");
     batches.push(...lost);
-    await deployment.log.named("ledger_back");
+    await deployment.events.named("ledger_back");
     await deployment.client().request(WANTED);
   });
 
@@ -76,7 +79,7 @@ describe("THREAT-38: nothing is signed before the witness has said what it holds
     rmSync(join(deployment.folder, "state.json"));
     await deployment.open();
     await assertNothingSigned(deployment);
-    const trouble = await deployment.log.named("ledger_trouble");
+    const trouble = await deployment.events.named("ledger_trouble");
     assert.equal(trouble.fields["code"], "ERR_LOG_HISTORY");
   });
 
@@ -86,16 +89,16 @@ describe("THREAT-38: nothing is signed before the witness has said what it holds
     await monitor.stop();
     await deployment.open();
     await assertNothingSigned(deployment);
-    const trouble = await deployment.log.named("witness_trouble");
+    const trouble = await deployment.events.named("witness_trouble");
     assert.equal(trouble.fields["code"], "ERR_WITNESS_AWAY");
     monitor.witnessed = haltedLog;
     await monitor.start();
-    await until(() => deployment.log.count("witness_trouble") === 2);
+    await until(() => deployment.events.count("witness_trouble") === 2);
     await assertNothingSigned(deployment);
     const told = await monitor.told.first(({ kind }) => kind === "signer-refuses-witness");
     assert.match(told.detail, /ERR_WITNESS_HALTED.*redoubt recover/);
     monitor.witnessed = deployment.ledger.witnessed;
-    await deployment.log.named("witness_back");
+    await deployment.events.named("witness_back");
     await deployment.client().request(WANTED);
   });
 
@@ -106,12 +109,12 @@ describe("THREAT-38: nothing is signed before the witness has said what it holds
     monitor.witnessed = () => kept;
     await deployment.open();
     await assertNothingSigned(deployment);
-    const trouble = await deployment.log.named("witness_trouble");
+    const trouble = await deployment.events.named("witness_trouble");
     assert.equal(trouble.fields["code"], "ERR_WITNESS_ANSWER");
     const { privateKey } = generateKeyPairSync("ed25519");
     const by = { signer: ed25519Cosigner("witness.test", privateKey), timeSeconds: 1 };
     monitor.witnessed = (question) => cosignWitnessed(question, ledger.registry.witnessed, by);
     await assertNothingSigned(deployment);
-    assert.equal(deployment.log.count("witness_trouble"), 1);
+    assert.equal(deployment.events.count("witness_trouble"), 1);
   });
 });

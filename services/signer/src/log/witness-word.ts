@@ -13,15 +13,15 @@ const NONCE_BYTES = 16;
  */
 export async function askWitness(
   monitor: Requester,
-  log: string,
+  origin: string,
   witness: VerifierKey,
 ): Promise<TreeHead> {
-  const question = { log, nonce: encodeBase64url(randomBytes(NONCE_BYTES)) };
+  const question = { log: origin, nonce: encodeBase64url(randomBytes(NONCE_BYTES)) };
   const note = await askForNote(monitor, question);
   try {
     return openWitnessed(note, question, witness);
   } catch (cause) {
-    const message = `What answers for the witness of ${log} is not the one in the configuration`;
+    const message = `What answers for the witness of ${origin} is not the one in the configuration`;
     throw new ServiceError("ERR_WITNESS_ANSWER", message, { cause });
   }
 }

@@ -58,7 +58,7 @@ describe("P3: the witness is gone", () => {
     clock.forward(101);
     await signer.tick();
     assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_UNWITNESSED");
-    assert.equal(deployment.log.count("cosignature_refused"), 1);
+    assert.equal(deployment.events.count("cosignature_refused"), 1);
   });
 });
 
@@ -106,7 +106,7 @@ describe("THREAT-37: the witness dates its cosignatures ahead", () => {
   it("issuance goes on, one alarm for each log names both times, nothing of it is kept", async () => {
     await using deployment = await Deployment.start();
     const signer = await deployment.openReady();
-    const { ledger, clock, log, monitor } = deployment;
+    const { ledger, clock, events, monitor } = deployment;
     const client = deployment.client();
     await client.request(WANTED);
     await signer.tick();
@@ -116,7 +116,7 @@ describe("THREAT-37: the witness dates its cosignatures ahead", () => {
       await signer.tick();
       await client.request(WANTED);
     }
-    const alarms = log.all.filter(({ name }) => name === "cosignature_ahead");
+    const alarms = events.all.filter(({ name }) => name === "cosignature_ahead");
     const now = clock.seconds - 4;
     const origins = [ledger.issuance.origin, ledger.registry.origin];
     assert.deepEqual(
@@ -171,7 +171,7 @@ describe("THREAT-37: the witness dates its cosignatures ahead", () => {
     clock.forward(15);
     await second.tick();
     assert.equal((await deployment.client().request(WANTED)).head["index"], 1);
-    assert.ok(deployment.log.count("cosignature_ahead") >= 2, "said for each log at the start");
+    assert.ok(deployment.events.count("cosignature_ahead") >= 2, "said for each log at the start");
   });
 
   it("a state file with a date years ahead stops a start only until the witness has spoken", async () => {

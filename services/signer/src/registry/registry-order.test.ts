@@ -15,11 +15,11 @@ describe("a reading of the registry that breaks off", () => {
   it("THREAT-06: what was read counts at once, though it could not be told", async () => {
     await using deployment = await Deployment.start();
     let isFull = true;
-    const log: EventSink = (name, fields) => {
+    const events: EventSink = (name, fields) => {
       if (isFull && name === "registry_void") throw new ServiceError("ENOSPC", "Disk is full");
-      deployment.log.sink(name, fields);
+      deployment.events.sink(name, fields);
     };
-    const signer = await deployment.openReady({ log });
+    const signer = await deployment.openReady({ events });
     // The ring may not speak for the operator: void, and said.
     deployment.stateAsRing(SUSPEND);
     deployment.state(SUSPEND);

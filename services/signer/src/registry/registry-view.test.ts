@@ -102,7 +102,7 @@ describe("the registry as a signer sees it", () => {
     // The ring may not speak for the operator.
     deployment.stateAsRing(SUSPEND);
     await signer.tick();
-    const { fields } = await deployment.log.named("registry_void");
+    const { fields } = await deployment.events.named("registry_void");
     assert.equal(fields["code"], "ERR_STATEMENT_AUTHOR");
     await deployment.client().request(WANTED);
   });
@@ -147,7 +147,7 @@ describe("the registry as a signer sees it", () => {
     ledger.misbehave = undefined;
     await signer.tick();
     assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_REGISTRY");
-    assert.equal(deployment.log.count("registry_refused"), 1);
+    assert.equal(deployment.events.count("registry_refused"), 1);
   });
 
   it("a shorter registry, or one that does not lead to its root, is not taken and changes nothing", async () => {
@@ -183,6 +183,6 @@ describe("the registry as a signer sees it", () => {
     });
     await Promise.all([...registrations, signer.tick(), signer.tick(), signer.tick()]);
     await deployment.client().request({ ...WANTED, client: CLIENT });
-    assert.equal(deployment.log.count("registry_refused"), 0);
+    assert.equal(deployment.events.count("registry_refused"), 0);
   });
 });

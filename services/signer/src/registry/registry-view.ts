@@ -1,14 +1,14 @@
 import { errorCode, ServiceError } from "@redoubt/base";
-import { RegistryReader, type Registry } from "@redoubt/registry";
+import { RegistryReader, type Registry, type SignedStatement } from "@redoubt/registry";
 import type { TreeHead, VerifierKey } from "@redoubt/tlog";
-import { ask, LEDGER, type Requester } from "@redoubt/wire";
+import { ask, LEDGER, RemoteError, type Requester } from "@redoubt/wire";
 import type { SignerEvents } from "../events.ts";
 import type { RememberedTree } from "../log/state-file.ts";
 import type { WitnessGuard } from "../log/witness-guard.ts";
 
 export interface RegistryViewOptions {
   readonly client: Requester;
-  readonly log: string;
+  readonly origin: string;
   readonly logKey: VerifierKey;
   readonly operator: VerifierKey;
   readonly guard: WitnessGuard;
@@ -28,7 +28,7 @@ export class RegistryView {
   readonly #reader: RegistryReader;
   #isWitnessKnown = false;
   /** Why what was read last cannot be used, until a poll succeeds. */
-  #problem: string | undefined;
+  #refusal: string | undefined;
   #isForked = false;
 
   constructor(options: RegistryViewOptions) {
@@ -36,6 +36,7 @@ export class RegistryView {
     const { events, remembered } = options;
     this.#reader = new RegistryReader({
       ...options,
+      log: options.origin,
       seesAll: true,
       onItem: ({ index }, result) => {
         if (result.kind === "void") events.registryVoid(index, result.code);
@@ -57,8 +58,8 @@ export class RegistryView {
 
   /** @throws ServiceError `ERR_SIGNER_REGISTRY` while nothing can be decided by what was read */
   checkUsable(): void {
-    if (this.#isForked || this.#problem !== undefined)
-      throw new ServiceError("ERR_SIGNER_REGISTRY", `Registry: ${this.#problem ?? "forked"}`, {
+    if (this.#isForked || this.#refusal !== undefined)
+      throw new ServiceError("ERR_SIGNER_REGISTRY", `Registry: ${this.#refusal ?? "forked"}`, {
         fields: { retryAfterSeconds: 5 },
       });
   }
@@ -75,10 +76,26 @@ export class RegistryView {
     this.#isWitnessKnown = true;
     try {
       await this.#reader.poll();
-      this.#problem = undefined;
+      this.#refusal = undefined;
     } catch (error) {
-      this.#refused(error);
+      this.#noteRefusal(error);
       throw error;
+    }
+  }
+
+  /**
+   * A statement takes effect when the registry holds it, and not before: this resolves once it was read back. Whether
+   * the fold took it is for the caller to look at. With `ifSize` the ledger takes it at exactly that size.
+   *
+   * @throws ServiceError `ERR_LEDGER_*` as the ledger said, `ERR_SIGNER_REGISTRY` when nobody knows
+   */
+  async append({ statement, envelope }: SignedStatement, ifSize?: number): Promise<void> {
+    const { client, origin } = this.#options;
+    try {
+      await ask(client, LEDGER.append, { log: origin, statement, envelope, ifSize });
+      await this.poll();
+    } catch (cause) {
+      throw notAppended(cause);
     }
   }
 
@@ -89,27 +106,28 @@ export class RegistryView {
 
   /** Asks how far the witness has seen the registry, and when. */
   async refreshCosigned(): Promise<void> {
-    const { client, log, guard, events } = this.#options;
-    const { cosigned: note } = await ask(client, LEDGER.state, { log });
+    const { client, origin, guard, events } = this.#options;
+    const { cosigned: note } = await ask(client, LEDGER.state, { log: origin });
     if (note === "") return;
     try {
       const cosigned = guard.open(note);
       const root = this.#reader.rootAt(cosigned.size);
-      // Larger than what we were given, or long past: it says nothing about what we hold.
+      // The tree is larger than what we were given, or its root is no longer known here: this says nothing about what
+      // we hold.
       if (!root) return;
       if (!root.equals(cosigned.root)) throw this.#fork();
       guard.accept(cosigned);
     } catch (error) {
-      events.cosignatureRefused(log, errorCode(error));
+      events.cosignatureRefused(origin, errorCode(error));
     }
   }
 
-  #refused(error: unknown): void {
+  #noteRefusal(error: unknown): void {
     const code = errorCode(error);
     // A ledger that is away says nothing wrong: what was read stands, as long as the witness vouches for it.
     if (!(error instanceof ServiceError) || !code.startsWith("ERR_REGISTRY_")) return;
-    if (this.#problem !== code) this.#options.events.registryRefused(code);
-    this.#problem = code;
+    if (this.#refusal !== code) this.#options.events.registryRefused(code);
+    this.#refusal = code;
   }
 
   #fork(): ServiceError {
@@ -117,4 +135,12 @@ export class RegistryView {
     this.#options.events.registryRefused("ERR_REGISTRY_HISTORY");
     return new ServiceError("ERR_REGISTRY_HISTORY", "The witness holds another registry");
   }
+}
+
+/** What a ledger answers must not be able to look like a refusal of ours: those are alarms about the caller. */
+function notAppended(cause: unknown): ServiceError {
+  const code = errorCode(cause);
+  const isLedgers = cause instanceof RemoteError && code.startsWith("ERR_LEDGER_");
+  const shown = isLedgers ? code : "ERR_SIGNER_REGISTRY";
+  return new ServiceError(shown, `Registry did not confirm the statement: ${code}`, { cause });
 }

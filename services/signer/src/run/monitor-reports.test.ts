@@ -2,21 +2,21 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { RemoteError, WireError } from "@redoubt/wire";
 import { signerEvents } from "../events.ts";
-import { MonitorReports } from "./monitor-reports.ts";
 import { Deployment, refusalOf, WANTED } from "../testing/deployment.ts";
-import { TestLog, until } from "../testing/test-events.ts";
+import { RecordedEvents, until } from "../testing/test-events.ts";
+import { MonitorReports } from "./monitor-reports.ts";
 
 type Head = Readonly<Record<string, unknown>>;
 
 function open(answer: () => Promise<void> = () => Promise.resolve()) {
   const heads: Head[] = [];
-  const log = new TestLog();
+  const events = new RecordedEvents();
   const request = async (head: object) => {
     heads.push({ ...head });
     await answer();
     return { head: {}, attachment: Buffer.alloc(0) };
   };
-  return { heads, log, reports: new MonitorReports({ request }, signerEvents(log.sink)) };
+  return { heads, events, reports: new MonitorReports({ request }, signerEvents(events.sink)) };
 }
 
 async function settled(): Promise<void> {
@@ -28,7 +28,7 @@ const HANDLE = ["issuer", "ERR_SIGNER_HANDLE", "why"] as const;
 
 describe("reports to the monitor", () => {
   it("the first of a kind goes at once, the rest of its second as one count", async () => {
-    const { heads, log, reports } = open();
+    const { heads, events, reports } = open();
     for (let count = 0; count < 1000; count += 1) reports.refusal(...HANDLE);
     reports.refusal("drill", "ERR_SIGNER_HANDLE", "why");
     await settled();
@@ -40,7 +40,7 @@ describe("reports to the monitor", () => {
     reports.flush();
     await settled();
     assert.deepEqual(heads.slice(2), [{ ...first, caller: "issuer", detail: "why (999 times)" }]);
-    assert.equal(log.count("reported"), 3);
+    assert.equal(events.count("reported"), 3);
     reports.flush();
     await settled();
     assert.equal(heads.length, 3);
@@ -91,7 +91,7 @@ describe("reports to the monitor", () => {
   });
 
   it("a monitor that refuses was told: it is not asked for ever", async () => {
-    const { heads, log, reports } = open(async () => {
+    const { heads, events, reports } = open(async () => {
       throw new RemoteError("ERR_REQUEST_MEMBER", "No");
     });
     reports.event("signer-halted", "");
@@ -99,7 +99,7 @@ describe("reports to the monitor", () => {
     reports.flush();
     await settled();
     assert.deepEqual(heads, [{ op: "event", kind: "signer-halted", detail: "none" }]);
-    assert.equal(log.count("report_refused"), 1);
+    assert.equal(events.count("report_refused"), 1);
   });
 
   it("a detail is bounded, whoever wrote it", async () => {

@@ -19,7 +19,7 @@ const ALARMING: ReadonlySet<string> = new Set([
   "ERR_WIRE_HELLO",
 ]);
 
-/** Callers times codes are fewer; beyond it something is counted only here. */
+/** More than there are pairs of a caller and a code: none is left out. */
 const MAX_KINDS = 64;
 const MAX_DETAIL = 200;
 
@@ -49,7 +49,7 @@ export class MonitorReports {
     this.#events = events;
   }
 
-  /** THREAT-04: logged here and told to the monitor. */
+  /** THREAT-04: an event here, and told to the monitor. */
   refusal(caller: string, code: string, detail: string): void {
     if (ALARMING.has(code)) this.#add({ caller, code }, detail);
   }

@@ -11,24 +11,25 @@ export interface SignerFacts {
   readonly isReady: boolean;
   readonly core: SignerCore | undefined;
   readonly registrySize: number;
-  readonly problem: string | undefined;
+  /** Why nothing is issued now: a code. */
+  readonly whyNot: string | undefined;
 }
 
 /** docs/spec/wire.md §3 `metadata`. */
 export function describeSigner(facts: SignerFacts): SignerMetadata {
-  const { config, instance, custody, isReady, core, registrySize, problem } = facts;
+  const { config, instance, custody, isReady, core, registrySize, whyNot } = facts;
   const cosigned = core?.guard.newest;
   return {
     realm: config.realm,
     instance,
-    log: config.log,
+    log: config.origin,
     maxTtlSeconds:
       core?.cluster?.maxLifetimeSeconds() ??
       Math.max(...config.rings.map((ring) => ring.maxLifetimeSeconds)),
     custody,
     isolation: "none",
     ready: isReady,
-    problem: problem ?? null,
+    problem: whyNot ?? null,
     size: core?.writer.size ?? 0,
     registrySize,
     pending: core?.writer.pending ?? 0,
@@ -37,7 +38,7 @@ export function describeSigner(facts: SignerFacts): SignerMetadata {
   };
 }
 
-export function describeKeys(registry: Registry, realm: string): object[] {
+export function listKeys(registry: Registry, realm: string): object[] {
   return [...registry.keys.values()]
     .filter((key) => key.realm === realm && !isDrill(key.record))
     .map(({ kid, state, stateAt, retainedBy, record }) => {

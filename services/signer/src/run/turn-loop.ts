@@ -1,16 +1,16 @@
+import type { StandingFailure } from "./failure.ts";
 import { Sleeper } from "./sleeper.ts";
-import type { Trouble } from "./trouble.ts";
 
 export interface TurnLoopOptions {
   /** One turn; says whether the signer has been ready, after which there is no hurry. */
   readonly turn: (isAsked: boolean) => Promise<boolean>;
   /** Resolves when there may be something new. */
   readonly waitForNews: (timeoutMs: number) => Promise<void>;
-  readonly trouble: Trouble;
+  readonly failure: StandingFailure;
 }
 
 const TURN_MS = 1000;
-/** Until the first key is active somebody waits for the start. */
+/** Until the first key is active somebody waits for the signer to start. */
 const START_TURN_MS = 50;
 /** A ledger that answers `wait` at once, always, must not make this loop spin. */
 const MIN_TURN_MS = 20;
@@ -18,7 +18,7 @@ const NEWS_WAIT_MS = 8000;
 const RETRY_MS = [100, 200, 500, 1000, 2000] as const;
 const LAST_RETRY_MS = 5000;
 
-/** Turn after turn: every second, sooner when the registry grows, later while the ledger is in trouble. */
+/** Turn after turn: every second, sooner when the registry grows, later after a failure. */
 export class TurnLoop {
   readonly #options: TurnLoopOptions;
   readonly #sleeper = new Sleeper();
@@ -41,16 +41,16 @@ export class TurnLoop {
   }
 
   async #run(): Promise<void> {
-    const { trouble } = this.#options;
+    const { failure } = this.#options;
     let failures = 0;
     while (!this.#isClosed) {
       try {
         const wasReady = await this.#inOrder(false);
         failures = 0;
-        trouble.over();
+        failure.over();
         await this.#untilNews(wasReady ? TURN_MS : START_TURN_MS);
       } catch (error) {
-        if (!this.#isClosed) trouble.found(error);
+        if (!this.#isClosed) failure.found(error);
         await this.#sleeper.sleep(RETRY_MS[failures] ?? LAST_RETRY_MS);
         failures += 1;
       }

@@ -20,14 +20,14 @@ import {
   socketPlace,
   type SocketPlace,
 } from "@redoubt/wire";
+import { FakeLedger, FakeLog, FakeMonitor } from "@redoubt/testkit";
 import { parseConfig } from "../config.ts";
 import { openSigner, type Signer, type SignerOptions } from "../context.ts";
 import { initialise, initialiseLog } from "../initialise.ts";
 import { CountingCustodian } from "./counting-custodian.ts";
-import { FakeLedger, FakeLog, FakeMonitor } from "@redoubt/testkit";
 import { RawPeer } from "./raw-peer.ts";
 import { TestClock } from "./test-clock.ts";
-import { TestLog } from "./test-events.ts";
+import { RecordedEvents } from "./test-events.ts";
 
 export const CONSUMER_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad";
 export const TENANT = "11111111-2222-4333-8444-555555555555";
@@ -74,7 +74,7 @@ export class Deployment implements AsyncDisposable {
   readonly folder: string;
   readonly clock: TestClock = new TestClock();
   readonly custodian: CountingCustodian = new CountingCustodian();
-  readonly log: TestLog = new TestLog();
+  readonly events: RecordedEvents = new RecordedEvents();
   readonly ledger: FakeLedger;
   readonly monitor: FakeMonitor;
   readonly config: JsonObject;
@@ -103,7 +103,7 @@ export class Deployment implements AsyncDisposable {
     this.monitor = new FakeMonitor({ ...own, service: "monitor" }, this.ledger.witnessed);
     for (const caller of [...CALLERS, "kube-front"] as const) createSocketPlace(this.place(caller));
     const log = logs.issuance.origin;
-    const { ring, writer } = initialise(this.folder, { realm, log });
+    const { ring, writer } = initialise(this.folder, { realm, origin: log });
     this.ringKey = ring;
     this.writerKey = writer;
     const { cosignature } = SIGNATURE_TYPE;
@@ -199,7 +199,7 @@ export class Deployment implements AsyncDisposable {
       root: this.root,
       service: this.service,
       clock: this.clock,
-      log: this.log.sink,
+      events: this.events.sink,
       custodian: this.custodian,
       ...replaced,
     });

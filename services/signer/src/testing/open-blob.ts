@@ -20,13 +20,13 @@ export function nonceOf(blob: Buffer): Buffer {
 /** The bodies of a blob, as an auditor with the realm's body key reads them (docs/spec/logs.md §2). */
 export function openBlob(
   blob: Buffer,
-  by: { readonly bodyKey: Buffer; readonly log: string; readonly count: number },
+  by: { readonly bodyKey: Buffer; readonly origin: string; readonly count: number },
 ): object[] {
   const { tenant, date } = idOf(blob);
   const info = `redoubt/body/v1\n${tenant}\n${date}`;
   const key = Buffer.from(hkdfSync("sha256", by.bodyKey, "", info, 32));
   const decipher = createDecipheriv("aes-256-gcm", key, nonceOf(blob));
-  decipher.setAAD(Buffer.from(by.log)).setAuthTag(blob.subarray(-16));
+  decipher.setAAD(Buffer.from(by.origin)).setAuthTag(blob.subarray(-16));
   const sealed = blob.subarray(HEAD_BYTES + NONCE_BYTES, -16);
   const columns: unknown = JSON.parse(
     Buffer.concat([decipher.update(sealed), decipher.final()]).toString("utf8"),

@@ -79,7 +79,7 @@ export class SharingSigner {
   constructor(
     shared: SharedRegistry,
     options: {
-      readonly log: string;
+      readonly origin: string;
       readonly clock: TestClock;
       readonly custodian: CountingCustodian;
       readonly yields: () => number;

@@ -6,7 +6,7 @@ export interface TestEvent {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
-export class TestLog extends TestEvents<TestEvent> {
+export class RecordedEvents extends TestEvents<TestEvent> {
   readonly sink: EventSink = (name, fields = {}) => this.add({ name, fields });
 
   named(name: string): Promise<TestEvent> {

@@ -1,9 +1,9 @@
 import { createPublicKey, generateKeyPairSync, verify } from "node:crypto";
 import { publicJwk, signerFor } from "@redoubt/keys";
 import { encodeKeyRecord } from "@redoubt/keys";
-import type { RingKey } from "../keys/key-ring.ts";
 import type { Grant } from "../issue/policy.ts";
-import { buildToken, encodeHeader, JtiSource, type UnsignedToken } from "../issue/token.ts";
+import { buildToken, JtiSource, type UnsignedToken } from "../issue/token.ts";
+import { encodeHeader, type RingKey } from "../keys/key-ring.ts";
 
 export type RecordChange = Readonly<Record<string, string | number | object>>;
 
@@ -33,7 +33,8 @@ export function ringKey(change: RecordChange = {}): RingKey {
   );
   const sign = signerFor("ES256", privateKey, publicKey);
   const custody = { id: record.kid, alg: record.alg, publicJwk: publicJwk(publicKey), sign };
-  return { kid: record.kid, record, custody, encodedHeader: encodeHeader(record.alg, record.kid) };
+  const encodedHeader = encodeHeader(record.alg, record.kid, "at+jwt");
+  return { kid: record.kid, record, custody, encodedHeader };
 }
 
 const KEY = ringKey();

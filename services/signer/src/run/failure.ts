@@ -4,8 +4,8 @@ import type { MonitorReports } from "./monitor-reports.ts";
 
 const MAX_REASON = 400;
 
-/** What keeps the signer from its work, said when it changes and not every second. */
-export class Trouble {
+/** The failure that keeps the signer from its work: told when it begins, changes and ends, not every second. */
+export class StandingFailure {
   readonly #events: SignerEvents;
   readonly #reports: MonitorReports;
   #code: string | undefined;
@@ -20,7 +20,7 @@ export class Trouble {
     return this.#code;
   }
 
-  /** For an operator: code and text of it. */
+  /** Code and text, for an operator. */
   get reason(): string | undefined {
     return this.#reason;
   }
@@ -31,17 +31,17 @@ export class Trouble {
     if (code === this.#code) return;
     this.#code = code;
     if (isOfKeys(code)) {
-      this.#events.custodyTrouble(code, errorLine(error));
+      this.#events.custodyFailure(code, errorLine(error));
       this.#reports.event("custody-trouble", this.#reason);
       return;
     }
     if (code.startsWith("ERR_WITNESS_")) {
-      this.#events.witnessTrouble(code, errorLine(error));
+      this.#events.witnessFailure(code, errorLine(error));
       if (code !== "ERR_WITNESS_AWAY") this.#reports.event("signer-refuses-witness", this.#reason);
       return;
     }
-    this.#events.ledgerTrouble(code, errorLine(error));
-    // THREAT-06, THREAT-30: said where an operator looks, and where nobody on this machine can take it back.
+    this.#events.ledgerFailure(code, errorLine(error));
+    // THREAT-06, THREAT-30: the event is for the operator; the report is where nobody on this machine can take it back.
     if (/^ERR_(?:LOG|REGISTRY|SIGNER)_/.test(code))
       this.#reports.event("signer-refuses-ledger", this.#reason);
   }
@@ -55,7 +55,7 @@ export class Trouble {
   }
 }
 
-/** Custody's, or a file of the signer's own keys: nothing that a ledger could do about. */
+/** The failure is custody's, or of a file with the signer's own keys: the ledger has no part in it. */
 function isOfKeys(code: string): boolean {
   return code.startsWith("ERR_KEY_");
 }
