@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { Run } from "../command.ts";
-import type { SecretOptions } from "../reporters/commands.ts";
+import type { SecretOptions } from "../reporters.ts";
 
 const HELP = `
 Examples:
@@ -25,22 +25,20 @@ export function register(cli: Command, run: Run): void {
     .description("list reporters, since when they are so, and when each reported last")
     .addHelpText("after", "\nExample:\n  redoubt reporters list --json")
     .action((_options: object, command: Command) =>
-      run(command, async (context) =>
-        (await import("../reporters/commands.ts")).reportersList(context),
-      ),
+      run(command, async (context) => (await import("../reporters.ts")).reportersList(context)),
     );
   withSecret(reporters.command("add"))
     .description("register a reporter, with a secret of its own")
     .action((reporter: string, options: SecretOptions, command: Command) =>
       run(command, async (context) =>
-        (await import("../reporters/commands.ts")).reportersAdd(context, reporter, options),
+        (await import("../reporters.ts")).reportersAdd(context, reporter, options),
       ),
     );
   withSecret(reporters.command("rotate"))
     .description("replace a reporter's secret at once; a disabled one is active again")
     .action((reporter: string, options: SecretOptions, command: Command) =>
       run(command, async (context) =>
-        (await import("../reporters/commands.ts")).reportersRotate(context, reporter, options),
+        (await import("../reporters.ts")).reportersRotate(context, reporter, options),
       ),
     );
   reporters
@@ -50,7 +48,7 @@ export function register(cli: Command, run: Run): void {
     .addHelpText("after", HELP)
     .action((reporter: string, _options: object, command: Command) =>
       run(command, async (context) =>
-        (await import("../reporters/commands.ts")).reportersDisable(context, reporter),
+        (await import("../reporters.ts")).reportersDisable(context, reporter),
       ),
     );
 }

@@ -14,6 +14,6 @@ export function register(cli: Command, run: Run): void {
     .description("how the running system is: processes, logs, alarms, labels")
     .addHelpText("after", HELP)
     .action((_options: object, command: Command) =>
-      run(command, async (context) => (await import("../status/status.ts")).status(context)),
+      run(command, async (context) => (await import("../status.ts")).status(context)),
     );
 }

@@ -5,7 +5,6 @@ import { readDemo } from "../demo.ts";
 import { DEFAULT_PORT } from "../place.ts";
 import { portsFrom, REALMS, tokenEndpoint, type Ports } from "../layout.ts";
 import { Operator } from "../operator.ts";
-import { readRealms } from "../realms.ts";
 import { statePins } from "../recover/pins.ts";
 import { readSettings, type Settings } from "../settings.ts";
 import type { Terminal } from "../terminal.ts";
@@ -100,11 +99,9 @@ async function bringUp(
   supervisor: Supervisor,
   terminal: Terminal,
 ): Promise<void> {
-  const demo = readDemo("");
-  const input = { realms: readRealms(""), demo, port: settings.port };
   // However long that takes: on a full disk it waits for room, and says so.
   await supervisor.ready(["ledger"]);
-  await stateBootstrap(operator, input);
+  await stateBootstrap(operator, settings, readDemo(""));
   // Last: the signers' first keys are compare-and-swaps, and nothing waits for the root.
   await Promise.all([supervisor.ready(), stateLater(operator, terminal)]);
   for (const realm of REALMS) await operator.realmCaughtUp(realm);
