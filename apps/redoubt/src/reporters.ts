@@ -66,10 +66,10 @@ export function reportersAdd(
   reporter: string,
   options: SecretOptions,
 ): Promise<number> {
+  const { keep, tell } = secretPlace(context, options);
   return withOperator(context, async (operator, place) => {
-    const issued = await addReporter(operator, reporter, keeper(context, options));
-    show(context, { issued, place, options, what: `Reporter ${reporter} is registered.` });
-    return EXIT.ok;
+    const issued = await addReporter(operator, reporter, keep);
+    return show(context, place, issued, [`Reporter ${reporter} is registered.`, tell]);
   });
 }
 
@@ -78,29 +78,46 @@ export function reportersRotate(
   reporter: string,
   options: SecretOptions,
 ): Promise<number> {
+  const { keep, tell } = secretPlace(context, options);
   return withOperator(context, async (operator, place) => {
-    const issued = await rotateReporter(operator, reporter, keeper(context, options));
+    const issued = await rotateReporter(operator, reporter, keep);
     keepInDemo(operator, issued);
     const what = `Reporter ${reporter} has a new secret; the old one is refused ${from(issued)}.`;
-    show(context, { issued, place, options, what });
-    return EXIT.ok;
+    return show(context, place, issued, [what, tell]);
   });
 }
 
+/** What a person and a program are told of a new secret. */
+type Tell = (secret: string) => { readonly json: object; readonly text: string };
+
 /** Checked before anything is stated, written before it: what fails in between leaves a secret too many, not too few. */
-function keeper(context: CommandContext, { secretFile }: SecretOptions): Keep {
-  if (secretFile === undefined) return () => undefined;
-  const path = fileArgument(context, secretFile);
-  refuseExisting(path);
-  return (secret) => {
-    try {
-      writeDurable(path, secret);
-    } catch (cause) {
-      throw new ServiceError("ERR_OPTION", `${path} cannot be written (${errorCode(cause)})`, {
-        cause,
-      });
-    }
-  };
+function secretPlace(
+  context: CommandContext,
+  { secretFile }: SecretOptions,
+): { readonly keep: Keep; readonly tell: Tell } {
+  const kept = "the registry keeps only the public key that is made of it.";
+  if (secretFile === undefined)
+    return {
+      keep: () => undefined,
+      tell: (secret) => ({
+        json: { secret },
+        text: `secret: ${secret}\nIt is shown this once; ${kept}`,
+      }),
+    };
+  const file = fileArgument(context, secretFile);
+  refuseExisting(file);
+  const tell = () => ({ json: { secretFile: file }, text: `secret: in ${file}; ${kept}` });
+  return { keep: (secret) => writeSecret(file, secret), tell };
+}
+
+function writeSecret(path: string, secret: string): void {
+  try {
+    writeDurable(path, secret);
+  } catch (cause) {
+    throw new ServiceError("ERR_OPTION", `${path} cannot be written (${errorCode(cause)})`, {
+      cause,
+    });
+  }
 }
 
 /** `verify --report` and the drills report themselves, with the secrets that were made with the data folder. */
@@ -115,43 +132,32 @@ function keepInDemo({ folder }: Operator, { reporter, secret }: Issued): void {
 
 function show(
   context: CommandContext,
-  {
-    issued: { secret, ...issued },
-    place: { ports, settings },
-    options: { secretFile },
-    what,
-  }: {
-    readonly issued: Issued;
-    readonly place: Place;
-    readonly options: SecretOptions;
-    readonly what: string;
-  },
-): void {
-  const { reporter } = issued;
+  { ports, settings }: Place,
+  { secret, ...issued }: Issued,
+  [what, tell]: readonly [what: string, tell: Tell],
+): number {
   const url = `http://127.0.0.1:${ports.monitor}`;
-  const file = secretFile === undefined ? undefined : fileArgument(context, secretFile);
-  const shown = file === undefined ? { secret } : { secretFile: file };
+  const told = tell(secret);
   const text = [
     what,
     "",
-    file === undefined
-      ? `secret: ${secret}\nIt is shown this once; the registry keeps only the public key that is made of it.`
-      : `secret: in ${file}; the registry keeps only the public key that is made of it.`,
+    told.text,
     "",
     "Where it goes, in the service that verifies tokens (@redoubt/verify):",
     "createReportQueue({",
     `  url: "${url}",`,
-    `  reporter: "${reporter}",`,
+    `  reporter: "${issued.reporter}",`,
     "  secret,",
     `  ackKey: "${settings.ack}",`,
     "  onAlarm,",
     "})",
   ];
   context.terminal.result({
-    json: { ...issued, ...shown, url, ackKey: settings.ack },
+    json: { ...issued, ...told.json, url, ackKey: settings.ack },
     text: text.join("\n"),
   });
   noteUnread(context, issued);
+  return EXIT.ok;
 }
 
 export async function reportersDisable(context: CommandContext, reporter: string): Promise<number> {

@@ -19,7 +19,7 @@ Exit codes: 0 done, 1 could not be done, 2 the tap has tokens that are in no log
 export function register(cli: Command, run: Run): void {
   const coverage = cli
     .command("coverage")
-    .description("how much of what happens our controls see")
+    .description("what share of the issued tokens reporting verifiers saw")
     .addHelpText("after", HELP);
   coverage
     .command("tokens")

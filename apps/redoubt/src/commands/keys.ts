@@ -91,8 +91,8 @@ const TAINT_HELP = `
 Nothing is signed under the key any more, every JWKS leaves it out, its private half is destroyed, and a standby that
 is ready signs. It cannot be undone. Says afterwards who may still take its tokens, and for how long.
 Where no standby is ready, as on the first day, it is refused with the time at which one will be, unless you choose:
---early lets the standby sign at once, and relying parties that hold an older key set may refuse its tokens for up to
-the time that it says; --stop-issuing ends the key, and its realm issues nothing until a standby is ready.
+--early lets the standby sign at once; relying parties that hold an older key set may refuse its tokens for up to the
+time in that message. --stop-issuing ends the key, and its realm issues nothing until a standby is ready.
 
 Examples:
   redoubt keys taint 4fQ2xa --reason "found in a dump"          asks first
@@ -131,10 +131,10 @@ Examples:
 function registerRetain(keys: Command, run: Run): void {
   keys
     .command("retain")
-    .description("keep a key published after it stopped signing, or no longer")
+    .description("keep a key published after it stopped signing; --off ends that")
     .addArgument(kidArgument())
     .allowUnknownOption()
-    .option("--off", "no longer")
+    .option("--off", "let the life cycle withdraw it when it is time")
     .option("--as-operator", "sign it with the operator key: automation cannot take that back")
     .addOption(reasonOption({ maxLength: MAX_REASON }))
     .addHelpText("after", RETAIN_HELP)

@@ -10,7 +10,7 @@ Examples:
   redoubt ledger verify --url https://id.example         without keys: consistency only
 
 Exit codes: 0 verified and cosigned, 3 a log is not what it should be, 1 could not be decided,
-4 nothing is wrong, but at least one log has no verified cosignature: without one it may be another than others see.`;
+4 nothing is wrong, but at least one log has no verified cosignature: others may be shown another log of that name.`;
 
 const PROVE_HELP = `
 Examples:

@@ -70,7 +70,7 @@ export function register(cli: Command, run: Run): void {
 const AUTHORS_HELP = `
 The next version of the root names the key: with a demo root that is done at once; with a production root --out takes
 the draft, which holders sign and the operator publishes (docs/guide/ceremony.md). A key that an earlier call
-made is taken up with --prepared only: whoever stole the key before it could have put one there.
+made is used with --prepared only: a thief of the key before it could have put one there.
 
 Examples:
   redoubt recover operator                               lost, stolen or old: another operator key
@@ -111,7 +111,7 @@ function outOption(): Option {
 }
 
 function preparedOption(): Option {
-  return new Option("--prepared", "take up the next key that an earlier call made");
+  return new Option("--prepared", "use the next key, which an earlier call made");
 }
 
 function registerRegistry(recover: Command, run: Run): void {
