@@ -1,3 +1,4 @@
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { errorCode, errorLine, ServiceError, systemClock } from "@redoubt/base";
@@ -15,7 +16,6 @@ import {
   isMissingOrEmpty,
   lockDataFolder,
 } from "./data-folder.ts";
-import { checkPortsFree } from "./ports.ts";
 import { setUp } from "./set-up.ts";
 import { serveStatusPage } from "./status-page.ts";
 import { Supervisor } from "./supervisor.ts";
@@ -73,6 +73,27 @@ async function prepare({ folder, port }: UpOptions): Promise<Settings> {
       `Data folder ${folder} was made for port ${settings.port}: leave --port out, or name another folder`,
     );
   return settings;
+}
+
+/** THREAT-32: a port that somebody else holds is found before anything is started on the others. */
+export async function checkPortsFree(ports: Ports): Promise<void> {
+  for (const port of Object.values(ports)) await checkFree(port);
+}
+
+function checkFree(port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once("error", (cause) => {
+      const message =
+        errorCode(cause) === "EADDRINUSE"
+          ? `Port ${port} is taken: choose five free ports with --port`
+          : `Port ${port} cannot be used (${errorCode(cause)}): choose others with --port`;
+      reject(new ServiceError("ERR_PORT", message, { cause }));
+    });
+    probe.listen({ port, host: "127.0.0.1", exclusive: true }, () => {
+      probe.close(() => resolve());
+    });
+  });
 }
 
 const HALTED_RETRY_MS = 1000;
