@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { randomBytes } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { readRealms, setUp } from "@redoubt/cli";
+import { readSettings, setUp } from "@redoubt/cli";
 import { openKeyFile } from "@redoubt/custody";
 import { ed25519Signer } from "@redoubt/tlog";
 import { ask, LEDGER, readSocketSecret, SocketClient, socketPlace } from "@redoubt/wire";
@@ -101,7 +101,7 @@ async function startLedger(): Promise<{ append: Append } & AsyncDisposable> {
   child.stderr?.pipe(process.stderr);
   child.stdout?.resume();
   await once(child, "message");
-  const { log } = readRealms(folder).consumer;
+  const { log } = readSettings(folder).realms.consumer;
   const place = socketPlace(folder, "ledger", "signer-consumer");
   const client = new SocketClient({ path: place.path, secret: readSocketSecret(place) });
   const { privateKey } = openKeyFile(join(folder, "signer-consumer", "writer.key"));

@@ -6,7 +6,6 @@ import { readPrivateFile, systemClock, type Clock, type EventSink } from "@redou
 import {
   Operator,
   readDemo,
-  readRealms,
   readSettings,
   REALMS,
   setUp,
@@ -137,7 +136,7 @@ export async function compose(replace: Replacements = {}): Promise<Composed> {
     );
   const operator = stack.use(new Operator(folder, settings));
   const demo = readDemo(folder);
-  await stateBootstrap(operator, { realms: readRealms(folder), demo, port: settings.port });
+  await stateBootstrap(operator, settings, demo);
   await Promise.all(REALMS.map((realm) => signers[realm].ready));
   // What is in a log before the monitor's first look can be no forgery that it missed: it must have looked.
   await monitor.tick();

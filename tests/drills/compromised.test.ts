@@ -31,7 +31,7 @@ describe("a compromised publisher", () => {
 
     const verifier = await createVerifier({
       trust: fromDiscovery({
-        issuers: [{ issuer, realm: "enterprise", ring: system.settings.rings.enterprise }],
+        issuers: [{ issuer, realm: "enterprise", ring: system.settings.realms.enterprise.ring }],
         allowLoopbackHttp: true,
       }),
       audience: DRILL_AUDIENCE,

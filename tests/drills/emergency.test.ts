@@ -169,7 +169,9 @@ function openVerifier(
   const { realm, audience } = client;
   return createVerifier({
     trust: fromDiscovery({
-      issuers: [{ issuer: issuerOf(system, client), realm, ring: settings.rings[client.realm] }],
+      issuers: [
+        { issuer: issuerOf(system, client), realm, ring: settings.realms[client.realm].ring },
+      ],
       allowLoopbackHttp: true,
     }),
     audience,

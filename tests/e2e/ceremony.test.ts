@@ -11,6 +11,7 @@ import {
   type JsonObject,
   type JsonValue,
 } from "@redoubt/verify/json";
+import { readSettings, ringsOf } from "@redoubt/cli";
 import { startSystem, type Ending, type System } from "./system.ts";
 
 const PASSPHRASE = "correct horse battery staple";
@@ -115,13 +116,11 @@ describe("the root ceremony, 2 of 3", () => {
       drafted.integer("expires", 0, 2 ** 40) - drafted.integer("made", 0, 2 ** 40),
       YEAR,
     );
-    const settings = object(
-      parseJsonObject(readFileSync(join(system.folder, "up", "settings.json")))["rings"],
-    );
+    const rings = ringsOf(readSettings(system.folder));
     const realms = drafted.array("realms", 9).map((value) => object(value));
     assert.deepEqual(
       Object.fromEntries(realms.map((realm) => [realm["realm"], realm["ring"]])),
-      settings,
+      rings,
     );
     assert.match((await ends(1, ...draft("root.json"))).stderr, /exists/);
     assert.match((await ends(3, ...draft("x.json", "--threshold", "3"))).stderr, /not 3 of 3/);

@@ -4,7 +4,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { MemberReader } from "@redoubt/base";
-import { Operator, readDemo, readSettings, setUp, issuerTemplate, portsFrom } from "@redoubt/cli";
+import {
+  Operator,
+  readDemo,
+  readSettings,
+  ringsOf,
+  setUp,
+  issuerTemplate,
+  portsFrom,
+} from "@redoubt/cli";
 import { readAlarms, textOf, waitForAlarm } from "@redoubt/cli/drill";
 import { createReportQueue, createVerifier, fromStaticRecords } from "@redoubt/verify";
 import { isJsonObject, parseJson, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
@@ -171,7 +179,7 @@ describe("a signer whose keys are in a PKCS#11 token", { skip: NO_SOFTHSM }, () 
       onAlarm: () => undefined,
     });
     const verifier = await createVerifier({
-      trust: fromStaticRecords(records, { rings: settings.rings }),
+      trust: fromStaticRecords(records, { rings: ringsOf(settings) }),
       audience,
       accept: [
         {

@@ -52,10 +52,10 @@ describe("ordinary OAuth clients", () => {
       assert.equal(payload["tid"], client.tenant);
       assert.equal(payload["scope"], "orders.read");
 
-      const { rings, port } = readSettings(system.folder);
+      const { realms, port } = readSettings(system.folder);
       const verifier = await createVerifier({
         trust: fromDiscovery({
-          issuers: [{ issuer, realm, ring: rings[realm] }],
+          issuers: [{ issuer, realm, ring: realms[realm].ring }],
           allowLoopbackHttp: true,
         }),
         audience: client.audience,

@@ -73,7 +73,7 @@ async function emergency(system: System, owned: DisposableStack) {
     issuer: template.replace("{tenantid}", client.tenant),
     template,
     realm: REALM,
-    ring: readSettings(system.folder).rings[REALM],
+    ring: readSettings(system.folder).realms[REALM].ring,
     audience: client.audience,
     refreshSeconds: pollSeconds,
   };

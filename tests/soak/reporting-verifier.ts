@@ -35,7 +35,7 @@ export class ReportingVerifier implements AsyncDisposable {
   }
 
   static async open(folder: string): Promise<ReportingVerifier> {
-    const { port, rings, ack } = readSettings(folder);
+    const { port, realms, ack } = readSettings(folder);
     const { clients, reporters } = readDemo(folder);
     const credential = reporters.find(({ reporter }) => reporter === "demo-api");
     if (!credential) throw new Error("no reporter demo-api");
@@ -49,7 +49,7 @@ export class ReportingVerifier implements AsyncDisposable {
     const issuers = clients.map(({ realm, tenant }) => ({
       issuer: issuerTemplate(realm, port).replace("{tenantid}", tenant),
       realm,
-      ring: rings[realm],
+      ring: realms[realm].ring,
     }));
     const verifier = await createVerifier({
       trust: fromDiscovery({ issuers, allowLoopbackHttp: true }),

@@ -18,11 +18,10 @@ export interface CommandContext {
   readonly questions: Questions;
 }
 
-/** Runs an action with the command's context; what it resolves to is the exit code. */
-export type Run = (
-  command: Command,
-  action: (context: CommandContext) => Promise<number>,
-) => Promise<void>;
+/** Makes a command's action of its work, which gets the context, arguments and options; it resolves to the exit code. */
+export type Run = <Given extends readonly unknown[]>(
+  work: (context: CommandContext, ...given: Given) => Promise<number>,
+) => (this: Command, ...given: Given) => Promise<void>;
 
 /**
  * Exit codes: 1 is for whatever kept the command from doing its work. `uncosigned`: nothing is wrong with the logs that

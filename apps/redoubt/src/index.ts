@@ -12,7 +12,6 @@ export {
   type ServiceName,
 } from "./layout.ts";
 export { Operator } from "./operator.ts";
-export { readRealms } from "./realms.ts";
-export { readSettings, type Settings } from "./settings.ts";
+export { readSettings, ringsOf, type Settings } from "./settings.ts";
 export { stateBootstrap } from "./up/bootstrap.ts";
 export { setUp } from "./up/set-up.ts";

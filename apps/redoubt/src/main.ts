@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { errorCode, errorLine } from "@redoubt/base";
-import { EXIT, type CommandContext } from "./command.ts";
+import { EXIT, type Run } from "./command.ts";
 import { register as alarms } from "./commands/alarms.ts";
 import { register as backup } from "./commands/backup.ts";
 import { register as clients } from "./commands/clients.ts";
@@ -63,36 +63,29 @@ function program(): Command {
     .showHelpAfterError("(redoubt --help shows the commands)");
 }
 
-/** Runs `action`; a failure is one clear line on stderr and exit code 1. */
-async function run(
-  command: Command,
-  action: (context: CommandContext) => Promise<number>,
-): Promise<void> {
-  const options = command.optsWithGlobals<GlobalOptions>();
-  const json = options.json === true;
-  const terminal = openTerminal(json, {
-    out: (text) => void process.stdout.write(text),
-    err: (text) => void process.stderr.write(text),
-  });
-  try {
-    const { env } = process;
-    const cwd = process.cwd();
-    const folder = dataFolder(options.data, env, cwd);
-    const questions = { input: process.stdin, output: process.stderr };
-    process.exitCode = await action({
-      folder,
-      typedIn: typedIn(env, cwd),
-      json,
-      terminal,
-      questions,
+/** A failure of `work` is one clear line on stderr and exit code 1. */
+const run: Run = (work) =>
+  async function act(...given) {
+    const options = this.optsWithGlobals<GlobalOptions>();
+    const json = options.json === true;
+    const terminal = openTerminal(json, {
+      out: (text) => void process.stdout.write(text),
+      err: (text) => void process.stderr.write(text),
     });
-  } catch (error) {
-    if (json)
-      terminal.line({ json: { error: errorCode(error), message: errorLine(error) }, text: "" });
-    process.stderr.write(`redoubt: ${errorLine(error)}\n`);
-    process.exitCode = EXIT.failed;
-  }
-}
+    try {
+      const { env } = process;
+      const cwd = process.cwd();
+      const folder = dataFolder(options.data, env, cwd);
+      const questions = { input: process.stdin, output: process.stderr };
+      const context = { folder, typedIn: typedIn(env, cwd), json, terminal, questions };
+      process.exitCode = await work(context, ...given);
+    } catch (error) {
+      if (json)
+        terminal.line({ json: { error: errorCode(error), message: errorLine(error) }, text: "" });
+      process.stderr.write(`redoubt: ${errorLine(error)}\n`);
+      process.exitCode = EXIT.failed;
+    }
+  };
 
 // Whoever reads our output may stop reading: `redoubt alarms | head -1`.
 process.stdout.on("error", () => process.exit());

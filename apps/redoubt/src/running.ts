@@ -1,6 +1,8 @@
 import { connect } from "node:net";
-import { ServiceError } from "@redoubt/base";
+import { errorCode, ServiceError } from "@redoubt/base";
+import { JsonError, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { portsFrom, type Ports } from "./layout.ts";
+import { fetchBytes } from "./loopback.ts";
 import { readSettings, type Settings } from "./settings.ts";
 import { checkDataFolder, isMissingOrEmpty } from "./up/data-folder.ts";
 
@@ -55,4 +57,23 @@ export function isListening(port: number): Promise<boolean> {
     socket.once("timeout", () => end(false));
     socket.once("error", () => end(false));
   });
+}
+
+const MAX_PAGE_BYTES = 1024 * 1024;
+
+/** What the supervisor's status page says, by service. */
+export async function readStatusPage({ status: port }: Pick<Ports, "status">): Promise<JsonObject> {
+  const url = `http://127.0.0.1:${port}/status.json`;
+  const { status, body } = await fetchBytes(url, MAX_PAGE_BYTES);
+  try {
+    if (status === 200) return parseJsonObject(body, { maxBytes: MAX_PAGE_BYTES, maxDepth: 16 });
+  } catch (cause) {
+    if (!(cause instanceof JsonError)) throw cause;
+    const reason = errorCode(cause);
+    throw new ServiceError("ERR_STATUS", `Port ${port} serves no status (${reason})`, { cause });
+  }
+  throw new ServiceError(
+    "ERR_STATUS",
+    `Port ${port} serves no status of Redoubt (status ${status})`,
+  );
 }

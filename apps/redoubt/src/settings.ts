@@ -3,21 +3,38 @@ import { canonicalBytes, MemberReader, readPrivateFile, writeDurable } from "@re
 import { parseJsonObject } from "@redoubt/verify/json";
 import type { Realm } from "./layout.ts";
 
-/** What the commands need to know of a data folder: ports, and the keys that they hold answers against. */
-export interface Settings {
-  readonly port: number;
+/** The keys of one realm that the registry must name before its signer may work. */
+export interface RealmKeys {
+  readonly log: string;
+  readonly logKey: string;
+  readonly writer: string;
+  readonly ring: string;
+}
+
+/** The public halves that the processes of one machine must know of one another before they start. */
+export interface Identities {
   readonly operator: string;
   readonly registryKey: string;
   readonly witness: string;
   readonly ack: string;
-  readonly rings: Readonly<Record<Realm, string>>;
+  readonly realms: Readonly<Record<Realm, RealmKeys>>;
+}
+
+/** What the commands need to know of a data folder: ports, and the keys that they hold answers against. */
+export interface Settings extends Identities {
+  readonly port: number;
 }
 
 export const SETTINGS_FILE = "up/settings.json";
 
-export function writeSettings(folder: string, settings: Settings): void {
-  const { rings, ...rest } = settings;
-  writeDurable(join(folder, SETTINGS_FILE), canonicalBytes({ v: 1, ...rest, rings: { ...rings } }));
+export function writeSettings(folder: string, { realms, ...rest }: Settings): void {
+  const { consumer, enterprise } = realms;
+  const value = {
+    v: 1,
+    ...rest,
+    realms: { consumer: { ...consumer }, enterprise: { ...enterprise } },
+  };
+  writeDurable(join(folder, SETTINGS_FILE), canonicalBytes(value));
 }
 
 export function readSettings(folder: string): Settings {
@@ -26,16 +43,35 @@ export function readSettings(folder: string): Settings {
     "settings",
   );
   reader.integer("v", 1, 1);
-  const rings = reader.object("rings");
+  const realms = reader.object("realms");
   const settings = {
     port: reader.integer("port", 1024, 65_530),
     operator: reader.string("operator"),
     registryKey: reader.string("registryKey"),
     witness: reader.string("witness"),
     ack: reader.string("ack"),
-    rings: { consumer: rings.string("consumer"), enterprise: rings.string("enterprise") },
+    realms: {
+      consumer: readRealm(realms.object("consumer")),
+      enterprise: readRealm(realms.object("enterprise")),
+    },
   };
-  rings.done();
+  realms.done();
   reader.done();
   return settings;
+}
+
+function readRealm(reader: MemberReader): RealmKeys {
+  const keys = {
+    log: reader.string("log"),
+    logKey: reader.string("logKey"),
+    writer: reader.string("writer"),
+    ring: reader.string("ring"),
+  };
+  reader.done();
+  return keys;
+}
+
+/** The ring key of each realm, as verifiers pin them. */
+export function ringsOf({ realms }: Pick<Settings, "realms">): Readonly<Record<Realm, string>> {
+  return { consumer: realms.consumer.ring, enterprise: realms.enterprise.ring };
 }

@@ -88,8 +88,8 @@ test("P4: a token counts as reported only once the monitor acknowledged it", asy
       // Where its monitor would be, nobody listens.
       await using system = new FakeSystem(port);
       const { root, settings } = system;
-      const rings = { ...settings.rings, enterprise: RING.text };
-      writeSettings(root, { ...settings, rings });
+      const enterprise = { ...settings.realms.enterprise, ring: RING.text };
+      writeSettings(root, { ...settings, realms: { ...settings.realms, enterprise } });
       writeDemo(root, {
         clients: [],
         reporters: [{ reporter: "demo-api", secret: "A".repeat(43) }],

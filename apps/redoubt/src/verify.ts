@@ -128,7 +128,7 @@ async function decide(
   const { realm, template, issuer, tenants, audience } = accept;
   await using verifier = await createVerifier({
     trust: fromDiscovery({
-      issuers: [{ issuer, realm, ring: settings.rings[realm] }],
+      issuers: [{ issuer, realm, ring: settings.realms[realm].ring }],
       allowLoopbackHttp: true,
     }),
     audience,

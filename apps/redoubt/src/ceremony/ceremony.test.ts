@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { after, describe, it } from "node:test";
 import { Secret } from "@redoubt/base";
-import { createRootKeyFile, openRootKeyFile } from "./root-key-file.ts";
+import { createRootKeyFile, openRootKeyFile } from "./key.ts";
 import {
   encodeRoot,
   parseRootKey,

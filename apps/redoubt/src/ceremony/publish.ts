@@ -2,6 +2,7 @@ import { ServiceError } from "@redoubt/base";
 import { combineRoots, type SignedRoot } from "@redoubt/registry";
 import { encodeVerifierKey } from "@redoubt/tlog";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
+import { REALMS } from "../layout.ts";
 import { withOperator, type Operator } from "../operator.ts";
 import { readSettings, writeSettings } from "../settings.ts";
 import { readRootFile } from "./files.ts";
@@ -67,10 +68,10 @@ export async function publishRoot(operator: Operator, root: SignedRoot): Promise
 /** The ring keys that the commands here pin are those of the newest root. */
 function keepRings({ folder, registry }: Operator): void {
   const settings = readSettings(folder);
-  const pinned = Object.entries(settings.rings).map(([realm, ring]) => {
+  const realms = { ...settings.realms };
+  for (const realm of REALMS) {
     const info = registry.realms.get(realm);
-    return [realm, info ? encodeVerifierKey(info.ring) : ring];
-  });
-  const rings = { ...settings.rings, ...Object.fromEntries(pinned) };
-  writeSettings(folder, { ...settings, rings });
+    if (info) realms[realm] = { ...realms[realm], ring: encodeVerifierKey(info.ring) };
+  }
+  writeSettings(folder, { ...settings, realms });
 }

@@ -6,7 +6,7 @@ import { printable } from "../table.ts";
 import { readRootFile, writeRootFile } from "./files.ts";
 import { passphraseOf } from "./passphrase.ts";
 import { orRefused } from "./refused.ts";
-import { openRootKeyFile } from "./root-key-file.ts";
+import { openRootKeyFile } from "./key.ts";
 import { lines, rootText, told } from "./root-text.ts";
 
 export interface SignOptions {

@@ -32,8 +32,10 @@ function registerList(alarms: Command, run: Run): void {
     .option("--all", "closed ones too")
     .option("--follow", "stay, and print each alarm as it comes; closed ones too")
     .addHelpText("after", HELP)
-    .action((options: ListOptions, command: Command) =>
-      run(command, async (context) => (await import("../alarms.ts")).listAlarms(context, options)),
+    .action(
+      run(async (context, options: ListOptions) =>
+        (await import("../alarms.ts")).listAlarms(context, options),
+      ),
     );
 }
 
@@ -48,8 +50,8 @@ function registerClose(alarms: Command, run: Run): void {
       "after",
       '\nExample:\n  redoubt alarms close 7 --digest <digest> --reason "test key"',
     )
-    .action((id: number, options: CloseOptions, command: Command) =>
-      run(command, async (context) =>
+    .action(
+      run(async (context, id: number, options: CloseOptions) =>
         (await import("../alarms.ts")).closeAlarm(context, id, options),
       ),
     );

@@ -14,7 +14,9 @@ export function register(cli: Command, run: Run): void {
     .description("copy everything that this system needs to go on, in the order that restores best")
     .argument("<folder>", "where to; must not exist yet")
     .addHelpText("after", HELP)
-    .action((folder: string, _options: object, command: Command) =>
-      run(command, async (context) => (await import("../backup.ts")).backup(context, folder)),
+    .action(
+      run(async (context, folder: string) =>
+        (await import("../backup.ts")).backup(context, folder),
+      ),
     );
 }

@@ -51,8 +51,8 @@ function registerKey(ceremony: Command, run: Run): void {
     .requiredOption("--out <file>", "where to write it; nothing is ever written over")
     .addOption(passphraseOption())
     .addHelpText("after", "\nExample:\n  redoubt keys ceremony key --name alice --out alice.root")
-    .action((options: KeyOptions, command: Command) =>
-      run(command, async (context) =>
+    .action(
+      run(async (context, options: KeyOptions) =>
         (await import("../ceremony/key.ts")).ceremonyKey(context, options),
       ),
     );
@@ -83,8 +83,8 @@ function registerDraft(ceremony: Command, run: Run): void {
     .requiredOption("--expires <days>", "how long it lasts, such as 365d; 1096d at most", parseDays)
     .requiredOption("--out <file>", "where to write it; nothing is ever written over")
     .addHelpText("after", DRAFT_HELP)
-    .action((options: DraftOptions, command: Command) =>
-      run(command, async (context) =>
+    .action(
+      run(async (context, options: DraftOptions) =>
         (await import("../ceremony/draft.ts")).ceremonyDraft(context, options),
       ),
     );
@@ -107,8 +107,8 @@ function registerSign(ceremony: Command, run: Run): void {
     .addOption(passphraseOption())
     .addOption(yesOption())
     .addHelpText("after", SIGN_HELP)
-    .action((file: string, options: SignOptions, command: Command) =>
-      run(command, async (context) =>
+    .action(
+      run(async (context, file: string, options: SignOptions) =>
         (await import("../ceremony/sign.ts")).ceremonySign(context, file, options),
       ),
     );
@@ -128,8 +128,8 @@ function registerPublish(ceremony: Command, run: Run): void {
     .description("record a signed root in the registry")
     .argument("<files...>", "the root, or copies of it with different signatures")
     .addHelpText("after", PUBLISH_HELP)
-    .action((files: readonly string[], _options: object, command: Command) =>
-      run(command, async (context) =>
+    .action(
+      run(async (context, files: readonly string[]) =>
         (await import("../ceremony/publish.ts")).ceremonyPublish(context, files),
       ),
     );
@@ -148,8 +148,8 @@ function registerShow(ceremony: Command, run: Run): void {
     .description("the newest root of the registry, or that of a file")
     .argument("[file]", "a root that is not published yet")
     .addHelpText("after", SHOW_HELP)
-    .action((file: string | undefined, _options: object, command: Command) =>
-      run(command, async (context) =>
+    .action(
+      run(async (context, file: string | undefined) =>
         (await import("../ceremony/show.ts")).ceremonyShow(context, file),
       ),
     );

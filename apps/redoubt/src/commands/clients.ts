@@ -25,27 +25,20 @@ export function register(cli: Command, run: Run): void {
     .command("list", { isDefault: true })
     .description("list clients, as the registry log has them")
     .addHelpText("after", "\nExample:\n  redoubt clients list --json")
-    .action((_options: object, command: Command) =>
-      run(command, async (context) => (await import("../tenancy/clients.ts")).clientsList(context)),
-    );
+    .action(run(async (context) => (await import("../tenancy/clients.ts")).clientsList(context)));
   registerAdd(clients, run);
   registerRotate(clients, run);
   ofOne(clients, "show", "one client, and what it proves itself with").action(
-    (client: string, place: ClientPlace, command: Command) =>
-      run(command, async (context) =>
-        (await import("../tenancy/clients.ts")).clientsShow(context, { ...place, client }),
-      ),
+    run(async (context, client: string, place: ClientPlace) =>
+      (await import("../tenancy/clients.ts")).clientsShow(context, { ...place, client }),
+    ),
   );
   for (const [name, status, description] of STATUSES)
     ofOne(clients, name, description).action(
-      (client: string, place: ClientPlace, command: Command) =>
-        run(command, async (context) =>
-          (await import("../tenancy/clients.ts")).clientsSetStatus(
-            context,
-            { ...place, client },
-            status,
-          ),
-        ),
+      run(async (context, client: string, place: ClientPlace) => {
+        const { clientsSetStatus } = await import("../tenancy/clients.ts");
+        return clientsSetStatus(context, { ...place, client }, status);
+      }),
     );
 }
 
@@ -80,8 +73,8 @@ function registerAdd(clients: Command, run: Run): void {
     .option("--scope <name>", "a scope that it may have; repeatable", collect)
     .option("--jwks <file>", "its public keys, for private_key_jwt")
     .addHelpText("after", HELP)
-    .action((options: WithFile<ClientAddOptions>, command: Command) =>
-      run(command, async (context) =>
+    .action(
+      run(async (context, options: WithFile<ClientAddOptions>) =>
         (await import("../tenancy/clients.ts")).clientsAdd(context, options),
       ),
     );
@@ -95,8 +88,8 @@ function registerRotate(clients: Command, run: Run): void {
       "after",
       "  redoubt clients rotate billing --tenant <uuid> --overlap 0             its secret was stolen",
     )
-    .action((client: string, flags: RotateFlags, command: Command) =>
-      run(command, async (context) =>
+    .action(
+      run(async (context, client: string, flags: RotateFlags) =>
         (await import("../tenancy/clients.ts")).clientsRotate(context, client, flags),
       ),
     );

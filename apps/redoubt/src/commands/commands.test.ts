@@ -37,12 +37,12 @@ const MODULES = [
 function parser() {
   const runs: { name: string; options: unknown; args: readonly string[] }[] = [];
   const cli = new Command("redoubt").exitOverride();
-  for (const { register } of MODULES)
-    register(cli, async (command) => {
-      const parent = command.parent?.name() ?? "";
-      const name = parent === "redoubt" ? command.name() : `${parent} ${command.name()}`;
-      runs.push({ name, options: command.opts(), args: command.args });
-    });
+  async function act(this: Command): Promise<void> {
+    const parent = this.parent?.name() ?? "";
+    const name = parent === "redoubt" ? this.name() : `${parent} ${this.name()}`;
+    runs.push({ name, options: this.opts(), args: this.args });
+  }
+  for (const { register } of MODULES) register(cli, () => act);
   const output = { text: "" };
   for (const command of everyCommand(cli))
     command.exitOverride().configureOutput({

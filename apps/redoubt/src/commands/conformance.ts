@@ -24,8 +24,8 @@ export function register(cli: Command, run: Run): void {
     .option("--skip <class>", "leave out a class, strict-profile or key-scope; repeatable", collect)
     .option("--timeout <seconds>", "longest time for one answer", seconds, 5)
     .addHelpText("after", HELP)
-    .action((verifier: readonly string[], options: ConformanceOptions, command: Command) =>
-      run(command, async (context) =>
+    .action(
+      run(async (context, verifier: readonly string[], options: ConformanceOptions) =>
         (await import("../conformance/conformance.ts")).conformance(context, verifier, options),
       ),
     );

@@ -19,7 +19,7 @@ Exit codes: 0 done, 1 could not be done, 2 the tap has tokens that are in no log
 export function register(cli: Command, run: Run): void {
   const coverage = cli
     .command("coverage")
-    .description("how much of what happens our controls see")
+    .description("what share of the issued tokens reporting verifiers saw")
     .addHelpText("after", HELP);
   coverage
     .command("tokens")
@@ -27,8 +27,8 @@ export function register(cli: Command, run: Run): void {
     .option("--hours <count>", "hours to look back, 1 to 17520; default 24", parseHours)
     .option("--tap <file>", "what a gateway saw in that time: one JSON line for each token")
     .addHelpText("after", HELP)
-    .action((options: CoverageOptions, command: Command) =>
-      run(command, async (context) =>
+    .action(
+      run(async (context, options: CoverageOptions) =>
         (await import("../coverage/tokens.ts")).coverageTokens(context, options),
       ),
     );

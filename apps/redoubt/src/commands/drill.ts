@@ -20,8 +20,8 @@ export function register(cli: Command, run: Run): void {
     .command("storm-0558")
     .description("the attack of 2023: THREAT-01, 02, 03 and 04")
     .addHelpText("after", HELP)
-    .action((_options: object, command: Command) =>
-      run(command, async ({ folder, terminal }) => {
+    .action(
+      run(async ({ folder, terminal }) => {
         const { enterRunning } = await import("../running.ts");
         const { drillStorm0558 } = await import("../drill/storm-0558.ts");
         const { settings } = await enterRunning(folder);

@@ -42,8 +42,8 @@ function registerList(keys: Command, run: Run): void {
     .description("list keys, as the registry log has them, and what each can reach")
     .option("--all", "destroyed and revoked ones too")
     .addHelpText("after", HELP)
-    .action((options: { all?: boolean }, command: Command) =>
-      run(command, async (context) =>
+    .action(
+      run(async (context, options: { all?: boolean }) =>
         (await import("../keys/key-list.ts")).keysList(context, options),
       ),
     );
@@ -56,8 +56,10 @@ function registerShow(keys: Command, run: Run): void {
     .addArgument(kidArgument())
     .allowUnknownOption()
     .addHelpText("after", "\nExample:\n  redoubt keys show 4fQ2xa --json | jq .record")
-    .action((kid: string, _options: object, command: Command) =>
-      run(command, async (context) => (await import("../keys/key-show.ts")).keysShow(context, kid)),
+    .action(
+      run(async (context, kid: string) =>
+        (await import("../keys/key-show.ts")).keysShow(context, kid),
+      ),
     );
 }
 
@@ -80,8 +82,8 @@ function registerRotate(keys: Command, run: Run): void {
     .addOption(reasonOption({ maxLength: MAX_REASON }))
     .option("--early", "where no key signs: one that some relying party may not know yet")
     .addHelpText("after", ROTATE_HELP)
-    .action((options: RotateOptions, command: Command) =>
-      run(command, async (context) =>
+    .action(
+      run(async (context, options: RotateOptions) =>
         (await import("../keys/takeover.ts")).keysRotate(context, options),
       ),
     );
@@ -91,8 +93,8 @@ const TAINT_HELP = `
 Nothing is signed under the key any more, every JWKS leaves it out, its private half is destroyed, and a standby that
 is ready signs. It cannot be undone. Says afterwards who may still take its tokens, and for how long.
 Where no standby is ready, as on the first day, it is refused with the time at which one will be, unless you choose:
---early lets the standby sign at once, and relying parties that hold an older key set may refuse its tokens for up to
-the time that it says; --stop-issuing ends the key, and its realm issues nothing until a standby is ready.
+--early lets the standby sign at once; relying parties that hold an older key set may refuse its tokens for up to the
+time in that message. --stop-issuing ends the key, and its realm issues nothing until a standby is ready.
 
 Examples:
   redoubt keys taint 4fQ2xa --reason "found in a dump"          asks first
@@ -115,8 +117,8 @@ function registerTaint(keys: Command, run: Run): void {
     )
     .option("--stop-issuing", "issue nothing until a standby is ready")
     .addHelpText("after", TAINT_HELP)
-    .action((kid: string, options: TaintOptions, command: Command) =>
-      run(command, async (context) =>
+    .action(
+      run(async (context, kid: string, options: TaintOptions) =>
         (await import("../keys/takeover.ts")).keysTaint(context, kid, options),
       ),
     );
@@ -131,15 +133,15 @@ Examples:
 function registerRetain(keys: Command, run: Run): void {
   keys
     .command("retain")
-    .description("keep a key published after it stopped signing, or no longer")
+    .description("keep a key published after it stopped signing; --off ends that")
     .addArgument(kidArgument())
     .allowUnknownOption()
-    .option("--off", "no longer")
+    .option("--off", "let the life cycle withdraw it when it is time")
     .option("--as-operator", "sign it with the operator key: automation cannot take that back")
     .addOption(reasonOption({ maxLength: MAX_REASON }))
     .addHelpText("after", RETAIN_HELP)
-    .action((kid: string, options: RetainOptions, command: Command) =>
-      run(command, async (context) =>
+    .action(
+      run(async (context, kid: string, options: RetainOptions) =>
         (await import("../keys/orders.ts")).keysRetain(context, kid, options),
       ),
     );
@@ -159,8 +161,8 @@ function registerRollBack(keys: Command, run: Run): void {
     .allowUnknownOption()
     .addOption(reasonOption({ maxLength: MAX_REASON }))
     .addHelpText("after", ROLLBACK_HELP)
-    .action((kid: string, options: { reason: string }, command: Command) =>
-      run(command, async (context) =>
+    .action(
+      run(async (context, kid: string, options: { reason: string }) =>
         (await import("../keys/takeover.ts")).keysRollBack(context, kid, options),
       ),
     );
@@ -189,8 +191,8 @@ function registerPolicy(keys: Command, run: Run): void {
     )
     .option("--max-lifetime <seconds>", "longest token lifetime of the ring", parseLifetime, 3600)
     .addHelpText("after", POLICY_HELP)
-    .action((file: string, options: PolicyCheckOptions, command: Command) =>
-      run(command, async (context) =>
+    .action(
+      run(async (context, file: string, options: PolicyCheckOptions) =>
         (await import("../keys/policy-check.ts")).keysPolicyCheck(context, file, options),
       ),
     );

@@ -10,7 +10,7 @@ Examples:
   redoubt ledger verify --url https://id.example         without keys: consistency only
 
 Exit codes: 0 verified and cosigned, 3 a log is not what it should be, 1 could not be decided,
-4 nothing is wrong, but at least one log has no verified cosignature: without one it may be another than others see.`;
+4 nothing is wrong, but at least one log has no verified cosignature: others may be shown another log of that name.`;
 
 const PROVE_HELP = `
 Examples:
@@ -32,8 +32,8 @@ export function register(cli: Command, run: Run): void {
     .option("--log <origin>", "this log only")
     .option("--vkey <key>", "key that must have signed (log, writer, witness); repeatable", collect)
     .addHelpText("after", VERIFY_HELP)
-    .action((options: LedgerVerifyOptions, command: Command) =>
-      run(command, async (context) =>
+    .action(
+      run(async (context, options: LedgerVerifyOptions) =>
         (await import("../ledger/verify-logs.ts")).ledgerVerify(context, options),
       ),
     );
@@ -42,8 +42,8 @@ export function register(cli: Command, run: Run): void {
     .description("prove that a token was issued: prints a C2SP tlog-proof, which verifies offline")
     .argument("<digest-or-token>", "the token's digest, or the token")
     .addHelpText("after", PROVE_HELP)
-    .action((subject: string, _options: object, command: Command) =>
-      run(command, async (context) =>
+    .action(
+      run(async (context, subject: string) =>
         (await import("../ledger/prove.ts")).ledgerProve(context, subject),
       ),
     );

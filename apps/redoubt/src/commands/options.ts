@@ -10,7 +10,7 @@ export function realmOption(otherwise = `default: ${DEFAULT_REALM}`): Option {
 
 /** For what no default may decide. */
 export function requiredRealmOption(): Option {
-  return realmOption("which one must be said").makeOptionMandatory();
+  return realmOption("must be given").makeOptionMandatory();
 }
 
 function parseRealm(text: string): Realm {

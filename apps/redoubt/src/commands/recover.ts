@@ -33,9 +33,7 @@ export function register(cli: Command, run: Run): void {
     .command("check", { isDefault: true })
     .description("say of every log whether it can go on, and what to do; changes nothing")
     .addHelpText("after", HELP)
-    .action((_options: object, command: Command) =>
-      run(command, async (context) => (await import("../recover/check.ts")).recoverCheck(context)),
-    );
+    .action(run(async (context) => (await import("../recover/check.ts")).recoverCheck(context)));
   recover
     .command("witness")
     .description("move a witness that forgot to the newest checkpoint that it cosigned itself")
@@ -44,8 +42,8 @@ export function register(cli: Command, run: Run): void {
     .addOption(reasonOption())
     .addOption(yesOption())
     .addHelpText("after", HELP)
-    .action((options: WitnessOptions, command: Command) =>
-      run(command, async (context) =>
+    .action(
+      run(async (context, options: WitnessOptions) =>
         (await import("../recover/witness.ts")).recoverWitness(context, options),
       ),
     );
@@ -56,8 +54,8 @@ export function register(cli: Command, run: Run): void {
     .addOption(reasonOption())
     .addOption(yesOption())
     .addHelpText("after", HELP)
-    .action((options: LogOptions, command: Command) =>
-      run(command, async (context) =>
+    .action(
+      run(async (context, options: LogOptions) =>
         (await import("../recover/close-log.ts")).recoverLog(context, options),
       ),
     );
@@ -70,7 +68,7 @@ export function register(cli: Command, run: Run): void {
 const AUTHORS_HELP = `
 The next version of the root names the key: with a demo root that is done at once; with a production root --out takes
 the draft, which holders sign and the operator publishes (docs/guide/ceremony.md). A key that an earlier call
-made is taken up with --prepared only: whoever stole the key before it could have put one there.
+made is used with --prepared only: a thief of the key before it could have put one there.
 
 Examples:
   redoubt recover operator                               lost, stolen or old: another operator key
@@ -86,8 +84,8 @@ function registerAuthors(recover: Command, run: Run): void {
     .addOption(preparedOption())
     .addOption(yesOption())
     .addHelpText("after", AUTHORS_HELP)
-    .action((options: AuthorOptions, command: Command) =>
-      run(command, async (context) =>
+    .action(
+      run(async (context, options: AuthorOptions) =>
         (await import("../recover/authors.ts")).recoverOperator(context, options),
       ),
     );
@@ -99,8 +97,8 @@ function registerAuthors(recover: Command, run: Run): void {
     .addOption(preparedOption())
     .addOption(yesOption())
     .addHelpText("after", AUTHORS_HELP)
-    .action((options: RingOptions, command: Command) =>
-      run(command, async (context) =>
+    .action(
+      run(async (context, options: RingOptions) =>
         (await import("../recover/authors.ts")).recoverRing(context, options),
       ),
     );
@@ -111,7 +109,7 @@ function outOption(): Option {
 }
 
 function preparedOption(): Option {
-  return new Option("--prepared", "take up the next key that an earlier call made");
+  return new Option("--prepared", "use the next key, which an earlier call made");
 }
 
 function registerRegistry(recover: Command, run: Run): void {
@@ -121,8 +119,8 @@ function registerRegistry(recover: Command, run: Run): void {
     .option("--from <ledger.db>", "a copy beside the monitor's; repeatable", collect)
     .addOption(yesOption())
     .addHelpText("after", HELP)
-    .action((options: RegistryOptions, command: Command) =>
-      run(command, async (context) =>
+    .action(
+      run(async (context, options: RegistryOptions) =>
         (await import("../recover/registry.ts")).recoverRegistry(context, options),
       ),
     );
@@ -144,8 +142,8 @@ function registerSecrets(recover: Command, run: Run): void {
     .option("--caller <name>", "only this caller's")
     .addOption(yesOption())
     .addHelpText("after", SECRETS_HELP)
-    .action((options: SecretsOptions, command: Command) =>
-      run(command, async (context) =>
+    .action(
+      run(async (context, options: SecretsOptions) =>
         (await import("../recover/secrets.ts")).recoverSecrets(context, options),
       ),
     );
@@ -177,8 +175,8 @@ function registerIdentity(recover: Command, run: Run): void {
     .addOption(preparedOption())
     .addOption(yesOption())
     .addHelpText("after", IDENTITY_HELP)
-    .action((what: (typeof WHAT)[number], options: IdentityOptions, command: Command) =>
-      run(command, async (context) =>
+    .action(
+      run(async (context, what: (typeof WHAT)[number], options: IdentityOptions) =>
         (await import("../recover/identity.ts")).recoverIdentity(context, what, options),
       ),
     );

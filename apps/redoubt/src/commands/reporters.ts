@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { Run } from "../command.ts";
-import type { SecretOptions } from "../reporters/commands.ts";
+import type { SecretOptions } from "../reporters.ts";
 
 const HELP = `
 Examples:
@@ -24,23 +24,19 @@ export function register(cli: Command, run: Run): void {
     .command("list", { isDefault: true })
     .description("list reporters, since when they are so, and when each reported last")
     .addHelpText("after", "\nExample:\n  redoubt reporters list --json")
-    .action((_options: object, command: Command) =>
-      run(command, async (context) =>
-        (await import("../reporters/commands.ts")).reportersList(context),
-      ),
-    );
+    .action(run(async (context) => (await import("../reporters.ts")).reportersList(context)));
   withSecret(reporters.command("add"))
     .description("register a reporter, with a secret of its own")
-    .action((reporter: string, options: SecretOptions, command: Command) =>
-      run(command, async (context) =>
-        (await import("../reporters/commands.ts")).reportersAdd(context, reporter, options),
+    .action(
+      run(async (context, reporter: string, options: SecretOptions) =>
+        (await import("../reporters.ts")).reportersAdd(context, reporter, options),
       ),
     );
   withSecret(reporters.command("rotate"))
     .description("replace a reporter's secret at once; a disabled one is active again")
-    .action((reporter: string, options: SecretOptions, command: Command) =>
-      run(command, async (context) =>
-        (await import("../reporters/commands.ts")).reportersRotate(context, reporter, options),
+    .action(
+      run(async (context, reporter: string, options: SecretOptions) =>
+        (await import("../reporters.ts")).reportersRotate(context, reporter, options),
       ),
     );
   reporters
@@ -48,9 +44,9 @@ export function register(cli: Command, run: Run): void {
     .description("end a reporter: its secret is refused, and nobody waits for its reports")
     .argument("<name>", "name of the reporter")
     .addHelpText("after", HELP)
-    .action((reporter: string, _options: object, command: Command) =>
-      run(command, async (context) =>
-        (await import("../reporters/commands.ts")).reportersDisable(context, reporter),
+    .action(
+      run(async (context, reporter: string) =>
+        (await import("../reporters.ts")).reportersDisable(context, reporter),
       ),
     );
 }

@@ -13,7 +13,5 @@ export function register(cli: Command, run: Run): void {
     .command("status")
     .description("how the running system is: processes, logs, alarms, labels")
     .addHelpText("after", HELP)
-    .action((_options: object, command: Command) =>
-      run(command, async (context) => (await import("../status/status.ts")).status(context)),
-    );
+    .action(run(async (context) => (await import("../status.ts")).status(context)));
 }

@@ -19,9 +19,7 @@ export function register(cli: Command, run: Run): void {
     .command("list", { isDefault: true })
     .description("list tenants, as the registry log has them")
     .addHelpText("after", "\nExample:\n  redoubt tenants list --json")
-    .action((_options: object, command: Command) =>
-      run(command, async (context) => (await import("../tenancy/tenants.ts")).tenantsList(context)),
-    );
+    .action(run(async (context) => (await import("../tenancy/tenants.ts")).tenantsList(context)));
   tenants
     .command("add")
     .description("register a tenant, or add audiences to one; may be repeated")
@@ -29,8 +27,8 @@ export function register(cli: Command, run: Run): void {
     .addOption(tenantOption("id of the tenant (default: a new one)"))
     .option("--audience <name>", "what its tokens may be for; repeatable", collect)
     .addHelpText("after", "\nExample:\n  redoubt tenants add --audience api://orders")
-    .action((options: TenantAddOptions, command: Command) =>
-      run(command, async (context) =>
+    .action(
+      run(async (context, options: TenantAddOptions) =>
         (await import("../tenancy/tenants.ts")).tenantsAdd(context, options),
       ),
     );
@@ -40,8 +38,8 @@ export function register(cli: Command, run: Run): void {
     .argument("<tenant>", "id of the tenant")
     .addArgument(new Argument("<status>").choices(["active", "suspended", "deleted"]))
     .addHelpText("after", "\nExample:\n  redoubt tenants set-status <uuid> suspended")
-    .action((tenant: string, status: TenantStatus, _options: object, command: Command) =>
-      run(command, async (context) =>
+    .action(
+      run(async (context, tenant: string, status: TenantStatus) =>
         (await import("../tenancy/tenants.ts")).tenantsSetStatus(context, tenant, status),
       ),
     );

@@ -22,7 +22,9 @@ export function register(cli: Command, run: Run): void {
     .option("--scope <scopes>", "scopes, separated by spaces (default: all that the client has)")
     .option("--resource <audience>", "what the token is for (RFC 8707)")
     .addHelpText("after", HELP)
-    .action((options: TokenOptions, command: Command) =>
-      run(command, async (context) => (await import("../token.ts")).token(context, options)),
+    .action(
+      run(async (context, options: TokenOptions) =>
+        (await import("../token.ts")).token(context, options),
+      ),
     );
 }

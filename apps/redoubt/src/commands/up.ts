@@ -8,8 +8,8 @@ export function register(cli: Command, run: Run): void {
     .description("start every process on this machine, until Ctrl-C")
     .option("--port <base>", "first of five ports (REDOUBT_PORT; default 7400)")
     .addHelpText("after", "\nExample:\n  redoubt up --data /srv/redoubt --port 7500")
-    .action((options: { port?: string }, command: Command) =>
-      run(command, async ({ folder, json, terminal }) => {
+    .action(
+      run(async ({ folder, json, terminal }, options: { port?: string }) => {
         const { up } = await import("../up/up.ts");
         await up({ folder, json, port: basePort(options.port, process.env) }, terminal);
         return EXIT.ok;

@@ -26,8 +26,8 @@ export function register(cli: Command, run: Run): void {
     .option("--issuer <url>", "accept this issuer of the realm only")
     .option("--report", "report the token to the monitor and wait for the acknowledgement")
     .addHelpText("after", HELP)
-    .action((argument: string, options: VerifyOptions, command: Command) =>
-      run(command, async (context) =>
+    .action(
+      run(async (context, argument: string, options: VerifyOptions) =>
         (await import("../verify.ts")).verify(context, argument, options),
       ),
     );

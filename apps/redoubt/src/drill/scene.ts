@@ -16,9 +16,9 @@ import {
 } from "@redoubt/wire";
 import { readDemo, type DemoClient } from "../demo.ts";
 import { readServedKeys } from "../keys/served-keys.ts";
-import { issuerTemplate, portsFrom, type Ports, type Realm } from "../layout.ts";
+import { issuerTemplate, portsFrom, REALMS, type Ports, type Realm } from "../layout.ts";
 import type { Operator } from "../operator.ts";
-import type { Settings } from "../settings.ts";
+import { ringsOf, type Settings } from "../settings.ts";
 import { lookUntil } from "../wait.ts";
 import { countRefusals } from "./alarms.ts";
 import { DrillDeliveries } from "./deliveries.ts";
@@ -119,13 +119,24 @@ export async function openVerifier(
   realm: Realm,
   issuance: "off" | "audit",
 ): Promise<Verifier> {
-  const { operator, settings, ports, reports } = scene;
-  const records = [
-    ...(await fetchKeys(operator, "consumer")),
-    ...(await fetchKeys(operator, "enterprise")),
-  ];
+  const { operator } = scene;
+  const records = await Promise.all(REALMS.map((one) => fetchKeys(operator, one)));
+  return openVerifierOf(scene, realm, records.flat(), issuance);
+}
+
+/** A verifier of the enterprise realm whose trust data is as stale as can be: it still holds the given keys. */
+export function openStaleVerifier(scene: Scene, keys: readonly DrillKey[]): Promise<Verifier> {
+  return openVerifierOf(scene, "enterprise", keys, "off");
+}
+
+function openVerifierOf(
+  { settings, ports, reports }: Scene,
+  realm: Realm,
+  records: Parameters<typeof fromStaticRecords>[0],
+  issuance: "off" | "audit",
+): Promise<Verifier> {
   return createVerifier({
-    trust: fromStaticRecords(records, { rings: settings.rings }),
+    trust: fromStaticRecords(records, { rings: ringsOf(settings) }),
     audience: DRILL_AUDIENCE,
     accept: [{ issuer: issuerTemplate(realm, ports.publisher), realm, tenants: "any" }],
     issuance: issuance === "off" ? "off" : { mode: "audit", reporter: reports },
@@ -146,23 +157,6 @@ export async function activeKid(operator: Operator, realm: Realm): Promise<strin
 
 export function textOf(value: unknown): string {
   return typeof value === "string" ? value : "";
-}
-
-/** A verifier whose trust data is as stale as can be: it still holds the given keys. */
-export function openStaleVerifier(scene: Scene, keys: readonly DrillKey[]): Promise<Verifier> {
-  const { settings, ports } = scene;
-  return createVerifier({
-    trust: fromStaticRecords(keys, { rings: settings.rings }),
-    audience: DRILL_AUDIENCE,
-    accept: [
-      {
-        issuer: issuerTemplate("enterprise", ports.publisher),
-        realm: "enterprise",
-        tenants: "any",
-      },
-    ],
-    issuance: "off",
-  });
 }
 
 export function registerEnterpriseKey(scene: Scene, window: KeyWindow): Promise<DrillKey> {

@@ -13,20 +13,20 @@ const LISTED = 10;
  */
 export function findKey(keys: ReadonlyMap<string, KeyInfo>, named: string): KeyInfo {
   if (!NAME.test(named))
-    throw refusal(`A kid is named by its first ${MIN_PREFIX} characters at least, or by all 43`);
+    throw misnamed(`A kid is named by its first ${MIN_PREFIX} characters at least, or by all 43`);
   const exact = keys.get(named);
   if (exact) return exact;
   const found = [...keys.values()].filter(({ kid }) => kid.startsWith(named));
   const [only] = found;
-  if (!only) throw refusal(`No key begins with ${named}: see redoubt keys list --all`);
+  if (!only) throw misnamed(`No key begins with ${named}: see redoubt keys list --all`);
   if (found.length === 1) return only;
   const more = found.length > LISTED ? ` and ${found.length - LISTED} more` : "";
   const names = found
     .slice(0, LISTED)
     .map(({ realm, state, kid }) => `${kid} (${realm}, ${state})`);
-  throw refusal(`${named} begins several kids: ${names.join(", ")}${more}`);
+  throw misnamed(`${named} begins several kids: ${names.join(", ")}${more}`);
 }
 
-function refusal(message: string): ServiceError {
+function misnamed(message: string): ServiceError {
   return new ServiceError("ERR_OPTION", message);
 }

@@ -8,8 +8,8 @@ import { EXIT, type CommandContext } from "../command.ts";
 import { confirm } from "../confirm.ts";
 import type { Realm } from "../layout.ts";
 import { withOperator, type Operator } from "../operator.ts";
-import { readRealms, writeRealms } from "../realms.ts";
 import type { Place } from "../running.ts";
+import { readSettings, writeSettings } from "../settings.ts";
 import type { Terminal } from "../terminal.ts";
 import { lookUntil } from "../wait.ts";
 import { lookAtLogs, monitorLogs } from "./log-state.ts";
@@ -135,10 +135,11 @@ async function closeLog(
     await operator.state({ type: "log-closed", ...body });
   }
   await monitorClosed(operator, log, terminal);
-  const before = readRealms(operator.folder);
-  writeRealms(operator.folder, {
-    ...before,
-    [realm]: { ...before[realm], log: successor, ...keys },
+  const settings = readSettings(operator.folder);
+  const named = { ...settings.realms[realm], log: successor, ...keys };
+  writeSettings(operator.folder, {
+    ...settings,
+    realms: { ...settings.realms, [realm]: named },
   });
   changeConfig(
     operator.folder,

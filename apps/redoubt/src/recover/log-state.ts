@@ -3,12 +3,12 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { errorCode, errorLine, ServiceError } from "@redoubt/base";
 import { EMPTY_ROOT, logId, openCheckpoint, openWitnessed, type VerifierKey } from "@redoubt/tlog";
-import { isJsonObject, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
+import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { systemKeys, type LogKeys } from "../ledger/log-keys.ts";
 import { fetchBytes } from "../loopback.ts";
 import type { Operator } from "../operator.ts";
 import { ask, LEDGER, MONITOR, type Answered } from "@redoubt/wire";
-import type { Place } from "../running.ts";
+import { readStatusPage, type Place } from "../running.ts";
 
 /** A checkpoint with the signatures of all keys of its log and of the witness. */
 export interface CosignedNote {
@@ -72,7 +72,7 @@ async function witnessHalts(operator: Operator): Promise<ReadonlyMap<string, Mon
 
 /** By log: what a signer refuses to take up, in its own words. */
 async function signerProblems(place: Place): Promise<ReadonlyMap<string, string>> {
-  const status = Object.entries(await readStatus(place));
+  const status = Object.entries(await readStatusPage(place.ports));
   return new Map(
     status.flatMap(([, own]) => {
       if (!isJsonObject(own)) return [];
@@ -83,17 +83,6 @@ async function signerProblems(place: Place): Promise<ReadonlyMap<string, string>
         : [];
     }),
   );
-}
-
-/** What the status page says, by service. */
-export async function readStatus({ ports }: Place): Promise<JsonObject> {
-  const url = `http://127.0.0.1:${ports.status}/status.json`;
-  try {
-    const { body } = await fetchBytes(url, 1024 * 1024);
-    return parseJsonObject(body, { maxBytes: 1024 * 1024 });
-  } catch (cause) {
-    throw new ServiceError("ERR_RECOVER", `${url}: ${errorLine(cause)}`, { cause });
-  }
 }
 
 async function lookAt(

@@ -1,9 +1,8 @@
 import { ServiceError } from "@redoubt/base";
 import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
 import type { ServiceName } from "../layout.ts";
-import type { Place } from "../running.ts";
+import { readStatusPage, type Place } from "../running.ts";
 import { lookUntil } from "../wait.ts";
-import { readStatus } from "./log-state.ts";
 
 /** A busy machine may need it. */
 export const PATIENCE = { timeoutMs: 20_000, pollMs: 100 };
@@ -21,7 +20,7 @@ async function restart(
   place: Place,
   services: readonly ServiceName[],
 ): Promise<ReadonlyMap<ServiceName, number>> {
-  const status = await readStatus(place);
+  const status = await readStatusPage(place.ports);
   const pids = new Map<ServiceName, number>();
   for (const service of services) {
     const pid = pidOf(status, service);
@@ -34,7 +33,7 @@ async function restart(
 
 async function untilReady(place: Place, since: ReadonlyMap<ServiceName, number>): Promise<void> {
   const isBack = async (): Promise<boolean> => {
-    const status = await readStatus(place);
+    const status = await readStatusPage(place.ports);
     return [...since].every(([service, pid]) => {
       const own = status[service];
       return isJsonObject(own) && own["pid"] !== pid && own["ready"] === true;

@@ -96,10 +96,10 @@ export function clientsRotate(
   client: string,
   { jwks: file, overlap, ...place }: RotateFlags,
 ): Promise<number> {
+  const overlapSeconds = parseOverlap(overlap);
   return withOperator(context, async (operator) => {
     const jwks = file === undefined ? undefined : readJwks(context, file);
-    const options = { ...place, client, jwks, overlapSeconds: parseOverlap(overlap) };
-    const view = await rotateClient(operator, options);
+    const view = await rotateClient(operator, { ...place, client, jwks, overlapSeconds });
     await caughtUp(context, operator, view.realm);
     const text = [credentialTable(view), ...secretLines(view.secret)].join("\n");
     context.terminal.result({ json: view, text });

@@ -15,7 +15,7 @@ import {
   type ServiceName,
 } from "../layout.ts";
 import { Operator } from "../operator.ts";
-import { writeSettings, type Settings } from "../settings.ts";
+import { writeSettings, type RealmKeys, type Settings } from "../settings.ts";
 import { testKey } from "./registry.ts";
 
 /** A data folder with an operator and a ledger on a real socket, which keeps the registry and lies on command. */
@@ -39,10 +39,7 @@ export class FakeSystem implements AsyncDisposable {
       registryKey: encodeVerifierKey(this.registry.key),
       witness: testKey("witness", SIGNATURE_TYPE.cosignature).text,
       ack: testKey("monitor/ack").text,
-      rings: {
-        consumer: testKey("ring/consumer").text,
-        enterprise: testKey("ring/enterprise").text,
-      },
+      realms: { consumer: realmKeys("consumer"), enterprise: realmKeys("enterprise") },
     };
     writeSettings(this.root, this.settings);
   }
@@ -63,7 +60,7 @@ export class FakeSystem implements AsyncDisposable {
       type: "realm",
       realm,
       issuer: issuerTemplate(realm, this.settings.port),
-      ring: this.settings.rings[realm],
+      ring: this.settings.realms[realm].ring,
       tenantRule: realm === "consumer" ? { fixed: CONSUMER_TENANT } : { except: [CONSUMER_TENANT] },
     });
   }
@@ -81,6 +78,16 @@ export class FakeSystem implements AsyncDisposable {
     for (const open of this.#open.toReversed()) await open[Symbol.asyncDispose]();
     rmSync(this.root, { recursive: true });
   }
+}
+
+function realmKeys(realm: Realm): RealmKeys {
+  const log = `redoubt.local/issuance/${realm}-1/2026q4`;
+  return {
+    log,
+    logKey: testKey(log).text,
+    writer: testKey(`${log}/writer`).text,
+    ring: testKey(`ring/${realm}`).text,
+  };
 }
 
 function ignore(): void {

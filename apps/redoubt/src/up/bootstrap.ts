@@ -2,31 +2,29 @@ import { nowSeconds, systemClock } from "@redoubt/base";
 import type { Registry, StatementBody } from "@redoubt/registry";
 import { demoRootStatement } from "../ceremony/demo-root.ts";
 import { DEMO_SCOPES, demoStatements, type Demo } from "../demo.ts";
-import { REALMS, type Realm } from "../layout.ts";
+import { CONSUMER_TENANT, issuerTemplate, REALMS, type Realm } from "../layout.ts";
 import type { Operator } from "../operator.ts";
-import { realmStatements, type RealmKeys } from "../realms.ts";
+import type { RealmKeys, Settings } from "../settings.ts";
 import { stateClient } from "../tenancy/clients.ts";
 import { secretCredentials } from "../tenancy/credentials.ts";
-
-export interface BootstrapInput {
-  readonly realms: Readonly<Record<Realm, RealmKeys>>;
-  readonly demo: Demo;
-  readonly port: number;
-}
 
 /**
  * Says to the registry what a fresh one-machine system needs. What it holds already is not said again, so that a
  * start after a crash in the middle goes on where that one ended.
  */
-export async function stateBootstrap(operator: Operator, input: BootstrapInput): Promise<void> {
+export async function stateBootstrap(
+  operator: Operator,
+  { realms, port }: Pick<Settings, "realms" | "port">,
+  demo: Demo,
+): Promise<void> {
   const registry = await operator.readRegistry();
   const statements = [
-    ...REALMS.flatMap((realm) => realmStatements(realm, input.realms[realm], input.port)),
-    ...demoStatements(input.demo),
+    ...REALMS.flatMap((realm) => realmStatements(realm, realms[realm], port)),
+    ...demoStatements(demo),
   ];
   for (const statement of statements)
     if (!isKnown(registry, statement)) await operator.state(statement);
-  for (const { secret, audience, ...name } of input.demo.clients) {
+  for (const { secret, audience, ...name } of demo.clients) {
     const rights = { status: "active", audiences: [audience], scopes: DEMO_SCOPES } as const;
     if (!isKnown(registry, { type: "client", ...name, ...rights }))
       await stateClient(operator, { ...name, ...rights }, secretCredentials(secret));
@@ -38,6 +36,23 @@ export async function stateDemoRoot(operator: Operator): Promise<void> {
   const registry = await operator.readRegistry();
   const root = demoRootStatement(operator.folder, registry, nowSeconds(systemClock));
   if (root) await operator.state(root);
+}
+
+function realmStatements(
+  realm: Realm,
+  { log, logKey, writer, ring }: RealmKeys,
+  publisherPort: number,
+): StatementBody[] {
+  return [
+    {
+      type: "realm",
+      realm,
+      issuer: issuerTemplate(realm, publisherPort),
+      ring,
+      tenantRule: realm === "consumer" ? { fixed: CONSUMER_TENANT } : { except: [CONSUMER_TENANT] },
+    },
+    { type: "writer", realm, log, writer, logKey },
+  ];
 }
 
 function isKnown(registry: Registry, body: StatementBody): boolean {

@@ -10,7 +10,7 @@ import {
   type Realm,
   type ServiceName,
 } from "../layout.ts";
-import type { Identities } from "./identities.ts";
+import type { Identities } from "../settings.ts";
 
 const MAX_TTL_SECONDS = 3600;
 /** For one client. About half of what one core issues (design note 0013): no client alone has all of it (THREAT-36). */

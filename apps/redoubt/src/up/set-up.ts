@@ -1,14 +1,24 @@
-import { randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { canonicalBytes, Secret, writeDurable } from "@redoubt/base";
+import { createKeyFile } from "@redoubt/custody";
+import { initialise as initialiseLedger } from "@redoubt/ledger/initialise";
+import { initialise as initialiseMonitor } from "@redoubt/monitor/initialise";
+import { initialise as initialiseSigner } from "@redoubt/signer/initialise";
+import { encodeVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
 import { makeDemo, writeDemo } from "../demo.ts";
-import { CALLERS, portsFrom, SERVICES } from "../layout.ts";
-import { writeSettings } from "../settings.ts";
-import { writeRealms } from "../realms.ts";
+import {
+  CALLERS,
+  issuanceLog,
+  portsFrom,
+  REALMS,
+  REGISTRY_LOG,
+  SERVICES,
+  type Realm,
+} from "../layout.ts";
+import { writeSettings, type Identities } from "../settings.ts";
 import { copyCompileCache } from "./compile-cache.ts";
 import { makeConfigs } from "./configs.ts";
-import { makeIdentities } from "./identities.ts";
 
 /** Fills a fresh data folder for one machine: identities, sockets, configurations, demo clients. */
 export async function setUp(folder: string, basePort: number, now: Date): Promise<void> {
@@ -18,16 +28,8 @@ export async function setUp(folder: string, basePort: number, now: Date): Promis
   for (const [service, config] of makeConfigs(ids, portsFrom(basePort)))
     writeDurable(join(folder, service, "config.json"), canonicalBytes(config));
   writeDemo(folder, makeDemo());
-  writeRealms(folder, ids.realms);
   // Last: a folder with settings is complete.
-  writeSettings(folder, {
-    port: basePort,
-    operator: ids.operator,
-    registryKey: ids.registryKey,
-    witness: ids.witness,
-    ack: ids.ack,
-    rings: { consumer: ids.realms.consumer.ring, enterprise: ids.realms.enterprise.ring },
-  });
+  writeSettings(folder, { port: basePort, ...ids });
 }
 
 function makeFolders(folder: string): void {
@@ -37,10 +39,42 @@ function makeFolders(folder: string): void {
     mkdirSync(join(folder, service, "s"), { mode: 0o700 });
     for (const caller of CALLERS[service]) {
       mkdirSync(join(folder, service, "s", caller), { mode: 0o700 });
-      const secret = new Secret(randomBytes(32).toString("base64url"));
+      const secret = Secret.random();
       writeDurable(join(folder, service, "s", caller, "secret"), secret.reveal());
     }
   }
   // The permission model takes a path for a folder only if it is one when the process starts.
   mkdirSync(join(folder, "ledger", "published"), { mode: 0o700 });
+}
+
+/** Makes every identity key in its owner's folder. Token keys are not among them: signers make those. */
+async function makeIdentities(folder: string, now: Date): Promise<Identities> {
+  const operator = createKeyFile(join(folder, "up", "operator.key"), "Ed25519");
+  const monitor = await initialiseMonitor(join(folder, "monitor"));
+  const { logs } = await initialiseLedger(join(folder, "ledger"), {
+    logs: [REGISTRY_LOG, ...REALMS.map((realm) => issuanceLog(realm, now))],
+  });
+  const logKeys = new Map(logs.map(({ log, vkey }) => [log, vkey]));
+  const realmKeys = (realm: Realm) => {
+    const log = issuanceLog(realm, now);
+    const signer = initialiseSigner(join(folder, `signer-${realm}`), { realm, origin: log });
+    return { ...signer, log, logKey: keyOf(logKeys, log) };
+  };
+  return {
+    operator: encodeVerifierKey({
+      name: "operator",
+      type: SIGNATURE_TYPE.ed25519,
+      publicKey: operator.publicKey,
+    }),
+    registryKey: keyOf(logKeys, REGISTRY_LOG),
+    witness: monitor.witness,
+    ack: monitor.ack,
+    realms: { consumer: realmKeys("consumer"), enterprise: realmKeys("enterprise") },
+  };
+}
+
+function keyOf(keys: ReadonlyMap<string, string>, log: string): string {
+  const key = keys.get(log);
+  if (key === undefined) throw new RangeError(`Ledger made no key for ${log}`);
+  return key;
 }

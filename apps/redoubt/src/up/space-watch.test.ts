@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Space } from "@redoubt/base";
-import { SpaceWatch } from "./space-watch.ts";
+import { SpaceWatch } from "./watches.ts";
 
 test("one alarm for each step towards the end of the disk, and one line when there is room again", () => {
   const lines: string[] = [];

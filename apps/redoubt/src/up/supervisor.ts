@@ -4,8 +4,13 @@ import { EventLines, readSpace, systemClock } from "@redoubt/base";
 import { SERVICES, type ServiceName } from "../layout.ts";
 import { Child } from "./child.ts";
 import { LogFiles } from "./log-files.ts";
-import { ProcessWatch, SUPERVISOR_EVENTS, viewOf, type ProcessView } from "./process-watch.ts";
-import { SpaceWatch } from "./space-watch.ts";
+import {
+  ProcessWatch,
+  SpaceWatch,
+  SUPERVISOR_EVENTS,
+  viewOf,
+  type ProcessView,
+} from "./watches.ts";
 
 export interface SupervisorEvents {
   /** A line that the person at the terminal must see: an alarm, a process that ended. */

@@ -1,3 +1,4 @@
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { errorCode, errorLine, ServiceError, systemClock } from "@redoubt/base";
@@ -5,7 +6,6 @@ import { readDemo } from "../demo.ts";
 import { DEFAULT_PORT } from "../place.ts";
 import { portsFrom, REALMS, tokenEndpoint, type Ports } from "../layout.ts";
 import { Operator } from "../operator.ts";
-import { readRealms } from "../realms.ts";
 import { statePins } from "../recover/pins.ts";
 import { readSettings, type Settings } from "../settings.ts";
 import type { Terminal } from "../terminal.ts";
@@ -16,7 +16,6 @@ import {
   isMissingOrEmpty,
   lockDataFolder,
 } from "./data-folder.ts";
-import { checkPortsFree } from "./ports.ts";
 import { setUp } from "./set-up.ts";
 import { serveStatusPage } from "./status-page.ts";
 import { Supervisor } from "./supervisor.ts";
@@ -76,6 +75,27 @@ async function prepare({ folder, port }: UpOptions): Promise<Settings> {
   return settings;
 }
 
+/** THREAT-32: a port that somebody else holds is found before anything is started on the others. */
+export async function checkPortsFree(ports: Ports): Promise<void> {
+  for (const port of Object.values(ports)) await checkFree(port);
+}
+
+function checkFree(port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once("error", (cause) => {
+      const message =
+        errorCode(cause) === "EADDRINUSE"
+          ? `Port ${port} is taken: choose five free ports with --port`
+          : `Port ${port} cannot be used (${errorCode(cause)}): choose others with --port`;
+      reject(new ServiceError("ERR_PORT", message, { cause }));
+    });
+    probe.listen({ port, host: "127.0.0.1", exclusive: true }, () => {
+      probe.close(() => resolve());
+    });
+  });
+}
+
 const HALTED_RETRY_MS = 1000;
 
 /** A registry that is halted is brought back while this runs (docs/guide/backup.md); with it, everything goes on. */
@@ -100,11 +120,9 @@ async function bringUp(
   supervisor: Supervisor,
   terminal: Terminal,
 ): Promise<void> {
-  const demo = readDemo("");
-  const input = { realms: readRealms(""), demo, port: settings.port };
   // However long that takes: on a full disk it waits for room, and says so.
   await supervisor.ready(["ledger"]);
-  await stateBootstrap(operator, input);
+  await stateBootstrap(operator, settings, readDemo(""));
   // Last: the signers' first keys are compare-and-swaps, and nothing waits for the root.
   await Promise.all([supervisor.ready(), stateLater(operator, terminal)]);
   for (const realm of REALMS) await operator.realmCaughtUp(realm);

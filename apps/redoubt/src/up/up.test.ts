@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { errorCode, errorLine } from "@redoubt/base";
 import type { Ports } from "../layout.ts";
 import { isListening } from "../running.ts";
-import { checkPortsFree } from "./ports.ts";
+import { checkPortsFree } from "./up.ts";
 
 async function withServer(work: (port: number) => Promise<void>): Promise<void> {
   const server: Server = createServer((socket) => socket.destroy());

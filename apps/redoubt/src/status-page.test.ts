@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { openTerminal } from "../terminal.ts";
-import { FakeSystem } from "../testing/fake-system.ts";
-import { withHttp, type TestAnswer } from "../testing/http.ts";
+import { openTerminal } from "./terminal.ts";
+import { FakeSystem } from "./testing/fake-system.ts";
+import { withHttp, type TestAnswer } from "./testing/http.ts";
 import { status } from "./status.ts";
 
 const ANSWERS: readonly (readonly [what: string, answer: TestAnswer, message: RegExp])[] = [

@@ -11,11 +11,11 @@ import {
   SIGNATURE_TYPE,
 } from "@redoubt/tlog";
 import type { JsonObject } from "@redoubt/verify/json";
-import { SERVICES } from "../layout.ts";
-import { testKey, type TestKey } from "../testing/registry.ts";
+import { SERVICES } from "./layout.ts";
+import { testKey, type TestKey } from "./testing/registry.ts";
 import { requesterOf } from "@redoubt/testkit";
 import { statusText } from "./status.ts";
-import { readSystemStatus, type StatusParts } from "./system-status.ts";
+import { readSystemStatus, type StatusParts } from "./status.ts";
 
 const CRITICAL = { id: 1, at: 5, kind: "forged", severity: "critical", detail: {}, count: 1 };
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { reporterPublicKey } from "@redoubt/registry";
-import { REGISTRY_LOG } from "../layout.ts";
-import { Operator } from "../operator.ts";
-import { FakeSystem } from "../testing/fake-system.ts";
+import { REGISTRY_LOG } from "./layout.ts";
+import { Operator } from "./operator.ts";
+import { FakeSystem } from "./testing/fake-system.ts";
 import { addReporter, disableReporter, listReporters, rotateReporter } from "./reporters.ts";
 import { MONITOR, type Answered } from "@redoubt/wire";
 

@@ -1,11 +1,16 @@
-import { errorLine, MemberReader, ServiceError } from "@redoubt/base";
-import { isDatedAhead, verifyCosignature, type VerifierKey } from "@redoubt/tlog";
+import { errorLine, MemberReader, nowSeconds, ServiceError, systemClock } from "@redoubt/base";
+import { isDatedAhead, parseVerifierKey, verifyCosignature, type VerifierKey } from "@redoubt/tlog";
 import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
-import { isOpen, isOpenCritical, readAlarms, type Alarm } from "../alarms.ts";
-import { SERVICES, type ServiceName } from "../layout.ts";
 import { ask, LEDGER, MONITOR, type Requester } from "@redoubt/wire";
+import { alarmTable, isOpen, isOpenCritical, readAlarms, type Alarm } from "./alarms.ts";
+import { withRootsLabel } from "./ceremony/root-state.ts";
+import { EXIT, type CommandContext } from "./command.ts";
+import { SERVICES, type ServiceName } from "./layout.ts";
+import { Operator } from "./operator.ts";
+import { enterRunning, readStatusPage } from "./running.ts";
+import { printable, span, table } from "./table.ts";
 
-export interface ProcessStatus {
+interface ProcessStatus {
   readonly service: ServiceName;
   readonly ready: boolean;
   readonly pid: number | null;
@@ -17,7 +22,7 @@ export interface ProcessStatus {
   readonly refusedKeys: readonly string[];
 }
 
-export interface LogStatus {
+interface LogStatus {
   readonly log: string;
   readonly size: number;
   /** The newest size that the witness cosigned, and when by its clock. */
@@ -58,6 +63,38 @@ const DISK_PROBLEMS: Readonly<Record<string, string>> = {
 };
 const MAX_REFUSED = 1000;
 const MAX_SIZE = Number.MAX_SAFE_INTEGER;
+
+/** How the running system is: exit code 2 where something needs attention. */
+export async function status({ folder, terminal }: CommandContext): Promise<number> {
+  const { settings, ports } = await enterRunning(folder);
+  const page = await readStatusPage(ports);
+  await using operator = new Operator("", settings);
+  const now = nowSeconds(systemClock);
+  const found = await readSystemStatus(page, {
+    client: (service) => operator.client(service),
+    witness: parseVerifierKey(settings.witness),
+    now,
+  });
+  const shown = { ...found, labels: await rootLabels(operator, found.labels) };
+  const heading = `Redoubt on ${folder}, ports ${settings.port} to ${ports.status}`;
+  terminal.result({
+    json: { data: folder, port: settings.port, ...shown },
+    text: statusText(heading, shown, now),
+  });
+  return found.healthy ? EXIT.ok : EXIT.attention;
+}
+
+/** Where the registry cannot be read, the logs' problem says so, and what the services say about roots stands. */
+async function rootLabels(
+  operator: Operator,
+  labels: readonly string[],
+): Promise<readonly string[]> {
+  try {
+    return withRootsLabel(labels, await operator.readRegistry());
+  } catch {
+    return labels;
+  }
+}
 
 /** The supervisor's page and what ledger and monitor say; a part that does not answer is a problem, not an end. */
 export async function readSystemStatus(
@@ -117,7 +154,7 @@ function parseDisk({ disk }: JsonObject): SystemStatus["disk"] {
   };
 }
 
-export function parseProcesses(page: JsonObject): ProcessStatus[] {
+function parseProcesses(page: JsonObject): ProcessStatus[] {
   return SERVICES.map((service) => {
     const value = page[service];
     const reader = new MemberReader(isJsonObject(value) ? value : {}, service);
@@ -174,4 +211,42 @@ async function readHalts(monitor: Requester): Promise<string[]> {
   return logs.flatMap(({ log, halted }) =>
     halted === null ? [] : [`log ${log} is halted: ${halted}`],
   );
+}
+
+export function statusText(heading: string, found: SystemStatus, now: number): string {
+  const { healthy, processes, logs, alarms, disk, labels, problems } = found;
+  const processRows = processes.map(({ service, ready, pid, restarts }) => [
+    service,
+    ready ? "ready" : "NOT READY",
+    pid === null ? "-" : String(pid),
+    String(restarts),
+  ]);
+  const logRows = logs.map(({ log, size, cosigned }) => [
+    log,
+    String(size),
+    cosigned ? `${cosigned.size}, ${span(now - cosigned.timeSeconds)} ago` : "never",
+  ]);
+  const sections = [
+    `${printable(heading)}: ${healthy ? "healthy" : "NEEDS ATTENTION"}`,
+    table([["PROCESS", "STATE", "PID", "RESTARTS"], ...processRows]),
+    table([["LOG", "SIZE", "COSIGNED"], ...logRows]),
+    alarmsText(alarms),
+    ...(alarms && alarms.newest.length > 0 ? [alarmTable(alarms.newest)] : []),
+    ...(disk ? [`Disk: ${Math.floor(disk.freeBytes / 1e6)} MB free${levelText(disk.level)}`] : []),
+    `Labels: ${labels.map(printable).join("; ")}`,
+    ...(problems.length > 0
+      ? [["Problems:", ...problems.map((p) => `  ${printable(p)}`)].join("\n")]
+      : []),
+  ];
+  return sections.join("\n\n");
+}
+
+function alarmsText(alarms: SystemStatus["alarms"]): string {
+  if (!alarms) return "Alarms cannot be read";
+  if (alarms.open === 0) return "No open alarm";
+  return `Open alarms: ${alarms.open}, critical: ${alarms.critical}`;
+}
+
+function levelText(level: string): string {
+  return level === "enough" ? "" : ` (${printable(level)})`;
 }

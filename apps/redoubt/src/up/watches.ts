@@ -1,4 +1,4 @@
-import type { EventClasses, EventSink } from "@redoubt/base";
+import type { EventClasses, EventSink, Space } from "@redoubt/base";
 import type { ServiceName } from "../layout.ts";
 
 export const SUPERVISOR_EVENTS = {
@@ -76,5 +76,28 @@ export class ProcessWatch {
         seconds: Math.round((now - since) / 1000),
       });
     return { since, restarts, isAlarmed };
+  }
+}
+
+const SEVERITY = { low: "warning", critical: "critical", none: "critical" } as const;
+
+/**
+ * P12: the alarm before the disk is full, from a process that needs no disk to raise it: one for each step towards the
+ * end, and one line when there is room again.
+ */
+export class SpaceWatch {
+  readonly #log: SupervisorLog;
+  #level: keyof typeof SEVERITY | "enough" = "enough";
+
+  constructor(log: SupervisorLog) {
+    this.#log = log;
+  }
+
+  look({ freeBytes, level }: Space): void {
+    if (level === this.#level || level === "unknown") return;
+    this.#level = level;
+    const free = `${Math.floor(freeBytes / 1e6)} MB`;
+    if (level === "enough") this.#log("alarm_over", { kind: "disk-space", free });
+    else this.#log("alarm", { kind: "disk-space", severity: SEVERITY[level], level, free });
   }
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ProcessWatch, viewOf, type ProcessView } from "./process-watch.ts";
+import { ProcessWatch, viewOf, type ProcessView } from "./watches.ts";
 
 const CHILD = { isReady: true, pid: 7, restarts: 0 };
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { Secret } from "@redoubt/base";
 import { encodeRootKey, parseRootKey } from "@redoubt/registry";
-import { createRootKeyFile, openRootKeyFile } from "./root-key-file.ts";
+import { createRootKeyFile, openRootKeyFile } from "./key.ts";
 
 describe("a root key's file", () => {
   const folder = mkdtempSync(join(tmpdir(), "redoubt-root-key-"));
