@@ -85,7 +85,7 @@ export async function compose(replace: Replacements = {}): Promise<Composed> {
   await setUp(folder, replace.place?.port ?? (await freeBasePort()), new Date(clock.now()));
   const settings = readSettings(folder);
   const events: { service: string; event: string; fields: object }[] = [];
-  const logOf =
+  const sinkOf =
     (service: string): EventSink =>
     (event, fields = {}) =>
       void events.push({ service, event, fields });
@@ -93,7 +93,7 @@ export async function compose(replace: Replacements = {}): Promise<Composed> {
     folder: join(folder, service),
     root: folder,
     clock: replace.clocks?.[service] ?? clock,
-    log: logOf(service),
+    sink: sinkOf(service),
   });
   const configOf = (service: string) => readPrivateFile(join(folder, service, "config.json"));
 
@@ -116,7 +116,7 @@ export async function compose(replace: Replacements = {}): Promise<Composed> {
     stack.use(
       await openSigner({
         ...common(`signer-${realm}`),
-        events: logOf(`signer-${realm}`),
+        sink: sinkOf(`signer-${realm}`),
         service: `signer-${realm}`,
         config: parseSignerConfig(configOf(`signer-${realm}`)),
         ...replace.signer,

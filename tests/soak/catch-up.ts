@@ -55,7 +55,7 @@ async function look(deployment: Deployment): Promise<Look> {
     folder: join(deployment.root, "monitor"),
     root: deployment.root,
     clock: systemClock,
-    log: (name, fields = {}) => {
+    sink: (name, fields = {}) => {
       if (name === "alarm") alarms.push(String(fields["kind"]));
       if (name === "ledger_unread") alarms.push(`${name} ${String(fields["code"])}`);
     },

@@ -15,7 +15,7 @@ export interface Service extends AsyncDisposable {
 
 export interface ServiceContext<Name extends string> {
   readonly clock: Clock;
-  readonly log: EventSink<Name>;
+  readonly sink: EventSink<Name>;
 }
 
 /** What every process says of itself. */
@@ -50,21 +50,21 @@ export async function runService<Name extends string>(
     service: name,
     classes: { ...classes, ...PROCESS_EVENTS },
   });
-  const log = lines.sink;
+  const sink = lines.sink;
   const stop = stopSignal();
   let service: Service | undefined;
   try {
-    service = await openService(name, () => open({ clock: systemClock, log }), stop, log);
-    if (service) await untilStopped(service, stop, log);
+    service = await openService(name, () => open({ clock: systemClock, sink }), stop, sink);
+    if (service) await untilStopped(service, stop, sink);
   } catch (error) {
-    fail(name, log, error);
+    fail(name, sink, error);
   }
   armForcedStop();
-  log("stopping");
+  sink("stopping");
   try {
     await service?.[Symbol.asyncDispose]();
   } catch (error) {
-    fail(name, log, error);
+    fail(name, sink, error);
   }
   if (process.connected) process.disconnect();
 }
@@ -74,7 +74,7 @@ async function openService(
   name: string,
   open: () => Promise<Service>,
   stop: Promise<void>,
-  log: ProcessLog,
+  sink: ProcessLog,
 ): Promise<Service | undefined> {
   const stopping = new AbortController();
   void stop.then(() => stopping.abort());
@@ -88,7 +88,7 @@ async function openService(
       folder: name,
       signal: stopping.signal,
       onWait: (reason) => {
-        if (!waiting) log("waiting_for_space", { reason });
+        if (!waiting) sink("waiting_for_space", { reason });
         waiting = { status: () => ({ ready: false, reason }) };
       },
     });
@@ -97,10 +97,10 @@ async function openService(
   }
 }
 
-function untilStopped(service: Service, stop: Promise<void>, log: ProcessLog): Promise<void> {
+function untilStopped(service: Service, stop: Promise<void>, sink: ProcessLog): Promise<void> {
   const ready = (service.ready ?? Promise.resolve()).then(() => {
     tell({ type: "ready" });
-    log("ready");
+    sink("ready");
     // Filled only after start-up: a process that is killed would otherwise lose it.
     flushCompileCache();
     return stop;
@@ -127,8 +127,8 @@ function armForcedStop(): void {
   setTimeout(() => process.exit(process.exitCode ?? 1), FORCED_STOP_MS).unref();
 }
 
-function fail(name: string, log: ProcessLog, error: unknown): void {
-  log("stopped_by_error", { code: errorCode(error), message: errorLine(error) });
+function fail(name: string, sink: ProcessLog, error: unknown): void {
+  sink("stopped_by_error", { code: errorCode(error), message: errorLine(error) });
   process.stderr.write(`${name}: ${errorLine(error)}\n`);
   process.exitCode = 1;
 }

@@ -29,7 +29,7 @@ async function serve(events: string[] = []): Promise<HttpServer> {
   return serveHttp({
     port: 0,
     handler,
-    log: (name) => void events.push(name),
+    sink: (name) => void events.push(name),
     ready: () => true,
     limits: PATIENT,
     onExhausted: (isExhausted) => void events.push(`exhausted: ${isExhausted}`),

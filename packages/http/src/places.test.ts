@@ -12,7 +12,7 @@ class World {
   constructor(limits: Partial<PlaceLimits> = {}) {
     this.places = new Places({
       limits: { connections: 4, perName: 2, named: 3, calmMs: 10_000, ...limits },
-      log: (name, fields) => void this.events.push(`${name} ${JSON.stringify(fields)}`),
+      sink: (name, fields) => void this.events.push(`${name} ${JSON.stringify(fields)}`),
       onExhausted: (isExhausted) => void this.exhausted.push(isExhausted),
     });
   }

@@ -14,7 +14,7 @@ export interface PlaceLimits {
 
 export interface PlacesOptions {
   readonly limits: PlaceLimits;
-  readonly log: EventSink<HttpEvent>;
+  readonly sink: EventSink<HttpEvent>;
   /** Called when connections begin to lose their places, and when that is over. */
   readonly onExhausted?: (isExhausted: boolean) => void;
 }
@@ -108,10 +108,10 @@ export class Places implements Disposable {
   }
 
   #runOut(): void {
-    const { log, limits, onExhausted } = this.#options;
+    const { sink, limits, onExhausted } = this.#options;
     const { evicted, ...counts } = this.counts();
     this.#evictedBefore = evicted - 1;
-    log("connections_full", counts);
+    sink("connections_full", counts);
     this.#watch(evicted, limits.calmMs);
     onExhausted?.(true);
   }
@@ -124,9 +124,9 @@ export class Places implements Disposable {
   }
 
   #recover(): void {
-    const { log, onExhausted } = this.#options;
+    const { sink, onExhausted } = this.#options;
     this.#timer = undefined;
-    log("connections_free", { evicted: this.#evicted - this.#evictedBefore });
+    sink("connections_free", { evicted: this.#evicted - this.#evictedBefore });
     onExhausted?.(false);
   }
 

@@ -15,7 +15,7 @@ function serve(handler: HttpOptions["handler"], limits: Partial<HttpLimits> = {}
   return serveHttp({
     port: 0,
     handler,
-    log: (name) => void events.push(name),
+    sink: (name) => void events.push(name),
     ready: () => isReady,
     limits: { checkIntervalMs: 20, ...limits },
   });
@@ -115,7 +115,7 @@ describe("serveHttp", () => {
   test("listens on the loopback address and says which port is taken", async () => {
     await using server = await serve(echo);
     await assert.rejects(
-      serveHttp({ port: server.port, handler: echo, log: () => undefined, ready: () => true }),
+      serveHttp({ port: server.port, handler: echo, sink: () => undefined, ready: () => true }),
       { code: "ERR_HTTP_LISTEN" },
     );
   });
@@ -248,7 +248,7 @@ function admit({ path }: RequestHead): Admission {
 }
 
 describe("admit: before the body is read", () => {
-  const options = { port: 0, handler: echo, admit, log: () => undefined };
+  const options = { port: 0, handler: echo, admit, sink: () => undefined };
 
   test("refuses without a body having come, or says how long it may be", async () => {
     await using server = await serveHttp(options);

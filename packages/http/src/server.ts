@@ -60,7 +60,7 @@ export interface HttpOptions {
   /** 0 takes a free port. */
   readonly port: number;
   readonly handler: (request: HttpRequest) => HttpAnswer | Promise<HttpAnswer>;
-  readonly log: EventSink<HttpEvent>;
+  readonly sink: EventSink<HttpEvent>;
   /** Answered at `GET /health`; without it that path is the handler's, too. */
   readonly ready?: () => boolean;
   /** Called before a body is read; without it every body may have `bodyBytes`. */
@@ -116,8 +116,8 @@ export class HttpServer implements AsyncDisposable {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#options = options;
     this.#limits = limits;
-    const { log, onExhausted } = options;
-    this.#places = new Places({ limits, log, ...(onExhausted ? { onExhausted } : {}) });
+    const { sink, onExhausted } = options;
+    this.#places = new Places({ limits, sink, ...(onExhausted ? { onExhausted } : {}) });
     this.#server = createServer({
       maxHeaderSize: limits.headerBytes,
       headersTimeout: limits.headersTimeoutMs,
@@ -306,7 +306,7 @@ export class HttpServer implements AsyncDisposable {
 
   #failure(error: unknown, id: string): HttpAnswer {
     if (error instanceof HttpError) return errorAnswer(error, id);
-    this.#options.log("internal_error", {
+    this.#options.sink("internal_error", {
       requestId: id,
       code: errorCode(error),
       message: errorLine(error),

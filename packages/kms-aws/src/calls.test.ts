@@ -32,7 +32,7 @@ function setUp(limits: Partial<AwsKmsLimits> = {}, more: Partial<CallsOptions> =
       pauses.push(ms);
       nowMs += ms;
     },
-    log: () => undefined,
+    sink: () => undefined,
     ...more,
   });
   const pass = (ms: number) => void (nowMs += ms);
@@ -177,7 +177,7 @@ describe("Calls", () => {
 
   it("tries again what the call adds, and writes each repetition into the log", async () => {
     const events: unknown[] = [];
-    const { calls } = setUp({}, { log: (event, fields) => void events.push([event, fields]) });
+    const { calls } = setUp({}, { sink: (event, fields) => void events.push([event, fields]) });
     const failures: FailureKind[] = ["not-found", "throttled", "not-found", "not-found"];
     const request = async () => Promise.reject(fail(failures[events.length] ?? "answer"));
     const call = { operation: "CreateAlias", request };

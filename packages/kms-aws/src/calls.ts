@@ -16,7 +16,7 @@ export interface CallsOptions {
   readonly clock: Pick<Clock, "monotonic">;
   readonly random: () => number;
   readonly pause: (ms: number, signal: AbortSignal) => Promise<unknown>;
-  readonly log: EventSink<KmsEvent>;
+  readonly sink: EventSink<KmsEvent>;
 }
 
 export interface Call {
@@ -36,11 +36,11 @@ const RETRIED: readonly FailureKind[] = ["throttled", "transient"];
 /** The one way to KMS: what a failure of KMS means, behind a gate that bounds the rest. */
 export class Calls {
   readonly #gate: CallGate;
-  readonly #log: EventSink<KmsEvent>;
+  readonly #sink: EventSink<KmsEvent>;
 
-  constructor({ limits, clock, random, pause, log }: CallsOptions) {
+  constructor({ limits, clock, random, pause, sink }: CallsOptions) {
     this.#gate = new CallGate(limits, { clock, random, wait: pause }, PACING);
-    this.#log = log;
+    this.#sink = sink;
   }
 
   close(): void {
@@ -55,7 +55,7 @@ export class Calls {
       request: async (signal) => requestOnce(call, signal),
       judge: (error) => judgeFailure(call, failureOf(error)),
       onRepeat: (error, attempt) =>
-        this.#log("kms_retry", { operation, kind: failureKind(failureOf(error)), attempt }),
+        this.#sink("kms_retry", { operation, kind: failureKind(failureOf(error)), attempt }),
     });
   }
 }

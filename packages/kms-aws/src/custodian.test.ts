@@ -266,7 +266,7 @@ describeKms("AWS KMS: the making of a key", () => {
     await using server = await KmsServer.start();
     const events: unknown[] = [];
     await using custodian = await openTestCustodian(server, {
-      log: (name, fields) => void events.push([name, fields]),
+      sink: (name, fields) => void events.push([name, fields]),
     });
     server.fault = failing("CreateAlias", { type: "AccessDeniedException" });
     await assert.rejects(custodian.generate("ES256"), { code: "ERR_KEY_DENIED" });
@@ -415,7 +415,7 @@ describeKms("AWS KMS: credentials", () => {
     });
     const events: unknown[] = [];
     await using custodian = await openTestCustodian(server, {
-      log: (...event) => void events.push(event),
+      sink: (...event) => void events.push(event),
       credentials: { ...TEST_CREDENTIALS, secretAccessKey: new Secret("wrong-secret") },
     });
     const error: unknown = await custodian.list().catch((reason: unknown) => reason);

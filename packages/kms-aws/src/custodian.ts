@@ -21,13 +21,13 @@ export async function openAwsKmsCustodian(options: AwsKmsOptions): Promise<Custo
   const checked = checkOptions(options);
   const api = openKmsApi(await loadSdk(), checked, options.credentials);
   const {
-    log = () => undefined,
+    sink = () => undefined,
     clock = systemParts.clock,
     random = systemParts.random,
     pause = systemParts.wait,
   } = options;
-  const calls = new Calls({ limits: checked.limits, clock, random, pause, log });
-  return new AwsKmsCustodian(checked, new KmsKeys(checked, api, calls), log);
+  const calls = new Calls({ limits: checked.limits, clock, random, pause, sink });
+  return new AwsKmsCustodian(checked, new KmsKeys(checked, api, calls), sink);
 }
 
 interface OpenedKey {
@@ -41,13 +41,13 @@ class AwsKmsCustodian implements Custodian {
   readonly label = "kms";
   readonly #options: CheckedOptions;
   readonly #keys: KmsKeys;
-  readonly #log: EventSink<KmsEvent>;
+  readonly #sink: EventSink<KmsEvent>;
   readonly #open = new Set<string>();
 
-  constructor(options: CheckedOptions, keys: KmsKeys, log: EventSink<KmsEvent>) {
+  constructor(options: CheckedOptions, keys: KmsKeys, sink: EventSink<KmsEvent>) {
     this.#options = options;
     this.#keys = keys;
-    this.#log = log;
+    this.#sink = sink;
   }
 
   async generate(alg: SignatureAlgorithm): Promise<CustodyKey> {
@@ -58,7 +58,7 @@ class AwsKmsCustodian implements Custodian {
       const publicKey = await this.#keys.publicKey(arn, alg, true);
       // Last: from here on the key is in the list.
       await this.#keys.name(id);
-      this.#log("kms_key_made", { id, alg });
+      this.#sink("kms_key_made", { id, alg });
       return this.#custodyKey({ id, arn, alg, publicKey });
     } catch (error) {
       await this.#abandon(id, arn);
@@ -107,7 +107,7 @@ class AwsKmsCustodian implements Custodian {
       if (errorCode(error) === "ERR_KEY_DENIED") await this.#keys.disable(metadata.arn);
       throw error;
     }
-    this.#log("kms_key_ended", { id, deletionDays: this.#options.deletionDays });
+    this.#sink("kms_key_ended", { id, deletionDays: this.#options.deletionDays });
   }
 
   /** Each key that is open, looked at again: its marks, its state, where it was made. */
@@ -140,9 +140,9 @@ class AwsKmsCustodian implements Custodian {
   async #abandon(id: string, arn: string): Promise<void> {
     try {
       await this.#keys.scheduleDeletion(arn);
-      this.#log("kms_key_abandoned", { id });
+      this.#sink("kms_key_abandoned", { id });
     } catch (error) {
-      this.#log("kms_key_left", { id, code: errorCode(error) });
+      this.#sink("kms_key_left", { id, code: errorCode(error) });
     }
   }
 

@@ -41,7 +41,7 @@ export interface AwsKmsOptions {
   /** How long AWS keeps a destroyed key, unusable, before its material is gone: 7 (the default) to 30. */
   readonly deletionDays?: number;
   readonly limits?: Partial<AwsKmsLimits>;
-  readonly log?: EventSink<KmsEvent>;
+  readonly sink?: EventSink<KmsEvent>;
   readonly clock?: Pick<Clock, "monotonic">;
   /** 0 ≤ x < 1, for the jitter of pauses. */
   readonly random?: () => number;

@@ -35,7 +35,7 @@ export abstract class FakeService {
       service,
       instance: "fake",
       handler: (call) => this.handler(call),
-      log: () => undefined,
+      sink: () => undefined,
     });
   }
 

@@ -29,7 +29,7 @@ export interface ConnectionOptions {
   readonly service: string;
   readonly instance: string;
   readonly handler: Handler;
-  readonly log: EventSink<WireEvent>;
+  readonly sink: EventSink<WireEvent>;
   readonly maxFrameBytes?: number;
   readonly maxInFlight?: number;
 }
@@ -167,8 +167,8 @@ export class Connection {
 
   #giveUp(error: unknown): void {
     if (this.#closed) return;
-    const { log, caller } = this.#options;
-    log("connection_refused", { caller, code: errorCode(error) });
+    const { sink, caller } = this.#options;
+    sink("connection_refused", { caller, code: errorCode(error) });
     const head = { code: errorCode(error), message: "Connection refused" };
     this.#outbox.send(encodeFrame(FRAME_KIND.error, 0, head));
     this.#end();
@@ -216,8 +216,8 @@ async function answer(frame: Frame, options: ConnectionOptions): Promise<Buffer>
 }
 
 /** THREAT-04: no handler sees this request, so this event is all that a service has to count and alarm by. */
-function refuseRequest({ caller, log }: ConnectionOptions): WireError {
+function refuseRequest({ caller, sink }: ConnectionOptions): WireError {
   const error = new WireError("ERR_WIRE_FRAME", "No op");
-  log("request_refused", { caller, code: error.code });
+  sink("request_refused", { caller, code: error.code });
   return error;
 }

@@ -5,7 +5,7 @@ import { encodeFrame, FRAME_KIND, type Head } from "./frame.ts";
 
 interface Place {
   readonly caller: string;
-  readonly log: EventSink<WireEvent>;
+  readonly sink: EventSink<WireEvent>;
 }
 
 const CODE = /^ERR_[A-Z0-9_]{1,60}$/;
@@ -53,8 +53,8 @@ function waitOf(error: Error): { readonly retryAfterSeconds?: number } {
   return isTime ? { retryAfterSeconds: Math.ceil(seconds) } : {};
 }
 
-function internal(id: number, error: unknown, { caller, log }: Place): Buffer {
+function internal(id: number, error: unknown, { caller, sink }: Place): Buffer {
   const message = error instanceof Error ? error.message : "";
-  log("internal_error", { caller, code: errorCode(error), message });
+  sink("internal_error", { caller, code: errorCode(error), message });
   return encodeFrame(FRAME_KIND.error, id, { code: "ERR_INTERNAL", message: "Internal error" });
 }

@@ -23,7 +23,7 @@ export class Fixture implements AsyncDisposable {
     this.secret = createSocketPlace(this.place);
   }
 
-  readonly log: EventSink = (name, fields = {}) => {
+  readonly sink: EventSink = (name, fields = {}) => {
     this.events.push({ name, fields });
   };
 
@@ -35,7 +35,7 @@ export class Fixture implements AsyncDisposable {
       service: "signer",
       instance: "i1",
       handler,
-      log: this.log,
+      sink: this.sink,
       ...options,
     });
     this.#open.push(server);

@@ -8,7 +8,7 @@ export interface ListenOptions {
   /** Path of the socket, ≤ 107 bytes; relative to the working directory where that is longer. */
   readonly path: string;
   readonly caller: string;
-  readonly log: EventSink<WireEvent>;
+  readonly sink: EventSink<WireEvent>;
 }
 
 const MAX_SOCKET_PATH_BYTES = 107;
@@ -37,11 +37,11 @@ function clearPlace(path: string): void {
   rmSync(path, { force: true });
 }
 
-function listen(server: Server, { path, log, caller }: ListenOptions): Promise<void> {
+function listen(server: Server, { path, sink, caller }: ListenOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     // Stays: an accept that fails later, for want of descriptors, must not end the process.
     server.on("error", (error) => {
-      log("socket_error", { caller, code: errorCode(error) });
+      sink("socket_error", { caller, code: errorCode(error) });
       reject(error);
     });
     server.listen({ path }, () => {

@@ -14,7 +14,7 @@ export interface SocketOptions {
   readonly instance: string;
   readonly handler: Handler;
   /** `connection_refused` and `request_refused` have `caller` and `code`: what the handler never sees. */
-  readonly log: EventSink<WireEvent>;
+  readonly sink: EventSink<WireEvent>;
   readonly maxFrameBytes?: number;
   /** Requests and notices under way on a connection; past it the connection is not read. Default 1024. */
   readonly maxInFlight?: number;

@@ -31,7 +31,7 @@ export interface IssuerOptions {
   /** Data folder, "" for the working directory. */
   readonly root: string;
   readonly clock: Clock;
-  readonly log: EventSink<IssuerEvent | HttpEvent | WireEvent>;
+  readonly sink: EventSink<IssuerEvent | HttpEvent | WireEvent>;
   readonly httpLimits?: Partial<HttpLimits>;
   readonly failureLimits?: Partial<FailureLimits>;
   readonly deliveryLimits?: Partial<DeliveryLimits>;
@@ -56,11 +56,11 @@ const BACKUP_FILE = "backup.sqlite";
 
 /** Wires one realm's issuer; what it owns is given up in the reverse order, deliveries after the last token. */
 export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
-  const { config, folder, clock, log } = options;
+  const { config, folder, clock, sink } = options;
   // THREAT-32.
   checkPrivateFolder(folder);
   await using stack = new AsyncDisposableStack();
-  const events = issuerEvents(log);
+  const events = issuerEvents(sink);
   const path = join(folder, "store.sqlite");
   const store = stack.use(openSqliteStore({ path, realm: config.realm, clock }));
   const journal = new DeliveryJournal({ path: join(folder, "deliveries.journal"), events });
@@ -101,7 +101,7 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
     await serveHttp({
       port: config.port,
       handler: (request) => endpoint.handle(request),
-      log,
+      sink,
       ready: () => watch.isReady && registry.problem === undefined,
       // THREAT-36: somebody takes the places of those who want to come in.
       onExhausted: (isExhausted) => deliveries.tell("connections-full", config.realm, !isExhausted),
@@ -205,7 +205,7 @@ function openSigner(
 }
 
 async function serveOperator(
-  { config, root, log }: IssuerOptions,
+  { config, root, sink }: IssuerOptions,
   handler: ReturnType<typeof operatorHandler>,
   stack: AsyncDisposableStack,
 ): Promise<void> {
@@ -214,7 +214,7 @@ async function serveOperator(
   for (const caller of config.callers) {
     const place = socketPlace(root, service, caller);
     const secret = readSocketSecret(place);
-    const socket = { path: place.path, caller, secret, service, instance, handler, log };
+    const socket = { path: place.path, caller, secret, service, instance, handler, sink };
     stack.use(await serveSocket({ ...socket, maxFrameBytes: 262_144, maxConnections: 8 }));
   }
 }

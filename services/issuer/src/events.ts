@@ -48,22 +48,22 @@ export interface IssuerEvents {
   copyFailed(code: string): void;
 }
 
-export function issuerEvents(log: EventSink<IssuerEvent>): IssuerEvents {
+export function issuerEvents(sink: EventSink<IssuerEvent>): IssuerEvents {
   return {
-    refused: (fields) => log("token_refused", fields),
-    signerRefused: (code) => log("signer_refused", { code }),
-    signerAnswer: () => log("signer_answer_malformed"),
-    signerState: (ready, reason) => log("signer_state", { ready, reason }),
-    lost: (count) => log("tokens_lost", { count }),
-    queueFull: (size) => log("delivery_queue_full", { size }),
-    journalFailed: (code) => log("delivery_journal_failed", { code }),
-    reportFailed: (code) => log("delivery_report_failed", { code }),
-    reportsBack: () => log("delivery_reports_back"),
-    unreported: (waiting, lost) => log("deliveries_unreported", { waiting, lost }),
-    registryFailed: (code) => log("registry_failed", { code }),
-    registryBack: (size) => log("registry_back", { size }),
-    entryVoid: (index, code) => log("registry_entry_void", { index, code }),
-    copyDamaged: (code) => log("registry_copy_damaged", { code }),
-    copyFailed: (code) => log("registry_copy_failed", { code }),
+    refused: (fields) => sink("token_refused", fields),
+    signerRefused: (code) => sink("signer_refused", { code }),
+    signerAnswer: () => sink("signer_answer_malformed"),
+    signerState: (ready, reason) => sink("signer_state", { ready, reason }),
+    lost: (count) => sink("tokens_lost", { count }),
+    queueFull: (size) => sink("delivery_queue_full", { size }),
+    journalFailed: (code) => sink("delivery_journal_failed", { code }),
+    reportFailed: (code) => sink("delivery_report_failed", { code }),
+    reportsBack: () => sink("delivery_reports_back"),
+    unreported: (waiting, lost) => sink("deliveries_unreported", { waiting, lost }),
+    registryFailed: (code) => sink("registry_failed", { code }),
+    registryBack: (size) => sink("registry_back", { size }),
+    entryVoid: (index, code) => sink("registry_entry_void", { index, code }),
+    copyDamaged: (code) => sink("registry_copy_damaged", { code }),
+    copyFailed: (code) => sink("registry_copy_failed", { code }),
   };
 }

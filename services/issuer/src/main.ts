@@ -11,7 +11,7 @@ const [, , name = "issuer"] = process.argv;
 
 const classes = { ...WIRE_EVENTS, ...HTTP_EVENTS, ...ISSUER_EVENTS };
 
-await runService(name, classes, ({ clock, log }) => {
+await runService(name, classes, ({ clock, sink }) => {
   const config = parseConfig(readPrivateFile(join(name, "config.json")));
-  return openIssuer({ config, folder: name, root: "", clock, log });
+  return openIssuer({ config, folder: name, root: "", clock, sink });
 });

@@ -13,7 +13,7 @@ export interface KubeFrontOptions {
   /** Data folder, "" for the working directory. */
   readonly root: string;
   readonly service: string;
-  readonly log: EventSink<KubeFrontEvent | WireEvent>;
+  readonly sink: EventSink<KubeFrontEvent | WireEvent>;
   /** Replaced by tests only. */
   readonly limits?: Partial<GrpcLimits>;
 }
@@ -26,7 +26,7 @@ const SIGNER_CONNECT_MS = 1000;
  * for what kube-apiserver can ask for.
  */
 export async function openKubeFront(options: KubeFrontOptions): Promise<Service> {
-  const { config, folder, root, service, log } = options;
+  const { config, folder, root, service, sink } = options;
   // THREAT-32.
   checkPrivateFolder(folder);
   const limits = { ...GRPC_LIMITS, ...options.limits };
@@ -43,10 +43,10 @@ export async function openKubeFront(options: KubeFrontOptions): Promise<Service>
   const place = socketPlace(root, service, "kube-apiserver");
   // kube-apiserver has no secret that somebody would have to hand over, so the folder is made here.
   mkdirSync(place.folder, { recursive: true, mode: 0o700 });
-  const events = kubeFrontEvents(log);
+  const events = kubeFrontEvents(sink);
   const methods = new ExternalJwtSigner(client);
   stack.use(
-    await serveGrpc({ path: place.path, caller: "kube-apiserver", log, limits, methods, events }),
+    await serveGrpc({ path: place.path, caller: "kube-apiserver", sink, limits, methods, events }),
   );
   const owned = stack.move();
   return {

@@ -11,8 +11,8 @@ export interface KubeFrontEvents {
   callRefused(method: string, code: string): void;
 }
 
-export function kubeFrontEvents(log: EventSink<KubeFrontEvent>): KubeFrontEvents {
+export function kubeFrontEvents(sink: EventSink<KubeFrontEvent>): KubeFrontEvents {
   return {
-    callRefused: (method, code) => log("call_refused", { method, code }),
+    callRefused: (method, code) => sink("call_refused", { method, code }),
   };
 }

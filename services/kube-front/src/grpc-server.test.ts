@@ -47,7 +47,7 @@ class Fixture implements AsyncDisposable {
       caller: "kube-apiserver",
       methods: { sign, fetchKeys: nobody, metadata: nobody },
       limits: { ...GRPC_LIMITS, maxMessageBytes: MAX, maxConnections: 4, ...limits },
-      log: (event, fields) => this.logged.push(`${event} ${String(fields?.["code"])}`),
+      sink: (event, fields) => this.logged.push(`${event} ${String(fields?.["code"])}`),
       events: { callRefused: (_, code) => this.refused.push(code) },
     });
     this.#open.push(server);

@@ -54,7 +54,7 @@ const GRACE_MS = 5000;
  * @throws ServiceError `ERR_SOCKET_PATH`, `ERR_FILE_*` for a folder that is not closed to others
  */
 export async function serveGrpc(options: GrpcServerOptions): Promise<AsyncDisposable> {
-  const { limits, log, caller } = options;
+  const { limits, sink, caller } = options;
   const grpc = new Server({
     "grpc.max_receive_message_length": limits.maxMessageBytes,
     "grpc.max_concurrent_streams": limits.maxCallsOfConnection,
@@ -72,7 +72,7 @@ export async function serveGrpc(options: GrpcServerOptions): Promise<AsyncDispos
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket));
     // What is no HTTP/2, for instance; "close" follows.
-    socket.on("error", (error) => log("connection_refused", { caller, code: errorCode(error) }));
+    socket.on("error", (error) => sink("connection_refused", { caller, code: errorCode(error) }));
     injector.injectConnection(socket);
   });
   server.maxConnections = limits.maxConnections;

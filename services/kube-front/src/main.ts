@@ -8,7 +8,7 @@ import { KUBE_FRONT_EVENTS } from "./events.ts";
 // Whoever starts it names the service, which is also the name of its folder: one process for each cluster.
 const [, , name = "kube-front"] = process.argv;
 
-await runService(name, { ...WIRE_EVENTS, ...KUBE_FRONT_EVENTS }, ({ log }) => {
+await runService(name, { ...WIRE_EVENTS, ...KUBE_FRONT_EVENTS }, ({ sink }) => {
   const config = parseConfig(readPrivateFile(join(name, "config.json")));
-  return openKubeFront({ config, folder: name, root: "", service: name, log });
+  return openKubeFront({ config, folder: name, root: "", service: name, sink });
 });

@@ -40,7 +40,7 @@ export interface LedgerOptions extends LogTiming {
   /** The data folder, where the sockets lie. */
   readonly root: string;
   readonly clock: Clock;
-  readonly log: EventSink<LedgerEvent | WireEvent>;
+  readonly sink: EventSink<LedgerEvent | WireEvent>;
   /** Replaceable only where services are composed in tests; no configuration reaches these. */
   readonly openDatabase?: (path: string) => DatabaseSync;
   readonly witness?: WitnessTransport;
@@ -67,7 +67,7 @@ const OTHER_FRAME_BYTES = 320 * 1024;
 export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   await using stack = new AsyncDisposableStack();
   const { config, folder } = options;
-  const events = ledgerEvents(options.log);
+  const events = ledgerEvents(options.sink);
   const store = openStore(options, events, stack);
   const { promise: failed, reject } = Promise.withResolvers<never>();
   failed.catch(() => undefined);
@@ -206,7 +206,7 @@ function reload(log: Log, store: Store, halt: (log: Log, error: unknown) => void
 }
 
 async function listen(
-  { config, root, log }: LedgerOptions,
+  { config, root, sink }: LedgerOptions,
   handler: Handler,
   stack: AsyncDisposableStack,
 ): Promise<void> {
@@ -224,7 +224,7 @@ async function listen(
       service: SERVICE,
       instance,
       handler,
-      log,
+      sink,
       maxFrameBytes,
     });
     stack.use(served);

@@ -33,48 +33,49 @@ export const LEDGER_EVENTS = {
 export type LedgerEvent = keyof typeof LEDGER_EVENTS;
 
 /** Every business event of this process. None holds a statement, a blob or a key. */
-export function ledgerEvents(log: EventSink<LedgerEvent>) {
+export function ledgerEvents(sink: EventSink<LedgerEvent>) {
   return {
-    opened: (origin: string, size: number) => log("log_opened", { log: origin, size }),
+    opened: (origin: string, size: number) => sink("log_opened", { log: origin, size }),
     /** Loud: this log takes nothing more until a person has looked. */
-    halted: (origin: string, reason: string) => log("log_halted", { log: origin, reason }),
+    halted: (origin: string, reason: string) => sink("log_halted", { log: origin, reason }),
     /** Statements of a copy that hashes to the cosigned root; `wanted`: the size that it then has. */
     registryRestored: (origin: string, size: number, wanted: number) =>
-      log("registry_restored", { log: origin, size, wanted }),
-    rootMismatch: (origin: string, first: number) => log("root_mismatch", { log: origin, first }),
-    bodyMismatch: (origin: string, first: number) => log("body_mismatch", { log: origin, first }),
+      sink("registry_restored", { log: origin, size, wanted }),
+    rootMismatch: (origin: string, first: number) => sink("root_mismatch", { log: origin, first }),
+    bodyMismatch: (origin: string, first: number) => sink("body_mismatch", { log: origin, first }),
     compareAndSwapLost: (origin: string, size: number) =>
-      log("compare_and_swap_lost", { log: origin, size }),
+      sink("compare_and_swap_lost", { log: origin, size }),
     storageFailed: (error: unknown, isFatal: boolean) =>
-      log("storage_failed", { ...describeFailure(error), isFatal }),
+      sink("storage_failed", { ...describeFailure(error), isFatal }),
     /** Somebody reads the database for long: until they end, its write-ahead log grows. */
     walHeld: (isHeld: boolean) =>
-      log(isHeld ? "write_ahead_log_held" : "write_ahead_log_short_again"),
-    storageRecovered: () => log("storage_recovered"),
+      sink(isHeld ? "write_ahead_log_held" : "write_ahead_log_short_again"),
+    storageRecovered: () => sink("storage_recovered"),
     denied: (caller: string, op: string, origin: string) =>
-      log("denied", { caller, op, log: origin }),
+      sink("denied", { caller, op, log: origin }),
     tilesFailed: (origin: string, error: unknown) =>
-      log("tiles_failed", { log: origin, code: errorCode(error), message: errorLine(error) }),
-    tilesRecovered: (origin: string) => log("tiles_recovered", { log: origin }),
-    audited: (origin: string, size: number) => log("audited", { log: origin, size }),
+      sink("tiles_failed", { log: origin, code: errorCode(error), message: errorLine(error) }),
+    tilesRecovered: (origin: string) => sink("tiles_recovered", { log: origin }),
+    audited: (origin: string, size: number) => sink("audited", { log: origin, size }),
     auditFailed: (origin: string, error: unknown) =>
-      log("audit_failed", { log: origin, code: errorCode(error), message: errorLine(error) }),
+      sink("audit_failed", { log: origin, code: errorCode(error), message: errorLine(error) }),
     /** Once durable, and changed since: a disk that errs, or somebody. The terminal shows alarms. */
     tileDamaged: (origin: string, path: string) =>
-      log("alarm", { kind: "tile-damaged", severity: "warning", log: origin, path }),
-    tileRepaired: (origin: string, path: string) => log("tile_repaired", { log: origin, path }),
+      sink("alarm", { kind: "tile-damaged", severity: "warning", log: origin, path }),
+    tileRepaired: (origin: string, path: string) => sink("tile_repaired", { log: origin, path }),
     publishedUnusable: (origin: string, error: unknown) =>
-      log("published_unusable", { log: origin, code: errorCode(error) }),
+      sink("published_unusable", { log: origin, code: errorCode(error) }),
     proofDamaged: (origin: string, error: unknown) =>
-      log("proof_damaged", { log: origin, code: errorCode(error) }),
+      sink("proof_damaged", { log: origin, code: errorCode(error) }),
     witnessRefused: (origin: string, status: number) =>
-      log("witness_refused", { log: origin, status }),
+      sink("witness_refused", { log: origin, status }),
     witnessFailed: (origin: string, error: unknown) =>
-      log("witness_failed", { log: origin, code: errorCode(error), message: errorLine(error) }),
+      sink("witness_failed", { log: origin, code: errorCode(error), message: errorLine(error) }),
     /** THREAT-37: the witness dates later than this clock can bear; both in POSIX seconds. */
     cosignatureAhead: (origin: string, cosigned: number, now: number) =>
-      log("cosignature_ahead", { log: origin, cosigned, now }),
-    witnessLate: (origin: string, seconds: number) => log("witness_late", { log: origin, seconds }),
-    witnessBack: (origin: string) => log("witness_back", { log: origin }),
+      sink("cosignature_ahead", { log: origin, cosigned, now }),
+    witnessLate: (origin: string, seconds: number) =>
+      sink("witness_late", { log: origin, seconds }),
+    witnessBack: (origin: string) => sink("witness_back", { log: origin }),
   };
 }

@@ -23,7 +23,7 @@ describe("the monitor as a whole", () => {
       service: "ledger",
       instance: "test",
       handler: world.ledger.handler,
-      log: () => undefined,
+      sink: () => undefined,
     });
     assert.ok(served);
     await world.start({}, "socket");

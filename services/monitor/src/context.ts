@@ -29,7 +29,7 @@ export interface MonitorOptions {
   readonly root: string;
   readonly clock: Clock;
   /** Where events go: the name that every service gets it by. The parts call it `events`. */
-  readonly log: MonitorEvents;
+  readonly sink: MonitorEvents;
   /** Replaceable where services are composed in tests; no configuration reaches these. */
   readonly ledger?: Requester;
   readonly request?: HttpRequest;
@@ -73,7 +73,7 @@ export async function openMonitor(options: MonitorOptions): Promise<Monitor> {
     config,
     folder,
     clock,
-    log: events,
+    sink: events,
     request = httpRequest,
     random = Math.random,
   } = options;
@@ -126,7 +126,7 @@ export async function openMonitor(options: MonitorOptions): Promise<Monitor> {
 
 function openHttp(
   engine: Engine,
-  { config, clock, log, httpLimits }: MonitorOptions,
+  { config, clock, sink, httpLimits }: MonitorOptions,
   vkey: string,
 ): Promise<HttpServer> {
   let lookedAt = -Infinity;
@@ -169,7 +169,7 @@ function openHttp(
       }
     },
     port: config.port,
-    log,
+    sink,
     limits: { ...HTTP_LIMITS, ...httpLimits },
     onExhausted: (isExhausted) => engine.parts?.watches.crowded(isExhausted),
   });
@@ -178,7 +178,7 @@ function openHttp(
 function listen(
   caller: string,
   handler: Handler,
-  { root, log }: MonitorOptions,
+  { root, sink }: MonitorOptions,
 ): Promise<AsyncDisposable> {
   const place = socketPlace(root, SERVICE, caller);
   return serveSocket({
@@ -188,7 +188,7 @@ function listen(
     service: SERVICE,
     instance: randomUUID(),
     handler,
-    log,
+    sink,
     maxFrameBytes: MAX_FRAME_BYTES,
   });
 }

@@ -18,7 +18,7 @@ export interface PublisherOptions {
   /** Data folder, "" for the working directory. */
   readonly root: string;
   readonly clock: Clock;
-  readonly log: EventSink<PublisherEvent | HttpEvent>;
+  readonly sink: EventSink<PublisherEvent | HttpEvent>;
   readonly httpLimits?: Partial<HttpLimits>;
   readonly cacheBytes?: number;
   readonly retryMs?: number;
@@ -35,11 +35,11 @@ const LEDGER_TIMEOUT_MS = 15_000;
 
 /** Wires the publisher. It holds no key and no socket but the ledger's: it can withhold and freeze, no more. */
 export async function openPublisher(options: PublisherOptions): Promise<Publisher> {
-  const { config, folder, root, clock, log } = options;
+  const { config, folder, root, clock, sink } = options;
   // THREAT-32.
   checkPrivateFolder(folder);
   await using stack = new AsyncDisposableStack();
-  const events = publisherEvents(log);
+  const events = publisherEvents(sink);
   const wwwFolder = join(folder, "www");
   mkdirSync(wwwFolder, { recursive: true });
   const cache = new FileCache(options.cacheBytes ?? CACHE_BYTES);
@@ -57,7 +57,7 @@ export async function openPublisher(options: PublisherOptions): Promise<Publishe
     await serveHttp({
       port: config.port,
       handler: (request) => web.handle(request),
-      log,
+      sink,
       ready: () => follower.isFresh,
       ...(options.httpLimits ? { limits: options.httpLimits } : {}),
     }),

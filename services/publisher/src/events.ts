@@ -27,16 +27,16 @@ export interface PublisherEvents {
   writeFailed(code: string): void;
 }
 
-export function publisherEvents(log: EventSink<PublisherEvent>): PublisherEvents {
+export function publisherEvents(sink: EventSink<PublisherEvent>): PublisherEvents {
   return {
-    registryFailed: (code) => log("registry_failed", { code }),
-    registryBack: (size) => log("registry_back", { size }),
-    entryVoid: (index, code) => log("registry_entry_void", { index, code }),
-    siteBuilt: (registrySize, issuers, keys) => log("site_built", { registrySize, issuers, keys }),
-    issuerLeftOut: (reason) => log("issuer_left_out", { reason }),
-    fileDamaged: (path) => log("file_damaged", { path }),
+    registryFailed: (code) => sink("registry_failed", { code }),
+    registryBack: (size) => sink("registry_back", { size }),
+    entryVoid: (index, code) => sink("registry_entry_void", { index, code }),
+    siteBuilt: (registrySize, issuers, keys) => sink("site_built", { registrySize, issuers, keys }),
+    issuerLeftOut: (reason) => sink("issuer_left_out", { reason }),
+    fileDamaged: (path) => sink("file_damaged", { path }),
     logFileDamaged: (path, found) =>
-      log("alarm", { kind: "file-damaged", severity: "warning", path, found }),
-    writeFailed: (code) => log("write_failed", { code }),
+      sink("alarm", { kind: "file-damaged", severity: "warning", path, found }),
+    writeFailed: (code) => sink("write_failed", { code }),
   };
 }

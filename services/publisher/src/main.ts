@@ -4,7 +4,7 @@ import { parseConfig } from "./config.ts";
 import { openPublisher } from "./context.ts";
 import { PUBLISHER_EVENTS } from "./events.ts";
 
-await runService("publisher", { ...HTTP_EVENTS, ...PUBLISHER_EVENTS }, ({ clock, log }) => {
+await runService("publisher", { ...HTTP_EVENTS, ...PUBLISHER_EVENTS }, ({ clock, sink }) => {
   const config = parseConfig(readPrivateFile("publisher/config.json"));
-  return openPublisher({ config, folder: "publisher", root: "", clock, log });
+  return openPublisher({ config, folder: "publisher", root: "", clock, sink });
 });

@@ -41,7 +41,7 @@ export interface SignerOptions {
   readonly root: string;
   readonly service: string;
   readonly clock: Clock;
-  readonly events: EventSink<SignerEvent | WireEvent>;
+  readonly sink: EventSink<SignerEvent | WireEvent>;
   /** Replaced by tests; default: what the configuration names. */
   readonly custodian?: Custodian | undefined;
   /** Told once, when native code is loaded or none is needed. */
@@ -87,7 +87,7 @@ async function makeSigner(options: SignerOptions, custody: SignerCustody): Promi
 }
 
 function wire(options: SignerOptions, custodian: SignerCustody): ServiceParts {
-  const { config, folder, clock, events: sink } = options;
+  const { config, folder, clock, sink } = options;
   const { policy = decideIssue, tokenLog = (writer: LogWriter) => writer } = options;
   const events = signerEvents(sink);
   const remembered = readState(join(folder, SIGNER_FILES.state), config);

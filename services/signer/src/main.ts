@@ -9,7 +9,7 @@ import { SIGNER_EVENTS } from "./events.ts";
 const [folder = "signer"] = process.argv.slice(2);
 const service = basename(folder);
 
-await runService(service, { ...WIRE_EVENTS, ...SIGNER_EVENTS }, async ({ clock, log }) => {
+await runService(service, { ...WIRE_EVENTS, ...SIGNER_EVENTS }, async ({ clock, sink }) => {
   const config = parseConfig(readPrivateFile(`${folder}/config.json`));
   // ARCHITECTURE §7: once an HSM's module is loaded, nothing else is to be.
   return await openSigner({
@@ -18,7 +18,7 @@ await runService(service, { ...WIRE_EVENTS, ...SIGNER_EVENTS }, async ({ clock, 
     root: "",
     service,
     clock,
-    events: log,
+    sink,
     onCustodyLoaded: dropAddons,
   });
 });

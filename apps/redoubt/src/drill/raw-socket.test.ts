@@ -48,7 +48,7 @@ test("the head arrives as it was written; a refusal brings the other side's code
         if (heads.length === 2) throw new ServiceError("ERR_SIGNER_RESERVED", "Not yours to set");
         return { head: {} };
       },
-      log: () => undefined,
+      sink: () => undefined,
     });
     await sendRawHead(place, '{"op":"issue",  "a":1}');
     assert.deepEqual(heads, [{ a: 1 }]);

@@ -70,7 +70,7 @@ export class FakeSystem implements AsyncDisposable {
     const secret = createSocketPlace(place);
     const names = { caller, service, instance: "fake" };
     this.#open.push(
-      await serveSocket({ path: place.path, secret, handler, log: ignore, ...names }),
+      await serveSocket({ path: place.path, secret, handler, sink: ignore, ...names }),
     );
   }
 

@@ -5,7 +5,7 @@ export const SUPERVISOR_EVENTS = {
   alarm: "security",
   alarm_over: "security",
 } as const satisfies EventClasses;
-export type SupervisorLog = EventSink<keyof typeof SUPERVISOR_EVENTS>;
+export type SupervisorSink = EventSink<keyof typeof SUPERVISOR_EVENTS>;
 
 /** How a process is, seen from outside: its own word counts only while it answers. */
 export interface ProcessView {
@@ -45,11 +45,11 @@ export function viewOf(
  * started again and again. One when it begins, and one line when it is over.
  */
 export class ProcessWatch {
-  readonly #log: SupervisorLog;
+  readonly #sink: SupervisorSink;
   readonly #seen = new Map<ServiceName, Seen>();
 
-  constructor(log: SupervisorLog) {
-    this.#log = log;
+  constructor(sink: SupervisorSink) {
+    this.#sink = sink;
   }
 
   look(views: ReadonlyMap<ServiceName, ProcessView>, now: number): void {
@@ -62,13 +62,13 @@ export class ProcessWatch {
     // One that ends between two looks each time was ready at most of them.
     const isRestarted = before !== undefined && restarts > before.restarts;
     if (ready && !isRestarted) {
-      if (before?.isAlarmed) this.#log("alarm_over", { kind: "not-ready", process });
+      if (before?.isAlarmed) this.#sink("alarm_over", { kind: "not-ready", process });
       return { since: undefined, restarts, isAlarmed: false };
     }
     const since = before?.since ?? now;
     const isAlarmed = before?.isAlarmed === true || now - since >= ALARM_AFTER_MS;
     if (isAlarmed && !before?.isAlarmed)
-      this.#log("alarm", {
+      this.#sink("alarm", {
         kind: "not-ready",
         severity: "critical",
         process,
@@ -86,18 +86,18 @@ const SEVERITY = { low: "warning", critical: "critical", none: "critical" } as c
  * end, and one line when there is room again.
  */
 export class SpaceWatch {
-  readonly #log: SupervisorLog;
+  readonly #sink: SupervisorSink;
   #level: keyof typeof SEVERITY | "enough" = "enough";
 
-  constructor(log: SupervisorLog) {
-    this.#log = log;
+  constructor(sink: SupervisorSink) {
+    this.#sink = sink;
   }
 
   look({ freeBytes, level }: Space): void {
     if (level === this.#level || level === "unknown") return;
     this.#level = level;
     const free = `${Math.floor(freeBytes / 1e6)} MB`;
-    if (level === "enough") this.#log("alarm_over", { kind: "disk-space", free });
-    else this.#log("alarm", { kind: "disk-space", severity: SEVERITY[level], level, free });
+    if (level === "enough") this.#sink("alarm_over", { kind: "disk-space", free });
+    else this.#sink("alarm", { kind: "disk-space", severity: SEVERITY[level], level, free });
   }
 }

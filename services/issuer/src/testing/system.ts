@@ -153,7 +153,7 @@ export class System implements AsyncDisposable {
         now: () => Date.now() + this.#time,
         monotonic: () => performance.now() + this.#time,
       },
-      log: (name, fields = {}) => void this.events.push({ name, fields }),
+      sink: (name, fields = {}) => void this.events.push({ name, fields }),
       watchIntervalMs: 5,
       deliveryLimits: { intervalMs: 5, retryMs: 5 },
       ...this.#options,

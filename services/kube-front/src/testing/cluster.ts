@@ -55,7 +55,7 @@ export class Cluster implements AsyncDisposable {
     mkdirSync(folder, { mode: 0o700 });
     const config = { realm };
     this.#open.push(
-      await openKubeFront({ config, folder, root, service: SERVICE, log: events.sink }),
+      await openKubeFront({ config, folder, root, service: SERVICE, sink: events.sink }),
     );
   }
 

@@ -100,7 +100,7 @@ export class Deployment implements AsyncDisposable {
       folder: this.folder,
       root: this.root,
       clock: systemClock,
-      log: (name, fields = {}) => this.#emit({ name, fields }),
+      sink: (name, fields = {}) => this.#emit({ name, fields }),
       witness: this.witness,
       ...replaced,
     });

@@ -90,7 +90,7 @@ export class MonitorWorld implements AsyncDisposable {
       folder: join(this.root, "monitor"),
       root: this.root,
       clock: this.clock,
-      log: (name, fields = {}) => this.events.push({ name, fields }),
+      sink: (name, fields = {}) => this.events.push({ name, fields }),
       ...(ledger !== "socket" && { ledger: requesterOf(ledger.handler, "monitor") }),
       httpLimits: this.httpLimits,
       random: () => 0.5,

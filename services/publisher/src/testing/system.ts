@@ -95,7 +95,7 @@ export class System implements AsyncDisposable {
       folder: join(this.root, "publisher"),
       root: this.root,
       clock: { now: () => this.#seconds * 1000, monotonic: () => this.#seconds * 1000 },
-      log: (name, fields = {}) => void this.events.push({ name, fields }),
+      sink: (name, fields = {}) => void this.events.push({ name, fields }),
       retryMs: 5,
       tickMs: 5,
       ...this.#options,

@@ -19,7 +19,7 @@ describe("a reading of the registry that breaks off", () => {
       if (isFull && name === "registry_void") throw new ServiceError("ENOSPC", "Disk is full");
       deployment.events.sink(name, fields);
     };
-    const signer = await deployment.openReady({ events });
+    const signer = await deployment.openReady({ sink: events });
     // The ring may not speak for the operator: void, and said.
     deployment.stateAsRing(SUSPEND);
     deployment.state(SUSPEND);

@@ -115,7 +115,7 @@ export class SignerService implements Service {
         maxFrameBytes: MAX_HEAD_BYTES + FRAME_FIXED_BYTES,
         maxConnections: MAX_CONNECTIONS,
         handler: (call) => this.#handle(call),
-        log: (event, fields) => {
+        sink: (event, fields) => {
           sink(event, fields);
           if (event === "connection_refused" || event === "request_refused")
             reports.refusal(caller, String(fields?.["code"]), "connection refused");

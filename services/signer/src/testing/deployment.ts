@@ -199,7 +199,7 @@ export class Deployment implements AsyncDisposable {
       root: this.root,
       service: this.service,
       clock: this.clock,
-      events: this.events.sink,
+      sink: this.events.sink,
       custodian: this.custodian,
       ...replaced,
     });
