@@ -45,9 +45,9 @@ async function message(child: ChildProcess): Promise<unknown> {
   return received;
 }
 
-const SERVICE = `async ({ log }) => ({
+const SERVICE = `async ({ sink }) => ({
   status: () => ({ fine: true }),
-  [Symbol.asyncDispose]: async () => log("closed"),
+  [Symbol.asyncDispose]: async () => sink("closed"),
 })`;
 
 describe("runService", () => {
