@@ -106,7 +106,7 @@ describe("what the registry says of a client", () => {
     assert.equal(await assertion(), "ERR_ISSUER_ASSERTION_CLIENT");
   });
 
-  test("is heard of its own realm and from the operator only", async () => {
+  test("THREAT-34: is heard of its own realm and from the operator only", async () => {
     await using system = await ready();
     const ring = encodeVerifierKey(new FakeLog("ring/consumer").key);
     const [issuer, tenantRule] = ["https://other.example/v2.0", { fixed: OTHER_TENANT }];
