@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { CompactRange } from "./compact-range.ts";
-import { entry, mth } from "./fixture-tree.ts";
-import { refuses } from "./fixture-refusal.ts";
-import { ownVector } from "./fixture-vectors.ts";
+import { entry, mth } from "./testing/fixture-tree.ts";
+import { refuses } from "./testing/fixture-refusal.ts";
+import { ownVector } from "./testing/fixture-vectors.ts";
 import { EMPTY_ROOT, hashLeaf, hashNode } from "./hash.ts";
 import { MAX_TREE_SIZE } from "./tree-size.ts";
 

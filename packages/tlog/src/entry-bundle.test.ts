@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { encodeEntryBundle, MAX_ENTRY_BYTES, parseEntryBundle } from "./entry-bundle.ts";
-import { refuses, survives } from "./fixture-refusal.ts";
+import { refuses, survives } from "./testing/fixture-refusal.ts";
 import { TILE_WIDTH } from "./tile.ts";
 
 const empty = Buffer.alloc(0);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { refuses } from "./fixture-refusal.ts";
+import { refuses } from "./testing/fixture-refusal.ts";
 import { EMPTY_ROOT, HASH_BYTES, hashLeaf, hashNode } from "./hash.ts";
 
 const hash32 = fc.uint8Array({ minLength: HASH_BYTES, maxLength: HASH_BYTES });

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { refuses, survives } from "./fixture-refusal.ts";
-import { flipBit, mth, naiveReader, path } from "./fixture-tree.ts";
+import { refuses, survives } from "./testing/fixture-refusal.ts";
+import { flipBit, mth, naiveReader, path } from "./testing/fixture-tree.ts";
 import type { HashReader } from "./hash-reader.ts";
 import { rangeHash } from "./hash-reader.ts";
 import { hashNode } from "./hash.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { verifyConsistency } from "./consistency.ts";
-import { refuses } from "./fixture-refusal.ts";
-import { NEEDS_VECTORS, publishedVector, publishedVectors } from "./fixture-vectors.ts";
+import { refuses } from "./testing/fixture-refusal.ts";
+import { NEEDS_VECTORS, publishedVector, publishedVectors } from "./testing/fixture-vectors.ts";
 import { verifyInclusion, verifySubtreeInclusion } from "./inclusion.ts";
 import { verifySubtreeConsistency } from "./subtree-consistency.ts";
 

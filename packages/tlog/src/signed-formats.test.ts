@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { logKey, witnessKey } from "./fixture-keys.ts";
-import { ownVector } from "./fixture-vectors.ts";
+import { logKey, witnessKey } from "./testing/fixture-keys.ts";
+import { ownVector } from "./testing/fixture-vectors.ts";
 import {
   addSignature,
   buildConsistencyProof,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { refuses } from "./fixture-refusal.ts";
-import { isSubtree, mth, subtreeProof } from "./fixture-tree.ts";
+import { refuses } from "./testing/fixture-refusal.ts";
+import { isSubtree, mth, subtreeProof } from "./testing/fixture-tree.ts";
 import { EMPTY_ROOT } from "./hash.ts";
 import { verifySubtreeConsistency } from "./subtree-consistency.ts";
 import type { SubtreeConsistency } from "./subtree-consistency.ts";

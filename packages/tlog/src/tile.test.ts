@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { refuses, survives } from "./fixture-refusal.ts";
-import { NEEDS_VECTORS, ownVector, publishedVector } from "./fixture-vectors.ts";
+import { refuses, survives } from "./testing/fixture-refusal.ts";
+import { NEEDS_VECTORS, ownVector, publishedVector } from "./testing/fixture-vectors.ts";
 import {
   entryBundlePath,
   MAX_TILE_GROWTH,

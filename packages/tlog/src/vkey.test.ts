@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { createPublicKey, generateKeyPairSync } from "node:crypto";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { ed25519Key } from "./fixture-keys.ts";
-import { refuses, survives } from "./fixture-refusal.ts";
-import { NEEDS_VECTORS, publishedVector } from "./fixture-vectors.ts";
+import { ed25519Key } from "./testing/fixture-keys.ts";
+import { refuses, survives } from "./testing/fixture-refusal.ts";
+import { NEEDS_VECTORS, publishedVector } from "./testing/fixture-vectors.ts";
 import { sha256 } from "./hash.ts";
 import { createVerifierKey, encodeVerifierKey, parseVerifierKey, SIGNATURE_TYPE } from "./vkey.ts";
 

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { encodeCheckpoint } from "./checkpoint.ts";
 import { cosignCheckpoint } from "./cosignature.ts";
-import { logKey, witnessKey } from "./fixture-keys.ts";
-import { refuses } from "./fixture-refusal.ts";
-import { mth } from "./fixture-tree.ts";
+import { logKey, witnessKey } from "./testing/fixture-keys.ts";
+import { refuses } from "./testing/fixture-refusal.ts";
+import { mth } from "./testing/fixture-tree.ts";
 import { EMPTY_ROOT } from "./hash.ts";
 import { cosignWitnessed, openWitnessed } from "./witnessed.ts";
 

@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import { Secret, ServiceError } from "@redoubt/base";
 import type { Answer, Call } from "./connection.ts";
 import { RemoteError, WireError } from "./errors.ts";
-import { Fixture, Gate, settle } from "./fixture-socket.ts";
+import { Fixture, Gate, settle } from "./testing/fixture-socket.ts";
 import { encodeFrame, FRAME_KIND, type Head } from "./frame.ts";
 
 function echo({ op, head, attachment }: Call): Answer {

@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { ServiceError } from "@redoubt/base";
 import type { Answer, Call } from "./connection.ts";
-import { Fixture, Gate, settle, type RawPeer } from "./fixture-socket.ts";
+import { Fixture, Gate, settle, type RawPeer } from "./testing/fixture-socket.ts";
 import { FRAME_KIND, type Head } from "./frame.ts";
 
 const { request, notice, response, error } = FRAME_KIND;

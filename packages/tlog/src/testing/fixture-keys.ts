@@ -1,9 +1,9 @@
 import { createPrivateKey, createPublicKey } from "node:crypto";
 import type { KeyObject } from "node:crypto";
-import { ed25519Cosigner, ed25519Signer } from "./note-signer.ts";
-import type { NoteSigner } from "./note-signer.ts";
-import { createVerifierKey, SIGNATURE_TYPE } from "./vkey.ts";
-import type { VerifierKey } from "./vkey.ts";
+import { ed25519Cosigner, ed25519Signer } from "../note-signer.ts";
+import type { NoteSigner } from "../note-signer.ts";
+import { createVerifierKey, SIGNATURE_TYPE } from "../vkey.ts";
+import type { VerifierKey } from "../vkey.ts";
 
 /** An Ed25519 key whose seed is one byte, 32 times: for tests and vectors only. */
 export function ed25519Key(seed: number): KeyObject {

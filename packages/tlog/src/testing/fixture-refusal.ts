@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { TlogError } from "./errors.ts";
-import type { TlogErrorCode } from "./errors.ts";
+import { TlogError } from "../errors.ts";
+import type { TlogErrorCode } from "../errors.ts";
 
 export function refuses(code: TlogErrorCode, action: () => unknown, message?: RegExp): void {
   assert.throws(action, (error) => {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { HashReader } from "./hash-reader.ts";
+import type { HashReader } from "../hash-reader.ts";
 
 /**
  * The definitions of RFC 6962 §2.1 as they are written there: recursive, slow, and sharing no code with what they test.

@@ -2,8 +2,8 @@ import { existsSync, globSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 // Published vectors lie beside the repository, our own inside it.
-const published = new URL("../../../../shared/vectors/ledger/", import.meta.url);
-const own = new URL("../../../vectors/tlog/", import.meta.url);
+const published = new URL("../../../../../shared/vectors/ledger/", import.meta.url);
+const own = new URL("../../../../vectors/tlog/", import.meta.url);
 
 export const NEEDS_VECTORS = "needs ../shared/vectors";
 

@@ -4,11 +4,11 @@ import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { EventSink, Secret } from "@redoubt/base";
-import { SocketClient, type ClientOptions } from "./client.ts";
-import type { Handler } from "./connection.ts";
-import { encodeFrame, FRAME_KIND, FrameReader, type Frame, type Head } from "./frame.ts";
-import { createSocketPlace, socketPlace, type SocketPlace } from "./place.ts";
-import { serveSocket, type SocketOptions } from "./server.ts";
+import { SocketClient, type ClientOptions } from "../client.ts";
+import type { Handler } from "../connection.ts";
+import { encodeFrame, FRAME_KIND, FrameReader, type Frame, type Head } from "../frame.ts";
+import { createSocketPlace, socketPlace, type SocketPlace } from "../place.ts";
+import { serveSocket, type SocketOptions } from "../server.ts";
 
 /** A service in a folder of its own, with everything that it logged. */
 export class Fixture implements AsyncDisposable {
