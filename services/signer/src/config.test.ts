@@ -96,8 +96,8 @@ describe("config", () => {
     const { config } = deployment;
     assert.match(messageOf({ ...config, witness: operator }), /witness must be a verifier key/);
     assert.match(messageOf({ ...config, operator: witness }), /operator must be a verifier key/);
-    const other = { ...Object(registry), key: operator };
-    assert.match(messageOf({ ...config, registry: other }), /registry key must be named/);
+    const other = { ...Object(registry), vkey: operator };
+    assert.match(messageOf({ ...config, registry: other }), /registry vkey must be named/);
     const log = deployment.ledger.registry.origin;
     assert.match(messageOf({ ...config, log }), /must not be the registry/);
   });

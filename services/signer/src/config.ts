@@ -8,6 +8,7 @@ import {
   type RotationSubject,
   type SignatureAlgorithm,
 } from "@redoubt/keys";
+import { readPinnedRegistry } from "@redoubt/registry";
 import {
   parseVerifierKey,
   SIGNATURE_TYPE,
@@ -108,11 +109,8 @@ function readCallers(reader: MemberReader): readonly string[] {
 }
 
 function readRegistry(reader: MemberReader): SignerConfig["registry"] {
-  const origin = reader.string("log", 256, ORIGIN);
-  const key = readKey(reader, "key", SIGNATURE_TYPE.ed25519);
-  reader.done();
-  if (key.name !== origin) throw problem(`registry key must be named ${origin}`);
-  return { origin, key };
+  const { log, vkey } = readPinnedRegistry(reader);
+  return { origin: log, key: vkey };
 }
 
 /** A witness key is no log key: one that signs both could vouch for itself. */

@@ -5,7 +5,7 @@ import { initialiseKey } from "@redoubt/monitor/initialise";
 import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { EXIT, type CommandContext } from "../command.ts";
 import { confirm } from "../confirm.ts";
-import { REALMS, REGISTRY_LOG } from "../layout.ts";
+import { REALMS, REGISTRY_LOG, SERVICES } from "../layout.ts";
 import { openPlace } from "../running.ts";
 import { writeSettings, type Settings } from "../settings.ts";
 import { lockDataFolder } from "../up/data-folder.ts";
@@ -118,14 +118,12 @@ function pinnedBefore(settings: Settings, what: Pinned): string | undefined {
 function pinEverywhere(folder: string, settings: Settings, { what, key }: Pin): void {
   if (what === "witness")
     changeConfig(folder, "ledger", (config) => withMember(config, "witness", { vkey: key }));
+  if (what === "witness")
+    for (const realm of REALMS)
+      changeConfig(folder, `signer-${realm}`, (config) => ({ ...config, witness: key }));
   if (what === "registry")
-    for (const service of ["monitor", "publisher"] as const)
+    for (const service of SERVICES.filter((name) => name !== "ledger"))
       changeConfig(folder, service, (config) => withMember(config, "registry", { vkey: key }));
-  for (const realm of REALMS)
-    changeConfig(folder, `signer-${realm}`, (config) => {
-      if (what === "witness") return { ...config, witness: key };
-      return what === "registry" ? withMember(config, "registry", { key }) : config;
-    });
   const named = { witness: { witness: key }, registry: { registryKey: key }, ack: { ack: key } };
   if (what !== "events") writeSettings(folder, { ...settings, ...named[what] });
 }

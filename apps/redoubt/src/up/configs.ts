@@ -73,7 +73,7 @@ function signerConfig(realm: Realm, ids: Identities): JsonValue {
     instance: `${realm}-1`,
     log: ids.realms[realm].log,
     callers: CALLERS[`signer-${realm}`],
-    registry: { log: REGISTRY_LOG, key: ids.registryKey },
+    registry: { log: REGISTRY_LOG, vkey: ids.registryKey },
     operator: ids.operator,
     witness: ids.witness,
     maxUnwitnessedSeconds: 900,

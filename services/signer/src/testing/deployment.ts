@@ -114,7 +114,7 @@ export class Deployment implements AsyncDisposable {
       instance: `${realm}-1`,
       log,
       callers: CALLERS,
-      registry: { log: logs.registry.origin, key: encodeVerifierKey(logs.registry.key) },
+      registry: { log: logs.registry.origin, vkey: encodeVerifierKey(logs.registry.key) },
       operator: encodeVerifierKey(this.operatorKey),
       witness: encodeVerifierKey(createVerifierKey(witnessKey)),
       maxUnwitnessedSeconds: 900,
