@@ -62,7 +62,7 @@ export class Follower implements AsyncDisposable {
     });
   }
 
-  /** Whether what is served is what the registry said not long ago. */
+  /** Whether the ledger was heard within `STALE_MS`. */
   get isFresh(): boolean {
     const heardAt = this.#heardAt;
     return heardAt !== undefined && this.#options.clock.monotonic() - heardAt < STALE_MS;

@@ -17,15 +17,15 @@ export interface WwwDocument {
 const MAX_DOCUMENT_BYTES = 4 * 1024 * 1024;
 
 /**
- * The site as files, for us and for any static server beside us, and as an index of what is served. The files are
- * derived: one that is missing or altered is not served, and written again.
+ * The site: an index of what is served, and its files, which any static server may serve as well. A file that is
+ * missing or altered is not served.
  */
 export class Www {
   readonly #folder: string;
   readonly #cache: FileCache;
   readonly #events: PublisherEvents;
   #index: ReadonlyMap<string, WwwDocument> = new Map();
-  /** Served from here until the file stands. */
+  /** Documents whose files are not written yet: they are served from here. */
   readonly #unwritten = new Map<string, Buffer>();
   #writing: Promise<void> = Promise.resolve();
   #isSwept = false;
