@@ -119,10 +119,10 @@ export class Follower implements AsyncDisposable {
     }
   }
 
-  /** Keys end by time, without an entry; and what a full disk refused is tried again. */
+  /** Keys end by time, without an entry. A damaged file and what a full disk refused are written again. */
   #onTick(): void {
     const { clock, www } = this.#options;
-    if (nowSeconds(clock) < this.#changesAt) void www.retry();
+    if (nowSeconds(clock) < this.#changesAt && !www.isDamaged) void www.retry();
     else void this.#rebuildByTime();
   }
 
