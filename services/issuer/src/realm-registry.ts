@@ -72,7 +72,7 @@ export class RealmRegistry implements AsyncDisposable {
     return this.#reader.head.size;
   }
 
-  /** Why nothing can be decided by it; undefined when it can. */
+  /** Why nothing can be decided by it; undefined when it can. A reading that failed is no reason: see `BEHIND_MS`. */
   get problem(): "ERR_ISSUER_REGISTRY" | undefined {
     const { clock } = this.#options;
     const since = this.#behindSince;
