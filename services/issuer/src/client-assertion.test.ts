@@ -282,7 +282,7 @@ describe("THREAT-34: over HTTP", () => {
     assert.equal((await post(system.tokenUrl(), forEndpoint)).status, 401);
   });
 
-  test("each client has one method: neither can be used for the other", async () => {
+  test("a client authenticates only by a method that it is registered with", async () => {
     await using system = await open();
     const asApp = { iss: "app", sub: "app" };
     const forged = { ...GRANT, client_assertion: assertion(system, asApp) };

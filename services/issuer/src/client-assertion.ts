@@ -18,7 +18,7 @@ export interface UnverifiedAssertion {
 
 const MAX_ASSERTION_LENGTH = 8192;
 const MAX_LIFETIME_SECONDS = 300;
-/** Clients' clocks may run ahead by this much; it never lengthens a life. */
+/** Clients' clocks may run ahead by this much: it counts for `iat` and `nbf`, never for `exp`. */
 const SKEW_SECONDS = 30;
 const MAX_JTI_LENGTH = 256;
 // RFC 8725 §3.11: another kind of JWT of the same client must not pass for an assertion.

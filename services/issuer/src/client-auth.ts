@@ -100,7 +100,7 @@ export class ClientAuthenticator {
   readonly #parts: AuthenticatorParts;
   readonly #secrets = new WeakMap<ClientInfo, readonly Secret[]>();
   readonly #keys = new WeakMap<ClientInfo, readonly VerifyingKey[]>();
-  /** Compared where there is no secret, so that its absence takes as long as a wrong one. */
+  /** Compared first, always: without a client, too, a secret is hashed and compared. */
   readonly #nobody = randomBytes(32);
 
   constructor(parts: AuthenticatorParts) {

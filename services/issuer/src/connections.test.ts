@@ -68,7 +68,7 @@ test("THREAT-36: a client that authenticated keeps its connection; running out i
   kept.destroy();
 });
 
-test("THREAT-36: only who authenticated has a place of a name", async () => {
+test("THREAT-36: only a connection on which a client authenticated takes one of that client's places", async () => {
   await using system = await ready();
   const named = async (): Promise<unknown> => {
     const { http } = await system.operate({ op: "status" });

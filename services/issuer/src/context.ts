@@ -103,7 +103,7 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
       handler: (request) => endpoint.handle(request),
       sink,
       ready: () => watch.isReady && registry.problem === undefined,
-      // THREAT-36: somebody takes the places of those who want to come in.
+      // THREAT-36: every place for a connection is taken, and others cannot come in. Told again when it is over.
       onExhausted: (isExhausted) => deliveries.tell("connections-full", config.realm, !isExhausted),
       ...(options.httpLimits ? { limits: options.httpLimits } : {}),
     }),
@@ -135,7 +135,7 @@ function openRegistry(
   const registry = stack.use(
     new RealmRegistry({ ...parts, realm, client, log, logKey, operator, clock, onNews }),
   );
-  // Closed before the registry: what that one waits for ends then.
+  // Closed before the registry, whose last request ends with the connection.
   stack.use(client);
   return registry;
 }

@@ -54,11 +54,11 @@ export class Deliveries implements AsyncDisposable {
   readonly #limits: DeliveryLimits;
   readonly #session = randomBytes(16).toString("base64url");
   readonly #journal: DeliveryJournal;
-  /** By kind. */
+  /** The newest event of each kind that the monitor has not acknowledged. */
   readonly #words = new Map<string, Word>();
   #queue: Delivered[];
   #lost = 0;
-  /** Received, and dropped from the queue: nobody can say any more which they were. */
+  /** How many were received when the queue was full: nobody can say which they were. */
   #forgotten = 0;
   #seq = 0;
   #report: Report | undefined;
@@ -113,8 +113,8 @@ export class Deliveries implements AsyncDisposable {
   }
 
   /**
-   * An `event` of docs/spec/wire.md §5: an alarm of the monitor; `isOver`: the end of one. The newest of a kind is said
-   * until the monitor has it, or an alarm would last for ever.
+   * Sends an `event` (docs/spec/wire.md §5): the monitor raises an alarm, or ends it where `isOver`. The newest of a
+   * kind is sent until the monitor has it: a lost end would leave an alarm open for ever.
    */
   tell(kind: string, detail: string, isOver = false): void {
     const word = { event: { kind, detail, over: isOver } };
@@ -130,7 +130,7 @@ export class Deliveries implements AsyncDisposable {
     } catch (error) {
       word.isUnsaid = true;
       this.#events.reportFailed(errorCode(error));
-      // Its acknowledgement says that the monitor is back.
+      // The acknowledgement of the next report says that the monitor is back: then this is sent again.
       if (!this.#isClosing) this.#schedule(this.#limits.retryMs);
     }
   }
@@ -223,7 +223,7 @@ export class Deliveries implements AsyncDisposable {
   }
 }
 
-/** The monitor's coverage counts by them; what one report cannot name counts for the realm only. */
+/** The monitor counts coverage by audience. What one report has no room to name counts for the realm only. */
 function countAudiences(delivered: readonly Delivered[]): readonly AudienceCount[] {
   const counts = new Map<string, number>();
   for (const { audience } of delivered) {

@@ -16,19 +16,20 @@ const MAGIC = Buffer.from("RDTDELV1", "latin1");
 const HEADER_BYTES = 16;
 const DIGEST_BYTES = 32;
 const REWRITE_BYTES = 1024 * 1024;
-/** Twice the most digests that wait in memory, and what is written until a rewrite. */
+/** Well above what it can hold: the digests that wait in memory (4 MiB), and what is written until a rewrite. */
 const MAX_BYTES = 16 * 1024 * 1024;
 /** What `uptime` and the clock may differ by from one start to the next; more is another boot, or another clock. */
 const BOOT_TOLERANCE_SECONDS = 5;
 
 /**
  * Digests of tokens that came and are not acknowledged yet, so that a process that is killed has forgotten none
- * (THREAT-28). Each is written before its token leaves, and not synced: that outlives the process, and not the machine.
+ * (THREAT-28). Each is written before its token leaves. Nothing is synced: the file survives the end of the process,
+ * and not that of the machine.
  */
 export class DeliveryJournal implements Disposable {
   /** What an earlier process had not reported, oldest first, base64url. */
   readonly found: readonly string[];
-  /** Whether that is all that it had received. */
+  /** Whether `found` is all of it: false without a journal of this boot of the machine. */
   readonly isComplete: boolean;
   readonly #options: DeliveryJournalOptions;
   readonly #header: Buffer;
@@ -46,7 +47,7 @@ export class DeliveryJournal implements Disposable {
     this.#rewrite(this.found);
   }
 
-  /** Written when this returns. What cannot be written is an event, and the file is gone: it would not be complete. */
+  /** Written when this returns. If it cannot be, that is an event, and the file is removed: it would not be complete. */
   add(digest: string): void {
     if (this.#file === undefined) return;
     try {
@@ -57,7 +58,7 @@ export class DeliveryJournal implements Disposable {
     }
   }
 
-  /** `waiting`: what is not acknowledged. Called after each acknowledgement; most of them cost nothing here. */
+  /** To be called after each acknowledgement, with what is still unacknowledged. Rewrites the file only now and then. */
   acknowledged(waiting: () => readonly string[]): void {
     if (this.#file !== undefined && this.#bytes < REWRITE_BYTES) return;
     this.#rewrite(waiting());

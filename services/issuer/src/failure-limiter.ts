@@ -4,16 +4,17 @@ import type { Clock } from "@redoubt/base";
 export interface FailureLimits {
   /** Failures of one client from one address before it has to wait. */
   readonly burst: number;
-  /** One more is allowed each. */
+  /** After that, one more attempt each time so long has passed. */
   readonly intervalMs: number;
+  /** How many counters there are; names share them. */
   readonly slots: number;
 }
 
 const DEFAULT_LIMITS: FailureLimits = { burst: 20, intervalMs: 2000, slots: 65_536 };
 
 /**
- * Bounds guessing per (tenant, client, address) in constant memory (THREAT-34). Pairs share slots by a keyed
- * hash: nobody can aim at another's slot, and known and unknown clients are treated alike.
+ * Bounds guessing per (tenant, client, address) in constant memory (THREAT-34). A keyed hash gives each its slot, which
+ * it may share: nobody can aim at another's slot, and known and unknown clients are treated alike.
  */
 export class FailureLimiter {
   readonly #limits: FailureLimits;

@@ -30,7 +30,7 @@ describe("THREAT-36: turns", () => {
     assert.deepEqual([queue.length, queue.take(4)], [0, []]);
   });
 
-  test("where more wait, each client has its turn, and who has more gets the rest", () => {
+  test("where more wait, each client has its turn, and a client with more items gets the rest", () => {
     const { queue, push } = open({ ...LIMITS, perClient: 100, total: 100 });
     push("a", 7);
     push("b", 2);
@@ -74,7 +74,7 @@ describe("THREAT-36: bounds", () => {
     assert.deepEqual([queue.length, refused.length], [9, 2]);
   });
 
-  test("over the total, the newest of who has most makes room; who has most gets none", () => {
+  test("over the total, the client with most items loses its newest; that client itself gets no room", () => {
     const { queue, refused, push } = open();
     push("a", 8);
     push("b", 4);

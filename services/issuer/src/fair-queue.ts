@@ -13,14 +13,14 @@ export interface FairQueueOptions<T> {
 }
 
 /**
- * THREAT-36: what waits, for each client of its own. A batch takes one from each in turn, and the rest from who has
- * more: one client's flood is a queue for itself, and a client alone has everything.
+ * THREAT-36: a queue for each client. A batch takes one item from each client in turn, and the rest from those that
+ * have more. So a client that floods waits behind itself, and a client that is alone gets whole batches.
  */
 export class FairQueue<T> implements BatchQueue<T> {
   readonly #options: FairQueueOptions<T>;
-  /** In the order of arrival, while all of them fit into one batch; nothing is sorted then. */
+  /** All that waits, in the order of arrival, as long as it fits into one batch. */
   #few: T[] = [];
-  /** Everything, once they do not. The client whose turn it is stands first; none is empty. */
+  /** All that waits, once it does not fit into one batch. The client whose turn it is stands first; none is empty. */
   readonly #queues = new Map<string, T[]>();
   #queued = 0;
 

@@ -42,15 +42,15 @@ interface Waiting {
 
 /** Keeps the answer, a token of up to 2 KiB for each, within one frame. */
 const MAX_ITEMS = 64;
-/** What waits is shared out here; what is under way is not any more. Enough that the signer is never idle. */
+/** Calls under way at once: enough that the signer is never idle. No more, since only what waits is shared out fairly. */
 const MAX_BATCHES = 4;
 /** More than a client has connections, as a rule. */
 const MAX_WAITING_PER_CLIENT = 1024;
-/** Below what the HTTP server lets in: one client's flood is refused here, by its own queue. */
+/** Less than the HTTP server lets in, so that a flood is refused here, where it is one client's. */
 const MAX_WAITING = 3072;
-/** A signer that answers this late may refuse others at once: they are not kept for it. */
+/** Fewer than `MAX_ITEMS` wait this long for the call under way; then they are sent beside it. */
 const HOLD_MS = 50;
-/** What the next requests of those that were just answered take to come. */
+/** About the time after which clients that were just answered ask again: their requests go together. */
 const LINGER_MS = 2;
 
 /** Asks the signer for what arrives together in one call. */
@@ -106,7 +106,7 @@ export class IssueBatches {
       const [only] = batch;
       if (batch.length === 1 && only) {
         const head = await this.#ask(SIGNER.issue, only.asked);
-        // Looked up only now: it may be given up by then.
+        // `done` is looked up only now: `giveUp` may have replaced it meanwhile.
         only.done(head);
       } else await this.#sendMany(batch);
     } catch (error) {

@@ -26,15 +26,15 @@ export interface RealmRegistryOptions {
 }
 
 const RETRY_MS = 250;
-/** A signer that has read further than we for this long knows that the ledger keeps something from us. */
+/** If the signer has read further than this process for this long, the ledger keeps something from this process. */
 const BEHIND_MS = 10_000;
 /** How long a request waits for the signer to read what this process has read already. */
 const CATCH_UP_MS = 2000;
 
 /**
- * The tenants and clients of one realm, as the registry has them. The ledger that hands them out is not trusted: it can
- * neither change what was said, nor take back what this process has read once, nor keep from it for longer than a few
- * seconds what the signer was shown (whose own reading the witness vouches for).
+ * The tenants and clients of one realm, as the registry has them. The ledger that hands them out is not trusted. It can
+ * neither change what was said, nor take back what this process has read once. And what the signer was shown, whose
+ * reading the witness vouches for, it can keep from this process for `BEHIND_MS` at most.
  */
 export class RealmRegistry implements AsyncDisposable {
   /** Resolves after the first complete reading. */
@@ -45,7 +45,7 @@ export class RealmRegistry implements AsyncDisposable {
   readonly #loop: Promise<void>;
   readonly #resolve: () => void;
   readonly #waiting = new Set<() => void>();
-  /** The largest tree of which the store knows. */
+  /** The largest tree that this process or an earlier one has read. */
   #kept: TreeHead | undefined;
   #unkept: RegistryItem[] = [];
   #signerSize = 0;
@@ -72,7 +72,7 @@ export class RealmRegistry implements AsyncDisposable {
     return this.#reader.head.size;
   }
 
-  /** Why nothing can be decided by it; undefined when it can. */
+  /** Why nothing can be decided by it; undefined when it can. A reading that failed is no reason: see `BEHIND_MS`. */
   get problem(): "ERR_ISSUER_REGISTRY" | undefined {
     const { clock } = this.#options;
     const since = this.#behindSince;
@@ -110,8 +110,8 @@ export class RealmRegistry implements AsyncDisposable {
   }
 
   /**
-   * Until the signer has read this client's statement, too: before that it would refuse, with an alarm, what the client
-   * may have. Undefined where there is nothing to wait for.
+   * Resolves once the signer has read this client's statement, too: before that it would refuse, with an alarm, what
+   * the client may have. Undefined where it has. Rejects with `ERR_ISSUER_REGISTRY` after `CATCH_UP_MS`.
    */
   signerKnows({ index }: ClientInfo): Promise<void> | undefined {
     return index < this.#signerSize ? undefined : this.#untilSigner(index + 1);
@@ -143,7 +143,7 @@ export class RealmRegistry implements AsyncDisposable {
   #keep(items: readonly RegistryItem[], head: TreeHead): void {
     const { store, events } = this.#options;
     this.#unkept.push(...items);
-    // What is read again, because the copy was damaged, makes nobody forget how far it went.
+    // After a damaged copy entries are read again: how far an earlier run had read is not forgotten.
     if (!this.#kept || this.#kept.size < head.size) this.#kept = head;
     try {
       store.put(this.#unkept, this.#kept);
@@ -153,7 +153,7 @@ export class RealmRegistry implements AsyncDisposable {
     }
   }
 
-  /** With what an earlier run has read. What is damaged of it is read again, and must lead through the tree of then. */
+  /** Begins with what an earlier run has read. A damaged copy is read again, and must lead through the tree of then. */
   #open(): RegistryReader {
     const { store, events } = this.#options;
     this.#kept = store.head();
@@ -195,7 +195,7 @@ export class RealmRegistry implements AsyncDisposable {
     if (isNew || isFirst) this.#options.onNews();
   }
 
-  /** The connection must be closed before: what waits on it ends then. */
+  /** To be called once the connection is closed: otherwise it would wait for an answer. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await this.#loop;

@@ -19,7 +19,7 @@ export interface SignerPortOptions {
   readonly realm: string;
   readonly ttlSeconds: number;
   readonly events: IssuerEvents;
-  /** Told of each token that came, and of each that may have been signed without coming. */
+  /** Told of each token that came, and of each that may have been signed and did not come. */
   readonly deliveries: { add(digest: string, audience: string): void; lost(count: number): void };
 }
 
@@ -58,7 +58,7 @@ export class SignerPort {
     });
   }
 
-  /** The time in which what it had is logged begins now: a loss that was reported before would not explain it. */
+  /** What it had is logged from now on, if at all. A loss that was reported before would not explain those entries. */
   signerHeard(): void {
     this.#isSilent = false;
     this.#options.deliveries.lost(this.#unknown);
@@ -111,12 +111,12 @@ export class SignerPort {
     return digestOfUnsigned(unsigned, { ...intent, ttlSeconds: this.#options.ttlSeconds });
   }
 
-  /** Nobody gets this token any more; it is accounted for, or it would look forged. */
+  /** No client gets this token any more. It is accounted for all the same, or its entry would look forged. */
   #accountLate(head: JsonObject, intent: Intent): void {
     try {
       this.#take(head, intent);
     } catch {
-      // Said and counted where it was found.
+      // `#take` has logged and counted it.
     }
   }
 

@@ -8,22 +8,22 @@ export interface SignerWatchOptions {
   readonly ttlSeconds: number;
   readonly events: IssuerEvents;
   readonly intervalMs: number;
-  /** A signer that was asked and is not heard for this long does not answer any more. */
+  /** A signer that was asked and sends nothing for this long is silent. */
   readonly silenceMs: number;
   readonly onSilent: () => void;
   /** It was heard again. */
   readonly onHeard: () => void;
   /** How many entries of the registry it has read. */
   readonly onRegistryRead: (size: number) => void;
-  /** Whether it has read less than we: then it is asked more often. */
+  /** Whether it has read less of the registry than this process: then it is asked more often. */
   readonly isBehind: () => boolean;
 }
 
 const SILENT = "ERR_ISSUER_SIGNER_SILENT";
-/** Looks within a silence: a pause of this process is one of them, and no silence of the signer. */
+/** How often it looks within `silenceMs`. A pause of this process is one look, and so no silence of the signer. */
 const LOOKS = 8;
 
-/** Where somebody waits for the first token, of the signer or of a client. */
+/** While the signer is not ready, or knows less of the registry than this process: somebody waits for a token. */
 const NOT_READY_INTERVAL_MS = 100;
 
 /**
@@ -42,7 +42,7 @@ export class SignerWatch implements Disposable {
   #heard = 0;
   #silentLooks = 0;
   #isSilent = false;
-  /** What was heard when a question last came back for want of a connection. */
+  /** `client.heard` when a question last failed for want of a connection. */
   #failedAt: number | undefined;
   #isAsking = false;
   #closed = false;
@@ -89,7 +89,7 @@ export class SignerWatch implements Disposable {
     this.#options.onSilent();
   }
 
-  /** Now, instead of when it is time: it may have something new to say. */
+  /** Asks now instead of at the next interval: the signer may have read more of the registry. */
   askNow(): void {
     if (!this.#isAsking && !this.#closed) void this.#ask();
   }
@@ -117,7 +117,7 @@ export class SignerWatch implements Disposable {
     const { heard } = this.#options.client;
     this.#look();
     if (errorCode(error) === "ERR_WIRE_CLOSED") {
-      // Once may be a restart that is over in a moment.
+      // The first time it may be a restart that is over in a moment. Twice without a sign of life is silence.
       if (this.#failedAt === heard) this.#fallSilent();
       this.#failedAt = heard;
     }

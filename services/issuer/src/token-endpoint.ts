@@ -26,7 +26,7 @@ const TENANT_PATH =
 export class TokenEndpoint {
   readonly #parts: TokenEndpointParts;
   readonly #fixedPath: string;
-  /** Names of places, made once: each request compares its own with that of the connection. */
+  /** Names for `HttpRequest.promote`, made once for each client. */
   readonly #placeNames = new WeakMap<ClientInfo, string>();
   #issued = 0;
   #refused = 0;
@@ -66,7 +66,7 @@ export class TokenEndpoint {
     const authenticated = authenticator.authenticate(tenant, credentials, request.address);
     const client = authenticated instanceof Promise ? await authenticated : authenticated;
     this.#checkStatus(client);
-    // THREAT-36: no stranger takes the connections of a client.
+    // THREAT-36: from here on the connection has one of this client's places, which no stranger can take.
     request.promote(this.#placeNameOf(client));
     const { audience, scope } = readTokenRequest(form, client);
     const signerKnows = registry.signerKnows(client);

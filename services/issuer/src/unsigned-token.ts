@@ -12,7 +12,7 @@ export interface Asked {
 }
 
 const MAX_LENGTH = 16_384;
-/** All that an access token of ours says (docs/spec/key-record.md): what was not asked for is not what was asked for. */
+/** Every claim of our access tokens (docs/spec/key-record.md). A token with another one is not what was asked for. */
 const CLAIMS: readonly string[] = [
   "iss",
   "sub",
@@ -63,7 +63,7 @@ function isFor(
   );
 }
 
-/** An object without members for what is none: nothing was asked for that says nothing. */
+/** An empty object for text that is no JSON object: it has no claim that was asked for. */
 function parse(segment: string): JsonObject {
   try {
     return parseJsonObject(decodeBase64url(segment));

@@ -18,7 +18,7 @@ export interface KubeFrontOptions {
   readonly limits?: Partial<GrpcLimits>;
 }
 
-/** A signer that is away is told of soon: kube-apiserver asks again by itself. */
+/** Short: kube-apiserver soon learns that the signer is away, and asks again by itself. */
 const SIGNER_CONNECT_MS = 1000;
 
 /**
@@ -41,7 +41,7 @@ export async function openKubeFront(options: KubeFrontOptions): Promise<Service>
     }),
   );
   const place = socketPlace(root, service, "kube-apiserver");
-  // kube-apiserver has no secret that somebody would have to hand over, so the folder is made here.
+  // The other sockets' folders come with a secret. kube-apiserver has none, so that this folder is made here.
   mkdirSync(place.folder, { recursive: true, mode: 0o700 });
   const events = kubeFrontEvents(sink);
   const methods = new ExternalJwtSigner(client);

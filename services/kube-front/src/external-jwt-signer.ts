@@ -13,7 +13,7 @@ interface PublishedKeys {
   readonly refresh_hint_seconds: number;
 }
 
-/** KEP-740: kube-apiserver ends where it is told of less. */
+/** KEP-740: kube-apiserver exits if it is told less. */
 const MIN_TOKEN_EXPIRATION_SECONDS = 600;
 
 /** The three calls of external-jwt-signer.proto, asked of the signer. It decides; here only the form changes. */
@@ -48,7 +48,7 @@ export class ExternalJwtSigner {
   }
 
   async metadata(): Promise<{ readonly max_token_expiration_seconds: number }> {
-    // Refused while the signer knows no key: what it would say of its lifetime then is not yet so.
+    // The signer refuses `fetchKeys` while it knows no key. Until then it cannot say what lifetime its keys allow.
     await ask(this.#signer, SIGNER.fetchKeys, {});
     const { maxTtlSeconds } = await ask(this.#signer, SIGNER.metadata, {});
     if (maxTtlSeconds < MIN_TOKEN_EXPIRATION_SECONDS)

@@ -247,7 +247,7 @@ describe("THREAT-26: hostile clients of the gRPC socket", () => {
       assert.equal((await client.ask(ASKED, { "grpc-timeout": timeout })).grpcStatus, "4");
   });
 
-  it("and cannot be longer than ours", async () => {
+  it("a caller's deadline longer than ours changes nothing", async () => {
     await using fixture = new Fixture();
     await fixture.serve(() => new Promise(() => undefined), { callTimeoutMs: 10 });
     for (const timeout of ["1H", "99999999H"])
@@ -304,7 +304,7 @@ describe("THREAT-26: hostile clients of the gRPC socket", () => {
     );
   });
 
-  it("a caller that went away is answered by nobody, and the next one is", async () => {
+  it("the call of a caller that went away is dropped, and the next caller is answered", async () => {
     await using fixture = new Fixture();
     const waiting: (() => void)[] = [];
     await fixture.serve(async (request) => {

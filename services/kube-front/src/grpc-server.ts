@@ -20,7 +20,7 @@ export interface GrpcLimits {
   readonly maxMessageBytes: number;
   /** From the first header to the answer. */
   readonly callTimeoutMs: number;
-  /** A connection is ended then whatever it does, and cut when a call's time later it is still there. */
+  /** At this age a connection is told to end, and `callTimeoutMs` later it is cut. */
   readonly connectionAgeMs: number;
   readonly maxConnections: number;
   readonly maxCallsOfConnection: number;
@@ -65,13 +65,13 @@ export async function serveGrpc(options: GrpcServerOptions): Promise<AsyncDispos
     interceptors: [limitTime(options)],
   });
   grpc.addService(serviceDefinition(), implementation(options));
-  // Ours, because the library's would neither clear a dead process's socket away nor count connections.
+  // A server of our own: the library's would neither remove a dead process's socket nor bound connections.
   const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure());
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket));
-    // What is no HTTP/2, for instance; "close" follows.
+    // For instance bytes that are no HTTP/2; "close" follows.
     socket.on("error", (error) => sink("connection_refused", { caller, code: errorCode(error) }));
     injector.injectConnection(socket);
   });
@@ -130,7 +130,7 @@ function implementation({
   };
 }
 
-/** THREAT-26: also of a call whose message never comes to its end. */
+/** THREAT-26: bounds the time of every call, also of one whose message never comes to its end. */
 function limitTime({ limits, events }: GrpcServerOptions): ServerInterceptor {
   return ({ path }, call) => {
     const timer = setTimeout(() => {

@@ -8,7 +8,7 @@ export interface GrpcStatus {
   readonly details: string;
 }
 
-/** Mapped once, here at the edge. What is not named is a condition of the signer that may pass. */
+/** Codes that are not named here are UNAVAILABLE: the signer is in a condition that may pass. */
 const STATUS_OF: Readonly<Record<string, status>> = {
   ERR_REQUEST_MEMBER: status.INVALID_ARGUMENT,
   ERR_SIGNER_HANDLE: status.PERMISSION_DENIED,

@@ -436,7 +436,7 @@ describe("THREAT-04: a compromised kube-apiserver", () => {
     await assertRefused(segment(good.padEnd(6145)), MEMBER);
   });
 
-  it("a call that nobody has, and a caller's wish for digests, keys or algorithms, is none", async () => {
+  it("no call but the three is known, and none can ask for a digest, a key or an algorithm", async () => {
     const client = cluster.client();
     for (const path of [
       "/v1.ExternalJWTSigner/SignDigest",

@@ -6,20 +6,20 @@ export interface AuditMark {
   /** Everything before it was read and found right once, and its tiles are durable. */
   readonly size: number;
   readonly root: Buffer;
-  /** Where the reading from the beginning is that goes on behind it. */
+  /** How far the present reading from the beginning is; at most `size`. */
   readonly again: number;
-  /** POSIX seconds: when that reading began. */
+  /** When that reading began, in POSIX seconds. */
   readonly begunSeconds: number;
 }
 
-/** No reading takes as long, at the pace that it keeps, for a log of some billion entries. */
+/** Longer than one reading takes of a log of some billion entries, at the pace that the audit keeps. */
 export const AUDIT_WITHIN_SECONDS: number = 7 * 86_400;
 const MAX_DIGITS = /^(?:0|[1-9][0-9]{0,15})$/;
 
 /**
- * Whoever has the database could write any mark and have the audit skip what was altered: so the log key signs it.
- * An older one that was really signed may be put back. It skips nothing for longer than `AUDIT_WITHIN_SECONDS`:
- * then its reading is too old, and all of it begins anew.
+ * The log key signs the mark: otherwise whoever has the database could write one that makes the audit skip what was
+ * altered. An older mark that was really signed can still be put back. It hides nothing for longer than
+ * `AUDIT_WITHIN_SECONDS`: then it is too old, and the audit begins at the first entry.
  */
 export function encodeAuditMark(
   { origin, key }: LogIdentity,
@@ -31,7 +31,7 @@ export function encodeAuditMark(
   ]);
 }
 
-/** @returns undefined for a mark that is nobody's, another log's, too old, or of a time to come */
+/** @returns undefined for a mark that this log's key did not sign, that is too old, or dated in the future */
 export function openAuditMark(
   note: string,
   { origin, key }: LogIdentity,
@@ -47,7 +47,7 @@ export function openAuditMark(
     if (again > size || age < 0 || age > AUDIT_WITHIN_SECONDS) return undefined;
     return { size, root, again, begunSeconds };
   } catch {
-    // Whoever has the database wrote it: the audit begins at the first entry, as without a mark.
+    // Somebody else wrote it: the audit begins at the first entry, as without a mark.
     return undefined;
   }
 }

@@ -211,7 +211,7 @@ test("a start goes on where the audit stopped, and reads the rest again when its
   });
 });
 
-test("THREAT-06: a mark is the log key's, of this log, and not for ever", async () => {
+test("THREAT-06: a mark counts only under the log's own key, for this log, and for a limited time", async () => {
   const now = 1_800_000_000;
   await using deployment = await createDeployment();
   const keyOf = (origin: string) => ({

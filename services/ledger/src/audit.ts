@@ -20,7 +20,7 @@ export interface AuditOptions {
   readonly events: LedgerEvents;
   readonly clock: Clock;
   readonly halt: (log: Log, error: unknown) => void;
-  /** Writes down how far it is; a storage that fails is the keeper's to judge. */
+  /** Stores how far it is, and deals with a failure itself. */
   readonly keepMark: (log: Log, note: string) => void;
   /** The size up to which all files are written: nobody but the audit writes them again. */
   readonly writtenSize: () => number;
@@ -31,17 +31,17 @@ export interface AuditOptions {
 /** One turn of the event loop is not held longer than it takes to check about so much. */
 const SLICE_ENTRIES = 512;
 const SLICE_BATCHES = 8;
-/** Four fifths of the time at least are the log's real work's. */
+/** After each slice it pauses four times as long as the slice took: four fifths of the time are left to commits. */
 const MIN_PAUSE_MS = 5;
 const PAUSE_PER_WORK = 4;
-/** All readings together take a hundredth of one core. */
+/** After each reading it rests twenty times as long as that took: readings take a hundredth of one core. */
 const REST_MS = 3_600_000;
 const REST_PER_READING = 20;
-/** No more entries than these are read once more because of a restart. */
+/** The mark is stored each time when so many entries were read: a restart reads no more than these again. */
 const MARK_EVERY = 65_536;
 
 /**
- * Reads the log behind its back and in small slices, because a start proves no more than its newest state. THREAT-06:
+ * Reads the whole log in the background, in small slices, because a start checks its newest state only. THREAT-06:
  * each row continues the one before it, holds the bodies that its entries commit to, and carries a checkpoint by log
  * and writer of exactly the tree so far; what is wrong there halts the log. Each full tile and bundle is the one that
  * the rows give; what is wrong there is written again.
@@ -69,12 +69,12 @@ export class Audit implements AsyncDisposable {
     return { size: this.#mark.size, root: this.#mark.root };
   }
 
-  /** `written`: when files are written as far as the log was at the start. */
+  /** Begins once `written` resolves: files are then written as far as the log was at the start. */
   start(written: Promise<void>): void {
     this.#running = written.then(() => this.#run());
   }
 
-  /** Some file is not what was written: the next reading does not wait. */
+  /** To be called when some file is not what was written: the next reading begins without a rest. */
   again(): void {
     this.#isWanted = true;
     this.#wake.abort();
@@ -131,7 +131,7 @@ export class Audit implements AsyncDisposable {
     try {
       return resumeTiles(this.#options, this.#mark);
     } catch {
-      // Its tiles are gone, or the database below it is not what it was: everything is new.
+      // The tiles at the mark are gone, or rows before it have changed: everything counts as unread.
       this.#mark = nothingRead(nowSeconds(this.#options.clock));
       return new TileBuilder();
     }
@@ -192,7 +192,7 @@ export class Audit implements AsyncDisposable {
     const found = await folder.confirm(file, { isNew });
     if (found === "same") return;
     events.tileRepaired(log.origin, file.path);
-    // A power cut takes what was not durable, and nothing else.
+    // A power cut may take a file that was not durable yet. It never changes one that was: that is an alarm.
     if (!isNew) events.tileDamaged(log.origin, file.path);
   }
 

@@ -8,8 +8,9 @@ import { historyError, refusal } from "./errors.ts";
 const COMMITMENT_OFFSET = 33;
 
 /**
- * What stands beside the tree is what the tree commits to: bodies that are somebody else's, changed or missing are
- * refused before they are stored, and found where they are stored (THREAT-06). The ledger cannot open them.
+ * Checks that these are exactly the bodies that the entries commit to: none changed, none missing, none left over.
+ * Commits check it before anything is stored, and the audit checks what is stored (THREAT-06). The ledger cannot open
+ * sealed bodies.
  *
  * @throws ServiceError `ERR_LEDGER_BODY`, WireError `ERR_WIRE_FRAME`
  */
@@ -19,8 +20,8 @@ export function checkBodies(kind: LogKind, entries: readonly Buffer[], bodies: B
 }
 
 /**
- * THREAT-35: no entry says which blob is its own. But the entries of a blob stand in its order, so that the one
- * commitment that may come next is known of each.
+ * THREAT-35: no entry says to which blob it belongs. But the entries of one blob stand in the order of its bodies, so
+ * that for each blob exactly one commitment may come next.
  */
 function checkSealedBlobs(entries: readonly Buffer[], blobs: readonly Buffer[]): void {
   const next = new Map<string, SealedBlob>();
@@ -63,7 +64,7 @@ function checkStatement([entry, ...more]: readonly Buffer[], bodies: Buffer): vo
   if (credentials) credentialsOf(parseStatement(statement), credentials);
 }
 
-/** A statement as it came, with the document that a client's names. */
+/** A statement and its envelope as they came, with the document whose hash a client's statement names. */
 export interface StatementBodies {
   readonly statement: Buffer;
   readonly envelope: Buffer;
@@ -74,7 +75,7 @@ export function joinStatement({ statement, envelope, credentials }: StatementBod
   return joinBlobs([statement, envelope, ...(credentials ? [credentials] : [])]);
 }
 
-/** The reverse. @throws ServiceError `ERR_LEDGER_HISTORY` */
+/** The reverse of `joinStatement`. @throws ServiceError `ERR_LEDGER_HISTORY`, WireError `ERR_WIRE_FRAME` */
 export function splitStatement(blobs: Buffer): StatementBodies {
   const [statement, envelope, credentials] = splitBlobs(blobs, 3);
   if (!statement || !envelope) throw historyError("Registry bodies are missing");

@@ -28,7 +28,7 @@ export class CheckpointFile {
     return this.#published;
   }
 
-  /** What an earlier process published stands. */
+  /** Goes on from what an earlier process published. */
   resume(published: SizedCheckpoint): void {
     this.#published = published;
   }
@@ -44,8 +44,9 @@ export class CheckpointFile {
   #newest(written: SizedCheckpoint): SizedCheckpoint {
     const { cosigned } = this.#log;
     const next = cosigned ? { size: cosigned.size, checkpoint: cosigned.note } : written;
-    // A log that became smaller is a fork to whoever saw it larger; of a larger one the tiles are not there yet.
-    // And nobody would cosign a closed log again where the witness of then has another key by now.
+    // Nothing smaller than what was shown: to whoever saw that it would look like a fork. Nothing larger than what is
+    // written: its tiles are not there yet. And at the same size a note without a cosignature replaces nothing: the
+    // published one may bear that of a former witness key, and a closed log is never cosigned again.
     const shown = this.#published.size;
     const isNewer = cosigned ? next.size >= shown : next.size > shown;
     const canBeShown = isNewer && next.size <= written.size;

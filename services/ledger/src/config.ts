@@ -23,7 +23,7 @@ export interface Config {
   readonly callers: readonly string[];
   /** Origin of the registry log. */
   readonly registry: string;
-  /** The registry's keys, newest first; empty while the first one is the only one there was. */
+  /** All keys that the registry ever had, newest first; empty as long as it has its first one. */
   readonly registryKeys: readonly VerifierKey[];
   readonly logs: readonly LogConfig[];
   readonly operator: VerifierKey;
@@ -58,7 +58,7 @@ export function parseConfig(json: JsonObject | Uint8Array): Config {
   });
 }
 
-/** docs/spec/logs.md §4: the tree goes on under another key; what the ones before signed is history. */
+/** docs/spec/logs.md §4: a new key continues the registry's tree; what the former keys signed stays valid. */
 function readRegistryKeys(from: MemberReader, registry?: string): readonly VerifierKey[] {
   if (!from.has("registryKeys")) return [];
   const keys = from.strings("registryKeys", MAX_REGISTRY_KEYS).map(parseVerifierKey);

@@ -113,7 +113,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     events,
   });
   await listen(options, handle, stack);
-  // Before the sockets: who waits for news is answered at once, and holds up nobody's end.
+  // Disposed before the sockets: callers that wait for news are answered at once, so that no wait delays the end.
   stack.defer(() => waiters[Symbol.dispose]());
   for (const { start } of running.values()) start();
   const resources = stack.move();
@@ -143,7 +143,7 @@ function openStore(
     try {
       store.close();
     } catch (error) {
-      // Whatever is not copied out of the write-ahead log now is found there at the next start.
+      // Nothing is lost: the next start reads from the write-ahead log what was not copied out of it now.
       events.storageFailed(error, true);
     }
   });
@@ -194,7 +194,7 @@ function registryOf(logs: ReadonlyMap<string, Log>, { registry }: Config): Log {
   return log;
 }
 
-/** THREAT-07: another process advanced the log. What it wrote must continue what is known here, or nothing goes on. */
+/** THREAT-07: another process advanced the log. What it wrote must continue what is known here, or the log is halted. */
 function reload(log: Log, store: Store, halt: (log: Log, error: unknown) => void): void {
   const { range } = log.head;
   const known = { ...range.head, what: "this process" };

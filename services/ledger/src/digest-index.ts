@@ -110,7 +110,7 @@ function digestOf(entry: Buffer): Buffer {
 function openIndex(path: string) {
   const database = new DatabaseSync(path);
   database.exec("pragma journal_mode=WAL; pragma synchronous=NORMAL");
-  // SQLite copies it out by itself at this length.
+  // SQLite copies the write-ahead log out by itself, at about this length; its file is cut back to that then.
   database.exec("pragma journal_size_limit=4194304");
   database.exec(SCHEMA);
   return {

@@ -35,7 +35,7 @@ export class Draft {
     return this.#head.range.size;
   }
 
-  /** For the tiles: hashed already, and theirs once it is durable. */
+  /** What the tiles take over once it is durable; its hashes are computed already. */
   get growth(): readonly Growth[] {
     return this.#growth;
   }

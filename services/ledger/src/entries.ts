@@ -10,8 +10,10 @@ export const BUNDLED_ENTRY_BYTES = 2 + ENTRY_BYTES;
 export const ENTRY_PREFIX: Uint8Array = Uint8Array.of(0, ENTRY_BYTES);
 
 /**
- * The entries of a bundle, as views. The writer controls every byte of a new one, whoever has the database those
- * of a stored one.
+ * The entries of a bundle, as views. No byte of it is trusted: a new bundle is the writer's, and a stored one may be
+ * changed by whoever has the database.
+ *
+ * @throws ServiceError `ERR_LEDGER_ENTRY`
  */
 export function splitEntries(bundle: Buffer, count: number, kind: LogKind): Buffer[] {
   if (bundle.length !== count * BUNDLED_ENTRY_BYTES)

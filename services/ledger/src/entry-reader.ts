@@ -2,7 +2,10 @@ import { BUNDLED_ENTRY_BYTES } from "./entries.ts";
 import type { Log } from "./log.ts";
 import type { Store } from "./store.ts";
 
-/** A batch may hold one entry or thousands: what is read for nothing is at most as much as what is read. */
+/**
+ * How many batches are read first; each further page has twice as many. A batch may hold one entry or thousands, and
+ * so at most about as much is read in vain as is used.
+ */
 const FIRST_PAGE_BATCHES = 4;
 
 /** A bundle of at most `max` entries from `from`: what the database holds, to be checked against a checkpoint. */
@@ -25,7 +28,7 @@ export function readEntries(
       );
       at = upTo;
     }
-    // A gap that somebody else made ends the answer: what follows could not be told from what should be here.
+    // Rows are missing: the answer ends here, because later entries would seem to stand in their places.
     if (at === start) break;
   }
   return { count: Math.max(0, at - from), bundle: Buffer.concat(parts) };

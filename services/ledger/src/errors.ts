@@ -29,7 +29,7 @@ export function sizeRefusal(size: number): ServiceError<LedgerErrorCode> {
   return refusal("ERR_LEDGER_SIZE", `Log has ${size} entries`, { fields: { size } });
 }
 
-/** What is kept of a log contradicts itself, or what others hold of it: the log stops, nothing is repaired. */
+/** The stored log contradicts itself, or what others hold of it: it is halted, and nothing is repaired. */
 export function historyError(message: string, cause?: unknown): ServiceError<LedgerErrorCode> {
   return refusal("ERR_LEDGER_HISTORY", message, cause === undefined ? {} : { cause });
 }

@@ -38,7 +38,7 @@ export function ledgerEvents(sink: EventSink<LedgerEvent>) {
     opened: (origin: string, size: number) => sink("log_opened", { log: origin, size }),
     /** Loud: this log takes nothing more until a person has looked. */
     halted: (origin: string, reason: string) => sink("log_halted", { log: origin, reason }),
-    /** Statements of a copy that hashes to the cosigned root; `wanted`: the size that it then has. */
+    /** Statements came back from a copy: `size` entries are there now, `wanted` has the cosigned tree. */
     registryRestored: (origin: string, size: number, wanted: number) =>
       sink("registry_restored", { log: origin, size, wanted }),
     rootMismatch: (origin: string, first: number) => sink("root_mismatch", { log: origin, first }),
@@ -59,7 +59,7 @@ export function ledgerEvents(sink: EventSink<LedgerEvent>) {
     audited: (origin: string, size: number) => sink("audited", { log: origin, size }),
     auditFailed: (origin: string, error: unknown) =>
       sink("audit_failed", { log: origin, code: errorCode(error), message: errorLine(error) }),
-    /** Once durable, and changed since: a disk that errs, or somebody. The terminal shows alarms. */
+    /** A file that was durable has changed since: the disk errs, or somebody did it. So it is an alarm. */
     tileDamaged: (origin: string, path: string) =>
       sink("alarm", { kind: "tile-damaged", severity: "warning", log: origin, path }),
     tileRepaired: (origin: string, path: string) => sink("tile_repaired", { log: origin, path }),
@@ -71,7 +71,7 @@ export function ledgerEvents(sink: EventSink<LedgerEvent>) {
       sink("witness_refused", { log: origin, status }),
     witnessFailed: (origin: string, error: unknown) =>
       sink("witness_failed", { log: origin, code: errorCode(error), message: errorLine(error) }),
-    /** THREAT-37: the witness dates later than this clock can bear; both in POSIX seconds. */
+    /** THREAT-37: the witness's date lies too far ahead of this clock; both in POSIX seconds. */
     cosignatureAhead: (origin: string, cosigned: number, now: number) =>
       sink("cosignature_ahead", { log: origin, cosigned, now }),
     witnessLate: (origin: string, seconds: number) =>

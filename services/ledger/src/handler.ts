@@ -120,7 +120,7 @@ export class LedgerHandler {
     if (isNamed && !credentials)
       throw refusal("ERR_LEDGER_BODY", "The credentials that the statement names are missing");
     credentialsOf(parsed, credentials);
-    // The ring keys of realms are in the registry and not known here: a wrong author there is void for every fold.
+    // The ledger does not know the ring keys of realms. A statement that another key signed is void in every fold.
     if (!isOfRing(parsed)) this.#parts.operators.verifyAuthor(parsed, statement, envelope);
   }
 
@@ -188,7 +188,7 @@ export class LedgerHandler {
     return { logs };
   }
 
-  /** To a caller with logs of its own, one that it may not use and one that does not exist look alike. */
+  /** A caller that may not read every log cannot tell a log that is not its own from one that does not exist. */
   #allowed(call: Call, origin: string, rule: Allows): Log {
     const log = this.#parts.logs.get(origin);
     if (!log && readsAll(call.caller)) throw refusal("ERR_LEDGER_NOT_FOUND", "No such log");
@@ -200,11 +200,12 @@ export class LedgerHandler {
     return log;
   }
 
-  /** The cosignature that came since this caller's last commit. */
+  /** The newest cosigned checkpoint, unless an earlier commit of this caller was answered with it. */
   #newCosigned(caller: string, log: Log): string | undefined {
     const { cosigned } = log;
     const key = `${caller}\n${log.origin}`;
-    // Another time, not a later one: what was kept while this clock was ahead gives way to an earlier date.
+    // Another time is enough, it need not be later: a cosignature that was taken while this clock was ahead is
+    // replaced by one with an earlier date.
     if (!cosigned || cosigned.timeSeconds === this.#told.get(key)) return undefined;
     this.#told.set(key, cosigned.timeSeconds);
     return cosigned.note;

@@ -38,7 +38,7 @@ export function openFullCheckpoint(note: string, identity: LogIdentity): Checkpo
   throw historyError(`Checkpoint of ${origin} lacks a signature`);
 }
 
-/** The newest checkpoint as everybody reads it now: what a former key signed of the registry is signed anew. */
+/** The newest checkpoint under the log's present key: where a former key of the registry signed it, it is signed anew. */
 function underCurrentKey(note: string, { size, root }: Checkpoint, identity: LogIdentity): string {
   const { origin, key, formerKeys = [] } = identity;
   const verifiers = [key.verifier, ...formerKeys];
@@ -60,8 +60,8 @@ export function replayBatch(range: CompactRange, batch: StoredEntries, kind: Log
 /**
  * THREAT-06, THREAT-07, THREAT-30: reads a log back and requires that its rows lead to the newest stored
  * checkpoint, signed by log key and writer, and to every mark. The stored edge needs no check of its own: a wrong
- * one leads to a wrong root. Below it the signed checkpoint at a mark's size must be the mark's: that the rows lead
- * there is left to the audit.
+ * one leads to a wrong root. A mark below the edge is compared with the stored checkpoint of its size; whether the
+ * rows lead to that checkpoint is left to the audit.
  *
  * @throws ServiceError `ERR_LEDGER_HISTORY` (or the error of a malformed note)
  */

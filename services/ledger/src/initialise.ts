@@ -19,7 +19,7 @@ export async function initialise(
   };
 }
 
-/** Makes the `number`th key of the registry, or takes up the one that an earlier attempt made; its verifier key. */
+/** Makes the `number`th key of the registry, or takes the one that an earlier attempt made. Returns its verifier key. */
 export function initialiseRegistryKey(
   folder: string,
   registry: string,

@@ -8,9 +8,11 @@ import type { Log } from "./log.ts";
 import type { Store, StoredBatch } from "./store.ts";
 import { grow } from "./tile-builder.ts";
 
-/** What a writer sends (docs/spec/logs.md §3). Its form is checked, nothing else. */
+/** What a writer sends (docs/spec/logs.md §3). Only its form has been checked. */
 export interface SubmittedBatch {
+  /** Index of the first entry. */
   readonly first: number;
+  /** How many entries. */
   readonly n: number;
   /** The note that the writer signed. */
   readonly checkpoint: string;
@@ -19,7 +21,10 @@ export interface SubmittedBatch {
   readonly blobs: Buffer;
 }
 
-/** The rules that a batch must meet when its turn comes, in the order of their cost. */
+/**
+ * The rules that a batch must meet when its turn comes, in the order of their cost. The stage throws ServiceError
+ * `ERR_LEDGER_SIZE`, `_WRITER`, `_ENTRY`, `_ROOT`, `_BODY`.
+ */
 export function stageBatch(
   batch: SubmittedBatch,
   { store, events }: { readonly store: Store; readonly events: LedgerEvents },
@@ -78,7 +83,7 @@ function countersign(note: string, body: string, { identity }: Log): string {
   return `${body}\n${signLine(body, identity.key.signer)}${writerLine}`;
 }
 
-/** The note that the writer sent, wherever the log's own line stands in what was stored. */
+/** A stored note without the log's own line: the note that the writer sent. */
 function withoutLine(checkpoint: string, { identity }: Log): string {
   const { name } = identity.key.verifier;
   const end = checkpoint.indexOf("\n\n") + 2;

@@ -17,7 +17,7 @@ import { refusal } from "./errors.ts";
 export interface LogKey {
   readonly verifier: VerifierKey;
   readonly signer: NoteSigner;
-  /** It verifies, and signs nothing. */
+  /** The private half is gone: `verifier` still verifies, `signer` throws. */
   readonly isGone?: true;
 }
 
@@ -53,7 +53,7 @@ function keyFile(folder: string, origin: string, number: number): string {
   return join(folder, "keys", number === 1 ? logId(origin) : `${logId(origin)}-${number}`);
 }
 
-/** Of a log whose key is gone. */
+/** The key of a log whose private half is gone; signing throws `ERR_LEDGER_CLOSED`. */
 export function verifyingLogKey(vkey: string): LogKey {
   const verifier = parseVerifierKey(vkey);
   const sign = (): never => {

@@ -19,7 +19,7 @@ export interface LogIdentity {
   readonly isClosed?: boolean;
 }
 
-/** Where a log stands: every entry so far, in 53 hashes, and the checkpoint that says so. */
+/** Where a log stands: the tree over all its entries, as 53 hashes at most, and the checkpoint of that tree. */
 export interface Head {
   readonly range: CompactRange;
   /** Signed by log and writer; empty text for an empty log. */
@@ -81,8 +81,9 @@ export class Log {
   }
 
   /**
-   * Keeps the newer of two cosignatures, and says whether this one is. THREAT-37: one that is dated ahead of this
-   * clock is no cosignature, from wherever it comes; one that was kept while this clock was ahead too gives way.
+   * Takes a cosignature that is newer than the one held, and says whether it did. THREAT-37: one that is dated ahead
+   * of this clock is refused, wherever it comes from. If the one held is dated ahead by now, because this clock was
+   * ahead when it was taken, any other of the same size replaces it.
    */
   acceptCosigned(cosigned: Cosigned, nowSeconds: number): boolean {
     if (isDatedAhead(cosigned.timeSeconds, nowSeconds)) return false;

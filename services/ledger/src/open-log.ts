@@ -75,7 +75,7 @@ function identify({ store, folder }: OpenParts, spec: LogSpec): LogIdentity {
   return { ...fixed, id: logId(origin), key, formerKeys };
 }
 
-/** The key that is there, or what everybody else knows of one that is gone: then only that log stops. */
+/** The log's key. Where its file is gone, the public half alone: then this log stops, and the others go on. */
 function openOwnKey(folder: string, origin: string, vkey: string, number: number): LogKey {
   return hasLogKey(folder, origin, number)
     ? openLogKey(folder, origin, number)
@@ -97,7 +97,7 @@ function writerText(writer: VerifierKey | undefined): string {
   return writer ? encodeVerifierKey(writer) : "";
 }
 
-/** Roots that were given away: the newest cosigned one, and the one in the published folder. */
+/** Roots that others were shown: the newest cosigned one, and the one in the published folder. */
 function readMarks({ store }: OpenParts, identity: LogIdentity, shown: string | undefined): Mark[] {
   const cosigned = store.cosigned(identity.origin)?.note;
   const notes = [
@@ -109,7 +109,7 @@ function readMarks({ store }: OpenParts, identity: LogIdentity, shown: string | 
   );
 }
 
-/** The published checkpoint, if everybody whose line it has did sign it. */
+/** The published checkpoint, if its signatures verify. */
 function readPublished(
   { events, witness }: OpenParts,
   identity: LogIdentity,
@@ -131,7 +131,7 @@ function readPublished(
   }
 }
 
-/** Only a note of the keys that are pinned now is handed out as cosigned, and only if its date can be true. */
+/** Takes a note as the log's cosigned checkpoint if the present keys signed it and it is not dated ahead. */
 function restoreCosigned(log: Log, note: string, { witness, clock, events }: OpenParts): void {
   const { origin, identity, verifiers } = log;
   const { formerKeys = [] } = identity;
@@ -142,7 +142,7 @@ function restoreCosigned(log: Log, note: string, { witness, clock, events }: Ope
   if (![...verifiers, witness].every((key) => hasSigned(opened, key))) return;
   const { timeSeconds, checkpoint } = verifyCosignature(note, witness);
   const now = nowSeconds(clock);
-  // THREAT-37: an earlier run may have kept it, or this clock is set back.
+  // THREAT-37: an earlier run may have kept it while this clock was ahead, or this clock was set back since.
   if (isDatedAhead(timeSeconds, now)) events.cosignatureAhead(log.origin, timeSeconds, now);
   log.acceptCosigned({ note, size: checkpoint.size, timeSeconds }, now);
 }

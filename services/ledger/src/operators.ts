@@ -15,8 +15,8 @@ import type { Store } from "./store.ts";
 const PAGE = 256;
 
 /**
- * The operators that the registry's roots ever named, and the pinned first one. Which of them speaks now only the fold
- * decides; this keeps out what nobody could have said.
+ * The pinned first operator, and all that the registry's roots ever named. Which of them speaks now, the fold decides;
+ * the ledger only keeps out statements that none of them signed. A root may be signed by the operator that it names.
  */
 export class Operators {
   readonly #store: Pick<Store, "bodies">;

@@ -1,12 +1,12 @@
 import { encodeCheckpoint, HASH_BYTES } from "@redoubt/tlog";
 import { historyError } from "./errors.ts";
 
-/** A stored checkpoint is the root, and of each signature line what stands after its name: key id and Ed25519 signature. */
+/** A checkpoint is stored as its root and, for each signature line, the key id and the Ed25519 signature. */
 const SIGNED_BYTES = 4 + 64;
 const SIGNED_CHARS = Math.ceil(SIGNED_BYTES / 3) * 4;
 const ROOT_CHARS = Math.ceil(HASH_BYTES / 3) * 4;
 
-/** Of a note without extension lines: the rest of it is said by the log and the size. */
+/** Packs a note without extension lines. What is left out, `unpackCheckpoint` knows from the log and the size. */
 export function packCheckpoint(note: string): Buffer {
   const bodyEnd = note.indexOf("\n\n");
   const lines = note.slice(bodyEnd + 2, -1).split("\n");

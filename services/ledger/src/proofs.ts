@@ -63,7 +63,7 @@ export class Prover {
   }
 
   /**
-   * From any size: a reader takes as many entries as it can hold, and batches end elsewhere.
+   * `size1` is any size: a reader takes as many entries as it can hold, and need not stop where a batch ends.
    *
    * @throws ServiceError `ERR_LEDGER_NOT_FOUND` unless a batch ends at `size2`
    */

@@ -86,7 +86,7 @@ test("the registry's tree goes on under another key, twice, with what was signed
   assert.match(JSON.stringify(ledger.status()), /"halted":null/);
 });
 
-test("a lost key of the registry ends with the next one", async () => {
+test("a registry whose key was lost goes on under the next one", async () => {
   await using deployment = await createDeployment();
   const first = deployment.logKeys.get(REGISTRY);
   assert.ok(first);
@@ -105,7 +105,7 @@ test("a lost key of the registry ends with the next one", async () => {
   assert.ok(isSignedBy(await append(deployment, "api://b"), second));
 });
 
-test("a key that the registry never had is no key of it, in the configuration either", async () => {
+test("a key that the registry never had is refused, in the configuration, too", async () => {
   await using deployment = await createDeployment();
   {
     await using _ = await deployment.open();

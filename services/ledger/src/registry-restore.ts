@@ -29,9 +29,10 @@ export interface RestoreParts {
 
 /**
  * Gives a halted registry back what it lost. Whoever brings the copy is not trusted: nothing is written that is not
- * part of the tree which the log key once signed and the witness cosigned. The log stays halted: a start with what is
- * there now decides. What was there before, where it could not even be read, is set aside and kept.
+ * part of the tree which the log key once signed and the witness cosigned. The log stays halted until the next start
+ * has checked what is there now. Rows that could not even be read are set aside and kept.
  *
+ * @returns `size`: entries that the registry has now; `wanted`: entries of the cosigned tree
  * @throws ServiceError `ERR_LEDGER_RESTORE`, `ERR_LEDGER_SIZE`
  */
 export function restoreRegistry(

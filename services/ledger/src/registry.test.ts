@@ -311,7 +311,7 @@ test("find gives the index of a digest, and wait ends when the log grows", async
   assert.equal(await refusalOf(unknown), "ERR_LEDGER_NOT_FOUND");
 });
 
-test("THREAT-36: one caller that waits for ever so often polls; another still waits", async () => {
+test("THREAT-36: a caller with too many waits is answered at once; another still waits", async () => {
   await using deployment = await createDeployment();
   await deployment.open();
   await using operator = deployment.connect("operator");

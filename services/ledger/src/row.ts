@@ -1,7 +1,7 @@
 import type { SQLOutputValue } from "node:sqlite";
 import { historyError } from "./errors.ts";
 
-/** One row of an answer of SQLite. A column of another type is a database that somebody else made. */
+/** One row of SQLite's answer. The readers below refuse a column of another type: somebody else made that database. */
 export type Row = Readonly<Record<string, SQLOutputValue>>;
 
 export function integerColumn(row: Row, name: string): number {

@@ -10,7 +10,7 @@ import { TileWriter } from "./tile-writer.ts";
 import type { WitnessTransport } from "./witness-client.ts";
 import { WitnessSubmitter } from "./witness-submitter.ts";
 
-/** What works behind one log: tiles, proofs, witness. None of it is on the path of a commit. */
+/** What works in the background for one log: tiles, proofs, audit, witness. No commit waits for any of it. */
 export interface RunningLog extends AsyncDisposable {
   readonly tiles: TileWriter;
   readonly prover: Prover;
@@ -73,7 +73,7 @@ export function runLog(parts: RunningLogParts): RunningLog {
     submitter,
     start: () => {
       audit.start(tiles.flush());
-      // The witness has closed it too.
+      // The witness cosigns a closed log no more.
       if (log.identity.isClosed !== true) submitter.start();
     },
     [Symbol.asyncDispose]: async () => {

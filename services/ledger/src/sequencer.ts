@@ -24,6 +24,7 @@ export interface SequencerOptions {
   readonly reload: (log: Log) => void;
   /** Whether the disk has any room. */
   readonly hasRoom: () => boolean;
+  /** See `EDGE_EVERY`; tests set less. */
   readonly edgeEvery?: number;
 }
 
@@ -65,12 +66,12 @@ export class Sequencer {
     clearTimeout(this.#probe);
   }
 
-  /** Nobody waits for it, and a later one takes its place. */
+  /** Stores the newest cosigned checkpoint. If that fails, nobody is told: a later one takes its place. */
   keepCosigned(log: Log, cosigned: Cosigned): void {
     this.#store((store) => store.putCosigned(log.origin, cosigned));
   }
 
-  /** How far the audit is. */
+  /** Stores how far the audit is. */
   keepMark(log: Log, note: string): void {
     this.#store((store) => store.putAuditMark(log.origin, note));
   }
@@ -136,7 +137,7 @@ export class Sequencer {
     }
   }
 
-  /** Off the path of commits: nobody waits for it. */
+  /** Copies the write-ahead log out, between commits, so that none waits for it. */
   #keepShort(): void {
     const { store, events } = this.#options;
     if (this.#ended || !store.isCheckpointDue) return;
@@ -149,10 +150,10 @@ export class Sequencer {
     }
   }
 
-  /** Whoever was refused may not ask again: that there is room again is found out here. */
+  /** Tries a write without being asked: callers that were refused may not come back. */
   #tryAgain(): void {
     if (this.#ended || this.#problem === undefined) return;
-    // A write-ahead log that has its length already would take a small write, and no batch.
+    // On a full disk a small write still fits into a write-ahead log that is long already; a batch would not.
     if (this.#options.hasRoom()) this.#store((store) => store.probe());
     else this.#probeLater();
   }

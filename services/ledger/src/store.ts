@@ -48,8 +48,8 @@ const FRAMES_PER_WRITE = 3;
 
 /**
  * Opens the database so that a commit that returned is on disk: WAL with synchronous=FULL syncs at every commit.
- * SQLite's own checkpoint is off because it hides its errors; `Store.checkpoint` takes its place. What a long reader
- * made the write-ahead log grow by is given back when it is begun anew.
+ * SQLite's own checkpoint is off because it hides its errors; `Store.checkpoint` takes its place. Where a long reader
+ * made the write-ahead log grow past its limit, the file is cut back when SQLite begins it anew.
  */
 export function openDatabase(path: string): DatabaseSync {
   const database = new DatabaseSync(path, { timeout: BUSY_MS });
@@ -61,6 +61,7 @@ export function openDatabase(path: string): DatabaseSync {
 
 /** What the database says of one log. */
 export interface LogRow {
+  /** How many entries the log has. */
   readonly next: number;
   readonly writer: string;
   readonly vkey: string;
@@ -102,7 +103,7 @@ export class Store {
   readonly #database: DatabaseSync;
   readonly #sql: ReturnType<typeof prepareAll>;
   readonly #known = new Map<string, KnownLog>();
-  /** About as many as were written since all were copied out. */
+  /** About how many frames were written since the last copy into the database file. */
   #walFrames = 0;
 
   constructor(database: DatabaseSync) {
@@ -248,20 +249,20 @@ export class Store {
     this.#sql.putAuditMark.run(log, note);
   }
 
-  /** Writes what stands there already, if there is room for it. */
+  /** Writes a value over itself: throws as long as storage takes no writes. */
   probe(): void {
     this.#walFrames += 1;
     this.#sql.probe.run();
   }
 
-  /** The write-ahead log is as long as it may become. */
+  /** Whether the write-ahead log has become so long that it is to be copied out. */
   get isCheckpointDue(): boolean {
     return this.#walFrames * FRAME_BYTES > WAL_BYTES;
   }
 
   /**
-   * Copies the write-ahead log into the database file and syncs it: the next commit begins the former anew. False
-   * where somebody who reads the database keeps it from that.
+   * SQLite's checkpoint, not a log's: copies the write-ahead log into the database file and syncs that, so that the
+   * next commit begins the write-ahead log anew. Returns false where a reader of the database prevents it.
    */
   checkpoint(): boolean {
     const row = this.#sql.checkpoint.get() ?? {};
@@ -270,8 +271,8 @@ export class Store {
   }
 
   /**
-   * What a restart finds in the write-ahead log may be in memory only, where the sync of an earlier process
-   * failed: it is written anew into the database file before anything is built on it (THREAT-05).
+   * Where the sync of an earlier process failed, the write-ahead log that a restart reads may be in the system's
+   * memory only. So it is written into the database file before anything is built on it (THREAT-05).
    */
   settle(): void {
     this.#sql.settle.all();

@@ -88,8 +88,9 @@ export class TileBuilder {
   #bundle = new Packed(BUNDLED_ENTRY_BYTES);
 
   /**
-   * Goes on from tiles that were written before. They may be anybody's: compare `root()` with a signed one, it
-   * covers every hash that was read. Throws a RangeError when the entries are not those of the last tile.
+   * Goes on from tiles that were written before. Anybody may have changed them: the caller compares `range.root()`,
+   * which covers every hash that was read, with a signed root. Throws a RangeError when the entries are not those of
+   * the last tile.
    */
   static resume(size: number, readTile: TileReader, bundle: readonly Buffer[]): TileBuilder {
     const read = tileHashReader(readTile, size);
@@ -129,7 +130,7 @@ export class TileBuilder {
     return this.take(grow(this.#range, entries));
   }
 
-  /** The same without hashing again. */
+  /** Takes entries that `grow` has hashed already, and gives the files that they fill. */
   take({ first, entries, nodes, range }: Growth): TileFile[] {
     if (first !== this.size) throw new TypeError(`Growth from ${this.size}, not from ${first}`);
     const full: TileFile[] = [];

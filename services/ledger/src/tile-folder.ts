@@ -53,7 +53,7 @@ export class TileFolder {
     this.#partials.delete(partials);
   }
 
-  /** Makes a full file what it must be, and durable where it is new or had to be written. */
+  /** Makes sure that a full file has these bytes, and that it is durable if it is new or had to be written again. */
   async confirm(
     file: TileFile,
     { isNew }: { readonly isNew: boolean },

@@ -1,7 +1,7 @@
 import type { TileFile } from "./tile-builder.ts";
 import type { TileFolder } from "./tile-folder.ts";
 
-/** So many full files are not left to the next publication. */
+/** From so many full files on, they are written at once and not only at the next publication. */
 const MANY_FILES = 16;
 /** Full files in memory (P12), about 3 MB. One batch more is taken at most. */
 const MAX_FILES = 256;

@@ -41,7 +41,10 @@ const DELAY_MS = 200;
 const BUSY_DELAYS = 5;
 /** The longest time from a commit to tiles that cover it, on a disk that keeps up. */
 export const PUBLISH_WITHIN_MS: number = BUSY_DELAYS * DELAY_MS;
-/** How far a publication runs after a log that grows meanwhile, so that its growth can be taken from memory again. */
+/**
+ * How many slices a publication reads at most to catch up with a log that keeps growing. Once it has caught up, the
+ * growth can be taken from memory again.
+ */
 const CHASE_SLICES = 64;
 const RETRY_MS = 1000;
 
@@ -151,7 +154,7 @@ export class TileWriter implements AsyncDisposable {
 
   async #publish(): Promise<void> {
     const { clock, onWritten } = this.#options;
-    // What stays published while this catches up is an earlier process's, and may be torn.
+    // While this catches up, the edge that an earlier process wrote stays published. It may be torn: it is written anew.
     if (!this.#edgeWritten) await this.#writeEdge();
     await this.#writeFull();
     await this.#catchUp();

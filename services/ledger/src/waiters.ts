@@ -14,8 +14,8 @@ interface Waiter {
 }
 
 /**
- * THREAT-36: of one caller, so that none makes another poll. Past this many its answer comes at once: it polls, and
- * nothing here grows (P12).
+ * How many waits one caller may have. Each caller has its own limit, so that none uses up another's (THREAT-36). Past
+ * it the answer comes at once: that caller polls, and nothing here grows (P12).
  */
 const MAX_WAITERS = 1024;
 

@@ -27,7 +27,7 @@ export interface SubmitterOptions {
   readonly clock: Clock;
   readonly events: LedgerEvents;
   readonly halt: (log: Log, error: unknown) => void;
-  /** Keeps it over a restart; a failure is not this class's. */
+  /** Stores it for the next start, and deals with a failure itself. */
   readonly keepCosigned: (log: Log, cosigned: Cosigned) => void;
   readonly intervalMs?: number;
   readonly refreshMs?: number;
@@ -64,12 +64,12 @@ export class WitnessSubmitter implements AsyncDisposable {
     if (this.#options.tiles.written.size > 0) this.#schedule(0);
   }
 
-  /** The tiles of a new size are written. */
+  /** To be called when the tiles of a new size are written. */
   changed(): void {
     const { log, clock, tiles, intervalMs = SUBMIT_WITHIN_MS } = this.#options;
     const { size } = tiles.written;
     if (size === 0 || size === log.cosigned?.size) return;
-    // A log that had nothing to show until now is not late.
+    // A log that was empty until now is not late: its time begins here.
     if (this.#submittedAt === -Infinity) this.#cosignedAt = clock.monotonic();
     this.#schedule(this.#submittedAt + intervalMs - clock.monotonic());
   }
@@ -183,7 +183,7 @@ export class WitnessSubmitter implements AsyncDisposable {
 
   #accept({ size, checkpoint }: SizedCheckpoint, { body }: WitnessAnswer): void {
     const { log, tiles, witness, clock, events, keepCosigned } = this.#options;
-    // Only the pinned witness's line is kept: further ones are nobody's that we know.
+    // Only the pinned witness's line is kept: for any other there is no key here.
     const lines = body.split("\n").filter((line) => line.startsWith(`\u2014 ${witness.name} `));
     const note = addSignature(checkpoint, lines.map((line) => `${line}\n`).join(""));
     const { timeSeconds } = verifyCosignature(note, witness);
@@ -191,7 +191,7 @@ export class WitnessSubmitter implements AsyncDisposable {
     const now = nowSeconds(clock);
     const wasAhead = this.#isAhead;
     this.#isAhead = isDatedAhead(timeSeconds, now);
-    // THREAT-37: said when it begins; that it goes on shows as a witness that is late.
+    // THREAT-37: one event when it begins. If it goes on, the witness is late, which is an event of its own.
     if (this.#isAhead && !wasAhead) events.cosignatureAhead(log.origin, timeSeconds, now);
     if (this.#isAhead) return;
     this.#cosignedAt = clock.monotonic();
@@ -201,7 +201,7 @@ export class WitnessSubmitter implements AsyncDisposable {
     keepCosigned(log, cosigned);
   }
 
-  /** P3: the alarm at 60 s; what stops, and when, is the signer's rule. */
+  /** P3: says after 60 s that the witness is late. When signing stops is for the signer to decide. */
   #watch(): void {
     const { log, events } = this.#options;
     const isLate = this.ageSeconds >= LATE_SECONDS;

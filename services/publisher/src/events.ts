@@ -7,7 +7,7 @@ export const PUBLISHER_EVENTS = {
   registry_entry_void: "security",
   site_built: "operation",
   issuer_left_out: "security",
-  // Each request for such a file is one.
+  // Anybody who asks for such a file makes one.
   file_damaged: "stranger",
   write_failed: "operation",
 } as const satisfies EventClasses;
@@ -22,7 +22,7 @@ export interface PublisherEvents {
   siteBuilt(registrySize: number, issuers: number, keys: number): void;
   issuerLeftOut(reason: string): void;
   fileDamaged(path: string): void;
-  /** `found`: the file that is wrong, which another one may need. */
+  /** `path` was asked for. `found` is the file that is wrong: `path` itself, or one against which it is checked. */
   logFileDamaged(path: string, found: string): void;
   writeFailed(code: string): void;
 }

@@ -62,7 +62,7 @@ export class Follower implements AsyncDisposable {
     });
   }
 
-  /** Whether what is served is what the registry said not long ago. */
+  /** Whether the ledger was heard within `STALE_MS`. */
   get isFresh(): boolean {
     const heardAt = this.#heardAt;
     return heardAt !== undefined && this.#options.clock.monotonic() - heardAt < STALE_MS;
@@ -119,10 +119,10 @@ export class Follower implements AsyncDisposable {
     }
   }
 
-  /** Keys end by time, without an entry; and what a full disk refused is tried again. */
+  /** Keys end by time, without an entry. A damaged file and what a full disk refused are written again. */
   #onTick(): void {
     const { clock, www } = this.#options;
-    if (nowSeconds(clock) < this.#changesAt) void www.retry();
+    if (nowSeconds(clock) < this.#changesAt && !www.isDamaged) void www.retry();
     else void this.#rebuildByTime();
   }
 

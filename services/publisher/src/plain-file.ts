@@ -6,8 +6,8 @@ const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
 const ABSENT = new Set(["ENOENT", "ENOTDIR", "ELOOP", "EISDIR"]);
 
 /**
- * Reads a file that another process wrote, if it is a regular one of at most `maxBytes`: no link is followed to
- * where it may lead, no device or pipe is waited for.
+ * Reads a file that another process wrote, if it is a regular one of at most `maxBytes`. A symbolic link in its place
+ * is not followed, a device or pipe is not waited for.
  *
  * @returns undefined where there is no such file
  */

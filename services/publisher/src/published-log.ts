@@ -35,7 +35,7 @@ export interface PublishedLogOptions {
   readonly prefix: string;
 }
 
-/** A file that is not what the tree says: it must not leave, above all not as immutable. */
+/** A file that is not what the tree says. It must not be served: caches would keep it as immutable. */
 export class DamagedFile extends Error {
   readonly path: string;
 
@@ -46,9 +46,9 @@ export class DamagedFile extends Error {
 }
 
 /**
- * The published files of one log, each held against the checkpoint that is published with them: a full tile against
- * its hash in the tile above, those of the right edge against the root. A file is held once, when it is read; the
- * first of a thousand entries costs some 0.3 ms. What the checkpoint does not cover yet is not there.
+ * The published files of one log, each checked against the checkpoint that is published with them: a full tile against
+ * its hash in the tile above, those of the right edge against the root. A file is checked when it is read from the
+ * disk, not when it comes from the cache. What the checkpoint does not cover yet is not served.
  */
 export class PublishedLog {
   readonly #options: PublishedLogOptions;
@@ -172,7 +172,7 @@ function parse(path: string, bytes: Buffer): Buffer[] {
   }
 }
 
-/** How many hashes a tile holds in a tree of this size; none or fewer: there is no such tile. */
+/** How many hashes a tile holds in a tree of this size; zero or less where there is no such tile. */
 function widthAt(size: number, level: number, index: number): number {
   return Math.min(TILE_WIDTH, Math.floor(size / TILE_WIDTH ** level) - index * TILE_WIDTH);
 }

@@ -37,7 +37,7 @@ export class PublishedLogs {
   readonly #folder: string;
   readonly #cache: FileCache;
   readonly #events: PublisherEvents;
-  /** What was told of and not served since. */
+  /** Names whose damage was logged, and that were not served since. */
   readonly #damaged = new Set<string>();
   #list: LogList | undefined;
 
@@ -62,7 +62,7 @@ export class PublishedLogs {
     }
   }
 
-  /** Once, however often somebody asks for it. */
+  /** Logs the damage once, however often somebody asks for the file. */
   #tell(name: string, found: string): void {
     if (this.#damaged.has(name)) return;
     if (this.#damaged.size >= MAX_DAMAGED) this.#damaged.clear();

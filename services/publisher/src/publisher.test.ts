@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { connect } from "node:net";
 import { once } from "node:events";
 import { join } from "node:path";
@@ -110,7 +118,8 @@ describe("what is served", () => {
 
   test("an altered or lost file is not served, where memory holds none", async () => {
     const deployment = Deployment.standard();
-    await using system = await System.open(deployment, { cacheBytes: 0 });
+    // No tick comes between, which would write the file again.
+    await using system = await System.open(deployment, { cacheBytes: 0, tickMs: 3_600_000 });
     const file = join(system.www, PATH, "keys");
     assert.equal((await fetch(`${system.origin}${PATH}/keys`)).status, 200);
     writeFileSync(file, '{"keys":[{"kid":"evil"}]}');
@@ -119,6 +128,24 @@ describe("what is served", () => {
     assert.doesNotMatch(await altered.text(), /evil/);
     rmSync(file);
     assert.equal((await fetch(`${system.origin}${PATH}/keys`)).status, 503);
+    assert.equal(system.count("file_damaged"), 2);
+  });
+
+  test("an altered or lost file is written again, and served again", async () => {
+    const deployment = Deployment.standard();
+    await using system = await System.open(deployment, { cacheBytes: 0 });
+    const file = join(system.www, PATH, "keys");
+    const good = readFileSync(file, "utf8");
+    const statusOfKeys = async () => (await fetch(`${system.origin}${PATH}/keys`)).status;
+    const isGood = () => existsSync(file) && readFileSync(file, "utf8") === good;
+    writeFileSync(file, "{}");
+    await until(async () => (await statusOfKeys()) === 503);
+    await until(isGood);
+    assert.equal(await statusOfKeys(), 200);
+    rmSync(file);
+    await until(async () => (await statusOfKeys()) === 503);
+    await until(isGood);
+    assert.equal(await statusOfKeys(), 200);
     assert.equal(system.count("file_damaged"), 2);
   });
 

@@ -2,7 +2,7 @@ import { HttpError, type HttpAnswer, type HttpRequest } from "@redoubt/http";
 import type { PublishedLogs } from "./published-logs.ts";
 import type { Www, WwwDocument } from "./www.ts";
 
-// ARCHITECTURE §3.4: ordinary clients stay exposed to a stolen key until their cache ends.
+// ARCHITECTURE §3.4: ordinary clients stay exposed to a stolen key until their cache ends, so it ends soon.
 const DOCUMENT_CACHE = "public, max-age=300";
 
 /** Static files and nothing else. */

@@ -17,16 +17,18 @@ export interface WwwDocument {
 const MAX_DOCUMENT_BYTES = 4 * 1024 * 1024;
 
 /**
- * The site as files, for us and for any static server beside us, and as an index of what is served. The files are
- * derived: one that is missing or altered is not served, and written again.
+ * The site: an index of what is served, and its files, which any static server may serve as well. A file that is
+ * missing or altered is not served, and the next `replace` writes it again.
  */
 export class Www {
   readonly #folder: string;
   readonly #cache: FileCache;
   readonly #events: PublisherEvents;
   #index: ReadonlyMap<string, WwwDocument> = new Map();
-  /** Served from here until the file stands. */
+  /** Documents whose files are not written yet: they are served from here. */
   readonly #unwritten = new Map<string, Buffer>();
+  /** Paths whose files were found missing or altered. */
+  readonly #damaged = new Set<string>();
   #writing: Promise<void> = Promise.resolve();
   #isSwept = false;
 
@@ -40,6 +42,11 @@ export class Www {
     return this.#index.size;
   }
 
+  /** Whether a file must be written again, by a `replace` with the same documents. */
+  get isDamaged(): boolean {
+    return this.#damaged.size > 0;
+  }
+
   find(path: string): WwwDocument | undefined {
     return this.#index.get(path);
   }
@@ -50,11 +57,12 @@ export class Www {
     for (const { path, body } of documents) {
       const etag = etagOf(body);
       index.set(path, { path, etag });
-      if (this.#index.get(path)?.etag === etag) continue;
+      if (this.#index.get(path)?.etag === etag && !this.#damaged.has(path)) continue;
       const bytes = ownBytes(Buffer.from(body, "utf8"));
       this.#unwritten.set(path, bytes);
       this.#cache.set(path, bytes);
     }
+    this.#damaged.clear();
     const gone = [...this.#index.keys()].filter((path) => !index.has(path));
     for (const path of gone) {
       this.#unwritten.delete(path);
@@ -80,6 +88,7 @@ export class Www {
     const bytes = await readPlainFile(this.#fileOf(path), MAX_DOCUMENT_BYTES);
     if (!bytes || etagOf(bytes) !== etag) {
       this.#events.fileDamaged(path);
+      this.#damaged.add(path);
       return undefined;
     }
     this.#cache.set(path, bytes);

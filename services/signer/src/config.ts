@@ -113,7 +113,7 @@ function readRegistry(reader: MemberReader): SignerConfig["registry"] {
   return { origin: log, key: vkey };
 }
 
-/** A witness key is no log key: one that signs both could vouch for itself. */
+/** `type` keeps witness and log keys apart: with one key for both, a log could vouch for itself. */
 function readKey(reader: MemberReader, name: string, type: SignatureType): VerifierKey {
   const key = parseVerifierKey(reader.string(name, 512));
   if (key.type !== type) throw problem(`${name} must be a verifier key of type ${type}`);
@@ -142,7 +142,7 @@ function readRing(value: JsonValue, what: string): RingPolicy {
   };
   const rotation = reader.has("rotation") ? reader.rawObject("rotation") : {};
   reader.done();
-  // A key of this signer is for every tenant of its realm; the consumer realm's only tenant is everybody.
+  // "many": a key of this signer is for every tenant of its realm, and the consumer realm's one tenant is everybody.
   const subject = { tenants: "many", maxLifetimeSeconds: ring.maxLifetimeSeconds } as const;
   return { ...ring, ...readRotation(rotation, subject, what) };
 }

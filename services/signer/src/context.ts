@@ -44,7 +44,7 @@ export interface SignerOptions {
   readonly sink: EventSink<SignerEvent | WireEvent>;
   /** Replaced by tests; default: what the configuration names. */
   readonly custodian?: Custodian | undefined;
-  /** Told once, when native code is loaded or none is needed. */
+  /** Called once, when custody's native code is loaded, or custody needs none. */
   readonly onCustodyLoaded?: () => void;
   /** Replaced by tests that take scope enforcement away, never by configuration. */
   readonly policy?: Policy;
@@ -59,9 +59,7 @@ export interface Signer extends Service {
   tick(): Promise<void>;
 }
 
-/**
- * Wires one signer: one process, one realm, one issuance log. Custody may be away when this resolves.
- */
+/** Wires one signer: one process, one realm, one issuance log. When this resolves, custody may still be away. */
 export async function openSigner(options: SignerOptions): Promise<Signer> {
   checkPrivateFolder(options.folder);
   const folder = join(options.folder, SIGNER_FILES.custody);
@@ -94,7 +92,7 @@ function wire(options: SignerOptions, custodian: SignerCustody): ServiceParts {
   const journals = join(folder, SIGNER_FILES.journals);
   mkdirSync(journals, { recursive: true, mode: 0o700 });
   const journal = new EntryJournal({ folder: journals, origin: config.origin, events });
-  // Both secrets first: a start that fails must not leave a connection behind.
+  // Both secrets are read first: where one is missing, the start fails before there is a connection to leave behind.
   const [toLedger, toMonitor] = [peer(options, "ledger"), peer(options, "monitor")];
   const resources = new AsyncDisposableStack();
   resources.use(custodian);

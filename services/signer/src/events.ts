@@ -47,12 +47,12 @@ export interface SignerEvents {
   keyAge(kid: string, level: string, percent: number): void;
   keyStepFailed(code: string): void;
   keyUnreadable(id: string, code: string): void;
-  /** Custody holds it, and it is not what custody must hold. */
+  /** Custody holds a key that must not be used. */
   keyRefused(id: string, reason: string): void;
   auditFailed(code: string): void;
   custodyFailure(code: string, reason: string): void;
   custodyBack(): void;
-  /** Refusals of one kind and stops, as they are told to the monitor; `count` of them at once. */
+  /** A report to the monitor is sent: refusals of one caller and code, or an event; `count` of them at once. */
   reported(report: Readonly<Record<string, string>>, count: number): void;
   reportRefused(code: string): void;
   logLost(code: string): void;
@@ -65,10 +65,10 @@ export interface SignerEvents {
   ledgerFailure(code: string, reason: string): void;
   ledgerBack(): void;
   cosignatureRefused(origin: string, code: string): void;
-  /** THREAT-37: the witness dates later than this clock can bear; both in POSIX seconds. */
+  /** THREAT-37: the witness's date lies too far ahead of this clock; both in POSIX seconds. */
   cosignatureAhead(origin: string, cosignedSeconds: number, nowSeconds: number): void;
   stateNotKept(code: string): void;
-  /** Entries that no witness has seen are not journaled: said once until it works again. */
+  /** The journal could not be written. Logged once until it works again. */
   journalFailed(code: string): void;
   /** Entries of a closed log that were appended to the one that takes its place. */
   entriesCarried(from: string, count: number): void;

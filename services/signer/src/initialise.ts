@@ -40,8 +40,8 @@ export function initialise(
 }
 
 /**
- * Makes the writer's key of a log that takes another's place, in the folder of a signer that has keys; where it is
- * made already, reads it. Returns the writer's verifier key.
+ * Makes the writer's key of a log that takes another's place, in the folder of a signer that has its keys already. If
+ * an earlier attempt made the key, reads it. Returns the writer's verifier key.
  */
 export function initialiseLog(folder: string, origin: string): string {
   const path = join(folder, writerFile(origin));

@@ -11,7 +11,7 @@ const service = basename(folder);
 
 await runService(service, { ...WIRE_EVENTS, ...SIGNER_EVENTS }, async ({ clock, sink }) => {
   const config = parseConfig(readPrivateFile(`${folder}/config.json`));
-  // ARCHITECTURE §7: once an HSM's module is loaded, nothing else is to be.
+  // ARCHITECTURE §7: once an HSM's module is loaded, no other native code may be.
   return await openSigner({
     config,
     folder,

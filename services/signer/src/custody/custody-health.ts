@@ -55,7 +55,7 @@ interface Failure {
   readonly signingFailedMs: number;
 }
 
-/** How custody is, by what became of the calls to it. */
+/** Whether custody can be used, judged by the outcomes of the calls to it. */
 export class CustodyHealth {
   readonly #clock: Pick<Clock, "monotonic">;
   #last: Failure | undefined;
@@ -66,7 +66,7 @@ export class CustodyHealth {
     this.#clock = clock;
   }
 
-  /** Whoever calls custody reads this before, and hands it in with the outcome. */
+  /** How often custody failed so far. To be read before a call, and passed to `signed` or `answered` after it. */
   get failures(): number {
     return this.#failures;
   }
@@ -97,7 +97,7 @@ export class CustodyHealth {
     return this.#last ? now >= this.#last.pauseUntilMs : now - this.#workedMs >= IDLE_LOOK_MS;
   }
 
-  /** A call that began before the last failure shows that custody is there, but not that its pause is over. */
+  /** A signature succeeded. If the call began before the last failure, custody is there, but its pause is not over. */
   signed(failuresBefore: number): void {
     this.#workedMs = this.#now();
     if (!this.#last || this.#last.error.code === FOLDER_FAILURE) return;

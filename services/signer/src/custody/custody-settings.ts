@@ -21,7 +21,7 @@ const MAX_READS = 16;
 const MAX_VALUE = 4096;
 const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]{0,63}$/;
 const VALUE = /^[^\0]+$/;
-// THREAT-33: what these say decides which code runs in the process that signs. The pool's size is harmless.
+// THREAT-33: these variables decide which code runs in the process that signs. The size of the thread pool is harmless.
 const RUN_TIME =
   /^(?:NODE_|LD_|DYLD_|UV_(?!THREADPOOL_SIZE$)|OPENSSL_|SSL_|MALLOC_|GLIBC_|PATH$|LANG$|ENV$|IFS$)/i;
 
@@ -63,7 +63,7 @@ function problem(message: string): Error {
   return configError(`signer config: custodyNeeds.environment: ${message}`);
 }
 
-/** What key records and status say of it. */
+/** How key records and `status` name this custody. */
 export function custodyLabel(custody: CustodyConfig): CustodyLabel {
   switch (custody.kind) {
     case "file":

@@ -23,10 +23,10 @@ const LOADERS: Required<CustodyLoaders> = {
 
 export interface OpenCustodyOptions {
   readonly config: Pick<CustodySettings, "custody">;
-  /** Of sealed files. */
+  /** Where sealed files lie. */
   readonly folder: string;
   readonly clock: Clock;
-  /** In place of the one that is configured; its owner closes what is behind it. */
+  /** Used in place of the configured one. Closing it does not close what is behind it: that is its owner's. */
   readonly custodian?: Custodian | undefined;
   readonly onCustodyLoaded?: (() => void) | undefined;
 }

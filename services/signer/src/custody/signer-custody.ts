@@ -12,7 +12,7 @@ export interface SignerCustodyOptions {
   readonly label: CustodyLabel;
   readonly open: () => Promise<Custodian>;
   readonly clock: Pick<Clock, "monotonic">;
-  /** Told once, when what drives custody is loaded: the permission for native code is needed no more. */
+  /** Called once, when custody's code is loaded: the permission to load native code is not needed any more. */
   readonly onLoaded?: (() => void) | undefined;
 }
 
@@ -38,7 +38,7 @@ export class SignerCustody implements Custodian {
 
   /**
    * Custody that is away, denied or not installed is no failed start: the signer says so, signs nothing and tries
-   * again. A refused PIN must not be tried again and again by a supervisor that starts a failing process anew.
+   * again. If the start failed, the supervisor would repeat it, and a refused PIN would be tried until the HSM locks.
    *
    * @throws whatever else the adapter throws: a file that is absent or that others can read, a wrong passphrase
    */
@@ -144,8 +144,8 @@ export class SignerCustody implements Custodian {
   }
 
   /**
-   * Not watched: where custody may make no key, or has used up its quota for making them, the keys that are there still
-   * sign.
+   * A failure here is not one of custody's health: where custody may make no key, or has used up its quota for making
+   * them, the keys that are there still sign.
    */
   async #key(take: (custodian: Custodian) => Promise<CustodyKey>): Promise<CustodyKey> {
     const key = await take(await this.#open());
@@ -174,7 +174,7 @@ export class SignerCustody implements Custodian {
     }
   }
 
-  /** P3: whatever is to be signed is in the log by now, and whoever asked must account for it. */
+  /** P3: the entry is in the log by now: `committed` tells the caller to account for it (docs/spec/reports.md §4). */
   #notSigned(error: unknown): ServiceError {
     this.#health.notSigned(error);
     const isOurs = error instanceof KeyError;

@@ -121,8 +121,8 @@ function groupByTenantAndDay(tokens: readonly UnsignedToken[]): Iterable<Group> 
 }
 
 /**
- * docs/spec/logs.md §2: the bodies as columns, because those of one batch are nearly alike. What an entry or the
- * blob's head says is not said again.
+ * docs/spec/logs.md §2: the bodies as columns, because those of one batch are nearly alike. A column with one value for
+ * all is that value. What an entry or the head of the blob says already is left out.
  */
 function columnsOf(tokens: readonly UnsignedToken[]): unknown[] {
   return COLUMNS.map((read) => {

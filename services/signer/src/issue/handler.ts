@@ -149,7 +149,7 @@ export class SignerHandler {
   }
 }
 
-/** A route before which something is checked: nothing of the request was read by then but its name. */
+/** A route with a check that runs before any member of the request is read. */
 function guarded(check: (call: Call) => void, inner: Route): Route {
   return {
     op: inner.op,
@@ -186,7 +186,7 @@ function withUnsigned(error: unknown, { signingInput }: UnsignedToken): unknown 
   return new ServiceError(error.code, error.message, { cause: error, fields });
 }
 
-/** As a refused call would be answered: only what is meant for callers leaves. */
+/** The result of a refused item, as an error frame would say it: only what is meant for callers leaves. */
 function refusalOf(error: unknown): JsonObject {
   if (!(error instanceof ServiceError)) return { code: "ERR_INTERNAL", message: "Internal error" };
   const { retryAfterSeconds, committed, unsigned } = error.fields;

@@ -2,7 +2,7 @@ import { ServiceError } from "@redoubt/base";
 import { isJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
 import { SIGNER, type IssueRequest } from "@redoubt/wire";
 
-/** P2: what only the signer says. Naming one of these is an attack or a defect, never a wish to be granted. */
+/** P2: members that only the signer sets. A caller that names one of them is hostile or broken, and is refused. */
 const RESERVED: ReadonlySet<string> = new Set(
   "iss tid iat nbf exp jti ver typ kid alg aud client_id".split(" "),
 );

@@ -32,7 +32,7 @@ interface Waiting {
 
 /** C2SP tlog-tiles: what one entry bundle holds. Also keeps the largest bodies within one frame. */
 const MAX_BATCH = 256;
-/** While one batch commits the next is sent, and the one before is signed. */
+/** Batches under way at once: one commits, and the next is sent or the one before is signed. */
 const MAX_BATCHES = 2;
 /**
  * While one batch commits, a second is sent only if it holds this many requests. Every batch costs two signatures, two
@@ -58,7 +58,7 @@ export class Mint {
       maxBatches: MAX_BATCHES,
       minBeside: MIN_SECOND_BATCH,
       holdMs: HOLD_MS,
-      // Issuers collect before they ask.
+      // No waiting here: the issuer has collected requests already.
       lingerMs: 0,
       send: (batch) => this.#run(batch),
     });

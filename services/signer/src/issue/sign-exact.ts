@@ -9,7 +9,7 @@ import { encodeHeader, type RingKey } from "../keys/key-ring.ts";
 import { checkKeyCovers, type PolicyInput } from "./policy.ts";
 import type { UnsignedToken } from "./token.ts";
 
-/** What an exact payload says. Every value is the caller's, until `decideExact` held it against the handle. */
+/** What an exact payload says. Every value is the caller's and unchecked until `decideExact` has compared it. */
 export interface ExactClaims {
   readonly issuer: string;
   readonly subject: string;
@@ -27,7 +27,7 @@ export interface ExactHandle {
   /** Who asks, as it stands in the sealed body and in budgets. */
   readonly client: string;
   readonly typ: "JWT";
-  /** Those of the registry's tenant, or any, which must be said aloud. */
+  /** The audiences of the registry's tenant, or any. */
   readonly audiences: "tenant" | "any";
   readonly maxLifetimeSeconds: number;
   /**
@@ -75,7 +75,7 @@ function parsePayload(segment: string): JsonObject {
   if (segment.length > MAX_PAYLOAD_CHARACTERS)
     throw refusal("ERR_REQUEST_MEMBER", `Claims are over ${MAX_PAYLOAD_CHARACTERS} characters`);
   try {
-    // With two spellings of the same claims the caller would get a token other than the one that was looked at.
+    // Both readers are strict: if one text could be read in two ways, other claims might be signed than were checked.
     return parseJsonObject(decodeBase64url(segment), { maxDepth: MAX_PAYLOAD_DEPTH });
   } catch (cause) {
     if (!(cause instanceof JsonError) && !(cause instanceof Base64urlError)) throw cause;
@@ -102,8 +102,8 @@ function checkAudiences(
 }
 
 function checkTimes({ issuedAt, notBefore, expires }: ExactClaims, now: number): void {
-  // A token dated back belongs to a time that the monitor has already gone through; one dated forward is a hidden
-  // reserve.
+  // A token that is dated back falls into a time that the monitor has judged already. One that is dated ahead could be
+  // kept and used later.
   if (Math.abs(issuedAt - now) > MAX_IAT_OFF_SECONDS || notBefore !== issuedAt)
     throw refusal("ERR_SIGNER_TIME", "Token is not dated now");
   if (expires <= issuedAt) throw refusal("ERR_SIGNER_TTL", "Token ends before it begins");
@@ -126,7 +126,7 @@ function checkScope(
   const maxSeconds = Math.min(record.maxLifetimeSeconds, handle.maxLifetimeSeconds);
   if (expires - issuedAt > maxSeconds)
     throw refusal("ERR_SIGNER_TTL", `Lifetime is over ${maxSeconds} s`);
-  // THREAT-02: verifiers hold iat against the window. The edge of it is nobody's fault and soon over.
+  // THREAT-02: verifiers compare `iat` with the window. At its edge this is no attack: the next key signs soon.
   if (issuedAt < record.signFrom || issuedAt > record.signUntil || expires > record.verifyUntil)
     throw new ServiceError("ERR_SIGNER_NO_KEY", "Key does not cover this time", RETRY);
 }

@@ -3,9 +3,9 @@ import { isDrill, isPublished } from "@redoubt/keys";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import type { RealmKey, RealmKeys } from "@redoubt/wire";
 
-/** P6: how old keys may be at a relying party, far below the time that a key is published before it signs. */
+/** P6: relying parties fetch again after this time. A key is published for much longer before it signs. */
 const REFRESH_HINT_SECONDS = 300;
-/** What fits into one frame's head, records of many tenants aside. */
+/** As many as fit into one frame's head, unless their records name many tenants. */
 const MAX_KEYS = 48;
 
 /** The keys of a realm that relying parties may meet, signing keys before drill keys, newest first. */

@@ -12,7 +12,7 @@ export interface KeyOrdersOptions {
   readonly refresh: () => Promise<void>;
   /** Throws while the witness contradicts the clock, or vouches for too little. */
   readonly checkTime: () => void;
-  /** Tells the monitor: what was done by hand is seen where nobody here can take it back. */
+  /** Tells the monitor what was done by hand: nobody on this machine can take that back. */
   readonly alarm: (kind: string, detail: string) => void;
 }
 
@@ -85,7 +85,7 @@ export class KeyOrders {
         if (isEarly && ring && !activeOf(ring))
           await this.#takeOver(ring, this.#standby(ring, true), "key-rotated-by-hand", reason);
       } catch {
-        // The taint stands. The rest is the life cycle's, as soon as the clock is beyond doubt.
+        // The taint stands. The life cycle does the rest as soon as the clock is right.
       }
       // A tainted key can only be revoked, and a revoked one stays so.
       const state = this.#realmKey(kid).state === "revoked" ? "revoked" : "tainted";
@@ -122,12 +122,12 @@ export class KeyOrders {
     await steps.takeOver(ring, key.kid, byOperator(reason));
     if (key.state === "prepublished") steps.tellEarly(key, early);
     alarm(kind, `Key ${key.kid} signs in place of ${before ?? "none"}: ${reason}`);
-    // The next standby is published from now on.
+    // Makes and publishes the next standby.
     await steps.step();
     return { kid: key.kid, before };
   }
 
-  /** The one that follows: ready, or early where no key of the ring signs and somebody says so. */
+  /** The standby that follows. One that is not ready only where no key of the ring signs and `isEarly` is set. */
   #standby(ring: SignerRing, isEarly: boolean): KeyInfo {
     const now = this.#now();
     const [first] = standbys(ring, now);

@@ -26,7 +26,7 @@ export interface KeyRingOptions {
   readonly custodian: Custodian;
   readonly clock: Clock;
   readonly events: SignerEvents;
-  /** Told once of each key that custody holds and that must not be used. */
+  /** Called once for each key that custody holds and that must not be used, and again when the reason changes. */
   readonly onRefused?: (id: string, reason: string) => void;
 }
 
@@ -120,7 +120,7 @@ export class KeyRing {
     return this.#active.some(({ key, signUntil }) => now >= key.record.signFrom && now < signUntil);
   }
 
-  /** Takes over what the registry says now. */
+  /** Finds the active keys anew, by what the registry says now. */
   refresh(): void {
     const known = new Map(this.#active.map(({ key }) => [key.kid, key]));
     this.#active = this.own().flatMap((info) => {

@@ -27,9 +27,9 @@ export interface KeyStepsOptions
   readonly decide?: typeof dueStep<KeyInfo>;
 }
 
-/** In one go of one ring: two new keys and the first activation are three. */
+/** Steps of one ring in one go. Three are enough as a rule: two new keys and the first activation. */
 const MAX_STEPS = 8;
-/** Somebody else writes into the registry all the time; past it the next tick goes on. */
+/** How often a compare-and-swap may be lost in one go, where others write all the time. The next tick goes on. */
 const MAX_LOST_SWAPS = 32;
 const BACK_OFF = { firstMs: 1000, maxMs: 30_000 } as const;
 
@@ -66,7 +66,7 @@ export class KeySteps {
     this.#watch = new KeyWatch(options);
   }
 
-  /** Not before what failed has had its pause: a statement that stays void must not fill the registry. */
+  /** Ticks unless a failed step still has its pause: a statement that stays void must not fill the registry. */
   async tickWhenDue(): Promise<void> {
     // Ages are looked at even where the steps fail: that is when they matter.
     this.#watch.look(this.rings, this.#now());
@@ -103,8 +103,8 @@ export class KeySteps {
   }
 
   /**
-   * One key signs in place of another, now: two entries, and whoever breaks off between them is followed by the life
-   * cycle, which activates a standby. To be called inside `inOrder`.
+   * One key signs in place of another, now. These are two entries; if this breaks off between them, the next step
+   * activates a standby. To be called inside `inOrder`.
    *
    * @throws ServiceError `ERR_LEDGER_SIZE`, `ERR_SIGNER_REGISTRY_VOID`
    */
@@ -187,7 +187,7 @@ export class KeySteps {
     });
   }
 
-  /** P6: that a key signs before everybody knows it is told with its price. */
+  /** P6: tells the monitor that a key signs before every verifier knows it, and for how long some may refuse. */
   tellEarly({ kid }: KeyInfo, seconds: number): void {
     if (seconds === 0) return;
     const price = `may refuse its tokens for up to ${Math.ceil(seconds / 60)} min`;
@@ -226,13 +226,14 @@ export class KeySteps {
   }
 
   /**
-   * After another ring key took its place: relying parties that pin it alone go on with the keys that sign. Only for
-   * those in custody: what a thief registered with the old ring key, the new one never vouches for.
+   * After another ring key took the place of this realm's: the new one signs the records of the present keys, so that
+   * relying parties that pin only the new one take them. It signs only for keys in custody, and so never for a key that
+   * a thief registered with the old one.
    */
   async #vouchAnew(): Promise<void> {
     const { realm, ring, registry, ringSigner } = this.#options;
     const { publicKey } = registry().realms.get(realm)?.ring ?? {};
-    // Before it is needed: without it nothing changes any more, and keys only grow old.
+    // Opened at each step, needed or not: where it is missing, that is found out before a key must change.
     const { privateKey } = ringSigner;
     this.#isRingTold = false;
     for (const key of ring.own()) {
@@ -258,7 +259,7 @@ export class KeySteps {
   }
 }
 
-/** As the registry keeps it. */
+/** The `reason` that stands in the registry. */
 function reasonOf(isLost: boolean, earlySeconds: number): string {
   if (isLost) return "custody does not hold it";
   return earlySeconds > 0 ? "custody does not hold the key before it" : "life cycle";

@@ -15,7 +15,10 @@ const KINDS: Readonly<Record<Exclude<AgeLevel, "young">, string>> = {
   stop: "key-age-stop",
 };
 
-/** Says once for each key and level how old the signing keys are: in 2021 nobody saw that rotation had stopped. */
+/**
+ * Reports, once for each key and level, that an active key nears its age limit. Storm-0558: rotation had stopped in
+ * 2021, and nobody saw it.
+ */
 export class KeyWatch {
   readonly #options: KeyWatchOptions;
   readonly #told = new Map<string, AgeLevel>();
@@ -38,7 +41,7 @@ export class KeyWatch {
     const age = keyAge(key, policy, nowSeconds);
     if (!age || age.level === "young") return;
     const told = this.#told.get(key.kid) ?? "young";
-    // A clock that went back does not say it all again.
+    // Only a higher level is reported: a clock that was set back repeats nothing.
     if (AGE_LEVELS.indexOf(age.level) <= AGE_LEVELS.indexOf(told)) return;
     this.#told.set(key.kid, age.level);
     this.#options.events.keyAge(key.kid, age.level, age.percent);

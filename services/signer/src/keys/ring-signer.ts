@@ -7,8 +7,8 @@ import { KeyError } from "@redoubt/keys";
 import { SIGNER_FILES } from "../initialise.ts";
 
 /**
- * The ring key of this realm, as the registry names it now. A root may name another at any time. Where its file is
- * gone, tokens are still issued, but no key can change any more.
+ * Signs with the ring key that the registry names for this realm now; a root may name another at any time. Where the
+ * key's file is gone, tokens are still issued, but no token key can change any more.
  */
 export class RingSigner implements StatementSigner {
   readonly #folder: string;

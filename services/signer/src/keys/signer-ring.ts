@@ -28,7 +28,7 @@ export class SignerRing implements Ring<KeyInfo> {
   readonly isHeld = ({ record }: KeyInfo): boolean => this.#ring.custodyOf(record) !== undefined;
 }
 
-/** From when on a key of the ring may sign, where none does and one is to. */
+/** POSIX seconds from which the next standby may sign; undefined where a key is active or there is no standby. */
 export function nextSigningAt(ring: SignerRing, nowSeconds: number): number | undefined {
   return activeOf(ring) ? undefined : standbys(ring, nowSeconds)[0]?.readyAt;
 }

@@ -15,8 +15,8 @@ const AUDIENCE = /^[^\s\p{C}]+$/u;
 const LAST_SECOND = Number.MAX_SAFE_INTEGER;
 
 /**
- * The claims of a bound service account token, exactly those that kube-apiserver writes: an allow-list, because
- * whoever reads the token in Go would take `ISS` for `iss`, and what the next release adds is looked at first.
+ * The claims of a bound service account token, exactly those that kube-apiserver writes. It is an allow-list for two
+ * reasons: Go's JSON reader takes `ISS` for `iss`, and claims of a later release shall be looked at before they pass.
  *
  * @throws ServiceError `ERR_REQUEST_MEMBER` for another form, `ERR_SIGNER_CLAIMS` for parts that contradict each other
  */
@@ -67,7 +67,7 @@ function readBound(reader: MemberReader): Bound {
   if (reader.has("node")) readReference(reader.object("node"), isPod);
   const warnAfter = reader.optionalInteger("warnafter", 0, LAST_SECOND);
   reader.done();
-  // TokenRequest takes one bound object; a pod's node is told beside it.
+  // TokenRequest binds a token to one object. A node may stand beside a pod, and never beside a secret.
   if (isSecret && (isPod || reader.has("node"))) throw contradiction("bound to two objects");
   return { namespace, name, warnAfter };
 }

@@ -37,13 +37,13 @@ interface Segment {
 const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
 /** length, CRC-32 of the rest, first: float64be, count, bytes of entries: uint32be. */
 const HEADER_BYTES = 24;
-/** More than a frame to the ledger has. */
+/** More than the largest frame to the ledger. */
 const MAX_RECORD_BYTES = 8 * 1024 * 1024;
 const SEGMENT_BYTES = 4 * 1024 * 1024;
 /** 15 minutes of `maxUnwitnessed` with 1,000 tokens a second. */
 const MAX_BYTES = 512 * 1024 * 1024;
 
-/** While the disk is full the ledger commits little: what waits to be written stays small. */
+/** Batches that wait in memory to be written. A disk that is full is the ledger's too, as a rule: little is committed. */
 const MAX_UNWRITTEN_BYTES = 8 * 1024 * 1024;
 
 /**
@@ -75,8 +75,8 @@ export class EntryJournal implements Disposable {
   }
 
   /**
-   * Written when this returns. What cannot be written is an event: the ledger has it, and signing goes on. It is tried
-   * again with the next batch: a disk may have room again before a witness has cosigned it.
+   * Written when this returns. If it cannot be, that is an event, and signing goes on, because the ledger has the batch.
+   * It is tried again with the next batch: the disk may have room before a witness has cosigned this one.
    */
   append(batch: JournalBatch): void {
     this.#unwritten.push(batch);
@@ -85,7 +85,7 @@ export class EntryJournal implements Disposable {
     while (sizeOf(this.#unwritten) > MAX_UNWRITTEN_BYTES) this.#unwritten.shift();
   }
 
-  /** Says whether it is written. */
+  /** Returns whether it is written. */
   #write(batch: JournalBatch): boolean {
     const record = encodeRecord(batch);
     try {
@@ -116,7 +116,7 @@ export class EntryJournal implements Disposable {
   }
 
   #segmentFor(bytes: number): Segment | undefined {
-    // A handful of them, but while the witness is away for long.
+    // The sum is cheap: there are few segments, except while the witness is away for long.
     const held = this.#segments.reduce((sum, segment) => sum + segment.bytes, bytes);
     if (held > (this.#options.maxBytes ?? MAX_BYTES)) return undefined;
     const newest = this.#segments.at(-1);

@@ -16,8 +16,10 @@ export interface LogSource {
 }
 
 /**
- * Where the ledger says that the log stands, once it is proven to be what this writer signed, and to hold every tree
- * that is known of it.
+ * Asks the ledger where the log stands, and checks that this writer signed that tree, and that it continues every tree
+ * of the log that is known here.
+ *
+ * @throws ServiceError `ERR_LOG_CHECKPOINT`, `ERR_LOG_SHORT`, `ERR_LOG_HISTORY`
  */
 export async function readLogState(
   source: LogSource,

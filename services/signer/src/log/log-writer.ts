@@ -21,7 +21,7 @@ export interface LogWriterOptions extends LogSource {
   readonly guard: WitnessGuard;
   readonly events: SignerEvents;
   readonly journal: Pick<EntryJournal, "append" | "cosigned">;
-  /** Told once, when nothing will be signed any more until somebody looked. */
+  /** Called once, when the log is halted: nothing is signed any more until somebody has looked. */
   readonly onHalt: (reason: string) => void;
 }
 
@@ -140,7 +140,7 @@ export class LogWriter {
     };
   }
 
-  /** First attempt of a batch: sent at once, behind those that are under way. */
+  /** The first attempt of a batch. It does not wait for the batches that are under way. */
   async #send(batch: Pending): Promise<void> {
     try {
       await this.#commit(batch);
@@ -162,7 +162,7 @@ export class LogWriter {
     );
     this.checkIntact();
     this.#checkAcknowledged(batch, checkpoint);
-    // Never awaited: what the ledger says of the witness must not hold back what it has committed.
+    // Not awaited: checking a cosignature must not delay the tokens of a batch that is committed.
     void this.#takeCosigned(cosigned);
   }
 
@@ -221,7 +221,7 @@ export class LogWriter {
     for (const batch of this.#queue.splice(0)) batch.failed(error);
   }
 
-  /** Asks for the newest cosignature; what an idle log needs, since no commit brings it. */
+  /** Asks for the newest cosignature. An idle log needs this, since no answer to a commit brings it. */
   async refreshCosigned(): Promise<void> {
     const { client, origin } = this.#options;
     const { cosigned } = await ask(client, LEDGER.state, { log: origin });
@@ -251,7 +251,7 @@ export class LogWriter {
       throw this.#halt("a witness cosigned another tree of this log");
     }
     const range = this.#acknowledged;
-    // The witness may have seen more than was acknowledged to us: that cosignature comes again.
+    // The witness has seen more than was acknowledged to us. We take this cosignature when it comes again.
     if (size > range.size) return false;
     await proveGrowth(this.#options.client, this.#options.origin, { size, root }, range.head);
     return true;
@@ -268,7 +268,7 @@ export class LogWriter {
     return this.#halt(`closed; ${successor} takes its place`);
   }
 
-  /** For good: only a person, or a start that proves the log anew, ends this. */
+  /** Halts the log for as long as this process runs: only a start, which checks the log again, ends that. */
   #halt(reason: string): ServiceError {
     if (this.#halted === undefined) {
       this.#halted = reason;

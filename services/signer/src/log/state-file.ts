@@ -7,18 +7,18 @@ import { parseJsonObject } from "@redoubt/verify/json";
 export interface RememberedTree extends TreeHead {
   /** Of the log that it is a tree of. */
   readonly origin: string;
-  /** From when the age of the witness's word counts; 0 where there was nothing to witness yet. */
+  /** POSIX seconds from which the age of the newest cosignature counts; 0 where there was nothing to witness yet. */
   readonly sinceSeconds: number;
 }
 
-/** What a signer remembers between runs, only to refuse. */
+/** What a signer remembers between runs. It only ever leads to a refusal. */
 export interface SignerState {
   /** Absent when it is of another log, for instance last quarter's. */
   readonly log?: RememberedTree;
   readonly registry: RememberedTree;
 }
 
-/** @throws ServiceError `ERR_SIGNER_STATE` for a file that is not one of ours: it is never taken for none */
+/** @throws ServiceError `ERR_SIGNER_STATE` for a damaged or foreign file: it is not treated as missing */
 export function readState(
   path: string,
   { origin, registry }: { readonly origin: string; readonly registry: { readonly origin: string } },

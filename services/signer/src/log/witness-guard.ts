@@ -40,7 +40,7 @@ interface Grown {
 export class WitnessGuard {
   readonly #options: WitnessGuardOptions;
   #newest: Cosigned | undefined;
-  /** From when the age counts; undefined while there is nothing that a witness could have seen. */
+  /** POSIX seconds from which the age counts; undefined while there is nothing that a witness could have seen. */
   #sinceSeconds: number | undefined;
   /** How large the log was then. */
   #sinceSize = 0;
@@ -62,12 +62,12 @@ export class WitnessGuard {
     return this.#newest;
   }
 
-  /** What to remember over a restart, so that stopping and starting does not make old news fresh. */
+  /** To be stored for the next start (POSIX seconds), so that a restart does not make an old cosignature fresh. */
   get sinceSeconds(): number | undefined {
     return this.#sinceSeconds;
   }
 
-  /** The log has this size: there is something to witness, from now on or since an earlier run. */
+  /** The log has this size: there is something to witness. `sinceSeconds`: since when, where an earlier run knew it. */
   begin(size: number, sinceSeconds: number = this.#now()): void {
     this.#noteGrowth(size);
     if (this.#sinceSeconds !== undefined) return;
@@ -88,7 +88,7 @@ export class WitnessGuard {
   accept(cosigned: Cosigned): void {
     const last = this.#newest;
     const { timeSeconds } = cosigned;
-    // THREAT-37: not kept. Otherwise one that is dated ahead would stay the newest until that date.
+    // THREAT-37: one that is dated ahead is not kept: it would stay the newest until that date.
     if (this.#isAhead(timeSeconds)) return this.#tellAhead(timeSeconds);
     if (last && !isNewer(cosigned, last)) return;
     this.#newest = cosigned;
@@ -153,7 +153,7 @@ export class WitnessGuard {
     if (this.#isClockAhead || this.#isAhead(this.#sinceSeconds)) throw wrongClock();
     // THREAT-29: turning the clock back must not make a cosignature younger, so both ages count.
     if (elapsedMs > maxMs) throw unwitnessed(elapsedMs);
-    // P3: a ledger that has the same small tree cosigned again and again keeps what came after it unseen.
+    // P3: a ledger could have an old, smaller tree cosigned again and again, and hide what came after it.
     const [oldest] = this.#uncovered;
     const unseenMs = oldest ? clock.monotonic() - oldest.atMs : 0;
     if (unseenMs > maxMs) throw unwitnessed(unseenMs);

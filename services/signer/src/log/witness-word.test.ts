@@ -102,7 +102,7 @@ describe("THREAT-38: nothing is signed before the witness has said what it holds
     await deployment.client().request(WANTED);
   });
 
-  it("an answer that was kept from an earlier question is none, nor is one under another key", async () => {
+  it("an answer to an earlier question is refused, and so is one under another key", async () => {
     await using deployment = await after(1);
     const { monitor, ledger } = deployment;
     const kept = ledger.witnessed({ log: ledger.registry.origin, nonce: "n".repeat(22) });

@@ -7,8 +7,9 @@ import { ask, MONITOR, RemoteError, type Requester } from "@redoubt/wire";
 const NONCE_BYTES = 16;
 
 /**
- * THREAT-38: what the witness holds of a log at this moment. Asked before a log is taken up: where ledger and signer
- * come from one backup, both agree on an old tree, and only somebody else knows of what came after it.
+ * THREAT-38: asks the witness for the newest tree of a log that it cosigned, before the log is taken up. Ledger and
+ * signer that are restored from one backup agree on an old tree; only the witness knows what came after it.
+ *
  * @throws ServiceError `ERR_WITNESS_AWAY`, `ERR_WITNESS_HALTED`, `ERR_WITNESS_ANSWER`
  */
 export async function askWitness(

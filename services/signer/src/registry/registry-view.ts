@@ -21,7 +21,7 @@ export interface RegistryViewOptions {
 /**
  * The registry as this signer knows it. The ledger that hands it out is not trusted: it can neither leave out a
  * statement's body, nor show a shorter or another registry than before, nor keep news back for longer than
- * `maxUnwitnessed`: the witness vouches for no old size again (THREAT-06, THREAT-30).
+ * `maxUnwitnessed`, because the witness never cosigns an old size again (THREAT-06, THREAT-30).
  */
 export class RegistryView {
   readonly #options: RegistryViewOptions;
@@ -84,10 +84,10 @@ export class RegistryView {
   }
 
   /**
-   * A statement takes effect when the registry holds it, and not before: this resolves once it was read back. Whether
-   * the fold took it is for the caller to look at. With `ifSize` the ledger takes it at exactly that size.
+   * Appends a statement, and resolves once it was read back: it takes effect when the registry holds it, not before.
+   * The caller looks whether the fold took it. With `ifSize` the ledger takes it at exactly that size.
    *
-   * @throws ServiceError `ERR_LEDGER_*` as the ledger said, `ERR_SIGNER_REGISTRY` when nobody knows
+   * @throws ServiceError `ERR_LEDGER_*` where the ledger refused, `ERR_SIGNER_REGISTRY` where the outcome is unknown
    */
   async append({ statement, envelope }: SignedStatement, ifSize?: number): Promise<void> {
     const { client, origin } = this.#options;
@@ -137,7 +137,7 @@ export class RegistryView {
   }
 }
 
-/** What a ledger answers must not be able to look like a refusal of ours: those are alarms about the caller. */
+/** A ledger must not be able to answer with a code of ours: those would raise alarms about the caller. */
 function notAppended(cause: unknown): ServiceError {
   const code = errorCode(cause);
   const isLedgers = cause instanceof RemoteError && code.startsWith("ERR_LEDGER_");

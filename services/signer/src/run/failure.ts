@@ -4,7 +4,7 @@ import type { MonitorReports } from "./monitor-reports.ts";
 
 const MAX_REASON = 400;
 
-/** The failure that keeps the signer from its work: told when it begins, changes and ends, not every second. */
+/** The failure that keeps the signer from its work. It is logged when it begins, changes and ends, not every second. */
 export class StandingFailure {
   readonly #events: SignerEvents;
   readonly #reports: MonitorReports;
@@ -41,7 +41,7 @@ export class StandingFailure {
       return;
     }
     this.#events.ledgerFailure(code, errorLine(error));
-    // THREAT-06, THREAT-30: the event is for the operator; the report is where nobody on this machine can take it back.
+    // THREAT-06, THREAT-30: the event is for the operator. The monitor gets it, too, since it may be on another machine.
     if (/^ERR_(?:LOG|REGISTRY|SIGNER)_/.test(code))
       this.#reports.event("signer-refuses-ledger", this.#reason);
   }

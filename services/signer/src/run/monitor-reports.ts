@@ -19,7 +19,7 @@ const ALARMING: ReadonlySet<string> = new Set([
   "ERR_WIRE_HELLO",
 ]);
 
-/** More than there are pairs of a caller and a code: none is left out. */
+/** More than there are pairs of a caller and a code, or kinds of events: none is left out. */
 const MAX_KINDS = 64;
 const MAX_DETAIL = 200;
 

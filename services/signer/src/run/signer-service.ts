@@ -50,7 +50,7 @@ const STATE_EVERY_TICKS = 5;
 const SHOWN_REFUSED = 100;
 const MAX_REASON = 400;
 
-/** The code of what a check throws, if it does. */
+/** The code of the error that a check throws; undefined where it throws none. */
 function codeOf(check: () => void): string | undefined {
   try {
     check();
@@ -66,7 +66,7 @@ function handlerFor(
   { caller }: Call,
 ): Pick<SignerHandler, "handle"> {
   if (caller !== KUBE_FRONT) return handler;
-  // The configuration gives this caller to a cluster's signer only.
+  // Never reached: the configuration refuses this caller without a cluster.
   if (!cluster) throw new ServiceError("ERR_SIGNER_OP", "No cluster here");
   return cluster;
 }
@@ -177,7 +177,7 @@ export class SignerService implements Service {
     if (this.#ticks % STATE_EVERY_TICKS === 1) this.#keepState();
     this.#wasReady ||= this.#isReady();
     if (this.#wasReady) this.#becomeReady();
-    // Last: what needs no custody is done by now, and this failure is told as any other.
+    // Last, when all is done that needs no custody: the loop reports this failure like any other.
     const { failure } = this.#parts.custodian;
     if (failure) throw failure;
     return this.#wasReady;
@@ -224,7 +224,7 @@ export class SignerService implements Service {
       writeDurable(join(folder, SIGNER_FILES.state), text);
       this.#kept = text;
     } catch (error) {
-      // Disk full: signing does not hang on it, a later tick tries again.
+      // The disk may be full. Signing does not depend on it, and a later turn tries again.
       this.#parts.events.stateNotKept(errorCode(error));
     }
   }
@@ -267,7 +267,7 @@ export class SignerService implements Service {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    // What is under way gets its token; what the log does not take in time is refused, and both get their answer.
+    // Requests under way get their tokens. Those that the log does not take within `DRAIN_MS` are refused.
     const refuse = setTimeout(() => this.#core?.writer.close(), DRAIN_MS);
     await this.#sockets.disposeAsync();
     clearTimeout(refuse);

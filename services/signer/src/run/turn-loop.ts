@@ -2,7 +2,7 @@ import type { StandingFailure } from "./failure.ts";
 import { Sleeper } from "./sleeper.ts";
 
 export interface TurnLoopOptions {
-  /** One turn; says whether the signer has been ready, after which there is no hurry. */
+  /** One turn. Returns whether the signer was ever ready; until then turns follow each other faster. */
   readonly turn: (isAsked: boolean) => Promise<boolean>;
   /** Resolves when there may be something new. */
   readonly waitForNews: (timeoutMs: number) => Promise<void>;
@@ -12,7 +12,7 @@ export interface TurnLoopOptions {
 const TURN_MS = 1000;
 /** Until the first key is active somebody waits for the signer to start. */
 const START_TURN_MS = 50;
-/** A ledger that answers `wait` at once, always, must not make this loop spin. */
+/** The shortest pause: a ledger that answers every `wait` at once must not make this loop spin. */
 const MIN_TURN_MS = 20;
 const NEWS_WAIT_MS = 8000;
 const RETRY_MS = [100, 200, 500, 1000, 2000] as const;
