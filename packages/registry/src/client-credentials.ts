@@ -44,7 +44,7 @@ export interface CredentialsDocument {
 
 export const MAX_CREDENTIALS_BYTES = 24 * 1024;
 /** Of secrets, and of keys. */
-const MAX_CREDENTIALS = 8;
+export const MAX_CREDENTIALS = 8;
 const MAX_KID_CHARACTERS = 128;
 const JWK_MEMBERS = ["kid", "alg", "use"];
 

@@ -1,6 +1,7 @@
 export {
   credentialsOf,
   encodeCredentials,
+  MAX_CREDENTIALS,
   MAX_CREDENTIALS_BYTES,
   parseClientJwk,
   parseCredentials,

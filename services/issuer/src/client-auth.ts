@@ -7,7 +7,7 @@ import {
   singleHeader,
   type HttpRequest,
 } from "@redoubt/http";
-import type { ClientInfo } from "@redoubt/registry";
+import { MAX_CREDENTIALS, type ClientInfo } from "@redoubt/registry";
 import type { ReplayRepository } from "@redoubt/store";
 import { decodeBase64url } from "@redoubt/verify/base64url";
 import { parseAssertion, verifyAssertion, type UnverifiedAssertion } from "./client-assertion.ts";
@@ -100,8 +100,11 @@ export class ClientAuthenticator {
   readonly #parts: AuthenticatorParts;
   readonly #secrets = new WeakMap<ClientInfo, readonly Secret[]>();
   readonly #keys = new WeakMap<ClientInfo, readonly VerifyingKey[]>();
-  /** Compared first, always: without a client, too, a secret is hashed and compared. */
-  readonly #nobody = randomBytes(32);
+  /** Nobody's secrets: without a client, too, so many are compared, and it takes as long. */
+  readonly #nobody: readonly Secret[] = Array.from({ length: MAX_CREDENTIALS }, () => ({
+    hash: randomBytes(32),
+    until: -Infinity,
+  }));
 
   constructor(parts: AuthenticatorParts) {
     this.#parts = parts;
@@ -130,20 +133,21 @@ export class ClientAuthenticator {
   #hasSecret(client: ClientInfo | undefined, secret: string): boolean {
     const given = hash("sha256", secret, "buffer");
     const now = nowSeconds(this.#parts.clock);
-    const known = client ? this.#secretsOf(client) : [];
-    let isOne = timingSafeEqual(given, this.#nobody);
-    for (const { hash: expected, until } of known)
+    let isOne = false;
+    for (const { hash: expected, until } of client ? this.#secretsOf(client) : this.#nobody)
       if (timingSafeEqual(given, expected) && now < until) isOne = true;
     return isOne;
   }
 
+  /** As many as a client may have, whatever it has. */
   #secretsOf(client: ClientInfo): readonly Secret[] {
     const known = this.#secrets.get(client);
     if (known) return known;
-    const secrets = (client.credentials?.secrets ?? []).map((secret) => ({
+    const own = (client.credentials?.secrets ?? []).map((secret) => ({
       hash: decodeBase64url(secret.hash, { bytes: 32 }),
       until: secret.until ?? Infinity,
     }));
+    const secrets = [...own, ...this.#nobody.slice(own.length)];
     this.#secrets.set(client, secrets);
     return secrets;
   }

@@ -117,7 +117,8 @@ export class PublishedLogs {
     const id = reader.string("id", 16);
     const verifiers = reader.strings("vkeys", 2, 512).map(parseVerifierKey);
     reader.done();
-    const isNamed = verifiers.length > 0 && verifiers.every(({ name }) => name.startsWith(origin));
+    const names = [origin, `${origin}/writer`];
+    const isNamed = verifiers.length > 0 && verifiers.every(({ name }) => names.includes(name));
     if (id !== logId(origin) || !isNamed)
       throw new RangeError(`Not the id or the keys of ${origin}`);
     const cache = this.#cache;

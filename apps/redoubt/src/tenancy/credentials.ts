@@ -8,12 +8,16 @@ import {
   systemClock,
 } from "@redoubt/base";
 import { KeyError, parseDuration } from "@redoubt/keys";
-import { parseClientJwk, type ClientCredentials, type ClientInfo } from "@redoubt/registry";
+import {
+  parseClientJwk,
+  type ClientCredentials,
+  type ClientInfo,
+  MAX_CREDENTIALS,
+} from "@redoubt/registry";
 import { isJsonObject, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { fileArgument, type CommandContext } from "../command.ts";
 import { readInput } from "../input.ts";
 
-const MAX_CREDENTIALS = 8;
 export const NONE: ClientCredentials = { secrets: [], keys: [] };
 
 /** The new ones, and those of before that are still taken, until `until` at the latest. */
