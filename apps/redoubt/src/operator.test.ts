@@ -67,6 +67,7 @@ const METADATA = {
   ready: true,
   problem: null,
   size: 0,
+  issuerStatements: 0,
   pending: 0,
   cosigned: null,
   labels: [],

@@ -25,7 +25,7 @@ export { byteLength, type ShownItem } from "./registry-page.ts";
 export { RegistryReader, type RegistryReaderOptions } from "./registry-reader.ts";
 export { Registry } from "./registry.ts";
 export { readEd25519Key, readPinnedRegistry, type PinnedRegistry } from "./pinned-registry.ts";
-export { seesCredentials, seesStatement } from "./readers.ts";
+export { isShownTo, seesCredentials, seesStatement } from "./readers.ts";
 export { reporterPublicKey } from "./reporter-key.ts";
 export {
   checkRootLife,

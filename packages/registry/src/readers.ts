@@ -1,3 +1,5 @@
+import type { FoldResult, RegistryItem } from "./registry-types.ts";
+import { parseStatement } from "./statement-parser.ts";
 import type { Statement } from "./statement-types.ts";
 
 /** What decides which keys an issuer's JWKS lists; a root can name another ring key. */
@@ -25,6 +27,17 @@ export function seesStatement(caller: string, statement: Statement): boolean {
   if (!caller.startsWith("issuer-")) return false;
   // A root can name another operator.
   return type === "root" || (OF_CLIENTS.includes(type) && isOfIssuer(caller, statement));
+}
+
+/** The same of an item that was folded; of one without its body it cannot be told, and is false. */
+export function isShownTo(
+  caller: string,
+  { statement }: RegistryItem,
+  result: FoldResult,
+): boolean {
+  if (result.kind === "applied") return seesStatement(caller, result.statement);
+  const isMalformed = result.kind === "void" && result.code === "ERR_STATEMENT_MALFORMED";
+  return statement && !isMalformed ? seesStatement(caller, parseStatement(statement)) : false;
 }
 
 /** THREAT-34: what a client proves itself with is for its own issuer, and for the operator who said it. */

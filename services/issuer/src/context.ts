@@ -197,7 +197,7 @@ function openSigner(
       silenceMs: options.signerSilenceMs ?? SIGNER_SILENCE_MS,
       onSilent: () => port.signerSilent(),
       onHeard: () => port.signerHeard(),
-      onRegistryRead: (size) => registry.signerRead(size),
+      onRegistryRead: (reading) => registry.signerRead(reading),
       isBehind: () => registry.isAheadOfSigner,
     }),
   );

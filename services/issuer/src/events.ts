@@ -14,6 +14,7 @@ export const ISSUER_EVENTS = {
   deliveries_unreported: "security",
   registry_failed: "operation",
   registry_back: "operation",
+  registry_withheld: "security",
   registry_entry_void: "security",
   registry_copy_damaged: "security",
   registry_copy_failed: "operation",
@@ -40,6 +41,8 @@ export interface IssuerEvents {
   unreported(waiting: number, lost: number): void;
   registryFailed(code: string): void;
   registryBack(size: number): void;
+  /** The signer was shown statements of this realm that we were not: all is read anew. */
+  registryWithheld(size: number): void;
   /** An entry that changes nothing, and should never have been said. */
   entryVoid(index: number, code: string): void;
   /** What was kept of the registry cannot be believed, and is read again. */
@@ -62,6 +65,7 @@ export function issuerEvents(sink: EventSink<IssuerEvent>): IssuerEvents {
     unreported: (waiting, lost) => sink("deliveries_unreported", { waiting, lost }),
     registryFailed: (code) => sink("registry_failed", { code }),
     registryBack: (size) => sink("registry_back", { size }),
+    registryWithheld: (size) => sink("registry_withheld", { size }),
     entryVoid: (index, code) => sink("registry_entry_void", { index, code }),
     copyDamaged: (code) => sink("registry_copy_damaged", { code }),
     copyFailed: (code) => sink("registry_copy_failed", { code }),

@@ -186,6 +186,61 @@ describe("THREAT-06: a ledger that lies to an issuer", () => {
   });
 });
 
+describe("THREAT-06: a ledger that shows an issuer an entry without its body", () => {
+  test("is found by the signer's count within 10 s, and all is read anew", async () => {
+    await using system = await ready();
+    const honest = system.ledger.misbehave;
+    const { size } = system.registry;
+    system.ledger.misbehave = async (call, truth) => {
+      if (call.op !== "registry") return honest?.(call, truth) ?? truth();
+      const items: unknown = Reflect.get((await truth()).head, "items");
+      assert.ok(Array.isArray(items));
+      const from = Number(call.head["from"]);
+      const shown = items.map((item: { readonly entry: string }, place) =>
+        from + place === size ? { entry: item.entry } : item,
+      );
+      return changed(truth, { items: shown });
+    };
+    await system.putClient({}, ofSecret("new"));
+    const asked = system.signer.metadataAsked;
+    await until(() => system.signer.metadataAsked > asked + 1);
+    assert.equal(await ask(system), "200");
+    system.advance(9.9);
+    assert.equal(await ask(system), "200");
+    system.advance(0.1);
+    await until(() => system.names.includes("registry_withheld"));
+    system.ledger.misbehave = honest;
+    system.advance(10);
+    await until(() => Reflect.get(system.issuer.status(), "ready") === true);
+    await system.read();
+    assert.equal(await ask(system, "new"), "200");
+    assert.equal(await ask(system), "401 ERR_ISSUER_SECRET");
+    await system.stop();
+    await system.start();
+    await system.issuer.ready;
+    assert.equal(await ask(system, "new"), "200");
+  });
+
+  test("gets no token out of it, however long it goes on", async () => {
+    await using system = await ready();
+    const { issuerStatements } = system.signer;
+    system.signer.issuerStatements = (size) => issuerStatements(size) + 1;
+    for (let round = 0; round < 3; round += 1) {
+      const asked = system.signer.metadataAsked;
+      await until(() => system.signer.metadataAsked > asked + 1);
+      system.advance(10);
+      await until(() => system.names.filter((name) => name === "registry_withheld").length > round);
+      assert.equal(await ask(system), "503 ERR_ISSUER_REGISTRY");
+    }
+    await system.stop();
+    await system.start();
+    const asked = system.signer.metadataAsked;
+    await until(() => system.signer.metadataAsked > asked + 1);
+    assert.equal(await ask(system), "503 ERR_ISSUER_REGISTRY");
+    assert.equal(system.names.filter((name) => name === "registry_withheld").length, 3);
+  });
+});
+
 describe("a signer that has not read what the issuer has", () => {
   test("is waited for", async () => {
     await using system = await ready();
@@ -260,6 +315,7 @@ describe("the copy of the registry", () => {
       events: issuerEvents((name) => void names.push(name)),
       onNews: () => undefined,
     });
+    registry.signerRead({ registrySize: 2, issuerStatements: 2 });
     await registry.ready;
     assert.deepEqual([registry.counts().tenants, put, names], [1, [], ["registry_copy_failed"]]);
     isFull = false;

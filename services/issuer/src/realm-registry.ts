@@ -1,5 +1,6 @@
 import { errorCode, type Clock } from "@redoubt/base";
 import {
+  isShownTo,
   RegistryReader,
   type ClientInfo,
   type RegistryItem,
@@ -7,9 +8,11 @@ import {
 } from "@redoubt/registry";
 import type { RegistryRepository } from "@redoubt/store";
 import type { TreeHead, VerifierKey } from "@redoubt/tlog";
-import type { Requester } from "@redoubt/wire";
+import type { Requester, SignerMetadata } from "@redoubt/wire";
 import { OAuthError } from "./errors.ts";
 import type { IssuerEvents } from "./events.ts";
+
+type SignerReading = Pick<SignerMetadata, "registrySize" | "issuerStatements">;
 
 export interface RealmRegistryOptions {
   readonly realm: string;
@@ -37,18 +40,22 @@ const CATCH_UP_MS = 2000;
  * reading the witness vouches for, it can keep from this process for `BEHIND_MS` at most.
  */
 export class RealmRegistry implements AsyncDisposable {
-  /** Resolves after the first complete reading. */
+  /** Resolves after the first complete reading, once the signer has read the same. */
   readonly ready: Promise<void>;
   readonly #options: RealmRegistryOptions;
-  readonly #reader: RegistryReader;
-  readonly #stop = new AbortController();
-  readonly #loop: Promise<void>;
+  #reader: RegistryReader;
+  #stop = new AbortController();
+  #loop: Promise<unknown> = Promise.resolve();
   readonly #resolve: () => void;
   readonly #waiting = new Set<() => void>();
   /** The largest tree that this process or an earlier one has read. */
   #kept: TreeHead | undefined;
   #unkept: RegistryItem[] = [];
-  #signerSize = 0;
+  /** Where the statements stand that we were shown. */
+  #shown: number[] = [];
+  #signer: SignerReading | undefined;
+  /** Until the signer has read no other statements for this issuer than we have. */
+  #isDoubted = true;
   #behindSince: number | undefined;
   #isRead = false;
   #isFailing = false;
@@ -59,12 +66,7 @@ export class RealmRegistry implements AsyncDisposable {
     this.ready = promise;
     this.#resolve = resolve;
     this.#reader = this.#open();
-    this.#loop = this.#reader.follow({
-      signal: this.#stop.signal,
-      retryMs: RETRY_MS,
-      onRead: (news) => this.#heard(news > 0),
-      onFailure: (code) => this.#failed(code),
-    });
+    this.#follow();
   }
 
   /** Entries that were read. */
@@ -72,16 +74,18 @@ export class RealmRegistry implements AsyncDisposable {
     return this.#reader.head.size;
   }
 
-  /** Why nothing can be decided by it; undefined when it can. A reading that failed is no reason: see `BEHIND_MS`. */
+  /** Why nothing can be decided by it; undefined when it can. */
   get problem(): "ERR_ISSUER_REGISTRY" | undefined {
-    const { clock } = this.#options;
+    return this.#isDoubted || this.#isBehindForLong ? "ERR_ISSUER_REGISTRY" : undefined;
+  }
+
+  get #isBehindForLong(): boolean {
     const since = this.#behindSince;
-    const isBehind = since !== undefined && clock.monotonic() - since >= BEHIND_MS;
-    return !this.#isRead || isBehind ? "ERR_ISSUER_REGISTRY" : undefined;
+    return since !== undefined && this.#options.clock.monotonic() - since >= BEHIND_MS;
   }
 
   get isAheadOfSigner(): boolean {
-    return this.size > this.#signerSize;
+    return this.size > (this.#signer?.registrySize ?? 0);
   }
 
   tenant(tenant: string): TenantStatement | undefined {
@@ -97,9 +101,9 @@ export class RealmRegistry implements AsyncDisposable {
     return { tenants: tenants.size, clients: clients.size };
   }
 
-  /** The signer has read so many entries. */
-  signerRead(size: number): void {
-    this.#signerSize = size;
+  /** What the signer has read: so many entries, and among them so many statements that are for this issuer. */
+  signerRead({ registrySize, issuerStatements }: SignerReading): void {
+    this.#signer = { registrySize, issuerStatements };
     for (const wake of this.#waiting) wake();
     this.#compare();
   }
@@ -114,26 +118,43 @@ export class RealmRegistry implements AsyncDisposable {
    * the client may have. Undefined where it has. Rejects with `ERR_ISSUER_REGISTRY` after `CATCH_UP_MS`.
    */
   signerKnows({ index }: ClientInfo): Promise<void> | undefined {
-    return index < this.#signerSize ? undefined : this.#untilSigner(index + 1);
+    return index < (this.#signer?.registrySize ?? 0) ? undefined : this.#untilSigner(index + 1);
   }
 
   async #untilSigner(size: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, CATCH_UP_MS);
     const look = (): void => {
-      if (this.#signerSize >= size) resolve();
+      if ((this.#signer?.registrySize ?? 0) >= size) resolve();
     };
     this.#waiting.add(look);
     await promise;
     this.#waiting.delete(look);
     clearTimeout(timer);
-    if (this.#signerSize < size) throw busy();
+    if ((this.#signer?.registrySize ?? 0) < size) throw busy();
   }
 
+  /** THREAT-06: a ledger could keep an entry from us, or show it without its body. */
   #compare(): void {
-    const isBehind = this.size < this.#signerSize;
-    if (isBehind) this.#behindSince ??= this.#options.clock.monotonic();
-    else this.#behindSince = undefined;
+    if (!this.#signer) return;
+    const { registrySize, issuerStatements } = this.#signer;
+    const isAsFar = this.size >= registrySize;
+    if (isAsFar && this.#shownBefore(registrySize) === issuerStatements) {
+      this.#behindSince = undefined;
+      this.#isDoubted = !this.#isRead;
+      if (this.#isRead) this.#resolve();
+      return;
+    }
+    this.#behindSince ??= this.#options.clock.monotonic();
+    if (!this.#isBehindForLong) return;
+    this.#isDoubted = true;
+    if (isAsFar) this.#readAnew();
+  }
+
+  #shownBefore(size: number): number {
+    let count = this.#shown.length;
+    while (count > 0 && (this.#shown[count - 1] ?? 0) >= size) count -= 1;
+    return count;
   }
 
   /**
@@ -167,17 +188,49 @@ export class RealmRegistry implements AsyncDisposable {
   }
 
   #resume(items: readonly RegistryItem[]): RegistryReader {
-    const { events } = this.#options;
+    const { events, realm } = this.#options;
+    this.#shown = [];
     const reader = new RegistryReader({
       ...this.#options,
       keep: (news, head) => this.#keep(news, head),
-      onItem: ({ index }, result) => {
+      onItem: (item, result) => {
+        const { index } = item;
         if (result.kind === "void" && index >= items.length) events.entryVoid(index, result.code);
+        if (isShownTo(`issuer-${realm}`, item, result)) this.#shown.push(index);
       },
     });
     if (this.#kept) reader.expect(this.#kept);
     reader.resume(items);
     return reader;
+  }
+
+  #follow(): void {
+    const { signal } = this.#stop;
+    const loop = this.#reader.follow({
+      signal,
+      retryMs: RETRY_MS,
+      onRead: (news) => (signal.aborted ? undefined : this.#heard(news > 0)),
+      onFailure: (code) => this.#failed(code),
+    });
+    this.#loop = Promise.all([this.#loop, loop]);
+  }
+
+  /** What was shown without its body does not come again by itself. */
+  #readAnew(): void {
+    const { store, events } = this.#options;
+    events.registryWithheld(this.size);
+    this.#stop.abort();
+    this.#stop = new AbortController();
+    this.#isRead = false;
+    this.#behindSince = undefined;
+    try {
+      store.clear();
+    } catch (error) {
+      events.copyFailed(errorCode(error));
+    }
+    this.#unkept = [];
+    this.#reader = this.#resume([]);
+    this.#follow();
   }
 
   #failed(code: string): void {
@@ -190,7 +243,6 @@ export class RealmRegistry implements AsyncDisposable {
     this.#isFailing = false;
     const isFirst = !this.#isRead;
     this.#isRead = true;
-    this.#resolve();
     this.#compare();
     if (isNew || isFirst) this.#options.onNews();
   }

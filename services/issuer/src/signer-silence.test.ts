@@ -25,10 +25,10 @@ class Bench implements AsyncDisposable {
     await system.ledger.start();
     const signer = await SignerProcess.start(system.root);
     await system.monitor.start();
-    await system.start();
-    await system.issuer.ready;
     await system.putTenant();
     await system.putClient();
+    await system.start();
+    await system.issuer.ready;
     return new Bench(system, signer);
   }
 

@@ -14,7 +14,7 @@ export interface SignerWatchOptions {
   /** It was heard again. */
   readonly onHeard: () => void;
   /** How many entries of the registry it has read. */
-  readonly onRegistryRead: (size: number) => void;
+  readonly onRegistryRead: (metadata: SignerMetadata) => void;
   /** Whether it has read less of the registry than this process: then it is asked more often. */
   readonly isBehind: () => boolean;
 }
@@ -101,7 +101,7 @@ export class SignerWatch implements Disposable {
       const metadata = await ask(this.#options.client, SIGNER.metadata, {});
       this.#look();
       this.#say(this.#problemOf(metadata));
-      this.#options.onRegistryRead(metadata.registrySize);
+      this.#options.onRegistryRead(metadata);
     } catch (error) {
       this.#failed(error);
     }

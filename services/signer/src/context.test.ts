@@ -168,7 +168,13 @@ describe("what a signer says of itself", () => {
     await signer.ready;
     const { head } = await client.request({ op: "metadata" });
     assert.deepEqual(
-      { ...head, instance: typeof head["instance"], registrySize: 0, cosigned: "" },
+      {
+        ...head,
+        instance: typeof head["instance"],
+        registrySize: 0,
+        issuerStatements: 0,
+        cosigned: "",
+      },
       {
         realm: "enterprise",
         instance: "string",
@@ -180,6 +186,7 @@ describe("what a signer says of itself", () => {
         problem: null,
         size: 0,
         registrySize: 0,
+        issuerStatements: 0,
         pending: 0,
         cosigned: "",
         labels: ["roots: demo"],

@@ -106,6 +106,7 @@ function wire(options: SignerOptions, custodian: SignerCustody): ServiceParts {
   const registryGuard = new WitnessGuard({ ...config, origin, logKey, clock, onDatedAhead });
   const view = new RegistryView({
     client: ledger,
+    realm: config.realm,
     origin,
     logKey,
     operator: config.operator,

@@ -114,6 +114,8 @@ const METADATA = {
   size: integer(),
   /** Entries of the registry that it has read. */
   registrySize: integer(),
+  /** How many of them are statements that the issuer of this realm is shown. */
+  issuerStatements: integer(),
   pending: integer(),
   cosigned: nullable(group({ size: integer(), timeSeconds: integer() })),
   labels: LABELS,

@@ -136,6 +136,7 @@ const SAMPLES: readonly Sample[] = [
       problem: null,
       size: 0,
       registrySize: 3,
+      issuerStatements: 2,
       pending: 0,
       cosigned: {
         size: 1,

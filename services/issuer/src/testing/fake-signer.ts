@@ -38,19 +38,24 @@ export class FakeSigner extends FakeService {
     problem: null,
     size: 0,
     registrySize: 0,
+    issuerStatements: 0,
     pending: 0,
     cosigned: null,
     labels: [],
   };
   /** Entries of the registry that it has read. */
   registrySize = (): number => 0;
+  /** Of the first so many entries, those that this realm's issuer is shown. */
+  issuerStatements = (size: number): number => size;
   /** Takes the place of the usual answer. */
   issue: (request: IssueRequest) => JsonObject | Promise<JsonObject> = (request) =>
     this.sign(request);
   readonly #routes = routesByName([
     route(SIGNER.metadata, () => {
       this.metadataAsked += 1;
-      return { ...this.metadata, registrySize: this.registrySize() };
+      const registrySize = this.registrySize();
+      const issuerStatements = this.issuerStatements(registrySize);
+      return { ...this.metadata, registrySize, issuerStatements };
     }),
     // Not as the definition says it where a test lies.
     { op: SIGNER.issue.op, handle: async ({ head }) => ({ head: await this.#issue(head) }) },

@@ -7,6 +7,8 @@ import { FakeLedger, FakeLog, FakeMonitor } from "@redoubt/testkit";
 import {
   encodeCredentials,
   parseClientJwk,
+  parseStatement,
+  seesStatement,
   signStatement,
   type ClientCredentials,
   type StatementBody,
@@ -105,6 +107,12 @@ export class System implements AsyncDisposable {
     this.signer = new FakeSigner({ root, service: `signer-${realm}`, caller: "issuer" });
     this.signer.metadata = { ...this.signer.metadata, realm };
     this.signer.registrySize = () => this.registry.size;
+    this.signer.issuerStatements = (size) =>
+      this.registry.items
+        .slice(0, size)
+        .filter(({ statement = Buffer.alloc(0) }) =>
+          seesStatement(`issuer-${realm}`, parseStatement(statement)),
+        ).length;
   }
 
   static async open(options: SystemOptions = {}): Promise<System> {

@@ -1,5 +1,5 @@
 import { errorCode, ServiceError } from "@redoubt/base";
-import { RegistryReader, type Registry, type SignedStatement } from "@redoubt/registry";
+import { isShownTo, type Registry, RegistryReader, type SignedStatement } from "@redoubt/registry";
 import type { TreeHead, VerifierKey } from "@redoubt/tlog";
 import { ask, LEDGER, RemoteError, type Requester } from "@redoubt/wire";
 import type { SignerEvents } from "../events.ts";
@@ -7,6 +7,7 @@ import type { RememberedTree } from "../log/state-file.ts";
 import type { WitnessGuard } from "../log/witness-guard.ts";
 
 export interface RegistryViewOptions {
+  readonly realm: string;
   readonly client: Requester;
   readonly origin: string;
   readonly logKey: VerifierKey;
@@ -30,19 +31,27 @@ export class RegistryView {
   /** Why what was read last cannot be used, until a poll succeeds. */
   #refusal: string | undefined;
   #isForked = false;
+  #issuerStatements = 0;
 
   constructor(options: RegistryViewOptions) {
     this.#options = options;
-    const { events, remembered } = options;
+    const { events, realm, remembered } = options;
     this.#reader = new RegistryReader({
       ...options,
       log: options.origin,
       seesAll: true,
-      onItem: ({ index }, result) => {
+      onItem: (item, result) => {
+        const { index } = item;
         if (result.kind === "void") events.registryVoid(index, result.code);
+        if (isShownTo(`issuer-${realm}`, item, result)) this.#issuerStatements += 1;
       },
     });
     if (remembered) this.#reader.expect(remembered);
+  }
+
+  /** How many statements were read that this realm's issuer is shown: it must have read as many. */
+  get issuerStatements(): number {
+    return this.#issuerStatements;
   }
 
   get registry(): Registry {

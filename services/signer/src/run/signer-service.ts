@@ -260,6 +260,7 @@ export class SignerService implements Service {
       isReady: this.#isReady(),
       core: this.#core,
       registrySize: this.#parts.view.registry.size,
+      issuerStatements: this.#parts.view.issuerStatements,
       whyNot: this.#whyNot(),
     });
   }

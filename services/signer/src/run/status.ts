@@ -11,13 +11,15 @@ export interface SignerFacts {
   readonly isReady: boolean;
   readonly core: SignerCore | undefined;
   readonly registrySize: number;
+  readonly issuerStatements: number;
   /** Why nothing is issued now: a code. */
   readonly whyNot: string | undefined;
 }
 
 /** docs/spec/wire.md §3 `metadata`. */
 export function describeSigner(facts: SignerFacts): SignerMetadata {
-  const { config, instance, custody, isReady, core, registrySize, whyNot } = facts;
+  const { config, instance, custody, isReady, core, registrySize, issuerStatements, whyNot } =
+    facts;
   const cosigned = core?.guard.newest;
   return {
     realm: config.realm,
@@ -32,6 +34,7 @@ export function describeSigner(facts: SignerFacts): SignerMetadata {
     problem: whyNot ?? null,
     size: core?.writer.size ?? 0,
     registrySize,
+    issuerStatements,
     pending: core?.writer.pending ?? 0,
     cosigned: cosigned ? { size: cosigned.size, timeSeconds: cosigned.timeSeconds } : null,
     labels: [...config.labels, ...config.rings.flatMap((ring) => ring.labels)],
