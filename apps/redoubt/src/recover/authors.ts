@@ -88,7 +88,7 @@ export function recoverRing(context: CommandContext, options: RingOptions): Prom
       plan: [
         `The ring key of ${realm} becomes ${vkey}.`,
         `The signer vouches with it for the keys that it holds, within seconds; tokens go on.`,
-        "Relying parties that pin the ring key (option `ring`) must know both before, or they refuse the realm's tokens from then on.",
+        "Relying parties that pin the ring key (option `ring`) must know both keys before, or they refuse the realm's tokens from then on.",
       ],
       after: [
         "Was the key before it stolen? Taint each key that nobody here made: redoubt keys list. Relying parties then pin the new one alone",
@@ -106,7 +106,7 @@ async function changeByRoot(
   const { terminal } = context;
   for (const line of change.plan) terminal.notice(line);
   if (out !== undefined) return draftChange(context, out, operator, change);
-  await confirm(context, `Naming another ${change.who} key`, yes);
+  await confirm(context, `Naming another key (${change.who})`, yes);
   const now = nowSeconds(systemClock);
   const root = signDemoRoot(operator.folder, operator.registry, now, change.delegation);
   const { index } = await publishRoot(operator, root);
