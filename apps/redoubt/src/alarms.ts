@@ -54,7 +54,7 @@ interface Watched {
   readonly isUp: () => Promise<boolean>;
 }
 
-/** Each alarm is one line, as soon as the monitor has it; a monitor that starts again is waited for. */
+/** Prints one line for each alarm as soon as the monitor has it. Waits for a monitor that is being started again. */
 async function followAlarms(
   { monitor, isUp }: Watched,
   filter: AlarmFilter,
@@ -149,7 +149,7 @@ function alarmRow(alarm: Alarm): string[] {
   ];
 }
 
-/** The same in one line, for a list that grows. */
+/** One alarm as a line, for `--follow`. */
 function alarmLine(alarm: Alarm): string {
   return table([alarmRow(alarm)]);
 }

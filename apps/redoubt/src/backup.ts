@@ -28,8 +28,8 @@ interface OwnCopy {
 }
 
 /**
- * The ledger last: each copy of another part is then one of a time at which the ledger's copy had everything that this
- * part remembers. The reverse would be a log that is shorter than what its witness has seen, which must be closed.
+ * The ledger last, so that its copy holds every entry that the copies of the other parts remember. In another order its
+ * copy of a log could be shorter than what the copy of the witness has seen, and such a log must be closed.
  */
 const ORDER: readonly ("up" | ServiceName)[] = [
   "up",
@@ -37,8 +37,9 @@ const ORDER: readonly ("up" | ServiceName)[] = [
   "ledger",
 ];
 /**
- * Locks, sockets, and what belongs to a database that is copied as a whole; event logs are no state. An issuer that
- * found an old list of its deliveries would say that nobody holds the tokens that it gave out since.
+ * Not copied: locks, sockets, the side files of a database (it is copied as a whole), and event lines, which are no
+ * state.
+ * Nor an issuer's list of deliveries: with an old one it would say that nobody holds the tokens that it gave out since.
  */
 const SKIPPED =
   /(?:^|\/)(?:lock\.db|sock|logs|cache|deliveries\.journal)$|-(?:wal|shm|journal)$|\.new$/;
@@ -85,7 +86,10 @@ function makeFolder(path: string): void {
   }
 }
 
-/** A process that holds its database alone copies it itself: which file that is, and of which it is the copy. */
+/**
+ * Asks a running process that keeps its database locked for a copy. Returns the file of the copy and the name of the
+ * database; undefined where a file can be copied from outside.
+ */
 async function ownCopy(
   operator: Operator | undefined,
   part: (typeof ORDER)[number],
@@ -122,7 +126,7 @@ async function copyPart(
   return { part, files, bytes };
 }
 
-/** Says whether it is a file that was copied. */
+/** Copies a file or makes a folder; true if a file was copied. */
 async function copyEntry(entry: Dirent, from: string, to: string): Promise<boolean> {
   if (entry.isDirectory()) mkdirSync(to, { recursive: true, mode: 0o700 });
   if (!entry.isFile()) return false;
@@ -146,12 +150,16 @@ function describe(copied: Copied | undefined): string {
 }
 
 /**
- * https://sqlite.org/backup.html: what another process writes between two steps begins the copy anew, without end under
- * load. One step reads one moment, and in WAL mode nobody waits for it.
+ * All pages in one step, which reads the database as of one moment; in WAL mode nobody waits for it. Between two steps
+ * another process could write, and the copy would begin anew, under load for ever (https://sqlite.org/backup.html).
  */
 const ALL_PAGES = 2 ** 31 - 1;
 
-/** As of one moment, with what the write-ahead log holds, while others write to it. */
+/**
+ * Copies a database as of one moment, with what its write-ahead log holds, while others may write to it.
+ *
+ * @throws ServiceError `ERR_BACKUP` if the copy is damaged
+ */
 export async function copyDatabase(from: string, to: string): Promise<void> {
   const source = new DatabaseSync(from, { readOnly: true });
   try {

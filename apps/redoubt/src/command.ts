@@ -2,7 +2,7 @@ import { isAbsolute, resolve } from "node:path";
 import type { Command } from "commander";
 import type { Terminal } from "./terminal.ts";
 
-/** Where a person is asked: stdin, and a stream that is not the result's. */
+/** Where a person is asked: stdin, and stderr, because stdout is for the result. */
 export interface Questions {
   readonly input: NodeJS.ReadableStream & { readonly isTTY?: boolean };
   readonly output: NodeJS.WritableStream;
@@ -18,14 +18,18 @@ export interface CommandContext {
   readonly questions: Questions;
 }
 
-/** Makes a command's action of its work, which gets the context, arguments and options; it resolves to the exit code. */
+/**
+ * Turns the work of a command into an action for the parser. The work gets context, arguments and options, and resolves
+ * to the exit code.
+ */
 export type Run = <Given extends readonly unknown[]>(
   work: (context: CommandContext, ...given: Given) => Promise<number>,
 ) => (this: Command, ...given: Given) => Promise<void>;
 
 /**
- * Exit codes: 1 is for whatever kept the command from doing its work. `uncosigned`: nothing is wrong with the logs that
- * were read, and no witness's word stands behind at least one of them.
+ * Exit codes. `failed`: something kept the command from doing its work. `uncosigned`: nothing is wrong with the logs
+ * that
+ * were read, but at least one of them has no cosignature of a known witness.
  */
 export const EXIT = { ok: 0, failed: 1, attention: 2, refused: 3, uncosigned: 4 } as const;
 

@@ -3,7 +3,7 @@ import { ServiceError } from "@redoubt/base";
 import type { CommandContext, Questions } from "./command.ts";
 
 /**
- * What cannot be undone is done on a person's word, or on `--yes`.
+ * Asks a person before something that cannot be undone; `yes` is true where `--yes` has answered.
  *
  * @throws ServiceError `ERR_OPTION` where nobody is there to ask, or the answer is anything but `yes`
  */
@@ -20,7 +20,7 @@ export async function confirm(
     throw new ServiceError("ERR_OPTION", "Not confirmed, nothing was done");
 }
 
-/** One line; none, after Ctrl-C or at the end of the input, is an empty one. */
+/** Reads one line. Ctrl-C and the end of the input count as an empty line. */
 function ask(question: string, { input, output }: Questions): Promise<string> {
   const dialogue = createInterface({ input, output });
   return new Promise((resolve) => {

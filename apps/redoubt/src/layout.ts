@@ -2,10 +2,10 @@
 export const REALMS = ["consumer", "enterprise"] as const;
 export type Realm = (typeof REALMS)[number];
 
-/** Where a command is told no realm: the one that most people have, their own tenants'. */
+/** For commands without `--realm`: the realm of the operator's own tenants, which most commands are about. */
 export const DEFAULT_REALM: Realm = "enterprise";
 
-/** The consumer realm's only tenant, as everywhere in the field. */
+/** The consumer realm's only tenant; Microsoft uses the same id for personal accounts. */
 export const CONSUMER_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad";
 
 export const SERVICES = [

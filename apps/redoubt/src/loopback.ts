@@ -9,7 +9,7 @@ export interface LoopbackAnswer {
 const TIMEOUT_MS = 15_000;
 
 /**
- * One HTTP request whose answer is bounded in time and bytes; nothing is followed elsewhere.
+ * Makes one HTTP request whose answer is bounded in time and bytes; redirects are not followed.
  *
  * @throws ServiceError `ERR_FETCH` when no whole answer came
  */

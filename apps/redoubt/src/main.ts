@@ -34,7 +34,7 @@ Examples:
 Exit codes: 0 done, 1 could not be done, 2 something needs attention, 3 refused: token or log is not good,
 4 a log was read and nothing is wrong with it, but no cosignature of a known witness was verified.`;
 
-// Loaded by each of them: what a command needs beyond its options is imported when it runs.
+// All of these are loaded by every command; what a command needs beyond its options is imported when it runs.
 const COMMANDS = [
   up,
   status,
@@ -93,5 +93,5 @@ process.stdout.on("error", () => process.exit());
 const cli = program();
 for (const register of COMMANDS) register(cli, run);
 await cli.parseAsync();
-// Open handles of a finished command (timers, sockets) do not keep it: it has said what it had to say.
+// Timers and sockets that a finished command left open must not keep the process alive.
 process.exit();

@@ -38,10 +38,13 @@ export async function withOperator<T>(
   return await work(operator, place);
 }
 
-/** Of the first operator, below the data folder; those that roots named after it are numbered. */
+/**
+ * File of the first operator key, below the data folder; later ones, which roots name, have a number
+ * (`operator-2.key`).
+ */
 export const OPERATOR_KEY = "up/operator.key";
 
-/** A statement, and of a client's the document that it names. */
+/** A signed statement; for a client's, also the credentials document that it names by hash. */
 type Said = SignedStatement & { readonly credentials: Buffer | undefined };
 
 const CATCH_UP = { timeoutMs: 10_000, pollMs: 20 };
@@ -73,7 +76,7 @@ export class Operator implements AsyncDisposable {
     });
   }
 
-  /** As it was read last. */
+  /** The registry as it was read last; empty before `readRegistry`. */
   get registry(): Registry {
     return this.#reader.registry;
   }
@@ -101,7 +104,9 @@ export class Operator implements AsyncDisposable {
   }
 
   /**
-   * Signs and appends a statement; of a client's, with the document that it names.
+   * Signs a statement, appends it to the registry and reads it back. `credentials` is the document that a client's
+   * statement
+   * names by hash. Returns the index of the entry.
    *
    * @throws ServiceError `ERR_REGISTRY_VOID` with the reason when the registry would not take it; nothing is appended
    */
@@ -111,7 +116,9 @@ export class Operator implements AsyncDisposable {
     return await this.#append({ ...signed, credentials });
   }
 
-  /** A root that names the next operator is said by that one: the key before it may be lost. */
+  /**
+   * Whose key signs a statement. A root that names the next operator is signed by that one: the key before may be lost.
+   */
   #signerOf(body: StatementBody): StatementSigner {
     const { operator: current, formerOperators: former } = this.registry;
     const named = body.type === "root" ? operatorNamedBy(body) : undefined;
@@ -135,7 +142,7 @@ export class Operator implements AsyncDisposable {
     }
   }
 
-  /** The same, for whoever must show the statement to somebody who does not follow the registry. */
+  /** As `state`; returns the signed statement, to be shown to a process that does not follow the registry. */
   async stateSigned(body: StatementBody): Promise<SignedStatement> {
     const index = await this.state(body);
     const { entry, statement, envelope } = this.#items[index] ?? {};
@@ -184,7 +191,10 @@ export class Operator implements AsyncDisposable {
       );
   }
 
-  /** A void entry stays in the log for ever and raises an alarm, so a mistake is found before it gets there. */
+  /**
+   * Applies the statement to a copy of the registry first: a void entry would stay in the log for ever and raise an
+   * alarm.
+   */
   #rehearse(said: Said): void {
     const rehearsal = new Registry({ operator: this.#operatorKey });
     for (const item of this.#items) rehearsal.apply(item);

@@ -36,7 +36,7 @@ export function basePort(flag: string | undefined, env: Environment): number | u
   return port;
 }
 
-// A variable that is set to nothing is how many shells unset one; taken as it is, it would mean the working folder.
+// An empty variable counts as not set: taken as a path, it would mean the working folder.
 function said(value: string | undefined): string | undefined {
   return value === "" ? undefined : value;
 }

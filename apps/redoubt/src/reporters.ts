@@ -26,7 +26,7 @@ interface ListedReporter extends ReporterView {
 
 interface Outcome extends ReporterView {
   readonly changed: boolean;
-  /** The monitor has read it. Until then it goes by what it knew before. */
+  /** Whether the monitor has read it. Until then it goes by what it knew before. */
   readonly inForce: boolean;
 }
 
@@ -90,7 +90,9 @@ export function reportersRotate(
 /** What a person and a program are told of a new secret. */
 type Tell = (secret: string) => { readonly json: object; readonly text: string };
 
-/** Checked before anything is stated, written before it: what fails in between leaves a secret too many, not too few. */
+/**
+ * The file is checked and written before the registry knows the key: a failure in between leaves a secret without use.
+ */
 function secretPlace(
   context: CommandContext,
   { secretFile }: SecretOptions,
@@ -120,7 +122,10 @@ function writeSecret(path: string, secret: string): void {
   }
 }
 
-/** `verify --report` and the drills report themselves, with the secrets that were made with the data folder. */
+/**
+ * `verify --report` and the drills are reporters, too: their secrets are kept in the data folder, so a new one goes
+ * there.
+ */
 function keepInDemo({ folder }: Operator, { reporter, secret }: Issued): void {
   const demo = readDemo(folder);
   if (!demo.reporters.some((one) => one.reporter === reporter)) return;
@@ -257,7 +262,7 @@ export async function listReporters(operator: Operator): Promise<ListedReporter[
   }));
 }
 
-/** By name; undefined where the monitor does not answer: the registry's word is worth showing without it. */
+/** By name, in POSIX seconds; undefined if the monitor does not answer. The list is shown without it then. */
 async function lastReports(operator: Operator): Promise<ReadonlyMap<string, number> | undefined> {
   const status = await askStatus(operator);
   if (!status) return undefined;

@@ -14,7 +14,7 @@ export interface Place {
 }
 
 /**
- * What a command may know of a data folder, whether or not anything runs on it.
+ * Reads the settings of a data folder, whether or not anything runs on it.
  *
  * @throws ServiceError `ERR_NOT_RUNNING` where there is no data folder; THREAT-32: what `checkDataFolder` throws
  */

@@ -11,7 +11,7 @@ export interface RealmKeys {
   readonly ring: string;
 }
 
-/** The public halves that the processes of one machine must know of one another before they start. */
+/** Public keys, as verifier keys, that the processes of one machine must know of one another before they start. */
 export interface Identities {
   readonly operator: string;
   readonly registryKey: string;
@@ -20,7 +20,7 @@ export interface Identities {
   readonly realms: Readonly<Record<Realm, RealmKeys>>;
 }
 
-/** What the commands need to know of a data folder: ports, and the keys that they hold answers against. */
+/** What the commands need to know of a data folder: its ports, and the keys by which they check answers. */
 export interface Settings extends Identities {
   readonly port: number;
 }

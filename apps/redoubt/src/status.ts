@@ -84,7 +84,7 @@ export async function status({ folder, terminal }: CommandContext): Promise<numb
   return found.healthy ? EXIT.ok : EXIT.attention;
 }
 
-/** Where the registry cannot be read, the logs' problem says so, and what the services say about roots stands. */
+/** Labels with what the registry proves about roots. If it cannot be read, they stay; `problems` says so already. */
 async function rootLabels(
   operator: Operator,
   labels: readonly string[],
@@ -96,7 +96,10 @@ async function rootLabels(
   }
 }
 
-/** The supervisor's page and what ledger and monitor say; a part that does not answer is a problem, not an end. */
+/**
+ * Joins the supervisor's page with what ledger and monitor say. A part that does not answer becomes one of the
+ * `problems`.
+ */
 export async function readSystemStatus(
   page: JsonObject,
   parts: StatusParts,
@@ -199,7 +202,7 @@ async function readLog({ client, witness, now }: StatusParts, log: string): Prom
   const { timeSeconds, checkpoint } = verifyCosignature(note, witness);
   if (checkpoint.origin !== log)
     throw new ServiceError("ERR_STATUS", `Ledger tells a cosignature of another log for ${log}`);
-  // THREAT-37: its age would be a lie.
+  // THREAT-37: a cosignature that is dated ahead would look younger than it is.
   if (isDatedAhead(timeSeconds, now))
     throw new ServiceError("ERR_STATUS", `Cosignature of ${log} is dated ahead of this clock`);
   return { log, size, cosigned: { size: checkpoint.size, timeSeconds } };

@@ -22,7 +22,7 @@ interface TokenAnswer {
   readonly scope?: string;
 }
 
-/** Who asks for a token, and how it proves that. */
+/** The client that asks for a token, and its secret. */
 interface Credential {
   readonly realm: Realm;
   readonly tenant: string;

@@ -22,7 +22,7 @@ export interface VerifyOptions {
   readonly report?: boolean;
 }
 
-/** What is accepted, from options and configuration alone: nothing of the token has a say (P7). */
+/** What is accepted. It comes from options and configuration alone, and nothing of it from the token (P7). */
 export interface Acceptance {
   readonly realm: Realm;
   readonly template: string;
@@ -41,7 +41,7 @@ export type Verdict =
       readonly tenant: string | null;
       readonly digest: string;
       readonly reported: boolean;
-      /** Where it was reported: how long ago the monitor had read every log to its end, by its own word. */
+      /** If it was reported: how long ago, by the monitor's own word, it had read every log to its end. */
       readonly auditAgeSeconds?: number;
     }
   | {
@@ -206,7 +206,7 @@ function acknowledgement(auditAgeSeconds: number): string {
 
 const MAX_INPUT = 64 * 1024;
 
-/** The token from the command line or from stdin, which somebody else may fill: bounded. */
+/** Reads the token from the command line or from stdin, bounded: another program may write to stdin. */
 export async function readTokenArgument(
   argument: string,
   stdin: AsyncIterable<Uint8Array | string> & { readonly isTTY?: boolean },

@@ -1,5 +1,5 @@
 // Run by tools/run.mjs when it has installed something: starts a system once on a folder of its own, so that what its
-// processes compiled is there for every fresh data folder. Nothing depends on it: without, a first start is slower.
+// processes compiled is there for every fresh data folder. Nothing depends on it: without it a first start is slower.
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -33,7 +33,7 @@ async function startOnce(folder: string): Promise<boolean> {
   return isReady;
 }
 
-/** The announcement. */
+/** Resolves when the child prints its announcement, which means that everything is ready. */
 function firstLine({ stdout }: ChildProcess): Promise<boolean> {
   return new Promise((resolve) => {
     stdout?.once("data", () => resolve(true));

@@ -28,8 +28,8 @@ const DEFAULT_MAX_BYTES = 1_048_576;
 /** @internal What is published needs no types of Node.js. */
 export function decodeBase64url(text: string, limits?: Base64urlLimits): Buffer;
 /**
- * Decodes base64url without padding (RFC 4648 §5, §3.5): one text for each value of the bytes, or none. The bytes have
- * memory of their own: who keeps them keeps nothing else, where a pooled buffer would hold 64 KiB.
+ * Decodes base64url without padding (RFC 4648 §5, §3.5). For each value of the bytes exactly one text is accepted. The
+ * result has memory of its own: whoever keeps a slice of Node's buffer pool keeps 64 KiB alive with it.
  *
  * @throws Base64urlError for a foreign character, an impossible length, spare bits that are not zero, or a size
  *   outside the limits
@@ -43,7 +43,7 @@ export function decodeBase64url(text: string, limits: Base64urlLimits = {}): Buf
     throw new Base64urlError("ERR_BASE64URL_SIZE", `Base64url: more than ${maxBytes} bytes`);
   const decoded = Buffer.allocUnsafeSlow(Math.floor((text.length * 3) / 4));
   decoded.write(text, 0, "base64url");
-  // Node's decoder skips what it does not know and takes two alphabets; writing it again shows all of that.
+  // Node's decoder skips characters that it does not know and also takes base64; encoding the bytes again shows both.
   if (decoded.toString("base64url") !== text) throw refusal(text);
   if (bytes !== undefined && decoded.length !== bytes)
     throw new Base64urlError(
@@ -54,9 +54,9 @@ export function decodeBase64url(text: string, limits: Base64urlLimits = {}): Buf
 }
 
 /**
- * As `decodeBase64url`, into memory that is there already and large enough, for a text of ASCII without `+` and `/`:
- * then each foreign character makes the result shorter, because Node's decoder skips it, and the spare bits are all
- * that is left to see. Returns the number of bytes, or undefined for a text that is not canonical.
+ * As `decodeBase64url`, for a text of ASCII without `+` and `/`, into `target`, which the caller made large enough.
+ * Node's decoder skips each foreign character, so that the result is shorter than it should be; only the spare bits
+ * need a check of their own. Returns the number of bytes, or undefined for a text that is not canonical.
  * @internal
  */
 export function writePlainBase64url(asciiText: string, target: Buffer): number | undefined {

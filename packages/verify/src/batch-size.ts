@@ -1,4 +1,6 @@
-/** How many items go out together: half as many after a refusal, so that the item at fault is found. */
+/**
+ * How many items go out together: half as many after a refusal, until the item at fault is alone; more after a success.
+ */
 export class BatchSize {
   readonly #max: number;
   #items: number;

@@ -1,22 +1,24 @@
 import type { ReplayStore } from "./replay-store.ts";
 import { refuseUnknownMembers } from "./option-reader.ts";
 
-/** A proof, and what it must fit. */
+/** What a DPoP proof must fit. */
 export interface DpopExpectation {
+  /** The access token as it was sent: the proof's `ath` is its hash. */
   readonly token: string;
+  /** The thumbprint in the token's `cnf`: the key that must have made the proof. */
   readonly jkt: string;
   readonly method: string;
   readonly url: string;
   readonly nowSeconds: number;
 }
 
-/** A good proof, as a replay store knows it. */
+/** A good proof, as a replay store knows it; see `ReplayStore.add`. */
 export interface DpopUse {
   readonly key: string;
   readonly expiresAtSeconds: number;
 }
 
-/** Marks what `dpop()` makes: nothing else decides about proofs. */
+/** Marks what `dpop()` returns, so that no other object can be passed off as a check of proofs. */
 export const DPOP: unique symbol = Symbol("dpop");
 
 /** Checks DPoP proofs; `dpop()` makes it. */
@@ -29,7 +31,9 @@ export interface Dpop {
 export interface BindingOptions {
   /** RFC 9449: what `dpop()` returns. */
   readonly dpop?: Dpop;
-  /** RFC 8705 §3; the TLS layer proved that the sender holds the key of the certificate. */
+  /**
+   * RFC 8705 §3: tokens bound to a client certificate are taken. That the sender holds its key, the TLS layer proves.
+   */
   readonly mtls?: boolean;
   /** Refuses bearer tokens. Default false. */
   readonly required?: boolean;

@@ -21,7 +21,7 @@ export interface SenderContext {
   readonly clientCertificate?: Uint8Array | undefined;
 }
 
-/** Decides whether a token that is good came from the sender that it is bound to; asked for each request. */
+/** Decides whether a good token comes from the sender that it is bound to. Asked again for each request. */
 export class SenderCheck {
   readonly #dpop: Dpop | undefined;
   readonly #now: () => number;
@@ -40,7 +40,7 @@ export class SenderCheck {
     const use = this.#checkProofs(token, payload, context);
     if (use === undefined) return;
     const added = this.#add(use);
-    // Nobody waits for its answer, nor for its failure.
+    // A promise is refused below. Nobody waits for it, and its rejection must not end the process.
     if (typeof added !== "boolean") Promise.resolve(added).catch(() => undefined);
     refuseReplay(added);
   }
@@ -57,7 +57,9 @@ export class SenderCheck {
     refuseReplay(await Promise.resolve(adding).catch(refuseFailed));
   }
 
-  /** Everything but the replay, which comes last: a proof that was refused is not used up. */
+  /**
+   * Everything but the replay store, which is asked last: a proof that was refused for another reason is not used up.
+   */
   #checkProofs(
     token: string,
     payload: JsonObject,

@@ -11,13 +11,15 @@ export interface BoundedRequest {
   readonly init?: RequestInit;
   readonly maxBytes: number;
   readonly timeoutMs: number;
-  /** Aborts with the owner. */
+  /** Aborted when whoever asks is closed. */
   readonly signal: AbortSignal;
 }
 
 /**
  * Fetches from an address that the configuration gave. THREAT-26: bounded in time and size; a redirect would let
- * the server choose another address, so it is an error.
+ * the server choose another address, so it is an error. Any status is an answer.
+ *
+ * @throws RangeError for a body over `maxBytes`; what `fetch` throws, also for a redirect and when time is up
  */
 export async function fetchBounded(request: BoundedRequest): Promise<BoundedResponse> {
   const { url, init, maxBytes, timeoutMs } = request;
@@ -34,7 +36,10 @@ export async function fetchBounded(request: BoundedRequest): Promise<BoundedResp
   return { status: response.status, headers: response.headers, body: Buffer.concat(chunks) };
 }
 
-/** Runs a task later and returns what calls it off. The default keeps no process alive. */
+/**
+ * Runs a task once, later, and returns a function that cancels it. The default (`scheduleUnref`) keeps no process
+ * alive.
+ */
 export type Schedule = (task: () => void, delayMs: number) => () => void;
 
 export const scheduleUnref: Schedule = (task, delayMs) => {

@@ -15,20 +15,23 @@ import type { TrustErrorCode } from "./trust-error.ts";
 import { refuseUnknownMembers } from "./option-reader.ts";
 import type { Declaration, KeyScope } from "./trusted-key.ts";
 
-/** An issuer whose keys count only with the signature of its realm's ring key. */
+/** One of Redoubt's issuers: its keys count only with the signature of its realm's ring key. */
 export interface RingIssuer {
   /** The issuer URL: `/.well-known/openid-configuration` stands below it. */
   readonly issuer: string;
   readonly realm: string;
-  /** The realm's ring key: verifier key or base64url. Two or more while another takes its place. */
+  /**
+   * The realm's ring key: a verifier key, or its 32 bytes as base64url. A list of up to 4 while another takes its
+   * place.
+   */
   readonly ring: string | readonly string[];
   /** Origin of `jwks_uri` where it is not the issuer's. */
   readonly jwksOrigin?: string;
 }
 
 /**
- * An issuer without ring key: whoever serves its JWKS can add a key (THREAT-27 is open). The scope of its keys is
- * what is declared here, and each key must name its issuer itself.
+ * An issuer without ring key: whoever serves its JWKS can add a key (THREAT-27 is open). Its keys have the scope that
+ * is declared here, and each JWK must name the issuer in a member `issuer`.
  */
 export interface DeclaredIssuer {
   readonly issuer: string;
@@ -50,7 +53,7 @@ export interface ProfiledIssuer {
   readonly profile: ProfileName | ProfileOptions;
   /** Default `external`; what `accept` calls it. */
   readonly realm?: string;
-  /** Which tenants: must be said where the issuer holds `{tenantid}`. Values of the profile's tenant claim. */
+  /** Values of the profile's tenant claim whose tokens count. Required where the issuer holds `{tenantid}`. */
   readonly tenants?: "any" | readonly string[];
   /** Where its metadata stand, if not below the issuer. */
   readonly metadataUrl?: string;
@@ -75,7 +78,7 @@ export interface DiscoveryOptions {
   /** How long keys count without a good load; default 3600, more than `refreshSeconds`, at most 86400. */
   readonly maxStaleSeconds?: number;
   readonly fetch?: typeof fetch;
-  /** A private key stood in a key set: everybody may have it. Told once for each; the key counts no more. */
+  /** Called when a key set holds a private key, once for each: anybody may have it, so the key no longer counts. */
   readonly onAlarm?: (alarm: KeyAlarm) => void;
   /** Plain http for 127.0.0.1, ::1 and localhost. */
   readonly allowLoopbackHttp?: boolean;
@@ -84,7 +87,7 @@ export interface DiscoveryOptions {
   readonly random?: () => number;
 }
 
-/** What the programmer says about keys that say nothing themselves. */
+/** The part of a key's scope that the configuration declares, because no key record says it. */
 export type DeclaredScope = Pick<
   KeyScope,
   "realm" | "tenants" | "audiences" | "maxLifetimeSeconds"
@@ -237,7 +240,10 @@ function metadataOf(issuer: string, profile: CheckedProfile, where: string): URL
 
 const GUID = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/;
 
-/** Which tenants the keys sign for. An issuer of one tenant that has its id in its name signs for no other. */
+/**
+ * Which tenants the keys sign for. Where `tenants` is not given and the issuer's URL holds a tenant's id: that one
+ * alone.
+ */
 function checkTenants(
   { issuer, tenants }: ProfiledIssuer,
   { tenantClaim }: CheckedProfile,

@@ -20,8 +20,8 @@ const MAX_TOLD = 256;
 
 /**
  * Loads keys from the metadata of issuers, when a verifier is made and then in the background. Nothing in a token of
- * Redoubt's issuers causes a load (P7, THREAT-09); an unknown kid of an issuer with a profile brings its next one
- * forward, once in 30 s. Keys count until `maxStaleSeconds` after the last good load.
+ * Redoubt's issuers causes a load (P7, THREAT-09); an unknown kid of an issuer with a profile brings its next load
+ * forward, once in 30 s at most. Keys count until `maxStaleSeconds` after the last good load.
  *
  * @throws TypeError for an issuer that is malformed, unsafe or there twice
  * @example
@@ -73,7 +73,7 @@ class IssuerState {
   readonly #onLoaded: () => void;
   readonly #told = new Set<string>();
   #loaded: ReadKeySet = { keys: [], refusals: [], ignored: 0 };
-  /** Keys that another issuer has, who is trusted more. */
+  /** Keys of this issuer that do not count, because another issuer's ring vouches for the same kid or key. */
   conflicts: readonly KeyRefusal[] = [];
   #loadedAt: number | null = null;
   #askedAt = -Infinity;
@@ -107,7 +107,7 @@ class IssuerState {
     return this.keys.length > 0 && this.#settings.now() < freshUntil;
   }
 
-  /** Joins a load that is under way. */
+  /** Loads now; joins a load that is under way. Rejects with a TrustError. */
   load(): Promise<void> {
     this.#loading ??= this.#load().finally(() => {
       this.#loading = undefined;
@@ -116,7 +116,10 @@ class IssuerState {
     return this.#loading;
   }
 
-  /** P7, THREAT-09: brought forward for everybody's sake, not for one kid's; once in a while, however many ask. */
+  /**
+   * P7, THREAT-09: brings the next load forward. No request waits for it, and however many ask, it happens once in 30
+   * s.
+   */
   loadEarly(): void {
     const now = this.#settings.now();
     if (now - this.#askedAt < EARLY_PAUSE_MS) return;
@@ -128,7 +131,7 @@ class IssuerState {
   }
 
   async #load(): Promise<void> {
-    // The time before the request: an answer that was long under way is not fresher for it.
+    // The time before the request: an answer that takes long may be as old as that.
     const startedAt = this.#settings.now();
     this.#askedAt = startedAt;
     try {
@@ -151,7 +154,7 @@ class IssuerState {
     }
   }
 
-  /** Whoever reads the set has the key: an alarm, and for us it is gone with this load. */
+  /** Whoever can read the set has the private key: that is an alarm. The key itself was left out by the load. */
   #tellPrivate({ refusals }: ReadKeySet): void {
     for (const { kid, code, reason } of refusals) {
       if (code !== "ERR_KEYSET_PRIVATE" || this.#told.has(String(kid))) continue;
@@ -173,7 +176,7 @@ class IssuerState {
     const delayMs = seconds * 1000 * (0.9 + 0.1 * random());
     this.#cancelTimer();
     this.#cancelTimer = schedule(() => {
-      // Kept in the status of the source; nobody waits for this load.
+      // The failure is in the status of the source; nobody waits for this load.
       void this.load().catch(() => undefined);
     }, delayMs);
   }
@@ -215,7 +218,7 @@ class DiscoveryReader implements TrustReader {
     return this.#states.some(({ issuer }) => "declaration" in issuer.trust);
   }
 
-  /** With what it has: an issuer that is down takes nothing from the others, and is asked again. */
+  /** Starts if any issuer has a key: one that is down takes nothing from the others, and is asked again later. */
   async start(): Promise<void> {
     const results = await Promise.allSettled(this.#states.map((state) => state.load()));
     if (this.#states.some(({ keys }) => keys.length > 0)) return;
@@ -251,7 +254,7 @@ class DiscoveryReader implements TrustReader {
 
   #combine(): void {
     const keys = combineKeys(this.#states);
-    // Another map makes every verifier forget what it verified; so only if something changed.
+    // At another map the verifier drops its caches, so there is one only if something changed.
     if (!isSameKeySet(keys, this.#keys)) this.#keys = keys;
   }
 }
@@ -264,14 +267,16 @@ function noKeys({ issuer }: CheckedIssuer, { refusals: [why] }: ReadKeySet): Tru
   );
 }
 
-/** Whether tokens that say this issuer are this one's: by its name, or as one of its tenants'. */
+/** Whether `said`, the `iss` of a token, is this issuer: the same text, or its template with a tenant's id in it. */
 function isOf({ issuer }: IssuerState, said: string): boolean {
   return issuer.issuer === said || matchIssuer(issuer.issuer, said) !== undefined;
 }
 
 /**
- * The keys of all issuers. Nobody takes another's key away: one that a ring vouched for stands alone under its kid, and
- * others that have one kid stand side by side, each for its own issuer. Who serves a ring's key as its own is named.
+ * The keys of all issuers by kid. No issuer can take another's key away: a key that a ring vouched for is the only one
+ * under its kid, and keys without a ring that share a kid stand side by side, each for its own issuer. An issuer
+ * without
+ * a ring that serves the kid or the public key of a ring's key gets that into its `conflicts`.
  */
 function combineKeys(states: readonly IssuerState[]): KeysByKid {
   const byKid = new Map<string, TrustedKey[]>();

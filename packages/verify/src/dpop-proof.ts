@@ -71,7 +71,9 @@ class DpopProofCheck implements Dpop {
   readonly replay: ReplayStore;
   readonly #policy: CheckedPolicy;
   readonly #signatures = new SignatureCheck();
-  /** By the hash of the header: a client's proofs differ in their payloads alone, and to import a key is dear. */
+  /**
+   * By the hash of the header, which is the same in all proofs of a client: importing a key costs more than a check.
+   */
   readonly #keys = new TokenCache<ProofKey>(MAX_KEYS);
 
   constructor(policy: CheckedPolicy) {
@@ -90,7 +92,7 @@ class DpopProofCheck implements Dpop {
     const headerHash = hash("sha256", headerText, "base64url");
     const remembered = this.#keys.get(headerHash);
     const key = remembered ?? parseHeader(headerText);
-    // RFC 9449 §4.3 check 12. Before the signature: no other key is worth the work.
+    // RFC 9449 §4.3 check 12. Before the signature: the signature of another key need not be checked at all.
     if (key.thumbprint !== expected.jkt)
       throw new TokenError("ERR_BINDING_MISMATCH", "DPoP proof is not of the token's key", {
         part: "jkt",
@@ -116,7 +118,7 @@ class DpopProofCheck implements Dpop {
       throw refusal("ath", "is not the hash of the token");
     const expiresAtSeconds = this.#checkTimes(claims, expected.nowSeconds);
     this.#checkNonce(claims);
-    // Hashed with lengths that are fixed but for the last, so that no two triples run together.
+    // The first two parts have a fixed length, so that no two triples give the same text.
     const name = `${expected.jkt}${hash("sha256", jti, "base64url")}${url}`;
     return { key: hash("sha256", name, "base64url"), expiresAtSeconds };
   }
@@ -126,10 +128,10 @@ class DpopProofCheck implements Dpop {
     const { maxAgeSeconds, maxAheadSeconds } = this.#policy;
     if (!isSeconds(iat)) throw refusal("iat", "is missing or malformed");
     const age = nowSeconds - iat;
-    // In this form NaN, where a clock gives no time, is refused.
+    // Written so that NaN, from a clock that gives no time, is refused, too.
     if (!(age >= -maxAheadSeconds && age <= maxAgeSeconds))
       throw refusal("iat", "is too old or in the future");
-    // RFC 7519 §4.1.4, §4.1.5: no proof must hold these, but what one holds counts.
+    // RFC 7519 §4.1.4, §4.1.5: a proof need not hold these; where it does, they count.
     if (exp !== undefined && !(isSeconds(exp) && nowSeconds < exp))
       throw refusal("exp", "is over or malformed");
     if (nbf !== undefined && !(isSeconds(nbf) && nbf <= nowSeconds + maxAheadSeconds))
@@ -237,7 +239,7 @@ function decode(segment: string): Buffer {
 
 function isTaken(nonces: DpopNonces, nonce: string): boolean {
   const taken: unknown = nonces.check(nonce);
-  // A promise would be true for every nonce.
+  // A promise is truthy, and would let every nonce pass.
   return taken === true;
 }
 

@@ -1,13 +1,13 @@
 const HALF = 32;
 const MAX_LENGTH = 72;
 
-/** Writes P-256 signatures as DER. Each call overwrites the bytes that the one before returned. */
+/** Writes P-256 signatures as DER, always into the same memory: each call overwrites what the call before returned. */
 export class EcdsaDer {
   readonly #bytes = Buffer.alloc(MAX_LENGTH);
-  /** One view for each length met: new ones for each signature cost more than the conversion. */
+  /** One view for each length that occurred: a new view for each signature would cost more than the conversion. */
   readonly #views: (Buffer | undefined)[] = [];
 
-  /** r ‖ s as RFC 7518 §3.4 has it, to the DER that OpenSSL reads; zero stays zero and is refused there. */
+  /** Converts r ‖ s (RFC 7518 §3.4), 64 bytes, to the DER that OpenSSL reads. OpenSSL refuses an r or s of zero. */
   encode(signature: Uint8Array): Buffer {
     const rEnd = this.#writeInteger(2, signature, 0);
     const end = this.#writeInteger(rEnd, signature, HALF);

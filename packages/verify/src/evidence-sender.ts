@@ -23,7 +23,7 @@ export class EvidenceSender {
     this.#onSetAside = parts.onSetAside;
   }
 
-  /** Until nothing is wanted or the monitor takes nothing. Each turn sends items, or halves what is sent. */
+  /** Sends until nothing is wanted, or until an attempt fails. After a refusal the next batch is half as large. */
   async send(now: () => number): Promise<void> {
     for (;;) {
       const batch = this.store.nextBatch(now(), this.#size.items);
@@ -47,7 +47,7 @@ export class EvidenceSender {
       return false;
     this.#size.refused(batch.digests.length);
     if (batch.digests.length > 1) return true;
-    // A monitor that refuses even what holds nothing refuses us, not this item.
+    // If the monitor refuses an empty message as well, the item is not at fault.
     if ((await this.#client.sendEvidence(EMPTY_EVIDENCE)).kind !== "taken") return false;
     this.store.forget(batch.digests, batch.digests);
     this.#onSetAside({ digests: batch.digests, status: outcome.status });

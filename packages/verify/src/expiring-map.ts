@@ -4,7 +4,10 @@ interface Entry<Value> {
   readonly bytes: number;
 }
 
-/** A map that forgets by time, and the oldest first when it holds as many or as much as it may. */
+/**
+ * A map whose entries expire; times are milliseconds. When it is full (`max` entries or `maxBytes`), the oldest go
+ * first.
+ */
 export class ExpiringMap<Value> {
   readonly #entries = new Map<string, Entry<Value>>();
   readonly #max: number;
@@ -30,7 +33,7 @@ export class ExpiringMap<Value> {
     this.#entries.delete(key);
   }
 
-  /** `until`: when it is forgotten, and what it weighs where that is bounded. */
+  /** Makes room first. `until.bytes` is what the entry adds towards `maxBytes`; 0 where that is not bounded. */
   set(
     key: string,
     value: Value,

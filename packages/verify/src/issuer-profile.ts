@@ -7,7 +7,10 @@ import { tokenAlgorithm, type TokenAlgorithm } from "./public-key.ts";
 export interface IssuerProfile {
   /** `typ` of access tokens, without `application/`, in any case (RFC 7515 §4.1.9); null where they have none. */
   readonly typ: readonly (string | null)[];
-  /** For keys whose JWK names none; and no JWK may name another. The first family that fits a key is the key's. */
+  /**
+   * What keys may sign with. A JWK without `alg` gets those of one family: that of the first one here that fits its
+   * type.
+   */
   readonly algorithms: readonly string[];
   /** The claim that names a tenant; null where there are none. */
   readonly tenantClaim: string | null;
@@ -19,21 +22,21 @@ export interface IssuerProfile {
   readonly claims: Readonly<Record<string, string | true>>;
   /** Claims that make a token an ID token, which is no access token (RFC 8725 §3.12). */
   readonly idTokenMarks: readonly string[];
-  /** Where the client stands, for the option `clientId`; the first that is there. */
+  /** Claims that name the client, for the option `clientId`. The first one that the token has is compared. */
   readonly clientClaims: readonly string[];
   /** Longest `exp − iat`, in seconds. */
   readonly maxLifetimeSeconds: number;
-  /** Keys may carry an `issuer`, and then sign for that one alone; for an issuer with `{tenantid}` they must. */
+  /** A JWK may name an `issuer`, and then signs for that one alone; for an issuer with `{tenantid}` each JWK must. */
   readonly keyIssuer: boolean;
   /** `iss` may leave out `https://`. */
   readonly bareIssuer: boolean;
   /** Stands in place of `{tenantid}` in the address of the metadata. */
   readonly metadataTenant: string | null;
-  /** Beginnings of an issuer, and with what the address of its metadata begins instead. */
+  /** For an issuer that begins with the name, the address of its metadata begins with the value instead. */
   readonly metadataAt: Readonly<Record<string, string>>;
-  /** Origin of `jwks_uri` where it is never the metadata's; null: it is. */
+  /** Origin that `jwks_uri` must have; null: that of the metadata. */
   readonly jwksOrigin: string | null;
-  /** The same of ID tokens. */
+  /** `typ` and `claims` of ID tokens. */
   readonly idToken: Pick<IssuerProfile, "typ" | "claims">;
 }
 
@@ -41,7 +44,7 @@ const RSA = ["RS256", "RS384", "RS512"] as const;
 const OIDC_MARKS = ["nonce", "at_hash", "c_hash"] as const;
 const DAY = 86_400;
 
-/** RFC 9068: what an issuer that keeps to it does. The others are what it is changed by. */
+/** An issuer that keeps to RFC 9068. The other profiles say where they differ from it. */
 const RFC9068: IssuerProfile = {
   typ: ["at+jwt"],
   algorithms: ["RS256", "ES256", "PS256", "Ed25519"],
@@ -70,7 +73,7 @@ export type ProfileName =
   | "google"
   | "kubernetes";
 
-/** What is known of issuers, by the name that a declaration gives. */
+/** The profiles that come with this package, by the name that `profile` gives. */
 export const ISSUER_PROFILES: Readonly<Record<ProfileName, IssuerProfile>> = {
   rfc9068: RFC9068,
   entra: {
@@ -91,7 +94,7 @@ export const ISSUER_PROFILES: Readonly<Record<ProfileName, IssuerProfile>> = {
     typ: ["jwt", "at+jwt"],
     algorithms: [...RSA, "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA"],
     extraAudiences: ["account"],
-    // What tells it from ID, refresh and log-out tokens of the same realm.
+    // Tells an access token from the ID, refresh and log-out tokens of the same Keycloak realm.
     claims: { typ: "Bearer" },
     clientClaims: ["azp"],
     idToken: { typ: ["jwt"], claims: { typ: "ID" } },
@@ -142,7 +145,7 @@ export const ISSUER_PROFILES: Readonly<Record<ProfileName, IssuerProfile>> = {
   },
 };
 
-/** A profile of one's own: `base`, RFC 9068 where nothing is said, and what is otherwise. */
+/** A profile of your own: the members that differ from those of `base` (default `rfc9068`). */
 export interface ProfileOptions extends Partial<IssuerProfile> {
   readonly base?: ProfileName;
 }

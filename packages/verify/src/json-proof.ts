@@ -1,9 +1,10 @@
 import type { JsonObject, JsonValue } from "./json-value.ts";
 
 /**
- * A cheap proof that the engine's parser, which made `value` of `source`, dropped nothing. Without a backslash each
- * string of a text stands between two quotes and holds none, so half the quotes are the names and strings that the
- * text has. If the value has as many, no member was a duplicate, because the parser keeps one of two (RFC 8725 §2.6).
+ * A cheap proof that the engine's parser, which made `value` of `source`, dropped nothing. In a text without a
+ * backslash
+ * each name and each string stands between two quotes and holds none, so the text has half as many of them as it has
+ * quotes. If the value has as many, no member was a duplicate: of two, the parser keeps one (RFC 8725 §2.6).
  *
  * False says nothing: then the scanner decides. It decides about every text with a backslash, because V8 13.6 to
  * 14.6 mis-reads an escaped member name (nodejs/node #63785) and an unauthenticated document can prepare the mistake.

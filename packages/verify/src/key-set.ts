@@ -26,7 +26,7 @@ import { TrustError } from "./trust-error.ts";
 import type { KeyRefusal } from "./trust-source.ts";
 import { TrustedKey, type Declaration, type Freshness, type KeyScope } from "./trusted-key.ts";
 
-/** What a JWKS holds for us. Whoever serves it controls every byte. */
+/** What was read from a JWKS. Whoever serves it controls every byte. */
 export interface ReadKeySet {
   readonly keys: readonly TrustedKey[];
   readonly refusals: readonly KeyRefusal[];
@@ -70,14 +70,16 @@ export function readKeySet(
   return { keys, refusals: [...refusals, ...conflicts], ignored };
 }
 
-/** Whoever read the private half in this set signs with the public half's key, under whatever kid it stands. */
+/** Whoever read a private key in this set can sign as its public half, so that one goes, too, whatever its kid is. */
 function isPublicHalf({ scope }: TrustedKey, leaked: JsonObject): boolean {
   const { publicKey } = scope;
   const members = Object.entries(publicKey);
   return leaked["kid"] === scope.kid || members.every(([name, value]) => leaked[name] === value);
 }
 
-/** One kid with two keys, or one key in two families of algorithms, says nothing about any of them. */
+/**
+ * Leaves out keys that contradict: one kid with two keys, or one key for two families of algorithms. Neither counts.
+ */
 function withoutConflicts(found: readonly TrustedKey[]): {
   readonly keys: readonly TrustedKey[];
   readonly conflicts: readonly KeyRefusal[];
@@ -114,7 +116,7 @@ function parseKeySet(bytes: Uint8Array): readonly JsonObject[] {
   return keys;
 }
 
-/** One for each algorithm that the key may be used with; none where it is of an algorithm that is not ours. */
+/** One scope for each algorithm that the key may be used with; none if no such algorithm is accepted here. */
 function readScopes(jwk: JsonObject, issuer: CheckedIssuer): readonly KeyScope[] {
   const { trust } = issuer;
   if ("declaration" in trust) return profileScopes(jwk, issuer, trust.scope, trust.declaration);
@@ -132,7 +134,7 @@ function recordScope(
   ring: readonly PinnedKey[],
 ): KeyRecord {
   const { redoubt } = jwk;
-  // THREAT-27: somebody's own key in the set.
+  // THREAT-27: a key without a record is one that somebody added to the set.
   if (!isJsonObject(redoubt)) throw untrusted("without key record");
   const { record: recordText, ring: ringText } = redoubt;
   if (typeof recordText !== "string" || typeof ringText !== "string")
@@ -161,7 +163,7 @@ function declaredScope(
 ): KeyScope {
   const { issuer: template } = jwk;
   const kid = readKid(jwk);
-  // Where Entra's own check fails open: a key that does not say whose it is.
+  // Entra's own libraries take a key that names no issuer for every issuer; here it counts for none.
   if (typeof template !== "string" || matchIssuer(template, issuer) === undefined)
     throw untrusted("without the issuer in it");
   return {
@@ -174,7 +176,7 @@ function declaredScope(
   };
 }
 
-/** The set says when a key counts by listing it; there is no other window. */
+/** Without a record a key has no window of its own: it counts for as long as the set lists it. */
 const UNBOUNDED = {
   class: "at",
   signFrom: 0,
@@ -198,7 +200,9 @@ function profileScopes(
   });
 }
 
-/** RFC 8725 §3.1: what the key says, or else what was declared; of one family, and such as its type can do. */
+/**
+ * RFC 8725 §3.1: the key's `alg`, if it is declared; without `alg`, the declared ones of one family that fit its type.
+ */
 function algorithmsOf(
   jwk: JsonObject,
   declared: readonly TokenAlgorithm[],
@@ -212,7 +216,7 @@ function algorithmsOf(
   return first ? fitting.filter((algorithm) => familyOf(algorithm) === familyOf(first)) : [];
 }
 
-/** RS, PS, ES or Ed: two of these with one key would let a signature mean two things. */
+/** RS, PS, ES or Ed. One key must not be used in two of these (RFC 8725 §3.1). */
 function familyOf(algorithm: TokenAlgorithm): string {
   return algorithm.slice(0, 2);
 }
@@ -235,7 +239,7 @@ function keyIssuer(
   const { tenants } = declared;
   if (!one || (tenants !== "any" && !selectorCovers(tenants, one)))
     throw untrusted("of another issuer");
-  // Its issuer stays the template, so that the tenant of a token is held against the key's one.
+  // `issuer` stays the template: then the tenant in a token is compared with the key's only tenant.
   return { ...declared, tenants: { ids: [one] }, issuer };
 }
 

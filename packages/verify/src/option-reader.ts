@@ -1,4 +1,4 @@
-// What every function with options asks of them: a misspelt one must not be ignored.
+// Both throw a TypeError that names the option. A misspelt option must not be ignored.
 
 export function refuseUnknownMembers(value: object, names: readonly string[], where: string): void {
   if (typeof value !== "object" || value === null) throw new TypeError(`${where}: not an object`);

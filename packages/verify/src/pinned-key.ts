@@ -2,7 +2,7 @@ import { createPublicKey, hash, verify, type KeyObject } from "node:crypto";
 import { decodeBase64url } from "./base64url.ts";
 
 // C2SP signed-note: name "+" first four bytes of the key hash "+" base64(algorithm ‖ key); 1 is Ed25519.
-// Every 44 characters without padding are the one form of 33 bytes.
+// 44 characters are exactly 33 bytes: no padding and no spare bits, so that each key has one spelling.
 const VERIFIER_KEY = /^([^+\s]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]{44})$/;
 const NOTE_ED25519 = 0x01;
 

@@ -9,15 +9,15 @@ import { claimError, scopeError } from "./token-scope.ts";
 import type { TrustedKey } from "./trusted-key.ts";
 import type { CheckedRule, VerifierPolicy } from "./verifier-options.ts";
 
-/** A header of an issuer that is not Redoubt's. */
+/** The header of a token whose issuer is declared with a profile, so not Redoubt's (`foreign`). */
 export interface ForeignHeader {
   readonly alg: TokenAlgorithm;
   readonly kid: string;
   readonly typ: string | undefined;
 }
 
-// RFC 8725 §3.10, RFC 7515 §4.1.11: a key or an address in a header is the sender's, crit and b64 would change the
-// rules, the others belong to JWE. What merely describes the key or the token (x5t, x5c, nonce) is ignored.
+// RFC 8725 §3.10, RFC 7515 §4.1.11: whoever sends the token chose a key or an address in its header; crit and b64 would
+// change the rules; the others belong to JWE. What merely describes the key or the token (x5t, x5c, nonce) is ignored.
 const NEVER = ["jwk", "jku", "x5u", "crit", "b64", "zip", "enc", "epk", "apu", "apv", "p2s", "p2c"];
 
 /** @throws TokenError */
@@ -55,7 +55,7 @@ export interface ForeignCheck {
 }
 
 /**
- * Decides about an access token of an issuer with a profile; its signature is checked apart.
+ * Decides about the claims of an access token of an issuer with a profile; the caller checked its signature.
  *
  * @returns the tenant, or null where the issuer has none
  * @throws TokenError
@@ -88,7 +88,11 @@ export interface IdTokenExpectation {
   readonly accessToken?: string;
 }
 
-/** OpenID Connect Core §3.1.3.7. @throws TokenError */
+/**
+ * As `checkForeignToken`, for an ID token (OpenID Connect Core §3.1.3.7).
+ *
+ * @throws TokenError
+ */
 export function checkIdToken(
   payload: JsonObject,
   { clientId, nonce, accessToken }: IdTokenExpectation,
@@ -127,13 +131,13 @@ export function checkForeignTimes(
   if (iat > now + toleranceSeconds) throw claimError("iat", "is in the future");
   if (exp <= iat) throw claimError("exp", "is not later than iat");
   if (exp - iat > scope.maxLifetimeSeconds)
-    throw claimError("exp", "is later than the issuer's tokens live");
+    throw claimError("exp", "is more than maxLifetimeSeconds after iat");
   if (nbf === undefined) return;
   if (!isTime(nbf)) throw claimError("nbf");
   if (nbf > now + toleranceSeconds) throw claimError("nbf", "is in the future");
 }
 
-/** P1: issuer and tenants are those of the key. */
+/** P1: issuer and tenant must be the key's. Returns the tenant, or null where there is none. */
 function checkIssuerAndTenant(
   payload: JsonObject,
   { key, profile, rule }: ForeignCheck,
@@ -172,7 +176,7 @@ function checkRequired(payload: JsonObject, claims: CheckedProfile["claims"]): v
       throw claimError(name, expected === true ? "is missing" : `is not ${expected}`);
 }
 
-// RFC 8725 §3.9. An audience beside this service's is no alarm: the issuer's keys are not Redoubt's.
+// RFC 8725 §3.9. A foreign audience is a claim error and not ERR_KEY_SCOPE: these keys have no scope of audiences.
 function checkForeignAudience(
   payload: JsonObject,
   { audiences, clientId }: VerifierPolicy,

@@ -9,7 +9,7 @@ import { isRoca, isSoundEd25519 } from "./weak-key.ts";
 export const KEY_ALGORITHMS = ["ES256", "Ed25519", "PS256", "RS256"] as const;
 export type KeyAlgorithm = (typeof KEY_ALGORITHMS)[number];
 
-/** What issuers other than Redoubt's may sign with, where it is declared for them. */
+/** What issuers other than Redoubt's may sign with, if their profile names it. */
 export const TOKEN_ALGORITHMS = [
   "ES256",
   "Ed25519",
@@ -82,8 +82,8 @@ export function parsePublicJwk(jwk: JsonObject, algorithm: TokenAlgorithm): Publ
 }
 
 /**
- * Imports a public key so that it can do its one algorithm only where the engine allows to say so (RSA-PSS),
- * as a bare KeyObject: Node 24.17 and later are slow for `{ key, padding }`.
+ * Imports a public key as a KeyObject that needs no options when it verifies: Node 24.17 and later are slow for
+ * `{ key, padding }`. A PS256 key is pinned to that one algorithm; for the others the engine has no such form.
  *
  * @throws TrustError `ERR_KEY_INVALID`, for instance for a point that is not on the curve
  * @internal
@@ -99,7 +99,7 @@ export function importPublicJwk(jwk: PublicJwk, algorithm: TokenAlgorithm): KeyO
 }
 
 /**
- * RFC 7517 §4.2, §4.3: whether a key says that it is for something else than to verify signatures.
+ * RFC 7517 §4.2, §4.3: false if `use` or `key_ops` of a JWK say that it is not for verifying signatures.
  */
 export function isForSignatures({ use, key_ops: operations }: JsonObject): boolean {
   return (
@@ -109,7 +109,7 @@ export function isForSignatures({ use, key_ops: operations }: JsonObject): boole
 }
 
 /**
- * Refuses a JWK that holds a private or secret member: who reads it here could have read it elsewhere.
+ * Refuses a JWK that holds a private or secret member: others can have read it where we did.
  *
  * @throws TrustError `ERR_KEYSET_PRIVATE`
  */
@@ -140,7 +140,7 @@ function edwardsPoint(jwk: JsonObject): string {
   });
 }
 
-// RFC 7518 §6.3.1.1: no leading zero; NIST SP 800-131A: at least 2048 bits. Above 4096 a verification is dear.
+// RFC 7518 §6.3.1.1: no leading zero; NIST SP 800-131A: at least 2048 bits. Above 4096 a check costs too much.
 function modulus(jwk: JsonObject): string {
   const { text, bytes } = member(jwk, "n", { maxBytes: RSA_MAX_BYTES });
   const first = bytes[0] ?? 0;

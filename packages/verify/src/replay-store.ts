@@ -7,7 +7,7 @@ import { integerOption, refuseUnknownMembers } from "./option-reader.ts";
  */
 export interface ReplayStore {
   /**
-   * Takes a key of 43 base64url characters until that time, in one atomic step. True if it was not there; false for a
+   * Stores a key of 43 base64url characters until that time, in one atomic step. True if it was not there; false for a
    * replay. An error refuses the proof with `ERR_REPLAY_STORE`.
    */
   add(key: string, expiresAtSeconds: number): boolean | Promise<boolean>;
@@ -93,7 +93,7 @@ class ReplayMemory implements MemoryReplayStore {
     if (nowSeconds === this.#sweptAt) return;
     this.#sweptAt = nowSeconds;
     for (const [endsAt, keys] of this.#endings) {
-      // Of NaN nothing is less: a clock that gives no time forgets nothing.
+      // Written so that nothing is forgotten at NaN, from a clock that gives no time.
       if (!(endsAt <= nowSeconds)) continue;
       this.#endings.delete(endsAt);
       for (const key of keys) {

@@ -10,7 +10,11 @@ import {
 import type { ReportQueueOptions } from "./report-options.ts";
 import { reporterKey, signedHeaders } from "./report-signature.ts";
 
-/** What became of a report. Only `acknowledged` lets anything be forgotten. */
+/**
+ * What became of a report. Only after `acknowledged` may the queue forget its items. `refused`: an answer below 500
+ * that
+ * is not 200; `invalid`: 200 without a right acknowledgement; `unreachable`: no answer, or 500 and above.
+ */
 export type ReportOutcome =
   | ({ readonly kind: "acknowledged" } & Acknowledged)
   | { readonly kind: "refused"; readonly status: number }
@@ -53,7 +57,7 @@ export class ReportClient {
     this.#now = options.now ?? Date.now;
   }
 
-  /** How long the monitor asked us to wait with its last answer. */
+  /** What the monitor's last answer to a report said in `Retry-After`; 0 if nothing. */
   get retryAfterMs(): number {
     return this.#retryAfterMs;
   }
@@ -83,7 +87,7 @@ export class ReportClient {
 
   async #post(path: string, body: string | Uint8Array): Promise<BoundedResponse | undefined> {
     try {
-      // The path as the monitor has it: a proxy that serves it below another one takes that away.
+      // The path at the monitor is signed, not the one in `url`: a proxy takes its prefix away (reports.md §1).
       const headers = signedHeaders(this.#signer, `/${path}`, body, this.#now());
       return await fetchBounded({
         fetch: this.#fetch,

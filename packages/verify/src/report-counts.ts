@@ -7,9 +7,9 @@ export type TokenKind = "at" | "id";
 /** One decision of a verifier. */
 export interface Decision {
   readonly kind: TokenKind;
-  /** Template, as in the key's scope; undefined where no key of the verifier's issuers was named. */
+  /** Issuer template of the key that the token named; undefined where it named no key that the verifier knows. */
   readonly issuer: string | undefined;
-  /** Undefined for accepted. */
+  /** Undefined if the token was accepted. */
   readonly refusal?: TokenErrorCode;
 }
 
@@ -45,10 +45,10 @@ export class ReportCounts {
     else row.refused[refusal] = (row.refused[refusal] ?? 0) + 1;
   }
 
-  /** Whether a minute of them is over; with `isLast`, whether there are any. */
+  /** Whether the oldest count is a minute old; with `isLast`, whether there is any. */
   isDue(nowMs: number, isLast: boolean): boolean {
     if (this.#fromMs === undefined) return false;
-    // A clock that was set back does not keep them.
+    // Math.abs: after the clock was set back the counts must still go out.
     return isLast || Math.abs(nowMs - this.#fromMs) >= PERIOD_MS;
   }
 
@@ -62,7 +62,7 @@ export class ReportCounts {
     return { from, sdk: SDK, rows };
   }
 
-  /** What nobody took. */
+  /** Adds counts that the monitor did not take to what was counted since. */
   putBack({ from, rows }: Counts): void {
     this.#fromMs = from * 1000;
     for (const { kind, issuer, accepted, refused } of rows) {

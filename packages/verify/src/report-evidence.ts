@@ -2,7 +2,7 @@ import { ExpiringMap } from "./expiring-map.ts";
 import type { KeyAlgorithm } from "./public-key.ts";
 import { REPORT_LIMITS } from "./report-limits.ts";
 
-/** One token that a verifier took. */
+/** One token that a verifier accepted. */
 export interface Sighting {
   /** base64url SHA-256 of the signing input. */
   readonly digest: string;
@@ -12,9 +12,11 @@ export interface Sighting {
   readonly signature: string;
   /** Kept for Ed25519 only: the other signatures can be checked with the digest, and nobody needs a usable token. */
   readonly signingInput?: string;
-  /** Seconds since the epoch: until when this token is one and the same sighting. Default: one hour from now. */
+  /**
+   * Seconds since the epoch: until then, further sightings of this token are not reported again. Default: in an hour.
+   */
   readonly expiresAt?: number;
-  /** For whom and when it was issued, in seconds since the epoch: what coverage is counted by. */
+  /** The token's `aud`, and `iat` in seconds since the epoch: coverage is counted by them. */
   readonly audience?: string;
   readonly issuedAt?: number;
 }
@@ -33,7 +35,7 @@ export interface EvidenceBatch {
 
 export const EMPTY_EVIDENCE: EvidenceBatch = { body: bodyOf([]), digests: [] };
 
-/** Signatures of the last ten minutes, by digest, for the case that the monitor misses one; bounded. */
+/** Signatures of the last ten minutes, by digest, in case the monitor finds a digest in no log; bounded. */
 export class EvidenceStore {
   readonly #kept: ExpiringMap<string>;
   readonly #wanted = new Set<string>();
@@ -51,7 +53,7 @@ export class EvidenceStore {
       alg === "Ed25519" && signingInput !== undefined
         ? JSON.stringify({ digest, kid, signature, signingInput })
         : bare;
-    // What fits into no body goes without: the monitor then knows that nobody can judge it.
+    // What fits into no body goes without its signing input: then the monitor knows that it cannot be judged.
     const item = Buffer.byteLength(whole) <= MAX_BATCH_BYTES ? whole : bare;
     const bytes = item.length + ENTRY_BYTES;
     this.#kept.set(digest, item, { expiresAt: nowMs + EVIDENCE_MS, bytes }, nowMs);
@@ -81,7 +83,7 @@ export class EvidenceStore {
     return items.length === 0 ? undefined : { body: bodyOf(items), digests };
   }
 
-  /** These were answered; what the monitor cannot take is not sent again, whoever asks. */
+  /** `answered` need not be sent again unless asked for again; `refused` is never sent again. */
   forget(answered: readonly string[], refused: readonly string[]): void {
     for (const digest of answered) this.#wanted.delete(digest);
     for (const digest of refused) this.#kept.delete(digest);

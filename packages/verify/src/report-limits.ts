@@ -10,10 +10,10 @@ export const REPORT_LIMITS = {
   kidChars: 256,
   /** RSA of 4096 bits takes 512. */
   signatureBytes: 1024,
-  /** One signing input fits into a body, with everything beside it. */
+  /** So that one item with its signing input fits into a body. */
   signingInputChars: 131_072,
   audienceChars: 512,
   issuerChars: 512,
-  /** Issuers and kinds whose counts one report has. */
+  /** Rows of counts in one report: one for each issuer and kind of token. */
   countRows: 64,
 } as const;

@@ -25,7 +25,7 @@ export interface SealedReport {
   readonly body: Buffer;
 }
 
-/** What an answer says of a report. Together these are all of its items. */
+/** What a signed answer says of a report: each of its items was taken, but for those in `refused`. */
 export interface Acknowledged {
   /** Digests of items that the monitor cannot take, and will not take when they come again. */
   readonly refused: readonly string[];
@@ -34,7 +34,9 @@ export interface Acknowledged {
   readonly auditAgeSeconds: number;
 }
 
-/** Items that the monitor cannot take; `status` if it refused them in one piece. */
+/**
+ * Digests of items that the monitor cannot take; with `status`, the HTTP status with which it refused the whole report.
+ */
 export interface SetAside {
   readonly digests: readonly string[];
   readonly status?: number;
@@ -73,7 +75,7 @@ export function readAcknowledgement(
     ack["reporter"] === expected.reporter &&
     ack["session"] === expected.session &&
     ack["seq"] === report.seq &&
-    // Signed is how many were taken: what is not among them must be named.
+    // The number of items that were taken is signed; `refused`, which is not, must name all others.
     ack["items"] === report.items.length - refused.length &&
     ack["sha256"] === hash("sha256", report.body, "base64url");
   const { auditAgeSeconds } = ack;
@@ -89,7 +91,7 @@ export function readEvidenceAnswer(body: Uint8Array, sent: readonly string[]): r
   return readRefused(readObject(body)?.["refused"], sent) ?? [];
 }
 
-/** Undefined unless each names another one of the items that were sent. */
+/** The digests that `refused` names; undefined if an entry names no item that was sent, or two name the same. */
 function readRefused(value: unknown, sent: readonly string[]): readonly string[] | undefined {
   if (value === undefined) return [];
   if (!Array.isArray(value)) return undefined;

@@ -24,13 +24,18 @@ export interface ReportSink {
   count?(decision: Decision): void;
 }
 
+/** Numbers of items since the queue was made, but for `pending`. */
 export interface ReportQueueStatus {
+  /** Items that wait for an acknowledgement now. */
   readonly pending: number;
   readonly acknowledged: number;
+  /** Items that were never kept: the queue was full or closed. */
   readonly dropped: number;
   /** Items and evidence that the monitor cannot take. */
   readonly refused: number;
+  /** Attempts to send a report that were not acknowledged. */
   readonly failures: number;
+  /** Milliseconds since the epoch. */
   readonly lastAcknowledgedAt: number | null;
   /** What the last acknowledgement said: seconds since the monitor had read every log to its end. */
   readonly auditAgeSeconds: number | null;
@@ -50,7 +55,8 @@ export interface ReportQueue extends ReportSink {
 const MAX_ITEM_BYTES = REPORT_LIMITS.bodyBytes - 1024;
 const MAX_NAMED = 16;
 const MAX_INTERVAL_MS = 5000;
-// P4: after an outage the monitor has 60 s from reconnection, so that this queue must not sleep through them.
+// P4: the monitor has 60 s from the end of an outage to notice a forged token, so this queue must come back well
+// before.
 const MAX_BACKOFF_MS = 20_000;
 const HEARTBEAT_MS = 60_000;
 // P4: a token that the monitor takes while it does not read the logs is not noticed within the minute.
@@ -76,7 +82,8 @@ const NAMES = [
 ] satisfies (keyof ReportQueueOptions)[];
 
 /**
- * Makes the queue that reports every distinct token to the monitor (P4). An item is forgotten only after a signed
+ * Makes the queue that reports every distinct token that a verifier accepts to the monitor (P4). An item is forgotten
+ * only after a signed
  * acknowledgement; what cannot be kept or sent is an alarm, never silence.
  *
  * @throws TypeError for an address that is neither https nor loopback, a wrong key or a value out of range
@@ -103,7 +110,7 @@ class HttpReportQueue implements ReportQueue {
   readonly #size = new BatchSize(REPORT_LIMITS.reportItems);
   readonly #raised = new Set<ReportAlarm["kind"]>();
   #unacknowledged: SealedReport | undefined;
-  /** Refused when it was alone; an empty report then shows whether the item or the reporter is refused. */
+  /** An item that was refused when it was sent alone. If an empty report is then acknowledged, the item is at fault. */
   #suspect: { readonly digest: string; readonly status: number } | undefined;
   #seq = 0;
   #acknowledged = 0;
@@ -117,7 +124,7 @@ class HttpReportQueue implements ReportQueue {
   #running: Promise<void> | undefined;
   #cancelTimer: () => void = () => undefined;
   #isClosed = false;
-  /** Said, or not to be said. */
+  /** Acknowledged, or refused, so that it is not sent again. */
   #isGoodbyeDone = false;
 
   constructor(options: ReportQueueOptions) {
@@ -206,7 +213,7 @@ class HttpReportQueue implements ReportQueue {
     this.#isClosed = true;
     this.#cancelTimer();
     await this.flush();
-    // A round that was under way may have been past its reports.
+    // `flush` joined a round that was under way, which may already have sent its last report.
     if (this.#failuresInRow === 0 && this.#hasWork()) await this.flush();
     this.#client.close();
     if (this.#pending.size > 0) this.#raise({ kind: "reportLost", items: this.#pending.size });
@@ -248,7 +255,10 @@ class HttpReportQueue implements ReportQueue {
     return this.#now() - (this.#lastAcknowledgedAt ?? Number.NEGATIVE_INFINITY) >= HEARTBEAT_MS;
   }
 
-  /** True if there is more to do at once. The same bytes go out until then: the monitor answers a repetition as it did before. */
+  /**
+   * True if there may be more to send at once. A report goes out with the same bytes until it is acknowledged or
+   * refused.
+   */
   async #sendReport(): Promise<boolean> {
     this.#unacknowledged ??= this.#sealNext();
     const report = this.#unacknowledged;
@@ -259,7 +269,7 @@ class HttpReportQueue implements ReportQueue {
     if (outcome.kind === "invalid")
       this.#raise({ kind: "reportAckInvalid", items: this.#pending.size });
     if (outcome.kind !== "refused") return false;
-    // Nothing of it was stored. The number may be used, and whatever comes next has another one.
+    // 409: the monitor has another report under this `seq`, and stored nothing of this one. The next has a new `seq`.
     if (outcome.status === 409) {
       this.#unacknowledged = undefined;
       if (report.counts) this.#counts.putBack(report.counts);
@@ -298,7 +308,7 @@ class HttpReportQueue implements ReportQueue {
     const [first] = items;
     this.#unacknowledged = undefined;
     this.#suspect = undefined;
-    // They go alone, and nothing hangs on them.
+    // A report with counts has no items; the counts are dropped.
     if (counts) {
       this.#raise({ kind: "reportRefused", items: this.#pending.size, status });
       return true;
@@ -312,7 +322,7 @@ class HttpReportQueue implements ReportQueue {
     return true;
   }
 
-  /** The monitor refused one item, and took a report without it. */
+  /** Called after an acknowledgement: an item that was refused alone before it is at fault, and is set aside. */
   #convict(): void {
     if (this.#suspect === undefined) return;
     const { digest, status } = this.#suspect;
@@ -342,7 +352,10 @@ class HttpReportQueue implements ReportQueue {
     return sealReport(this.#session, this.#seq, { items, isClosing, counts });
   }
 
-  /** One item at least, if there is one: what fits into no report must be found out, not stay for ever. */
+  /**
+   * At least one item, if any waits: one that is too large is then refused alone and set aside, and does not wait for
+   * ever.
+   */
   #next(): readonly ReportItem[] {
     const items: ReportItem[] = [];
     let bytes = 0;
@@ -354,14 +367,14 @@ class HttpReportQueue implements ReportQueue {
     return items;
   }
 
-  /** Once for each time that things go wrong; the next acknowledgement arms it again. */
+  /** Raises each kind once, until the next acknowledgement. */
   #raise(alarm: ReportAlarm): void {
     if (this.#raised.has(alarm.kind)) return;
     this.#raised.add(alarm.kind);
     try {
       this.#options.onAlarm(alarm);
     } catch {
-      // The listener's own fault: neither a token nor a report is refused for it.
+      // A fault of the listener must neither refuse a token nor stop a report.
     }
   }
 }

@@ -25,8 +25,8 @@ export function reporterKey(secret: string): KeyObject {
 }
 
 /**
- * What is signed of a request (RFC 9421 §2.5) and what says so in `signature-input` (§4.1). Of a value that is part of
- * a string, such as the `keyid`, the caller knows that it needs no escape.
+ * What is signed of a request (`base`, RFC 9421 §2.5) and the value of `signature-input` that says so (`input`, §4.1).
+ * Nothing is escaped: the caller makes sure that no value, such as the `keyid`, needs it.
  * @internal
  */
 export function signatureBase(

@@ -5,8 +5,9 @@ import { TrustError } from "./trust-error.ts";
 const RECORD_CONTEXT = Buffer.from("redoubt/key-record/v1\n", "utf8");
 
 /**
- * Takes a key record for what it says only if its realm's ring key signed exactly these bytes; one of several while
- * another ring key takes its place.
+ * Reads a key record that the ring key of its realm signed, over exactly these bytes. `ring` may be several keys while
+ * one
+ * takes the place of another; the signature of any of them is enough. The caller compares the record's realm.
  * THREAT-27: whoever serves the record, publisher, issuer or proxy, cannot make one count.
  *
  * @throws TrustError `ERR_KEY_UNTRUSTED`, or as `parseKeyRecord`

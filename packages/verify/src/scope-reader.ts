@@ -14,7 +14,7 @@ export type Refusal = (member: string, expected: string) => Error;
 
 /**
  * Reads the members of a key's scope. P1: a member that is absent, or that nobody asked for, is refused, so that
- * a scope is never wider than somebody said.
+ * a scope is never wider than somebody said. Every method throws what `refusal` makes.
  */
 export class ScopeReader {
   readonly #object: JsonObject;
@@ -95,7 +95,7 @@ export class ScopeReader {
     return { bucket, of, except: this.#tenantIds(selector["except"], 0) };
   }
 
-  /** For keys that carry no record: `"any"` must be said aloud. */
+  /** For keys without a record, which may have `"any"`; it must be written out. */
   tenantsOrAny(): TenantSelector | "any" {
     return this.#take("tenants") === "any" ? "any" : this.tenants();
   }

@@ -9,13 +9,14 @@ export interface SignatureKey {
   readonly signatureBytes: number;
 }
 
-/** Checks signatures, one after the other. */
+/** Checks signatures. One at a time: calls share a buffer. */
 export class SignatureCheck {
   readonly #der = new EcdsaDer();
 
   /**
-   * Tells whether the key made this signature over this data. The KeyObject is handed over bare: with options,
-   * Node 24.17 and later are slow, and the options would be the only thing that holds padding and hash.
+   * Tells whether the key made this signature over this data. For the algorithms of Redoubt's own issuers the KeyObject
+   * is handed over without options: with them Node 24.17 and later are slow, and only the options would fix the
+   * padding.
    */
   isSignedBy(key: SignatureKey, data: Uint8Array, signature: Uint8Array): boolean {
     // RFC 7518 §3.4, RFC 8032 §5.1.6, RFC 8017 §8.2.2: one length for each key.

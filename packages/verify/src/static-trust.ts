@@ -134,7 +134,7 @@ function toBytes(value: Uint8Array | string): Uint8Array {
   return typeof value === "string" ? decodeBase64url(value) : value;
 }
 
-/** What is wrong in the configuration is the programmer's, whatever noticed it. */
+/** A mistake in the configuration is a TypeError, whichever reader found it. */
 function misuse<T>(what: string, read: () => T): T {
   try {
     return read();

@@ -5,7 +5,9 @@ declare const tenantIdBrand: unique symbol;
 /** A tenant's GUID in lower case; other spellings of the same GUID are not tenant ids. */
 export type TenantId = string & { readonly [tenantIdBrand]: true };
 
-/** Tenants that a key may sign for: a list, or a share of all tenants by hash with exceptions. */
+/**
+ * Tenants that a key may sign for: a list, or the share `bucket` of `of` equal shares of all tenants, with exceptions.
+ */
 export type TenantSelector =
   | { readonly ids: readonly TenantId[] }
   | { readonly bucket: number; readonly of: number; readonly except: readonly TenantId[] };
@@ -24,7 +26,7 @@ export function tenantCovered(selector: TenantSelector, tenantId: string): boole
   return isTenantId(tenantId) && selectorCovers(selector, tenantId);
 }
 
-/** As `tenantCovered`, for a tenant id that its type vouches for. */
+/** As `tenantCovered`, for a text that was checked to be a tenant id. */
 export function selectorCovers(selector: TenantSelector, tenantId: TenantId): boolean {
   if ("ids" in selector) return selector.ids.includes(tenantId);
   if (selector.except.includes(tenantId)) return false;

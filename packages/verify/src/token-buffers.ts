@@ -4,7 +4,8 @@ import { decodeSegment, parseSegment } from "./token-json.ts";
 
 /**
  * The bytes of the token that is being verified. Each token overwrites those of the one before, which costs less than
- * new memory for each; so nothing handed out here may be kept, and nothing may run in between that verifies.
+ * new memory for each. So nothing handed out here may be kept, and one token must be finished before the next is
+ * loaded.
  */
 export class TokenBuffers {
   readonly #text: Buffer;
@@ -15,7 +16,9 @@ export class TokenBuffers {
   #isPlain = false;
 
   constructor(maxTokenLength: number) {
-    // Room for one more character of UTF-8, or a token of full length that is not ASCII could seem to fit exactly.
+    // Room for one more character of UTF-8: in a buffer of just `maxTokenLength` bytes, a token of full length that is
+    // not
+    // ASCII would be cut there, and seem to have as many bytes as characters.
     this.#text = Buffer.alloc(maxTokenLength + 4);
     this.#signature = Buffer.alloc(maxTokenLength);
     this.#payload = Buffer.alloc(maxTokenLength);
@@ -24,7 +27,7 @@ export class TokenBuffers {
 
   /** Takes a token of at most `maxTokenLength` characters. */
   load(token: string): void {
-    // As many bytes as characters: nothing but ASCII, which is what the fast decoder may be given.
+    // As many bytes as characters means ASCII, which `writePlainBase64url` demands.
     this.#isPlain =
       this.#text.write(token, 0, "utf8") === token.length &&
       !token.includes("+") &&
@@ -38,7 +41,7 @@ export class TokenBuffers {
    */
   signature(segment: string): Buffer {
     const bytes = this.#isPlain ? writePlainBase64url(segment, this.#signature) : undefined;
-    // The careful decoder decides, and says why.
+    // Not plain, or not canonical: the slower decoder decides, and says why.
     if (bytes === undefined) return decodeSegment(segment, "signature");
     if (bytes !== this.#view.length) this.#view = this.#signature.subarray(0, bytes);
     return this.#view;

@@ -1,4 +1,4 @@
-/** A map that drops what was put in first, bounded by number and bytes. Held by the digest of a token, so that no token is kept. */
+/** A map bounded by number and bytes: when it is full, what was put in first goes first. */
 export class TokenCache<Value> {
   readonly #entries = new Map<string, { readonly value: Value; readonly bytes: number }>();
   readonly #max: number;
@@ -18,11 +18,11 @@ export class TokenCache<Value> {
     return this.#entries.get(key)?.value;
   }
 
-  /** What is larger than all that may be held is not. */
+  /** A value over `maxBytes` is not kept. */
   set(key: string, value: Value, bytes = 0): void {
     const known = this.#entries.get(key);
     if (known) {
-      // Where it stands is when it came; it weighs what it weighed.
+      // Keeps its age and its weight; `bytes` is ignored.
       this.#entries.set(key, { value, bytes: known.bytes });
       return;
     }

@@ -4,7 +4,7 @@ import { TokenError } from "./token-error.ts";
 import { claimError, type ScopeClaims } from "./token-scope.ts";
 import type { VerifierPolicy } from "./verifier-options.ts";
 
-/** The claims of a verified token; others as the issuer set them. Redoubt's own issuers set all of these. */
+/** The claims of a verified token. Redoubt's own issuers set all of these; other claims are as the issuer set them. */
 export interface TokenPayload extends JsonObject {
   readonly iss: string;
   readonly sub: string;

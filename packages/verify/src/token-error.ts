@@ -1,10 +1,10 @@
 /**
- * Every code that `verify()` may throw; stable. Where the meaning is that of an error of `jose`, so is the name.
- * The text says what happened; for the HTTP status see `TokenError.status`.
+ * Every code that `verify()` may throw, and what it means; stable. A code that means the same as in `jose` has the same
+ * name. For the HTTP status see `TokenError.status`.
  */
 export const TOKEN_ERROR_CODES = {
   ERR_BINDING_MISMATCH:
-    "The sender holds neither the key nor the certificate that the token is bound to; part says which",
+    "The sender did not prove the key or certificate that the token is bound to, or proved a key that it is not bound to; part says which",
   ERR_BINDING_REQUIRED: "The token is not bound to a key (cnf), and this verifier takes no other",
   ERR_BINDING_UNSUPPORTED:
     "The token is bound to a key (cnf) and this verifier cannot check the binding",
@@ -17,14 +17,15 @@ export const TOKEN_ERROR_CODES = {
   ERR_ISSUER_NOT_READY:
     "No key of the token's issuer could be loaded yet, or all of them are stale",
   ERR_JOSE_ALG_NOT_ALLOWED: "The header names an algorithm that is never accepted",
-  ERR_JWKS_NO_MATCHING_KEY: "No trusted key has this kid; nothing was fetched",
+  ERR_JWKS_NO_MATCHING_KEY:
+    "No trusted key has this kid; the token did not wait for any to be loaded",
   ERR_JWS_INVALID: "The text is not a compact JWS of three segments",
   ERR_JWS_SIGNATURE_VERIFICATION_FAILED: "The signature is not the key's",
   ERR_JWT_CLAIM_VALIDATION_FAILED:
     "A claim, named by part, is missing, malformed or not acceptable",
   ERR_JWT_EXPIRED: "The token has expired",
   ERR_JWT_INVALID: "The payload is not a JSON object",
-  ERR_KEY_SCOPE: "The key may not sign this token; part says which part of its scope was left",
+  ERR_KEY_SCOPE: "The key may not sign this token; part says which part of its scope forbids it",
   ERR_REPLAY_STORE: "The store of used DPoP proofs is full or failed; part says which",
   ERR_TOKEN_DUPLICATE_MEMBER: "Header or payload holds a member twice",
   ERR_TOKEN_HEADER:
@@ -38,12 +39,15 @@ export const TOKEN_ERROR_CODES = {
 
 export type TokenErrorCode = keyof typeof TOKEN_ERROR_CODES;
 
-/** Facts about a refusal. `found` and `expected` come from trust data, configuration and checked forms only. */
+/**
+ * Facts about a refusal. `found` and `expected` come from trust data, from configuration, or from claims whose form was
+ * checked.
+ */
 export interface TokenErrorDetail {
   readonly part?: string | undefined;
   readonly found?: string | number | undefined;
   readonly expected?: string | number | undefined;
-  /** Of the environment, never of the token. */
+  /** An error of the environment, such as the replay store's; never one that holds a part of the token. */
   readonly cause?: unknown;
 }
 
@@ -61,7 +65,7 @@ const NOT_THE_TOKEN: ReadonlySet<TokenErrorCode> = new Set([
 export class TokenError extends Error {
   override readonly name = "TokenError";
   readonly code: TokenErrorCode;
-  /** HTTP status: 401, or 503 where not the token is at fault. */
+  /** HTTP status: 401, or 503 where the token is not at fault. */
   readonly status: 401 | 503;
   /** Which part of the scope, which claim or which header member. */
   readonly part: string | undefined;

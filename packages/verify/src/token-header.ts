@@ -4,14 +4,14 @@ import { REPORT_LIMITS } from "./report-limits.ts";
 import { TokenError } from "./token-error.ts";
 import { decodeSegment, parseSegment } from "./token-json.ts";
 
-/** What a header says that counts. Redoubt's own issuers write these three members and no others. */
+/** The members of a header that count. Redoubt's own issuers write these three and no others. */
 export interface TokenHeader {
   readonly alg: TokenAlgorithm;
   readonly kid: string;
   readonly typ: string | undefined;
 }
 
-/** Of Redoubt's own issuers: these three members, and no others. docs/spec/key-record.md §4. */
+/** The header of a token of Redoubt's own issuers. docs/spec/key-record.md §4. */
 export interface RecordHeader extends TokenHeader {
   readonly alg: KeyAlgorithm;
   readonly typ: "at+jwt";
@@ -58,7 +58,7 @@ export function parseUnverifiedHeader(segment: string): JsonObject {
 }
 
 /**
- * The header of a token of Redoubt's own issuers: three members, and no others. docs/spec/key-record.md §4.
+ * Checks the header of a token of Redoubt's own issuers: three members, and no others. docs/spec/key-record.md §4.
  *
  * @throws TokenError
  */
@@ -80,8 +80,8 @@ export function checkHeader(header: JsonObject): RecordHeader {
   return Object.freeze({ alg, kid, typ });
 }
 
-// RFC 8725 §3.10, RFC 7515 §4.1.11: keys and URLs in a header are the sender's, crit would change the rules, zip
-// and enc belong to JWE. An allow-list, so that what the next RFC adds is refused too.
+// RFC 8725 §3.10, RFC 7515 §4.1.11: whoever sends the token chose a key or URL in its header; crit would change the
+// rules; zip and enc belong to JWE. An allow-list, so that what the next RFC adds is refused too.
 function refuseOthers(header: JsonObject): void {
   for (const name of Object.keys(header))
     if (!ALLOWED.has(name))

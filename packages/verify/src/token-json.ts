@@ -13,7 +13,7 @@ export function decodeSegment(text: string, name: string): Buffer {
   } catch (cause) {
     // mutate: nothing else is thrown in there; a fault of our own would stay one.
     if (!(cause instanceof Base64urlError)) throw cause;
-    // RFC 7515 §2, §5.2: base64url without anything else; else one token has many texts.
+    // RFC 7515 §2, §5.2: base64url and nothing else, or one token would have many spellings.
     throw new TokenError("ERR_TOKEN_NOT_CANONICAL", `Token ${name}: ${cause.message}`, {
       part: name,
     });

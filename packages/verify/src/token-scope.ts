@@ -4,7 +4,7 @@ import { TokenError } from "./token-error.ts";
 import type { TrustedKey } from "./trusted-key.ts";
 import type { CheckedRule } from "./verifier-options.ts";
 
-/** Claims by which a key's scope is decided, in the right form; whether they are true is another question. */
+/** The claims that a key's scope is about, in the right form. Nobody has checked yet whether the key may sign them. */
 export interface ScopeClaims {
   readonly iss: string;
   readonly tid: TenantId;
@@ -72,7 +72,7 @@ export function checkScope(
     throw scopeError(key, "issuer", "another iss", key.issuerOf(tid));
   if (!claims.audiences.every((audience) => key.coversAudience(audience)))
     throw scopeError(key, "audience", "another audience", "audiences of the key");
-  // THREAT-02: the key of 2023 had expired in 2021. Its own signing window, without tolerance.
+  // THREAT-02: the key of 2023 had expired in 2021. The key's own window counts, without tolerance for clocks.
   if (iat < scope.signFrom || iat > scope.signUntil)
     throw scopeError(key, "window", iat, `iat in ${scope.signFrom}…${scope.signUntil}`);
   if (nowSeconds >= scope.verifyUntil)
@@ -104,7 +104,8 @@ function parseAudiences(aud: JsonValue | undefined): readonly string[] {
   return aud;
 }
 
-// RFC 7519 §2 allows fractions; a double that is no safe integer is a time that two readers read differently.
+// RFC 7519 §2 allows fractions, Redoubt's issuers write none. Two readers may round what is no safe integer
+// differently.
 function seconds(value: JsonValue | undefined, name: string): number {
   if (
     // mutate: a safe integer is a number; the compiler does not know it.

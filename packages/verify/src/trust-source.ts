@@ -20,10 +20,10 @@ export interface TrustReader {
   /** Whether there is an issuer with a profile, so that a header may be that of one. */
   readonly hasProfiles?: boolean;
   /**
-   * Told of an issuer whose token had an unknown kid; whoever wrote the token chose it. What the source makes of it
-   * happens later, and not more often than it allows.
+   * Told the `iss` of a token with an unknown kid; whoever wrote the token chose both. The source may load keys because
+   * of it, in the background and no more often than it allows itself.
    *
-   * @returns whether that is an issuer of its own which has no keys now, so that nobody can say what is unknown
+   * @returns true if the source has this issuer but no keys of it now, so that nobody can say that the kid is wrong
    */
   missed?(issuer: string): boolean;
   /** Whether an issuer (every one, where none is named) has keys that count now. */
@@ -48,14 +48,16 @@ export interface TrustSourceStatus {
   readonly ringPinned: boolean;
   /** Milliseconds since the epoch; null for static sources. */
   readonly loadedAt: number | null;
+  /** From then on its keys do not count, unless a load succeeds before; null for static sources. */
   readonly staleAt: number | null;
-  /** Keys in the last key set that do not count: no or a wrong ring signature, another realm or issuer. */
+  /** How many `refusals` there are. */
   readonly untrustedKeys: number;
   /** Keys in the last key set of an algorithm or use that is not ours. */
   readonly ignoredKeys: number;
+  /** Loads that failed since the source was opened. */
   readonly failures: number;
   readonly lastError: TrustErrorCode | null;
-  /** With what was found and what was expected. */
+  /** The message of that error: what was found, and what was expected. */
   readonly lastErrorText: string | null;
   /** Each key of the last key set that does not count, and why. */
   readonly refusals: readonly KeyRefusal[];

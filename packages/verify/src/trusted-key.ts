@@ -8,7 +8,9 @@ import type { KeyRecord, TokenClass } from "./record.ts";
 import { selectorCovers, type TenantId, type TenantSelector } from "./tenant.ts";
 import { TrustError } from "./trust-error.ts";
 
-/** The scope of a key, and what verification needs of it. Every member was said by somebody trusted (P1). */
+/**
+ * A key and its scope. Every member comes from a signed key record or from the configuration (P1). Times in seconds.
+ */
 export interface KeyScope {
   readonly kid: string;
   readonly alg: TokenAlgorithm;
@@ -30,23 +32,23 @@ export interface Freshness {
   freshUntil: number;
 }
 
-/** What is known of a key that no record speaks for: its issuer was declared, with how its tokens look. */
+/** For keys of an issuer that the configuration declared with a profile: no key record speaks for them. */
 export interface Declaration {
   readonly profile: CheckedProfile;
-  /** Where the issuer is that of one tenant or a few, by whatever name the profile's tenant claim has. */
+  /** If set, the values of the profile's tenant claim that count; they need not be GUIDs. */
   readonly tenantNames?: ReadonlySet<string>;
 }
 
-/** A key as the verifier uses it: imported once, with its scope ready to be asked. */
+/** A key as the verifier uses it: imported once, with lookups for its scope. */
 export class TrustedKey {
   readonly scope: KeyScope;
   /** @internal */
   readonly keyObject: KeyObject;
   readonly signatureBytes: number;
-  /** Equal for two keys exactly if nothing about them differs. */
+  /** Equal for two keys exactly if their scopes, and so their public keys, are equal. */
   readonly identity: string;
   readonly publicKeyIdentity: string;
-  /** Absent for Redoubt's own issuers, and for what was declared key by key. */
+  /** Undefined for keys of issuers without a profile. */
   readonly declaration: Declaration | undefined;
   readonly #audiences: ReadonlySet<string> | "any";
   readonly #ids: ReadonlySet<string> | undefined;
@@ -68,7 +70,7 @@ export class TrustedKey {
     this.#issuerParts = [before, after];
   }
 
-  /** Whether each of its tenants has an issuer of its own. */
+  /** Whether its issuer holds `{tenantid}`, so that each tenant has an issuer of its own. */
   get issuerOfTenants(): boolean {
     return this.#issuerParts[1] !== undefined;
   }
@@ -90,7 +92,7 @@ export class TrustedKey {
     return after === undefined ? before : before + tenantId + after;
   }
 
-  /** Tells whether this is the issuer of that tenant, without building it. */
+  /** As `issuer === issuerOf(tenantId)`, without making a new text for each token. */
   isIssuerOf(tenantId: TenantId, issuer: string): boolean {
     const [before, after] = this.#issuerParts;
     if (after === undefined) return issuer === before;
@@ -102,7 +104,9 @@ export class TrustedKey {
     );
   }
 
-  /** Whether a token that says this issuer may be meant to be this key's; only to choose between keys of one kid. */
+  /**
+   * Whether this `iss` fits the key's issuer. Only to choose between keys with one kid: it says nothing about scope.
+   */
   isOf(issuer: string): boolean {
     const said = this.declaration?.profile.bareIssuer === true ? `https://${issuer}` : issuer;
     const names = [issuer, said];
@@ -154,7 +158,7 @@ function toJson(scope: KeyScope): JsonObject {
 export type KeysByKid = ReadonlyMap<string, readonly TrustedKey[]>;
 
 /**
- * Keys by kid, of one author.
+ * Indexes keys that one author named, by kid.
  *
  * @throws TrustError `ERR_KEYSET_CONFLICT` if a kid or a public key stands for two different things: with one
  *   public key under two scopes the wider one would always win

@@ -8,8 +8,8 @@ const UNRESERVED = /[\w.~-]/;
 
 /**
  * The one form of an http or https URL, without query and fragment, so that equal texts are equal URLs: syntax-based
- * and scheme-based normalisation, RFC 3986 §6.2.2 and §6.2.3. Returns undefined for what is no such URL. Not `URL`:
- * it forgives spaces, backslashes and control characters, and leaves percent-encodings as they are.
+ * and scheme-based normalisation, RFC 3986 §6.2.2 and §6.2.3. Returns undefined for any other text. The class
+ * `URL` will not do: it forgives spaces, backslashes and control characters, and leaves percent-encodings as they are.
  *
  * @example
  * normalHttpUrl("HTTPS://API.example:443/a/../%7eb?c#d"); // "https://api.example/~b"

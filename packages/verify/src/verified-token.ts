@@ -11,7 +11,7 @@ export interface VerifiedToken {
   readonly payload: TokenPayload;
   readonly protectedHeader: TokenHeader;
   readonly key: VerifiedKey;
-  /** A lower-case GUID, or what an issuer with a profile has; null where it has none. */
+  /** A lower-case GUID; for an issuer with a profile, the value of its tenant claim, or null if the token has none. */
   readonly tenantId: string | null;
   /** base64url SHA-256 of the signing input: the token's name in logs and reports, the same for all its forms. */
   readonly digest: string;

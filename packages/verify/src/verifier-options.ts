@@ -20,18 +20,27 @@ export interface VerifierOptions {
   readonly trust: TrustSource;
   /** What this service is called; `null` only together with `clientId`. */
   readonly audience: string | readonly string[] | null;
-  /** May be left out where every issuer was declared with a profile: then each of them is accepted. */
+  /** Required unless every issuer of `trust` is declared with a profile: then each of them is accepted. */
   readonly accept?: readonly AcceptRule[];
-  /** Reports to the monitor, or `"off"`: then a token that nobody issued is not noticed (P4). */
+  /**
+   * Reports tokens of issuers without a profile to the monitor. With `"off"` nobody notices a token that nobody issued
+   * (P4).
+   */
   readonly issuance: "off" | { readonly mode: "audit"; readonly reporter: ReportSink };
+  /** The only value there is; tokens of an issuer with a profile have what the profile says. */
   readonly typ?: "at+jwt";
-  /** Claims that must be there besides `iss sub aud exp iat jti tid`. */
+  /**
+   * Claims that must be there besides `iss sub aud exp iat jti tid`, or besides those that an issuer's profile demands.
+   */
   readonly requiredClaims?: readonly string[];
-  /** Default 60, at most 300. */
+  /** For `exp`, `nbf` and `iat`. Default 60, at most 300. */
   readonly clockToleranceSeconds?: number;
   /** Characters. Default 16384; at most 1048576, and 131072 where tokens are reported. */
   readonly maxTokenLength?: number;
-  /** If given, the claim `client_id` must equal it. */
+  /**
+   * If given, the token's client must equal it: the claim `client_id`, or what an issuer's profile has
+   * (`clientClaims`).
+   */
   readonly clientId?: string;
   /** How senders prove that a token is theirs. Default `"off"`: tokens with `cnf` are refused. */
   readonly binding?: "off" | BindingOptions;
@@ -44,7 +53,7 @@ export interface VerifierOptions {
 /** Options after every check, in the form that verification asks. */
 export interface VerifierPolicy {
   readonly audiences: ReadonlySet<string> | null;
-  /** Undefined: every issuer with a profile, and no other. */
+  /** Undefined: every issuer of the trust source is accepted; all of them have a profile. */
   readonly rules: readonly CheckedRule[] | undefined;
   readonly reporter: ReportSink | undefined;
   readonly requiredClaims: readonly string[];
@@ -82,7 +91,7 @@ const NAMES = [
 ];
 
 /**
- * Checks what the programmer wrote. Nothing that decides about security has a default.
+ * Checks what the programmer wrote. Which tokens count, for whom, and whether they are reported has no default.
  *
  * @throws TypeError for an unknown option, a missing one, a value out of range, or rules that contradict
  */
@@ -133,7 +142,7 @@ function checkAudience(
   return new Set(list);
 }
 
-// P1: a realm is nobody's default; an issuer with a profile was named already.
+// P1: no realm is accepted by default; an issuer with a profile was named in the configuration already.
 function checkAccept({ accept, trust }: VerifierOptions): readonly CheckedRule[] | undefined {
   if (accept !== undefined) return checkRules(accept);
   if (trust.isProfiled === true) return undefined;

@@ -6,7 +6,7 @@ import type { VerifierPolicy } from "./verifier-options.ts";
 /** What a verifier trusts and what it saw since it was made. */
 export interface VerifierStatus {
   readonly isClosed: boolean;
-  /** `off` verifiers do not notice tokens that nobody issued. */
+  /** With `off`, nobody notices tokens that nobody issued. */
   readonly issuance: "audit" | "off";
   readonly keys: readonly KeyStatus[];
   readonly sources: readonly TrustSourceStatus[];

@@ -38,7 +38,7 @@ import {
 } from "./verifier-options.ts";
 import { describeVerifier, type VerifierStatus } from "./verifier-status.ts";
 
-/** Decides about tokens; holds no connection while it does. */
+/** Decides about tokens, without any network. */
 export interface Verifier {
   /**
    * Verifies one access token and returns what it says. The context is needed for tokens that are bound to a key.
@@ -86,7 +86,9 @@ export async function createVerifier(options: VerifierOptions): Promise<Verifier
   return new TokenVerifier(policy, trust);
 }
 
-/** What a header leads to; remembered by its text once a signature under it was good. */
+/**
+ * The key and rule that a header leads to; remembered by the header's text once a token with it had a good signature.
+ */
 interface ResolvedHeader {
   readonly header: RecordHeader;
   readonly key: TrustedKey;
@@ -102,7 +104,7 @@ interface CachedToken {
 }
 
 const MAX_HEADERS = 64;
-/** An ID token says who logged in; nobody proves anything beside it. */
+/** For ID tokens: no proof comes with one, so one that is bound to a key (`cnf`) is refused. */
 const UNBOUND = { dpop: undefined, mtls: false, required: false } as const;
 
 class TokenVerifier implements Verifier {
@@ -115,7 +117,7 @@ class TokenVerifier implements Verifier {
   readonly #senders: SenderCheck;
   readonly #refused = new Map<TokenErrorCode, number>();
   #keys: TrustReader["keys"];
-  /** Of the key that the token at hand names. */
+  /** Issuer template of the key that the token at hand names; for the counts. */
   #issuer: string | undefined;
   #accepted = 0;
   #cacheHits = 0;
@@ -159,7 +161,7 @@ class TokenVerifier implements Verifier {
       this.#countAccepted("at", result);
       return result;
     } catch (error) {
-      // Other tokens were looked at while this one waited.
+      // `#issuer` may be another token's by now: others were verified while this one waited.
       this.#countRefusal("at", issuer ?? this.#issuer, error);
       throw error;
     }
@@ -180,7 +182,7 @@ class TokenVerifier implements Verifier {
     if (this.#isClosed) throw new TokenError("ERR_VERIFIER_CLOSED", "Verifier is closed");
   }
 
-  /** What every decision begins with; the time. */
+  /** What every decision begins with. Returns the time in milliseconds. */
   #begin(token: string): number {
     this.#issuer = undefined;
     this.#refuseClosed();
@@ -196,7 +198,7 @@ class TokenVerifier implements Verifier {
 
   #verify(token: string): VerifiedToken {
     const nowMs = this.#begin(token);
-    // The whole token, because a good signing input says nothing about the signature beside it.
+    // Of the whole token: the same signing input may come again with a wrong signature.
     const cacheKey = this.#policy.cacheMax === 0 ? "" : hash("sha256", token, "binary");
     const known = this.#tokens.get(cacheKey);
     if (known !== undefined) return this.#recheck(known, cacheKey, nowMs);
@@ -247,7 +249,7 @@ class TokenVerifier implements Verifier {
     if (remembered === undefined && resolved.isOnly)
       this.#headers.set(Buffer.from(headerText, "latin1").toString("latin1"), resolved);
     checkClaims(payload, claims, this.#policy, nowSeconds);
-    // Not of the whole token: ECDSA signatures have two forms, and reports must know both as one.
+    // Without the signature: anybody can turn an ECDSA signature into a second valid one, and both are the same token.
     const digest = hash("sha256", signingInput, "base64url");
     const result = sealVerifiedToken({
       payload,
@@ -260,7 +262,7 @@ class TokenVerifier implements Verifier {
     return { key, result };
   }
 
-  // P1, THREAT-02: what depends on time or on the key is asked again, whatever the cache says.
+  // P1, THREAT-02: a cached token is checked again for all that time or trust data can change.
   #recheck(known: CachedToken, cacheKey: string, nowMs: number): VerifiedToken {
     const nowSeconds = Math.floor(nowMs / 1000);
     const { payload } = known.token;
@@ -294,7 +296,7 @@ class TokenVerifier implements Verifier {
     const unverified = parseUnverifiedHeader(headerText);
     const { kid: name } = unverified;
     const keys = (typeof name === "string" && this.#keys.get(name)) || [];
-    // Where all are of issuers with a profile, whoever opens the token chooses: it reads the payload anyway.
+    // Where all are of issuers with a profile, `#foreignKey` chooses: by then the payload was read anyway.
     const isDecided = keys.length < 2 || keys.every(({ declaration }) => declaration);
     const key = isDecided ? keys[0] : chooseKey(keys, issuerIn(payloadText));
     const isForeign = key ? key.declaration : this.#trust.hasProfiles;
@@ -349,7 +351,7 @@ class TokenVerifier implements Verifier {
     return !this.#isClosed && this.#trust.isReady(issuer);
   }
 
-  /** The key that a token of an issuer with a profile is signed with, and what it signed. */
+  /** Finds the key of a token of an issuer with a profile and checks the signature. Claims are not checked yet. */
   #openForeign(
     token: string,
     segments: Segments,
@@ -392,8 +394,9 @@ class TokenVerifier implements Verifier {
   }
 
   /**
-   * Not known, or not yet: where the issuer that the token names has no keys now, nobody can say. An issuer with a
-   * profile is asked for its keys again, off this path.
+   * The error for an unknown kid. If the issuer that the token names has no keys now, the kid may be right: then 503.
+   * Tells
+   * the trust source, which may load the keys of an issuer with a profile again, in the background.
    */
   #unknownKey(payloadText: string): TokenError {
     const iss = issuerIn(payloadText);
@@ -402,7 +405,7 @@ class TokenVerifier implements Verifier {
     return new TokenError("ERR_JWKS_NO_MATCHING_KEY", "Token header: no trusted key has this kid");
   }
 
-  /** Nothing that was decided with the old keys outlives them. */
+  /** When the keys changed, forgets what was decided with the old ones. */
   #followTrust(): void {
     if (this.#trust.keys === this.#keys) return;
     this.#keys = this.#trust.keys;
@@ -440,7 +443,7 @@ class TokenVerifier implements Verifier {
   }
 }
 
-/** Those that may be meant; all of them where none is, for the error to say what is wrong. */
+/** The keys whose issuer fits `iss`; all of them where none does, so that the scope check can say what is wrong. */
 function keysOf(keys: readonly TrustedKey[], iss: JsonValue | undefined): readonly TrustedKey[] {
   const own = keys.filter((key) => typeof iss === "string" && key.isOf(iss));
   return own.length > 0 ? own : keys;
@@ -460,7 +463,7 @@ function weightOf({ length }: string): number {
 
 type Segments = readonly [string, string, string];
 
-/** A token whose signature is that of a key; nothing else of it was checked. */
+/** A token with a good signature; nothing else of it was checked. */
 interface OpenedToken {
   readonly key: TrustedKey;
   readonly payload: JsonObject;
@@ -492,7 +495,7 @@ function sealForeign(
   });
 }
 
-/** What the checks of `profile-token.ts` made sure of. */
+/** The payload with the claims that `profile-token.ts` has checked. */
 function asPayload(payload: JsonObject): TokenPayload {
   const { iss, sub, exp, iat } = payload;
   if (
@@ -509,7 +512,7 @@ function asPayload(payload: JsonObject): TokenPayload {
   throw new TypeError("Claims were checked before");
 }
 
-/** What a token says of its issuer, before anything of it is believed. */
+/** The `iss` of a token that nobody has verified; undefined if it cannot be read. */
 function issuerIn(payloadText: string): string | undefined {
   try {
     const payload = parseSegment(decodeSegment(payloadText, "payload"), "payload");

@@ -1,4 +1,4 @@
-/** RFC 7748 §4.1: the field of edwards25519, and its curve's constant d (RFC 8032 §5.1). */
+/** RFC 7748 §4.1: the prime of the field of edwards25519; D is the constant d of the curve (RFC 8032 §5.1). */
 const P = 2n ** 255n - 19n;
 const D = 37095705934669439343138083508754565189542113879843219016388785533085940283555n;
 const SIGN_BIT = 2n ** 255n;
@@ -38,7 +38,7 @@ let subgroups: ReadonlyMap<number, ReadonlySet<number>> | undefined;
 
 /**
  * Tells whether an RSA modulus looks as those of CVE-2017-15361 (ROCA) do: modulo each of these primes it is a power of
- * 65537. Of others fewer than one in 2²⁷ does.
+ * 65537. By chance fewer than one in 2²⁷ of all other moduli do, too.
  */
 export function isRoca(modulus: Uint8Array): boolean {
   subgroups ??= new Map(ROCA_PRIMES.map((prime) => [prime, powersOf(GENERATOR, prime)]));

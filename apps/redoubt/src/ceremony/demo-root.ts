@@ -17,7 +17,7 @@ const RENEW_SECONDS = 30 * 86_400;
 
 /**
  * ARCHITECTURE §9: what `redoubt up` has in place of offline keys, tagged `demo`: one key, and its passphrase beside
- * it. Undefined where the registry has a production root, or a demo root that lasts.
+ * it. Undefined where the registry has a production root, or a demo root with more than 30 days left.
  */
 export function demoRootStatement(
   folder: string,
@@ -29,7 +29,7 @@ export function demoRootStatement(
   return rootStatement(signDemoRoot(folder, registry, now));
 }
 
-/** The next demo root, signed; `change` is what it says otherwise than the registry. */
+/** The next demo root, signed. It says what the registry says, but for the members in `change`. */
 export function signDemoRoot(
   folder: string,
   registry: KnownRoots,

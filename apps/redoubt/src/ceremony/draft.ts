@@ -40,7 +40,7 @@ interface DraftInput {
   readonly threshold: number;
   readonly lifeSeconds: number;
   readonly nowSeconds: number;
-  /** What it says otherwise than the registry. */
+  /** Members in which the draft differs from the registry. */
   readonly change?: Partial<Pick<RootDocument, "operator" | "realms">>;
 }
 

@@ -15,7 +15,7 @@ export interface KeyOptions {
   readonly passphraseFile?: string;
 }
 
-/** On the machine of whoever will hold the key: nothing of a running system is needed. */
+/** Runs on the machine of whoever will hold the key; needs no running system. */
 export async function ceremonyKey(context: CommandContext, options: KeyOptions): Promise<number> {
   const out = fileArgument(context, options.out);
   const publicFile = `${out}.pub`;

@@ -4,7 +4,9 @@ import { Secret, ServiceError } from "@redoubt/base";
 import { readPassphrase } from "@redoubt/custody";
 import { fileArgument, type CommandContext, type Questions } from "../command.ts";
 
-/** NIST SP 800-63B-4 §3.1.1.2: a password that stands alone; whoever has the file can try for as long as they like. */
+/**
+ * NIST SP 800-63B-4 §3.1.1.2, a password without a second factor: whoever has the file can try as often as they like.
+ */
 const MIN_CHARACTERS = 15;
 
 type Asked = Pick<CommandContext, "questions" | "typedIn">;
@@ -37,7 +39,7 @@ export async function passphraseOf(
   return ask(question, questions);
 }
 
-/** One line that is not shown; none, after Ctrl-C or at the end of the input, is an empty one. */
+/** Reads one line without showing it. Ctrl-C and the end of the input count as an empty line. */
 async function ask(question: string, { input, output }: Questions): Promise<Secret> {
   output.write(`${question}: `);
   // The terminal is in raw mode while readline has it, and what readline would echo goes nowhere.

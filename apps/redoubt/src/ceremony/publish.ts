@@ -10,7 +10,7 @@ import { orRefused } from "./refused.ts";
 import { rootStatement } from "./root-state.ts";
 import { PRESENCE, PRESENCE_TEXT, rootJson } from "./root-text.ts";
 
-/** Files that were signed apart are brought together first. */
+/** Combines the signatures of copies that were signed apart, and publishes the root. */
 export function ceremonyPublish(
   context: CommandContext,
   names: readonly string[],
@@ -38,7 +38,7 @@ export function ceremonyPublish(
 
 interface Published {
   readonly index: number;
-  /** False where the registry had it already: publishing again after a crash is no mistake. */
+  /** False where the registry had it already, as after a crash: to publish again is no mistake. */
   readonly isNew: boolean;
 }
 
@@ -65,7 +65,7 @@ export async function publishRoot(operator: Operator, root: SignedRoot): Promise
   return { index, isNew: true };
 }
 
-/** The ring keys that the commands here pin are those of the newest root. */
+/** Writes the ring keys of the newest root into the settings, where the commands here pin them. */
 function keepRings({ folder, registry }: Operator): void {
   const settings = readSettings(folder);
   const realms = { ...settings.realms };

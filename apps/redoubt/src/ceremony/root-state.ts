@@ -14,25 +14,25 @@ export type KnownRoots = Pick<Registry, "realms" | "roots">;
 
 const WARN_SECONDS = 30 * 86_400;
 
-/** The honest label (ARCHITECTURE §9); undefined where the registry has no root. */
+/** The label for roots (ARCHITECTURE §9); undefined where the registry has no root. */
 export function rootsLabel(registry: KnownRoots): string | undefined {
   const kind = registry.roots.at(-1)?.document.kind;
   return kind === undefined ? undefined : `roots: ${kind}`;
 }
 
-/** What a service was configured to say about roots gives way to what the registry proves. */
+/** Replaces the label for roots that a service took from its configuration by the one that the registry proves. */
 export function withRootsLabel(labels: readonly string[], registry: KnownRoots): readonly string[] {
   const label = rootsLabel(registry);
   if (label === undefined) return labels;
   return [...labels.filter((other) => !other.startsWith("roots: ")), label];
 }
 
-/** Each realm with its ring: what a root must say of them, or the registry takes it for void. */
+/** Each realm with its ring key. A root that says anything else of them is void to the registry. */
 export function delegations({ realms }: KnownRoots): readonly RootRealm[] {
   return [...realms.values()].map(({ realm, ring }) => ({ realm, ring: encodeVerifierKey(ring) }));
 }
 
-/** Why somebody should call the holders of the root keys together. */
+/** Reasons to call the holders of the root keys together, as lines for a person; empty if there are none. */
 export function rootConcerns(registry: KnownRoots, now: number): readonly string[] {
   const newest = registry.roots.at(-1);
   if (!newest)

@@ -6,7 +6,9 @@ import { instant, printable, span, table } from "../table.ts";
 export const PRESENCE = { presence: "none" } as const;
 export const PRESENCE_TEXT = "presence: none";
 
-/** What a root says, in words, for whoever signs or looks at it; who signed was verified. */
+/**
+ * What a root says, in words, for whoever signs or looks at it. A key counts as signed only if its signature is right.
+ */
 export function rootText(root: SignedRoot, now: number): string {
   const { document, hash } = root;
   const { kind, version, threshold, keys, made, expires, realms, operator } = document;
@@ -32,7 +34,7 @@ export function rootText(root: SignedRoot, now: number): string {
   ].join("\n");
 }
 
-/** A key that leaves with this version still speaks for the one before; a foreign one says nothing. */
+/** Keys that signed and that this version does not name: the version before may name them, or nobody does. */
 function otherSigners({ document, signatures }: SignedRoot): readonly string[] {
   const own = new Set(document.keys.map(({ publicKey }) => publicKey));
   return signatures.map(({ key }) => key).filter((key) => !own.has(key));
@@ -48,7 +50,7 @@ export function rootJson(root: SignedRoot) {
   return { hash: root.hash, ...root.document, signed, alsoSignedBy: otherSigners(root) };
 }
 
-/** Lines for a person: what comes from a file may hold anything. */
+/** The lines of a text, safe for a terminal: what comes from a file may hold anything. */
 export function lines(text: string): readonly string[] {
   return text.split("\n").map(printable);
 }

@@ -15,7 +15,7 @@ export interface SignOptions {
   readonly yes?: boolean;
 }
 
-/** On the machine of whoever holds the key: nothing of a running system is needed. */
+/** Runs on the machine of whoever holds the key; needs no running system. */
 export function ceremonySign(
   context: CommandContext,
   name: string,

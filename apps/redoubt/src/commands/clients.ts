@@ -8,7 +8,7 @@ Examples:
   redoubt clients list
   redoubt clients add --tenant <uuid> --client billing --audience api://orders --scope orders.read
   redoubt clients add --tenant <uuid> --client robot --jwks robot.jwks     private_key_jwt, no secret
-  redoubt clients show billing --tenant <uuid>                             with the ends of its secrets
+  redoubt clients show billing --tenant <uuid>                             and when its secrets end
   redoubt clients rotate billing --tenant <uuid>                           a new secret; the old one for another day
   redoubt clients disable billing --tenant <uuid>                          no token for it from now on`;
 

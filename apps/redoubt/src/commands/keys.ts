@@ -80,7 +80,7 @@ function registerRotate(keys: Command, run: Run): void {
       new Option("--class <class>", "kind of tokens").choices(["at", "oidc"]).default("at"),
     )
     .addOption(reasonOption({ maxLength: MAX_REASON }))
-    .option("--early", "where no key signs: one that some relying party may not know yet")
+    .option("--early", "if no key signs: take a standby that some relying party may not know yet")
     .addHelpText("after", ROTATE_HELP)
     .action(
       run(async (context, options: RotateOptions) =>
@@ -111,7 +111,7 @@ function registerTaint(keys: Command, run: Run): void {
     .addOption(reasonOption({ maxLength: MAX_REASON }))
     .addOption(yesOption())
     .addOption(
-      new Option("--early", "a standby signs that some relying party may not know yet").conflicts(
+      new Option("--early", "take a standby that some relying party may not know yet").conflicts(
         "stopIssuing",
       ),
     )

@@ -1,14 +1,14 @@
 import { InvalidArgumentError, Option } from "commander";
 import { DEFAULT_REALM, REALMS, type Realm } from "../layout.ts";
 
-/** `otherwise`: what is meant where the option is not given. */
+/** `otherwise`: what the help says of a call without the option. */
 export function realmOption(otherwise = `default: ${DEFAULT_REALM}`): Option {
   return new Option("--realm <realm>", `${REALMS.join(" or ")} (${otherwise})`).argParser(
     parseRealm,
   );
 }
 
-/** For what no default may decide. */
+/** For commands that change a realm: none is the default. */
 export function requiredRealmOption(): Option {
   return realmOption("must be given").makeOptionMandatory();
 }
@@ -27,7 +27,7 @@ export function clientOption(what = "client id"): Option {
   return new Option("--client <id>", what);
 }
 
-/** `maxLength`: what whoever takes the reason has room for (docs/spec/wire.md §3, docs/spec/logs.md §4). */
+/** `maxLength`: the most that the receiver of the reason takes (docs/spec/wire.md §3, docs/spec/logs.md §4). */
 export function reasonOption({
   what = "why; stands in the registry for ever",
   maxLength = 256,
@@ -48,12 +48,12 @@ export function yesOption(): Option {
   return new Option("--yes", "do not ask");
 }
 
-/** For options that may stand several times. */
+/** Parser for options that may be given several times. */
 export function collect(value: string, earlier: readonly string[] = []): readonly string[] {
   return [...earlier, value];
 }
 
-/** Decimal digits alone, and nothing that `Number` would also take, such as a sign or an exponent. */
+/** Makes a parser that takes decimal digits alone; `Number` would also take a sign or an exponent. */
 export function wholeNumber(min: number, max: number, message: string): (text: string) => number {
   return (text) => {
     const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN;

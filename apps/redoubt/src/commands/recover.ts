@@ -20,7 +20,7 @@ Examples:
   redoubt recover identity witness --reason "disk stolen"    another witness key; also: registry, ack, events
 
 Look for newer copies first (docs/guide/backup.md): what is given up here does not come back.
-What moves a witness or closes a log is a statement in the registry before it takes effect, and an alarm.
+To move a witness or close a log, the operator says so in the registry before it takes effect; each is an alarm, too.
 
 Exit codes: 0 done, 1 could not be done, 2 something stands still.`;
 

@@ -35,7 +35,12 @@ interface Outcome {
   readonly exitCode: number;
 }
 
-/** Asks a verifier the whole corpus, without the classes in `skip`: by name, or all that need the same. */
+/**
+ * Asks a verifier the whole corpus. `skip` leaves out classes by name, or by what they need (`strict-profile`,
+ * `key-scope`).
+ *
+ * @throws ServiceError `ERR_CORPUS_CLASS` for another word, `ERR_VERIFIER_COMMAND` if it cannot be started
+ */
 export async function judge(
   command: VerifierCommand,
   skip: readonly string[] = [],
@@ -59,7 +64,7 @@ function skippedClasses({ classes }: Corpus, skip: readonly string[]): ReadonlyS
   return new Set(found.map(({ name }) => name));
 }
 
-/** So many cases one after the other without an answer, and the rest is not asked any more. */
+/** After so many cases in a row without an answer the rest is not asked. */
 const MAX_FAILURES_IN_A_ROW = 20;
 
 /** Asks a verifier every case of the corpus but those of the classes in `skip`. */

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 
 const TOKENS = new URL("../../../../vectors/verifier/tokens.json", import.meta.url);
 
-/** What is true of a class, and what a verifier must have to refuse it (vectors/verifier/README.md). */
+/** A class of cases, and what a verifier must have to decide them right (vectors/verifier/README.md). */
 export interface CorpusClass {
   readonly name: string;
   readonly title: string;
@@ -23,7 +23,7 @@ export interface Corpus {
   readonly cases: readonly Case[];
 }
 
-/** Part of the repository, as the sources are. */
+/** Trusted as the sources are: it is a part of this repository. */
 interface TokenFile {
   readonly now: number;
   readonly audience: string;
@@ -41,7 +41,7 @@ interface TokenFile {
   }[];
 }
 
-/** The verifiers' corpus, each token as the question that is asked of any verifier. */
+/** Reads the corpus and makes a question of each token (docs/guide/conformance.md). */
 export function readCorpus(): Corpus {
   const file: TokenFile = JSON.parse(readFileSync(TOKENS, "utf8"));
   const common = {

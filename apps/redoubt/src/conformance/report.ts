@@ -75,7 +75,7 @@ function unanswered(counts: Counts): number {
   return counts.crashed + counts["timed-out"] + counts.malformed;
 }
 
-/** 3 for anything accepted that is invalid; 2 where good tokens were refused or no answer came. */
+/** 3 if an invalid token was accepted; else 2 if a good one was refused, an answer is missing, or nothing was right. */
 export function exitCodeOf({ total }: Report): number {
   if (total["accepted-though-invalid"] > 0) return EXIT.refused;
   const isComplete = total.right > 0 && total["refused-though-valid"] + unanswered(total) === 0;
@@ -93,7 +93,7 @@ export function reportText({ classes, total, wrong }: Report): string {
   return `${table([HEADING, ...groups])}${list}\n\n${line}`;
 }
 
-/** A case stands in the corpus once for each algorithm; here it is one row, with how many of them. */
+/** The corpus has most cases once for each algorithm; here they are one row, with their number. */
 function wrongRows(wrong: readonly CaseResult[]): (readonly string[])[] {
   const alike = Map.groupBy(wrong, ({ class: group, verdict, name, error = "" }) =>
     JSON.stringify([group, verdict, name.replace(/^ent-\w+: /, ""), error]),

@@ -8,7 +8,7 @@ import type { Case } from "./corpus.ts";
 const MAX_LINE_CHARS = 65_536;
 const MAX_ERROR_CHARS = 200;
 
-/** What a verifier did with one case; `error` is its own word, made safe to show. */
+/** What a verifier did with one case. `error` is what it said, made safe for a terminal, or how it failed. */
 export interface Answer {
   readonly kind: "accepted" | "refused" | "crashed" | "timed-out" | "malformed";
   readonly error?: string;
@@ -23,7 +23,9 @@ export interface VerifierCommand {
   readonly stderr: "inherit" | "ignore";
 }
 
-/** One run of somebody's verifier. After anything but an answer it is gone, and nothing more can be asked of it. */
+/**
+ * One run of somebody's verifier. After anything but a proper answer it is killed, and nothing more can be asked of it.
+ */
 export class VerifierProcess {
   readonly #child: ChildProcess;
   readonly #timeoutMs: number;
@@ -51,7 +53,7 @@ export class VerifierProcess {
     this.#child = child;
     this.#timeoutMs = timeoutMs;
     const { stdin, stdout } = child;
-    // It may be gone before it read the question: its exit says so.
+    // Writing fails if the process has ended; `close` below reports that.
     stdin?.on("error", () => undefined);
     child.on("error", () => undefined);
     if (stdout === null) throw new TypeError("stdout is not a pipe");

@@ -4,7 +4,7 @@ import { errorCode, ServiceError, SHA256 } from "@redoubt/base";
 import { parseJsonObject } from "@redoubt/verify/json";
 import { ask, MONITOR, type Answered, type Requester } from "@redoubt/wire";
 
-/** Of tokens that somebody else saw in use. */
+/** Numbers of distinct tokens that a gateway saw in use. */
 export interface TapRow {
   readonly realm: string;
   /** Null where the tap does not say it. */
@@ -15,12 +15,12 @@ export interface TapRow {
 }
 
 export interface TapResult {
-  /** Each once. */
+  /** Distinct tokens that the tap names. */
   readonly tokens: number;
   readonly rows: readonly TapRow[];
-  /** In no log. */
+  /** Tokens that are in no log. */
   readonly unknown: number;
-  /** The first of them. */
+  /** Digests of the first 16 of those. */
   readonly unknownDigests: readonly string[];
 }
 

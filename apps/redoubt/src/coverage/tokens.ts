@@ -25,7 +25,7 @@ interface VerifierCount {
   readonly refused: Readonly<Record<string, number>>;
 }
 
-/** Null where there is nothing to share. */
+/** From 0 to 1; null where `whole` is 0. */
 export function shareOf(part: number, whole: number): number | null {
   return whole === 0 ? null : part / whole;
 }
@@ -95,7 +95,7 @@ export async function readVerifications(
   return [...counts.values()];
 }
 
-/** Page by page. */
+/** Reads all pages. @throws ServiceError `ERR_COVERAGE` if the monitor does not move on */
 async function everyItem<Item>(
   read: (
     from: number,

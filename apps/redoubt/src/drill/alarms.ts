@@ -20,7 +20,7 @@ export async function waitForAlarm(
   );
 }
 
-/** How many refusals of signers the monitor knows of: repeats are counted into one alarm. */
+/** How many refusals by signers the monitor knows of. Each alarm counts its repetitions. */
 export async function countRefusals(operator: Operator): Promise<number> {
   const alarms = await readAlarms(operator, {});
   return alarms

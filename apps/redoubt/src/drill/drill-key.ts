@@ -34,7 +34,7 @@ export async function registerDrillKey(
   return { ...registered, sign: (input) => joseFromDer(sign("sha256", input, privateKey)) };
 }
 
-/** What a drill may have: every attempt at a signer is one step away from it. */
+/** A request that a drill may make. Every attempt at a signer changes one thing in it. */
 export function allowedRequest(realm: string, tenant: string): IssueRequest {
   return {
     handle: { realm, tenant, class: "at" },

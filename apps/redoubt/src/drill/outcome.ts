@@ -26,7 +26,7 @@ export function outcomeLine(outcome: Outcome): string {
   return `${verdict} ${threat} ${layer.padEnd(8)} ${what.padEnd(8)} ${code.padEnd(28)} ${outcome.attempt}`;
 }
 
-/** Turns a refusal into an outcome's `stopped` and `code`. */
+/** Does what an attacker would; an error is the refusal, and its code is shown. */
 export async function attempt(
   what: Pick<Outcome, "threat" | "attempt" | "layer">,
   act: () => unknown,
@@ -39,7 +39,7 @@ export async function attempt(
   }
 }
 
-/** A control: the same path with nothing wrong. */
+/** As `attempt`, for a legitimate act, which must be accepted. */
 export async function control(
   what: Pick<Outcome, "threat" | "attempt" | "layer">,
   act: () => unknown,

@@ -143,7 +143,7 @@ function openVerifierOf(
   });
 }
 
-/** What a signer says of its realm's keys; the records carry the ring's signature. */
+/** The realm's keys as its signer tells them, each with its record and the ring's signature. */
 export async function fetchKeys(operator: Operator, realm: Realm): Promise<readonly RealmKey[]> {
   return (await ask(drillSocket(operator, realm), SIGNER.fetchKeys, {})).keys;
 }

@@ -1,5 +1,3 @@
-import type { VerifiedToken } from "@redoubt/verify";
-import { encodeBase64url } from "@redoubt/verify/base64url";
 import { readAlarms, waitForAlarm } from "./alarms.ts";
 import { forge } from "./drill-key.ts";
 import type { Outcome } from "./outcome.ts";
@@ -24,7 +22,7 @@ export async function* threat03(scene: Scene): AsyncGenerator<Outcome> {
     }),
   );
   await reports.flush();
-  const digest = digestOf(forged);
+  const { digest } = forged;
   const alarm = await waitForAlarm(operator, { digest }, isForgery, LIMIT_MS);
   yield {
     threat: THREAT,
@@ -35,7 +33,7 @@ export async function* threat03(scene: Scene): AsyncGenerator<Outcome> {
     code: textOf(alarm?.["kind"]) || "no alarm",
     seconds: Math.round((performance.now() - started) / 100) / 10,
   };
-  const falseAlarms = await readAlarms(operator, { digest: digestOf(issued) });
+  const falseAlarms = await readAlarms(operator, { digest: issued.digest });
   yield {
     threat: THREAT,
     attempt: "control: an issued token, reported by the same verifier",
@@ -49,8 +47,4 @@ export async function* threat03(scene: Scene): AsyncGenerator<Outcome> {
 
 function isForgery(alarm: { readonly kind?: unknown }): boolean {
   return alarm.kind === "forged";
-}
-
-function digestOf({ digest }: VerifiedToken): string {
-  return typeof digest === "string" ? digest : encodeBase64url(digest);
 }

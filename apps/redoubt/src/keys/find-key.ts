@@ -1,7 +1,7 @@
 import { ServiceError } from "@redoubt/base";
 import type { KeyInfo } from "@redoubt/registry";
 
-/** Shorter ones would soon name several keys, or the wrong one. */
+/** Characters. A shorter beginning would soon fit several keys, or the wrong one. */
 export const MIN_PREFIX = 6;
 const NAME = /^[\w-]{6,43}$/;
 const LISTED = 10;

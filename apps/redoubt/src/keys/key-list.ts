@@ -59,7 +59,7 @@ export function keysList(
   const { terminal } = context;
   return withOperator(context, async (operator) => {
     const others = await readSources(operator, (line) => terminal.notice(line));
-    // After the signers: what they tell is then never newer than the registry below.
+    // The registry is read after the signers, so that no state that they tell is newer than the registry.
     const registry = await operator.readRegistry();
     const keys = listKeys({ ...others, registry }, all);
     for (const { kid, state, signer } of disagreements(keys))

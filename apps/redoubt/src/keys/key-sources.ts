@@ -48,7 +48,8 @@ async function readSigners(
       const rings = await ask(signer, SIGNER.rings, {});
       for (const [kid, key] of joinSignerKeys(fetched, rings)) all.set(kid, key);
     } catch (error) {
-      // The registry alone answers the question; that a signer is away must be seen, not stop the answer.
+      // The registry is enough for an answer. The person is told that a signer does not answer, and the command goes
+      // on.
       notice(`Signer of realm ${realm} does not answer: ${errorLine(error)}`);
     }
   }
@@ -64,7 +65,7 @@ async function readOpenAlarms(operator: Operator, notice: Notice): Promise<reado
   }
 }
 
-/** From the configuration of each signer here. Reads the working directory's data folder. */
+/** Reads the policies from the configuration of each signer here. The working directory must be the data folder. */
 export function readPolicies(): PolicyOf {
   const policies = new Map<string, RotationPolicy>();
   for (const realm of REALMS) {

@@ -30,7 +30,7 @@ export interface Asker {
   client(service: ServiceName): Requester;
 }
 
-/** P6: `early` lets a key sign that some verifier may not know yet; a signer that does not know the word refuses it. */
+/** P6: `early` lets a key sign that some verifier may not know yet. */
 interface Wish {
   readonly reason: string;
   readonly early: boolean;
@@ -64,7 +64,7 @@ export async function retain(
   const realm = realmOf(key);
   const { kid } = key;
   const { retain: wanted, by, reason } = wish;
-  // What the operator said, only the operator takes back: the ring key is automation's.
+  // Only the operator takes back what the operator said: automation signs with the ring key, and must not.
   const author = !wanted && key.retainedBy === "operator" ? "operator" : by;
   if (author === "operator") {
     const isSo = wanted ? key.retainedBy === "operator" : key.retainedBy === undefined;
@@ -144,7 +144,7 @@ function explain(error: unknown, realm: Realm): unknown {
 function advice(code: string, retryAfterSeconds: number | undefined): string | undefined {
   switch (code) {
     case "ERR_SIGNER_NO_STANDBY":
-      return `try again in ${span(retryAfterSeconds ?? 0)}, when every verifier can know it; a key that must go at once is a case for redoubt keys taint; --early does it now, where no key signs`;
+      return `try again in ${span(retryAfterSeconds ?? 0)}, when every verifier can know it. If a key must go at once: redoubt keys taint. If no key signs: --early lets the standby sign now`;
     case "ERR_SIGNER_KEY_WINDOW":
       return "no roll-back makes it sign again; redoubt keys rotate goes forward";
     case "ERR_SIGNER_KEY":

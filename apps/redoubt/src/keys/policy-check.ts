@@ -44,7 +44,7 @@ export function checkPolicy(json: Uint8Array, subject: RotationSubject): PolicyC
   }
 }
 
-/** One message names every problem; a semicolon in brackets stands inside one. */
+/** Splits a message that names every problem, separated by semicolons; one in brackets is part of a problem. */
 function problemsOf(message: string): string[] {
   return message.replace(/^Rotation policy: /, "").split(/; (?![^(]*\))/);
 }

@@ -8,10 +8,10 @@ export interface SignerKey {
   readonly held: boolean | null;
 }
 
-/** What of the registry decides about keys. */
+/** The part of the registry that decides about keys. */
 export type KeyFold = Pick<Registry, "keys" | "ringOf">;
 
-/** The ring of a key. What no signer tells of custody is taken to be as it must be. */
+/** The ring of a key. A key counts as held by custody unless its signer says that it is not. */
 export function ringOf(
   key: KeyInfo,
   fold: KeyFold,

@@ -33,7 +33,9 @@ export async function readServedKeys(issuer: string): Promise<ServedKeys | undef
   return kids && { issuer, kids, maxAgeSeconds: maxAgeOf(answer) };
 }
 
-/** The same, once it lists or does not list the key as it should; or as it is after a few seconds. */
+/**
+ * As `readServedKeys`, but waits up to 5 s until the key set lists the key, or no longer does, as `shouldList` says.
+ */
 export function settledKeys(
   issuer: string,
   kid: string,

@@ -9,16 +9,16 @@ export interface RingView extends Ring<KeyInfo> {
   readonly nowSeconds: number;
 }
 
-/** What an operator says aloud where no standby is ready. */
+/** The options among which the operator chooses where no standby is ready. */
 export interface TaintChoice {
-  /** The standby signs all the same, and some refuse its tokens. */
+  /** The standby signs all the same; relying parties that do not know it refuse its tokens for a while. */
   readonly early?: boolean;
   /** Nothing is issued until it is ready. */
   readonly stopIssuing?: boolean;
 }
 
 /**
- * P6: a taint of the key that signs, which no standby can follow at once, has a price that is said aloud.
+ * P6: where no standby is ready to follow the key that signs, a taint has a price, which the operator must choose.
  *
  * @returns for how many seconds relying parties may refuse tokens of the key that follows
  * @throws ServiceError `ERR_SIGNER_NO_STANDBY` that names the choices, and when none is needed
@@ -32,10 +32,10 @@ export function checkTaint(key: KeyInfo, ring: RingView, choice: TaintChoice): n
 
 function* refusal(waitSeconds: number, { nowSeconds }: RingView): Generator<string> {
   if (waitSeconds < Infinity) {
-    yield `No standby was published for long enough: possible without either from ${whenText(nowSeconds + waitSeconds, nowSeconds)}`;
-    yield `--early: the standby signs at once, and ${price(waitSeconds)}`;
-  } else yield "No standby is published";
-  yield "--stop-issuing: the key ends now, and its realm issues nothing until then";
+    yield `No standby is ready before ${whenText(nowSeconds + waitSeconds, nowSeconds)}: try again then`;
+    yield `or say --early: the standby signs at once, and ${price(waitSeconds)}`;
+  } else yield "No standby is published: try again when one is ready";
+  yield "or say --stop-issuing: the key ends now, and its realm issues nothing until a standby is ready";
 }
 
 /** 0 where the key signs nothing, or one that is ready follows it; Infinity where none is published. */
@@ -63,7 +63,7 @@ export function taintWarning(key: KeyInfo, ring: RingView, choice: TaintChoice):
   return [...lines, stop, ...waysOut(key, ring)];
 }
 
-/** How a ring without a key that signs gets one again. */
+/** The ways in which a ring without a key that signs gets one again, as lines for a person. */
 export function waysOut({ realm, record }: KeyInfo, ring: RingView): string[] {
   const { policy, nowSeconds } = ring;
   if (!policy) return [];
@@ -75,7 +75,7 @@ export function waysOut({ realm, record }: KeyInfo, ring: RingView): string[] {
           `  by itself, when the next standby is ready: ${whenText(standby.readyAt, nowSeconds)}`,
           `  at once, while some refuse its tokens: redoubt keys rotate --early --realm ${realm} --class ${record.class}`,
         ]
-      : ["  by itself, when the next standby is ready: one is made and known"]),
+      : ["  by itself, once a new standby is made and every verifier can know it"]),
     ...(replaced
       ? [`  at once, if that key is above suspicion: redoubt keys rollback ${replaced.kid}`]
       : []),

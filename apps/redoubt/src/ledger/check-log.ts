@@ -26,8 +26,9 @@ export interface CheckedLog {
   /** When a cosigner last signed it, by its clock. */
   readonly cosignedSeconds: number | null;
   /**
-   * `not cosigned`: its own keys signed it, and no witness that the caller knows: it may be another log than others
-   * see (THREAT-06). Without keys only this much is known: the files fit each other.
+   * `verified`: its own keys signed it, and a witness that the caller knows. `not cosigned`: no such witness did, so
+   * that
+   * others may be shown another log (THREAT-06). `consistency only`: the caller named no key; the files fit each other.
    */
   readonly label: "verified" | "not cosigned" | "consistency only";
 }
@@ -121,7 +122,7 @@ async function recompute(
   return tiles.checked;
 }
 
-/** The next bundles, side by side; `from` is at the beginning of a bundle. */
+/** Reads the next bundles in parallel; `from` must be at the beginning of a bundle. */
 function readBundles(source: LogSource, from: number, size: number): Promise<Buffer[][]> {
   const first = from / TILE_WIDTH;
   const count = Math.min(PARALLEL, Math.ceil(size / TILE_WIDTH) - first);

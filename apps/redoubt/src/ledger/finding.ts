@@ -15,7 +15,7 @@ export function finding(code: FindingCode, message: string): ServiceError<Findin
   return new ServiceError(code, message);
 }
 
-/** Whether the log is at fault, and not the way to it: then the answer is "no", not "could not be decided". */
+/** Whether an error says that the log itself is wrong; any other means that it could not be decided. */
 export function isFinding(error: unknown): error is ServiceError | TlogError {
   if (error instanceof TlogError) return true;
   return error instanceof ServiceError && error.code.startsWith("ERR_LOG_");

@@ -8,7 +8,7 @@ import type { Settings } from "../settings.ts";
 export interface LogKeys {
   /** Each of them must have signed. */
   readonly required: readonly VerifierKey[];
-  /** Cosigners whose word is told, but may come later: an entry is seconds old before the witness saw it. */
+  /** Cosigners whose signature is shown but not required: a new entry is cosigned only seconds later. */
   readonly optional: readonly VerifierKey[];
 }
 
@@ -22,7 +22,9 @@ export function missingSigner(
   return required.find(isMissing)?.name;
 }
 
-/** Keys that the caller named: all of them that are for this log must have signed, cosigners among them. */
+/**
+ * Keys that the caller named. Those of the log and all cosigners must have signed; undefined for a log with no own key.
+ */
 export function namedKeys(texts: readonly string[]): (origin: string) => LogKeys | undefined {
   if (texts.length === 0) return () => undefined;
   const keys = texts.map(parseKey);
@@ -53,7 +55,7 @@ export function systemKeys(
   { writers, closedLogs, pinnedKeys }: Pick<Registry, "writers" | "closedLogs" | "pinnedKeys">,
 ): ReadonlyMap<string, LogKeys> {
   const optional = [parseVerifierKey(settings.witness)];
-  // What a former witness cosigned last of a closed log, no other will: it ended while that one's word counted.
+  // A closed log that a former witness cosigned last is never cosigned again, so that witness still counts for it.
   const former = pinnedKeys.flatMap(({ what, before }) =>
     what === "witness" && before !== undefined ? [parseVerifierKey(before)] : [],
   );

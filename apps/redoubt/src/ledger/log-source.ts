@@ -14,7 +14,7 @@ export interface LogSource {
 }
 
 export interface NamedSource {
-  /** As the list of logs says; undefined where there is no list. */
+  /** Origin by the publisher's list of logs; undefined where there is no list. */
   readonly origin: string | undefined;
   readonly source: LogSource;
 }

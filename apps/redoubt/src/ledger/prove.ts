@@ -121,7 +121,7 @@ async function prove(
   return { log, index, size: signed.size, digest, entry: encodeBase64url(entry), cosigned, proof };
 }
 
-/** P3: cosignatures follow within seconds, and a proof is worth more with one; without one it is still a proof. */
+/** P3: cosignatures follow within seconds. Waits for one that covers the entry; undefined if none comes in time. */
 async function cosignedSize(
   ledger: Requester,
   log: string,

@@ -52,7 +52,9 @@ export async function ledgerVerify(
   return checked.every(({ label }) => label === "verified") ? EXIT.ok : EXIT.uncosigned;
 }
 
-/** Where from, and by which keys: named ones, or those of the running system. */
+/**
+ * Decides where the logs are read from and by which keys they are judged: named ones, or those of the running system.
+ */
 async function planJob(context: CommandContext, options: LedgerVerifyOptions): Promise<Job> {
   const { dir, url, vkey = [] } = options;
   const folder = dir === undefined ? undefined : fileArgument(context, dir);

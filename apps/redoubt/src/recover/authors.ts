@@ -25,7 +25,7 @@ export interface RingOptions extends AuthorOptions {
   readonly realm: Realm;
 }
 
-/** What a root would say otherwise than the registry does, and what that means. */
+/** What the next root changes, with lines for a person: `plan` before it is done, `after` when it is. */
 interface Change {
   readonly who: string;
   readonly vkey: string;
@@ -34,7 +34,9 @@ interface Change {
   readonly after: readonly string[];
 }
 
-/** Another operator key, whether the one there is lost, stolen or merely old. */
+/**
+ * Makes the next operator key and lets a root name it. The present key is not needed: it may be lost, stolen or old.
+ */
 export function recoverOperator(context: CommandContext, options: AuthorOptions): Promise<number> {
   return withOperator(context, async (operator) => {
     const registry = await operator.readRegistry();
@@ -62,7 +64,10 @@ export function recoverOperator(context: CommandContext, options: AuthorOptions)
   });
 }
 
-/** Another ring key of a realm, in the folder of its signer, which takes it up by itself. */
+/**
+ * Makes a realm's next ring key, in the folder of its signer, and lets a root name it; the signer takes it up by
+ * itself.
+ */
 export function recoverRing(context: CommandContext, options: RingOptions): Promise<number> {
   const { realm } = options;
   return withOperator(context, async (operator) => {
@@ -83,7 +88,7 @@ export function recoverRing(context: CommandContext, options: RingOptions): Prom
       plan: [
         `The ring key of ${realm} becomes ${vkey}.`,
         `The signer vouches with it for the keys that it holds, within seconds; tokens go on.`,
-        "Relying parties that pin the ring key (option `ring`) must know both before, or they refuse the realm's tokens from then on.",
+        "Relying parties that pin the ring key (option `ring`) must know both keys before, or they refuse the realm's tokens from then on.",
       ],
       after: [
         "Was the key before it stolen? Taint each key that nobody here made: redoubt keys list. Relying parties then pin the new one alone",
@@ -101,7 +106,7 @@ async function changeByRoot(
   const { terminal } = context;
   for (const line of change.plan) terminal.notice(line);
   if (out !== undefined) return draftChange(context, out, operator, change);
-  await confirm(context, `Naming another ${change.who} key`, yes);
+  await confirm(context, `Naming another key (${change.who})`, yes);
   const now = nowSeconds(systemClock);
   const root = signDemoRoot(operator.folder, operator.registry, now, change.delegation);
   const { index } = await publishRoot(operator, root);
@@ -115,7 +120,7 @@ async function changeByRoot(
   return EXIT.ok;
 }
 
-/** Before a key is made for nothing. @throws ServiceError */
+/** Checks, before a key is made, that a root can name it in the way that the options say. @throws ServiceError */
 function checkWay(context: CommandContext, { out }: AuthorOptions, { roots }: KnownRoots): void {
   const newest = roots.at(-1)?.document;
   if (!newest)
@@ -134,7 +139,7 @@ function checkWay(context: CommandContext, { out }: AuthorOptions, { roots }: Kn
   if (out !== undefined) refuseExisting(fileArgument(context, out));
 }
 
-/** The same keys and threshold, for as long again, and the one change: k holders must agree to it. */
+/** Writes a draft with the same keys, threshold and life, and the one change; k holders must sign it. */
 function draftChange(
   context: CommandContext,
   out: string,

@@ -33,7 +33,7 @@ function realmOf(operator: Operator, log: string): string | undefined {
   return operator.registry.writers.get(log)?.realm;
 }
 
-/** One finding for each log: the first thing that is wrong decides, from what is tried first to what is final. */
+/** One finding for each log: the first thing that is wrong. Remedies that give up nothing come before those that do. */
 export function judge(state: LogState, realm: string | undefined): Finding {
   const { log, ledgerSize, ledgerProblem, signerProblem, witness, witnessHalt, newest } = state;
   const found = (what: string, remedy: Remedy, advice: string): Finding => {

@@ -43,7 +43,7 @@ interface ClosingPlan {
   readonly size: number;
   readonly root: Buffer;
   readonly successor: string;
-  /** The registry says so already: an earlier attempt came that far. */
+  /** The registry says already that the log is closed: an earlier attempt got that far. */
   readonly isStated: boolean;
   /** For a person. */
   readonly lines: readonly string[];
@@ -56,7 +56,7 @@ interface Closed {
   readonly successor: string;
 }
 
-/** @throws ServiceError `ERR_RECOVER` where the log cannot be closed now, with what comes first */
+/** @throws ServiceError `ERR_RECOVER` if the log cannot be closed now; the message says what must be done before */
 async function planClosing(operator: Operator, place: Place, realm: Realm): Promise<ClosingPlan> {
   const registry = await operator.readRegistry();
   const log = new MemberReader(readConfig(operator.folder, `signer-${realm}`), "config").string(
@@ -78,7 +78,7 @@ async function planClosing(operator: Operator, place: Place, realm: Realm): Prom
     );
   const { size, root } = state.witness;
   const successor = nameAfter(log, (name) => {
-    // One that an earlier attempt named, and did not come to use, is used now.
+    // A name that an earlier attempt chose, and under which no key was made, is free.
     return (
       registry.closedLogs.has(name) ||
       [...registry.keys.values()].some((key) => key.record.log === name)
@@ -113,8 +113,8 @@ function nameAfter(log: string, isUsed: (name: string) => boolean): string {
 }
 
 /**
- * Each step can be done again: after a crash anywhere in between, the same command goes on. The registry knows
- * everything before a configuration changes, and a signer takes up neither log in between.
+ * Each step can be done again: after a crash anywhere in between, the same command goes on. Everything is said in the
+ * registry before a configuration changes; between the two the signer writes to neither log.
  */
 async function closeLog(
   operator: Operator,
@@ -181,7 +181,7 @@ function closeInLedger({
   };
 }
 
-/** What the ledger still shows of the log is read by the monitor before it is closed there. */
+/** Waits until the monitor has read what the ledger still shows of the log, and has closed it. */
 async function monitorClosed(operator: Operator, log: string, terminal: Terminal): Promise<void> {
   const isClosed = async (): Promise<boolean> =>
     (await monitorLogs(operator)).some((one) => one["log"] === log && one["halted"] === "closed");

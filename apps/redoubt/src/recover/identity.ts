@@ -19,7 +19,7 @@ export interface IdentityOptions {
   readonly yes?: boolean;
 }
 
-/** A key that was made and is nobody's yet; `commit` says to its owner that it is the one. */
+/** A key that was made and is not in use yet; `commit` writes it into the configuration of the process that owns it. */
 interface NextKey {
   readonly key: string;
   readonly commit: () => void;
@@ -39,8 +39,8 @@ const MUST_KNOW: Readonly<Record<Pinned, string>> = {
 };
 
 /**
- * Another key in place of one that configurations pin, while nothing runs. Each step can be done again, and the owner's
- * configuration comes last: after a crash in between, the same command goes on.
+ * Puts another key in place of one that configurations pin, while nothing runs. Each step can be done again, and the
+ * configuration of the process that owns the key comes last: after a crash in between, the same command goes on.
  */
 export async function recoverIdentity(
   context: CommandContext,
@@ -103,7 +103,7 @@ function nextMonitorKey(
   return { key, commit };
 }
 
-/** After a crash in between, the settings may have the new key already: then an earlier attempt remembered it. */
+/** The key before, from remembered pins: after a crash in between, the settings may have the new key already. */
 function beforeOf(pins: readonly Pin[], what: Pinned, key: string): string | undefined {
   const own = pins.filter((pin) => pin.what === what);
   const earlier = own.find((pin) => pin.key === key);

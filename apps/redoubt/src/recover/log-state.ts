@@ -29,7 +29,7 @@ export interface LogState {
   readonly witness: { readonly size: number; readonly root: Buffer } | undefined;
   /** Why the signer that writes this log does not take it up. */
   readonly signerProblem: string | undefined;
-  /** Why the witness cosigns this log no more. */
+  /** Why the witness no longer cosigns this log. */
   readonly witnessHalt: string | undefined;
   /** The largest tree of which a cosigned checkpoint was found. */
   readonly newest: CosignedNote | undefined;
@@ -70,7 +70,7 @@ async function witnessHalts(operator: Operator): Promise<ReadonlyMap<string, Mon
   return new Map((await monitorLogs(operator)).map((one) => [one.log, one]));
 }
 
-/** By log: what a signer refuses to take up, in its own words. */
+/** By log: why its signer does not take it up, as the signer says it. */
 async function signerProblems(place: Place): Promise<ReadonlyMap<string, string>> {
   const status = Object.entries(await readStatusPage(place.ports));
   return new Map(
@@ -130,7 +130,7 @@ async function askLedger(operator: Operator, log: string) {
   }
 }
 
-/** What it holds now; of a halted log the newest checkpoint that it shows. */
+/** What the witness holds of a log now; of a log that it has halted, the newest checkpoint that it shows. */
 async function askWitness(
   operator: Operator,
   {
@@ -173,7 +173,7 @@ async function witnessNote({ ports }: Place, log: string): Promise<string> {
   throw new ServiceError("ERR_FETCH", `${url} answered ${status}`);
 }
 
-/** None for a note that the log's keys and the witness have not all signed. */
+/** Opens a note that all keys of the log and the witness have signed; an empty list for any other. */
 export function openCosigned(
   { from, note }: { readonly from: string; readonly note: string },
   log: string,

@@ -12,7 +12,7 @@ import type { Operator } from "../operator.ts";
 
 export type Pin = StatementBody<PinnedKeyStatement>;
 
-/** Keys that were replaced while nothing ran; `redoubt up` says to the registry what it does not know yet. */
+/** Keys that were replaced while nothing ran. `redoubt up` says in the registry those that it does not know yet. */
 const PINS_FILE = "up/pins.json";
 const MAX_PINS = 1000;
 
@@ -39,7 +39,7 @@ export function readPins(folder: string): readonly Pin[] {
   });
 }
 
-/** Says to the registry which keys were replaced while nothing ran. */
+/** Says in the registry which keys were replaced while nothing ran. */
 export async function statePins(operator: Operator): Promise<void> {
   const { pinnedKeys } = await operator.readRegistry();
   for (const pin of readPins(operator.folder))

@@ -26,7 +26,7 @@ export interface RegistryOptions {
   readonly yes?: boolean;
 }
 
-/** Gives the ledger the registry back that the witness cosigned, from whichever copy hashes to it. */
+/** Gives the ledger back the registry that the witness cosigned, from the first copy that hashes to its root. */
 export function recoverRegistry(
   context: CommandContext,
   options: RegistryOptions,
@@ -75,7 +75,7 @@ interface RegistrySource {
 
 const PAGE = 64;
 const NO_ENTRY = Buffer.alloc(0);
-/** A head to the ledger has 256 KiB; a statement has at most 128 KiB. */
+/** The head of a request to the ledger has at most 256 KiB, a statement at most 128 KiB. */
 const MAX_PAGE_CHARS = 160 * 1024;
 
 /**
@@ -105,8 +105,8 @@ async function findCopy(
 }
 
 /**
- * The same with the credentials that its statements name, as far as the issuers have them: they alone keep copies. How
- * many of the clients that are left have none.
+ * Adds the credentials that the statements name, as far as the copy or the issuers have them; the monitor keeps none.
+ * `lost` is how many clients have none left.
  */
 async function withCredentials(
   operator: Operator,
@@ -131,7 +131,7 @@ async function withCredentials(
   return { source: { name, items: whole }, lost: missing.size };
 }
 
-/** None where the issuer does not answer: what it has then counts as lost. */
+/** What a realm's issuer keeps of credentials; nothing if it does not answer, and then it counts as lost. */
 async function issuerCredentials(operator: Operator, realm: Realm): Promise<readonly Buffer[]> {
   const issuer = operator.client(`issuer-${realm}`);
   const documents: Buffer[] = [];
@@ -200,7 +200,7 @@ function restorePage(
   return ask(operator.client("ledger"), LEDGER.restore, { log: REGISTRY_LOG, ...page });
 }
 
-/** What the ledger can still read of it: it says so to a page that begins elsewhere. */
+/** How many entries the ledger can still read: its refusal of a page that begins elsewhere says so. */
 async function heldByLedger(operator: Operator, note: string): Promise<number> {
   const from = Number.MAX_SAFE_INTEGER;
   try {

@@ -4,10 +4,14 @@ import type { ServiceName } from "../layout.ts";
 import { readStatusPage, type Place } from "../running.ts";
 import { lookUntil } from "../wait.ts";
 
-/** A busy machine may need it. */
+/** Long enough for a busy machine. */
 export const PATIENCE = { timeoutMs: 20_000, pollMs: 100 };
 
-/** Ends these processes, and waits until each is ready with the configuration and the files of now. */
+/**
+ * Ends these processes and waits until each is started again, with the present configuration, and ready.
+ *
+ * @throws ServiceError `ERR_RECOVER` after 20 s
+ */
 export async function restartServices(
   place: Place,
   services: readonly ServiceName[],
@@ -15,7 +19,7 @@ export async function restartServices(
   await untilReady(place, await restart(place, services));
 }
 
-/** The supervisor starts what ends again, with the configuration of that moment. */
+/** Sends SIGTERM; the supervisor starts each process again. Returns the ids of those that were ended. */
 async function restart(
   place: Place,
   services: readonly ServiceName[],

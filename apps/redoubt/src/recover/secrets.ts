@@ -39,7 +39,9 @@ export async function recoverSecrets(
   await confirm(context, "Replacing secrets", options.yes);
   for (const { service, caller } of sockets)
     writeDurable(socketPlace(folder, service, caller).secretFile, Secret.random().reveal());
-  const lines = sockets.map(({ service, caller, found }) => `  ${service}/s/${caller} (${found})`);
+  const lines = sockets.map(
+    ({ service, caller, found }) => `  ${service}/s/${caller} (was ${found})`,
+  );
   terminal.result({
     json: { replaced: sockets },
     text: ["Replaced:", ...lines, "Now start Redoubt."].join("\n"),
@@ -47,7 +49,9 @@ export async function recoverSecrets(
   return EXIT.ok;
 }
 
-/** A caller's folder that was lost with its secret; that of a whole service holds more, and is not made up here. */
+/**
+ * Makes a caller's folder again that was lost with its secret. A lost folder of a service held more, and stays lost.
+ */
 function makeFolders(folder: string): void {
   for (const service of SERVICES)
     for (const part of ["s", ...CALLERS[service].map((caller) => join("s", caller))])
@@ -81,7 +85,7 @@ function findSockets(
   }));
 }
 
-/** Those of this profile, and others that were given a secret; one without has none to replace. */
+/** The callers of the one-machine profile, and any other that has a secret. */
 function callersOf(folder: string, service: ServiceName): string[] {
   const others = readdirSync(join(folder, service, "s"), { withFileTypes: true })
     .filter((entry) => entry.isDirectory())

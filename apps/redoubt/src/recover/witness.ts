@@ -25,7 +25,7 @@ export function recoverWitness(context: CommandContext, options: WitnessOptions)
   const { terminal } = context;
   return withOperator(context, async (operator, place) => {
     const done: object[] = [];
-    // The registry first: it says which keys the other logs have, and the monitor reads it when it has moved.
+    // The registry comes first: once its witness has moved, the monitor reads from it which keys the other logs have.
     for (;;) {
       const states = await lookAtLogs(operator, place);
       const next = states.find((state) => isForgotten(state, options.log, done.length));
@@ -96,7 +96,7 @@ async function moveWitness(
       ? { proof: [] }
       : await ask(operator.client("ledger"), LEDGER.proveGrowth, asked);
   const body = { type: "witness-forward", log, size, root: encodeBase64url(root), reason } as const;
-  // In the log before it takes effect, as every change.
+  // In the registry before it takes effect, as every change by the operator.
   const signed = await operator.stateSigned(body);
   const { statement, envelope } = signed;
   const order = { statement, envelope, note, proof };

@@ -2,12 +2,13 @@ import type { ClientCredentials, ClientInfo } from "@redoubt/registry";
 import { instant, table } from "../table.ts";
 import type { TenantName } from "./names.ts";
 
-/** A secret or public key; a secret is named by the beginning of its hash. */
+/** A secret or public key of a client. `id` is the key's kid, or the beginning of the secret's hash. */
 interface CredentialView {
   readonly kind: "secret" | "key";
   readonly id: string;
-  /** In POSIX seconds, as is the end; null where there is none. */
+  /** POSIX seconds. */
   readonly added: number;
+  /** POSIX seconds; null if it has no end. */
   readonly until: number | null;
 }
 
@@ -16,7 +17,7 @@ export interface ClientView extends TenantName {
   readonly status: ClientInfo["status"];
   readonly audiences: readonly string[];
   readonly scopes: readonly string[];
-  /** Null where the registry names some that nobody has any more. */
+  /** Null if the registry names a document that is lost. */
   readonly credentials: readonly CredentialView[] | null;
 }
 

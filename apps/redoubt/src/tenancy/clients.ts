@@ -143,8 +143,9 @@ export function clientsShow(context: CommandContext, name: ClientName): Promise<
 }
 
 /**
- * Registers a client, or adds audiences and scopes to one, which keeps what it proves itself with. Of a new secret the
- * registry gets the hash; the secret itself is in this answer, once.
+ * Registers a client, or adds audiences and scopes to one, whose credentials stay as they are. The registry gets the
+ * hash
+ * of a new secret; the secret itself is in the answer, this once.
  */
 export async function addClient(
   operator: Operator,
@@ -196,14 +197,14 @@ export function planClient(registry: Registry, options: ClientAddOptions): Plan 
   return { ...name, client, known, isChanged, status, audiences, scopes };
 }
 
-/** Gives a client a new secret, or other keys. What it has is taken for as long as the overlap, so that nothing stops. */
+/** Gives a client a new secret, or other keys. What it had before is taken for the overlap, so that nothing stops. */
 export async function rotateClient(
   operator: Operator,
   options: ClientRotateOptions,
 ): Promise<ClientView & { readonly secret?: string }> {
   const { known, ...name } = findClient(await operator.readRegistry(), options);
   const now = nowSeconds(systemClock);
-  // Those that nobody has any more cannot be carried over: they end now.
+  // Credentials that were lost cannot be carried over: they end now.
   const before = known.credentials ?? NONE;
   const fresh = newCredentials(options.jwks);
   const credentials = succeed(before, fresh.credentials, now, now + options.overlapSeconds);
@@ -212,7 +213,7 @@ export async function rotateClient(
   return { ...viewOf({ ...known, ...name }, credentials), ...(secret !== undefined && { secret }) };
 }
 
-/** Disables a client, lets it go on, or removes it for good: then it proves itself with nothing any more. */
+/** Disables or enables a client, or removes it for good, with its rights and credentials. */
 export async function setClientStatus(
   operator: Operator,
   options: ClientName,
@@ -220,7 +221,7 @@ export async function setClientStatus(
 ): Promise<ClientView> {
   const { known, ...name } = findClient(await operator.readRegistry(), options);
   const isRemoved = status === "removed";
-  // To be disabled, a client need not have them: then nobody has.
+  // If its credentials were lost, the statement names none: a client must be able to be disabled all the same.
   const credentials = isRemoved ? NONE : (known.credentials ?? NONE);
   const rights = isRemoved ? { audiences: [], scopes: [] } : known;
   const next = { ...name, audiences: rights.audiences, scopes: rights.scopes, status };
@@ -259,7 +260,7 @@ function findClient(
   return { realm, tenant, client, known };
 }
 
-/** Says what a client may have, and what it proves itself with. */
+/** Appends the statement of a client: its status and rights, and the hash of its credentials, which go with it. */
 export async function stateClient(
   operator: Operator,
   { realm, tenant, client, status, audiences, scopes }: Omit<ClientView, "credentials">,

@@ -20,7 +20,11 @@ import { readInput } from "../input.ts";
 
 export const NONE: ClientCredentials = { secrets: [], keys: [] };
 
-/** The new ones, and those of before that are still taken, until `until` at the latest. */
+/**
+ * The new credentials, and of those before the ones that are still taken, until `until` (POSIX seconds) at the latest.
+ *
+ * @throws ServiceError `ERR_OPTION` for a kid that another key has, or more than 8 secrets or keys at once
+ */
 export function succeed(
   before: ClientCredentials,
   { secrets, keys }: ClientCredentials,
@@ -56,7 +60,7 @@ function keyName({ kid, jwk }: ClientCredentials["keys"][number]): string {
   return `${kid} ${canonicalBytes({ ...jwk }).toString()}`;
 }
 
-/** @throws ServiceError `ERR_CLIENT_CREDENTIALS` where the registry names some that nobody has any more */
+/** @throws ServiceError `ERR_CLIENT_CREDENTIALS` if the registry names credentials that were lost */
 export function credentialsOf(known: ClientInfo | undefined): ClientCredentials {
   if (known?.credentialsHash === undefined) return NONE;
   if (known.credentials) return known.credentials;
@@ -66,7 +70,7 @@ export function credentialsOf(known: ClientInfo | undefined): ClientCredentials 
   );
 }
 
-/** What the registry is told of a secret. */
+/** What the registry keeps of a secret: its hash, and since when. */
 export function secretCredentials(secret: string): ClientCredentials {
   const added = nowSeconds(systemClock);
   return { secrets: [{ hash: hash("sha256", secret, "base64url"), added }], keys: [] };
@@ -90,7 +94,7 @@ function readKey(jwk: JsonObject): ClientCredentials["keys"][number] {
   }
 }
 
-/** @throws ServiceError `ERR_OPTION` */
+/** In seconds. @throws ServiceError `ERR_OPTION` */
 export function parseOverlap(text: string): number {
   if (text === "0") return 0;
   try {

@@ -47,7 +47,11 @@ export function checkClientId(client: string): string {
   return client;
 }
 
-/** The tenant that the options mean, among those that the registry holds: a tenant is of one realm only. */
+/**
+ * Finds the tenant that the options name, and its realm: a tenant is in one realm only.
+ *
+ * @throws ServiceError `ERR_OPTION`, `ERR_TENANT_UNKNOWN`
+ */
 export function findTenant(
   registry: Registry,
   options: { readonly realm?: Realm; readonly tenant?: string },

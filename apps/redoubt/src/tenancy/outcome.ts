@@ -3,7 +3,7 @@ import type { CommandContext } from "../command.ts";
 import type { Realm } from "../layout.ts";
 import type { Operator } from "../operator.ts";
 
-/** What an addition came to; a repetition neither creates nor changes. */
+/** What an `add` did. Done again, it creates and changes nothing. */
 export interface Outcome {
   readonly created: boolean;
   readonly changed: boolean;
@@ -14,7 +14,9 @@ export function outcomeText({ created, changed }: Outcome): string {
   return changed ? "Updated:" : "Known already, nothing to do:";
 }
 
-/** What is in the registry stays, whatever else is down: then this is said, and nothing has failed. */
+/**
+ * Waits until issuer and signer have read the change. If they have not, says so: the change is made, so nothing failed.
+ */
 export async function caughtUp(
   { terminal }: CommandContext,
   operator: Operator,
@@ -23,6 +25,6 @@ export async function caughtUp(
   try {
     await operator.realmCaughtUp(realm);
   } catch (error) {
-    terminal.notice(`Said to the registry, but not in effect yet: ${errorLine(error)}`);
+    terminal.notice(`Written to the registry, but not in effect yet: ${errorLine(error)}`);
   }
 }

@@ -62,7 +62,7 @@ export function tenantsSetStatus(
   });
 }
 
-/** What is said already is not said again. */
+/** Appends a statement only if it changes something. */
 export async function addTenant(
   operator: Operator,
   options: TenantAddOptions,

@@ -9,8 +9,8 @@ import { stateClient } from "../tenancy/clients.ts";
 import { secretCredentials } from "../tenancy/credentials.ts";
 
 /**
- * Says to the registry what a fresh one-machine system needs. What it holds already is not said again, so that a
- * start after a crash in the middle goes on where that one ended.
+ * Says in the registry what a fresh one-machine system needs. What stands there already is not said again, so that a
+ * start after a crash goes on where the one before ended.
  */
 export async function stateBootstrap(
   operator: Operator,
@@ -31,7 +31,7 @@ export async function stateBootstrap(
   }
 }
 
-/** Says a demo root to the registry where there is none, or none that lasts. */
+/** Says a demo root in the registry if there is no root, or a demo root with 30 days or less left. */
 export async function stateDemoRoot(operator: Operator): Promise<void> {
   const registry = await operator.readRegistry();
   const root = demoRootStatement(operator.folder, registry, nowSeconds(systemClock));

@@ -3,7 +3,7 @@ import type { ServiceName } from "../layout.ts";
 import { launch } from "./launch.ts";
 
 export interface ChildEvents {
-  /** One line of a service's log. */
+  /** One line that a service wrote to stdout or stderr. */
   readonly onLine: (service: ServiceName, line: string) => void;
   readonly onReady: (service: ServiceName) => void;
   readonly onExit: (service: ServiceName, code: number | null, signal: string | null) => void;
@@ -102,8 +102,8 @@ export class Child {
   }
 
   /**
-   * Ends the process: first by the channel, which it obeys by itself once it has answered what is under way, then by
-   * force. Safe to call twice.
+   * Ends the process: closes its channel, upon which it answers what is under way and exits; after `withinMs` by force.
+   * Safe to call twice.
    */
   async stop(withinMs: number): Promise<void> {
     this.#isStopping = true;

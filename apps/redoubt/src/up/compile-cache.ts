@@ -5,8 +5,9 @@ import { repository } from "./launch.ts";
 import { SERVICES } from "../layout.ts";
 
 /**
- * Compiled code of the services, made once when the tool chain is installed: as trusted as node_modules, in which
- * it lies. A fresh data folder starts with a copy, so that no two processes ever share a cache they can write to.
+ * Compiled code of the services, made once when the tool chain is installed. It lies in node_modules and is trusted
+ * like
+ * it. A fresh data folder starts with a copy, so that no two processes ever share a cache they can write to.
  */
 const TEMPLATE = join(repository, "node_modules", ".cache", "redoubt", "services");
 

@@ -13,7 +13,9 @@ import {
 import type { Identities } from "../settings.ts";
 
 const MAX_TTL_SECONDS = 3600;
-/** For one client. About half of what one core issues (design note 0013): no client alone has all of it (THREAT-36). */
+/**
+ * Tokens for one client: about half of what one core issues (design note 0013), so that none can use all (THREAT-36).
+ */
 const BUDGET = { perSecond: 3000, burst: 3000 };
 
 /** The configuration of each process in the one-machine profile. */

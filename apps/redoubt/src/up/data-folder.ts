@@ -13,7 +13,11 @@ import { checkPrivateFolder, errorCode, ServiceError } from "@redoubt/base";
 import { CALLERS, SERVICES } from "../layout.ts";
 import { SETTINGS_FILE } from "../settings.ts";
 
-/** THREAT-32: everything that must be there is there, ours, and closed to others. */
+/**
+ * THREAT-32: checks that every folder that must be there is there, belongs to us, and is closed to others.
+ *
+ * @throws ServiceError `ERR_DATA_INCOMPLETE`; as `checkPrivateFolder`
+ */
 export function checkDataFolder(folder: string): void {
   checkFolder(folder);
   if (!existsSync(join(folder, SETTINGS_FILE)))
@@ -78,7 +82,7 @@ export async function createDataFolder(
   }
 }
 
-/** Mode 0700, and a name that no earlier start has left there. */
+/** Makes a folder of mode 0700 under a name that is new, whatever an earlier start has left. */
 function makeBeside(folder: string): string {
   try {
     mkdirSync(dirname(folder), { recursive: true });
@@ -97,11 +101,15 @@ function notUsable(folder: string, cause: unknown): ServiceError {
   );
 }
 
-/** A lock that ends with the process however it ends: SQLite's, held for as long as the database is open. */
+/**
+ * Locks a data folder with SQLite's lock on a database: it ends with the process, however that ends.
+ *
+ * @throws ServiceError `ERR_ALREADY_RUNNING`, `ERR_DATA_FOLDER`
+ */
 export function lockDataFolder(folder: string): Disposable {
   const database = openLock(folder);
   try {
-    // Nothing is ever written: on a full disk, too, the lock is to be had.
+    // Nothing is written, so that the lock can be taken on a full disk, too.
     database.exec("pragma journal_mode = memory; pragma locking_mode = exclusive");
     database.exec("begin exclusive");
   } catch (cause) {

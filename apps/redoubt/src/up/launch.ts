@@ -7,7 +7,7 @@ import type { ServiceName } from "../layout.ts";
 
 export const repository = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..", "..");
 
-/** Folder of a service's code, and what of other processes' folders it may read besides its own. */
+/** How a service is started: the folder of its code, folders of other processes that it may read, and flags of Node. */
 interface Launch {
   readonly code: string;
   readonly reads: readonly string[];
@@ -55,7 +55,7 @@ const LAUNCHES: Readonly<Record<ServiceName, Launch>> = {
 const NATIVE_CODE = ["--allow-addons", "--disable-warning=PERM0001"];
 const NO_CUSTODY: CustodyLaunch = { environment: {}, reads: [], addons: false };
 
-/** What a signer's own configuration says that its custody needs: exactly that is let through. */
+/** What the custody of a signer needs of the machine, by the signer's configuration; it gets that and no more. */
 function custodyOf(code: string, own: string, dataFolder: string): CustodyLaunch {
   if (code !== "signer") return NO_CUSTODY;
   try {
@@ -104,8 +104,10 @@ export function launch(service: ServiceName, dataFolder: string): ChildProcess {
 }
 
 /**
- * glibc gives the top of its heap back as soon as 128 KiB are free, and the system clears each page anew when it is
- * asked for again: a tenth of a busy signer's time. These bounds, in bytes, keep what a burst of requests needs.
+ * By default glibc returns the top of its heap to the system as soon as 128 KiB are free, and the system must clear
+ * each
+ * page when it hands it out again; that took a tenth of a busy signer's time. With these bounds, in bytes, it keeps
+ * more.
  */
 const KEEP_FREED_MEMORY = {
   MALLOC_TRIM_THRESHOLD_: "8388608",

@@ -2,7 +2,7 @@ import { appendFileSync, readFileSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { EventLines, systemClock, type EventClasses } from "@redoubt/base";
 
-/** How much of what one process says is kept: the newest file and those before it. */
+/** How much of what one process writes is kept: `files` files, the newest among them, of about `fileBytes` each. */
 export interface LogFileLimits {
   readonly fileBytes: number;
   readonly files: number;
@@ -14,7 +14,7 @@ const OPERATION: LogFileLimits = { fileBytes: 16 * MIB, files: 2 };
 /** 128 MiB, which nothing but security events can fill. */
 const SECURITY: LogFileLimits = { fileBytes: 16 * MIB, files: 8 };
 
-/** As `EventLines` begins every line: no field of an event can come before. */
+/** How `EventLines` begins the line of a security event; no field of another event can come before and imitate it. */
 const IS_SECURITY = /^\{"at":"[^"]{1,40}","service":"[^"]{1,64}","class":"security",/;
 
 /** The event lines of one process: security events in a file of their own, which no other event can wash away. */
@@ -37,7 +37,7 @@ const OWN_EVENTS = {
   lines_lost: "security",
 } as const satisfies EventClasses;
 
-/** Lines on disk, the oldest of which go; how many went is said where they were. */
+/** Lines on disk. When the oldest file is dropped, a line in the newest says how many lines it had. */
 export class LogFile {
   readonly #path: string;
   readonly #limits: LogFileLimits;

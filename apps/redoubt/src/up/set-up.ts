@@ -43,7 +43,7 @@ function makeFolders(folder: string): void {
       writeDurable(join(folder, service, "s", caller, "secret"), secret.reveal());
     }
   }
-  // The permission model takes a path for a folder only if it is one when the process starts.
+  // Node's permission model treats a path as a folder only if it is one when the process starts.
   mkdirSync(join(folder, "ledger", "published"), { mode: 0o700 });
 }
 

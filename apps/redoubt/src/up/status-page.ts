@@ -14,7 +14,7 @@ export async function serveStatusPage(
   const server = createServer(
     { maxHeaderSize: 8192, requestTimeout: 5000 },
     (request, response) => {
-      // A page elsewhere must not read this through a name that it made point here.
+      // DNS rebinding: a foreign web page must not read this through a name that it lets point to 127.0.0.1.
       const host = request.headers.host ?? "";
       const isLocal = host === `127.0.0.1:${port}` || host === `localhost:${port}`;
       if (!isLocal || request.method !== "GET") {

@@ -18,9 +18,11 @@ export interface SupervisorEvents {
 }
 
 /**
- * Whoever asks goes before whoever answers, so that tokens under way are finished. Whoever reports goes before whoever
- * listens: an issuer that cannot hand over its last deliveries leaves a gap, in which a token that was logged but never
- * delivered is a notice and no alarm (docs/spec/reports.md §4).
+ * A process that asks is stopped before the one that answers, so that tokens under way are finished; one that reports
+ * is
+ * stopped before the monitor: an issuer that cannot hand over its last deliveries leaves a gap, in which a token that
+ * was
+ * logged but never delivered is a notice and no alarm (docs/spec/reports.md §4).
  */
 const STOP_ORDER: readonly (readonly ServiceName[])[] = [
   ["issuer-consumer", "issuer-enterprise", "publisher"],
@@ -29,11 +31,13 @@ const STOP_ORDER: readonly (readonly ServiceName[])[] = [
   ["ledger"],
 ];
 
-/** A process ends by itself within 10 s, nearly always at once; all of them together within this. */
+/**
+ * A process ends by itself within 10 s, nearly always at once. The first limit is for one, the second for all together.
+ */
 const STOP_ONE_MS = 11_000;
 const STOP_ALL_MS = 25_000;
 
-/** With the time that a process has to answer and to be ready, well within the minute (P4). */
+/** Time between looks. With the 30 s that a process may be not ready, the alarm comes well within the minute (P4). */
 const LOOK_MS = 5000;
 
 /** Every process of one machine: started, watched, started again, stopped. */

@@ -34,7 +34,7 @@ const CONNECT_MS = 20_000;
 export async function up(options: UpOptions, terminal: Terminal): Promise<void> {
   const stop = stopSignal();
   const settings = await prepare(options);
-  // Given up in the reverse order: the lock last, when nothing runs on the folder any more.
+  // Released in reverse order: the lock last, when nothing runs on the folder any more.
   await using owned = new AsyncDisposableStack();
   owned.use(lockDataFolder(options.folder));
   const ports = portsFrom(settings.port);
@@ -98,7 +98,7 @@ function checkFree(port: number): Promise<void> {
 
 const HALTED_RETRY_MS = 1000;
 
-/** A registry that is halted is brought back while this runs (docs/guide/backup.md); with it, everything goes on. */
+/** While the registry is halted, tries again until somebody has restored it (docs/guide/backup.md). */
 async function bringUpOrWait(work: () => Promise<void>, terminal: Terminal): Promise<void> {
   for (let isHalted = false; ;) {
     try {
@@ -120,22 +120,25 @@ async function bringUp(
   supervisor: Supervisor,
   terminal: Terminal,
 ): Promise<void> {
-  // However long that takes: on a full disk it waits for room, and says so.
+  // Without a time limit: on a full disk the ledger waits for room, and says so.
   await supervisor.ready(["ledger"]);
   await stateBootstrap(operator, settings, readDemo(""));
-  // Last: the signers' first keys are compare-and-swaps, and nothing waits for the root.
+  // Root and pins last: nothing waits for them, and the ledger takes a signer's first keys only while the registry does
+  // not move (compare-and-swap).
   await Promise.all([supervisor.ready(), stateLater(operator, terminal)]);
   for (const realm of REALMS) await operator.realmCaughtUp(realm);
 }
 
-/** What can wait: without its operator key a system runs, and only then can `redoubt recover operator` be said. */
+/**
+ * Says what can wait. A system without its operator key must come up, too: `redoubt recover operator` needs it running.
+ */
 async function stateLater(operator: Operator, terminal: Terminal): Promise<void> {
   for (const state of [stateDemoRoot, statePins])
     try {
       await state(operator);
     } catch (error) {
       if (!["ERR_OPERATOR_KEY", "ERR_REGISTRY_VOID"].includes(errorCode(error))) throw error;
-      terminal.notice(`Not said to the registry: ${errorLine(error)}`);
+      terminal.notice(`Not written to the registry: ${errorLine(error)}`);
     }
 }
 
@@ -178,7 +181,9 @@ function announcement({ folder }: UpOptions, ports: Ports) {
   };
 }
 
-/** Resolves at the first of the ways in which a supervisor is told to stop; the rest change nothing. */
+/**
+ * Resolves when the supervisor is told to stop, by a signal or because its parent has gone; later ones change nothing.
+ */
 function stopSignal(): Promise<void> {
   return new Promise((resolve) => {
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)

@@ -7,7 +7,7 @@ export const SUPERVISOR_EVENTS = {
 } as const satisfies EventClasses;
 export type SupervisorSink = EventSink<keyof typeof SUPERVISOR_EVENTS>;
 
-/** How a process is, seen from outside: its own word counts only while it answers. */
+/** How a process is, as the supervisor sees it, with what it says of itself while it answers. */
 export interface ProcessView {
   readonly ready: boolean;
   /** Why it is not. */
@@ -59,7 +59,7 @@ export class ProcessWatch {
   #judge(process: ServiceName, view: ProcessView, now: number): Seen {
     const { ready, restarts, reason = "is not ready" } = view;
     const before = this.#seen.get(process);
-    // One that ends between two looks each time was ready at most of them.
+    // A process that ends and starts again between two looks is ready at most of them, but its restarts grow.
     const isRestarted = before !== undefined && restarts > before.restarts;
     if (ready && !isRestarted) {
       if (before?.isAlarmed) this.#sink("alarm_over", { kind: "not-ready", process });

@@ -11,7 +11,9 @@ import { refuseUnknownMembers } from "../option-reader.ts";
 export type RefusalListener = (refusal: Refusal, reason: unknown) => void;
 
 export interface AuthOptions {
-  /** While a promise is not fulfilled, requests with a token get 503; whoever made it also looks at its rejection. */
+  /**
+   * Until a promise is fulfilled, requests with a token get 503. Its rejection is yours to handle: here it is 503, too.
+   */
   readonly verifier: Verifier | Promise<Verifier>;
   /** RFC 9728: named in challenges. */
   readonly resource?: ProtectedResource;
@@ -33,7 +35,7 @@ export interface AuthOptions {
 
 /** Options of middleware, which also sees what browsers ask before a request. */
 export interface MiddlewareOptions extends AuthOptions {
-  /** Lets CORS preflights through, which never carry a token; nothing else of OPTIONS. Default false. */
+  /** Lets CORS preflights through, which never carry a token, but no other OPTIONS request. Default false. */
   readonly allowPreflight?: boolean;
 }
 
@@ -106,7 +108,7 @@ function rolePart(
   return { roles, roleSource };
 }
 
-/** Before the first request nobody else may listen, and an unhandled rejection would end the process. */
+/** Before the first request nobody else may be listening, and an unhandled rejection would end the process. */
 function watched<T extends object>(verifier: T | Promise<T>): T | Promise<T> {
   if (verifier instanceof Promise) verifier.catch(() => undefined);
   return verifier;

@@ -61,7 +61,7 @@ async function judge(request: RequestFacts, policy: AuthPolicy): Promise<Judgeme
   if (scheme === "DPoP" && context?.dpop === undefined) return [refuseUnauthenticated(policy)];
   let verifier: AsyncVerifier | undefined;
   try {
-    // A promise that is settled wins against a value that stands behind it.
+    // Looks at the promise without waiting: if it is settled it wins the race, if not the undefined does.
     verifier = await Promise.race([policy.verifier, Promise.resolve(undefined)]);
   } catch (error) {
     return [refuseForNow(policy.retryAfterSeconds), error];
@@ -73,7 +73,7 @@ async function judge(request: RequestFacts, policy: AuthPolicy): Promise<Judgeme
   } catch (error) {
     return [refusalFor(error, policy), error];
   }
-  // RFC 9449 §7.1: with this scheme comes a token that is bound to a key, and no other.
+  // RFC 9449 §7.1: the scheme DPoP is for tokens that are bound to a key, and for no others.
   if (scheme === "DPoP" && !isBoundToKey(token)) return [refuseToken(policy)];
   if (!isGranted(token, policy.requirement)) return [refuseGrant(policy, policy.requirement)];
   return [{ ok: true, token }];

@@ -19,8 +19,8 @@ export function encodeChallenge(
 }
 
 /**
- * RFC 9110 §5.6.4. Only printable ASCII: a line end would begin another header, and a letter beyond is read differently
- * by every client.
+ * RFC 9110 §5.6.4. Only printable ASCII: a line end would begin another header, and clients disagree on how to read
+ * letters beyond ASCII.
  *
  * @throws TypeError for any other character
  */

@@ -17,7 +17,7 @@ export type UnverifiedCredentials =
   | { readonly kind: "malformed" }
   | { readonly kind: "token"; readonly scheme: "Bearer" | "DPoP"; readonly token: string };
 
-/** Characters; the longest token that any verifier can be told to take, and its scheme. */
+/** In characters: the largest `maxTokenLength` that a verifier can have, and room for the scheme. */
 const MAX_CREDENTIALS_LENGTH = 1_048_576 + 16;
 
 const NONE = { kind: "none" } as const;
@@ -25,12 +25,13 @@ const MALFORMED = { kind: "malformed" } as const;
 
 /** Reads the `Authorization` header and nothing else. */
 export function parseCredentials({ url, headers }: RequestFacts): UnverifiedCredentials {
-  // RFC 6750 §2 and §5.3, RFC 9700 §4.3.2: a token in a URL has leaked to logs and histories, and is a second method.
+  // RFC 9700 §4.3.2, RFC 6750 §5.3: a token in a URL leaks to logs and histories; §2: and two methods in one request
+  // are an error.
   if (hasQueryToken(url)) return MALFORMED;
   const values = fieldValues(headers, "authorization");
   const [value] = values;
   if (value === undefined) return NONE;
-  // RFC 9110 §5.3: a field without a list syntax occurs once. Which of two would count is a matter of the proxy.
+  // RFC 9110 §5.3: this field is not a list, so it occurs once. Of two, a proxy may have checked the other one.
   if (values.length > 1 || value.length > MAX_CREDENTIALS_LENGTH) return MALFORMED;
   // RFC 9110 §11.4: scheme, spaces, then token68 or parameters.
   const [, schemeText = "", rest = ""] = /^([\w!#$%&'*+.^`|~-]+)(?: +(.*))?$/s.exec(value) ?? [];

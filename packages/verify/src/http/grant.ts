@@ -7,7 +7,7 @@ import {
 } from "./refusal.ts";
 import { isGranted, type Requirement } from "./scopes.ts";
 
-/** Decides after authentication; where there was none, nothing is granted. Undefined: go on. */
+/** The refusal for a request whose token does not grant what is required, or that has none; undefined: let it pass. */
 export function refusalOf(
   token: VerifiedToken | null | undefined,
   requirement: Requirement,

@@ -11,7 +11,7 @@ import { requiredRoles, requiredScopes, type Requirement, type RoleSource } from
 /** For `new Hono<{ Variables: AuthVariables }>()`. */
 export interface AuthVariables {
   auth: VerifiedToken;
-  /** How later refusals introduce themselves. */
+  /** What the challenges of later refusals name. */
   authPolicy: ChallengePolicy;
 }
 

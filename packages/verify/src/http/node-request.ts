@@ -4,7 +4,7 @@ import type { RequestFacts } from "./credentials.ts";
 export interface NodeRequest {
   readonly method?: string | undefined;
   readonly url?: string | undefined;
-  /** The URL before a router took its part away. */
+  /** The URL before a router cut off the path under which it is mounted. */
   readonly originalUrl?: string | undefined;
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
   readonly rawHeaders?: readonly string[] | undefined;

@@ -2,7 +2,7 @@ import { encodeChallenge, type ChallengeParameters } from "./challenge.ts";
 import type { ProtectedResource } from "./resource-metadata.ts";
 import type { Requirement } from "./scopes.ts";
 
-/** The answer to a request that is not let through; complete, and the same whatever the reason within its status. */
+/** The whole answer to a request that is not let through. Whatever the reason, two with the same error are the same. */
 export interface Refusal {
   readonly ok: false;
   readonly status: 400 | 401 | 403 | 503;
@@ -11,7 +11,7 @@ export interface Refusal {
   readonly body: string;
 }
 
-/** How a refusal introduces itself; the part of the policy that `requireScope` needs too. */
+/** What the challenge of a refusal names; the part of the policy that `requireScope` needs, too. */
 export interface ChallengePolicy {
   readonly realm: string | undefined;
   readonly resource: ProtectedResource | undefined;
@@ -25,7 +25,7 @@ const TITLES = {
   503: "Service Unavailable",
 } as const;
 
-/** RFC 6750 §3.1: who presents nothing that counts is told how to, and no error. */
+/** RFC 6750 §3.1: a request without a token gets a challenge, and no error code. */
 export function refuseUnauthenticated(policy: ChallengePolicy): Refusal {
   return refuse(401, challenges(policy, {}));
 }
@@ -40,13 +40,15 @@ export function refuseToken(policy: ChallengePolicy): Refusal {
   return refuse(401, challenges(policy, { error: "invalid_token" }));
 }
 
-/** RFC 6750 §3.1: the token is good and grants too little; scopes are named, roles are nobody's business. */
+/**
+ * RFC 6750 §3.1: the token is good and grants too little. The challenge names the scopes; it has no place for roles.
+ */
 export function refuseGrant(policy: ChallengePolicy, { scopes }: Requirement): Refusal {
   const scope = scopes.length === 0 ? {} : { scope: scopes.join(" ") };
   return refuse(403, challenges(policy, { error: "insufficient_scope", ...scope }));
 }
 
-/** RFC 9110 §15.6.4: not the token is at fault. */
+/** RFC 9110 §15.6.4: the token is not at fault. */
 export function refuseForNow(retryAfterSeconds: number): Refusal {
   return refuse(503, { "retry-after": String(retryAfterSeconds) });
 }
@@ -75,7 +77,7 @@ function refuse(status: Refusal["status"], headers: Readonly<Record<string, stri
     status,
     headers: {
       "content-type": "application/problem+json",
-      // RFC 6750 §5.3: nobody else's answer.
+      // RFC 6750 §5.3: no cache may give this answer to somebody else.
       "cache-control": "no-store",
       ...headers,
     },

@@ -54,7 +54,7 @@ export function protectedResourceMetadata(options: ResourceOptions): ProtectedRe
     throw new TypeError("authorizationServers: expected at least one");
   for (const server of authorizationServers) checkUrl("authorizationServers", server);
   if (scopes !== undefined && !scopes.every(isScope)) throw new TypeError("scopes: not scopes");
-  // RFC 9728 §3.1: between host and path; the slash that ends a host is dropped.
+  // RFC 9728 §3.1: the well-known part goes between host and path; a path of one slash is left out.
   const path = `${WELL_KNOWN}${pathname === "/" ? "" : pathname}`;
   const document = {
     resource,

@@ -7,7 +7,7 @@ import type { VerifiedToken } from "../verified-token.ts";
  */
 export type RoleSource = "roles" | "realm_access" | { readonly client: string };
 
-/** What a token must grant; every scope and every role of it. */
+/** What a token must grant: all of these scopes and all of these roles. */
 export interface Requirement {
   readonly scopes: readonly string[];
   readonly roles: readonly string[];
