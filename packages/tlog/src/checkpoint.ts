@@ -13,7 +13,7 @@ export interface Checkpoint {
   readonly origin: string;
   readonly size: number;
   readonly root: Buffer;
-  /** Lines after the root. No monitor can audit what they say, so logs write none; `cosignWitnessed` writes one. */
+  /** Lines after the root. No monitor can audit what they say: no log's checkpoint has any, only other notes of this form. */
   readonly extensions: readonly string[];
 }
 
