@@ -1,6 +1,6 @@
 /**
- * How long to wait after so many failures in a row: `firstMs` after the first, twice as long after each, `maxMs` at
- * most, and nothing after none.
+ * Milliseconds to wait after so many failures in a row: `firstMs` after the first, twice as long after each further one,
+ * at most `maxMs`; 0 where nothing has failed.
  */
 export function backOffMs(
   failures: number,

@@ -46,7 +46,7 @@ export class ConfigReader {
   }
 }
 
-/** A problem of a configuration; `message` says whose, for `finish` joins it to others as it is. */
+/** A problem of a configuration. `finish` joins messages as they are, so each must say which part it is about. */
 export function configError(
   message: string,
   options: ErrorOptions = {},

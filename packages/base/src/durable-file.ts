@@ -36,8 +36,8 @@ export function writeDurable(path: string, content: string | Uint8Array, mode = 
   syncName(path, bytes);
 }
 
-// The folder cannot be synced (see above). A synchronous write of metadata to the renamed file carries the rename
-// with it on ext4, XFS and Btrfs, because it is a later change of the same inode; the byte stays what it is.
+// The folder cannot be synced (see above). A synchronous write of data and metadata to the renamed file carries the rename
+// with it on ext4, XFS and Btrfs, because it is a later change of the same inode. It writes the first byte again as it is.
 function syncName(path: string, bytes: Uint8Array): void {
   writeFile(path, O_SYNC, bytes.subarray(0, 1));
 }

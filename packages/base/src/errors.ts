@@ -2,7 +2,7 @@
 export class ServiceError<Code extends string = string> extends Error {
   override readonly name = "ServiceError";
   readonly code: Code;
-  /** Structured facts for the log; never a token, key, secret or challenge. */
+  /** Facts for the log, and for the caller of a socket, who gets them too. Never a token, key, secret or challenge. */
   readonly fields: Readonly<Record<string, unknown>>;
 
   constructor(

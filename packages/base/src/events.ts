@@ -15,12 +15,12 @@ export type EventSink<Name extends string = string> = (
   fields?: Readonly<Record<string, unknown>>,
 ) => void;
 
-/** A name that no table has does not compile, except where a test or another language writes it. */
+/** The class of each name of an event. A name that is in no table does not compile; written all the same, it is `security`. */
 export type EventClasses<Name extends string = string> = Readonly<Record<Name, EventClass>>;
 
 /**
- * Lines in full of one kind of event, and the time that they are counted in (THREAT-26): a flood of one kind is a
- * few lines and a number, and fills no file that another kind is in.
+ * How many events of one name are written in full, and within how many seconds (THREAT-26). The others of that time become
+ * one line with their number, so that a flood of one name does not fill the file in which others stand.
  */
 export const FULL_LINES: Readonly<
   Record<EventClass, { readonly lines: number; readonly seconds: number }>
@@ -40,7 +40,7 @@ export interface EventLinesOptions<Name extends string> {
   readonly classes: EventClasses<Name>;
 }
 
-/** What was written of one kind of event since `startedAt`, in monotonic milliseconds. */
+/** What was written of one name since `startedAt`, in monotonic milliseconds. */
 interface Counted {
   readonly startedAt: number;
   lines: number;
@@ -48,10 +48,10 @@ interface Counted {
   timer?: NodeJS.Timeout;
 }
 
-/** Writes one JSON line per event, and one with a count for all that are too many of their kind. */
+/** Writes one JSON line per event, and one with a count for all that are too many of their name. */
 export class EventLines<Name extends string> implements Disposable {
   readonly #options: EventLinesOptions<Name>;
-  /** Kinds come from the code: few. */
+  /** By name. Names come from the code, so there are few. */
   readonly #counted = new Map<string, Counted>();
 
   constructor(options: EventLinesOptions<Name>) {
@@ -95,7 +95,7 @@ export class EventLines<Name extends string> implements Disposable {
     write(`${encodeLine({ at, service, class: this.#classOf(event), event }, fields)}\n`);
   }
 
-  /** What no table has may be anything: it is kept with what matters most. */
+  /** A name that no table has may be anything: it is kept with what matters most. */
   #classOf(event: string): EventClass {
     const classes: Readonly<Record<string, EventClass | undefined>> = this.#options.classes;
     return Object.hasOwn(classes, event) ? (classes[event] ?? "security") : "security";

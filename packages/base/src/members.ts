@@ -62,6 +62,7 @@ export class MemberReader {
     });
   }
 
+  /** `max` items at most; the caller reads each of them. */
   array(name: string, max: number): readonly JsonValue[] {
     const value = this.#take(name);
     if (!Array.isArray(value) || value.length > max)
@@ -69,6 +70,7 @@ export class MemberReader {
     return value;
   }
 
+  /** A reader of the object within; it needs a `done()` of its own. */
   object(name: string): MemberReader {
     return new MemberReader(this.rawObject(name), `${this.#what} ${name}`);
   }
@@ -85,11 +87,12 @@ export class MemberReader {
     return value;
   }
 
-  /** Whether the member is `null`, where that is said aloud in place of a value. */
+  /** Whether the member is there and is `null`. Where it is not, the caller goes on and reads the value. */
   isNull(name: string): boolean {
     return this.has(name) && this.#take(name) === null;
   }
 
+  /** Whether the member is there. This is not asking for it: `done()` still refuses it. */
   has(name: string): boolean {
     return Object.hasOwn(this.#object, name);
   }

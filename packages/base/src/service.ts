@@ -27,12 +27,15 @@ const PROCESS_EVENTS = {
 } as const satisfies EventClasses;
 type ProcessLog = EventSink<keyof typeof PROCESS_EVENTS>;
 
-/** Servers give what is under way half of it. */
+/** A stop that takes longer is ended by force. Servers let requests under way have half of this time. */
 const FORCED_STOP_MS = 10_000;
 
 /**
- * Runs one service as this process, under a supervisor that speaks over the IPC channel:
- * ready and status go out, and the end of the channel stops the service, however the supervisor ended.
+ * Runs one service as this process, under a supervisor that speaks over the IPC channel: this says when the service is
+ * ready and answers questions for its status. The end of the channel stops the service, however the supervisor ended.
+ *
+ * @param name the service's name in events, and its folder in the data folder, which is the working directory
+ * @param classes of the events that the service itself writes
  */
 export async function runService<Name extends string>(
   name: string,
@@ -101,7 +104,7 @@ function untilStopped(service: Service, stop: Promise<void>, sink: ProcessLog): 
   const ready = (service.ready ?? Promise.resolve()).then(() => {
     tell({ type: "ready" });
     sink("ready");
-    // Filled only after start-up: a process that is killed would otherwise lose it.
+    // Written now: Node itself writes the cache only when it exits, and a process that is killed never does.
     flushCompileCache();
     return stop;
   });
@@ -114,7 +117,7 @@ function untilStopped(service: Service, stop: Promise<void>, sink: ProcessLog): 
 function stopSignal(): Promise<void> {
   return new Promise((resolve) => {
     const stop = (): void => {
-      // Also bounds a start that hangs: nothing below it has been reached yet.
+      // Also bounds a start that hangs: `runService` arms its own only once the service was opened.
       armForcedStop();
       resolve();
     };

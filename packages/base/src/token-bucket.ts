@@ -23,7 +23,7 @@ export class TokenBucket {
     return true;
   }
 
-  /** Whether nothing of it is used: it says no more than a new one would. */
+  /** Whether it is full again: a new one would answer the same, so this one can be forgotten. */
   isFull(now: number): boolean {
     this.#fill(now);
     return this.#level >= this.#limit.capacity;

@@ -3,7 +3,7 @@ import type { VerifierKey } from "@redoubt/tlog";
 import { KeyError } from "@redoubt/keys";
 import { nextKeyFile, openKeyFile, type KeyPair } from "./key-file.ts";
 
-/** A ring or operator key that counts now, and how many there were before it. */
+/** The ring's or operator's key that counts now, and those that counted before it. */
 export interface Authorship {
   readonly current: VerifierKey;
   readonly former: readonly VerifierKey[];
@@ -24,7 +24,11 @@ export function openAuthorKey(path: string, { current, former }: Authorship): Ke
   return pair;
 }
 
-/** The key that is to be the next one. */
+/**
+ * The key that is to be the next one: a new one, or, where `isPrepared` says so, the one that an earlier attempt made.
+ *
+ * @throws as `nextKeyFile`
+ */
 export function nextAuthorKey(
   path: string,
   { former }: Pick<Authorship, "former">,

@@ -1,11 +1,11 @@
 import type { Clock } from "@redoubt/base";
 import type { KeyError } from "@redoubt/keys";
 
-/** What may be asked of the service at once, and how long a caller is kept waiting. */
+/** How many calls a custodian may have at its service, and how long they may take. */
 export interface CallLimits {
   /** Calls under way at once. */
   readonly maxConcurrent: number;
-  /** Calls that may stand behind them; the next one is refused at once. */
+  /** Calls that may wait for their turn; one more is refused at once. */
   readonly maxWaiting: number;
   /** Times that one call is tried, the first included. */
   readonly maxAttempts: number;
@@ -17,9 +17,9 @@ export interface CallLimits {
 
 /** How a gate keeps time beyond what an operator may set. */
 export interface Pacing {
-  /** The most that a pause grows to, and what a caller is told to wait who got no turn. */
+  /** The longest pause between two attempts; also how long a caller that got no turn is told to wait. */
   readonly longestPauseMs: number;
-  /** Whether an attempt ends with its call; otherwise one that began in time has all of its own time. */
+  /** Whether an attempt ends when its call's time does. Otherwise one that began in time has all of `attemptTimeoutMs`. */
   readonly isLastAttemptCut: boolean;
 }
 
@@ -38,22 +38,22 @@ export type Verdict =
   | {
       readonly kind: "again";
       readonly cause: unknown;
-      /** The service did nothing; false where nobody knows. */
+      /** Whether it is certain that the service did nothing. */
       readonly refused: boolean;
-      /** What the service asked for. */
+      /** The pause that the service asked for. */
       readonly afterMs?: number;
-      /** What it comes to when the attempts are used up; back-pressure where it is not given. */
+      /** What the caller gets when the attempts are used up; `ERR_KEY_BUSY` where it is not given. */
       readonly error?: KeyError;
     };
 
-/** `if-refused`: a call that must not happen twice, as the making of a key, is repeated only if it did not happen. */
+/** `if-refused`: a call that must not be done twice, such as making a key, is repeated only where it was not done. */
 export type Repeat = "always" | "if-refused";
 
 export interface GateCall<T> {
   readonly repeat: Repeat;
   /** One attempt; it must leave no trace in this process when its signal is aborted. */
   readonly request: (signal: AbortSignal) => Promise<T>;
-  /** Each service's own: whether what was thrown, by `request` or as `AttemptTimeout`, is worth another attempt. */
+  /** The adapter's: whether what `request` threw, or an `AttemptTimeout`, is worth another attempt. */
   readonly judge: (failure: unknown) => Verdict;
   /** Told before each pause that another attempt follows. */
   readonly onRepeat?: (failure: unknown, attempt: number) => void;

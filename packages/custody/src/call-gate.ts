@@ -31,9 +31,9 @@ export const systemParts: GateParts = {
 const FIRST_PAUSE_MS = 100;
 
 /**
- * Bounds what one custodian asks of its service: concurrency, queue, attempts and time (P12). THREAT-26: a service
- * that throttles, stalls or drops costs its callers a coded refusal with a time to come back, never a queue that
- * grows. A throttled caller keeps its place while it pauses, so that throttling slows everybody down instead of piling
+ * Bounds what one custodian asks of its service: concurrency, queue, attempts and time (P12). THREAT-26: where a service
+ * throttles, stalls or drops calls, callers get a coded refusal that says when to come back, and no queue grows without
+ * end. A throttled caller keeps its place while it pauses, so that throttling slows everybody down instead of piling
  * calls up.
  */
 export class CallGate {
@@ -85,7 +85,7 @@ export class CallGate {
     });
   }
 
-  // The place passes on as it is: freed first, a caller that just came could take it besides the one that waits.
+  // The place goes to the next one without being freed: otherwise a caller that just came could take it, too.
   #leave(): void {
     const wake = this.#queue.shift();
     if (wake) wake();

@@ -21,7 +21,7 @@ export function readSettings<T>(settings: JsonObject, read: (from: MemberReader)
   }
 }
 
-/** A member that is there only where it is said. */
+/** An object with this one member, or an empty one where the value is undefined. */
 export function optional<Name extends string, T>(
   name: Name,
   value: T | undefined,
@@ -31,6 +31,7 @@ export function optional<Name extends string, T>(
   return found;
 }
 
+/** `unsafeSoftwareKeys`: whether the operator takes keys that a cloud holds in software and not in an HSM. */
 export function readUnsafe(from: MemberReader): boolean | undefined {
   return from.has("unsafeSoftwareKeys") ? from.boolean("unsafeSoftwareKeys") : undefined;
 }

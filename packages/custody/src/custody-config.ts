@@ -34,7 +34,7 @@ export interface CloudCustodyConfig {
 
 export type CustodyConfig = FileCustodyConfig | Pkcs11CustodyConfig | CloudCustodyConfig;
 
-/** Gives what opens a cloud's custody from its settings; called for the kind that is configured, and no other. */
+/** Loads the adapter of each cloud, which opens custody from its settings. Only that of the configured kind is loaded. */
 export type CustodyLoaders = Partial<
   Record<CloudCustody, () => Promise<(settings: JsonObject) => Promise<Custodian>>>
 >;
@@ -136,8 +136,8 @@ export interface OpenCustodianOptions {
 }
 
 /**
- * Opens the custody that is configured. The code of the others is not loaded; after this a process needs the
- * permission to load native code no more.
+ * Opens the custody that is configured; code of other kinds is not loaded. After this, the process no longer needs the
+ * permission to load native code.
  *
  * @param folder the 0700 folder of sealed files, used by kind `file` only
  * @throws KeyError, ServiceError as the adapter; KeyError `ERR_KEY_MODULE` for a cloud without its loader

@@ -28,9 +28,9 @@ export interface RefusedKey {
 }
 
 /**
- * The port to whatever holds private keys. Keys are made inside; nothing imports or exports one.
- * Adapters answer the same contract tests. Where custody lies outside of this process, each call may fail with
- * `ERR_KEY_BUSY` within a bounded time; the next one may succeed, the custodian recovers by itself.
+ * The port to whatever holds private keys. Keys are made inside; nothing imports or exports one. Every adapter passes the
+ * same contract tests. Where custody lies outside of this process, each call may fail with `ERR_KEY_BUSY`, within a
+ * bounded time. The custodian recovers by itself, so a later call may succeed.
  */
 export interface Custodian extends AsyncDisposable {
   readonly label: CustodyLabel;
@@ -38,13 +38,13 @@ export interface Custodian extends AsyncDisposable {
   generate(alg: SignatureAlgorithm): Promise<CustodyKey>;
   /** @throws KeyError `ERR_KEY_UNKNOWN`, `ERR_KEY_REFUSED` for one that must not be used */
   open(id: string): Promise<CustodyKey>;
-  /** Keys that are whole; never a short list because custody is away. */
+  /** The ids of all whole keys. While custody is away this fails, and never gives a shorter list. */
   list(): Promise<readonly string[]>;
   /** Ends a key for good; an id that is not there is no error, so that it can be repeated after a crash. */
   destroy(id: string): Promise<void>;
   /**
-   * Looks at every key again, as `open` did; those it names sign no more. For the owner's clock, daily; absent
-   * where there is nothing to look at.
+   * Inspects every key again, as `open` did, and gives those that must not be used: they sign no more. The owner calls it
+   * daily. Absent where a key has nothing to inspect.
    */
   audit?(): Promise<readonly RefusedKey[]>;
 }

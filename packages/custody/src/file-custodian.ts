@@ -63,8 +63,8 @@ class FileCustodian implements Custodian {
     this.#provePassphrase();
   }
 
-  // A mistyped passphrase must not seal new keys that the right one will not open; a key that went bad by itself
-  // must not keep the others from being used.
+  // A mistyped passphrase must not seal new keys, which the right one would not open. One of a few keys has to open, not
+  // each: a damaged file must not keep the other keys from being used.
   #provePassphrase(): void {
     const failures = [];
     for (const { id, alg } of listKeys(this.#folder).slice(0, MAX_PROOFS))
@@ -132,12 +132,12 @@ class FileCustodian implements Custodian {
   }
 }
 
-/** Without it, as of a volume that is not mounted, no key is known to be there, or not to be. */
+/** Without the folder, say because its volume is not mounted, nobody can tell which keys there are. */
 function checkFolder(folder: string, code: KeyErrorCode = "ERR_KEY_BUSY"): void {
   try {
     checkPrivateFolder(folder);
   } catch (cause) {
-    // Said in full already: open to others, of another user, no folder.
+    // This says already what is wrong: open to others, of another user, not a folder.
     if (cause instanceof ServiceError) throw cause;
     const message = `${folder} is not there: expected the 0700 folder of sealed keys`;
     throw new KeyError(code, message, { cause });
@@ -148,7 +148,7 @@ function keyPath(folder: string, id: string, alg: SignatureAlgorithm): string {
   return join(folder, `${id}.${alg}.key`);
 }
 
-/** Whole key files only: what a crash left under a temporary name is none. */
+/** The keys by the names of their files; what a crash left under a temporary name is none. */
 function listKeys(folder: string): { id: string; alg: SignatureAlgorithm }[] {
   return readdirSync(folder)
     .toSorted()

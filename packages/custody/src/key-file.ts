@@ -16,7 +16,7 @@ const KIND = "private-key";
  * Makes a key in a sealed file whose random passphrase lies beside it (`<path>.pass`, 0600).
  * Label: `plain-file` — it keeps the key out of a careless copy of one file, nothing more.
  *
- * @throws KeyError `ERR_KEY_FILE` where anything stands already: an identity is never replaced
+ * @throws KeyError `ERR_KEY_FILE` where the path exists: an identity is never replaced
  */
 export function createKeyFile(path: string, alg: SignatureAlgorithm): KeyPair {
   if (privateFileExists(path)) throw new KeyError("ERR_KEY_FILE", `${path} exists`);
@@ -28,8 +28,8 @@ export function createKeyFile(path: string, alg: SignatureAlgorithm): KeyPair {
 }
 
 /**
- * A key that is to take another's place: made here, or, where somebody says so, by an earlier attempt. Whoever stole the
- * key before it could have put one of theirs there, so that nothing that lies there is taken up by itself.
+ * A key that is to take another's place: made here, or, where `isPrepared` says so, by an earlier attempt. Whoever stole
+ * the key before it could have put a key of theirs there. So a file that is there is used only if somebody says so.
  *
  * @throws KeyError `ERR_KEY_FILE` where there is one and nobody said so
  */

@@ -50,8 +50,10 @@ export function writeSealedFile(
 }
 
 /**
- * @throws KeyError `ERR_KEY_FILE` for a file that is absent or not one of ours, `ERR_KEY_PASSPHRASE` when it does not open;
- * ServiceError for a file that others can read
+ * The bytes that were sealed.
+ *
+ * @throws KeyError `ERR_KEY_FILE` for a file that is absent, no sealed file or of another kind, `ERR_KEY_PASSPHRASE` when
+ *   it does not open; ServiceError `ERR_FILE_*` as `readPrivateFile`
  */
 export function openSealedFile(path: string, passphrase: Secret, kind: string): Buffer {
   const file = parseSealedFile(path, readExpected(path, MAX_FILE_BYTES, `a sealed ${kind}`));
@@ -64,7 +66,7 @@ export function openSealedFile(path: string, passphrase: Secret, kind: string): 
   decipher.setAAD(file.aad);
   decipher.setAuthTag(sealed.subarray(sealed.length - TAG_BYTES));
   try {
-    // GCM gives everything in the first part; nothing of it leaves before the tag is checked.
+    // `update` already gives all of the plaintext; `final` checks the tag before any of it is returned.
     const opened = decipher.update(sealed.subarray(0, sealed.length - TAG_BYTES));
     decipher.final();
     return opened;

@@ -10,7 +10,8 @@ const BASIC = /^basic +([A-Za-z0-9+/]+={0,2})$/i;
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
- * Reads `Authorization: Basic …` (RFC 7617 §2): one base64 text for each value of the bytes.
+ * Reads `Authorization: Basic …` (RFC 7617 §2). The user must not be empty, the password may be. Bytes that have several
+ * base64 spellings are taken in the canonical one only.
  *
  * @returns undefined when the header names another scheme
  * @throws HttpError `ERR_HTTP_CREDENTIALS` for a Basic header that is malformed

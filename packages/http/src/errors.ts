@@ -1,4 +1,4 @@
-/** Why a request was refused before anything looked at its meaning; stable. */
+/** Why a request was refused by its form or for want of room, before a handler looked at its meaning; stable. */
 export type HttpErrorCode =
   | "ERR_HTTP_BODY_TOO_LARGE"
   | "ERR_HTTP_BUSY"
@@ -24,7 +24,7 @@ const STATUS: Readonly<Record<HttpErrorCode, number>> = {
   ERR_HTTP_NOT_FOUND: 404,
 };
 
-/** A refusal that the kit answers as problem+json. The message goes to the client: it quotes no input. */
+/** A refusal that the server answers as problem+json. The message goes to the client: it quotes no input. */
 export class HttpError extends Error {
   override readonly name = "HttpError";
   readonly code: HttpErrorCode;

@@ -1,6 +1,6 @@
 import type { EventClasses } from "@redoubt/base";
 
-/** What an HTTP server says: anybody may be at its other end. */
+/** Events of an HTTP server. All are of class `stranger`: anybody may be at the other end. */
 export const HTTP_EVENTS = {
   connections_full: "stranger",
   connections_free: "stranger",

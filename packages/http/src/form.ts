@@ -52,7 +52,8 @@ function readPair(pair: string, seen: Set<string>, form: Map<string, string>): v
 
 /**
  * Undoes the form encoding of one name or value, which is also that of RFC 6749 §2.3.1.
- * `decodeURIComponent` is fatal for a stray `%` and for bytes that are not UTF-8.
+ *
+ * @throws HttpError `ERR_HTTP_FORM` for a stray `%`, or bytes that are not UTF-8
  */
 export function decodeFormText(text: string): string {
   if (!text.includes("%")) return text.includes("+") ? text.replaceAll("+", " ") : text;
@@ -63,7 +64,11 @@ export function decodeFormText(text: string): string {
   }
 }
 
-/** The media type, without regard to its case; a charset other than UTF-8 is refused. */
+/**
+ * Requires this media type, in any case; a parameter other than a charset of UTF-8 is refused.
+ *
+ * @throws HttpError `ERR_HTTP_CONTENT_TYPE`, `ERR_HTTP_HEADER`
+ */
 export function requireContentType(
   request: Pick<HttpRequest, "rawHeaders">,
   expected: string,

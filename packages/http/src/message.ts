@@ -24,17 +24,20 @@ export interface HttpRequest {
 /** A request whose body was not read yet. */
 export type RequestHead = Omit<HttpRequest, "body">;
 
-/** What goes out, as data. */
+/** An answer as a handler gives it. */
 export interface HttpAnswer {
   readonly status: number;
-  /** Name, value, name, value …; length and request id are added by the kit. */
+  /** Name, value, name, value …; the server adds length and request id. */
   readonly headers: readonly string[];
   readonly body: string | Uint8Array;
 }
 
 /**
- * A header that may stand there once. Node keeps the first of two and drops the second, a proxy in front may
- * do the reverse: a repetition is refused.
+ * The value of a header that may be there once at most; undefined where it is absent. Of two, Node keeps the first and
+ * a proxy in front may keep the second, so a repetition is refused.
+ *
+ * @param name in lower case
+ * @throws HttpError `ERR_HTTP_HEADER`
  */
 export function singleHeader(
   request: Pick<HttpRequest, "rawHeaders">,

@@ -2,13 +2,13 @@ import type { EventSink } from "@redoubt/base";
 import type { HttpEvent } from "./events.ts";
 
 export interface PlaceLimits {
-  /** Connections that have proven nothing. */
+  /** Places for connections that have proven nothing. */
   readonly connections: number;
-  /** Places of one name. */
+  /** Places of one name: of somebody who has proven who it is, such as a client. */
   readonly perName: number;
   /** Places of all names together. */
   readonly named: number;
-  /** A pool in which nobody lost a place for so long no longer runs out. */
+  /** Once no connection has lost its place for so long, places are no longer exhausted. */
   readonly calmMs: number;
 }
 
@@ -26,7 +26,7 @@ export interface PlaceCounts {
   readonly evicted: number;
 }
 
-/** Connections of one kind; those that have been in a lane longest come first. */
+/** The connections that share places, in four lanes; in each lane, whoever has been there longest comes first. */
 class Pool {
   /** No request yet, or the beginning of one. */
   readonly silent = new Set<Place>();
@@ -43,8 +43,8 @@ class Pool {
 }
 
 /**
- * Who may be connected (THREAT-36). Strangers share a bounded pool in which a newcomer takes the place of somebody who
- * does nothing with his; whoever has proven a name has places that no stranger can take.
+ * Who may be connected (THREAT-36). Strangers share a bounded pool: in a full one, a newcomer takes the place of a
+ * connection that does not use its own. Whoever has proven a name has places that no stranger can take.
  */
 export class Places implements Disposable {
   readonly #options: PlacesOptions;
@@ -69,7 +69,7 @@ export class Places implements Disposable {
     return new Place(this, this.#unproven, close);
   }
 
-  /** For `Place`. Where nothing can be had of this name, the place stays what it is. */
+  /** For `Place`. Where no place of this name can be had, the connection stays where it is. */
   promote(place: Place, name: string): void {
     const { perName, named } = this.#options.limits;
     const pool = this.#byName.get(name) ?? new Pool();
@@ -98,8 +98,9 @@ export class Places implements Disposable {
   }
 
   /**
-   * A newcomer is silent, too, until his request is read: half of the places are kept for such, or the next newcomer
-   * would throw him out where all others hold idle connections. A request under way is the last to go.
+   * Which connection loses its place. A newcomer is silent, too, until its request is read. So silent ones may have half
+   * of the places before one of them goes: otherwise, where all others are idle, each newcomer would evict the one before
+   * it. A request under way is the last to go.
    */
   #victim(): Place | undefined {
     const { silent, idle, reading, running } = this.#unproven;

@@ -33,7 +33,7 @@ export interface HttpLimits extends PlaceLimits {
   readonly pipelined: number;
   /** How long requests under way may take at shutdown, until their answers have left. */
   readonly graceMs: number;
-  /** How long an idle connection stays open then: a request may be on its way, and gets its answer. */
+  /** How long an idle connection stays open at shutdown: a request that is on its way still gets its answer. */
   readonly lingerMs: number;
 }
 
@@ -45,7 +45,8 @@ export const DEFAULT_LIMITS: HttpLimits = {
   keepAliveTimeoutMs: 10_000,
   idleTimeoutMs: 15_000,
   checkIntervalMs: 1000,
-  // Twice what can wait to be accepted: one turn of the event loop never replaces a newcomer that has spoken.
+  // Twice the connections that can wait to be accepted (511, Node's backlog). So what one turn of the event loop accepts
+  // evicts no newcomer whose request has come.
   connections: 1024,
   perName: 16,
   named: 1024,
@@ -70,7 +71,7 @@ export interface HttpOptions {
   readonly onExhausted?: (isExhausted: boolean) => void;
 }
 
-/** How many bytes the body may have, or the answer without it. */
+/** How many bytes the body may have, or the answer that is given without reading it. */
 export type Admission = number | HttpAnswer;
 
 export interface HttpCounts extends PlaceCounts {
@@ -336,13 +337,13 @@ export class HttpServer implements AsyncDisposable {
     });
     if (this.#placeOf.size > 0) await Promise.race([closed, pause(this.#limits.lingerMs)]);
     if (!this.#isQuiet) await this.#drain();
-    // Now for its timers; and what is left has nothing more to say.
+    // This ends the HTTP server's timers. Whoever is still connected has no request that will be answered.
     this.#server.close();
     this.#server.closeAllConnections();
     await closed;
   }
 
-  /** Nobody is waited for who only begins to speak. */
+  /** Waits for the requests under way, not for those that have come in part. */
   #drain(): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, this.#limits.graceMs);

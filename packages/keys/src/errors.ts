@@ -14,13 +14,13 @@ export type KeyErrorCode =
   | "ERR_KEY_DENIED"
   /** The key is there and may not be used now. */
   | "ERR_KEY_DISABLED"
-  /** What drives custody from this process is not there, or may not be loaded. */
+  /** The code that reaches custody, such as an HSM's module, is not there or may not be loaded. */
   | "ERR_KEY_MODULE"
-  /** Custody holds it, and it is not what custody must hold: readable, from outside, ambiguous, no pair. */
+  /** Custody holds a key that it must not hold: one that is readable, from outside, ambiguous, or no pair. */
   | "ERR_KEY_REFUSED"
   /** Custody cannot be used as it is set up, or answered something that it must not. */
   | "ERR_KEY_CUSTODY"
-  /** A root, or a chain of them, is not what docs/spec/trust-data.md says. */
+  /** These and the next: a root, or a chain of them, is not what docs/spec/trust-data.md asks for. */
   | "ERR_ROOT_FORM"
   | "ERR_ROOT_MEMBER"
   | "ERR_ROOT_SIGNATURE"

@@ -3,8 +3,8 @@ import type { SignatureAlgorithm } from "./algorithm.ts";
 import { KeyError } from "./errors.ts";
 
 /**
- * Nothing leaves custody that relying parties would not accept: a fault in the HSM, a signature by another key, an
- * answer that was changed on the way cost an error, never a token that nobody can verify.
+ * Gives the signature back if it verifies. So nothing leaves custody that relying parties would not accept: a fault in the
+ * HSM, a signature by another key, or an answer that was changed on the way is an error, never a token.
  *
  * @param signature as JWS has it (RFC 7518 §3.3 to §3.5): r ‖ s for ES256
  * @throws KeyError `ERR_KEY_SIGNATURE`
@@ -20,7 +20,7 @@ export function verifyJwsSignature(
   return signature;
 }
 
-/** For those within this package to whom it means another error. */
+/** Whether a JWS signature verifies, for callers to whom a wrong one means another error. */
 export function verifies(
   alg: SignatureAlgorithm,
   key: KeyObject,

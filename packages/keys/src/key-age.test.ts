@@ -10,7 +10,7 @@ function activeKey(signUntil = NOW + 86_400) {
 }
 
 describe("the age of a key", () => {
-  it("S-06: is an alarm at 80 % and the end at 100 %, on both sides of each", () => {
+  it("is an alarm at 80 % and the end at 100 %, on both sides of each", () => {
     const key = activeKey();
     const levels = [0, 499, 500, 799, 800, 810, 999, 1000, 1010].map((seconds) => {
       const age = keyAge(key, policy, NOW + seconds);

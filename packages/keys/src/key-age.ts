@@ -44,7 +44,7 @@ export function keyAge(key: AgingKey, policy: AgePolicy, nowSeconds: number): Ke
   return { seconds, percent, level: levelOf(seconds, percent, policy), endsAt };
 }
 
-// S-06: nobody noticed in 2021 that rotation had stopped.
+// Storm-0558: from 2021 on nobody noticed that rotation had stopped.
 function levelOf(seconds: number, percent: number, policy: AgePolicy): AgeLevel {
   if (percent >= 100) return "stop";
   if (percent >= policy.alarmAtPercent) return "alarm";

@@ -17,7 +17,7 @@ const NEXT: Readonly<Record<KeyState, readonly KeyState[]>> = {
   generated: ["prepublished", "destroyed", "tainted"],
   prepublished: ["active", "retired", "tainted"],
   active: ["verify-only", "tainted"],
-  // Back to active: one roll-back within the record's window; the registry refuses a second active key.
+  // Back to active: a roll-back. The registry takes it only within the record's window, and beside no other active key.
   "verify-only": ["active", "retired", "tainted"],
   retired: ["destroyed", "tainted"],
   destroyed: ["tainted"],

@@ -29,7 +29,7 @@ const ACCEPTED = {
 } as const satisfies JsonObject;
 
 const MAX_PROBLEMS = 24;
-/** Those of the reader. */
+/** The same as in `parseKeyRecord`. */
 const LIMITS = { maxBytes: 262_144, maxDepth: 3 } as const;
 
 /**
@@ -43,7 +43,7 @@ export function readKeyRecord(bytes: Uint8Array): KeyRecord {
     return parseKeyRecord(bytes);
   } catch (cause) {
     if (!(cause instanceof TrustError)) throw cause;
-    // The form was right, or the reader had not come to a member.
+    // With a wrong form the reader came to no member, and there is one problem; otherwise each member may have one.
     const isOfForm = cause.code === "ERR_RECORD_FORM";
     const problems = isOfForm ? [cause.message] : problemsOf(parseJsonObject(bytes, LIMITS), cause);
     throw new KeyError("ERR_KEY_RECORD", problems.join("; "), { cause });

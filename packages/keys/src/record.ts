@@ -36,7 +36,7 @@ export function signKeyRecord(fields: KeyRecordFields, ringKey: KeyObject): Sign
 }
 
 /**
- * Signs a record as it is, for instance with the ring key that took another's place.
+ * Signs a record that was read before, for instance with the ring key that took another's place.
  *
  * @throws KeyError `ERR_KEY_ALG`
  */

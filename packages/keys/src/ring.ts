@@ -25,9 +25,9 @@ export type StepPolicy = Pick<
 export interface Ring<Key extends RingKey = RingKey> {
   /** In the order of the registry; ended ones too, because they tell what relying parties may know. */
   readonly keys: readonly Key[];
-  /** Undefined where nobody here makes such keys. */
+  /** Undefined where nobody in this deployment makes such keys: they get no step but the last ones. */
   readonly policy: StepPolicy | undefined;
-  /** Whether custody has the private half. Only a signer knows; whoever was not told says yes. */
+  /** Whether custody has the private half. Only a signer knows; whoever does not know answers true. */
   readonly isHeld: (key: Key) => boolean;
 }
 
@@ -68,18 +68,18 @@ export function restorable<Key extends RingKey>(ring: Ring<Key>, nowSeconds: num
     .toSorted((a, b) => (b.activatedAt ?? 0) - (a.activatedAt ?? 0));
 }
 
-/** How long a key is published before it signs by itself. */
+/** How long a key is published before automation lets it sign. */
 export function leadSeconds<Key extends RingKey>(ring: Ring<Key>): number {
   // The first key of a ring cannot be unknown to a cache: there was no metadata before it.
   if (!ring.policy || !hasActivated(ring)) return 0;
   const { prepublishSeconds } = ring.policy;
-  // Nothing signs: waiting on spares nobody a refusal.
+  // Nothing signs now, so nobody gains by a longer wait.
   return isSignerLost(ring)
     ? Math.min(prepublishSeconds, EMERGENCY_REACH_SECONDS)
     : prepublishSeconds;
 }
 
-/** What it costs that a key signs now: how long a relying party may not know it. 0 where all do. */
+/** For how many seconds from now some relying party may not know this key, and refuse its tokens. 0 where all know it. */
 export function unknownSeconds<Key extends RingKey>(
   { stateAt }: Key,
   ring: Ring<Key>,
@@ -95,7 +95,7 @@ export function isKeyWanted<Key extends RingKey>(
   nowSeconds: number,
 ): boolean {
   if (!policy) return false;
-  // P6: one whose window passed is no standby, even where somebody retains it.
+  // P6: a key whose window is over is no standby, even where somebody retains it.
   const usable = keys.filter(
     (key) => needsCustody(key.state) && nowSeconds < key.record.signUntil && isHeld(key),
   );
@@ -119,7 +119,7 @@ function hasActivated({ keys }: Pick<Ring, "keys">): boolean {
   return keys.some(({ activatedAt }) => activatedAt !== undefined);
 }
 
-/** Nothing signs because custody has not the key that did, as after it was changed. A tainted one is no lost one. */
+/** Nothing signs, because custody does not have the key that did: it was replaced, say. A tainted key is not a lost one. */
 function isSignerLost<Key extends RingKey>(ring: Ring<Key>): boolean {
   if (activeOf(ring)) return false;
   const [last] = ring.keys

@@ -4,7 +4,7 @@ import type { PolicyReader } from "./policy-reader.ts";
 /** One `lifetimeActions` item: when something happens, counted from one end of a key's life. Seconds. */
 export type Trigger = { readonly afterCreate: number } | { readonly beforeExpiry: number };
 
-/** What an Azure Key Vault key rotation policy says, and our extension; nothing is decided here. Seconds. */
+/** What an Azure Key Vault key rotation policy says, and our extension, in seconds; nothing is derived from it yet. */
 export interface RotationDocument {
   readonly rotate: Trigger | undefined;
   readonly notifyBeforeExpiry: number | undefined;
@@ -56,7 +56,7 @@ function readActions(
   read: PolicyReader,
   value: JsonValue | undefined,
 ): Pick<RotationDocument, "rotate" | "notifyBeforeExpiry"> {
-  // Azure: an empty list restores the defaults.
+  // As with an empty list, which in Azure restores the defaults.
   if (value === undefined || value === null)
     return { rotate: undefined, notifyBeforeExpiry: undefined };
   if (!Array.isArray(value) || value.length > MAX_ACTIONS) {

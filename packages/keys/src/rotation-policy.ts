@@ -4,7 +4,7 @@ import { KeyError } from "./errors.ts";
 import { PolicyReader } from "./policy-reader.ts";
 import { readRotationDocument, type RotationDocument } from "./rotation-document.ts";
 
-/** What the keys are that a policy is for. */
+/** Which keys a policy is for. */
 export interface RotationSubject {
   /** `one`: each key is for a single tenant that is one customer; `many`: anything else, the consumer realm too. */
   readonly tenants: "one" | "many";
@@ -13,11 +13,11 @@ export interface RotationSubject {
 
 /** A ring's policy, every duration decided. Ages count from a key's first activation. */
 export interface RotationPolicy {
-  /** max(2 × longest metadata cache, 2 h): how long a key is published before it may sign. */
+  /** How long a key is published before it may sign; at least max(2 × longest metadata cache, 2 h), the default. */
   readonly prepublishSeconds: number;
   /** How long one key signs; without a ready successor it signs on until `expirySeconds`. */
   readonly activeSeconds: number;
-  /** Longest token lifetime plus skew: how long a key is published after it signed last. */
+  /** How long a key is published after it signed last; at least the longest token and 60 s, by default that and 1 h. */
   readonly verifyOnlySeconds: number;
   /** The age at which a key stops signing, whether or not another can follow. */
   readonly expirySeconds: number;
@@ -29,7 +29,7 @@ export interface RotationPolicy {
   readonly notifySeconds: number | null;
   /** Risks that the document asks for; to be shown wherever the deployment is described. */
   readonly labels: readonly string[];
-  /** Where this reads a document in another way than Azure would. */
+  /** Where a document means something else here than in Azure, as sentences for its author. */
   readonly notes: readonly string[];
 }
 
@@ -45,7 +45,7 @@ const MIN_ACTIVE = HOUR;
 const MIN_PREPUBLISH = 2 * HOUR;
 /** A timestamp lives for one hour, and verifiers work on for the signed grace of two. */
 const DEFAULT_METADATA_CACHE = 3 * HOUR;
-/** What a verifier's clock may be off: a key is published this much longer than its tokens live. */
+/** How far a verifier's clock may be off. A key is published at least this much longer than its tokens live. */
 export const SKEW_SECONDS = 60;
 const DEFAULT_ALARM_PERCENT = 80;
 const MAX_POLICY_BYTES = 16 * 1024;

@@ -14,7 +14,7 @@ import { encodeBase64url } from "@redoubt/verify/base64url";
 import { base64urlText, MAX_SECONDS, NONCE_BYTES, parseCanonical } from "./statement-parser.ts";
 import type { Statement } from "./statement-types.ts";
 
-/** When a credential came, and until when it is taken, in POSIX seconds; `until` is absent where nobody said an end. */
+/** When a credential was added, and from when on it is refused, in POSIX seconds; without `until` it has no end. */
 interface Term {
   readonly added: number;
   readonly until?: number;
@@ -43,12 +43,17 @@ export interface CredentialsDocument {
 }
 
 export const MAX_CREDENTIALS_BYTES = 24 * 1024;
-/** Of secrets, and of keys. */
+/** Of secrets, and again of keys. */
 export const MAX_CREDENTIALS = 8;
 const MAX_KID_CHARACTERS = 128;
 const JWK_MEMBERS = ["kid", "alg", "use"];
 
-/** The nonce keeps the hash, which everybody with the statement sees, from telling who has the same credentials. */
+/**
+ * Everybody who is shown the statement sees the hash. The nonce in the document keeps it from telling which clients have
+ * the same credentials.
+ *
+ * @throws KeyError `ERR_CLIENT_CREDENTIALS`
+ */
 export function encodeCredentials({ secrets, keys }: ClientCredentials): CredentialsDocument {
   const bytes = canonicalBytes({
     v: 1,
@@ -102,9 +107,9 @@ export function parseClientJwk(jwk: JsonObject): Pick<ClientKey, "kid" | "alg" |
 }
 
 /**
- * The credentials that a statement names; undefined where it names none, or where none were given to us.
+ * The credentials in the document that came with a statement; undefined where none came.
  *
- * @throws KeyError `ERR_CLIENT_CREDENTIALS` for a document that is another, or no statement of a client's
+ * @throws KeyError `ERR_CLIENT_CREDENTIALS` for a document that is malformed or that the statement does not name
  */
 export function credentialsOf(
   statement: Statement,

@@ -17,7 +17,7 @@ export class LogFold {
   /** Logs that a key record names. */
   readonly #named = new Set<string>();
 
-  /** The origin of the first log of the line that this log is of; of one that succeeds no other, its own. */
+  /** Names the line that a log is of, by the origin of its first log; a log that succeeds no other is that itself. */
   lineage(log: string): string {
     return this.#first.get(log) ?? log;
   }
@@ -53,7 +53,7 @@ export class LogFold {
     this.closed.set(log, { realm, log, size, root: bytes, successor, reason, at });
   }
 
-  /** A key record names this log. */
+  /** Notes that a key record names this log, which therefore can succeed no other. */
   takeName(log: string): void {
     this.#named.add(log);
   }

@@ -14,7 +14,7 @@ export function placeItems({ items, size }: UnverifiedPage, from: number): Shown
   return items.map((item, place) => ({ ...item, index: from + place }));
 }
 
-/** Of everything that one item carries. */
+/** How many bytes one item carries: entry, bodies and credentials. */
 export function byteLength({ entry, ...bodies }: Omit<ShownItem, "index">): number {
   const { statement, envelope, credentials } = bodies;
   return [statement, envelope, credentials].reduce(

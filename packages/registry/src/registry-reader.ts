@@ -24,7 +24,7 @@ export interface RegistryReaderOptions {
   readonly operator: VerifierKey;
   /** Whether this reader is shown every statement: one without its body is then refused, with all that follow it. */
   readonly seesAll?: boolean;
-  /** Gets items that are proven, and the tree that they lead to, before they count. */
+  /** Gets items that are proven, and the tree that they lead to, before they count. If it throws, they do not count. */
   readonly keep?: (items: readonly RegistryItem[], head: TreeHead) => void;
   /** Gets each item once, in order, after it was folded. */
   readonly onItem?: (item: RegistryItem, result: FoldResult) => void;
@@ -43,9 +43,9 @@ export interface FollowOptions {
 // THREAT-26: what a ledger can make its readers hold without having proven any of it.
 const MAX_UNPROVEN_ITEMS = 4096;
 const MAX_UNPROVEN_BYTES = 2 * 1024 * 1024;
-/** Of one question whether there is more. */
+/** How long the ledger may let one `wait` stand. */
 const WAIT_MS = 10_000;
-/** A witness cosigns what the registry was a moment ago. */
+/** Roots are asked for of what a witness cosigned, and that is what the registry was a moment ago. */
 const REMEMBERED_ROOTS = 1024;
 
 /**
@@ -72,12 +72,12 @@ export class RegistryReader {
     return this.#range.head;
   }
 
-  /** The root that the registry had at one of its newest sizes. */
+  /** The root that the registry had at this size; undefined but for its newest 1024 sizes. */
   rootAt(size: number): Buffer | undefined {
     return this.#roots.get(size);
   }
 
-  /** The registry had this tree: from now on one that is shorter, or has another root at that size, is refused. */
+  /** Tells that the registry had this tree: from now on one that is shorter, or has another root there, is refused. */
   expect(tree: TreeHead): void {
     if (tree.size > 0) this.#expected.push(tree);
   }
@@ -97,7 +97,8 @@ export class RegistryReader {
    * deliver one item twice, and each has read at least what was there when it called. After an error, what was
    * proven before it stays taken.
    *
-   * @throws ServiceError `ERR_REGISTRY_SHORT`, `ERR_REGISTRY_HISTORY`, `ERR_REGISTRY_HIDDEN`, `ERR_REGISTRY_BODY`
+   * @throws ServiceError `ERR_REGISTRY_SHORT`, `ERR_REGISTRY_HISTORY`, `ERR_REGISTRY_HIDDEN`, `ERR_REGISTRY_BODY`;
+   *   KeyError `ERR_CLIENT_CREDENTIALS`; TlogError for a signature or proof that is wrong; as `ask`; what `keep` throws
    */
   poll(): Promise<number> {
     const turn = this.#turn.then(() => this.#read());
@@ -105,7 +106,7 @@ export class RegistryReader {
     return turn;
   }
 
-  /** Reads whatever comes, until it is told to stop and what it waits on has ended. Never throws. */
+  /** Reads whatever comes, until `signal` is aborted and the request under way has ended. Never throws. */
   async follow({ signal, retryMs, onRead, onFailure }: FollowOptions): Promise<void> {
     while (!signal.aborted) {
       try {
@@ -161,7 +162,7 @@ export class RegistryReader {
     return range.size < page.size;
   }
 
-  /** That the entries read so far are the beginning of the signed tree, or all of it. */
+  /** Verifies that the entries read so far are the beginning of the signed tree, or all of it. */
   async #prove(range: CompactRange, { checkpoint, size: saidSize }: UnverifiedPage): Promise<void> {
     const { client, log, logKey } = this.#options;
     const { size, root } = openCheckpoint(checkpoint, { origin: log, verifiers: [logKey] });
@@ -172,7 +173,7 @@ export class RegistryReader {
     await proveGrowth(client, log, range.head, { size, root });
   }
 
-  /** Before any of them counts: that they lead through the trees that are known, and have their bodies. */
+  /** Checks, before any of them counts, that they lead through the expected trees and have the bodies of their entries. */
   #checkItems(items: readonly RegistryItem[]): void {
     const range = this.#range.clone();
     for (const item of items) {
@@ -184,7 +185,7 @@ export class RegistryReader {
     }
   }
 
-  /** THREAT-06: a body that is held back or exchanged could be a suspension: without it nothing is decided. */
+  /** THREAT-06: the statement that is held back or exchanged could suspend somebody, so nothing counts without it. */
   #checkBodies({ index, entry, statement, envelope, credentials }: RegistryItem): void {
     if (!statement || !envelope) {
       if (this.#options.seesAll !== true) return;
@@ -205,7 +206,7 @@ export class RegistryReader {
       this.#roots.delete(range.size - REMEMBERED_ROOTS);
       results.push(this.registry.apply(item));
     }
-    // Last: whoever cannot write down what he is told must not keep the rest from counting.
+    // Last, when every item counts already: an `onItem` that throws, as on a full disk, must not keep any from counting.
     for (const [place, item] of items.entries()) {
       const result = results[place];
       if (result) this.#options.onItem?.(item, result);

@@ -65,13 +65,13 @@ export class Registry {
   readonly #realmOfTenant = new Map<string, string>();
   readonly #audiences = new Tally();
   readonly #clientIds = new Tally();
-  /** Digests of what an author said before; saying it again is not the author's doing. */
+  /** Digests of all that an author signed, void or not. Each has a nonce: whoever brings one again is not its author. */
   readonly #said = new Set<string>();
   #size = 0;
   #hidden = 0;
 
   /**
-   * `operator` is the first one's key, which stays pinned: roots name those that follow.
+   * `operator` is the first operator's key, which stays pinned: roots name the operators that follow.
    *
    * @throws KeyError `ERR_KEY_ALG` if it is not an Ed25519 key
    */
@@ -135,12 +135,15 @@ export class Registry {
     return this.#roots.chain;
   }
 
-  /** Whether the second log is the first one, or took its place, or the reverse. */
+  /** Whether both logs are of one line: they are the same, or one succeeded the other, perhaps with others between. */
   isSameLine(log: string, other: string): boolean {
     return this.#logs.lineage(log) === this.#logs.lineage(other);
   }
 
-  /** Names a key's ring: keys of one realm, class, tenant selector and line of logs. Exactly one of them signs. */
+  /**
+   * Names a key's ring: the keys of one realm, class, tenant selector and line of logs, drill keys apart. At most one of
+   * them is active.
+   */
   ringOf(record: KeyRecord): string {
     const { realm, class: tokenClass, tenants, log } = record;
     return JSON.stringify([realm, tokenClass, tenants, this.#logs.lineage(log), isDrill(record)]);
@@ -183,8 +186,8 @@ export class Registry {
     return statement;
   }
 
-  // THREAT-06: the log keeps every signed statement and could append an old one again, to undo what came after it,
-  // or one that was void, to have it count now.
+  // THREAT-06: whoever holds the log has every signed statement. He could append an old one again, to undo what came
+  // after it, or one that was void, to have it count now.
   #refuseRepetition(bytes: Uint8Array): void {
     const digest = hash("sha256", bytes, "base64url");
     if (this.#said.has(digest)) throw conflict("Statement was made before");
@@ -284,7 +287,7 @@ export class Registry {
   #takePinnedKey(statement: PinnedKeyStatement): void {
     const { what, key, before } = statement;
     const known = this.#pinnedKeys.findLast((other) => other.what === what);
-    if (known && known.key !== before) throw conflict(`Key of ${what} is another than that before`);
+    if (known && known.key !== before) throw conflict(`Key of ${what} was another before`);
     if (key === before) throw conflict(`Key of ${what} stays the same`);
     const role = `pinned:${what}`;
     const next = parseVerifierKey(key).publicKey;
@@ -399,7 +402,7 @@ export class Registry {
     // THREAT-11: in 2021 automation withdrew a key that was marked to be kept. Here nobody believes it.
     if (state === "retired" && key.retainedBy !== undefined)
       throw conflict("The key is retained: it stays published until that is taken back");
-    // An author whose clock went back must still be able to taint a key; its times only never go back.
+    // An author whose clock went back must still be able to taint a key: the statement counts, the time stays where it was.
     const stateAt = Math.max(at, key.stateAt);
     if (state === "active") {
       this.#activate(key, stateAt);
@@ -429,7 +432,7 @@ export class Registry {
 
   #activate(key: KeyInfo, at: number): void {
     const { signFrom, signUntil } = key.record;
-    // P1: a drill key is in relying parties' hands only for drills; it never becomes a signing key.
+    // P1: whoever runs the drill holds the private half; such a key never signs for a realm.
     if (isDrill(key.record)) throw conflict("A drill key is never active");
     // Also bounds a roll-back: a key signs again only within the window that it was made for.
     if (at < signFrom || at >= signUntil)
@@ -447,7 +450,7 @@ export class Registry {
   }
 }
 
-/** The log orders statements, but not against the author: an older one, held back, does not undo a newer one. */
+/** The ledger chooses when it appends a statement: an older one that it held back must not undo a newer one. */
 function refuseOlder(statement: Statement, before: Statement | undefined): void {
   if (before && statement.at < before.at)
     throw conflict(`Statement of ${statement.at} is older than the one it replaces, ${before.at}`);

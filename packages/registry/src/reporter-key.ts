@@ -3,7 +3,7 @@ import { reporterKey } from "@redoubt/verify";
 import { encodeRootPublicKey } from "./root-public-key.ts";
 
 /**
- * What the registry says of a reporter whose secret this is (docs/spec/reports.md §1).
+ * The public key of the reporter that has this secret, in base64url as the registry has it (docs/spec/reports.md §1).
  *
  * @throws TypeError for anything but 32 bytes in base64url
  */

@@ -3,7 +3,10 @@ import { encodeCanonical } from "@redoubt/base";
 import { publicJwk } from "@redoubt/keys";
 import { KeyError } from "@redoubt/keys";
 
-/** What a public key is for: `operator`, `ring:<realm>`, `writer:<realm>`, `log:<realm>`, `token:<kid>`, `root:<kind>`. */
+/**
+ * What a public key is for: `operator`, `ring:<realm>`, `writer:<realm>`, `log:<realm>`, `token:<kid>`, `root:<kind>`,
+ * `pinned:<what>`; of a key that was replaced, `former ` and one of these.
+ */
 export type KeyRole = string;
 
 /**
@@ -24,6 +27,7 @@ export class RoleKeys {
     this.#roles.set(encodeCanonical(publicKey), role);
   }
 
+  /** As `check`. */
   checkKey(key: KeyObject, role: KeyRole): void {
     this.check(publicJwk(key), role);
   }

@@ -2,16 +2,16 @@ import { KeyError } from "@redoubt/keys";
 import type { Root, RootKind } from "./root-document.ts";
 import { verifyRootThreshold, type SignedRoot } from "./root-signature.ts";
 
-/** TUF §5.3.3 bounds how many versions are read. */
+/** TUF §5.3.3: how many versions are read must have a bound. */
 const MAX_CHAIN = 1024;
 
 export interface RootChainOptions {
-  /** Hash of the document that the chain must begin with: the trust that came by another way. */
+  /** Hash of the document that the chain must begin with. The caller got it by another way, and trusts it. */
   readonly pin: string;
   /** What every document of the chain must be. */
   readonly kind: RootKind;
   readonly nowSeconds: number;
-  /** The newest root that was trusted before; THREAT-30: absent, an older one that has not expired passes for new. */
+  /** The newest root that was trusted before. Without it, an older root that has not expired passes for new (THREAT-30). */
   readonly seen?: { readonly version: number; readonly hash: string };
 }
 
@@ -52,7 +52,7 @@ export function verifyRootChain(
  * @throws KeyError as `verifyRootChain`
  */
 export function verifyNextRoot(before: Root, next: SignedRoot): void {
-  // ARCHITECTURE §9: demo roots never become production roots, whoever signs it.
+  // ARCHITECTURE §9: a demo root is never followed by a production root, whoever signs that.
   checkKind(next, before.document.kind);
   checkNextVersion(before, next);
   verifyRootThreshold(next, before.document);
@@ -85,7 +85,7 @@ function checkKind({ document }: Root, expected: RootKind): void {
     throw new KeyError("ERR_ROOT_KIND", `Root is a ${document.kind} root, expected ${expected}`);
 }
 
-// THREAT-10: an old chain replayed has the right signatures; what it lacks is what came after.
+// THREAT-10: an old chain that is replayed has the right signatures; it only lacks the roots that came after.
 function checkSeen(
   chain: readonly Root[],
   newest: Root,

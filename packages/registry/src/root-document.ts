@@ -22,7 +22,7 @@ export const ROOT_KINDS = ["demo", "production"] as const;
 export type RootKind = (typeof ROOT_KINDS)[number];
 
 export interface RootKey {
-  /** Who holds it; a label, its public key is what it is known by. */
+  /** Who holds it. Only a label: a key is identified by its public key. */
   readonly name: string;
   readonly alg: "Ed25519";
   /** The 32 bytes of RFC 8032 §5.1.5 in base64url. */
@@ -43,9 +43,9 @@ export interface RootDocument {
   readonly threshold: number;
   /** Sorted by name. */
   readonly keys: readonly RootKey[];
-  /** Seconds. */
+  /** POSIX seconds. */
   readonly made: number;
-  /** Seconds; it counts for nothing at or after it. */
+  /** POSIX seconds; from then on the document counts for nothing. */
   readonly expires: number;
   /** Sorted by realm. */
   readonly realms: readonly RootRealm[];
@@ -62,7 +62,7 @@ export interface Root {
 
 export const MAX_ROOT_KEYS = 16;
 export const MAX_ROOT_VERSION = 2 ** 31 - 1;
-/** Who never comes back to their keys is forgotten by everybody after this time. */
+/** How long a root lives at most, three years: after this time nobody follows holders who no longer use their keys. */
 export const MAX_ROOT_SECONDS = 1096 * 86_400;
 export const ROOT_KEY_NAME = /^[a-z][a-z0-9._-]{0,31}$/;
 const MAX_ROOT_REALMS = 32;

@@ -15,19 +15,22 @@ export interface RootInfo extends SignedRoot {
   readonly index: number;
 }
 
-/** Who speaks by the registry before the root. */
+/** Whose statements count before the root is taken. */
 interface Speakers {
   readonly operator: VerifierKey;
   readonly realms: ReadonlyMap<string, RealmInfo>;
   readonly roleKeys: RoleKeys;
 }
-/** Who speaks from the root on, where it is somebody else than before. */
+/** Whose statements count from the root on: only those who are others than before. */
 export interface NewSpeakers {
   readonly operator?: VerifierKey;
   readonly rings: ReadonlyMap<string, VerifierKey>;
 }
 
-/** The chain of roots that the registry records (docs/spec/logs.md §4). A record, not where trust comes from. */
+/**
+ * The chain of roots that the registry records (docs/spec/logs.md §4). It only records them: whoever relies on a root
+ * verifies the chain from the hash that was pinned (docs/spec/trust-data.md §1.1).
+ */
 export class RootFold {
   #chain: readonly RootInfo[] = [];
 
@@ -37,8 +40,8 @@ export class RootFold {
   }
 
   /**
-   * A root that continues another is where ring and operator keys come to an end: k holders of root keys name others.
-   * The first of a chain has nobody before it who could have agreed, and repeats what the registry says.
+   * Takes the next root. One that continues another may replace ring keys and the operator's: k holders of root keys
+   * agreed. Before the first of a chain there is nobody who could have agreed, so it must repeat what the registry says.
    *
    * @throws KeyError; then nothing has changed
    */
@@ -71,7 +74,7 @@ export class RootFold {
   }
 }
 
-/** The operator key that a root statement names, whoever wrote it; for whoever must know it before the fold does. */
+/** The operator key in a root statement's document. Nothing is verified: who signed the root is not looked at here. */
 export function operatorNamedBy(statement: StatementBody<RootStatement>): VerifierKey | undefined {
   const { operator } = readStatement(statement).document;
   return operator === undefined ? undefined : parseVerifierKey(operator);
@@ -113,7 +116,7 @@ function isSame(one: VerifierKey, other: VerifierKey): boolean {
   return one.name === other.name && one.publicKey.equals(other.publicKey);
 }
 
-/** A key that was replaced has another role from then on: it never comes back. */
+/** Gives the new keys their roles. A key that was replaced gets the role `former …`, so that it never comes back. */
 function takeChanges({ operator, rings }: NewSpeakers, speakers: Speakers): void {
   const { roleKeys, realms } = speakers;
   const changes = [...rings].map(([realm, key]) => {

@@ -8,7 +8,7 @@ import { encodeRootPublicKey, parseRootPublicKey } from "./root-public-key.ts";
 const PROOF_CONTEXT = "redoubt/root-key/v1\n";
 export const MAX_ROOT_KEY_BYTES = 1024;
 
-/** The public part, with a signature that proves whoever named it had the private one. */
+/** The public half as a document, with a signature that proves that whoever wrote it had the private half. */
 export function encodeRootKey(name: string, privateKey: KeyObject): Buffer {
   const publicKey = encodeRootPublicKey(createPublicKey(privateKey));
   const proof = sign(null, provenBytes({ name, alg: "Ed25519", publicKey }), privateKey);

@@ -62,9 +62,10 @@ function readSignature(value: JsonValue): RootSignature {
 }
 
 /**
- * Adds the signature of one key; no other key needs to be there.
+ * Adds the signature of one key, on a machine that has no other. A later version may also be signed by keys of the
+ * version before, which is not at hand here, so any key may sign it; one without a say counts for nothing.
  *
- * @throws KeyError `ERR_KEY_ALG`; `ERR_ROOT_SIGNATURE` for a key that has no say: of a first version, only its own
+ * @throws KeyError `ERR_KEY_ALG`; `ERR_ROOT_SIGNATURE` for a key that a first version does not name
  */
 export function signRoot(root: SignedRoot, privateKey: KeyObject): SignedRoot {
   const key = encodeRootPublicKey(createPublicKey(privateKey));
@@ -75,7 +76,7 @@ export function signRoot(root: SignedRoot, privateKey: KeyObject): SignedRoot {
 }
 
 /**
- * Brings together what was signed on several machines.
+ * Brings together the signatures that were made on several machines.
  *
  * @throws KeyError `ERR_ROOT_FORK` where it is not one document, `ERR_ROOT_SIGNATURE` for a bad signature
  */

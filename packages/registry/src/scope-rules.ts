@@ -65,7 +65,7 @@ export function checkTenantRule({ tenants }: KeyRecord, rule: TenantRule): void 
       throw conflict(`Key record must except tenant ${id}`);
 }
 
-/** key-record.md §5: whose private half is in a drill's hands reaches one tenant, one audience, and not for long. */
+/** key-record.md §5: a drill's caller holds the private half, so the key reaches one tenant, one audience, one hour. */
 export function checkDrill(record: KeyRecord, atSeconds: number): void {
   const { audiences, tenants } = record;
   const named = audiences === "any" ? [] : audiences;

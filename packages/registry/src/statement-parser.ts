@@ -195,7 +195,7 @@ function parseClient(
   };
 }
 
-/** A list as a set: a repeated item, or one that is not like the others must be, is a mistake of the author. */
+/** A list that is a set: a repeated item, or one that does not match `pattern`, is refused. */
 function distinct(
   reader: MemberReader,
   name: string,
@@ -216,7 +216,7 @@ export function base64urlText(reader: MemberReader, name: string, bytes: number)
   return text;
 }
 
-/** A key that anybody could sign for, or a second spelling of one, is refused as in a key record. */
+/** An Ed25519 key. One under which anybody can make signatures, or a second spelling of one, is refused, as in a record. */
 function ed25519Text(reader: MemberReader): string {
   const x = reader.string("publicKey", 128);
   parsePublicJwk({ kty: "OKP", crv: "Ed25519", x }, "Ed25519");
@@ -248,7 +248,7 @@ export function parseCanonical(bytes: Uint8Array, maxBytes: number): JsonObject 
   return object;
 }
 
-/** Whatever a reader below refuses is a malformed statement here: one error, whoever wrote the bytes. */
+/** Makes one error, `ERR_STATEMENT_MALFORMED`, of whatever `read` refuses; a `KeyError` passes as it is. */
 export function refuseAsMalformed<T>(read: () => T): T {
   try {
     return read();

@@ -1,8 +1,9 @@
 import type { KeyState } from "@redoubt/keys";
 import type { RootKind } from "./root-document.ts";
 
-/** docs/spec/logs.md §4. `nonce` keeps a public digest from being guessed from a guessable statement. */
+/** docs/spec/logs.md §4. Without `nonce`, whoever guesses a statement could confirm it by its public digest. */
 export interface StatementCommon {
+  /** POSIX seconds, by the author's clock. */
   readonly at: number;
   readonly nonce: string;
 }
@@ -23,7 +24,7 @@ export interface WriterStatement extends StatementCommon {
   readonly writer: string;
   readonly logKey: string;
 }
-/** A log ends at what the witness cosigned of it last, and another, which has a `writer` already, takes its place. */
+/** A log ends at the tree that the witness cosigned last. Another log, which has a `writer` already, takes its place. */
 export interface LogClosedStatement extends StatementCommon {
   readonly type: "log-closed";
   readonly realm: string;
@@ -35,8 +36,8 @@ export interface LogClosedStatement extends StatementCommon {
   readonly reason: string;
 }
 /**
- * The witness's memory is an old copy, and goes on from a checkpoint that it once cosigned. It changes nothing in the
- * fold: the witness acts on it (docs/spec/wire.md §5), and here it stands for everybody to see.
+ * The witness's memory is an old copy, and is to go on from a newer checkpoint that it once cosigned. The witness acts on
+ * this (docs/spec/wire.md §5). In the fold it changes nothing: it is in the registry for everybody to see.
  */
 export interface WitnessForwardStatement extends StatementCommon {
   readonly type: "witness-forward";
@@ -49,7 +50,7 @@ export interface WitnessForwardStatement extends StatementCommon {
 /** Keys of this deployment that configurations pin: the witness, the registry log, acknowledgements, webhooks. */
 export const PINNED = ["witness", "registry", "ack", "events"] as const;
 export type Pinned = (typeof PINNED)[number];
-/** Another key took the place of a pinned one. It stands here for everybody to see; who pins it must be told. */
+/** Another key took the place of a pinned one. This is for everybody to see; configurations that pin it change apart. */
 export interface PinnedKeyStatement extends StatementCommon {
   readonly type: "pinned-key";
   readonly what: Pinned;
@@ -98,7 +99,7 @@ export interface KeyStateStatement extends StatementCommon {
   readonly state: KeyState;
   readonly reason: string;
 }
-/** The ring is the signer's automation and its socket; the operator's word holds against it. */
+/** `ring`: the signer said it, by itself or because its socket was asked. What `operator` retains, it cannot release. */
 export type RetainAuthor = "ring" | "operator";
 export interface KeyRetainStatement extends StatementCommon {
   readonly type: "key-retain";
@@ -108,7 +109,7 @@ export interface KeyRetainStatement extends StatementCommon {
   readonly retain: boolean;
   readonly reason: string;
 }
-/** What the root's keys signed, as the operator records it; the first three members say what `root` holds. */
+/** A signed root, as the operator records it; `kind`, `version` and `hash` repeat what is in `root`. */
 export interface RootStatement extends StatementCommon {
   readonly type: "root";
   readonly kind: RootKind;

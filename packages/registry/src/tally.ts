@@ -6,7 +6,7 @@ export class Tally {
     return this.#counts.has(text);
   }
 
-  /** Some statement's texts take the place of those that it said before. */
+  /** The texts of a newer statement take the place of those of the statement that it replaces. */
   replace(before: readonly string[], after: readonly string[]): void {
     for (const text of before) this.#change(text, -1);
     for (const text of after) this.#change(text, 1);

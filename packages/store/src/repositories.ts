@@ -1,13 +1,13 @@
 /**
- * What an engine must offer; asynchronous, so that a networked database can stand behind it.
- * Each method is durable when its promise resolves.
+ * Which one-time values were used. Asynchronous, so that a networked database can stand behind it: what a promise
+ * answers is durable when it resolves.
  */
 export interface ReplayRepository {
   /**
    * Takes a one-time value that is worthless from `expiresSeconds` on.
    *
    * @param key 32 bytes, a digest: the size of what a client sends must not matter here
-   * @returns whether this is its first use; a value that may have been forgotten since counts as used
+   * @returns whether this is its first use; a value that the store may have forgotten counts as used
    * @throws StoreError `ERR_STORE_FULL`, `ERR_STORE_IO`: the use must then be refused
    */
   use(key: Uint8Array, expiresSeconds: number): Promise<boolean>;
@@ -23,17 +23,17 @@ export interface KeptEntry {
 }
 
 /**
- * The registry as far as this process has read it: what an older copy of it could not show again, a ledger cannot take
- * back. It belongs to one process, so that nobody waits for it.
+ * What this process has read of the registry. It is kept so that a ledger cannot take back what it has shown, for
+ * instance by showing an older copy of the registry. Synchronous: the database is this process's alone.
  */
 export interface RegistryRepository {
   /** In order, from this place on. @throws StoreError `ERR_STORE_CORRUPT` */
   all(from?: number): Iterable<KeptEntry>;
-  /** The tree that those entries had when they were put; undefined where there are none. */
+  /** The tree to which the last `put` led; `clear` does not change it. Undefined where nothing was ever put. */
   head(): { readonly size: number; readonly root: Buffer } | undefined;
-  /** Adds entries, which lead to this tree: all of them or none. @throws StoreError `ERR_STORE_IO` */
+  /** Adds entries, which lead to the tree `head`: all of them or none. @throws StoreError `ERR_STORE_IO` */
   put(entries: readonly KeptEntry[], head: { readonly size: number; readonly root: Buffer }): void;
-  /** Forgets the entries, and not the tree that they had. @throws StoreError `ERR_STORE_IO` */
+  /** Forgets the entries but keeps their `head`. @throws StoreError `ERR_STORE_IO` */
   clear(): void;
 }
 

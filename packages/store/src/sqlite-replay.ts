@@ -4,7 +4,7 @@ import type { ReplayRepository } from "./repositories.ts";
 
 export interface ReplayOptions {
   readonly now: () => number;
-  /** Unexpired values kept; past it the use of a new one is refused. */
+  /** Unexpired values that are kept at most; past it the use of a new one is refused. */
   readonly max: number;
 }
 
@@ -95,7 +95,7 @@ export class SqliteReplay implements ReplayRepository {
 
   /** @returns undefined when there is no room */
   #take({ key, expires }: Use): boolean | undefined {
-    // THREAT-29: after the clock was set back, values that are forgotten could be valid again.
+    // THREAT-29: by a clock that was set back, a value that was forgotten as expired would be valid again.
     if (expires <= this.#floor) return false;
     if (this.#count >= this.#options.max) return undefined;
     const isFirst = this.#insert.run(key, expires).changes === 1;

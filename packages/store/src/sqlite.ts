@@ -12,11 +12,15 @@ export interface SqliteOptions {
   /** A store serves one realm for ever. */
   readonly realm: string;
   readonly clock: Pick<Clock, "now">;
-  /** Unexpired one-time values. Default 1 000 000. */
+  /** Unexpired one-time values that are kept at most. Default 1 000 000. */
   readonly maxReplay?: number;
 }
 
-/** Opens the one-machine store and holds it alone until it is disposed of. */
+/**
+ * Opens the one-machine store and holds it alone until it is disposed of.
+ *
+ * @throws StoreError `ERR_STORE_LOCKED`, `ERR_STORE_VERSION`, `ERR_STORE_REALM`, `ERR_STORE_CORRUPT`, `ERR_STORE_IO`
+ */
 export function openSqliteStore(options: SqliteOptions): Store {
   const database = openDatabase(options.path);
   try {
@@ -44,7 +48,7 @@ export function openSqliteStore(options: SqliteOptions): Store {
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
 const PAGES_AT_ONCE = 256;
 
-/** Only this process can read the database: nobody else has its lock. */
+/** The process makes its own backups: nobody else can read the database while it holds the lock. */
 async function backupTo(database: DatabaseSync, path: string): Promise<void> {
   rmSync(path, { force: true });
   // SQLite would make it with the umask's mode.
@@ -62,7 +66,7 @@ function openDatabase(path: string): DatabaseSync {
     const mode = database.prepare("pragma journal_mode = wal").get();
     // P12: what was acknowledged survives a power cut.
     database.exec("pragma synchronous = full; begin exclusive; commit");
-    // SQLite copies the write-ahead log out at this length; what a larger transaction took is given back.
+    // A write-ahead log that a large transaction made longer than this is cut back to it.
     database.exec("pragma journal_size_limit = 4194304");
     if (mode?.["journal_mode"] !== "wal") throw new StoreError("ERR_STORE_IO", "No WAL here");
     return database;

@@ -13,7 +13,7 @@ export interface Checkpoint {
   readonly origin: string;
   readonly size: number;
   readonly root: Buffer;
-  /** Lines after the root. No monitor can audit them: use none. */
+  /** Lines after the root. No monitor can audit what they say: no log's checkpoint has any, only other notes of this form. */
   readonly extensions: readonly string[];
 }
 
@@ -42,7 +42,7 @@ export function encodeCheckpoint(
   return readText(body, MAX_NOTE_BYTES, "ERR_TLOG_CHECKPOINT");
 }
 
-/** Reads a body that may be anybody's: for a checkpoint to rely on, `openCheckpoint`. */
+/** Reads a body without verifying it: to rely on a checkpoint, use `openCheckpoint`. Throws `ERR_TLOG_CHECKPOINT`. */
 export function parseCheckpoint(body: string): Checkpoint {
   const text = readText(body, MAX_NOTE_BYTES, "ERR_TLOG_CHECKPOINT");
   const [origin = "", sizeLine = "", rootLine = "", ...extensions] = text.split("\n");
@@ -58,7 +58,7 @@ export function parseCheckpoint(body: string): Checkpoint {
 
 /**
  * Verifies a signed checkpoint of the log `origin`. `verifiers` are the keys of the log, and those of the
- * cosigners that the caller wants to see in `verified`.
+ * cosigners that the caller wants to see in `verified`. Throws `ERR_TLOG_CHECKPOINT`, or as `verifyNote`.
  */
 export function openCheckpoint(
   note: string | Uint8Array,

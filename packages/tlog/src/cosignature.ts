@@ -16,8 +16,8 @@ export interface Cosignature {
 }
 
 /**
- * A cosigner's signature line for a checkpoint (C2SP tlog-cosignature, type 0x04). To be called only for a
- * checkpoint that the log signed and that was proven to continue the last one cosigned: that is what it says.
+ * A cosigner's signature line for a checkpoint (C2SP tlog-cosignature, type 0x04). Call it only for a checkpoint that the
+ * log signed and that is proven to continue the last one cosigned: this is what a cosignature says.
  */
 export function cosignCheckpoint(body: string, timeSeconds: number, signer: NoteSigner): string {
   parseCheckpoint(body);
@@ -41,8 +41,8 @@ export function verifyCosignature(note: string | Uint8Array, cosigner: VerifierK
 export const MAX_AHEAD_SECONDS = 30;
 
 /**
- * Whether a cosignature is dated later than can be true. One that is vouches for nothing, and must not be kept: it
- * would pass for the newest until its date is reached.
+ * Whether a cosignature's time is more than `MAX_AHEAD_SECONDS` after now. Such a cosignature counts for nothing, and
+ * must not be kept: it would pass for the newest until its time is reached.
  */
 export function isDatedAhead(timeSeconds: number, nowSeconds: number): boolean {
   return timeSeconds > nowSeconds + MAX_AHEAD_SECONDS;

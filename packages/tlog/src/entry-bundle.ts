@@ -6,7 +6,7 @@ export const MAX_ENTRY_BYTES = 0xffff;
 
 const PREFIX_BYTES = 2;
 
-/** Entries in the form in which they are served: each after its length in 16 bits, big-endian. */
+/** 1 to 256 entries as they are served: each after its length in 16 bits, big-endian. Throws `ERR_TLOG_BUNDLE`. */
 export function encodeEntryBundle(entries: readonly Uint8Array[]): Buffer {
   if (entries.length < 1 || entries.length > TILE_WIDTH)
     throw malformed("Bundle needs 1 to 256 entries");
@@ -20,7 +20,7 @@ export function encodeEntryBundle(entries: readonly Uint8Array[]): Buffer {
   return Buffer.concat(parts);
 }
 
-/** The entries of a bundle, as views of `bytes`. Whoever serves the bundle chooses the bytes. */
+/** The entries of a bundle, as views of `bytes`, which may be anybody's. Throws `ERR_TLOG_BUNDLE`. */
 export function parseEntryBundle(bytes: Uint8Array): Buffer[] {
   const bundle = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const entries: Buffer[] = [];

@@ -6,8 +6,9 @@ import { isTreeSize } from "./tree-size.ts";
 export type HashReader = (level: number, index: number) => Uint8Array;
 
 /**
- * RFC 6962 §2.1: MTH(D[start:end]) of a non-empty part of a tree, as proofs need it: a left part is complete,
- * and the parts of the ragged right edge begin at a multiple of the complete subtree that they begin with.
+ * RFC 6962 §2.1: MTH(D[start:end]), the tree hash of the entries from `start` to below `end`, at least one. `start` must
+ * be a multiple of the largest power of two not above `end - start`, as in every part that a proof names: only then is
+ * each hash that is read here that of a complete subtree. Throws `ERR_TLOG_HASH` for a hash of a wrong length.
  */
 export function rangeHash(reader: HashReader, start: number, end: number): Buffer {
   const parts: Buffer[] = [];

@@ -11,7 +11,7 @@ export const RFC6962_NODE_PREFIX = 0x01;
 /** RFC 6962 §2.1: the root of the tree without entries is the hash of the empty string. Never write to it. */
 export const EMPTY_ROOT: Buffer = sha256(Buffer.alloc(0));
 
-// Reused because a leaf and a node are hashed for every entry: hashing is synchronous, so no two calls can share one.
+// Reused, because every entry hashes a leaf and a node. Hashing is synchronous, so no two calls use one at a time.
 const node = Buffer.alloc(1 + 2 * HASH_BYTES, RFC6962_NODE_PREFIX);
 let leaf = Buffer.alloc(1, RFC6962_LEAF_PREFIX);
 
@@ -23,7 +23,7 @@ export function sha256(bytes: Uint8Array | string): Buffer {
 
 /** The leaf hash of one entry, whatever its length. */
 export function hashLeaf(entry: Uint8Array): Buffer {
-  // The entries of a log have one length, nearly always.
+  // Nearly always the entries of a log have one length.
   if (leaf.length !== 1 + entry.length) leaf = Buffer.alloc(1 + entry.length, RFC6962_LEAF_PREFIX);
   leaf.set(entry, 1);
   return sha256(leaf);

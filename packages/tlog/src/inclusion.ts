@@ -33,8 +33,8 @@ export interface SubtreeInclusion {
 export function verifySubtreeInclusion(claim: SubtreeInclusion): void {
   const { index, start, end, leafHash, root, proof } = claim;
   requireSubtree(start, end, end);
-  // Within the subtree it is an ordinary inclusion, and that is the consistency of a subtree of one leaf,
-  // which an index outside is not.
+  // Seen from the subtree, this is an ordinary inclusion: the consistency of a subtree that is one leaf. An index outside
+  // the subtree gives no such subtree, and is refused.
   const at = index - start;
   for (const hash of [leafHash, root]) requireHash(hash, "ERR_TLOG_PROOF");
   const leaf = { start: at, end: at + 1, size: end - start };

@@ -32,12 +32,12 @@ export function encodeProofFile({ index, proof, checkpoint, extra }: ProofFile):
   const extraLine = extra === undefined ? "" : `extra ${encodeBase64(extra)}\n`;
   const proofLines = encodeProofLines(proof);
   const text = `${HEADER}\n${extraLine}index ${index}\n${proofLines}\n${checkpoint}`;
-  // What is wrong in it must not be found out only by the reader.
+  // A mistake is found here, and not first by the reader.
   parseProofFile(text);
   return text;
 }
 
-/** Reads a file that may be anybody's: for a proof to rely on, `verifyProofFile`. */
+/** Reads a file without verifying it: to rely on a proof, use `verifyProofFile`. Throws as `encodeProofFile`. */
 export function parseProofFile(file: string | Uint8Array): ProofFile {
   const text = readText(file, MAX_PROOF_FILE_BYTES, "ERR_TLOG_PROOF_FILE");
   const end = text.indexOf("\n\n");
@@ -54,7 +54,8 @@ export function parseProofFile(file: string | Uint8Array): ProofFile {
 
 /**
  * Verifies that the entry with this leaf hash is in the log, under a checkpoint signed by it. Which cosigners
- * must have signed too is the caller's rule: see `checkpoint.verified`.
+ * must have signed too is the caller's rule: see `checkpoint.verified`. Throws `ERR_TLOG_PROOF_FILE`, `ERR_TLOG_PROOF`,
+ * or as `openCheckpoint`.
  */
 export function verifyProofFile(
   file: string | Uint8Array,

@@ -3,7 +3,7 @@ import { TlogError } from "./errors.ts";
 import type { TlogErrorCode } from "./errors.ts";
 import { MAX_PROOF_HASHES } from "./subtree-consistency.ts";
 
-/** A Merkle proof as text, one hash a line. Checks nothing: whoever writes a text with it reads that text again. */
+/** A Merkle proof as text, one hash a line. Checks nothing: its callers parse the whole text that they have written. */
 export function encodeProofLines(proof: readonly Uint8Array[]): string {
   return proof.map((hash) => `${encodeBase64(hash)}\n`).join("");
 }

@@ -18,11 +18,11 @@ export interface SubtreeConsistency {
 }
 
 /**
- * Proves that a tree contains a subtree where the subtree claims to be; throws `ERR_TLOG_PROOF` otherwise.
- * Everything but a root that the caller trusts may be chosen by an attacker.
+ * Verifies that a tree contains the subtree at the place that is claimed; throws `ERR_TLOG_PROOF` otherwise. The caller
+ * trusts one of the two roots; an attacker may have chosen everything else.
  *
- * This is the one climb behind all four proofs: RFC 6962 consistency is the subtree `[0, size1)`,
- * an inclusion proof the subtree of one leaf (draft-ietf-plants-merkle-tree-certs §4.4.3, RFC 9162 §2.1.3.2, §2.1.4.2).
+ * Every proof of this package is verified here: RFC 6962 consistency is that of the subtree `[0, size1)`, inclusion that
+ * of a subtree of one leaf (draft-ietf-plants-merkle-tree-certs §4.4.3, RFC 9162 §2.1.3.2, §2.1.4.2).
  * An empty subtree is part of every tree: its proof says nothing about `root2`.
  */
 export function verifySubtreeConsistency(claim: SubtreeConsistency): void {
@@ -66,7 +66,10 @@ function climb({ start, end, size, root1, root2, proof }: SubtreeConsistency): v
   if (at.edge !== 0 || !same(subtree, root1) || !same(tree, root2)) throw wrong();
 }
 
-/** Up to the highest node that is the last one of the subtree and complete in the tree, where the proof begins. */
+/**
+ * Climbs to the node at which the proof begins: the largest complete one that ends where the subtree ends and lies
+ * within it. A subtree that ends where the tree ends is climbed to its root.
+ */
 function skipToProof(at: Positions): void {
   const endsTree = at.last === at.edge;
   while (at.first !== at.last) {
@@ -81,7 +84,7 @@ function up(at: Positions): void {
   at.edge = half(at.edge);
 }
 
-/** `[start, end)` is a subtree if `start` is a multiple of the smallest power of two that holds it. */
+/** `[start, end)` is a subtree if `start` is a multiple of the smallest power of two that is not below `end - start`. */
 export function requireSubtree(start: number, end: number, size: number): void {
   const ordered = [start, end, size].every(isTreeSize) && start <= end && end <= size;
   if (!ordered || start % powerOfTwoFor(end - start) !== 0)

@@ -11,9 +11,9 @@ export type TileReader = (level: number, index: number, width: number) => Uint8A
 const LEVELS_PER_TILE = 8;
 
 /**
- * Serves proofs for the tree of `size` entries from its tiles. It asks for no tile that this tree does not have.
- * Each hash reads one tile: give it a `readTile` that remembers if reading is dear. Tiles are not trusted:
- * a wrong one gives a proof that does not verify.
+ * Reads the hashes of the tree of `size` entries from its tiles, for `build…Proof`. It asks for no tile that this tree
+ * does not have. Each hash reads one tile anew: where that is slow, pass a `readTile` that caches. Tiles are not
+ * trusted: a wrong one gives a proof that does not verify. Throws `ERR_TLOG_TILE`.
  */
 export function tileHashReader(readTile: TileReader, size: number): HashReader {
   if (!isTreeSize(size)) throw missing();

@@ -5,7 +5,7 @@ import { TlogError } from "./errors.ts";
 import type { NoteSigner } from "./note-signer.ts";
 import type { VerifierKey } from "./vkey.ts";
 
-/** Whose word is wanted, of which log, in answer to which nonce. */
+/** The question to a witness: what it holds of this log now. */
 export interface WitnessedQuestion {
   /** Origin of the log. */
   readonly log: string;
@@ -14,9 +14,10 @@ export interface WitnessedQuestion {
 }
 
 /**
- * THREAT-38: what a witness holds of a log now, in answer to a nonce. A cosignature may be an old one that was kept;
- * this cannot. Its form is that of a cosigned checkpoint, so that the cosigner's key signs nothing else: the origin is
- * made of the nonce, and the log that it is about stands in the extension line (docs/spec/wire.md §5).
+ * THREAT-38: a witness's signed answer to what it holds of a log now. Somebody may have kept an old cosignature and show
+ * it as new; with this answer he cannot, because it holds the asker's nonce. It has the form of a cosigned checkpoint, so
+ * that the cosigner's key signs only such: the nonce is in the origin, and the one extension line names the log that the
+ * answer is about (docs/spec/wire.md §5).
  */
 export function cosignWitnessed(
   { log, nonce }: WitnessedQuestion,

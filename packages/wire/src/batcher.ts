@@ -11,13 +11,13 @@ export interface BatcherOptions<T> {
   readonly maxItems: number;
   /** How many batches are under way at most. */
   readonly maxBatches: number;
-  /** What goes at once, also beside a batch that is under way. */
+  /** So many items that wait go at once, even while another batch is under way. */
   readonly minBeside: number;
-  /** How long fewer than that wait for the end of a batch under way. */
+  /** How long fewer items than that wait, at most, for the end of the batch under way. */
   readonly holdMs: number;
-  /** How long a batch waits for callers that were answered just before; 0: not at all. */
+  /** How long items wait, while nothing is under way, until callers that were just answered ask again; 0: not at all. */
   readonly lingerMs: number;
-  /** Resolves when the batch has ended, whatever became of it. Never rejects. */
+  /** Resolves when the batch has ended, whatever became of it. It must never reject. */
   readonly send: (batch: readonly T[]) => Promise<void>;
   /** In the order of arrival, and without bound, where none is given. */
   readonly queue?: BatchQueue<T>;
@@ -39,7 +39,7 @@ class ArrivalQueue<T> implements BatchQueue<T> {
   }
 }
 
-/** With fewer callers a batch stays small whatever it waits for. */
+/** With fewer callers than this, waiting for them would not make a batch worth its wait. */
 const MIN_LINGER = 16;
 
 /**
@@ -84,7 +84,7 @@ export class Batcher<T> {
     return this.#waiting.take(Infinity);
   }
 
-  /** How long what waits is kept; undefined until a batch ends. */
+  /** How long to keep what waits; undefined: until a batch ends, or because nothing waits. */
   #waitMs(): number | undefined {
     const { maxBatches, minBeside, holdMs, lingerMs } = this.#options;
     const waiting = this.#waiting.length;

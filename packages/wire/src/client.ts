@@ -13,10 +13,11 @@ export interface Reply {
 export interface ClientOptions {
   readonly path: string;
   readonly secret: Secret;
-  /** Time for one answer; the request is then given up, its effect unknown. */
+  /** How long an answer may take; the request is then given up, its effect unknown. Default 10 000. */
   readonly timeoutMs?: number;
-  /** How long a request waits for a connection. */
+  /** How long a request waits for a connection. Default 5000. */
   readonly connectTimeoutMs?: number;
+  /** Requests without an answer at a time. Default 4096. */
   readonly maxInFlight?: number;
   /** Called when a connection that was up ends, with the number of requests that were under way. */
   readonly onClose?: (lost: number) => void;
@@ -72,11 +73,15 @@ export class SocketClient implements AsyncDisposable {
     return this.#waiting.size;
   }
 
-  /** Grows with all that comes from the other side, late answers and greetings too: while it stands still, it is silent. */
+  /** How many frames came, late answers and greetings too: while this number does not grow, the other side is silent. */
   get heard(): number {
     return this.#heard;
   }
 
+  /**
+   * @throws RemoteError if the other side refuses; WireError `ERR_WIRE_CLOSED`, `ERR_WIRE_TIMEOUT`: the request may have
+   *   had an effect; WireError `ERR_WIRE_BUSY`, `ERR_WIRE_TOO_LARGE`: it was not sent
+   */
   async request(head: Head, attachment?: Uint8Array): Promise<Reply> {
     if (!this.#greeted) await this.#connection();
     return this.#send(head, attachment);

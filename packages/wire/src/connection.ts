@@ -89,7 +89,7 @@ export class Connection {
     this.#end();
   }
 
-  /** Takes and reads on only while there is room, and the other side takes what we answer. */
+  /** Takes frames, and reads on, only while there is room and the other side takes our answers. */
   regulate(): void {
     this.#takeQueued();
     const mustWait = this.#isFull() || this.#queue.length > 0;
@@ -202,7 +202,7 @@ function isGreeting(head: JsonObject, secret: Secret): boolean {
   }
 }
 
-/** Never throws: whatever a handler does, the caller gets one frame and the process goes on. */
+/** Never throws: whatever the handler does, this gives one frame for the caller, and the process goes on. */
 async function answer(frame: Frame, options: ConnectionOptions): Promise<Buffer> {
   try {
     const { op, ...head } = frame.head;

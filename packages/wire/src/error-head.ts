@@ -46,7 +46,7 @@ function publicHead(error: unknown): Head | undefined {
   return isOurs ? { code, message: error.message, ...waitOf(error) } : undefined;
 }
 
-/** Errors of libraries say it as a member of their own: whoever asks again sooner makes it worse. */
+/** When to ask again, which `KeyError` and its like have as a member: a caller that asks sooner makes it worse. */
 function waitOf(error: Error): { readonly retryAfterSeconds?: number } {
   const seconds = "retryAfterSeconds" in error ? error.retryAfterSeconds : undefined;
   const isTime = typeof seconds === "number" && Number.isFinite(seconds) && seconds >= 0;

@@ -1,6 +1,6 @@
 import type { EventClasses } from "@redoubt/base";
 
-/** What a socket's server says. Who reaches it has a folder that is closed to strangers. */
+/** Events of a socket's server. None is of class `stranger`: only who can enter a closed folder can cause them. */
 export const WIRE_EVENTS = {
   connection_refused: "security",
   request_refused: "security",

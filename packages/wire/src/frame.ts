@@ -60,7 +60,7 @@ function wellFormed(_name: string, value: unknown): unknown {
  */
 export class FrameReader {
   readonly #maxFrameBytes: number;
-  /** The begin of a frame of which the rest has not come yet; `#filled` of its bytes count. */
+  /** The beginning of a frame whose rest has not come yet; its first `#filled` bytes count. */
   #partial = NOTHING;
   #filled = 0;
 
@@ -89,7 +89,7 @@ export class FrameReader {
     return frames;
   }
 
-  /** Adds to the frame under way what belongs to it; returns the others' bytes. */
+  /** Adds to the unfinished frame what belongs to it; returns the bytes after it. */
   #complete(chunk: Buffer, frames: Frame[]): Buffer {
     const wanted = this.#frameBytes(this.#partial.subarray(0, this.#filled)) ?? LENGTH_BYTES;
     const taken = Math.min(wanted - this.#filled, chunk.length);
@@ -103,7 +103,11 @@ export class FrameReader {
     return chunk.subarray(taken);
   }
 
-  /** Copied: bytes that come one by one would cost a buffer each, and a chunk's end would hold the whole chunk. */
+  /**
+   * Copied: bytes that come one by one would cost a buffer each, and a view of a chunk's end would hold the whole chunk.
+   *
+   * @param wanted size of the whole frame, as far as it is known: the copy does not grow beyond it
+   */
   #keep(bytes: Buffer, wanted: number): void {
     const filled = this.#filled + bytes.length;
     if (filled > this.#partial.length) {
@@ -132,7 +136,7 @@ function parseFrame(bytes: Buffer): Frame {
   if (headBytes > MAX_HEAD_BYTES || headBytes > bytes.length - FIXED_BYTES)
     throw new WireError("ERR_WIRE_FRAME", `Frame head of ${headBytes} bytes does not fit`);
   const head = bytes.subarray(FIXED_BYTES, FIXED_BYTES + headBytes);
-  // A request may be under way for long: an empty view would hold all that came with it.
+  // A request may be under way for long, and even an empty view holds the whole chunk that it is of.
   const attachment = bytes.subarray(FIXED_BYTES + headBytes);
   return {
     kind,

@@ -39,7 +39,7 @@ function clearPlace(path: string): void {
 
 function listen(server: Server, { path, sink, caller }: ListenOptions): Promise<void> {
   return new Promise((resolve, reject) => {
-    // Stays: an accept that fails later, for want of descriptors, must not end the process.
+    // Stays attached: an accept that fails later, for want of file descriptors, must not end the process.
     server.on("error", (error) => {
       sink("socket_error", { caller, code: errorCode(error) });
       reject(error);

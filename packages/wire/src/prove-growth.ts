@@ -5,7 +5,7 @@ import { ask, type Requester } from "./protocol/operation.ts";
 /**
  * Has the ledger prove that the tree `after` begins with the tree `before`.
  *
- * @throws TlogError when it does not; whatever the asking throws
+ * @throws TlogError when it does not; as `ask`
  */
 export async function proveGrowth(
   client: Requester,

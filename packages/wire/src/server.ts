@@ -18,17 +18,19 @@ export interface SocketOptions {
   readonly maxFrameBytes?: number;
   /** Requests and notices under way on a connection; past it the connection is not read. Default 1024. */
   readonly maxInFlight?: number;
+  /** How long a connection may take to greet. Default 5000. */
   readonly helloTimeoutMs?: number;
+  /** Default 64. */
   readonly maxConnections?: number;
-  /** How long what is under way may take at the end. */
+  /** How long requests under way may still take when the server is disposed of. Default 5000. */
   readonly graceMs?: number;
 }
 
 const GRACE_MS = 5000;
 
 /**
- * Listens for one caller (docs/spec/wire.md §1). At the end nobody is let in any more, what is under way is answered
- * within `graceMs`, and what still comes is refused with `ERR_WIRE_STOPPING`.
+ * Listens for one caller (docs/spec/wire.md §1). When it is disposed of, it takes no new connection, answers the requests
+ * under way within `graceMs`, and refuses those that still come with `ERR_WIRE_STOPPING`.
  *
  * @throws ServiceError `ERR_SOCKET_PATH`, `ERR_FILE_*` for a folder that is not closed to others
  */

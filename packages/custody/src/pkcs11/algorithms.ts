@@ -6,14 +6,14 @@ import type { Mechanism } from "./cryptoki.ts";
 export interface TokenAlgorithm {
   readonly generation: number;
   readonly signing: Mechanism;
-  /** What the public half's template adds. */
+  /** Attributes of the public half that choose curve or size. */
   readonly domain: readonly Attribute[];
   /** Uses that the private half must not have: each could make a signature that this adapter never saw. */
   readonly denied: readonly number[];
   readonly signatureBytes: number;
   /** ECDSA signs the digest; the other mechanisms take the whole input. */
   readonly hashesFirst: boolean;
-  /** Slower than a thread hop. */
+  /** Whether a signature takes longer than the way to the thread pool and back. */
   readonly isSlow: boolean;
 }
 

@@ -19,8 +19,8 @@ const REQUIRED = [
 ] as const;
 
 /**
- * What is wrong with a private key that the token holds; undefined where nothing is. The token says it: of a key
- * that was planted it says other things than of one that it made itself.
+ * What is wrong with a private key that the token holds; undefined where nothing is. The token's word is believed: a key
+ * that somebody imported has other attributes than one that the token made.
  */
 export function attributeProblem(
   cryptoki: AttributeSource,

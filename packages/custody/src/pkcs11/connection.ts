@@ -26,8 +26,8 @@ const MIN_PAUSE_MS = 1000;
 const MAX_PAUSE_MS = 30_000;
 
 /**
- * One custodian's way to its token. A session that was lost, or a token that was away, is looked for anew within the
- * call that finds out; while it stays away, calls fail at once and it is looked for after a pause.
+ * One custodian's connection to its token. A call that finds its session lost, or the token away, connects anew and is made
+ * again. While the token stays away, calls fail at once, and only after a pause does one of them look for it again.
  */
 export class Connection {
   readonly token: Token;
@@ -36,6 +36,7 @@ export class Connection {
   readonly #pool: SessionPool;
   #pin: Secret;
   #slot: Handle | undefined;
+  /** The session that all calls of `run` share; it also keeps the login. */
   #desk: Handle | undefined;
   #generation = -1;
   #epoch = 0;
@@ -71,7 +72,11 @@ export class Connection {
     return this.#slot;
   }
 
-  /** Calls made in one go, in the one session that they share. */
+  /**
+   * Makes calls in the shared session, without a break. If the way to the token failed, `use` runs once more.
+   *
+   * @throws KeyError `ERR_KEY_BUSY` while the token is away, `ERR_KEY_CUSTODY` where it refused a call
+   */
   run<T>(use: (session: Handle) => T): T {
     const session = this.#session();
     try {
@@ -86,7 +91,7 @@ export class Connection {
     }
   }
 
-  /** Calls that run in the thread pool, in a session of their own. */
+  /** As `run`, for calls that run in the thread pool, in a session of their own. */
   async runAside<T>(use: (session: Handle) => Promise<T>): Promise<T> {
     this.#session();
     const before = this.#epoch;
@@ -135,14 +140,14 @@ export class Connection {
     return this.#desk;
   }
 
-  /** Returns where trying again may help, throws where it does not. */
+  /** Connects anew, where needed, and returns if another attempt may help; otherwise throws. */
   #heal(error: unknown): void {
     const way = wayAfter(error);
     if (way === "answered") throw this.#settle(error);
     if (way === "lost" || !this.#renewDesk()) this.#reconnect();
   }
 
-  /** What is said of a failure that stays one. */
+  /** The error for the caller, where no further attempt is made. */
   #settle(error: unknown): unknown {
     const name = returnValue(error);
     if (error instanceof KeyError || name === "") return error;
@@ -154,7 +159,7 @@ export class Connection {
     return this.#away(error);
   }
 
-  /** A session without what the failed call may have left in it; whether the token gave one. */
+  /** Replaces the shared session, in which the failed call may have left something; false where the token gives none. */
   #renewDesk(): boolean {
     const [slot, old] = [this.#slot, this.#desk];
     if (!slot || !old || !this.#isAlive(slot, old)) return false;
@@ -180,7 +185,7 @@ export class Connection {
 
   #reconnect(): void {
     const { clock } = this.#options;
-    // What is the matter with it stays true in the pause: a refused PIN is not told as absence.
+    // During the pause the last problem stays the answer: a refused PIN must not be reported as a token that is away.
     if (this.#problem && clock.monotonic() < this.#notBeforeMs) throw this.#problem;
     this.#drop();
     try {
@@ -198,7 +203,7 @@ export class Connection {
     try {
       this.#connect();
     } catch (error) {
-      // A new start helps nobody to another PIN, and would disturb whoever shares the module.
+      // A restart does not help against a wrong PIN, and would disturb whoever shares the module.
       if (error instanceof KeyError && error.code !== "ERR_KEY_BUSY") throw error;
       this.#options.module.restart();
       this.#connect();
@@ -249,7 +254,7 @@ export class Connection {
   }
 }
 
-/** Gives back what may be gone already. */
+/** Gives something back to the token that may be gone already. */
 function attempt(giveBack: () => void): void {
   try {
     giveBack();

@@ -155,15 +155,15 @@ const RETURN_VALUE = /\bCKR_[A-Z0-9_]{1,60}/;
 
 /** Name of the CK_RV that a call failed with; "" for an error that is none of the module's. */
 export function returnValue(error: unknown): string {
-  // One of ours may quote it: what was decided about it stays decided.
+  // An error of ours may quote the module's: what was decided about that one stays decided.
   if (!(error instanceof Error) || error instanceof KeyError) return "";
   return RETURN_VALUE.exec(error.message)?.[0] ?? "";
 }
 
 /**
  * What a failed call says about the way to the token. `lost`: the session, the login or the device is gone.
- * `unclear`: handles that went with a lost token, or an error that may have any cause. Whatever else fails would fail
- * again, it is `answered`.
+ * `unclear`: the handles may have gone with a lost token, or the error may have any cause. `answered`: the token refused
+ * the call, and would refuse it again.
  */
 export function wayAfter(error: unknown): "lost" | "unclear" | "answered" {
   const name = returnValue(error);
@@ -188,7 +188,7 @@ const LOST: ReadonlySet<string> = new Set([
 const UNCLEAR: ReadonlySet<string> = new Set([
   "CKR_OBJECT_HANDLE_INVALID",
   "CKR_KEY_HANDLE_INVALID",
-  // Others may hold the sessions now; ours are given back and opened anew.
+  // Others may hold all sessions now, for ours may be lost: they are given back and opened anew.
   "CKR_SESSION_COUNT",
   "CKR_GENERAL_ERROR",
   "CKR_FUNCTION_FAILED",

@@ -21,7 +21,7 @@ interface HeldKey extends InspectedKey {
   readonly epoch: number;
 }
 
-/** Keys in a token; `open-custodian.ts` says what is asked of it. */
+/** Keys in a PKCS#11 token, made by `openPkcs11Custodian`. */
 export class Pkcs11Custodian implements Custodian {
   readonly label = "pkcs11";
   readonly #cryptoki: Cryptoki;
@@ -107,7 +107,7 @@ export class Pkcs11Custodian implements Custodian {
       throw new KeyError("ERR_KEY_ALG", `Token ${token.label} does not offer ${alg}`);
   }
 
-  /** A try that is repeated takes another id: the first may have made a pair before it failed. */
+  /** A repeated attempt takes another id: the first may have made a pair before it failed. */
   async #makePair(alg: SignatureAlgorithm): Promise<string> {
     const { generation, isSlow } = TOKEN_ALGORITHMS[alg];
     const mechanism = { mechanism: generation };
@@ -164,7 +164,7 @@ export class Pkcs11Custodian implements Custodian {
     const { signature } = await this.#connection.runAside(async (session) => {
       const { data, out } = this.#begin(session, held, input);
       const made = await this.#cryptoki.C_SignAsync(session, data, out);
-      // NOTE: `data` is named again because the binding keeps no reference while the other thread reads it.
+      // NOTE: returning `data` keeps it in memory: the binding holds no reference while the other thread reads it.
       return { data, signature: checkLength(made, out) };
     });
     // A faulty RSA-CRT signature gives the key away; the check costs little beside the signature.
@@ -182,7 +182,7 @@ export class Pkcs11Custodian implements Custodian {
     };
   }
 
-  /** Found and looked at anew where sessions were lost: the token that came back may be another. */
+  /** Where sessions were lost, the key is found and inspected anew: the token that came back may be another one. */
   #handleOf(session: Handle, held: HeldKey): Handle {
     const { id, epoch } = this.#held.get(held.id) ?? held;
     if (epoch === this.#connection.epoch) return held.handle;

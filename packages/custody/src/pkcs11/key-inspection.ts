@@ -44,14 +44,16 @@ export function inspectKey(
 }
 
 /**
- * That both halves belong together. Whoever knows the PIN can put another public key beside a private one; it would
+ * Checks that both halves belong together. Whoever knows the PIN can put another public key beside a private one; it would
  * be registered as ours, while its private half is somewhere else (THREAT-27).
+ *
+ * @throws KeyError `ERR_KEY_REFUSED` where they do not; what `sign` throws
  */
 export async function checkPair(
   { id, alg, publicKey }: InspectedKey,
   sign: (input: Uint8Array) => Buffer | Promise<Buffer>,
 ): Promise<void> {
-  // No signing input of a token holds a line break.
+  // The line break keeps this signature from passing for that of a JWS, whose signing input has none.
   const challenge = Buffer.concat([Buffer.from("redoubt/key-pair\n"), randomBytes(32)]);
   if (!verifies(alg, publicKey, challenge, await sign(challenge)))
     throw keyRefused(id, "its halves are no pair");

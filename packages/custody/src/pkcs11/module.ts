@@ -6,8 +6,8 @@ import { Token } from "./token.ts";
 
 const OPEN_TO_OTHERS = 0o022;
 
-// Not ours to choose: initialisation, logins and C_Finalize of a PKCS#11 module are one for the whole process
-// (PKCS#11 2.40 §5.4, §5.6), so who shares them must be known for the whole process too.
+// Initialisation, login and C_Finalize of a PKCS#11 module hold for the whole process (PKCS#11 2.40 §5.4, §5.6). So who
+// shares a module must be known for the whole process, too.
 const loaded = new Map<string, Pkcs11Module>();
 
 /**
@@ -70,7 +70,7 @@ function moduleRefused(message: string, options?: ErrorOptions): KeyError {
   return new KeyError("ERR_KEY_MODULE", `PKCS#11 module ${message}`, options);
 }
 
-/** A loaded module, initialised while anybody uses it. */
+/** A loaded module. It is initialised while anybody uses it: each `join` has a `leave`, and the last one finalises. */
 export class Pkcs11Module {
   readonly path: string;
   readonly cryptoki: Cryptoki;
@@ -85,12 +85,12 @@ export class Pkcs11Module {
     this.cryptoki = cryptoki;
   }
 
-  /** Changes when every session and handle became void, of whoever got them. */
+  /** Changes whenever all sessions and handles of this module became void. */
   get generation(): number {
     return this.#generation;
   }
 
-  /** What all of this process know of one token. */
+  /** The token with this label, one object for the whole process. */
   token(label: string): Token {
     const token = this.#tokens.get(label) ?? new Token(this.cryptoki, label);
     this.#tokens.set(label, token);
@@ -108,7 +108,7 @@ export class Pkcs11Module {
     this.#finaliseWhenUnused();
   }
 
-  /** A call that runs in the thread pool. */
+  /** Counts a call that runs in the thread pool: until it ends, the module is not finalised. */
   async during<T>(call: Promise<T>): Promise<T> {
     this.#underWay += 1;
     try {
@@ -120,8 +120,9 @@ export class Pkcs11Module {
   }
 
   /**
-   * Some modules see a token that came back only after a new start; one that failed to start is started here. Not
-   * while a call is under way, and where somebody else initialised it, only once he ended it.
+   * Finalises the module and initialises it anew: some modules do not see a token that came back before that. It also
+   * starts a module that did not start. While a call is under way it does nothing. A module that other code of this
+   * process initialised is not finalised here; it starts anew once that code has finalised it.
    *
    * @throws as `join`; the next call tries again
    */

@@ -11,7 +11,7 @@ import {
   type Handle,
 } from "./cryptoki.ts";
 
-/** Both halves of one key of ours. */
+/** The handles of both halves of one key of ours. */
 export interface KeyObjects {
   readonly alg: SignatureAlgorithm;
   readonly publicKey: Handle;
@@ -23,7 +23,7 @@ const ID_BYTES = 16;
 const MAX_OBJECTS = 4096;
 const FIND_AT_ONCE = 256;
 
-/** RS256 and PS256 keys are alike in every other attribute. */
+/** Says which algorithm a key is for: RS256 and PS256 keys are alike in every other attribute. */
 export function labelOf(alg: SignatureAlgorithm): string {
   return `redoubt/${alg}`;
 }
@@ -96,8 +96,8 @@ export function readAttribute(
 }
 
 /**
- * The ids of ours, as hex: of whole keys, and of private keys without their public half. What a crash in the middle
- * of making or ending a key leaves is a half, and none of the first.
+ * The ids of our keys, as hex: of whole ones, and of private halves without a public one. A crash while a key is made or
+ * destroyed may leave such a half.
  */
 export function listIds(
   cryptoki: Cryptoki,
@@ -141,7 +141,7 @@ export function findKey(cryptoki: Cryptoki, session: Handle, id: Buffer): KeyObj
   return { alg: ours.alg, privateKey: ours.object, publicKey: theirs.object };
 }
 
-/** Every object of ours with this id, private ones first. */
+/** The objects of this class, private or public, that have this id and a label of ours. */
 export function findHalves(
   cryptoki: Cryptoki,
   session: Handle,

@@ -8,18 +8,18 @@ import { loadPkcs11, type Pkcs11Module } from "./module.ts";
 export interface Pkcs11Options {
   /** Absolute path, or the module as `loadPkcs11` gave it. */
   readonly module: string | Pkcs11Module;
-  /** The token's label; whatever bears the label of our keys in it belongs to whoever opens it. */
+  /** The token's label. Every object in the token that is labelled as ours counts as this custodian's key. */
   readonly tokenLabel: string;
   /** The user's PIN, or a 0600 file that holds it, read again once its PIN was refused. */
   readonly pin: Secret | { readonly file: string };
-  /** Calls at once in the thread pool; Node's pool has four threads unless told otherwise. */
+  /** Calls at once in the thread pool. Default 4, the threads of Node's pool unless it is told otherwise. */
   readonly sessions?: number;
   /**
    * Whether EC keys sign in the calling thread or, as RSA always does, in the thread pool. Default: in the pool where
-   * the slot says that it is hardware, for the way there would stop everything else.
+   * the slot says that it is hardware, because waiting for hardware would block the process.
    */
   readonly signing?: "sync" | "async";
-  /** For one call in the thread pool. */
+  /** How long one call in the thread pool may take. Default 10 000. */
   readonly timeoutMs?: number;
   readonly clock?: Clock;
 }

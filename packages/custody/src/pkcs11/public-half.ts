@@ -42,7 +42,7 @@ function fromPoint(value: Buffer): KeyObject | undefined {
 }
 
 function fromNumbers(n: Buffer, e: Buffer): KeyObject | undefined {
-  // Ours were made with it; a token that says another holds somebody else's.
+  // Our keys were made with this size and exponent: anything else is somebody else's key.
   if (n.length * 8 < MIN_RSA_BITS || !e.equals(RSA_EXPONENT)) return undefined;
   return fromJwk({ kty: "RSA", n: encodeBase64url(n), e: encodeBase64url(e) });
 }

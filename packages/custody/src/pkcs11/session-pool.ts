@@ -15,7 +15,7 @@ export interface SessionPoolOptions {
   readonly timeoutMs: number;
 }
 
-/** What a signer can have in flight many times over; more would only wait for its own time limit. */
+/** Many times what a signer has under way. Whoever waits behind so many would only run into the time limit. */
 const MAX_WAITING = 4096;
 
 /** Sessions for calls that run in the thread pool: a session does one thing at a time. */
@@ -23,7 +23,9 @@ export class SessionPool {
   readonly #options: SessionPoolOptions;
   readonly #waiting: PromiseWithResolvers<void>[] = [];
   #idle: Handle[] = [];
+  /** Calls under way. */
   #busy = 0;
+  /** Counts `drop`s: a session that was opened before the last one is not used again. */
   #era = 0;
   #isClosed = false;
   #whenQuiet: PromiseWithResolvers<void> | undefined;
@@ -50,7 +52,7 @@ export class SessionPool {
     }
   }
 
-  /** Forgets sessions that were lost; `isVoid` where their numbers may be somebody else's by now. */
+  /** Forgets all sessions, which were lost. `isVoid`: their numbers may be somebody else's, so they are not closed. */
   drop(isVoid: boolean): void {
     this.#era += 1;
     const idle = this.#idle;
@@ -58,7 +60,7 @@ export class SessionPool {
     if (!isVoid) for (const session of idle) this.#closeSession(session);
   }
 
-  /** Waits for the calls under way, not for ever for one that hangs. */
+  /** Refuses those who wait, and waits for the calls under way, for one that hangs no longer than `timeoutMs`. */
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const { reject } of this.#waiting.splice(0)) reject(busy("Custody is closed"));
@@ -83,7 +85,7 @@ export class SessionPool {
     } catch (error) {
       const place = this.#waiting.indexOf(seat);
       if (place >= 0) this.#waiting.splice(place, 1);
-      // Given in the same moment: the next one takes it.
+      // The seat was given at the same moment: it goes to the next one.
       else if (!this.#isClosed) this.#leaveSeat();
       throw error;
     }

@@ -2,7 +2,7 @@ import type { Secret } from "@redoubt/base";
 import { KeyError } from "@redoubt/keys";
 import { CKF, CKU_USER, returnValue, type Cryptoki, type Handle } from "./cryptoki.ts";
 
-/** A token by its label, as everything in this process shares it: its login, its refused PINs, its lock. */
+/** A PKCS#11 token, by its label. This process has one object for it, which holds login, refused PIN and lock. */
 export class Token {
   readonly label: string;
   readonly #cryptoki: Cryptoki;
@@ -36,7 +36,7 @@ export class Token {
   }
 
   /**
-   * By label, because the place of a token among the slots changes from start to start.
+   * Finds the token by its label, because the slot that it is in changes from start to start.
    *
    * @throws KeyError `ERR_KEY_BUSY` where it is not there, `ERR_KEY_CUSTODY` where two bear its label
    */
@@ -72,8 +72,8 @@ export class Token {
   }
 
   /**
-   * A token locks after a few wrong PINs, which is an outage that somebody must travel for: a PIN that was refused
-   * once is not tried again by this process, and the last try is left to a person.
+   * A token locks after a few wrong PINs, and then somebody must travel to it. So this process does not try a refused PIN
+   * again, and leaves the last try to a person.
    *
    * @throws KeyError `ERR_KEY_DENIED`
    */
@@ -103,7 +103,7 @@ export class Token {
     if (name === "CKR_USER_ALREADY_LOGGED_IN") return;
     if (PIN_IS_WRONG.has(name)) {
       this.#refused = pin;
-      // Nobody is logged in, or it would not have been looked at: what was accepted once lets nobody in.
+      // The token compares a PIN only while nobody is logged in. So the login that was accepted before has ended.
       this.#accepted = undefined;
     }
     if (name.startsWith("CKR_PIN_") || name === "CKR_USER_PIN_NOT_INITIALIZED")

@@ -3,11 +3,11 @@ import { bytes, integer, text, textOrEmpty } from "./member.ts";
 import { group, list, nullable, optional } from "./message.ts";
 import { operation } from "./operation.ts";
 
-/** Of one commit, and of one answer of `entries`. */
+/** Entries in one commit, and in one answer of `entries`. */
 export const MAX_ENTRIES = 4096;
-/** Of one answer of `registry`, and of one page that is restored. */
+/** Statements in one answer of `registry`, and in one request of `restore`. */
 export const MAX_STATEMENTS = 512;
-/** docs/spec/logs.md §1, §4: what a log has at each place. */
+/** docs/spec/logs.md §1, §4: every entry has so many. */
 const ENTRY_BYTES = 65;
 const MAX_LOGS = 1000;
 const MAX_WAIT_MS = 10_000;
@@ -27,11 +27,11 @@ const statement = bytes({ maxBytes: MAX_STATEMENT_BYTES });
 const envelope = bytes({ maxBytes: MAX_ENVELOPE_BYTES });
 /** The document that a `client` statement names. */
 const credentials = optional(bytes({ maxBytes: MAX_CREDENTIALS_BYTES }));
-/** What a caller brings. */
+/** A signed checkpoint that a caller brings. */
 const givenNote = text(MAX_GIVEN_NOTE);
 const note = text(MAX_NOTE);
 const noteOrEmpty = textOrEmpty(MAX_NOTE);
-/** Where a log stands; empty notes where there are none. */
+/** The tree's size, and the newest checkpoints as they are signed and as the witness cosigned them; "" where there is none. */
 const position = { size, checkpoint: noteOrEmpty, cosigned: noteOrEmpty };
 
 /** The ledger's socket (docs/spec/wire.md §4). */
@@ -78,13 +78,13 @@ export const LEDGER = {
       ),
     },
   ),
-  /** That an entry is in the tree of `size`. */
+  /** Proves that an entry is in the tree of `size`. */
   prove: operation(
     "prove",
     { log, index: size, size: optional(integer(1)) },
     { index: size, size, leaf: entry, proof: hashes, checkpoint: note },
   ),
-  /** That the tree of `size2` begins with that of `size1`. */
+  /** Proves that the tree of `size2` begins with that of `size1`. */
   proveGrowth: operation(
     "proveGrowth",
     { log, size1: integer(1), size2: integer(1) },

@@ -9,9 +9,9 @@ import { isJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/j
 
 /** How one member of a message is read and written. */
 export interface Member<T> {
-  /** Of the other side: anything may stand there. `name` and `what` (the message) are for the error. */
+  /** `value` comes from the other side and may be anything. `name` and `what`, the message's name, are for the error. */
   read(value: JsonValue | undefined, name: string, what: string): T;
-  /** Undefined: the member is left out. */
+  /** Gives undefined where the member is to be left out. */
   write(value: T): JsonValue | undefined;
 }
 
@@ -89,7 +89,7 @@ export const flag: Member<boolean> = {
   write: (value) => value,
 };
 
-/** Written only where it holds: absent is false. */
+/** A truth value of which only `true` is written: an absent member is false. */
 export const mark: OptionalMember<boolean> = {
   isOptional: true,
   read: (value, name, what) => value !== undefined && flag.read(value, name, what),

@@ -84,7 +84,7 @@ export function optional<T>(member: Member<T>): OptionalMember<T> {
   };
 }
 
-/** `null` is said aloud in place of a value. */
+/** A member that must be there, and may be `null`. */
 export function nullable<T>(member: Member<T>): Member<T | null> {
   return {
     read: (value, name, what) => (value === null ? null : member.read(value, name, what)),
@@ -92,7 +92,7 @@ export function nullable<T>(member: Member<T>): Member<T | null> {
   };
 }
 
-/** At most `max` of them, and at least `min`. */
+/** An array of `min` to `max` items. */
 export function list<T>(member: Member<T>, max: number, min = 0): Member<readonly T[]> {
   return {
     read: (value, name, what) => {

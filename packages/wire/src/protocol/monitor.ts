@@ -15,7 +15,7 @@ export const MONITOR_LIMITS = {
   coverageRows: 100,
 } as const;
 
-/** Kinds of `event` that end by themselves: with the sender's word, or with its process. */
+/** Kinds of `event` that are states: one lasts until its sender says `over`, or until the sender's process ends. */
 export const MONITOR_EVENT_STATES: readonly string[] = ["connections-full", "delivery-queue-full"];
 
 const digest = text(43, SHA256);
@@ -31,9 +31,9 @@ const alarm = group({
   at: integer(),
   kind: text(64),
   severity: text(32),
-  /** The one that closing must name. */
+  /** Of the token that the alarm is about; `close` must name it. */
   digest: optional(text(64)),
-  /** The first of them, `digest` included, where there are several. */
+  /** Where it is about several tokens, the first of them, `digest` included. */
   digests: optional(list(text(64), 256)),
   log: optional(text()),
   reporter: optional(text()),
@@ -67,7 +67,7 @@ export const MONITOR = {
     { seq: integer() },
   ),
   refusal: operation("refusal", { code: name, caller: name, detail }, {}),
-  /** `over`: a state that was told before has ended. */
+  /** `over`: the state of this kind, which an earlier event began, has ended. */
   event: operation("event", { kind: name, detail, over: mark }, {}),
   /** `nonce`: at least 128 bits. */
   witnessed: operation(
@@ -99,7 +99,7 @@ export const MONITOR = {
     { alarm: integer(1), digest: optional(text(43)), reason: text() },
     { presence: oneOf("none") },
   ),
-  /** Without a database there is nothing to say but why. */
+  /** Of a monitor without its database, only the first four members are there; the last of them says why. */
   status: operation(
     "status",
     {},

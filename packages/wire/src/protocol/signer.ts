@@ -19,7 +19,7 @@ import { operation } from "./operation.ts";
 
 const KID = text(43, /^[\w-]{43}$/);
 const KID_OR_NONE = nullable(KID);
-/** The registry holds 256 characters, and says in some of them who asked. */
+/** A statement's reason has 256 characters at most, and the signer writes into it who asked, too. */
 const REASON = text(160, /^[^\p{Cc}]+$/u);
 /** P8: until presence is proven, an answer says that it was not. */
 const PRESENCE = text(32);
@@ -78,7 +78,7 @@ export const ISSUE_REFUSAL = message("issueBatch refusal", {
   code: text(64),
   message: textOrEmpty(200),
   retryAfterSeconds: optional(integer()),
-  /** The entry is in the log: whoever asked accounts for it, by what would have been signed (reports.md §4). */
+  /** The entry is in the log. So the issuer reports its digest as delivered, from `unsigned` (reports.md §4). */
   committed: mark,
   unsigned: optional(text(MAX_TOKEN_CHARACTERS)),
 });
@@ -132,7 +132,7 @@ const DRILL_KEY = {
 };
 export type DrillKeyRequest = Values<typeof DRILL_KEY>;
 
-/** What a caller had to build itself: signed as it is, or not at all. */
+/** Of a caller that had to build the token itself: its payload is signed as it is, or not at all. */
 const SIGN_EXACT = {
   /** The payload's segment of the token; the signer judges what is in it. */
   payload: text(MAX_TOKEN_CHARACTERS),
@@ -187,7 +187,7 @@ const TAKEOVER = { kid: KID, before: KID_OR_NONE, presence: PRESENCE };
 /** The signer's sockets (docs/spec/wire.md §3). */
 export const SIGNER = {
   issue: operation("issue", ISSUE, ISSUED),
-  /** Each item is read, and each result is a token or a refusal, for itself. */
+  /** Each item is an `issue` request and is read by itself; each result is its token or its refusal. */
   issueBatch: operation(
     "issueBatch",
     { items: list(anything, MAX_BATCH_ITEMS, 1) },
