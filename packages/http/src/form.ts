@@ -41,7 +41,10 @@ export function readForm(
 function readPair(pair: string, seen: Set<string>, form: Map<string, string>): void {
   const equals = pair.indexOf("=");
   if (equals <= 0 || equals > MAX_NAME_LENGTH)
-    throw new HttpError("ERR_HTTP_FORM", "Form parameter has no name, no value or a long name");
+    throw new HttpError(
+      "ERR_HTTP_FORM",
+      "Form parameter has no name, a long name or no equals sign",
+    );
   const name = decodeFormText(pair.slice(0, equals));
   if (seen.has(name))
     throw new HttpError("ERR_HTTP_FORM_DUPLICATE", "Form parameter occurs more than once");

@@ -153,7 +153,7 @@ function readTerm(reader: MemberReader): Term {
 }
 
 function requireDistinct(names: readonly string[]): void {
-  if (new Set(names).size !== names.length) throw refusal("two secrets or keys are one");
+  if (new Set(names).size !== names.length) throw refusal("a secret or a key's kid is there twice");
 }
 
 function isOurs(error: Error): boolean {

@@ -131,7 +131,10 @@ export class RegistryReader {
     while (await this.#step());
     const { size } = this.#range;
     if (this.#expected.some((tree) => tree.size > size))
-      throw refusal("ERR_REGISTRY_SHORT", "Registry is shorter than it was seen");
+      throw refusal(
+        "ERR_REGISTRY_SHORT",
+        "Registry is shorter than it was when it was read before",
+      );
     return size - from;
   }
 
@@ -180,7 +183,7 @@ export class RegistryReader {
       range.append(hashLeaf(item.entry));
       for (const tree of this.#expected)
         if (range.size === tree.size && !range.root().equals(tree.root))
-          throw refusal("ERR_REGISTRY_HISTORY", "Registry is not the one that was seen");
+          throw refusal("ERR_REGISTRY_HISTORY", "Registry is not the one that was read before");
       this.#checkBodies(item);
     }
   }

@@ -27,7 +27,10 @@ export function parseRootKey(bytes: Uint8Array): RootKey {
     reader.done();
     const key = { name, alg, publicKey };
     if (!verify(null, provenBytes(key), parseRootPublicKey(publicKey), proof))
-      throw new KeyError("ERR_ROOT_SIGNATURE", `Root key ${name} does not prove itself`);
+      throw new KeyError(
+        "ERR_ROOT_SIGNATURE",
+        `Root key ${name} is not signed by its private half`,
+      );
     return key;
   } catch (cause) {
     if (!(cause instanceof ServiceError) && !(cause instanceof Base64urlError)) throw cause;

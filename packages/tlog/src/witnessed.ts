@@ -14,10 +14,10 @@ export interface WitnessedQuestion {
 }
 
 /**
- * THREAT-38: a witness's signed answer to what it holds of a log now. Somebody may have kept an old cosignature and show
- * it as new; with this answer he cannot, because it holds the asker's nonce. It has the form of a cosigned checkpoint, so
- * that the cosigner's key signs only such: the nonce is in the origin, and the one extension line names the log that the
- * answer is about (docs/spec/wire.md §5).
+ * THREAT-38: a witness's signed answer to the question what it holds of a log now. An old cosignature that somebody kept
+ * can be shown as new; this answer cannot, because it holds the asker's nonce. It has the form of a cosigned checkpoint,
+ * so that the cosigner's key signs nothing else: the nonce is in the origin, and the one extension line names the log
+ * that the answer is about (docs/spec/wire.md §5).
  */
 export function cosignWitnessed(
   { log, nonce }: WitnessedQuestion,
