@@ -221,6 +221,46 @@ describe("THREAT-06: a ledger that shows an issuer an entry without its body", (
     assert.equal(await ask(system, "new"), "200");
   });
 
+  test("leaves nothing of the reading that was given up, not even of an answer that comes late", async () => {
+    await using system = await ready();
+    const honest = system.ledger.misbehave;
+    const { issuerStatements } = system.signer;
+    const late = Promise.withResolvers<void>();
+    let isHeld = false;
+    system.ledger.misbehave = async (call, truth) => {
+      const isOld = call.op === "registry" && call.head["from"] !== 0 && !isHeld;
+      if (!isOld || system.registry.size === 3) return honest?.(call, truth) ?? truth();
+      isHeld = true;
+      const answer = await truth();
+      await late.promise;
+      return answer;
+    };
+    system.sayClient({}, ofSecret("new"));
+    await until(() => isHeld);
+    // The old reading waits for its answer, and the signer has been shown more.
+    system.signer.registrySize = () => 3;
+    system.signer.issuerStatements = (size) => issuerStatements(size) + 1;
+    const asked = system.signer.metadataAsked;
+    await until(() => system.signer.metadataAsked > asked + 1);
+    system.advance(10);
+    await until(() => system.names.includes("registry_withheld"));
+    system.signer.issuerStatements = issuerStatements;
+    await system.read();
+    late.resolve();
+    system.signer.registrySize = () => system.registry.size;
+    await system.putClient({}, ofSecret("newer"));
+    assert.equal(await ask(system, "newer"), "200");
+    await system.stop();
+    await system.start();
+    await system.issuer.ready;
+    const failures = ["registry_copy_failed", "registry_copy_damaged"];
+    assert.deepEqual(
+      system.names.filter((name) => failures.includes(name)),
+      [],
+    );
+    assert.equal(await ask(system, "newer"), "200");
+  });
+
   test("gets no token out of it, however long it goes on", async () => {
     await using system = await ready();
     const { issuerStatements } = system.signer;

@@ -71,7 +71,7 @@ export class RealmRegistry implements AsyncDisposable {
 
   /** Entries that were read. */
   get size(): number {
-    return this.#reader.head.size;
+    return this.#reader.registry.size;
   }
 
   /** Why nothing can be decided by it; undefined when it can. */
@@ -84,8 +84,13 @@ export class RealmRegistry implements AsyncDisposable {
     return since !== undefined && this.#options.clock.monotonic() - since >= BEHIND_MS;
   }
 
+  /** Entries that the signer has read, as far as it has said so. */
+  get #signerSize(): number {
+    return this.#signer?.registrySize ?? 0;
+  }
+
   get isAheadOfSigner(): boolean {
-    return this.size > (this.#signer?.registrySize ?? 0);
+    return this.size > this.#signerSize;
   }
 
   tenant(tenant: string): TenantStatement | undefined {
@@ -118,20 +123,20 @@ export class RealmRegistry implements AsyncDisposable {
    * the client may have. Undefined where it has. Rejects with `ERR_ISSUER_REGISTRY` after `CATCH_UP_MS`.
    */
   signerKnows({ index }: ClientInfo): Promise<void> | undefined {
-    return index < (this.#signer?.registrySize ?? 0) ? undefined : this.#untilSigner(index + 1);
+    return index < this.#signerSize ? undefined : this.#untilSigner(index + 1);
   }
 
   async #untilSigner(size: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, CATCH_UP_MS);
     const look = (): void => {
-      if ((this.#signer?.registrySize ?? 0) >= size) resolve();
+      if (this.#signerSize >= size) resolve();
     };
     this.#waiting.add(look);
     await promise;
     this.#waiting.delete(look);
     clearTimeout(timer);
-    if ((this.#signer?.registrySize ?? 0) < size) throw busy();
+    if (this.#signerSize < size) throw busy();
   }
 
   /** THREAT-06: a ledger could keep an entry from us, or show it without its body. */
@@ -189,10 +194,15 @@ export class RealmRegistry implements AsyncDisposable {
 
   #resume(items: readonly RegistryItem[]): RegistryReader {
     const { events, realm } = this.#options;
+    const { signal } = this.#stop;
     this.#shown = [];
     const reader = new RegistryReader({
       ...this.#options,
-      keep: (news, head) => this.#keep(news, head),
+      keep: (news, head) => {
+        // A reading that was given up may still get its answer: then none of it counts.
+        signal.throwIfAborted();
+        this.#keep(news, head);
+      },
       onItem: (item, result) => {
         const { index } = item;
         if (result.kind === "void" && index >= items.length) events.entryVoid(index, result.code);
