@@ -40,6 +40,12 @@ export interface FollowOptions {
   readonly onFailure: (code: string) => void;
 }
 
+interface GrownTree {
+  readonly range: CompactRange;
+  /** By size. */
+  readonly roots: ReadonlyMap<number, Buffer>;
+}
+
 // THREAT-26: what a ledger can make its readers hold without having proven any of it.
 const MAX_UNPROVEN_ITEMS = 4096;
 const MAX_UNPROVEN_BYTES = 2 * 1024 * 1024;
@@ -88,8 +94,9 @@ export class RegistryReader {
    * @throws ServiceError `ERR_REGISTRY_HISTORY`, `ERR_REGISTRY_BODY`, KeyError `ERR_CLIENT_CREDENTIALS`: nothing is taken
    */
   resume(items: readonly RegistryItem[]): void {
-    this.#checkItems(items);
-    this.#take(items);
+    const grown = this.#grow(items);
+    this.#checkItems(items, grown);
+    this.#take(items, grown);
   }
 
   /**
@@ -141,28 +148,43 @@ export class RegistryReader {
   /** Takes what the bounds allow; whether there may be more. */
   async #step(): Promise<boolean> {
     const { client, keep } = this.#options;
-    const range = this.#range.clone();
     const unproven: ShownItem[] = [];
     let bytes = 0;
+    let next = this.#range.size;
     let page: UnverifiedPage;
     do {
-      page = await ask(client, LEDGER.registry, { from: range.size, max: MAX_STATEMENTS });
-      for (const item of placeItems(page, range.size)) {
-        range.append(hashLeaf(item.entry));
+      page = await ask(client, LEDGER.registry, { from: next, max: MAX_STATEMENTS });
+      for (const item of placeItems(page, next)) {
         unproven.push(item);
         bytes += byteLength(item);
       }
+      next = this.#range.size + unproven.length;
     } while (
-      range.size < page.size &&
+      next < page.size &&
       unproven.length < MAX_UNPROVEN_ITEMS &&
       bytes < MAX_UNPROVEN_BYTES
     );
     if (unproven.length === 0) return false;
-    await this.#prove(range, page);
-    this.#checkItems(unproven);
-    keep?.(unproven, range.head);
-    this.#take(unproven);
-    return range.size < page.size;
+    const grown = this.#grow(unproven);
+    await this.#prove(grown.range, page);
+    this.#checkItems(unproven, grown);
+    keep?.(unproven, grown.range.head);
+    this.#take(unproven, grown);
+    return next < page.size;
+  }
+
+  /** The tree after these items, and its roots on the way that are asked for. */
+  #grow(items: readonly RegistryItem[]): GrownTree {
+    const range = this.#range.clone();
+    const roots = new Map<number, Buffer>();
+    const firstNew = range.size + items.length - REMEMBERED_ROOTS;
+    for (const { entry } of items) {
+      range.append(hashLeaf(entry));
+      const { size } = range;
+      if (size > firstNew || this.#expected.some((tree) => tree.size === size))
+        roots.set(size, range.root());
+    }
+    return { range, roots };
   }
 
   /** Verifies that the entries read so far are the beginning of the signed tree, or all of it. */
@@ -177,15 +199,11 @@ export class RegistryReader {
   }
 
   /** Checks, before any of them counts, that they lead through the expected trees and have the bodies of their entries. */
-  #checkItems(items: readonly RegistryItem[]): void {
-    const range = this.#range.clone();
-    for (const item of items) {
-      range.append(hashLeaf(item.entry));
-      for (const tree of this.#expected)
-        if (range.size === tree.size && !range.root().equals(tree.root))
-          throw refusal("ERR_REGISTRY_HISTORY", "Registry is not the one that was read before");
-      this.#checkBodies(item);
-    }
+  #checkItems(items: readonly RegistryItem[], { roots }: GrownTree): void {
+    for (const { size, root } of this.#expected)
+      if (roots.get(size)?.equals(root) === false)
+        throw refusal("ERR_REGISTRY_HISTORY", "Registry is not the one that was read before");
+    for (const item of items) this.#checkBodies(item);
   }
 
   /** THREAT-06: the statement that is held back or exchanged could suspend somebody, so nothing counts without it. */
@@ -199,21 +217,14 @@ export class RegistryReader {
     if (credentials) credentialsOf(parseStatement(statement), credentials);
   }
 
-  #take(items: readonly RegistryItem[]): void {
-    const range = this.#range;
-    const results: FoldResult[] = [];
-    for (const [place, item] of items.entries()) {
-      range.append(hashLeaf(item.entry));
-      const isNew = items.length - place <= REMEMBERED_ROOTS;
-      if (isNew) this.#roots.set(range.size, range.root());
-      this.#roots.delete(range.size - REMEMBERED_ROOTS);
-      results.push(this.registry.apply(item));
-    }
+  #take(items: readonly RegistryItem[], { range, roots }: GrownTree): void {
+    this.#range = range;
+    for (const [size, root] of roots) this.#roots.set(size, root);
+    for (const size of this.#roots.keys())
+      if (size <= range.size - REMEMBERED_ROOTS) this.#roots.delete(size);
+    const folded = items.map((item) => ({ item, result: this.registry.apply(item) }));
     // Last, when every item counts already: an `onItem` that throws, as on a full disk, must not keep any from counting.
-    for (const [place, item] of items.entries()) {
-      const result = results[place];
-      if (result) this.#options.onItem?.(item, result);
-    }
+    for (const { item, result } of folded) this.#options.onItem?.(item, result);
   }
 }
 

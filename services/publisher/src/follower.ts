@@ -70,7 +70,7 @@ export class Follower implements AsyncDisposable {
 
   status(): object {
     return {
-      registrySize: this.#reader.head.size,
+      registrySize: this.#reader.registry.size,
       fresh: this.isFresh,
       issuers: this.#issuers,
       keys: this.#reader.registry.keys.size,
@@ -86,7 +86,7 @@ export class Follower implements AsyncDisposable {
 
   #heard(): void {
     this.#heardAt = this.#options.clock.monotonic();
-    if (this.#isFailing) this.#options.events.registryBack(this.#reader.head.size);
+    if (this.#isFailing) this.#options.events.registryBack(this.#reader.registry.size);
     this.#isFailing = false;
     this.#resolve();
   }
@@ -107,7 +107,7 @@ export class Follower implements AsyncDisposable {
     this.#changesAt = site.changesAt;
     this.#issuers = site.issuers;
     for (const problem of site.problems) events.issuerLeftOut(problem);
-    events.siteBuilt(this.#reader.head.size, site.issuers, this.#reader.registry.keys.size);
+    events.siteBuilt(this.#reader.registry.size, site.issuers, this.#reader.registry.keys.size);
     await www.replace(site.documents);
   }
 

@@ -41,8 +41,7 @@ export class RegistryView {
       log: options.origin,
       seesAll: true,
       onItem: (item, result) => {
-        const { index } = item;
-        if (result.kind === "void") events.registryVoid(index, result.code);
+        if (result.kind === "void") events.registryVoid(item.index, result.code);
         if (isShownTo(`issuer-${realm}`, item, result)) this.#issuerStatements += 1;
       },
     });
