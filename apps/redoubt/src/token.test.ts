@@ -4,27 +4,8 @@ import type { Demo } from "./demo.ts";
 import { CONSUMER_TENANT } from "./layout.ts";
 import { withHttp, type TestRequest } from "./testing/http.ts";
 import { chooseCredential, requestToken } from "./token.ts";
+import { DEMO, TENANT } from "./testing/demo.ts";
 
-const TENANT = "6ad6ba1a-1a51-4a31-a3a8-5b7b3a7e0001";
-const DEMO: Demo = {
-  clients: [
-    {
-      realm: "consumer",
-      tenant: CONSUMER_TENANT,
-      client: "demo-consumer",
-      secret: "s1",
-      audience: "a1",
-    },
-    {
-      realm: "enterprise",
-      tenant: TENANT,
-      client: "demo-enterprise",
-      secret: "s2",
-      audience: "a2",
-    },
-  ],
-  reporters: [],
-};
 const OPTION = { code: "ERR_OPTION" } as const;
 
 test("without a name it is the realm's demo client, of the enterprise realm by default", () => {

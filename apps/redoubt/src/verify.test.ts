@@ -3,28 +3,9 @@ import { test } from "node:test";
 import type { Demo } from "./demo.ts";
 import { CONSUMER_TENANT, portsFrom } from "./layout.ts";
 import { chooseAcceptance, readTokenArgument, verdictText } from "./verify.ts";
+import { DEMO, TENANT } from "./testing/demo.ts";
 
-const TENANT = "6ad6ba1a-1a51-4a31-a3a8-5b7b3a7e0001";
 const OTHER = "6ad6ba1a-1a51-4a31-a3a8-5b7b3a7e0002";
-const DEMO: Demo = {
-  clients: [
-    {
-      realm: "consumer",
-      tenant: CONSUMER_TENANT,
-      client: "demo-consumer",
-      secret: "s1",
-      audience: "a1",
-    },
-    {
-      realm: "enterprise",
-      tenant: TENANT,
-      client: "demo-enterprise",
-      secret: "s2",
-      audience: "a2",
-    },
-  ],
-  reporters: [],
-};
 const NOBODY: Demo = { clients: [], reporters: [] };
 const PLACE = { ports: portsFrom(7400) };
 const OPTION = { code: "ERR_OPTION" } as const;

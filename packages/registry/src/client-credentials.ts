@@ -122,7 +122,8 @@ export function credentialsOf(
   return parseCredentials(document);
 }
 
-function credentialsHash(bytes: Uint8Array): string {
+/** SHA-256 of a document, base64url: what a `client` statement names it by. */
+export function credentialsHash(bytes: Uint8Array): string {
   return hash("sha256", bytes, "base64url");
 }
 

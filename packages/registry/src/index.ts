@@ -1,4 +1,5 @@
 export {
+  credentialsHash,
   credentialsOf,
   encodeCredentials,
   MAX_CREDENTIALS,

@@ -4,3 +4,4 @@ export { FakeMonitor, haltedLog } from "./fake-monitor.ts";
 export { FakeService } from "./fake-service.ts";
 export { requesterOf } from "./requester.ts";
 export { TestEvents } from "./test-events.ts";
+export { until } from "./until.ts";

@@ -3,7 +3,8 @@ import { once } from "node:events";
 import { Agent, request as httpRequest } from "node:http";
 import { connect, type Socket } from "node:net";
 import { test } from "node:test";
-import { basic, post, SECRET, System, until } from "./testing/system.ts";
+import { until } from "@redoubt/testkit";
+import { basic, post, SECRET, System } from "./testing/system.ts";
 
 const LIMITS = {
   connections: 8,

@@ -3,12 +3,12 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { until } from "@redoubt/testkit";
 import type { EventSink } from "@redoubt/base";
 import { RemoteError, WireError, type Reply } from "@redoubt/wire";
 import { DeliveryJournal } from "./delivery-journal.ts";
 import { Deliveries, type DeliveryLimits } from "./deliveries.ts";
 import { issuerEvents } from "./events.ts";
-import { until } from "./testing/system.ts";
 
 type Head = Readonly<Record<string, unknown>>;
 

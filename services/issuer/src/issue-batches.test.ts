@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { until } from "@redoubt/testkit";
 import type { JsonObject } from "@redoubt/verify/json";
 import { RemoteError, WireError, type IssueRequest, type Reply } from "@redoubt/wire";
-import { until } from "./testing/system.ts";
+
 import { IssueBatches, QueueFull } from "./issue-batches.ts";
 
 type Head = Readonly<Record<string, unknown>>;

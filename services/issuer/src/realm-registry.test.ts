@@ -4,7 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import { describe, test } from "node:test";
 import { generateKeyPairSync } from "node:crypto";
 import { StoreError, type RegistryRepository } from "@redoubt/store";
-import { changed, FakeLog, requesterOf } from "@redoubt/testkit";
+import { changed, FakeLog, requesterOf, until } from "@redoubt/testkit";
 import { encodeVerifierKey } from "@redoubt/tlog";
 import { issuerEvents } from "./events.ts";
 import { RealmRegistry } from "./realm-registry.ts";
@@ -17,7 +17,6 @@ import {
   SECRET,
   System,
   TENANT,
-  until,
 } from "./testing/system.ts";
 
 const GRANT = { grant_type: "client_credentials" };

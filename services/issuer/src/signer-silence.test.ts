@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { until } from "@redoubt/testkit";
 import type { IssuerOptions } from "./context.ts";
 import { SignerProcess } from "./testing/signer-process.ts";
-import { basic, post, SECRET, System, until, type TokenResponse } from "./testing/system.ts";
+import { basic, post, SECRET, System, type TokenResponse } from "./testing/system.ts";
 
 const AUTH = { authorization: basic("app", SECRET) };
 const GRANT = { grant_type: "client_credentials", scope: "read" };

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { hash } from "node:crypto";
 import { describe, test } from "node:test";
+import { until } from "@redoubt/testkit";
 import { ServiceError } from "@redoubt/base";
 import { createLocalJWKSet, exportJWK, generateKeyPair, jwtVerify } from "jose";
 import {
@@ -26,7 +27,6 @@ import {
   SUSPENDED_TENANT,
   System,
   TENANT,
-  until,
 } from "./testing/system.ts";
 
 const GRANT = { grant_type: "client_credentials" };

@@ -13,13 +13,13 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { until } from "@redoubt/testkit";
 import { gzipSync } from "node:zlib";
 import { ServiceError } from "@redoubt/base";
 import type { SignJwtRequest } from "./external-jwt-signer.ts";
 import { GRPC_LIMITS, serveGrpc, type GrpcLimits } from "./grpc-server.ts";
 import { decodeMessage, encodeMessage } from "./testing/proto.ts";
 import { answerOf, RawClient } from "./testing/raw-client.ts";
-import { until } from "./testing/until.ts";
 
 type Sign = (request: SignJwtRequest) => Promise<{ header: string; signature: string }>;
 

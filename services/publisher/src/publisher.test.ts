@@ -12,6 +12,7 @@ import { connect } from "node:net";
 import { once } from "node:events";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { until } from "@redoubt/testkit";
 import { hashLeaf, CompactRange, encodeCheckpoint, ed25519Signer, signNote } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { allowInsecureRequests, discovery } from "openid-client";
@@ -20,7 +21,7 @@ import { parseConfig } from "./config.ts";
 import { FileCache } from "./file-cache.ts";
 import { CONSUMER_TENANT, Deployment, identity, LOG, NOW, TENANT } from "./testing/deployment.ts";
 import { PublishedFolder } from "./testing/published.ts";
-import { System, until } from "./testing/system.ts";
+import { System } from "./testing/system.ts";
 
 const PATH = `/${TENANT}/v2.0`;
 

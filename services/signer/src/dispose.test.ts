@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { chmodSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { until } from "@redoubt/testkit";
 import { parseConfig } from "./config.ts";
 import { readState } from "./log/state-file.ts";
 import { Deployment, refusalOf, WANTED } from "./testing/deployment.ts";
-import { until } from "./testing/test-events.ts";
 
 const never = () => new Promise<never>(() => undefined);
 /** Shorter than any time in which a request or a connection is given up. */

@@ -1,4 +1,4 @@
-import { changed } from "@redoubt/testkit";
+import { changed, until } from "@redoubt/testkit";
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,7 +7,6 @@ import { ServiceError } from "@redoubt/base";
 import type { JsonObject } from "@redoubt/verify/json";
 import { RemoteError } from "@redoubt/wire";
 import { Deployment, refusalOf, TIMES, WANTED } from "./testing/deployment.ts";
-import { until } from "./testing/test-events.ts";
 
 /** A signer that issued three tokens and stopped in order. */
 async function afterThree(): Promise<Deployment> {

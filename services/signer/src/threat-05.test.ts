@@ -2,11 +2,10 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ServiceError } from "@redoubt/base";
 import type { Answer, Call } from "@redoubt/wire";
-import { changed, FakeLog, type Honest } from "@redoubt/testkit";
+import { changed, FakeLog, type Honest, until } from "@redoubt/testkit";
 import { MIN_SECOND_BATCH } from "./issue/mint.ts";
 import { digestOf, text } from "./testing/answers.ts";
 import { Deployment, refusalOf, WANTED } from "./testing/deployment.ts";
-import { until } from "./testing/test-events.ts";
 
 /** A ledger that fails its first commits in one way, and then is honest. */
 function failing(count: number, fail: (honest: Honest) => Promise<Answer>) {

@@ -1,7 +1,6 @@
-import { hash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { errorCode, ServiceError } from "@redoubt/base";
-import { byteLength, parseStatement, registryEntry } from "@redoubt/registry";
+import { byteLength, credentialsHash, parseStatement, registryEntry } from "@redoubt/registry";
 import { readRegistryCopy } from "@redoubt/ledger/registry-copy";
 import { buildConsistencyProof, CompactRange } from "@redoubt/tlog";
 import {
@@ -115,16 +114,16 @@ async function withCredentials(
   const known = new Map<string, Buffer>();
   for (const realm of REALMS)
     for (const document of await issuerCredentials(operator, realm))
-      known.set(hash("sha256", document, "base64url"), document);
+      known.set(credentialsHash(document), document);
   const missing = new Set<string>();
   const whole = items.map((item) => {
     const statement = parseStatement(item.statement);
     if (statement.type !== "client") return item;
     const who = [statement.realm, statement.tenant, statement.client].join("/");
     missing.delete(who);
-    const { credentialsHash } = statement;
-    if (credentialsHash === undefined) return item;
-    const credentials = item.credentials ?? known.get(credentialsHash);
+    const { credentialsHash: named } = statement;
+    if (named === undefined) return item;
+    const credentials = item.credentials ?? known.get(named);
     if (!credentials) missing.add(who);
     return { ...item, credentials };
   });

@@ -11,11 +11,12 @@ import { REALMS, tokenEndpoint, type Realm } from "../layout.ts";
 import { withOperator, type Operator } from "../operator.ts";
 import { clientTable, credentialTable, viewOf, type ClientView } from "./client-view.ts";
 import {
-  credentialsOf,
+  knownCredentials,
   newCredentials,
   NONE,
   parseOverlap,
   readJwks,
+  requireCredentials,
   succeed,
 } from "./credentials.ts";
 import {
@@ -144,8 +145,7 @@ export function clientsShow(context: CommandContext, name: ClientName): Promise<
 
 /**
  * Registers a client, or adds audiences and scopes to one, whose credentials stay as they are. The registry gets the
- * hash
- * of a new secret; the secret itself is in the answer, this once.
+ * hash of a new secret; the secret itself is in the answer, this once.
  */
 export async function addClient(
   operator: Operator,
@@ -158,14 +158,15 @@ export async function addClient(
       "ERR_OPTION",
       `Client ${plan.client} exists: redoubt clients rotate --jwks gives it other keys`,
     );
-  const fresh = known ? undefined : newCredentials(options.jwks);
-  const credentials = fresh?.credentials ?? credentialsOf(known);
+  const { credentials, secret } = known
+    ? { credentials: requireCredentials(known) }
+    : newCredentials(options.jwks);
   if (plan.isChanged) await stateClient(operator, plan, credentials);
   return {
     ...viewOf(plan, credentials),
     created: known === undefined,
     changed: plan.isChanged,
-    ...(fresh?.secret !== undefined && { secret: fresh.secret }),
+    ...(secret !== undefined && { secret }),
   };
 }
 
@@ -206,10 +207,9 @@ export async function rotateClient(
   const now = nowSeconds(systemClock);
   // Credentials that were lost cannot be carried over: they end now.
   const before = known.credentials ?? NONE;
-  const fresh = newCredentials(options.jwks);
+  const { secret, ...fresh } = newCredentials(options.jwks);
   const credentials = succeed(before, fresh.credentials, now, now + options.overlapSeconds);
   await stateClient(operator, { ...known, ...name }, credentials);
-  const { secret } = fresh;
   return { ...viewOf({ ...known, ...name }, credentials), ...(secret !== undefined && { secret }) };
 }
 
@@ -231,7 +231,7 @@ export async function setClientStatus(
 
 export async function showClient(operator: Operator, options: ClientName): Promise<ClientView> {
   const { known, ...name } = findClient(await operator.readRegistry(), options);
-  return viewOf({ ...known, ...name }, known.credentialsHash ? known.credentials : NONE);
+  return viewOf({ ...known, ...name }, knownCredentials(known));
 }
 
 export async function listClients(operator: Operator): Promise<ClientView[]> {
@@ -239,9 +239,7 @@ export async function listClients(operator: Operator): Promise<ClientView[]> {
   return REALMS.flatMap((realm) =>
     all
       .filter((known) => known.realm === realm && known.status !== "removed")
-      .map((known) =>
-        viewOf({ ...known, realm }, known.credentialsHash ? known.credentials : NONE),
-      ),
+      .map((known) => viewOf({ ...known, realm }, knownCredentials(known))),
   );
 }
 

@@ -60,10 +60,15 @@ function keyName({ kid, jwk }: ClientCredentials["keys"][number]): string {
   return `${kid} ${canonicalBytes({ ...jwk }).toString()}`;
 }
 
-/** @throws ServiceError `ERR_CLIENT_CREDENTIALS` if the registry names credentials that were lost */
-export function credentialsOf(known: ClientInfo | undefined): ClientCredentials {
-  if (known?.credentialsHash === undefined) return NONE;
-  if (known.credentials) return known.credentials;
+/** What a client proves itself with; undefined if the registry names a document that was lost. */
+export function knownCredentials(known: ClientInfo): ClientCredentials | undefined {
+  return known.credentialsHash === undefined ? NONE : known.credentials;
+}
+
+/** The same. @throws ServiceError `ERR_CLIENT_CREDENTIALS` if it was lost */
+export function requireCredentials(known: ClientInfo): ClientCredentials {
+  const credentials = knownCredentials(known);
+  if (credentials) return credentials;
   throw new ServiceError(
     "ERR_CLIENT_CREDENTIALS",
     `What client ${known.client} proves itself with was lost: redoubt clients rotate gives it something new`,

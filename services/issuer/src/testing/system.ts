@@ -248,16 +248,6 @@ export class System implements AsyncDisposable {
   }
 }
 
-/** Waits, one event-loop turn after the other, until something holds. */
-export async function until(holds: () => boolean): Promise<void> {
-  const deadline = performance.now() + 5000;
-  while (!holds()) {
-    if (performance.now() > deadline) throw new Error("It never came to hold");
-    // oxlint-disable-next-line no-await-in-loop -- waiting is the point
-    await new Promise(setImmediate);
-  }
-}
-
 /** RFC 6749 §2.3.1: form-encoded, then joined, then base64. */
 export function basic(client: string, secret: string): string {
   const text = `${formEncode(client)}:${formEncode(secret)}`;

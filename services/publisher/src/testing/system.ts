@@ -121,13 +121,3 @@ export class System implements AsyncDisposable {
     rmSync(this.root, { recursive: true });
   }
 }
-
-/** Waits, one event-loop turn after the other, until something holds. */
-export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 30_000;
-  while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error(`It never came to hold: ${holds.toString()}`);
-    // oxlint-disable-next-line no-await-in-loop -- waiting is the point
-    await new Promise(setImmediate);
-  }
-}

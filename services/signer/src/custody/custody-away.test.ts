@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { hash } from "node:crypto";
 import { describe, it } from "node:test";
+import { until } from "@redoubt/testkit";
 import type { JsonObject } from "@redoubt/verify/json";
 import { KeyError, type KeyErrorCode } from "@redoubt/keys";
 import { RemoteError } from "@redoubt/wire";
@@ -8,7 +9,6 @@ import type { Signer } from "../context.ts";
 import { digestOf, list, text } from "../testing/answers.ts";
 import { CountingCustodian, type CustodyCall } from "../testing/counting-custodian.ts";
 import { Deployment, refusalOf, TIMES, WANTED } from "../testing/deployment.ts";
-import { until } from "../testing/test-events.ts";
 
 const FAULTS: readonly KeyErrorCode[] = [
   "ERR_KEY_BUSY",

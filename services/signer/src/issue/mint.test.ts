@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { until } from "@redoubt/testkit";
 import { ServiceError } from "@redoubt/base";
 import type { IssuedToken } from "@redoubt/wire";
 import { TestClock } from "../testing/test-clock.ts";
-import { until } from "../testing/test-events.ts";
+
 import { grant, isSignedWith } from "../testing/unsigned-token.ts";
 import type { SealedBatch } from "./bodies.ts";
 import { Mint, MIN_SECOND_BATCH, type MintOptions } from "./mint.ts";

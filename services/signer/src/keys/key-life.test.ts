@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { describe, it } from "node:test";
+import { until } from "@redoubt/testkit";
 import { ServiceError } from "@redoubt/base";
 import { publicJwk, type KeyState } from "@redoubt/keys";
 import type { Signer } from "../context.ts";
 import { list, readToken, text } from "../testing/answers.ts";
 import { Deployment, refusalOf, TENANT, TIMES, WANTED } from "../testing/deployment.ts";
-import { until } from "../testing/test-events.ts";
 
 const { prepublishSeconds, activeSeconds, verifyOnlySeconds, expirySeconds } = TIMES;
 

@@ -3,10 +3,9 @@ import { generateKeyPairSync } from "node:crypto";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { haltedLog } from "@redoubt/testkit";
+import { haltedLog, until } from "@redoubt/testkit";
 import { cosignWitnessed, ed25519Cosigner } from "@redoubt/tlog";
 import { Deployment, refusalOf, WANTED } from "../testing/deployment.ts";
-import { until } from "../testing/test-events.ts";
 
 /** A signer that issued `count` tokens, had them cosigned, and stopped in order. */
 async function after(count: number): Promise<Deployment> {

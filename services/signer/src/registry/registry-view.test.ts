@@ -2,6 +2,7 @@ import { changed, type Honest } from "@redoubt/testkit";
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { describe, it } from "node:test";
+import { ServiceError, type EventSink } from "@redoubt/base";
 import { publicJwk } from "@redoubt/keys";
 import type { JsonObject } from "@redoubt/verify/json";
 import type { Answer, Call } from "@redoubt/wire";
@@ -184,5 +185,28 @@ describe("the registry as a signer sees it", () => {
     await Promise.all([...registrations, signer.tick(), signer.tick(), signer.tick()]);
     await deployment.client().request({ ...WANTED, client: CLIENT });
     assert.equal(deployment.events.count("registry_refused"), 0);
+  });
+
+  it("THREAT-06: what was read counts at once, though it could not be told", async () => {
+    await using deployment = await Deployment.start();
+    let isFull = true;
+    const events: EventSink = (name, fields) => {
+      if (isFull && name === "registry_void") throw new ServiceError("ENOSPC", "Disk is full");
+      deployment.events.sink(name, fields);
+    };
+    const signer = await deployment.openReady({ sink: events });
+    // The ring may not speak for the operator: void, and said.
+    deployment.stateAsRing(SUSPEND);
+    deployment.state(SUSPEND);
+    assert.equal(await refusalOf(signer.tick()), "ENOSPC");
+    assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_HANDLE");
+    isFull = false;
+    await signer.tick();
+    deployment.state({ ...SUSPEND, status: "active" });
+    await signer.tick();
+    await deployment.client().request(WANTED);
+    deployment.state(SUSPEND);
+    await signer.tick();
+    assert.equal(await refusalOf(deployment.client().request(WANTED)), "ERR_SIGNER_HANDLE");
   });
 });

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { until } from "@redoubt/testkit";
 import { RemoteError, WireError } from "@redoubt/wire";
 import { signerEvents } from "../events.ts";
 import { Deployment, refusalOf, WANTED } from "../testing/deployment.ts";
-import { RecordedEvents, until } from "../testing/test-events.ts";
+import { RecordedEvents } from "../testing/test-events.ts";
 import { MonitorReports } from "./monitor-reports.ts";
 
 type Head = Readonly<Record<string, unknown>>;

@@ -17,17 +17,3 @@ export class RecordedEvents extends TestEvents<TestEvent> {
     return this.all.filter((event) => event.name === name).length;
   }
 }
-
-const MAX_WAIT_MS = 30_000;
-
-/** Lets everything happen that is ready, until something is so. */
-export async function until(isSo: () => boolean): Promise<void> {
-  const deadline = performance.now() + MAX_WAIT_MS;
-  while (!isSo()) {
-    if (performance.now() > deadline)
-      throw new Error(`It did not become so in time: ${isSo.toString()}`);
-    await new Promise<void>((resolve) => {
-      setImmediate(resolve);
-    });
-  }
-}
