@@ -1,9 +1,8 @@
 import { generateKeyPairSync, randomBytes, sign } from "node:crypto";
 import { joseFromDer, publicJwk } from "@redoubt/keys";
+import { DRILL_AUDIENCE } from "@redoubt/registry";
 import type { JsonObject } from "@redoubt/verify/json";
 import { ask, SIGNER, type IssueRequest, type SocketClient } from "@redoubt/wire";
-
-export const DRILL_AUDIENCE = "urn:redoubt:drill";
 
 export interface KeyWindow {
   readonly signFrom: number;

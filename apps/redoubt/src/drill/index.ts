@@ -1,12 +1,7 @@
+export { DRILL_AUDIENCE } from "@redoubt/registry";
 export type { Alarm } from "../alarms.ts";
 export { readAlarms, waitForAlarm } from "./alarms.ts";
-export {
-  DRILL_AUDIENCE,
-  forge,
-  registerDrillKey,
-  type DrillKey,
-  type StolenKey,
-} from "./drill-key.ts";
+export { forge, registerDrillKey, type DrillKey, type StolenKey } from "./drill-key.ts";
 export { sendRawHead } from "./raw-socket.ts";
 export {
   activeKid,

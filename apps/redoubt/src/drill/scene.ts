@@ -1,4 +1,5 @@
 import { nowSeconds, systemClock } from "@redoubt/base";
+import { DRILL_AUDIENCE } from "@redoubt/registry";
 import {
   createReportQueue,
   createVerifier,
@@ -22,13 +23,7 @@ import { ringsOf, type Settings } from "../settings.ts";
 import { lookUntil } from "../wait.ts";
 import { countRefusals } from "./alarms.ts";
 import { DrillDeliveries } from "./deliveries.ts";
-import {
-  allowedRequest,
-  DRILL_AUDIENCE,
-  registerDrillKey,
-  type DrillKey,
-  type KeyWindow,
-} from "./drill-key.ts";
+import { allowedRequest, registerDrillKey, type DrillKey, type KeyWindow } from "./drill-key.ts";
 
 /** Everything that the attempts of a drill share: a running system, thieves' keys, and honest verifiers. */
 export interface Scene {
