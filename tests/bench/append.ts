@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { randomBytes } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { readSettings, setUp } from "@redoubt/cli";
+import { loopbackPlan, readSettings, setUp } from "@redoubt/cli";
 import { openKeyFile } from "@redoubt/custody";
 import { ed25519Signer } from "@redoubt/tlog";
 import { ask, LEDGER, readSocketSecret, SocketClient, socketPlace } from "@redoubt/wire";
@@ -96,7 +96,7 @@ function insert({ pool }: Postgres): Append {
 async function startLedger(): Promise<{ append: Append } & AsyncDisposable> {
   const folder = mkdtempSync(join(tmpdir(), "redoubt-bench-"));
   const base = await freeBasePort();
-  await setUp(folder, base, new Date());
+  await setUp(folder, loopbackPlan(base), new Date());
   const child = launch("ledger", folder);
   child.stderr?.pipe(process.stderr);
   child.stdout?.resume();

@@ -8,6 +8,7 @@ import {
   readDemo,
   readSettings,
   REALMS,
+  loopbackPlan,
   setUp,
   stateBootstrap,
   type Demo,
@@ -82,7 +83,11 @@ export async function compose(replace: Replacements = {}): Promise<Composed> {
   if (!replace.place) stack.defer(() => rm(folder, { recursive: true, force: true }));
   chmodSync(folder, 0o700);
   const { clock = systemClock } = replace;
-  await setUp(folder, replace.place?.port ?? (await freeBasePort()), new Date(clock.now()));
+  await setUp(
+    folder,
+    loopbackPlan(replace.place?.port ?? (await freeBasePort())),
+    new Date(clock.now()),
+  );
   const settings = readSettings(folder);
   const events: { service: string; event: string; fields: object }[] = [];
   const sinkOf =

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { it } from "node:test";
 import { canonicalBytes, writeDurable } from "@redoubt/base";
-import { setUp } from "@redoubt/cli";
+import { loopbackPlan, setUp } from "@redoubt/cli";
 import { NO_SOFTHSM, SOFTHSM_MODULE } from "@redoubt/custody/testing/softhsm";
 import { parseJsonObject } from "@redoubt/verify/json";
 import { freeBasePort } from "./free-ports.ts";
@@ -16,7 +16,7 @@ const what = "the reason is told, the other realm works, nothing starts anew";
 it(`an HSM's module that is not there: ${what}`, { skip: NO_SOFTHSM }, async () => {
   const folder = mkdtempSync(join(tmpdir(), "rdt-none-"));
   const base = await freeBasePort();
-  await setUp(folder, base, new Date());
+  await setUp(folder, loopbackPlan(base), new Date());
   const path = join(folder, "signer-enterprise", "config.json");
   const module = join(folder, "none.so");
   const custody = { kind: "pkcs11", module, tokenLabel: "none", pinFile: "pin" };

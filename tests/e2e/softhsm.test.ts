@@ -9,6 +9,7 @@ import {
   readDemo,
   readSettings,
   ringsOf,
+  loopbackPlan,
   setUp,
   issuerTemplate,
   portsFrom,
@@ -39,7 +40,7 @@ class HsmMachine {
 
   async setUp(): Promise<void> {
     chmodSync(this.folder, 0o700);
-    await setUp(this.folder, await freeBasePort(), new Date());
+    await setUp(this.folder, loopbackPlan(await freeBasePort()), new Date());
     this.hsm.takeKeysOf(this.folder, SIGNER);
   }
 

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setUp } from "@redoubt/cli";
+import { loopbackPlan, setUp } from "@redoubt/cli";
 import { NO_SOFTHSM } from "@redoubt/custody/testing/softhsm";
 import { freeBasePort } from "../e2e/free-ports.ts";
 import { SmallDisk } from "../e2e/small-disk.ts";
@@ -54,7 +54,7 @@ export class Machine implements AsyncDisposable {
     const port = await freeBasePort();
     await mkdir(folder, { mode: 0o700 });
     if (hsm) {
-      await setUp(folder, port, new Date());
+      await setUp(folder, loopbackPlan(port), new Date());
       hsm.takeKeysOf(folder, `signer-${HSM_REALM}`);
     }
     const system = stack.use(await startSystem({ folder, port }));

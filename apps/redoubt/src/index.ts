@@ -13,5 +13,6 @@ export {
 } from "./layout.ts";
 export { Operator } from "./operator.ts";
 export { readSettings, ringsOf, type Settings } from "./settings.ts";
+export { loopbackPlan } from "./init/init.ts";
 export { stateBootstrap } from "./up/bootstrap.ts";
 export { setUp } from "./up/set-up.ts";

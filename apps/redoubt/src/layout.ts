@@ -19,6 +19,8 @@ export const SERVICES = [
 ] as const;
 export type ServiceName = (typeof SERVICES)[number];
 
+const TENANT_PLACEHOLDER = "{tenantid}";
+
 export const REGISTRY_LOG = "redoubt.local/registry";
 
 export interface Ports {
@@ -66,16 +68,31 @@ export const CALLERS: Readonly<Record<ServiceName, readonly string[]>> = {
   publisher: [],
 };
 
+/** Issuer identifier below a base URL, which has no slash at its end. */
+export function issuerBelow(base: string, realm: Realm): string {
+  return `${base}/${realm === "consumer" ? "consumer" : TENANT_PLACEHOLDER}/v2.0`;
+}
+
+export function tokenEndpointBelow(base: string, realm: Realm): string {
+  return `${base}/${realm === "consumer" ? "consumer" : TENANT_PLACEHOLDER}/oauth2/v2.0/token`;
+}
+
+export function atTenant(template: string, tenant: string): string {
+  return template.replace(TENANT_PLACEHOLDER, tenant);
+}
+
+/** The same path at a port of this machine: our own commands need neither DNS nor the proxy in front. */
+export function onLoopback(url: string, port: number): string {
+  return url.replace(/^https?:\/\/[^/]+/, `http://127.0.0.1:${port}`);
+}
+
+/** Issuer of a realm that only this machine can reach. */
 export function issuerTemplate(realm: Realm, publisherPort: number): string {
-  const origin = `http://127.0.0.1:${publisherPort}`;
-  return realm === "consumer" ? `${origin}/consumer/v2.0` : `${origin}/{tenantid}/v2.0`;
+  return issuerBelow(`http://127.0.0.1:${publisherPort}`, realm);
 }
 
 export function tokenEndpoint(realm: Realm, ports: Ports): string {
-  const origin = `http://127.0.0.1:${ports[`issuer-${realm}`]}`;
-  return realm === "consumer"
-    ? `${origin}/consumer/oauth2/v2.0/token`
-    : `${origin}/{tenantid}/oauth2/v2.0/token`;
+  return tokenEndpointBelow(`http://127.0.0.1:${ports[`issuer-${realm}`]}`, realm);
 }
 
 /** One issuance log for each signer instance and quarter. */

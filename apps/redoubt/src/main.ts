@@ -7,6 +7,7 @@ import { register as clients } from "./commands/clients.ts";
 import { register as conformance } from "./commands/conformance.ts";
 import { register as coverage } from "./commands/coverage.ts";
 import { register as drill } from "./commands/drill.ts";
+import { register as init } from "./commands/init.ts";
 import { register as keys } from "./commands/keys.ts";
 import { register as ledger } from "./commands/ledger.ts";
 import { register as recover } from "./commands/recover.ts";
@@ -26,6 +27,8 @@ interface GlobalOptions {
 
 const EXAMPLES = `
 Examples:
+  redoubt init --issuer https://login.example.org
+                                              make a data folder that the world can reach
   redoubt up                                  start everything on this machine
   redoubt token --realm enterprise            get a token as the demo client
   redoubt drill storm-0558                    attack the running system
@@ -36,6 +39,7 @@ Exit codes: 0 done, 1 could not be done, 2 something needs attention, 3 refused:
 
 // All of these are loaded by every command; what a command needs beyond its options is imported when it runs.
 const COMMANDS = [
+  init,
   up,
   status,
   token,

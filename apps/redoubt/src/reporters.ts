@@ -137,11 +137,11 @@ function keepInDemo({ folder }: Operator, { reporter, secret }: Issued): void {
 
 function show(
   context: CommandContext,
-  { ports, settings }: Place,
+  { settings }: Place,
   { secret, ...issued }: Issued,
   [what, tell]: readonly [what: string, tell: Tell],
 ): number {
-  const url = `http://127.0.0.1:${ports.monitor}`;
+  const url = settings.reports;
   const told = tell(secret);
   const text = [
     what,

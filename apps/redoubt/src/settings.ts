@@ -3,6 +3,13 @@ import { canonicalBytes, MemberReader, readPrivateFile, writeDurable } from "@re
 import { parseJsonObject } from "@redoubt/verify/json";
 import type { Realm } from "./layout.ts";
 
+/** Where the world finds one realm: URLs that hold `{tenantid}` where the realm has many tenants. */
+export interface RealmAddress {
+  /** Issuer identifier: stands in every key record of the realm, so that it never changes. */
+  readonly issuer: string;
+  readonly tokenEndpoint: string;
+}
+
 /** The keys of one realm that the registry must name before its signer may work. */
 export interface RealmKeys {
   readonly log: string;
@@ -20,9 +27,20 @@ export interface Identities {
   readonly realms: Readonly<Record<Realm, RealmKeys>>;
 }
 
-/** What the commands need to know of a data folder: its ports, and the keys by which they check answers. */
-export interface Settings extends Identities {
+/** Where the world finds this system. */
+export interface Addresses {
+  /** Where verifiers report, as the monitor has it at `/`. */
+  readonly reports: string;
+  /** Relying-party identifier of people's keys (WebAuthn §4): a key made for one is of no use under another. */
+  readonly rpId: string;
+  readonly realms: Readonly<Record<Realm, RealmAddress>>;
+}
+
+/** What the commands need to know of a data folder: its places, and the keys by which they check answers. */
+export interface Settings extends Identities, Addresses {
+  /** First of the five loopback ports. */
   readonly port: number;
+  readonly realms: Readonly<Record<Realm, RealmAddress & RealmKeys>>;
 }
 
 export const SETTINGS_FILE = "up/settings.json";
@@ -46,6 +64,8 @@ export function readSettings(folder: string): Settings {
   const realms = reader.object("realms");
   const settings = {
     port: reader.integer("port", 1024, 65_530),
+    reports: reader.string("reports"),
+    rpId: reader.string("rpId"),
     operator: reader.string("operator"),
     registryKey: reader.string("registryKey"),
     witness: reader.string("witness"),
@@ -60,8 +80,10 @@ export function readSettings(folder: string): Settings {
   return settings;
 }
 
-function readRealm(reader: MemberReader): RealmKeys {
+function readRealm(reader: MemberReader): RealmAddress & RealmKeys {
   const keys = {
+    issuer: reader.string("issuer"),
+    tokenEndpoint: reader.string("tokenEndpoint"),
     log: reader.string("log"),
     logKey: reader.string("logKey"),
     writer: reader.string("writer"),

@@ -2,7 +2,7 @@ import { isJsonObject, MemberReader, ServiceError, UUID } from "@redoubt/base";
 import { parseJson, type JsonObject } from "@redoubt/verify/json";
 import { EXIT, type CommandContext } from "./command.ts";
 import { readDemo, type Demo } from "./demo.ts";
-import { CONSUMER_TENANT, DEFAULT_REALM, tokenEndpoint, type Realm } from "./layout.ts";
+import { atTenant, CONSUMER_TENANT, DEFAULT_REALM, onLoopback, type Realm } from "./layout.ts";
 import { fetchBytes } from "./loopback.ts";
 import { isListening, notRunning, openPlace } from "./running.ts";
 
@@ -37,13 +37,14 @@ export async function token(
   { folder, terminal }: CommandContext,
   options: TokenOptions,
 ): Promise<number> {
-  const { ports } = openPlace(folder);
+  const { ports, settings } = openPlace(folder);
   const secret = options.secret ?? process.env["REDOUBT_CLIENT_SECRET"];
   const named = { ...options, ...(secret && { secret }) };
   const credential = chooseCredential(named, () => readDemo(folder));
   const port = ports[`issuer-${credential.realm}`];
   if (!(await isListening(port))) throw notRunning(folder);
-  const url = tokenEndpoint(credential.realm, ports).replace("{tenantid}", credential.tenant);
+  const { tokenEndpoint } = settings.realms[credential.realm];
+  const url = onLoopback(atTenant(tokenEndpoint, credential.tenant), port);
   const answer = await requestToken(url, credential, options);
   terminal.result({ json: answer, text: answer.access_token });
   return EXIT.ok;

@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Demo } from "./demo.ts";
-import { CONSUMER_TENANT, portsFrom } from "./layout.ts";
+import { loopbackAddresses } from "./init/addresses.ts";
+import { CONSUMER_TENANT } from "./layout.ts";
 import { chooseAcceptance, readTokenArgument, verdictText } from "./verify.ts";
 import { DEMO, TENANT } from "./testing/demo.ts";
 
 const OTHER = "6ad6ba1a-1a51-4a31-a3a8-5b7b3a7e0002";
 const NOBODY: Demo = { clients: [], reporters: [] };
-const PLACE = { ports: portsFrom(7400) };
+const PLACE = loopbackAddresses(7400).realms;
 const OPTION = { code: "ERR_OPTION" } as const;
 
 test("the demo API of the enterprise realm is what is verified for by default", () => {

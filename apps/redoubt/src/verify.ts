@@ -10,8 +10,9 @@ import {
 } from "@redoubt/verify";
 import { EXIT, type CommandContext } from "./command.ts";
 import { readDemo, type Demo } from "./demo.ts";
-import { CONSUMER_TENANT, DEFAULT_REALM, issuerTemplate, type Realm } from "./layout.ts";
+import { atTenant, CONSUMER_TENANT, DEFAULT_REALM, onLoopback, type Realm } from "./layout.ts";
 import { isListening, notRunning, openPlace, type Place } from "./running.ts";
+import type { Addresses } from "./settings.ts";
 import { asciiJson } from "./table.ts";
 
 export interface VerifyOptions {
@@ -69,7 +70,7 @@ export async function verifyToken(
 ): Promise<Verdict> {
   const place = openPlace(folder);
   const demo = readDemo(folder);
-  const accept = chooseAcceptance(options, place, demo);
+  const accept = chooseAcceptance(options, place.settings.realms, demo);
   if (!(await isListening(place.ports.publisher))) throw notRunning(folder);
   if (options.report !== true) return decide(token, accept, place, undefined);
   const problems: string[] = [];
@@ -85,10 +86,10 @@ export async function verifyToken(
 
 export function chooseAcceptance(
   { realm = DEFAULT_REALM, audience = [], tenant, issuer }: VerifyOptions,
-  { ports }: Pick<Place, "ports">,
+  realms: Addresses["realms"],
   { clients }: Demo,
 ): Acceptance {
-  const template = issuerTemplate(realm, ports.publisher);
+  const template = realms[realm].issuer;
   const named = issuer === undefined ? tenant : tenantOf(issuer, template);
   if (tenant !== undefined && named !== tenant)
     throw new ServiceError("ERR_OPTION", "--issuer and --tenant name two tenants");
@@ -100,7 +101,7 @@ export function chooseAcceptance(
   return {
     realm,
     template,
-    issuer: template.replace("{tenantid}", loadedFor),
+    issuer: atTenant(template, loadedFor),
     tenants: named === undefined ? "any" : [named],
     audience: audiences,
   };
@@ -122,7 +123,7 @@ function tenantOf(issuer: string, template: string): string {
 async function decide(
   token: string,
   accept: Acceptance,
-  { settings }: Place,
+  { settings, ports }: Place,
   reporter: ReportQueue | undefined,
 ): Promise<Verdict> {
   const { realm, template, issuer, tenants, audience } = accept;
@@ -130,6 +131,11 @@ async function decide(
     trust: fromDiscovery({
       issuers: [{ issuer, realm, ring: settings.realms[realm].ring }],
       allowLoopbackHttp: true,
+      fetch: (input, init) =>
+        fetch(
+          onLoopback(String(input instanceof Request ? input.url : input), ports.publisher),
+          init,
+        ),
     }),
     audience,
     accept: [{ issuer: template, realm, tenants }],

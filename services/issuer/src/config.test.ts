@@ -22,7 +22,8 @@ describe("configuration", () => {
   test("both kinds of realm", () => {
     assert.deepEqual(parse({}), WHOLE);
     const issuer = "http://127.0.0.1:8080/consumer/v2.0";
-    const consumer = { realm: "consumer", issuer, tenant: TENANT };
+    const tokenEndpoint = "http://127.0.0.1:8081/consumer/oauth2/v2.0/token";
+    const consumer = { realm: "consumer", issuer, tokenEndpoint, tenant: TENANT };
     assert.deepEqual(parse(consumer), { ...WHOLE, ...consumer });
   });
 
@@ -45,6 +46,9 @@ describe("configuration", () => {
       { issuer: "https://issuer.example/{tenantid}#a" },
       { issuer: "https://user@issuer.example/{tenantid}" },
       { issuer: "ftp://issuer.example/{tenantid}" },
+      { tokenEndpoint: "https://issuer.example/oauth2/v2.0/token" },
+      { tokenEndpoint: "https://issuer.example/{tenantid}/token?a" },
+      { tokenEndpoint: undefined },
       { callers: ["operator", "operator"] },
       { callers: ["issuer"] },
       { maxTtlSeconds: 59 },

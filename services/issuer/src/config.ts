@@ -7,6 +7,8 @@ export interface IssuerConfig {
   readonly port: number;
   /** Issuer URL; holds `{tenantid}` exactly where `tenant` is null. */
   readonly issuer: string;
+  /** URL of the token endpoint, with `{tenantid}` likewise; its path is what is served. */
+  readonly tokenEndpoint: string;
   readonly tenant: string | null;
   readonly callers: readonly string[];
   readonly registry: PinnedRegistry;
@@ -28,11 +30,14 @@ export function parseConfig(bytes: Uint8Array): IssuerConfig {
   const tenant = config.attempt((from) =>
     from.isNull("tenant") ? null : from.string("tenant", 36, UUID),
   );
-  config.attempt(() => checkTemplate(issuer ?? "", tenant === null));
+  const tokenEndpoint = config.attempt((from) => from.string("tokenEndpoint"));
+  config.attempt(() => checkTemplate("issuer", issuer ?? "", tenant === null));
+  config.attempt(() => checkTemplate("tokenEndpoint", tokenEndpoint ?? "", tenant === null));
   return config.finish<IssuerConfig>({
     realm: config.attempt((from) => from.string("realm", 32, REALM)),
     port: config.attempt((from) => from.integer("port", 0, 65_535)),
     issuer,
+    tokenEndpoint,
     tenant,
     callers: config.attempt(readCallers),
     registry: config.attempt((from) => readPinnedRegistry(from.object("registry"))),
@@ -50,13 +55,13 @@ function readCallers(reader: MemberReader): readonly string[] {
 }
 
 // RFC 8414 §2: no query, no fragment. A template with a fixed tenant, or the reverse, would mix up issuers.
-function checkTemplate(issuer: string, isTenantInPath: boolean): void {
-  const [before = "", after, more] = issuer.split(PLACEHOLDER);
+function checkTemplate(member: string, template: string, isTenantInPath: boolean): void {
+  const [before = "", after, more] = template.split(PLACEHOLDER);
   const isShared = after !== undefined;
   const filled = `${before}${isShared ? NIL_TENANT : ""}${after ?? ""}`;
   const isUrl = /^https?:\/\/[^\s{}?#@\\]+$/.test(filled) && URL.canParse(filled);
   if (!isUrl || more !== undefined)
-    throw configError("config: issuer must be an http or https URL");
+    throw configError(`config: ${member} must be an http or https URL`);
   if (isShared !== isTenantInPath)
-    throw configError(`config: issuer must hold ${PLACEHOLDER} exactly where tenant is null`);
+    throw configError(`config: ${member} must hold ${PLACEHOLDER} exactly where tenant is null`);
 }

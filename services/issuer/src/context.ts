@@ -72,7 +72,7 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
   const { port, watch } = openSigner(options, { events, deliveries, registry }, stack);
   signer.watch = watch;
   const endpoint = new TokenEndpoint({
-    realm: config.realm,
+    tokenEndpoint: config.tokenEndpoint,
     tenant: config.tenant,
     registry,
     authenticator: new ClientAuthenticator({

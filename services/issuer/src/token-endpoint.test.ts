@@ -142,6 +142,7 @@ describe("the token that a client gets", () => {
       realm: "consumer",
       tenant,
       issuer: "https://issuer.example/consumer/v2.0",
+      tokenEndpoint: "https://issuer.example/consumer/oauth2/v2.0/token",
     };
     await using system = await ready({ config });
     assert.match(system.tokenUrl(), /\/consumer\/oauth2\/v2\.0\/token$/);
@@ -377,6 +378,21 @@ describe("RFC 6749 §5.2, RFC 8707: the error matrix", () => {
     assert.deepEqual(system.signer.asked, []);
     assert.equal(refusalCodes(system).at(-1), "ERR_ISSUER_CLIENT_STATUS");
     assert.equal(refusalCodes(system).length, cases.length + 1);
+  });
+
+  test("the token endpoint may lie below a path, which is part of it", async () => {
+    const tokenEndpoint = "https://issuer.example/sso/{tenantid}/oauth2/v2.0/token";
+    await using system = await ready({ config: { ...CONFIG, tokenEndpoint } });
+    const path = new URL(system.tokenUrl()).pathname;
+    assert.equal((await post(`${system.origin}/sso${path}`, GRANT, AUTH)).status, 200);
+    for (const other of [
+      path,
+      `/sso/sso${path}`,
+      `/SSO${path}`,
+      "/sso//oauth2/v2.0/token",
+      "/sso/token",
+    ])
+      assert.equal((await post(system.origin + other, GRANT, AUTH)).status, 404, other);
   });
 
   test("THREAT-34: a client of one tenant is nobody in another, and paths are exact", async () => {

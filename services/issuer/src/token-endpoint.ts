@@ -1,4 +1,4 @@
-import { errorCode } from "@redoubt/base";
+import { errorCode, UUID } from "@redoubt/base";
 import { HttpError, readForm, type HttpAnswer, type HttpRequest } from "@redoubt/http";
 import type { ClientInfo } from "@redoubt/registry";
 import { readCredentials, type ClientAuthenticator } from "./client-auth.ts";
@@ -9,7 +9,8 @@ import type { SignerPort } from "./signer-port.ts";
 import { readTokenRequest } from "./token-request.ts";
 
 export interface TokenEndpointParts {
-  readonly realm: string;
+  /** URL template: what comes before the placeholder in its path, and after it, is the same for every tenant. */
+  readonly tokenEndpoint: string;
   /** The realm's only tenant, or null where the path names it. */
   readonly tenant: string | null;
   readonly registry: Pick<RealmRegistry, "checkUsable" | "signerKnows" | "tenant">;
@@ -18,14 +19,11 @@ export interface TokenEndpointParts {
   readonly events: IssuerEvents;
 }
 
-const SUFFIX = "/oauth2/v2.0/token";
-const TENANT_PATH =
-  /^\/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\/oauth2\/v2\.0\/token$/;
-
 /** `client_credentials` (RFC 6749 §4.4) to an RFC 9068 access token. */
 export class TokenEndpoint {
   readonly #parts: TokenEndpointParts;
-  readonly #fixedPath: string;
+  readonly #beforeTenant: string;
+  readonly #afterTenant: string;
   /** Names for `HttpRequest.promote`, made once for each client. */
   readonly #placeNames = new WeakMap<ClientInfo, string>();
   #issued = 0;
@@ -33,7 +31,10 @@ export class TokenEndpoint {
 
   constructor(parts: TokenEndpointParts) {
     this.#parts = parts;
-    this.#fixedPath = `/${parts.realm}${SUFFIX}`;
+    const path = parts.tokenEndpoint.replace(/^https?:\/\/[^/]+/, "");
+    const [before = "", after = ""] = path.split("{tenantid}");
+    this.#beforeTenant = before;
+    this.#afterTenant = after;
   }
 
   counts(): { readonly issued: number; readonly refused: number } {
@@ -54,8 +55,10 @@ export class TokenEndpoint {
 
   #tenantOf(path: string): string | undefined {
     const { tenant } = this.#parts;
-    if (tenant !== null) return path === this.#fixedPath ? tenant : undefined;
-    return TENANT_PATH.exec(path)?.[1];
+    if (tenant !== null) return path === this.#beforeTenant ? tenant : undefined;
+    if (!path.startsWith(this.#beforeTenant) || !path.endsWith(this.#afterTenant)) return undefined;
+    const named = path.slice(this.#beforeTenant.length, path.length - this.#afterTenant.length);
+    return UUID.test(named) ? named : undefined;
   }
 
   async #issue(tenant: string, request: HttpRequest): Promise<HttpAnswer> {

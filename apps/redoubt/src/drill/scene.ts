@@ -17,7 +17,7 @@ import {
 } from "@redoubt/wire";
 import { readDemo, type DemoClient } from "../demo.ts";
 import { readServedKeys } from "../keys/served-keys.ts";
-import { issuerTemplate, portsFrom, REALMS, type Ports, type Realm } from "../layout.ts";
+import { atTenant, portsFrom, REALMS, type Ports, type Realm } from "../layout.ts";
 import type { Operator } from "../operator.ts";
 import { ringsOf, type Settings } from "../settings.ts";
 import { lookUntil } from "../wait.ts";
@@ -101,8 +101,8 @@ export function drillPlace(operator: Operator, realm: Realm): SocketPlace {
   return socketPlace(operator.folder, `signer-${realm}`, "drill");
 }
 
-export function issuerOf({ ports }: Scene, { realm, tenant }: DemoClient): string {
-  return issuerTemplate(realm, ports.publisher).replace("{tenantid}", tenant);
+export function issuerOf({ settings }: Scene, { realm, tenant }: DemoClient): string {
+  return atTenant(settings.realms[realm].issuer, tenant);
 }
 
 /**
@@ -125,7 +125,7 @@ export function openStaleVerifier(scene: Scene, keys: readonly DrillKey[]): Prom
 }
 
 function openVerifierOf(
-  { settings, ports, reports }: Scene,
+  { settings, reports }: Scene,
   realm: Realm,
   records: Parameters<typeof fromStaticRecords>[0],
   issuance: "off" | "audit",
@@ -133,7 +133,7 @@ function openVerifierOf(
   return createVerifier({
     trust: fromStaticRecords(records, { rings: ringsOf(settings) }),
     audience: DRILL_AUDIENCE,
-    accept: [{ issuer: issuerTemplate(realm, ports.publisher), realm, tenants: "any" }],
+    accept: [{ issuer: settings.realms[realm].issuer, realm, tenants: "any" }],
     issuance: issuance === "off" ? "off" : { mode: "audit", reporter: reports },
   });
 }
@@ -174,8 +174,9 @@ export function publishedKids(
   client: DemoClient,
   expected: string,
 ): Promise<readonly string[]> {
+  const at = { issuer: issuerOf(scene, client), publisher: scene.ports.publisher };
   return lookUntil(
-    async () => (await readServedKeys(issuerOf(scene, client)))?.kids ?? [],
+    async () => (await readServedKeys(at))?.kids ?? [],
     (kids) => kids.includes(expected),
     { timeoutMs: 15_000, pollMs: 200 },
   );

@@ -21,9 +21,11 @@ const VERIFIER_POLL = 300;
 export async function measureExposure(
   registry: Pick<Registry, "tenants" | "realms">,
   key: KeyInfo,
+  publisher: number,
 ): Promise<Exposure> {
   const [issuer] = issuersOf(registry, key);
-  const served = issuer === undefined ? undefined : await settledKeys(issuer, key.kid, false);
+  const served =
+    issuer === undefined ? undefined : await settledKeys({ issuer, publisher }, key.kid, false);
   return {
     jwks: served ? { issuer: served.issuer, listed: served.kids.includes(key.kid) } : null,
     jwksMaxAgeSeconds: served?.maxAgeSeconds ?? LONGEST_MAX_AGE,

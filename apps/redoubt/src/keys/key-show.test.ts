@@ -15,7 +15,13 @@ async function shown() {
   assert.ok(key);
   const { registry } = fixed;
   const history = [{ event: "active", at: 5002, index: 5, reason: "life cycle\u001b[2J" }] as const;
-  const none = { signers: new Map(), policyOf: () => POLICY, alarms: [], nowSeconds: 9000 };
+  const none = {
+    publisher: 9,
+    signers: new Map(),
+    policyOf: () => POLICY,
+    alarms: [],
+    nowSeconds: 9000,
+  };
   return { fixed, key, details: await showKey({ ...key, history }, { ...none, registry }) };
 }
 

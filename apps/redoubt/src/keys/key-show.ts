@@ -15,15 +15,15 @@ import { coveredTenants } from "./blast-radius.ts";
 import { findKey } from "./find-key.ts";
 import { ageText, nextText, tenantsText, viewKey, whenText, type KeyView } from "./key-list.ts";
 import { readSources, type KeySources } from "./key-sources.ts";
-import { issuersOf, readServedKeys } from "./served-keys.ts";
+import { issuersOf, readServedKeys, type PublishedIssuer } from "./served-keys.ts";
 
 export function keysShow(context: CommandContext, named: string): Promise<number> {
   const { terminal } = context;
-  return withOperator(context, async (operator) => {
+  return withOperator(context, async (operator, { ports }) => {
     const others = await readSources(operator, (line) => terminal.notice(line));
     const registry = await operator.readRegistry();
     const key = findKey(registry.keys, named);
-    const details = await showKey(key, { ...others, registry });
+    const details = await showKey(key, { ...others, registry, publisher: ports.publisher });
     const found = jwksConcerns(details);
     for (const line of found) terminal.notice(line);
     terminal.result({ json: details, text: detailsText(details, others.nowSeconds) });
@@ -57,10 +57,12 @@ const CHECKED_ISSUERS = 8;
 
 export type ShowSources = Omit<KeySources, "registry"> & {
   readonly registry: Registry;
+  /** Port of the publisher. */
+  readonly publisher: number;
 };
 
 export async function showKey(key: KeyInfo, sources: ShowSources): Promise<KeyDetails> {
-  const { registry, nowSeconds } = sources;
+  const { registry } = sources;
   return {
     ...viewKey(key, sources),
     index: key.index,
@@ -71,14 +73,13 @@ export async function showKey(key: KeyInfo, sources: ShowSources): Promise<KeyDe
     },
     coveredTenants: coveredTenants(registry, key),
     history: key.history,
-    jwks: await membership(key, registry, nowSeconds),
+    jwks: await membership(key, sources),
   };
 }
 
 async function membership(
   key: KeyInfo,
-  registry: Registry,
-  nowSeconds: number,
+  { registry, nowSeconds, publisher }: ShowSources,
 ): Promise<JwksMembership> {
   const issuers = issuersOf(registry, key);
   const [tenant] = coveredTenants(registry, key);
@@ -89,16 +90,16 @@ async function membership(
     served: await Promise.all(
       issuers.slice(0, CHECKED_ISSUERS).map(async (issuer) => ({
         issuer,
-        listed: await isListed(issuer, key.kid),
+        listed: await isListed({ issuer, publisher }, key.kid),
       })),
     ),
     jwk: jwkOf(key),
   };
 }
 
-async function isListed(issuer: string, kid: string): Promise<boolean | null> {
+async function isListed(at: PublishedIssuer, kid: string): Promise<boolean | null> {
   try {
-    const served = await readServedKeys(issuer);
+    const served = await readServedKeys(at);
     return served ? served.kids.includes(kid) : null;
   } catch {
     // The publisher is away; everything else about the key is still worth telling.

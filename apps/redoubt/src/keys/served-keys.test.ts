@@ -3,12 +3,21 @@ import { test } from "node:test";
 import { TestRegistry } from "../testing/registry.ts";
 import { withHttp, type TestAnswer } from "../testing/http.ts";
 import { exposureText } from "./exposure.ts";
-import { issuersOf, readServedKeys, settledKeys } from "./served-keys.ts";
+import { issuersOf, readServedKeys, settledKeys, type PublishedIssuer } from "./served-keys.ts";
 
 const jwks = (...kids: readonly unknown[]): TestAnswer => ({
   status: 200,
   body: JSON.stringify({ keys: kids.map((kid) => ({ kid })) }),
 });
+
+/** As an issuer that the world knows by another name: the publisher is asked on loopback all the same. */
+function at(url: string): PublishedIssuer {
+  const { port, pathname } = new URL(url);
+  return {
+    issuer: `https://login.example.org${pathname.replace(/\/$/, "")}`,
+    publisher: Number(port),
+  };
+}
 
 test("a JWKS: its kids, and for how long it may be kept", () =>
   withHttp(
@@ -18,7 +27,7 @@ test("a JWKS: its kids, and for how long it may be kept", () =>
       ...(url === "/shared/keys" && { headers: { "cache-control": "s-max-age=9, no-cache" } }),
     }),
     async (base) => {
-      const served = (path: string) => readServedKeys(`${base}/${path}`);
+      const served = (path: string) => readServedKeys(at(`${base}/${path}`));
       const kept = await served("kept");
       assert.deepEqual([kept?.kids, kept?.maxAgeSeconds], [["a", "b"], 300]);
       assert.equal((await served("plain"))?.maxAgeSeconds, null);
@@ -34,7 +43,7 @@ test("what is no JWKS is none", () =>
     },
     async (base) => {
       for (const path of ["missing", "broken", "odd"])
-        assert.equal(await readServedKeys(`${base}/${path}`), undefined);
+        assert.equal(await readServedKeys(at(`${base}/${path}`)), undefined);
     },
   ));
 
@@ -46,9 +55,9 @@ test("waits until the key has left the JWKS", async () => {
       return asked < 3 ? jwks("old", "new") : jwks("new");
     },
     async (base) => {
-      assert.deepEqual((await settledKeys(base, "old", false))?.kids, ["new"]);
+      assert.deepEqual((await settledKeys(at(base), "old", false))?.kids, ["new"]);
       assert.equal(asked, 3);
-      assert.deepEqual((await settledKeys(base, "new", true))?.kids, ["new"]);
+      assert.deepEqual((await settledKeys(at(base), "new", true))?.kids, ["new"]);
     },
   );
 });

@@ -1,6 +1,7 @@
 import type { KeyInfo, Registry } from "@redoubt/registry";
 import { issuerFor } from "@redoubt/verify";
 import { JsonError, isJsonObject, parseJsonObject } from "@redoubt/verify/json";
+import { onLoopback } from "../layout.ts";
 import { fetchBytes, type LoopbackAnswer } from "../loopback.ts";
 import { lookUntil } from "../wait.ts";
 import { coveredTenants } from "./blast-radius.ts";
@@ -11,6 +12,12 @@ export interface ServedKeys {
   readonly kids: readonly string[];
   /** What ordinary clients are told that they may keep it for; null where nothing is said. */
   readonly maxAgeSeconds: number | null;
+}
+
+/** An issuer, and the loopback port of the publisher that serves its documents. */
+export interface PublishedIssuer {
+  readonly issuer: string;
+  readonly publisher: number;
 }
 
 const MAX_JWKS_BYTES = 4 * 1024 * 1024;
@@ -27,8 +34,11 @@ export function issuersOf(
 }
 
 /** The key set of one issuer as it is served now; undefined where none is. */
-export async function readServedKeys(issuer: string): Promise<ServedKeys | undefined> {
-  const answer = await fetchBytes(`${issuer}/keys`, MAX_JWKS_BYTES);
+export async function readServedKeys({
+  issuer,
+  publisher,
+}: PublishedIssuer): Promise<ServedKeys | undefined> {
+  const answer = await fetchBytes(onLoopback(`${issuer}/keys`, publisher), MAX_JWKS_BYTES);
   const kids = answer.status === 200 ? kidsIn(answer) : undefined;
   return kids && { issuer, kids, maxAgeSeconds: maxAgeOf(answer) };
 }
@@ -37,12 +47,12 @@ export async function readServedKeys(issuer: string): Promise<ServedKeys | undef
  * As `readServedKeys`, but waits up to 5 s until the key set lists the key, or no longer does, as `shouldList` says.
  */
 export function settledKeys(
-  issuer: string,
+  at: PublishedIssuer,
   kid: string,
   shouldList: boolean,
 ): Promise<ServedKeys | undefined> {
   return lookUntil(
-    () => readServedKeys(issuer),
+    () => readServedKeys(at),
     (served) => served?.kids.includes(kid) === shouldList,
     SETTLE,
   );

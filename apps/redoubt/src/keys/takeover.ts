@@ -88,14 +88,14 @@ export function keysTaint(
 ): Promise<number> {
   const { terminal } = context;
   const { reason, early = false } = options;
-  return withOperator(context, async (operator) => {
+  return withOperator(context, async (operator, { ports }) => {
     const registry = await operator.readRegistry();
     const key = findKey(registry.keys, named);
     const refusedSeconds = checkTaint(key, ringView(key, registry), options);
     for (const line of taintWarning(key, ringView(key, registry), options)) terminal.notice(line);
     await confirm(context, `Tainting key ${key.kid}`, options.yes);
     const done = await taint(operator, key, { reason, early });
-    const exposure = await measureExposure(registry, key);
+    const exposure = await measureExposure(registry, key, ports.publisher);
     // Proven from the log, where the signer tells nothing of a ring whose key was gone already.
     const after = await operator.readRegistry();
     const ring = ringView(key, after);

@@ -7,7 +7,7 @@ import {
 } from "@redoubt/registry";
 import type { JsonObject } from "@redoubt/verify/json";
 import { EXIT, type CommandContext } from "../command.ts";
-import { REALMS, tokenEndpoint, type Realm } from "../layout.ts";
+import { atTenant, REALMS, type Realm } from "../layout.ts";
 import { withOperator, type Operator } from "../operator.ts";
 import { clientTable, credentialTable, viewOf, type ClientView } from "./client-view.ts";
 import {
@@ -74,10 +74,10 @@ export function clientsAdd(
   context: CommandContext,
   { jwks: file, ...options }: WithFile<ClientAddOptions>,
 ): Promise<number> {
-  return withOperator(context, async (operator, { ports }) => {
+  return withOperator(context, async (operator, { settings }) => {
     const jwks = file === undefined ? undefined : readJwks(context, file);
     const added = await addClient(operator, { ...options, jwks });
-    const url = tokenEndpoint(added.realm, ports).replace("{tenantid}", added.tenant);
+    const url = atTenant(settings.realms[added.realm].tokenEndpoint, added.tenant);
     await caughtUp(context, operator, added.realm);
     const text = [
       outcomeText(added),

@@ -9,13 +9,15 @@ import {
   CALLERS,
   CONSUMER_TENANT,
   issuerTemplate,
+  portsFrom,
   REGISTRY_LOG,
   SERVICES,
+  tokenEndpoint,
   type Realm,
   type ServiceName,
 } from "../layout.ts";
 import { Operator } from "../operator.ts";
-import { writeSettings, type RealmKeys, type Settings } from "../settings.ts";
+import { writeSettings, type RealmAddress, type RealmKeys, type Settings } from "../settings.ts";
 import { testKey } from "./registry.ts";
 
 /** A data folder with an operator and a ledger on a real socket, which keeps the registry and lies on command. */
@@ -39,7 +41,12 @@ export class FakeSystem implements AsyncDisposable {
       registryKey: encodeVerifierKey(this.registry.key),
       witness: testKey("witness", SIGNATURE_TYPE.cosignature).text,
       ack: testKey("monitor/ack").text,
-      realms: { consumer: realmKeys("consumer"), enterprise: realmKeys("enterprise") },
+      reports: "https://login.example.org/reports/",
+      rpId: "example.org",
+      realms: {
+        consumer: realmSettings("consumer", port),
+        enterprise: realmSettings("enterprise", port),
+      },
     };
     writeSettings(this.root, this.settings);
   }
@@ -59,7 +66,7 @@ export class FakeSystem implements AsyncDisposable {
     return operator.state({
       type: "realm",
       realm,
-      issuer: issuerTemplate(realm, this.settings.port),
+      issuer: this.settings.realms[realm].issuer,
       ring: this.settings.realms[realm].ring,
       tenantRule: realm === "consumer" ? { fixed: CONSUMER_TENANT } : { except: [CONSUMER_TENANT] },
     });
@@ -80,13 +87,15 @@ export class FakeSystem implements AsyncDisposable {
   }
 }
 
-function realmKeys(realm: Realm): RealmKeys {
-  const log = `redoubt.local/issuance/${realm}-1/2026q4`;
+function realmSettings(name: Realm, port: number): RealmAddress & RealmKeys {
+  const log = `redoubt.local/issuance/${name}-1/2026q4`;
   return {
+    issuer: issuerTemplate(name, port),
+    tokenEndpoint: tokenEndpoint(name, portsFrom(port)),
     log,
     logKey: testKey(log).text,
     writer: testKey(`${log}/writer`).text,
-    ring: testKey(`ring/${realm}`).text,
+    ring: testKey(`ring/${name}`).text,
   };
 }
 

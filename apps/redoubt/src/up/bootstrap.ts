@@ -2,9 +2,9 @@ import { nowSeconds, systemClock } from "@redoubt/base";
 import type { Registry, StatementBody } from "@redoubt/registry";
 import { demoRootStatement } from "../ceremony/demo-root.ts";
 import { DEMO_SCOPES, demoStatements, type Demo } from "../demo.ts";
-import { CONSUMER_TENANT, issuerTemplate, REALMS, type Realm } from "../layout.ts";
+import { CONSUMER_TENANT, REALMS, type Realm } from "../layout.ts";
 import type { Operator } from "../operator.ts";
-import type { RealmKeys, Settings } from "../settings.ts";
+import type { RealmAddress, RealmKeys, Settings } from "../settings.ts";
 import { stateClient } from "../tenancy/clients.ts";
 import { secretCredentials } from "../tenancy/credentials.ts";
 
@@ -14,12 +14,12 @@ import { secretCredentials } from "../tenancy/credentials.ts";
  */
 export async function stateBootstrap(
   operator: Operator,
-  { realms, port }: Pick<Settings, "realms" | "port">,
+  { realms }: Pick<Settings, "realms">,
   demo: Demo,
 ): Promise<void> {
   const registry = await operator.readRegistry();
   const statements = [
-    ...REALMS.flatMap((realm) => realmStatements(realm, realms[realm], port)),
+    ...REALMS.flatMap((realm) => realmStatements(realm, realms[realm])),
     ...demoStatements(demo),
   ];
   for (const statement of statements)
@@ -40,14 +40,13 @@ export async function stateDemoRoot(operator: Operator): Promise<void> {
 
 function realmStatements(
   realm: Realm,
-  { log, logKey, writer, ring }: RealmKeys,
-  publisherPort: number,
+  { issuer, log, logKey, writer, ring }: RealmAddress & RealmKeys,
 ): StatementBody[] {
   return [
     {
       type: "realm",
       realm,
-      issuer: issuerTemplate(realm, publisherPort),
+      issuer,
       ring,
       tenantRule: realm === "consumer" ? { fixed: CONSUMER_TENANT } : { except: [CONSUMER_TENANT] },
     },

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { readPrivateFile } from "@redoubt/base";
 import { parseConfig } from "@redoubt/signer";
 import { REALMS } from "../layout.ts";
+import { loopbackPlan } from "../init/init.ts";
 import { setUp } from "./set-up.ts";
 
 /** Design note 0013: tokens per CPU-second of all processes together. */
@@ -14,7 +15,7 @@ const CAPACITY = 7456;
 test("THREAT-36: one client's budget leaves half of a core to the others", async () => {
   const folder = mkdtempSync(join(tmpdir(), "redoubt-configs-"));
   try {
-    await setUp(folder, 8080, new Date());
+    await setUp(folder, loopbackPlan(8080), new Date());
     for (const realm of REALMS) {
       const path = join(folder, `signer-${realm}`, "config.json");
       const { budget } = parseConfig(readPrivateFile(path));

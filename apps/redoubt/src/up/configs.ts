@@ -2,15 +2,17 @@ import type { JsonObject, JsonValue } from "@redoubt/verify/json";
 import {
   CALLERS,
   CONSUMER_TENANT,
-  issuerTemplate,
+  portsFrom,
   REALMS,
   REGISTRY_LOG,
-  tokenEndpoint,
   type Ports,
   type Realm,
   type ServiceName,
 } from "../layout.ts";
-import type { Identities } from "../settings.ts";
+import type { Settings } from "../settings.ts";
+
+/** Members of a signer's configuration that say where its keys are kept. */
+export type CustodyMembers = Readonly<Record<Realm, JsonObject>>;
 
 const MAX_TTL_SECONDS = 3600;
 /**
@@ -19,10 +21,17 @@ const MAX_TTL_SECONDS = 3600;
 const BUDGET = { perSecond: 3000, burst: 3000 };
 
 /** The configuration of each process in the one-machine profile. */
-export function makeConfigs(ids: Identities, ports: Ports): ReadonlyMap<ServiceName, JsonValue> {
-  const pinned = { registry: { log: REGISTRY_LOG, vkey: ids.registryKey }, operator: ids.operator };
+export function makeConfigs(
+  settings: Settings,
+  custody: CustodyMembers,
+): ReadonlyMap<ServiceName, JsonValue> {
+  const ports = portsFrom(settings.port);
+  const pinned = {
+    registry: { log: REGISTRY_LOG, vkey: settings.registryKey },
+    operator: settings.operator,
+  };
   return new Map<ServiceName, JsonValue>([
-    ["ledger", ledgerConfig(ids, ports)],
+    ["ledger", ledgerConfig(settings, ports)],
     [
       "monitor",
       {
@@ -33,15 +42,15 @@ export function makeConfigs(ids: Identities, ports: Ports): ReadonlyMap<ServiceN
         publisherUrl: `http://127.0.0.1:${ports.publisher}`,
       },
     ],
-    ["publisher", { ...pinned, v: 1, ...publisherConfig(ports) }],
+    ["publisher", { ...pinned, v: 1, ...publisherConfig(settings, ports) }],
     ...REALMS.flatMap((realm): (readonly [ServiceName, JsonValue])[] => [
-      [`signer-${realm}`, signerConfig(realm, ids)],
-      [`issuer-${realm}`, { ...pinned, ...issuerConfig(realm, ports) }],
+      [`signer-${realm}`, { ...signerConfig(realm, settings), ...custody[realm] }],
+      [`issuer-${realm}`, { ...pinned, ...issuerConfig(realm, settings, ports) }],
     ]),
   ]);
 }
 
-function ledgerConfig({ realms, operator, witness }: Identities, ports: Ports): JsonValue {
+function ledgerConfig({ realms, operator, witness }: Settings, ports: Ports): JsonValue {
   return {
     v: 1,
     org: "redoubt.local",
@@ -57,27 +66,27 @@ function ledgerConfig({ realms, operator, witness }: Identities, ports: Ports): 
   };
 }
 
-function publisherConfig(ports: Ports) {
+function publisherConfig({ realms }: Settings, ports: Ports) {
   return {
     port: ports.publisher,
     tokenEndpoints: {
-      consumer: tokenEndpoint("consumer", ports),
-      enterprise: tokenEndpoint("enterprise", ports),
+      consumer: realms.consumer.tokenEndpoint,
+      enterprise: realms.enterprise.tokenEndpoint,
     },
     publishedFolder: "ledger/published",
   };
 }
 
-function signerConfig(realm: Realm, ids: Identities): JsonValue {
+function signerConfig(realm: Realm, settings: Settings): JsonObject {
   return {
     v: 1,
     realm,
     instance: `${realm}-1`,
-    log: ids.realms[realm].log,
+    log: settings.realms[realm].log,
     callers: CALLERS[`signer-${realm}`],
-    registry: { log: REGISTRY_LOG, vkey: ids.registryKey },
-    operator: ids.operator,
-    witness: ids.witness,
+    registry: { log: REGISTRY_LOG, vkey: settings.registryKey },
+    operator: settings.operator,
+    witness: settings.witness,
     maxUnwitnessedSeconds: 900,
     rings: [
       {
@@ -91,12 +100,13 @@ function signerConfig(realm: Realm, ids: Identities): JsonValue {
   };
 }
 
-function issuerConfig(realm: Realm, ports: Ports): JsonObject {
+function issuerConfig(realm: Realm, { realms }: Settings, ports: Ports): JsonObject {
   return {
     v: 1,
     realm,
     port: ports[`issuer-${realm}`],
-    issuer: issuerTemplate(realm, ports.publisher),
+    issuer: realms[realm].issuer,
+    tokenEndpoint: realms[realm].tokenEndpoint,
     tenant: realm === "consumer" ? CONSUMER_TENANT : null,
     callers: CALLERS[`issuer-${realm}`],
     maxTtlSeconds: MAX_TTL_SECONDS,

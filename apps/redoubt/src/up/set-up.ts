@@ -6,30 +6,40 @@ import { initialise as initialiseLedger } from "@redoubt/ledger/initialise";
 import { initialise as initialiseMonitor } from "@redoubt/monitor/initialise";
 import { initialise as initialiseSigner } from "@redoubt/signer/initialise";
 import { encodeVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
-import { makeDemo, writeDemo } from "../demo.ts";
-import {
-  CALLERS,
-  issuanceLog,
-  portsFrom,
-  REALMS,
-  REGISTRY_LOG,
-  SERVICES,
-  type Realm,
-} from "../layout.ts";
-import { writeSettings, type Identities } from "../settings.ts";
+import { writeDemo, type Demo } from "../demo.ts";
+import { CALLERS, issuanceLog, REALMS, REGISTRY_LOG, SERVICES, type Realm } from "../layout.ts";
+import { writeSettings, type Addresses, type Identities, type Settings } from "../settings.ts";
 import { copyCompileCache } from "./compile-cache.ts";
-import { makeConfigs } from "./configs.ts";
+import { makeConfigs, type CustodyMembers } from "./configs.ts";
+
+/** What is chosen when a data folder is made, and never again. */
+export interface Plan extends Addresses {
+  /** First of the five loopback ports. */
+  readonly port: number;
+  readonly custody: CustodyMembers;
+  readonly demo: Demo;
+}
 
 /** Fills a fresh data folder for one machine: identities, sockets, configurations, demo clients. */
-export async function setUp(folder: string, basePort: number, now: Date): Promise<void> {
+export async function setUp(folder: string, plan: Plan, now: Date): Promise<void> {
   makeFolders(folder);
   copyCompileCache(folder);
-  const ids = await makeIdentities(folder, now);
-  for (const [service, config] of makeConfigs(ids, portsFrom(basePort)))
+  const { custody, demo, ...places } = plan;
+  const settings = withAddresses(places, await makeIdentities(folder, now));
+  for (const [service, config] of makeConfigs(settings, custody))
     writeDurable(join(folder, service, "config.json"), canonicalBytes(config));
-  writeDemo(folder, makeDemo());
+  writeDemo(folder, demo);
   // Last: a folder with settings is complete.
-  writeSettings(folder, { port: basePort, ...ids });
+  writeSettings(folder, settings);
+}
+
+function withAddresses(places: Omit<Plan, "custody" | "demo">, ids: Identities): Settings {
+  const realm = (name: Realm) => ({ ...places.realms[name], ...ids.realms[name] });
+  return {
+    ...places,
+    ...ids,
+    realms: { consumer: realm("consumer"), enterprise: realm("enterprise") },
+  };
 }
 
 function makeFolders(folder: string): void {

@@ -1,22 +1,17 @@
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { errorCode, errorLine, ServiceError, systemClock } from "@redoubt/base";
+import { errorCode, errorLine, ServiceError } from "@redoubt/base";
+import { createSystem, loopbackPlan } from "../init/init.ts";
 import { readDemo } from "../demo.ts";
 import { DEFAULT_PORT } from "../place.ts";
-import { portsFrom, REALMS, tokenEndpoint, type Ports } from "../layout.ts";
+import { atTenant, onLoopback, portsFrom, REALMS, type Ports } from "../layout.ts";
 import { Operator } from "../operator.ts";
 import { statePins } from "../recover/pins.ts";
 import { readSettings, type Settings } from "../settings.ts";
 import type { Terminal } from "../terminal.ts";
 import { stateBootstrap, stateDemoRoot } from "./bootstrap.ts";
-import {
-  checkDataFolder,
-  createDataFolder,
-  isMissingOrEmpty,
-  lockDataFolder,
-} from "./data-folder.ts";
-import { setUp } from "./set-up.ts";
+import { checkDataFolder, isMissingOrEmpty, lockDataFolder } from "./data-folder.ts";
 import { serveStatusPage } from "./status-page.ts";
 import { Supervisor } from "./supervisor.ts";
 
@@ -51,7 +46,7 @@ export async function up(options: UpOptions, terminal: Terminal): Promise<void> 
     () => bringUp(operator, settings, supervisor, terminal),
     terminal,
   ).then(() => {
-    terminal.result(announcement(options, ports));
+    terminal.result(announcement(options, settings));
   });
   await Promise.race([stop, start]);
   await stop;
@@ -60,9 +55,7 @@ export async function up(options: UpOptions, terminal: Terminal): Promise<void> 
 async function prepare({ folder, port }: UpOptions): Promise<Settings> {
   if (isMissingOrEmpty(folder)) {
     await checkPortsFree(portsFrom(port ?? DEFAULT_PORT));
-    await createDataFolder(folder, (temporary) =>
-      setUp(temporary, port ?? DEFAULT_PORT, new Date(systemClock.now())),
-    );
+    await createSystem(folder, loopbackPlan(port ?? DEFAULT_PORT));
   }
   checkDataFolder(folder);
   const settings = readSettings(folder);
@@ -142,14 +135,19 @@ async function stateLater(operator: Operator, terminal: Terminal): Promise<void>
     }
 }
 
-function announcement({ folder }: UpOptions, ports: Ports) {
+function announcement({ folder }: UpOptions, settings: Settings) {
+  const ports = portsFrom(settings.port);
   const { clients } = readDemo("");
   const issuers = clients.map(({ realm, tenant }) => ({
     realm,
-    issuer: `http://127.0.0.1:${ports.publisher}/${realm === "consumer" ? "consumer" : tenant}/v2.0`,
+    issuer: atTenant(settings.realms[realm].issuer, tenant),
   }));
   const curls = clients.map(({ realm, tenant, client, secret }) => {
-    const url = tokenEndpoint(realm, ports).replace("{tenantid}", tenant);
+    // Over loopback, which works before there is a proxy.
+    const url = onLoopback(
+      atTenant(settings.realms[realm].tokenEndpoint, tenant),
+      ports[`issuer-${realm}`],
+    );
     return `curl -s -u ${client}:${secret} -d grant_type=client_credentials ${url}`;
   });
   const data =

@@ -53,6 +53,7 @@ export const CONFIG: Omit<IssuerConfig, "registry" | "operator"> = {
   realm: "enterprise",
   port: 0,
   issuer: "https://issuer.example/{tenantid}/v2.0",
+  tokenEndpoint: "https://issuer.example/{tenantid}/oauth2/v2.0/token",
   tenant: null,
   callers: ["operator"],
   maxTtlSeconds: 3600,

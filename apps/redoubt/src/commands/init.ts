@@ -1,0 +1,37 @@
+import type { Command } from "commander";
+import type { Run } from "../command.ts";
+import type { InitOptions } from "../init/init.ts";
+import { collect } from "./options.ts";
+
+const HELP = `
+Nothing that is chosen here can be changed later: issuers stand in every key, and people's keys belong to one RP ID.
+
+Examples:
+  redoubt init --issuer https://login.example.org
+  redoubt init --issuer enterprise=https://login.example.org/sso --issuer consumer=https://id.example.org --rp-id example.org
+  redoubt init --custody pkcs11 --pkcs11-module /usr/lib/softhsm/libsofthsm2.so --pkcs11-token 'redoubt-{realm}' \\
+    --pkcs11-pin-file 'hsm/pin-{realm}' --pkcs11-env SOFTHSM2_CONF=/srv/redoubt/hsm/softhsm2.conf
+  redoubt init --custody kms.json
+
+One machine: docs/guide/one-machine.md. HSMs: docs/guide/hsm.md. Clouds: docs/guide/kms-aws.md, -azure, -gcp.`;
+
+export function register(cli: Command, run: Run): void {
+  cli
+    .command("init")
+    .description("make the data folder, with addresses and custody, and start nothing")
+    .option("--issuer <url>", "public base URL, for all realms or <realm>=<url>", collect)
+    .option("--rp-id <domain>", "domain of people's keys (default: the issuer's host)")
+    .option("--port <base>", "first of five loopback ports (REDOUBT_PORT; default 7400)")
+    .option("--custody <kind>", "file, pkcs11, or a JSON file with custody and custodyNeeds")
+    .option("--pkcs11-module <file>", "the HSM's PKCS#11 module")
+    .option("--pkcs11-token <label>", "label of the token; {realm} stands for the realm")
+    .option("--pkcs11-pin-file <file>", "file with the PIN alone, mode 0600; {realm} likewise")
+    .option("--pkcs11-env <name=value>", "variable that the module needs; may be repeated", collect)
+    .addHelpText("after", HELP)
+    .action(
+      run(async (context, options: InitOptions) => {
+        const { init } = await import("../init/init.ts");
+        return init(context, options);
+      }),
+    );
+}

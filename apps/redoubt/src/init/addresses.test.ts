@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { chooseAddresses, loopbackAddresses } from "./addresses.ts";
+
+const choose = (issuer: readonly string[], rpId?: string) =>
+  chooseAddresses({ issuer, ...(rpId === undefined ? {} : { rpId }) }, 7400);
+
+test("without a public address everything is on loopback", () => {
+  const found = chooseAddresses({}, 7500);
+  assert.deepEqual(found, loopbackAddresses(7500));
+  assert.equal(found.realms.enterprise.issuer, "http://127.0.0.1:7500/{tenantid}/v2.0");
+  assert.equal(found.reports, "http://127.0.0.1:7503");
+  assert.equal(found.rpId, "localhost");
+});
+
+test("one address for all realms, also below a path", () => {
+  for (const base of ["https://login.example.org", "https://login.example.org:8443/sso/eu-1"]) {
+    const { realms, reports, rpId } = choose([base]);
+    assert.deepEqual(realms, {
+      consumer: {
+        issuer: `${base}/consumer/v2.0`,
+        tokenEndpoint: `${base}/consumer/oauth2/v2.0/token`,
+      },
+      enterprise: {
+        issuer: `${base}/{tenantid}/v2.0`,
+        tokenEndpoint: `${base}/{tenantid}/oauth2/v2.0/token`,
+      },
+    });
+    assert.equal(reports, `${base}/reports/`);
+    assert.equal(rpId, "login.example.org");
+    assert.deepEqual(choose([`${base}/`]).realms, realms);
+  }
+});
+
+test("an address for each realm, under one RP ID", () => {
+  const issuer = ["consumer=https://id.example.org", "enterprise=https://login.example.org/sso"];
+  const { realms, rpId } = choose(issuer, "example.org");
+  assert.equal(realms.consumer.issuer, "https://id.example.org/consumer/v2.0");
+  assert.equal(realms.enterprise.issuer, "https://login.example.org/sso/{tenantid}/v2.0");
+  assert.equal(rpId, "example.org");
+  assert.throws(() => choose(issuer), /--rp-id is missing/);
+});
+
+test("an address has one spelling, and is https where others can reach it", () => {
+  for (const issuer of [
+    "login.example.org",
+    "http://login.example.org",
+    "https://LOGIN.example.org",
+    "https://login.example.org:443",
+    "https://login.example.org//",
+    "https://login.example.org/a//b",
+    "https://login.example.org/a/../b",
+    "https://login.example.org/.well-known",
+    "https://login.example.org/{tenantid}",
+    "https://login.example.org/a b",
+    "https://login.example.org/?a=b",
+    "https://login.example.org/?",
+    "https://login.example.org/#a",
+    "https://user@login.example.org",
+    "ftp://login.example.org",
+    "other=https://login.example.org",
+    "",
+  ])
+    assert.throws(() => choose([issuer]), { code: "ERR_OPTION" }, issuer);
+  assert.equal(choose(["http://localhost:8080"]).rpId, "localhost");
+  assert.equal(choose(["https://192.0.2.1"]).rpId, "localhost");
+});
+
+test("each realm has exactly one address", () => {
+  const [one, other] = ["https://a.example.org", "https://b.example.org"];
+  assert.throws(() => choose([one, other]), /twice/);
+  assert.throws(() => choose([one, `consumer=${other}`]), /twice/);
+  assert.throws(() => choose([`enterprise=${one}`]), /missing for realm consumer/);
+});
+
+test("an RP ID is the host of every issuer, or a domain above it", () => {
+  for (const rpId of [
+    "org",
+    "ample.org",
+    "login.example.org.",
+    "Example.org",
+    "example.com",
+    "*.example.org",
+    "localhost",
+  ])
+    assert.throws(() => choose(["https://login.example.org"], rpId), { code: "ERR_OPTION" }, rpId);
+  assert.equal(choose(["https://login.example.org"], "example.org").rpId, "example.org");
+  assert.throws(() => choose([], "example.org"), /needs --issuer/);
+});

@@ -1,0 +1,117 @@
+import { isIP } from "node:net";
+import { ServiceError } from "@redoubt/base";
+import {
+  issuerBelow,
+  portsFrom,
+  REALMS,
+  tokenEndpoint,
+  issuerTemplate,
+  tokenEndpointBelow,
+  type Realm,
+} from "../layout.ts";
+import type { Addresses } from "../settings.ts";
+
+export interface AddressOptions {
+  /** `https://login.example.org/sso` for every realm, or `<realm>=<url>` once for each. */
+  readonly issuer?: readonly string[];
+  readonly rpId?: string;
+}
+
+/** WebAuthn §5.1.2: an IP address is no relying party. */
+const LOCAL_RP = "localhost";
+
+/** Addresses of a system that nobody but this machine can reach. */
+export function loopbackAddresses(port: number): Addresses {
+  const ports = portsFrom(port);
+  const realm = (name: Realm) => ({
+    issuer: issuerTemplate(name, ports.publisher),
+    tokenEndpoint: tokenEndpoint(name, ports),
+  });
+  return {
+    reports: `http://127.0.0.1:${ports.monitor}`,
+    rpId: LOCAL_RP,
+    realms: { consumer: realm("consumer"), enterprise: realm("enterprise") },
+  };
+}
+
+/**
+ * What the options say about where the world finds this system. Nothing of it can change later: issuers stand in every
+ * key record, and people's keys work under one RP ID only.
+ *
+ * @throws ServiceError `ERR_OPTION`
+ */
+export function chooseAddresses(options: AddressOptions, port: number): Addresses {
+  const { issuer = [], rpId } = options;
+  if (issuer.length === 0) {
+    if (rpId !== undefined) throw refused("--rp-id needs --issuer");
+    return loopbackAddresses(port);
+  }
+  const bases = readBases(issuer);
+  const realm = (name: Realm) => ({
+    issuer: issuerBelow(bases[name], name),
+    tokenEndpoint: tokenEndpointBelow(bases[name], name),
+  });
+  return {
+    // A proxy takes this prefix away: what verifiers sign is the path at the monitor (docs/spec/reports.md §1).
+    reports: `${bases.enterprise}/reports/`,
+    rpId: chooseRpId(bases, rpId),
+    realms: { consumer: realm("consumer"), enterprise: realm("enterprise") },
+  };
+}
+
+function readBases(texts: readonly string[]): Readonly<Record<Realm, string>> {
+  const named = new Map<Realm, string>();
+  for (const text of texts) {
+    const realm = REALMS.find((name) => text.startsWith(`${name}=`));
+    const base = readBase(realm === undefined ? text : text.slice(realm.length + 1));
+    for (const name of realm === undefined ? REALMS : [realm]) {
+      if (named.has(name)) throw refused(`--issuer names realm ${name} twice`);
+      named.set(name, base);
+    }
+  }
+  const baseOf = (name: Realm): string => {
+    const base = named.get(name);
+    if (base === undefined) throw refused(`--issuer is missing for realm ${name}: add ${name}=…`);
+    return base;
+  };
+  return { consumer: baseOf("consumer"), enterprise: baseOf("enterprise") };
+}
+
+const SEGMENT = /^[A-Za-z0-9_~-][A-Za-z0-9._~-]*$/;
+
+/** The text is compared byte by byte by everybody who reads it in a token, so only its one spelling is taken. */
+function readBase(text: string): string {
+  const base = text.replace(/\/$/, "");
+  const url = URL.canParse(base) ? new URL(base) : undefined;
+  if (!url || url.href.replace(/\/$/, "") !== base || /[?#@]/.test(base))
+    throw refused(
+      `--issuer ${JSON.stringify(text)}: expected a URL such as https://login.example.org`,
+    );
+  const isLocal = url.hostname === "localhost" || url.hostname === "127.0.0.1";
+  if (url.protocol !== "https:" && !(url.protocol === "http:" && isLocal))
+    throw refused(`--issuer ${text}: expected https; plain http is for loopback only`);
+  const segments = url.pathname.split("/").slice(1);
+  if (url.pathname !== "/" && !segments.every((segment) => SEGMENT.test(segment)))
+    throw refused(`--issuer ${text}: its path may hold letters, digits and . _ ~ - only`);
+  return base;
+}
+
+function chooseRpId(bases: Readonly<Record<Realm, string>>, chosen: string | undefined): string {
+  const hosts = [...new Set(REALMS.map((realm) => new URL(bases[realm]).hostname))];
+  const [host = ""] = hosts;
+  if (chosen === undefined && hosts.length > 1)
+    throw refused(`--rp-id is missing: name the domain that ${hosts.join(" and ")} have in common`);
+  const rpId = chosen ?? (isIP(host.replace(/^\[|\]$/g, "")) === 0 ? host : LOCAL_RP);
+  if (rpId === LOCAL_RP && chosen === undefined) return rpId;
+  const isDomain = /^[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})+$/.test(rpId) || rpId === LOCAL_RP;
+  const outside = hosts.find((one) => one !== rpId && !one.endsWith(`.${rpId}`));
+  if (!isDomain || outside !== undefined)
+    throw refused(
+      `--rp-id ${rpId}: expected a domain name that is, or ends, the host of each issuer (${hosts.join(", ")})`,
+    );
+  return rpId;
+}
+
+function refused(message: string): ServiceError {
+  return new ServiceError("ERR_OPTION", message);
+}

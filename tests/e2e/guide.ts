@@ -1,0 +1,44 @@
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+const repository = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
+const MAIN = join(repository, "apps", "redoubt", "src", "main.ts");
+const run = promisify(execFile);
+const TIMEOUT_MS = 50_000;
+
+/** The text of a guide between a heading and the next one of its level. */
+function section(guide: string, heading: string): string {
+  const text = readFileSync(join(repository, "docs", "guide", guide), "utf8");
+  const found = text.split(/^(?=## )/m).find((part) => part.startsWith(`## ${heading}\n`));
+  if (found === undefined) throw new Error(`${guide} has no section "${heading}"`);
+  return found;
+}
+
+/** The code blocks of one language in a section, as a reader copies them. */
+export function blocksOf(guide: string, heading: string, language: string): readonly string[] {
+  const blocks = section(guide, heading).matchAll(/^```(\w+)\n(.*?)^```$/gms);
+  const found = [...blocks].flatMap(([, name, text = ""]) => (name === language ? [text] : []));
+  if (found.length === 0) throw new Error(`"${heading}" of ${guide} has no ${language} block`);
+  return found;
+}
+
+/** Types the commands of a section into one shell, in a folder that stands for the reader's; it ends at the first failure. */
+export async function follow(
+  { guide, heading }: { readonly guide: string; readonly heading: string },
+  { folder, port }: { readonly folder: string; readonly port: number },
+): Promise<string> {
+  const redoubt = `'${process.execPath}' '${MAIN}'`;
+  const script = blocksOf(guide, heading, "sh")
+    .join("\n")
+    .replaceAll("npm run -s redoubt --", redoubt);
+  const { PATH, HOME } = process.env;
+  const { stdout } = await run("bash", ["-euo", "pipefail", "-c", script], {
+    cwd: folder,
+    env: { PATH, HOME, LANG: "C.UTF-8", REDOUBT_PORT: String(port) },
+    timeout: TIMEOUT_MS,
+  });
+  return stdout;
+}

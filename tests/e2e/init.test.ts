@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { it, type TestContext } from "node:test";
+import { NO_SOFTHSM } from "@redoubt/custody/testing/softhsm";
+import { isJsonObject, parseJson, parseJsonObject } from "@redoubt/verify/json";
+import { freeBasePort } from "./free-ports.ts";
+import { follow } from "./guide.ts";
+import { redoubt, startSystem } from "./system.ts";
+
+function temporaryFolder(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), "redoubt-init-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+const BASE = "https://login.example.org/sso";
+
+it("init: a system that the world knows by an address of its own, below a path", async (t) => {
+  const folder = join(temporaryFolder(t), "data");
+  const port = await freeBasePort();
+  const init = ["--json", "--data", folder, "init", "--port", String(port), "--issuer", BASE];
+  const made = await redoubt(init);
+  assert.equal(made.code, 0, made.stderr);
+  assert.match(made.stdout, /"rpId":"login.example.org"/);
+  const again = await redoubt(init);
+  assert.equal(again.code, 1);
+  assert.match(again.stdout, /ERR_DATA_FOLDER.*cannot be changed/);
+
+  await using system = await startSystem({ folder, port });
+  const issuer = system.announcement.issuers.find(({ realm }) => realm === "enterprise")?.issuer;
+  assert.ok(issuer?.startsWith(`${BASE}/`), issuer);
+  const metadata = `/sso/${issuer.slice(BASE.length + 1)}/.well-known/openid-configuration`;
+  const found = parseJsonObject(await (await fetch(`http://127.0.0.1:${port}${metadata}`)).text());
+  assert.equal(found["issuer"], issuer);
+  assert.equal(found["jwks_uri"], `${issuer}/keys`);
+  assert.equal(found["token_endpoint"], issuer.replace("/v2.0", "/oauth2/v2.0/token"));
+
+  const { stdout: token } = await system.redoubt(["token"]);
+  const verdict = await system.redoubt(["--json", "verify", "-", "--report"], token);
+  assert.equal(verdict.code, 0, verdict.stderr);
+  const claims = parseJsonObject(verdict.stdout)["claims"];
+  assert.equal(isJsonObject(claims) && claims["iss"], issuer);
+
+  const keys = parseJson((await system.redoubt(["--json", "keys", "list"])).stdout);
+  assert.ok(Array.isArray(keys));
+  const kid = keys.filter(isJsonObject).find(({ realm }) => realm === "enterprise")?.["kid"];
+  const shown = await system.redoubt(["keys", "show", String(kid)]);
+  assert.equal(shown.code, 0, shown.stderr);
+  const reporter = await system.redoubt(["reporters", "add", "orders"]);
+  assert.match(reporter.stdout, /url: "https:\/\/login\.example\.org\/sso\/reports\/"/);
+  const drill = await system.redoubt(["drill", "storm-0558"]);
+  assert.equal(drill.code, 0, drill.stdout.slice(-2000));
+});
+
+it(
+  "docs/guide/hsm.md, to the letter: the first keys are made in the HSM",
+  { skip: NO_SOFTHSM },
+  async (t) => {
+    const folder = temporaryFolder(t);
+    chmodSync(folder, 0o700);
+    const port = await freeBasePort();
+    await follow({ guide: "hsm.md", heading: "SoftHSM, step by step" }, { folder, port });
+    const data = join(folder, ".redoubt");
+    await using system = await startSystem({ folder: data, port });
+    const keys = parseJson((await system.redoubt(["--json", "keys", "list"])).stdout);
+    assert.ok(Array.isArray(keys));
+    const places = keys.filter(isJsonObject).map(({ realm, custody }) => `${realm} ${custody}`);
+    assert.deepEqual([...new Set(places)].toSorted(), ["consumer pkcs11", "enterprise pkcs11"]);
+    for (const realm of ["consumer", "enterprise"]) {
+      assert.deepEqual(readdirSync(join(data, `signer-${realm}`, "custody")), []);
+      const token = await system.redoubt(["token", "--realm", realm]);
+      const verdict = await system.redoubt(["verify", "-", "--realm", realm], token.stdout);
+      assert.equal(verdict.code, 0, verdict.stderr);
+    }
+    assert.match((await system.redoubt(["status"])).stdout, /custody: pkcs11/);
+  },
+);
