@@ -3,16 +3,30 @@ import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { it, type TestContext } from "node:test";
+import { MemberReader } from "@redoubt/base";
 import { NO_SOFTHSM } from "@redoubt/custody/testing/softhsm";
 import { isJsonObject, parseJson, parseJsonObject } from "@redoubt/verify/json";
 import { freeBasePort } from "./free-ports.ts";
 import { follow } from "./guide.ts";
-import { redoubt, startSystem } from "./system.ts";
+import { redoubt, startSystem, type System } from "./system.ts";
 
 function temporaryFolder(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), "redoubt-init-"));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
+}
+
+async function keysOf(system: System) {
+  const keys = parseJson((await system.redoubt(["--json", "keys", "list"])).stdout);
+  assert.ok(Array.isArray(keys));
+  return keys.filter(isJsonObject).map((key) => {
+    const reader = new MemberReader(key, "key");
+    return {
+      kid: reader.string("kid"),
+      realm: reader.string("realm"),
+      custody: reader.string("custody"),
+    };
+  });
 }
 
 const BASE = "https://login.example.org/sso";
@@ -30,7 +44,7 @@ it("init: a system that the world knows by an address of its own, below a path",
 
   await using system = await startSystem({ folder, port });
   const issuer = system.announcement.issuers.find(({ realm }) => realm === "enterprise")?.issuer;
-  assert.ok(issuer?.startsWith(`${BASE}/`), issuer);
+  assert.ok(issuer !== undefined && issuer.startsWith(`${BASE}/`), issuer);
   const metadata = `/sso/${issuer.slice(BASE.length + 1)}/.well-known/openid-configuration`;
   const found = parseJsonObject(await (await fetch(`http://127.0.0.1:${port}${metadata}`)).text());
   assert.equal(found["issuer"], issuer);
@@ -43,10 +57,8 @@ it("init: a system that the world knows by an address of its own, below a path",
   const claims = parseJsonObject(verdict.stdout)["claims"];
   assert.equal(isJsonObject(claims) && claims["iss"], issuer);
 
-  const keys = parseJson((await system.redoubt(["--json", "keys", "list"])).stdout);
-  assert.ok(Array.isArray(keys));
-  const kid = keys.filter(isJsonObject).find(({ realm }) => realm === "enterprise")?.["kid"];
-  const shown = await system.redoubt(["keys", "show", String(kid)]);
+  const kid = (await keysOf(system)).find(({ realm }) => realm === "enterprise")?.kid;
+  const shown = await system.redoubt(["keys", "show", kid ?? ""]);
   assert.equal(shown.code, 0, shown.stderr);
   const reporter = await system.redoubt(["reporters", "add", "orders"]);
   assert.match(reporter.stdout, /url: "https:\/\/login\.example\.org\/sso\/reports\/"/);
@@ -64,9 +76,7 @@ it(
     await follow({ guide: "hsm.md", heading: "SoftHSM, step by step" }, { folder, port });
     const data = join(folder, ".redoubt");
     await using system = await startSystem({ folder: data, port });
-    const keys = parseJson((await system.redoubt(["--json", "keys", "list"])).stdout);
-    assert.ok(Array.isArray(keys));
-    const places = keys.filter(isJsonObject).map(({ realm, custody }) => `${realm} ${custody}`);
+    const places = (await keysOf(system)).map(({ realm, custody }) => `${realm} ${custody}`);
     assert.deepEqual([...new Set(places)].toSorted(), ["consumer pkcs11", "enterprise pkcs11"]);
     for (const realm of ["consumer", "enterprise"]) {
       assert.deepEqual(readdirSync(join(data, `signer-${realm}`, "custody")), []);
