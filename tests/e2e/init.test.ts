@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { execFile, execFileSync, spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { it, type TestContext } from "node:test";
 import { MemberReader } from "@redoubt/base";
 import { NO_SOFTHSM } from "@redoubt/custody/testing/softhsm";
@@ -29,6 +31,17 @@ async function keysOf(system: System) {
   });
 }
 
+const run = promisify(execFile);
+const NO_OPENSSL = spawnSync("openssl", ["version"]).status === 0 ? false : "openssl is missing";
+const FETCH = `
+  const text = async (url, init) => (await fetch(url, init)).text();
+  const [issuer] = process.argv.slice(1);
+  const metadata = await text(issuer + "/.well-known/openid-configuration");
+  const { jwks_uri, token_endpoint } = JSON.parse(metadata);
+  console.log(metadata);
+  console.log(await text(jwks_uri));
+  const answer = await fetch(token_endpoint, { method: "POST", body: new URLSearchParams({ a: "b" }) });
+  console.log(answer.status, await answer.text());`;
 const BASE = "https://login.example.org/sso";
 
 it("init: a system that the world knows by an address of its own, below a path", async (t) => {
@@ -64,6 +77,61 @@ it("init: a system that the world knows by an address of its own, below a path",
   assert.match(reporter.stdout, /url: "https:\/\/login\.example\.org\/sso\/reports\/"/);
   const drill = await system.redoubt(["drill", "storm-0558"]);
   assert.equal(drill.code, 0, drill.stdout.slice(-2000));
+});
+
+it("init: TLS of our own, on another address than loopback's", { skip: NO_OPENSSL }, async (t) => {
+  const root = temporaryFolder(t);
+  const [folder, certificate, key] = [
+    join(root, "data"),
+    join(root, "tls.pem"),
+    join(root, "tls.key"),
+  ];
+  const openssl = [
+    "req",
+    "-x509",
+    "-newkey",
+    "ec",
+    "-pkeyopt",
+    "ec_paramgen_curve:P-256",
+    "-nodes",
+  ];
+  const names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.2"];
+  execFileSync("openssl", [...openssl, ...names, "-out", certificate, "-keyout", key], {
+    stdio: "ignore",
+  });
+  chmodSync(key, 0o600);
+  const port = await freeBasePort();
+  const init = (issuer: string, ...more: string[]) =>
+    redoubt([
+      "--data",
+      folder,
+      "init",
+      "--port",
+      String(port),
+      "--issuer",
+      issuer,
+      "--listen",
+      `127.0.0.2:${port}`,
+      "--tls-certificate",
+      certificate,
+      ...more,
+    ]);
+  const base = `https://127.0.0.2:${port}`;
+  const plain = await init(base);
+  assert.match(plain.stderr, /needs --tls-certificate and --tls-key/);
+  const other = await init(`https://login.example.org:${port}`, "--tls-key", key);
+  assert.match(other.stderr, /is not for login.example.org/);
+  const made = await init(base, "--tls-key", key);
+  assert.equal(made.code, 0, made.stderr);
+
+  await using system = await startSystem({ folder, port });
+  const issuer = system.announcement.issuers.find(({ realm }) => realm === "enterprise")?.issuer;
+  // As a resource server elsewhere would: over the public name, trusting this certificate alone.
+  const script = ["--input-type=module", "-e", FETCH, `${issuer}`];
+  const env = { NODE_EXTRA_CA_CERTS: certificate };
+  const { stdout } = await run(process.execPath, script, { env });
+  assert.match(stdout, /^\{"issuer":"https:\/\/127\.0\.0\.2.*\n.*"kty":"EC".*\n401 /);
+  assert.equal((await system.redoubt(["status"])).code, 0);
 });
 
 it(

@@ -12,6 +12,14 @@ export {
   type RequestHead,
 } from "./message.ts";
 export type { PlaceCounts, PlaceLimits } from "./places.ts";
+export { checkCertificate } from "./certificate.ts";
+export {
+  NO_PROXY,
+  readPublicListener,
+  serveEverywhere,
+  type HttpListeners,
+  type PublicListener,
+} from "./public-listener.ts";
 export {
   DEFAULT_LIMITS,
   HttpServer,

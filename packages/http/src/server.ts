@@ -1,8 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer, Server as TlsServer } from "node:https";
 import { Server as NetServer, type Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { errorCode, errorLine, ServiceError, type EventSink } from "@redoubt/base";
+import { Certificate, type CertificateFiles } from "./certificate.ts";
 import type { HttpEvent } from "./events.ts";
 import { HttpError } from "./errors.ts";
 import {
@@ -27,6 +29,8 @@ export interface HttpLimits extends PlaceLimits {
   readonly idleTimeoutMs: number;
   /** How often the two request limits are enforced; Node's own default is 30 s. */
   readonly checkIntervalMs: number;
+  /** How often the files of a certificate are looked at. */
+  readonly certificateMs: number;
   /** Requests under way, pipelined ones included. */
   readonly inFlight: number;
   /** The same of one connection, so that none takes the places of all others (THREAT-36). */
@@ -45,6 +49,7 @@ export const DEFAULT_LIMITS: HttpLimits = {
   keepAliveTimeoutMs: 10_000,
   idleTimeoutMs: 15_000,
   checkIntervalMs: 1000,
+  certificateMs: 60_000,
   // Twice the connections that can wait to be accepted (511, Node's backlog). So what one turn of the event loop accepts
   // evicts no newcomer whose request has come.
   connections: 1024,
@@ -60,6 +65,11 @@ export const DEFAULT_LIMITS: HttpLimits = {
 export interface HttpOptions {
   /** 0 takes a free port. */
   readonly port: number;
+  /** Default: loopback. What others can reach has `tls`, or takes connections of declared proxies alone. */
+  readonly address?: string;
+  readonly tls?: CertificateFiles;
+  /** Whose connections are taken; all others are closed before a byte is read. */
+  readonly accepts?: (address: string) => boolean;
   readonly handler: (request: HttpRequest) => HttpAnswer | Promise<HttpAnswer>;
   readonly sink: EventSink<HttpEvent>;
   /** Answered at `GET /health`; without it that path is the handler's, too. */
@@ -86,11 +96,11 @@ interface Call {
   readonly id: string;
 }
 
-const ADDRESS = "127.0.0.1";
+const LOOPBACK = "127.0.0.1";
 const NO_BODY = Buffer.alloc(0);
 const INTERNAL = { status: 500, code: "ERR_INTERNAL", title: "Internal error" };
 
-/** Listens on the loopback address only: what faces a network stands in front of it. */
+/** @throws ServiceError `ERR_HTTP_LISTEN`, `ERR_HTTP_CERTIFICATE` */
 export async function serveHttp(options: HttpOptions): Promise<HttpServer> {
   const server = new HttpServer(options);
   await server.listen(options.port);
@@ -101,9 +111,12 @@ export async function serveHttp(options: HttpOptions): Promise<HttpServer> {
 export class HttpServer implements AsyncDisposable {
   readonly #options: HttpOptions;
   readonly #limits: HttpLimits;
-  readonly #server: Server;
+  readonly #server: Server | TlsServer;
+  readonly #certificate: Certificate | undefined;
   readonly #places: Places;
   readonly #placeOf = new Map<Socket, Place>();
+  /** Over TLS: places by connection. */
+  readonly #handshakes = new Map<string, Place>();
   // Request ids are names for the log, not secrets: random per process, then counted.
   readonly #idPrefix = randomBytes(6).toString("base64url");
   #requests = 0;
@@ -112,6 +125,7 @@ export class HttpServer implements AsyncDisposable {
   #unsent = 0;
   #drained: (() => void) | undefined;
   #closing: Promise<void> | undefined;
+  #following: Disposable | undefined;
 
   constructor(options: HttpOptions) {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
@@ -119,17 +133,14 @@ export class HttpServer implements AsyncDisposable {
     this.#limits = limits;
     const { sink, onExhausted } = options;
     this.#places = new Places({ limits, sink, ...(onExhausted ? { onExhausted } : {}) });
-    this.#server = createServer({
-      maxHeaderSize: limits.headerBytes,
-      headersTimeout: limits.headersTimeoutMs,
-      requestTimeout: limits.requestTimeoutMs,
-      keepAliveTimeout: limits.keepAliveTimeoutMs,
-      connectionsCheckingInterval: limits.checkIntervalMs,
-    });
+    this.#certificate = options.tls && new Certificate(options.tls, sink);
+    this.#server = openServer(limits, this.#certificate);
     // 0 is "all": Node would otherwise drop the headers past the bound in silence; the bound is on their bytes.
     this.#server.maxHeadersCount = 0;
     this.#server.setTimeout(limits.idleTimeoutMs);
-    this.#server.on("connection", (socket: Socket) => this.#admit(socket));
+    this.#server.on("connection", (socket: Socket) => this.#connected(socket));
+    // Over TLS a request's socket is another than the one that connected.
+    this.#server.on("secureConnection", (socket: Socket) => this.#secured(socket));
     this.#server.on("request", (request, response) => this.#receive(request, response));
   }
 
@@ -146,18 +157,42 @@ export class HttpServer implements AsyncDisposable {
   }
 
   listen(port: number): Promise<void> {
+    const { address = LOOPBACK } = this.#options;
     return new Promise((resolve, reject) => {
       const refuse = (cause: Error): void => {
         reject(
-          new ServiceError("ERR_HTTP_LISTEN", `Cannot listen on ${ADDRESS}:${port}`, { cause }),
+          new ServiceError("ERR_HTTP_LISTEN", `Cannot listen on ${address}:${port}`, { cause }),
         );
       };
       this.#server.once("error", refuse);
-      this.#server.listen({ host: ADDRESS, port }, () => {
+      this.#server.listen({ host: address, port }, () => {
         this.#server.off("error", refuse);
+        if (this.#certificate && this.#server instanceof TlsServer)
+          this.#following = this.#certificate.follow(this.#server, this.#limits.certificateMs);
         resolve();
       });
     });
+  }
+
+  #connected(socket: Socket): void {
+    const { accepts } = this.#options;
+    if (accepts && !accepts(socket.remoteAddress ?? "")) {
+      socket.destroy();
+      return;
+    }
+    const place = this.#admit(socket);
+    if (!this.#certificate) return;
+    const name = connectionOf(socket);
+    this.#handshakes.set(name, place);
+    socket.once("close", () => this.#handshakes.delete(name));
+  }
+
+  /** The connection keeps the place that it had before the handshake. */
+  #secured(socket: Socket): void {
+    const place = this.#handshakes.get(connectionOf(socket));
+    if (!place) return;
+    this.#placeOf.set(socket, place);
+    socket.once("close", () => this.#placeOf.delete(socket));
   }
 
   #admit(socket: Socket): Place {
@@ -330,6 +365,7 @@ export class HttpServer implements AsyncDisposable {
 
   async #close(): Promise<void> {
     this.#places[Symbol.dispose]();
+    this.#following?.[Symbol.dispose]();
     if (!this.#server.listening) return;
     const closed = new Promise<void>((resolve) => {
       // Not the HTTP server's own: it ends every idle connection at once, whatever is on its way there.
@@ -353,6 +389,24 @@ export class HttpServer implements AsyncDisposable {
       };
     });
   }
+}
+
+function openServer(limits: HttpLimits, certificate: Certificate | undefined): Server | TlsServer {
+  const options = {
+    maxHeaderSize: limits.headerBytes,
+    headersTimeout: limits.headersTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    connectionsCheckingInterval: limits.checkIntervalMs,
+  };
+  if (!certificate) return createServer(options);
+  const handshakeTimeout = limits.headersTimeoutMs;
+  return createTlsServer({ ...options, ...certificate.options, handshakeTimeout });
+}
+
+/** Both ends of a connection: what the sockets below and above TLS have in common. */
+function connectionOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
 }
 
 function headOf(message: IncomingMessage, { id, place }: Call): RequestHead {

@@ -1,10 +1,13 @@
 import { configError, ConfigReader, type MemberReader, UUID, REALM } from "@redoubt/base";
+import { readPublicListener, type PublicListener } from "@redoubt/http";
 import { readEd25519Key, readPinnedRegistry, type PinnedRegistry } from "@redoubt/registry";
 import type { VerifierKey } from "@redoubt/tlog";
 
 export interface IssuerConfig {
   readonly realm: string;
   readonly port: number;
+  /** Where it listens besides loopback. */
+  readonly public: PublicListener | null;
   /** Issuer URL; holds `{tenantid}` exactly where `tenant` is null. */
   readonly issuer: string;
   /** URL of the token endpoint, with `{tenantid}` likewise; its path is what is served. */
@@ -36,6 +39,7 @@ export function parseConfig(bytes: Uint8Array): IssuerConfig {
   return config.finish<IssuerConfig>({
     realm: config.attempt((from) => from.string("realm", 32, REALM)),
     port: config.attempt((from) => from.integer("port", 0, 65_535)),
+    public: config.attempt(readPublicListener),
     issuer,
     tokenEndpoint,
     tenant,

@@ -1,7 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { checkPrivateFolder, type Clock, type EventSink, type Service } from "@redoubt/base";
-import { serveHttp, type HttpEvent, type HttpLimits, type HttpServer } from "@redoubt/http";
+import {
+  NO_PROXY,
+  serveEverywhere,
+  type HttpEvent,
+  type HttpLimits,
+  type HttpListeners,
+} from "@redoubt/http";
 import { openSqliteStore, type RegistryRepository } from "@redoubt/store";
 import {
   readSocketSecret,
@@ -86,7 +92,7 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
     events,
   });
   const parts = { config, registry, deliveries, port, watch, endpoint };
-  const http: { server?: HttpServer } = {};
+  const http: { server?: HttpListeners } = {};
   const status = (): IssuerStatus => statusOf(parts, http.server);
   const backup = async (): Promise<string> => {
     await store.backup(join(folder, BACKUP_FILE));
@@ -98,15 +104,20 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
     stack,
   );
   const server = stack.use(
-    await serveHttp({
-      port: config.port,
-      handler: (request) => endpoint.handle(request),
-      sink,
-      ready: () => watch.isReady && registry.problem === undefined,
-      // THREAT-36: every place for a connection is taken, and others cannot come in. Told again when it is over.
-      onExhausted: (isExhausted) => deliveries.tell("connections-full", config.realm, !isExhausted),
-      ...(options.httpLimits ? { limits: options.httpLimits } : {}),
-    }),
+    await serveEverywhere(
+      {
+        port: config.port,
+        handler: (request) => endpoint.handle(request),
+        sink,
+        ready: () => watch.isReady && registry.problem === undefined,
+        // THREAT-36: every place for a connection is taken, and others cannot come in. Told again when it is over.
+        onExhausted: (isExhausted) =>
+          deliveries.tell("connections-full", config.realm, !isExhausted),
+        ...(options.httpLimits ? { limits: options.httpLimits } : {}),
+      },
+      config.public,
+      NO_PROXY,
+    ),
   );
   http.server = server;
   const owned = stack.move();
@@ -230,7 +241,7 @@ interface StatusParts {
 
 function statusOf(
   { config, registry, deliveries, port, watch, endpoint }: StatusParts,
-  server: HttpServer | undefined,
+  server: HttpListeners | undefined,
 ): IssuerStatus {
   const reason = watch.reason ?? registry.problem;
   return {

@@ -6,6 +6,7 @@ import {
   type ServiceError,
   callerPattern,
 } from "@redoubt/base";
+import { readPublicListener, type PublicListener } from "@redoubt/http";
 import { readEd25519Key, readPinnedRegistry, type PinnedRegistry } from "@redoubt/registry";
 import type { VerifierKey } from "@redoubt/tlog";
 import type { JsonObject } from "@redoubt/verify/json";
@@ -15,6 +16,8 @@ import type { WebhookTarget } from "./alarms/webhook.ts";
 export interface Config {
   /** On 127.0.0.1; 0 takes a free one. */
   readonly port: number;
+  /** Where it takes reports besides loopback. */
+  readonly public: PublicListener | null;
   readonly registry: PinnedRegistry;
   readonly operator: VerifierKey;
   readonly keyNumbers: KeyNumbers;
@@ -41,6 +44,7 @@ export function parseConfig(json: JsonObject | Uint8Array): Config {
   );
   const whole = config.finish<Omit<Config, "webhook">>({
     port: config.attempt((from) => from.integer("port", 0, 65_535)),
+    public: config.attempt(readPublicListener),
     registry: config.attempt((from) => readPinnedRegistry(from.object("registry"))),
     operator: config.attempt((from) => readEd25519Key(from, "operator")),
     keyNumbers: config.attempt(readKeyNumbers),

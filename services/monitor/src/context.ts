@@ -1,6 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { errorCode, nowSeconds, readSpace, type Clock, type ReadSpace } from "@redoubt/base";
-import { serveHttp, type HttpLimits, type HttpServer } from "@redoubt/http";
+import {
+  NO_PROXY,
+  serveEverywhere,
+  type HttpLimits,
+  type HttpListeners,
+  type HttpOptions,
+} from "@redoubt/http";
 import { encodeVerifierKey } from "@redoubt/tlog";
 import {
   type Answered,
@@ -128,7 +134,7 @@ function openHttp(
   engine: Engine,
   { config, clock, sink, httpLimits }: MonitorOptions,
   vkey: string,
-): Promise<HttpServer> {
+): Promise<HttpListeners> {
   let lookedAt = -Infinity;
   const made = new WeakMap<MonitorParts, ReturnType<typeof monitorRoutes>>();
   const routesOf = (parts: MonitorParts): ReturnType<typeof monitorRoutes> => {
@@ -154,7 +160,7 @@ function openHttp(
     made.set(parts, routes);
     return routes;
   };
-  return serveHttp({
+  const options: HttpOptions = {
     admit: (head) => {
       const { parts, failure = "" } = engine;
       return parts ? routesOf(parts).admit(head) : noRoomAnswer(head, failure);
@@ -172,7 +178,8 @@ function openHttp(
     sink,
     limits: { ...HTTP_LIMITS, ...httpLimits },
     onExhausted: (isExhausted) => engine.parts?.watches.crowded(isExhausted),
-  });
+  };
+  return serveEverywhere(options, config.public, NO_PROXY);
 }
 
 function listen(

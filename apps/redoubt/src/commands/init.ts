@@ -21,6 +21,12 @@ export function register(cli: Command, run: Run): void {
     .description("make the data folder, with addresses and custody, and start nothing")
     .option("--issuer <url>", "public base URL, for all realms or <realm>=<url>", collect)
     .option("--rp-id <domain>", "domain of people's keys (default: the issuer's host)")
+    .option(
+      "--listen <address:port>",
+      "first of four public ports, with TLS; default: loopback alone",
+    )
+    .option("--tls-certificate <file>", "PEM, with its chain; read again when it is renewed")
+    .option("--tls-key <file>", "PEM, mode 0600")
     .option("--port <base>", "first of five loopback ports (REDOUBT_PORT; default 7400)")
     .option("--custody <kind>", "file, pkcs11, or a JSON file with custody and custodyNeeds")
     .option("--pkcs11-module <file>", "the HSM's PKCS#11 module")

@@ -66,6 +66,23 @@ test("an address has one spelling, and is https where others can reach it", () =
   assert.equal(choose(["https://192.0.2.1"]).rpId, "localhost");
 });
 
+test("where we speak TLS ourselves each process has a port", () => {
+  const issuer = ["https://login.example.org/sso"];
+  const { realms, reports } = chooseAddresses({ issuer, listenPort: 443 }, 7400);
+  assert.equal(realms.consumer.issuer, "https://login.example.org/sso/consumer/v2.0");
+  assert.equal(
+    realms.consumer.tokenEndpoint,
+    "https://login.example.org:444/sso/consumer/oauth2/v2.0/token",
+  );
+  assert.equal(
+    realms.enterprise.tokenEndpoint,
+    "https://login.example.org:445/sso/{tenantid}/oauth2/v2.0/token",
+  );
+  assert.equal(reports, "https://login.example.org:446/");
+  assert.throws(() => chooseAddresses({ issuer, listenPort: 8443 }, 7400), /different ports/);
+  assert.throws(() => chooseAddresses({ listenPort: 443 }, 7400), /need --issuer/);
+});
+
 test("each realm has exactly one address", () => {
   const [one, other] = ["https://a.example.org", "https://b.example.org"];
   assert.throws(() => choose([one, other]), /twice/);
@@ -85,5 +102,5 @@ test("an RP ID is the host of every issuer, or a domain above it", () => {
   ])
     assert.throws(() => choose(["https://login.example.org"], rpId), { code: "ERR_OPTION" }, rpId);
   assert.equal(choose(["https://login.example.org"], "example.org").rpId, "example.org");
-  assert.throws(() => choose([], "example.org"), /needs --issuer/);
+  assert.throws(() => choose([], "example.org"), /need --issuer/);
 });

@@ -7,14 +7,17 @@ import {
   tokenEndpoint,
   issuerTemplate,
   tokenEndpointBelow,
+  type Ports,
   type Realm,
 } from "../layout.ts";
 import type { Addresses } from "../settings.ts";
 
 export interface AddressOptions {
   /** `https://login.example.org/sso` for every realm, or `<realm>=<url>` once for each. */
-  readonly issuer?: readonly string[];
-  readonly rpId?: string;
+  readonly issuer?: readonly string[] | undefined;
+  readonly rpId?: string | undefined;
+  /** First of the four ports on which we speak TLS ourselves; without it a proxy does. */
+  readonly listenPort?: number | undefined;
 }
 
 /** WebAuthn §5.1.2: an IP address is no relying party. */
@@ -41,22 +44,45 @@ export function loopbackAddresses(port: number): Addresses {
  * @throws ServiceError `ERR_OPTION`
  */
 export function chooseAddresses(options: AddressOptions, port: number): Addresses {
-  const { issuer = [], rpId } = options;
+  const { issuer = [], rpId, listenPort } = options;
   if (issuer.length === 0) {
-    if (rpId !== undefined) throw refused("--rp-id needs --issuer");
+    if (rpId !== undefined || listenPort !== undefined)
+      throw refused("--rp-id and --listen need --issuer");
     return loopbackAddresses(port);
   }
   const bases = readBases(issuer);
+  const offsets = portsFrom(0);
+  /** Behind a proxy everything has one origin; on its own each process has a port. */
+  const place = (name: Realm, service: keyof Ports): string => {
+    if (listenPort === undefined) return bases[name];
+    const url = new URL(bases[name]);
+    if (Number(url.port || "443") !== listenPort)
+      throw refused(`--issuer ${bases[name]} and --listen name different ports`);
+    url.port = String(listenPort + offsets[service]);
+    return url.href.replace(/\/$/, "");
+  };
   const realm = (name: Realm) => ({
     issuer: issuerBelow(bases[name], name),
-    tokenEndpoint: tokenEndpointBelow(bases[name], name),
+    tokenEndpoint: tokenEndpointBelow(place(name, `issuer-${name}`), name),
   });
   return {
     // A proxy takes this prefix away: what verifiers sign is the path at the monitor (docs/spec/reports.md §1).
-    reports: `${bases.enterprise}/reports/`,
+    reports:
+      listenPort === undefined
+        ? `${bases.enterprise}/reports/`
+        : `${new URL(place("enterprise", "monitor")).origin}/`,
     rpId: chooseRpId(bases, rpId),
     realms: { consumer: realm("consumer"), enterprise: realm("enterprise") },
   };
+}
+
+/** Hosts of the issuers. */
+export function hostsOf({ realms }: Addresses): readonly string[] {
+  return [...new Set(REALMS.map((realm) => hostOf(realms[realm].issuer)))];
+}
+
+function hostOf(url: string): string {
+  return new URL(url.replace("{tenantid}", "t")).hostname.replace(/^\[|\]$/g, "");
 }
 
 function readBases(texts: readonly string[]): Readonly<Record<Realm, string>> {
@@ -97,11 +123,11 @@ function readBase(text: string): string {
 }
 
 function chooseRpId(bases: Readonly<Record<Realm, string>>, chosen: string | undefined): string {
-  const hosts = [...new Set(REALMS.map((realm) => new URL(bases[realm]).hostname))];
+  const hosts = [...new Set(REALMS.map((realm) => hostOf(bases[realm])))];
   const [host = ""] = hosts;
   if (chosen === undefined && hosts.length > 1)
     throw refused(`--rp-id is missing: name the domain that ${hosts.join(" and ")} have in common`);
-  const rpId = chosen ?? (isIP(host.replace(/^\[|\]$/g, "")) === 0 ? host : LOCAL_RP);
+  const rpId = chosen ?? (isIP(host) === 0 ? host : LOCAL_RP);
   if (rpId === LOCAL_RP && chosen === undefined) return rpId;
   const isDomain = /^[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})+$/.test(rpId) || rpId === LOCAL_RP;
   const outside = hosts.find((one) => one !== rpId && !one.endsWith(`.${rpId}`));

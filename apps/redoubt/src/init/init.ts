@@ -6,16 +6,18 @@ import { REALMS } from "../layout.ts";
 import { basePort, DEFAULT_PORT } from "../place.ts";
 import { createDataFolder, isMissingOrEmpty } from "../up/data-folder.ts";
 import { setUp, type Plan } from "../up/set-up.ts";
-import { chooseAddresses, loopbackAddresses, type AddressOptions } from "./addresses.ts";
+import { chooseAddresses, hostsOf, loopbackAddresses, type AddressOptions } from "./addresses.ts";
 import { chooseCustody, PLAIN_FILES, type CustodyOptions } from "./custody.ts";
+import { chooseListen, readListen, type ListenOptions } from "./listen.ts";
 
-export interface InitOptions extends AddressOptions, CustodyOptions {
+export interface InitOptions
+  extends Omit<AddressOptions, "listenPort">, CustodyOptions, ListenOptions {
   readonly port?: string;
 }
 
 /** For trying: everything on loopback, keys in sealed files. */
 export function loopbackPlan(port: number): Plan {
-  return { port, ...loopbackAddresses(port), custody: PLAIN_FILES, demo: makeDemo() };
+  return { port, ...loopbackAddresses(port), listen: null, custody: PLAIN_FILES, demo: makeDemo() };
 }
 
 /** Makes a data folder that is whole, or none: what is chosen here stands in it for ever. */
@@ -25,28 +27,38 @@ export async function createSystem(folder: string, plan: Plan): Promise<void> {
   );
 }
 
+function choosePlan(context: CommandContext, options: InitOptions): Plan {
+  const { port: base, listen, tlsCertificate, tlsKey, issuer, rpId, ...custody } = options;
+  const port = basePort(base, process.env) ?? DEFAULT_PORT;
+  const listener = readListen(listen);
+  const addresses = chooseAddresses({ issuer, rpId, listenPort: listener?.port }, port);
+  return {
+    port,
+    ...addresses,
+    listen: chooseListen(context, listener, { tlsCertificate, tlsKey, hosts: hostsOf(addresses) }),
+    custody: chooseCustody(context, custody),
+    demo: makeDemo(),
+  };
+}
+
 /** Makes a data folder and starts nothing. */
-export async function init(
-  context: CommandContext,
-  { port: text, issuer, rpId, ...custody }: InitOptions,
-): Promise<number> {
+export async function init(context: CommandContext, options: InitOptions): Promise<number> {
   const { folder, terminal } = context;
   if (!isMissingOrEmpty(folder))
     throw new ServiceError(
       "ERR_DATA_FOLDER",
       `${folder} is not empty, and what init chooses cannot be changed: name another with --data`,
     );
-  const port = basePort(text, process.env) ?? DEFAULT_PORT;
-  const addresses = chooseAddresses({ ...(issuer && { issuer }), ...(rpId && { rpId }) }, port);
-  const plan: Plan = {
-    port,
-    ...addresses,
-    custody: chooseCustody(context, custody),
-    demo: makeDemo(),
-  };
+  const plan = choosePlan(context, options);
   await createSystem(folder, plan);
   terminal.result({
-    json: { data: folder, port, rpId: plan.rpId, reports: plan.reports, realms: plan.realms },
+    json: {
+      data: folder,
+      port: plan.port,
+      rpId: plan.rpId,
+      reports: plan.reports,
+      realms: plan.realms,
+    },
     text: [
       `Made ${folder}. Nothing runs yet.`,
       "",

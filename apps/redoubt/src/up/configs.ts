@@ -20,10 +20,25 @@ const MAX_TTL_SECONDS = 3600;
  */
 const BUDGET = { perSecond: 3000, burst: 3000 };
 
+/** Where the processes that serve the world listen besides loopback. */
+export interface Listen {
+  readonly address: string;
+  /** First of four: publisher, both issuers, monitor. */
+  readonly port: number;
+  readonly tls: { readonly certificate: string; readonly key: string };
+}
+
+/** What configurations need to know and no command ever asks. */
+export interface ConfigChoices {
+  readonly custody: CustodyMembers;
+  /** `null`: loopback alone. */
+  readonly listen: Listen | null;
+}
+
 /** The configuration of each process in the one-machine profile. */
 export function makeConfigs(
   settings: Settings,
-  custody: CustodyMembers,
+  { custody, listen }: ConfigChoices,
 ): ReadonlyMap<ServiceName, JsonValue> {
   const ports = portsFrom(settings.port);
   const pinned = {
@@ -38,16 +53,38 @@ export function makeConfigs(
         ...pinned,
         v: 1,
         port: ports.monitor,
+        public: publicListener(listen, "monitor"),
         callers: CALLERS.monitor,
         publisherUrl: `http://127.0.0.1:${ports.publisher}`,
       },
     ],
-    ["publisher", { ...pinned, v: 1, ...publisherConfig(settings, ports) }],
+    [
+      "publisher",
+      {
+        ...pinned,
+        v: 1,
+        ...publisherConfig(settings, ports),
+        public: publicListener(listen, "publisher"),
+      },
+    ],
     ...REALMS.flatMap((realm): (readonly [ServiceName, JsonValue])[] => [
       [`signer-${realm}`, { ...signerConfig(realm, settings), ...custody[realm] }],
-      [`issuer-${realm}`, { ...pinned, ...issuerConfig(realm, settings, ports) }],
+      [
+        `issuer-${realm}`,
+        {
+          ...pinned,
+          ...issuerConfig(realm, settings, ports),
+          public: publicListener(listen, `issuer-${realm}`),
+        },
+      ],
     ]),
   ]);
+}
+
+function publicListener(listen: Listen | null, service: keyof Ports): JsonValue {
+  if (!listen) return null;
+  const { address, port, tls } = listen;
+  return { address, port: portsFrom(port)[service], tls: { ...tls } };
 }
 
 function ledgerConfig({ realms, operator, witness }: Settings, ports: Ports): JsonValue {

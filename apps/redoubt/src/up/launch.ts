@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readPrivateFile } from "@redoubt/base";
 import { custodyLaunch, parseConfig, type CustodyLaunch } from "@redoubt/signer/launch";
+import { isJsonObject, parseJsonObject } from "@redoubt/verify/json";
 import type { ServiceName } from "../layout.ts";
 
 export const repository = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..", "..");
@@ -67,6 +68,19 @@ function custodyOf(code: string, own: string, dataFolder: string): CustodyLaunch
   }
 }
 
+/** Files of its certificate, for a process that speaks TLS itself. */
+function certificateOf(own: string): readonly string[] {
+  try {
+    const listener = parseJsonObject(readPrivateFile(join(own, "config.json")))["public"];
+    const tls = isJsonObject(listener) ? listener["tls"] : null;
+    const files = isJsonObject(tls) ? [tls["certificate"], tls["key"]] : [];
+    return files.filter((file) => typeof file === "string");
+  } catch {
+    // The process reads the same file and says what is wrong with it.
+    return [];
+  }
+}
+
 /** No core dump: a core file of a signer holds keys (THREAT-19). */
 const WITHOUT_CORE = 'ulimit -c 0; echo 0 >/proc/self/coredump_filter; exec "$0" "$@"';
 
@@ -85,6 +99,7 @@ export function launch(service: ServiceName, dataFolder: string): ChildProcess {
     own,
     ...reads.map((folder) => join(dataFolder, folder)),
     ...custody.reads,
+    ...certificateOf(own),
   ];
   const args = [
     "--permission",

@@ -10,13 +10,12 @@ import { writeDemo, type Demo } from "../demo.ts";
 import { CALLERS, issuanceLog, REALMS, REGISTRY_LOG, SERVICES, type Realm } from "../layout.ts";
 import { writeSettings, type Addresses, type Identities, type Settings } from "../settings.ts";
 import { copyCompileCache } from "./compile-cache.ts";
-import { makeConfigs, type CustodyMembers } from "./configs.ts";
+import { makeConfigs, type ConfigChoices } from "./configs.ts";
 
 /** What is chosen when a data folder is made, and never again. */
-export interface Plan extends Addresses {
+export interface Plan extends Addresses, ConfigChoices {
   /** First of the five loopback ports. */
   readonly port: number;
-  readonly custody: CustodyMembers;
   readonly demo: Demo;
 }
 
@@ -24,16 +23,16 @@ export interface Plan extends Addresses {
 export async function setUp(folder: string, plan: Plan, now: Date): Promise<void> {
   makeFolders(folder);
   copyCompileCache(folder);
-  const { custody, demo, ...places } = plan;
+  const { custody, listen, demo, ...places } = plan;
   const settings = withAddresses(places, await makeIdentities(folder, now));
-  for (const [service, config] of makeConfigs(settings, custody))
+  for (const [service, config] of makeConfigs(settings, { custody, listen }))
     writeDurable(join(folder, service, "config.json"), canonicalBytes(config));
   writeDemo(folder, demo);
   // Last: a folder with settings is complete.
   writeSettings(folder, settings);
 }
 
-function withAddresses(places: Omit<Plan, "custody" | "demo">, ids: Identities): Settings {
+function withAddresses(places: Addresses & Pick<Plan, "port">, ids: Identities): Settings {
   const realm = (name: Realm) => ({ ...places.realms[name], ...ids.realms[name] });
   return {
     ...places,

@@ -55,6 +55,7 @@ export class Deployment {
     return {
       v: 1,
       port: 0,
+      public: null,
       registry: { log: REGISTRY, vkey: encodeVerifierKey(this.ledger.registry.key) },
       operator: vkeyOf("operator", this.operator.publicKey),
       callers: [],

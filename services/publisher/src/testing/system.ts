@@ -84,6 +84,7 @@ export class System implements AsyncDisposable {
     this.#publisher = await openPublisher({
       config: {
         port: 0,
+        public: null,
         registry: { log: LOG, vkey: log.key },
         operator: operator.vkey,
         tokenEndpoints: new Map([

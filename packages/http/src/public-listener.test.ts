@@ -1,0 +1,152 @@
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { chmodSync, copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import type { IncomingMessage } from "node:http";
+import { get } from "node:https";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { TLSSocket } from "node:tls";
+import { describe, test, type TestContext } from "node:test";
+import { until } from "@redoubt/testkit";
+import type { CertificateFiles } from "./certificate.ts";
+import { jsonAnswer } from "./message.ts";
+import { serveHttp, type HttpLimits } from "./server.ts";
+import { serveEverywhere } from "./public-listener.ts";
+
+const NO_OPENSSL = spawnSync("openssl", ["version"]).status === 0 ? false : "openssl is missing";
+
+interface Folder {
+  readonly make: (name: string, days?: number) => CertificateFiles;
+}
+
+function folder(t: TestContext): Folder {
+  const root = mkdtempSync(join(tmpdir(), "http-tls-"));
+  t.after(() => rmSync(root, { recursive: true }));
+  return {
+    make: (name, days = 90) => {
+      const files = { certificate: join(root, `${name}.pem`), key: join(root, `${name}.key`) };
+      const subject = ["-subj", `/CN=${name}`, "-addext", "subjectAltName=IP:127.0.0.1"];
+      const out = ["-out", files.certificate, "-keyout", files.key, "-days", String(days)];
+      const kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+      execFileSync("openssl", ["req", "-x509", ...kind, ...subject, ...out], { stdio: "ignore" });
+      chmodSync(files.key, 0o600);
+      return files;
+    },
+  };
+}
+
+function serve(
+  tls: CertificateFiles,
+  limits: Partial<HttpLimits> = {},
+  sink: (name: string) => void = () => undefined,
+) {
+  return serveHttp({
+    port: 0,
+    tls,
+    handler: ({ address, path }) => jsonAnswer(200, { address, path }),
+    sink,
+    limits: { checkIntervalMs: 20, ...limits },
+  });
+}
+
+/** The body, and the common name of the certificate, of an answer over TLS. */
+async function ask(port: number): Promise<{ body: string; name: string }> {
+  const request = get({
+    port,
+    host: "127.0.0.1",
+    path: "/a",
+    rejectUnauthorized: false,
+    agent: false,
+  });
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  request.once("response", resolve).once("error", reject);
+  const response = await promise;
+  const { socket } = response;
+  assert.ok(socket instanceof TLSSocket);
+  return { body: await text(response), name: String(socket.getPeerCertificate().subject.CN) };
+}
+
+describe("a public listener", { skip: NO_OPENSSL }, () => {
+  test("answers over TLS, with the peer's own address", async (t) => {
+    await using server = await serve(folder(t).make("one"));
+    const { body } = await ask(server.port);
+    assert.equal(body, '{"address":"127.0.0.1","path":"/a"}');
+    assert.equal(server.counts().requests, 1);
+  });
+
+  test("THREAT-36: a connection has one place, before its handshake and after", async (t) => {
+    const limits = { connections: 2, headersTimeoutMs: 300 };
+    await using server = await serve(folder(t).make("one"), limits);
+    const silent = Array.from({ length: 3 }, () =>
+      connect({ port: server.port, host: "127.0.0.1" }),
+    );
+    for (const socket of silent) socket.on("error", () => undefined);
+    await until(() => server.counts().evicted === 1);
+    assert.equal(server.counts().unproven, 2);
+    assert.match((await ask(server.port)).body, /127/);
+    // Nobody says anything: the time for a handshake ends.
+    await until(() => server.counts().unproven === 0);
+  });
+
+  test("a certificate that is renewed is taken; a wrong pair is told, and the old one stays", async (t) => {
+    const { make } = folder(t);
+    const [files, next, other] = [make("old"), make("new"), make("other")];
+    const events: string[] = [];
+    await using server = await serve(files, { certificateMs: 20 }, (name) => events.push(name));
+    assert.equal((await ask(server.port)).name, "old");
+    copyFileSync(other.certificate, files.certificate);
+    await until(() => events.includes("certificate_refused"));
+    assert.equal((await ask(server.port)).name, "old");
+    copyFileSync(next.key, files.key);
+    copyFileSync(next.certificate, files.certificate);
+    await until(() => events.includes("certificate_changed"));
+    assert.equal((await ask(server.port)).name, "new");
+    assert.ok(!events.includes("certificate_ends"));
+  });
+
+  test("a certificate that ends soon is told", async (t) => {
+    const events: string[] = [];
+    await using _ = await serve(folder(t).make("one", 13), {}, (name) => events.push(name));
+    assert.deepEqual(events, ["certificate_ends"]);
+  });
+
+  test("THREAT-32: a key that others can read is refused, and so is one of another certificate", async (t) => {
+    const { make } = folder(t);
+    const [one, other] = [make("one"), make("other")];
+    const refused = { code: "ERR_HTTP_CERTIFICATE" };
+    await assert.rejects(serve({ ...one, key: other.key }), refused);
+    await assert.rejects(serve({ ...one, certificate: one.key }), refused);
+    chmodSync(one.key, 0o640);
+    await assert.rejects(serve(one), refused);
+  });
+
+  test("without TLS only a declared proxy is heard; loopback stays as it is", async () => {
+    const options = { port: 0, handler: empty, sink: () => undefined };
+    const asked: string[] = [];
+    const isProxy = (address: string) => asked.push(address) > 1;
+    const port = await freePort();
+    const listener = { address: "127.0.0.2", port, tls: null };
+    await using servers = await serveEverywhere(options, listener, isProxy);
+    const url = `http://127.0.0.2:${port}/`;
+    await assert.rejects(fetch(url), /fetch failed/);
+    assert.equal((await fetch(url)).status, 200);
+    assert.equal((await fetch(`http://127.0.0.1:${servers.port}/`)).status, 200);
+    assert.deepEqual(asked, ["127.0.0.1", "127.0.0.1"]);
+    assert.equal(servers.counts().requests, 2);
+  });
+});
+
+function empty() {
+  return jsonAnswer(200, {});
+}
+
+async function freePort(): Promise<number> {
+  await using server = await serveHttp({
+    port: 0,
+    handler: empty,
+    sink: () => undefined,
+  });
+  return server.port;
+}
