@@ -1,4 +1,5 @@
 export { parseBasic, type BasicCredentials } from "./basic.ts";
+export { addressBlock, isAddressRange, type Proxies } from "./client-address.ts";
 export { HTTP_EVENTS, type HttpEvent } from "./events.ts";
 export { HttpError, type HttpErrorCode } from "./errors.ts";
 export { decodeFormText, readForm, requireContentType, type FormLimits } from "./form.ts";

@@ -4,6 +4,7 @@ import { Server as NetServer, type Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { errorCode, errorLine, ServiceError, type EventSink } from "@redoubt/base";
 import type { HttpEvent } from "./events.ts";
+import { ClientAddresses, type Proxies } from "./client-address.ts";
 import { HttpError } from "./errors.ts";
 import {
   jsonAnswer,
@@ -67,6 +68,8 @@ export interface HttpOptions {
   /** Called before a body is read; without it every body may have `bodyBytes`. */
   readonly admit?: (head: RequestHead) => Admission;
   readonly limits?: Partial<HttpLimits>;
+  /** Whose word counts for where a request came from; without them nobody's. */
+  readonly proxies?: Proxies | null;
   /** Called when strangers begin to lose their connections to newcomers, and when that is over. */
   readonly onExhausted?: (isExhausted: boolean) => void;
 }
@@ -84,6 +87,7 @@ interface Call {
   readonly response: ServerResponse;
   readonly place: Place;
   readonly id: string;
+  readonly address: string;
 }
 
 const ADDRESS = "127.0.0.1";
@@ -103,6 +107,7 @@ export class HttpServer implements AsyncDisposable {
   readonly #limits: HttpLimits;
   readonly #server: Server;
   readonly #places: Places;
+  readonly #addresses: ClientAddresses;
   readonly #placeOf = new Map<Socket, Place>();
   // Request ids are names for the log, not secrets: random per process, then counted.
   readonly #idPrefix = randomBytes(6).toString("base64url");
@@ -117,6 +122,7 @@ export class HttpServer implements AsyncDisposable {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#options = options;
     this.#limits = limits;
+    this.#addresses = new ClientAddresses(options.proxies ?? null);
     const { sink, onExhausted } = options;
     this.#places = new Places({ limits, sink, ...(onExhausted ? { onExhausted } : {}) });
     this.#server = createServer({
@@ -177,6 +183,7 @@ export class HttpServer implements AsyncDisposable {
       response,
       place: this.#placeOf.get(socket) ?? this.#admit(socket),
       id: `${this.#idPrefix}-${this.#requests.toString(36)}`,
+      address: this.#addresses.of(request),
     };
     const length = headers["content-length"];
     const hasBody = headers["transfer-encoding"] !== undefined || (length ?? "0") !== "0";
@@ -355,7 +362,7 @@ export class HttpServer implements AsyncDisposable {
   }
 }
 
-function headOf(message: IncomingMessage, { id, place }: Call): RequestHead {
+function headOf(message: IncomingMessage, { id, place, address }: Call): RequestHead {
   const url = message.url ?? "/";
   const question = url.indexOf("?");
   return {
@@ -364,7 +371,7 @@ function headOf(message: IncomingMessage, { id, place }: Call): RequestHead {
     query: question < 0 ? "" : url.slice(question + 1),
     headers: message.headers,
     rawHeaders: message.rawHeaders,
-    address: message.socket.remoteAddress ?? "",
+    address,
     id,
     promote: (name) => place.promote(name),
   };

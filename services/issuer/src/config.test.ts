@@ -24,6 +24,8 @@ describe("configuration", () => {
     const issuer = "http://127.0.0.1:8080/consumer/v2.0";
     const consumer = { realm: "consumer", issuer, tenant: TENANT };
     assert.deepEqual(parse(consumer), { ...WHOLE, ...consumer });
+    const proxied = { proxies: { addresses: ["127.0.0.1", "fd00::/8"], hops: 8 } };
+    assert.deepEqual(parse(proxied), { ...WHOLE, ...proxied });
   });
 
   test("each mutation is refused", () => {
@@ -46,6 +48,17 @@ describe("configuration", () => {
       { issuer: "https://user@issuer.example/{tenantid}" },
       { issuer: "ftp://issuer.example/{tenantid}" },
       { callers: ["operator", "operator"] },
+      { proxies: undefined },
+      { proxies: [] },
+      { proxies: {} },
+      { proxies: { addresses: [], hops: 1 } },
+      { proxies: { addresses: ["127.0.0.1"] } },
+      { proxies: { addresses: ["127.0.0.1"], hops: 0 } },
+      { proxies: { addresses: ["127.0.0.1"], hops: 9 } },
+      { proxies: { addresses: ["0.0.0.0/0"], hops: 1 } },
+      { proxies: { addresses: ["localhost"], hops: 1 } },
+      { proxies: { addresses: Array(65).fill("127.0.0.1"), hops: 1 } },
+      { proxies: { addresses: ["127.0.0.1"], hops: 1, header: "Forwarded" } },
       { callers: ["issuer"] },
       { maxTtlSeconds: 59 },
       { maxTtlSeconds: 3601 },

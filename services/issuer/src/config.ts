@@ -1,4 +1,5 @@
 import { configError, ConfigReader, type MemberReader, UUID, REALM } from "@redoubt/base";
+import { isAddressRange, type Proxies } from "@redoubt/http";
 import { readEd25519Key, readPinnedRegistry, type PinnedRegistry } from "@redoubt/registry";
 import type { VerifierKey } from "@redoubt/tlog";
 
@@ -8,6 +9,8 @@ export interface IssuerConfig {
   /** Issuer URL; holds `{tenantid}` exactly where `tenant` is null. */
   readonly issuer: string;
   readonly tenant: string | null;
+  /** Those in front of this port; null where clients connect to it themselves. */
+  readonly proxies: Proxies | null;
   readonly callers: readonly string[];
   readonly registry: PinnedRegistry;
   /** The first operator, whose statements count until a root names another. */
@@ -17,6 +20,8 @@ export interface IssuerConfig {
 }
 
 const CALLERS: readonly string[] = ["operator"];
+const MAX_PROXIES = 64;
+const MAX_HOPS = 8;
 const PLACEHOLDER = "{tenantid}";
 const NIL_TENANT = "00000000-0000-0000-0000-000000000000";
 
@@ -34,6 +39,10 @@ export function parseConfig(bytes: Uint8Array): IssuerConfig {
     port: config.attempt((from) => from.integer("port", 0, 65_535)),
     issuer,
     tenant,
+    // `null` is said aloud: then all who come through a proxy have its address, and wait for each other's failures.
+    proxies: config.attempt((from) =>
+      from.isNull("proxies") ? null : readProxies(from.object("proxies")),
+    ),
     callers: config.attempt(readCallers),
     registry: config.attempt((from) => readPinnedRegistry(from.object("registry"))),
     operator: config.attempt((from) => readEd25519Key(from, "operator")),
@@ -47,6 +56,16 @@ function readCallers(reader: MemberReader): readonly string[] {
   if (!callers.every((caller) => CALLERS.includes(caller)))
     throw configError(`config: callers must be of ${CALLERS.join(", ")}`);
   return callers;
+}
+
+// THREAT-39: who is named here may say where a request came from.
+function readProxies(reader: MemberReader): Proxies {
+  const addresses = reader.strings("addresses", MAX_PROXIES, 64);
+  const hops = reader.integer("hops", 1, MAX_HOPS);
+  reader.done();
+  if (addresses.length === 0 || !addresses.every(isAddressRange))
+    throw configError("config: proxies addresses must be IP addresses or CIDR ranges of them");
+  return { addresses, hops };
 }
 
 // RFC 8414 §2: no query, no fragment. A template with a fixed tenant, or the reverse, would mix up issuers.

@@ -16,10 +16,12 @@ import type { IssuerConfig } from "./config.ts";
 import { Deliveries, type DeliveryLimits, type DeliveryOptions } from "./deliveries.ts";
 import { DeliveryJournal } from "./delivery-journal.ts";
 import { issuerEvents, type IssuerEvent, type IssuerEvents } from "./events.ts";
-import { FailureLimiter, type FailureLimits } from "./failure-limiter.ts";
+import { FailedAttempts } from "./failed-attempts.ts";
+import type { FailureLimits } from "./failure-limiter.ts";
 import { operatorHandler } from "./operator.ts";
 import { IssueBatches } from "./issue-batches.ts";
 import { RealmRegistry } from "./realm-registry.ts";
+import { SignatureTurns } from "./signature-turns.ts";
 import { SignerPort } from "./signer-port.ts";
 import { SignerWatch } from "./signer-watch.ts";
 import { TokenEndpoint } from "./token-endpoint.ts";
@@ -78,7 +80,13 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
     authenticator: new ClientAuthenticator({
       registry,
       replay: store.replay,
-      limiter: new FailureLimiter(clock, options.failureLimits),
+      failed: new FailedAttempts({
+        clock,
+        events,
+        alarm: (detail) => deliveries.tell("guessing", detail),
+        ...(options.failureLimits ? { limits: options.failureLimits } : {}),
+      }),
+      turns: new SignatureTurns(clock),
       clock,
       issuerOf: (tenant) => config.issuer.replace("{tenantid}", tenant),
     }),
@@ -100,6 +108,7 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
   const server = stack.use(
     await serveHttp({
       port: config.port,
+      proxies: config.proxies,
       handler: (request) => endpoint.handle(request),
       sink,
       ready: () => watch.isReady && registry.problem === undefined,

@@ -98,6 +98,7 @@ function issuerConfig(realm: Realm, ports: Ports): JsonObject {
     port: ports[`issuer-${realm}`],
     issuer: issuerTemplate(realm, ports.publisher),
     tenant: realm === "consumer" ? CONSUMER_TENANT : null,
+    proxies: null,
     callers: CALLERS[`issuer-${realm}`],
     maxTtlSeconds: MAX_TTL_SECONDS,
   };

@@ -54,6 +54,7 @@ export const CONFIG: Omit<IssuerConfig, "registry" | "operator"> = {
   port: 0,
   issuer: "https://issuer.example/{tenantid}/v2.0",
   tenant: null,
+  proxies: null,
   callers: ["operator"],
   maxTtlSeconds: 3600,
 };
