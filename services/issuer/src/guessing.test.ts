@@ -28,7 +28,9 @@ type Headers = Readonly<Record<string, string>>;
 /** `app` with a secret, `jwt` with a key; behind a proxy on this machine where addresses are to differ. */
 async function open(isProxied = false): Promise<System> {
   const proxies = isProxied ? { addresses: ["127.0.0.1"], hops: 1 } : null;
-  const system = await System.open({ config: { ...CONFIG, proxies } });
+  // However slow the machine is, nothing is forgiven meanwhile.
+  const failureLimits = { intervalMs: 600_000 };
+  const system = await System.open({ config: { ...CONFIG, proxies }, failureLimits });
   await system.putTenant();
   await system.putClient();
   await system.putClient(
@@ -70,7 +72,8 @@ async function attempts(one: () => Promise<TokenResponse>): Promise<readonly num
 async function seen(one: () => Promise<TokenResponse>): Promise<readonly unknown[]> {
   const statuses = await attempts(one);
   const { body, headers } = await one();
-  return [statuses, body, headers.get("retry-after"), headers.get("www-authenticate")];
+  assert.ok(Number(headers.get("retry-after")) > 0);
+  return [statuses, body, [...headers.keys()]];
 }
 
 const TOO_MANY = [...Array<number>(20).fill(401), ...Array<number>(5).fill(429)];
@@ -86,11 +89,8 @@ function from(address: string, before = ""): Headers {
 describe("THREAT-39: guesses in a client's name never lock it out", () => {
   test("25 wrong secrets from its own address, then the right one", async () => {
     await using system = await open();
-    const started = system.nowSeconds();
     assert.deepEqual(await attempts(() => bySecret(system, "wrong")), TOO_MANY);
     assert.equal((await bySecret(system, SECRET)).status, 200);
-    // Had they been forgiven meanwhile, this would have shown nothing.
-    assert.ok(system.nowSeconds() - started < 2 * 20);
     assert.equal((await bySecret(system, "wrong")).status, 429);
     assert.equal((await bySecret(system, SECRET)).status, 200);
   });
