@@ -119,7 +119,7 @@ function configOf({ operator, logKeys }: Deployment): JsonObject {
   if (!registryKey) throw new TypeError("The registry has a key");
   return {
     v: 1,
-    port: 0,
+    http: { port: 0, proxies: null, public: null },
     registry: { log: REGISTRY, vkey: encodeVerifierKey(registryKey) },
     operator: encodeVerifierKey(operator),
     callers: [],

@@ -1,4 +1,5 @@
 export { parseBasic, type BasicCredentials } from "./basic.ts";
+export { addressBlock, isAddressRange, type Proxies } from "./client-address.ts";
 export { HTTP_EVENTS, type HttpEvent } from "./events.ts";
 export { HttpError, type HttpErrorCode } from "./errors.ts";
 export { decodeFormText, readForm, requireContentType, type FormLimits } from "./form.ts";
@@ -14,11 +15,10 @@ export {
 export type { PlaceCounts, PlaceLimits } from "./places.ts";
 export { checkCertificate } from "./certificate.ts";
 export {
-  NO_PROXY,
-  readPublicListener,
+  readHttpPlaces,
   serveEverywhere,
   type HttpListeners,
-  type PublicListener,
+  type HttpPlaces,
 } from "./public-listener.ts";
 export {
   DEFAULT_LIMITS,

@@ -10,7 +10,7 @@ export interface HttpRequest {
   readonly headers: IncomingHttpHeaders;
   /** Name, value, name, value …, with repetitions. */
   readonly rawHeaders: readonly string[];
-  /** Of the connection, never of a forwarding header. */
+  /** Of whoever asks: the connection's, or what a declared proxy says (THREAT-39). One text for each address. */
   readonly address: string;
   readonly id: string;
   readonly body: Buffer;

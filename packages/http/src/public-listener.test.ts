@@ -9,11 +9,13 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { TLSSocket } from "node:tls";
 import { describe, test, type TestContext } from "node:test";
+import { MemberReader } from "@redoubt/base";
+import type { JsonObject } from "@redoubt/verify/json";
 import { until } from "@redoubt/testkit";
 import type { CertificateFiles } from "./certificate.ts";
 import { jsonAnswer } from "./message.ts";
 import { serveHttp, type HttpLimits } from "./server.ts";
-import { serveEverywhere } from "./public-listener.ts";
+import { readHttpPlaces, serveEverywhere } from "./public-listener.ts";
 
 const NO_OPENSSL = spawnSync("openssl", ["version"]).status === 0 ? false : "openssl is missing";
 
@@ -123,19 +125,63 @@ describe("a public listener", { skip: NO_OPENSSL }, () => {
   });
 
   test("without TLS only a declared proxy is heard; loopback stays as it is", async () => {
-    const options = { port: 0, handler: empty, sink: () => undefined };
-    const asked: string[] = [];
-    const isProxy = (address: string) => asked.push(address) > 1;
-    const port = await freePort();
-    const listener = { address: "127.0.0.2", port, tls: null };
-    await using servers = await serveEverywhere(options, listener, isProxy);
-    const url = `http://127.0.0.2:${port}/`;
-    await assert.rejects(fetch(url), /fetch failed/);
+    const listener = { address: "127.0.0.2", port: await freePort(), tls: null };
+    const open = (proxy: string) =>
+      serveEverywhere(
+        { port: 0, proxies: { addresses: [proxy], hops: 1 }, public: listener },
+        { handler: empty, sink: () => undefined },
+      );
+    const url = `http://127.0.0.2:${listener.port}/`;
+    {
+      await using servers = await open("192.0.2.1");
+      await assert.rejects(fetch(url), /fetch failed/);
+      assert.equal((await fetch(`http://127.0.0.1:${servers.port}/`)).status, 200);
+      assert.equal(servers.counts().requests, 1);
+    }
+    await using servers = await open("127.0.0.0/8");
     assert.equal((await fetch(url)).status, 200);
-    assert.equal((await fetch(`http://127.0.0.1:${servers.port}/`)).status, 200);
-    assert.deepEqual(asked, ["127.0.0.1", "127.0.0.1"]);
-    assert.equal(servers.counts().requests, 2);
+    assert.equal(servers.counts().requests, 1);
   });
+});
+
+function read(change: JsonObject) {
+  const places = { port: 8080, proxies: null, public: null, ...change };
+  return readHttpPlaces(new MemberReader(places, "config"));
+}
+
+test("where a server listens, and who speaks for others there", () => {
+  const tls = { certificate: "/etc/redoubt/tls.pem", key: "/etc/redoubt/tls.key" };
+  const proxies = { addresses: ["127.0.0.1", "fd00::/8"], hops: 8 };
+  const listener = { address: "::", port: 443, tls };
+  for (const good of [
+    {},
+    { proxies },
+    { public: listener },
+    { proxies, public: { ...listener, tls: null } },
+  ])
+    assert.deepEqual(read(good), { port: 8080, proxies: null, public: null, ...good });
+  const bad = [
+    { port: 65_536 },
+    { port: "80" },
+    { more: 1 },
+    { proxies: [] },
+    { proxies: {} },
+    { proxies: { addresses: [], hops: 1 } },
+    { proxies: { addresses: ["127.0.0.1"] } },
+    { proxies: { ...proxies, hops: 0 } },
+    { proxies: { ...proxies, hops: 9 } },
+    { proxies: { addresses: ["0.0.0.0/0"], hops: 1 } },
+    { proxies: { addresses: ["localhost"], hops: 1 } },
+    { proxies: { addresses: Array<string>(65).fill("127.0.0.1"), hops: 1 } },
+    { proxies: { ...proxies, header: "Forwarded" } },
+    { public: { ...listener, address: "localhost" } },
+    { public: { ...listener, port: 0 } },
+    { public: { ...listener, tls: null } },
+    { public: { address: "::", port: 443 } },
+    { public: { ...listener, tls: { ...tls, more: 1 } } },
+  ];
+  for (const change of bad)
+    assert.throws(() => read(change), { name: "ServiceError" }, JSON.stringify(change));
 });
 
 function empty() {

@@ -6,6 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { errorCode, errorLine, ServiceError, type EventSink } from "@redoubt/base";
 import { Certificate, type CertificateFiles } from "./certificate.ts";
 import type { HttpEvent } from "./events.ts";
+import { ClientAddresses, type Proxies } from "./client-address.ts";
 import { HttpError } from "./errors.ts";
 import {
   jsonAnswer,
@@ -68,8 +69,8 @@ export interface HttpOptions {
   /** Default: loopback. What others can reach has `tls`, or takes connections of declared proxies alone. */
   readonly address?: string;
   readonly tls?: CertificateFiles;
-  /** Whose connections are taken; all others are closed before a byte is read. */
-  readonly accepts?: (address: string) => boolean;
+  /** Connections of others than `proxies` are closed before a byte is read. */
+  readonly proxiesOnly?: boolean;
   readonly handler: (request: HttpRequest) => HttpAnswer | Promise<HttpAnswer>;
   readonly sink: EventSink<HttpEvent>;
   /** Answered at `GET /health`; without it that path is the handler's, too. */
@@ -77,6 +78,8 @@ export interface HttpOptions {
   /** Called before a body is read; without it every body may have `bodyBytes`. */
   readonly admit?: (head: RequestHead) => Admission;
   readonly limits?: Partial<HttpLimits>;
+  /** Whose word counts for where a request came from; without them nobody's. */
+  readonly proxies?: Proxies | null;
   /** Called when strangers begin to lose their connections to newcomers, and when that is over. */
   readonly onExhausted?: (isExhausted: boolean) => void;
 }
@@ -94,6 +97,7 @@ interface Call {
   readonly response: ServerResponse;
   readonly place: Place;
   readonly id: string;
+  readonly address: string;
 }
 
 const LOOPBACK = "127.0.0.1";
@@ -114,6 +118,7 @@ export class HttpServer implements AsyncDisposable {
   readonly #server: Server | TlsServer;
   readonly #certificate: Certificate | undefined;
   readonly #places: Places;
+  readonly #addresses: ClientAddresses;
   readonly #placeOf = new Map<Socket, Place>();
   /** Over TLS: places by connection. */
   readonly #handshakes = new Map<string, Place>();
@@ -131,6 +136,7 @@ export class HttpServer implements AsyncDisposable {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#options = options;
     this.#limits = limits;
+    this.#addresses = new ClientAddresses(options.proxies ?? null);
     const { sink, onExhausted } = options;
     this.#places = new Places({ limits, sink, ...(onExhausted ? { onExhausted } : {}) });
     this.#certificate = options.tls && new Certificate(options.tls, sink);
@@ -175,8 +181,7 @@ export class HttpServer implements AsyncDisposable {
   }
 
   #connected(socket: Socket): void {
-    const { accepts } = this.#options;
-    if (accepts && !accepts(socket.remoteAddress ?? "")) {
+    if (this.#options.proxiesOnly === true && !this.#addresses.isFromProxy(socket)) {
       socket.destroy();
       return;
     }
@@ -212,6 +217,7 @@ export class HttpServer implements AsyncDisposable {
       response,
       place: this.#placeOf.get(socket) ?? this.#admit(socket),
       id: `${this.#idPrefix}-${this.#requests.toString(36)}`,
+      address: this.#addresses.of(request),
     };
     const length = headers["content-length"];
     const hasBody = headers["transfer-encoding"] !== undefined || (length ?? "0") !== "0";
@@ -409,7 +415,7 @@ function connectionOf({ remoteAddress, remotePort, localAddress, localPort }: So
   return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
 }
 
-function headOf(message: IncomingMessage, { id, place }: Call): RequestHead {
+function headOf(message: IncomingMessage, { id, place, address }: Call): RequestHead {
   const url = message.url ?? "/";
   const question = url.indexOf("?");
   return {
@@ -418,7 +424,7 @@ function headOf(message: IncomingMessage, { id, place }: Call): RequestHead {
     query: question < 0 ? "" : url.slice(question + 1),
     headers: message.headers,
     rawHeaders: message.rawHeaders,
-    address: message.socket.remoteAddress ?? "",
+    address,
     id,
     promote: (name) => place.promote(name),
   };

@@ -6,7 +6,7 @@ import { StoreError, type ReplayRepository } from "@redoubt/store";
 import type { JsonObject } from "@redoubt/verify/json";
 import fc from "fast-check";
 import { parseAssertion, verifyAssertion } from "./client-assertion.ts";
-import { importClientKey } from "./client-keys.ts";
+import { importClientKey, nobodysKeys } from "./client-keys.ts";
 import { OAuthError, type IssuerErrorCode } from "./errors.ts";
 import {
   basic,
@@ -39,8 +39,6 @@ function signed(header: unknown, claims: unknown, key: KeyObject = ec.privateKey
   return `${input}.${sign("sha256", Buffer.from(input), { key, ...options }).toString("base64url")}`;
 }
 
-const client = { tenant: TENANT, client: "app" };
-
 function once(): ReplayRepository {
   const seen = new Set<string>();
   return {
@@ -53,10 +51,25 @@ function once(): ReplayRepository {
   };
 }
 
+/** How many signatures were to be checked, and how many of them in vain. */
+const checked = { asked: 0, wasted: 0 };
+const COSTS = {
+  nobodysKeys: nobodysKeys(),
+  turn: (): undefined => void (checked.asked += 1),
+  wasted: (): void => void (checked.wasted += 1),
+};
+
 async function check(text: string, replay = once(), jwks: JsonObject[] = [ES_JWK]): Promise<void> {
   const keys = jwks.map((jwk) => importClientKey({ ...parseClientJwk(jwk), added: NOW }));
-  const context = { client, keys, issuer: ISSUER, nowSeconds: NOW, replay };
+  const context = { tenant: TENANT, keys, issuer: ISSUER, nowSeconds: NOW, replay, ...COSTS };
   await verifyAssertion(parseAssertion(text), context);
+}
+
+/** The same, of what is done. */
+async function costOf(what: () => Promise<unknown>): Promise<readonly [number, number]> {
+  const { asked, wasted } = checked;
+  await what().catch((error: unknown) => assert.ok(error instanceof OAuthError));
+  return [checked.asked - asked, checked.wasted - wasted];
 }
 
 async function refuses(
@@ -204,6 +217,32 @@ describe("THREAT-34: client assertions (RFC 7523)", () => {
     await refuses("ERR_ISSUER_REPLAY_STORE", signed(HEADER, CLAIMS), full);
   });
 
+  test("THREAT-39: what is cheap to see costs no signature; where there is no key, one is checked all the same", async () => {
+    const free = [
+      signed(HEADER, { ...CLAIMS, aud: "x" }),
+      signed(HEADER, { ...CLAIMS, iss: "other" }),
+      signed(HEADER, { ...CLAIMS, exp: NOW }),
+      signed(HEADER, { ...CLAIMS, jti: "x".repeat(257) }),
+      signed({ ...HEADER, alg: "none" }, CLAIMS),
+      signed({ ...HEADER, alg: "HS256" }, CLAIMS),
+    ];
+    for (const text of free) assert.deepEqual(await costOf(() => check(text)), [0, 0]);
+    const wrong = signed(HEADER, CLAIMS, other.privateKey);
+    for (const [text, jwks] of [
+      [wrong, [ES_JWK]],
+      [wrong, []],
+      [signed({ ...HEADER, kid: "no" }, CLAIMS), [ES_JWK]],
+      [signed({ ...HEADER, alg: "PS256" }, CLAIMS, rsa.privateKey), [ES_JWK]],
+      [signed({ ...HEADER, alg: "RS256" }, CLAIMS, rsa.privateKey), []],
+      [signed({ ...HEADER, alg: "Ed25519" }, CLAIMS), []],
+    ] as const)
+      assert.deepEqual(await costOf(() => check(text, once(), [...jwks])), [1, 1]);
+    const full = { use: () => Promise.reject(new StoreError("ERR_STORE_FULL", "full")) };
+    const right = signed(HEADER, CLAIMS);
+    assert.deepEqual(await costOf(() => check(right)), [1, 0]);
+    assert.deepEqual(await costOf(() => check(right, full)), [1, 0]);
+  });
+
   test("an assertion that is refused for another reason uses no jti up", async () => {
     const replay = once();
     await refuses(
@@ -294,7 +333,7 @@ describe("THREAT-34: over HTTP", () => {
     assert.equal((await post(system.tokenUrl(), named)).body["error"], "invalid_request");
   });
 
-  test("guessing is bounded for each client and address; others are not touched; waiting helps", async () => {
+  test("THREAT-39: guessing is bounded for each client and address; others are not touched; waiting helps", async () => {
     await using system = await System.open({ failureLimits: { burst: 5, intervalMs: 2000 } });
     await system.putTenant();
     await system.putClient();
@@ -307,13 +346,16 @@ describe("THREAT-34: over HTTP", () => {
     for (const name of ["app", "nobody"]) {
       for (let i = 0; i < 5; i++) assert.equal((await guess(name, `guess-${i}`)).status, 401);
       assert.equal(codes().at(-1), "ERR_ISSUER_SECRET");
-      const limited = await guess(name, SECRET);
+      const limited = await guess(name, "guess-5");
       assert.equal(codes().at(-1), "ERR_ISSUER_AUTH_LIMITED");
       assert.deepEqual([limited.status, limited.body["error"]], [429, "temporarily_unavailable"]);
       assert.ok(Number(limited.headers.get("retry-after")) >= 1);
     }
+    assert.equal((await guess("calm", "wrong")).status, 401);
     assert.equal((await guess("calm", SECRET)).status, 200);
+    assert.equal((await guess("app", SECRET)).status, 200);
     system.advance(2);
+    assert.equal((await guess("app", "guess-6")).status, 401);
     assert.equal((await guess("app", SECRET)).status, 200);
   });
 });

@@ -1,5 +1,4 @@
 import { hash } from "node:crypto";
-import type { ClientInfo } from "@redoubt/registry";
 import { StoreError, type ReplayRepository } from "@redoubt/store";
 import { Base64urlError, decodeBase64url } from "@redoubt/verify/base64url";
 import { JsonError, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
@@ -12,7 +11,7 @@ export interface UnverifiedAssertion {
   readonly claims: JsonObject;
   readonly signature: Buffer;
   readonly signingInput: Buffer;
-  /** Who the assertion says it is from. */
+  /** Who the assertion says it is from: its `sub`. */
   readonly clientId: string;
 }
 
@@ -56,41 +55,72 @@ function checkHeader(header: JsonObject): void {
 }
 
 export interface AssertionContext {
-  readonly client: Pick<ClientInfo, "tenant" | "client">;
+  readonly tenant: string;
+  /** Those of the client that it names; none where there is no such client. */
   readonly keys: readonly VerifyingKey[];
+  /** One of each algorithm, for whoever has none. */
+  readonly nobodysKeys: readonly VerifyingKey[];
   /** Issuer identifier of this tenant: the only audience that counts. */
   readonly issuer: string;
   readonly nowSeconds: number;
   readonly replay: ReplayRepository;
+  /** When its signature may be checked; undefined for at once. */
+  readonly turn: () => Promise<void> | undefined;
+  /** It was checked for nothing. */
+  readonly wasted: () => void;
 }
 
-/** Verifies the assertion of a known client (RFC 7523 §3), its one-time use last. */
+/** Verifies an assertion (RFC 7523 §3): what costs nothing first, its signature then, its one-time use last. */
 export async function verifyAssertion(
   assertion: UnverifiedAssertion,
   context: AssertionContext,
 ): Promise<void> {
-  const key = selectKey(assertion.header, context.keys);
-  if (!verifiesWith(key, assertion.signingInput, assertion.signature))
-    throw invalidClient("ERR_ISSUER_ASSERTION_SIGNATURE");
-  const { expires, jti } = checkClaims(assertion.claims, context);
-  await takeOnce(jti, expires, context);
+  const { expires, jti } = checkClaims(assertion, context);
+  const nobodysKey = context.nobodysKeys.find(({ alg }) => alg === assertion.header["alg"]);
+  if (!nobodysKey) throw invalidClient("ERR_ISSUER_ASSERTION_KEY");
+  await context.turn();
+  try {
+    checkSignature(assertion, context.keys, nobodysKey);
+    await takeOnce(assertion, { jti, expires }, context);
+  } catch (error) {
+    // A store that is full or down is nobody's fault.
+    if (isClientsFault(error)) context.wasted();
+    throw error;
+  }
+}
+
+export function isClientsFault(error: unknown): error is OAuthError {
+  return error instanceof OAuthError && error.error === "invalid_client";
+}
+
+function checkSignature(
+  { header, signingInput, signature }: UnverifiedAssertion,
+  keys: readonly VerifyingKey[],
+  nobodysKey: VerifyingKey,
+): void {
+  const key = selectKey(header, keys);
+  const isRight = verifiesWith(key ?? nobodysKey, signingInput, signature);
+  if (keys.length === 0) throw invalidClient("ERR_ISSUER_ASSERTION_CLIENT");
+  if (!key) throw invalidClient("ERR_ISSUER_ASSERTION_KEY");
+  if (!isRight) throw invalidClient("ERR_ISSUER_ASSERTION_SIGNATURE");
 }
 
 // RFC 8725 §3.1: the algorithm is the registered key's, never the token's.
-function selectKey({ alg, kid }: JsonObject, keys: readonly VerifyingKey[]): VerifyingKey {
+function selectKey(
+  { alg, kid }: JsonObject,
+  keys: readonly VerifyingKey[],
+): VerifyingKey | undefined {
   const [only] = keys;
   const key = kid === undefined && keys.length === 1 ? only : keys.find((one) => one.kid === kid);
-  if (key?.alg !== alg || !key) throw invalidClient("ERR_ISSUER_ASSERTION_KEY");
-  return key;
+  return key?.alg === alg ? key : undefined;
 }
 
 function checkClaims(
-  claims: JsonObject,
-  { client, issuer, nowSeconds }: AssertionContext,
+  { claims, clientId }: UnverifiedAssertion,
+  { issuer, nowSeconds }: AssertionContext,
 ): { readonly expires: number; readonly jti: string } {
-  const { iss, sub, aud, exp, nbf, iat, jti } = claims;
-  if (iss !== client.client || sub !== client.client)
-    throw invalidClient("ERR_ISSUER_ASSERTION_CLIENT");
+  const { iss, aud, exp, nbf, iat, jti } = claims;
+  if (iss !== clientId) throw invalidClient("ERR_ISSUER_ASSERTION_CLIENT");
   // THREAT-34, RFC 9700 §2.1.2 and the 2025 correction of RFC 7523: a token endpoint, a list or another
   // realm's issuer as audience would let one server replay to another what was meant for it.
   if (aud !== issuer) throw invalidClient("ERR_ISSUER_ASSERTION_AUDIENCE");
@@ -116,12 +146,12 @@ function isPast(value: unknown, nowSeconds: number): boolean {
 
 /** THREAT-34: kept across restarts until the assertion is worthless; no room means refused. */
 async function takeOnce(
-  jti: string,
-  expires: number,
-  { client, replay }: AssertionContext,
+  { clientId }: UnverifiedAssertion,
+  { jti, expires }: { readonly jti: string; readonly expires: number },
+  { tenant, replay }: AssertionContext,
 ): Promise<void> {
   // A digest, so that what a client puts into jti bounds nothing here; JSON keeps the three apart.
-  const key = hash("sha256", JSON.stringify([client.tenant, client.client, jti]), "buffer");
+  const key = hash("sha256", JSON.stringify([tenant, clientId, jti]), "buffer");
   let isFirst: boolean;
   try {
     isFirst = await replay.use(key, expires);

@@ -1,6 +1,7 @@
 import { hash, randomBytes, timingSafeEqual } from "node:crypto";
 import { nowSeconds, type Clock } from "@redoubt/base";
 import {
+  addressBlock,
   decodeFormText,
   HttpError,
   parseBasic,
@@ -10,11 +11,17 @@ import {
 import { MAX_CREDENTIALS, type ClientInfo } from "@redoubt/registry";
 import type { ReplayRepository } from "@redoubt/store";
 import { decodeBase64url } from "@redoubt/verify/base64url";
-import { parseAssertion, verifyAssertion, type UnverifiedAssertion } from "./client-assertion.ts";
-import { importClientKey, type VerifyingKey } from "./client-keys.ts";
+import {
+  isClientsFault,
+  parseAssertion,
+  verifyAssertion,
+  type UnverifiedAssertion,
+} from "./client-assertion.ts";
+import { importClientKey, nobodysKeys, type VerifyingKey } from "./client-keys.ts";
 import { invalidClient, OAuthError } from "./errors.ts";
-import type { FailureLimiter } from "./failure-limiter.ts";
+import type { FailedAttempts } from "./failed-attempts.ts";
 import type { RealmRegistry } from "./realm-registry.ts";
+import type { SignatureTurns } from "./signature-turns.ts";
 
 /** How a request says who it is from; the client chose every part. */
 export type Credentials =
@@ -84,7 +91,8 @@ function checkClientId(form: Form, credentials: Credentials): Credentials {
 export interface AuthenticatorParts {
   readonly registry: Pick<RealmRegistry, "client">;
   readonly replay: ReplayRepository;
-  readonly limiter: FailureLimiter;
+  readonly failed: FailedAttempts;
+  readonly turns: SignatureTurns;
   readonly clock: Clock;
   /** Issuer identifier of a tenant. */
   readonly issuerOf: (tenant: string) => string;
@@ -95,7 +103,10 @@ interface Secret {
   readonly until: number;
 }
 
-/** Decides whether a request is from the client that it names (THREAT-34). */
+/**
+ * Decides whether a request is from the client that it names (THREAT-34). The credential is checked before anything is
+ * asked about failures: a right one is never refused for what others did (THREAT-39).
+ */
 export class ClientAuthenticator {
   readonly #parts: AuthenticatorParts;
   readonly #secrets = new WeakMap<ClientInfo, readonly Secret[]>();
@@ -105,6 +116,7 @@ export class ClientAuthenticator {
     hash: randomBytes(32),
     until: -Infinity,
   }));
+  readonly #nobodysKeys = nobodysKeys();
 
   constructor(parts: AuthenticatorParts) {
     this.#parts = parts;
@@ -116,18 +128,15 @@ export class ClientAuthenticator {
     credentials: Credentials,
     address: string,
   ): ClientInfo | Promise<ClientInfo> {
-    const { limiter, registry } = this.#parts;
     const { clientId, method } = credentials;
-    const waitMs = limiter.waitMs(tenant, clientId, address);
-    if (waitMs > 0) throw tooManyFailures(waitMs);
-    const client = registry.client(tenant, clientId);
+    const client = this.#parts.registry.client(tenant, clientId);
     if (method === "private_key_jwt")
-      return this.#assertion(tenant, client, credentials.assertion, address);
-    if (!this.#hasSecret(client, credentials.secret) || !client) {
-      limiter.fail(tenant, clientId, address);
-      throw invalidClient("ERR_ISSUER_SECRET", { challenge: true });
-    }
-    return client;
+      return this.#assertion(tenant, client, credentials.assertion, addressBlock(address));
+    const isRight = this.#hasSecret(client, credentials.secret);
+    if (isRight && client) return client;
+    const refusal = invalidClient("ERR_ISSUER_SECRET", { challenge: true });
+    const attempt = { tenant, clientId, isKnown: client !== undefined };
+    throw this.#parts.failed.answer({ ...attempt, address: addressBlock(address) }, refusal);
   }
 
   #hasSecret(client: ClientInfo | undefined, secret: string): boolean {
@@ -158,20 +167,27 @@ export class ClientAuthenticator {
     assertion: UnverifiedAssertion,
     address: string,
   ): Promise<ClientInfo> {
-    const { replay, clock, issuerOf, limiter } = this.#parts;
+    const { replay, clock, issuerOf, turns, failed } = this.#parts;
+    const { clientId } = assertion;
+    const now = nowSeconds(clock);
+    const keys = client ? this.#keysOf(client).filter(({ until }) => now < until) : [];
     try {
-      const now = nowSeconds(clock);
-      const keys = client ? this.#keysOf(client).filter(({ until }) => now < until) : [];
-      if (!client || keys.length === 0) throw invalidClient("ERR_ISSUER_ASSERTION_CLIENT");
-      const issuer = issuerOf(tenant);
-      await verifyAssertion(assertion, { client, keys, issuer, replay, nowSeconds: now });
-      return client;
+      await verifyAssertion(assertion, {
+        tenant,
+        keys,
+        nobodysKeys: this.#nobodysKeys,
+        issuer: issuerOf(tenant),
+        nowSeconds: now,
+        replay,
+        turn: () => turns.turn(address),
+        wasted: () => turns.wasted(address),
+      });
     } catch (error) {
-      // A store that is full or down is not the client's fault.
-      if (error instanceof OAuthError && error.error === "invalid_client")
-        limiter.fail(tenant, assertion.clientId, address);
-      throw error;
+      if (!isClientsFault(error)) throw error;
+      throw failed.answer({ tenant, clientId, isKnown: client !== undefined, address }, error);
     }
+    if (!client) throw invalidClient("ERR_ISSUER_ASSERTION_CLIENT");
+    return client;
   }
 
   #keysOf(client: ClientInfo): readonly VerifyingKey[] {
@@ -181,12 +197,4 @@ export class ClientAuthenticator {
     this.#keys.set(client, keys);
     return keys;
   }
-}
-
-function tooManyFailures(waitMs: number): OAuthError {
-  const description = "Too many failed attempts";
-  return new OAuthError("ERR_ISSUER_AUTH_LIMITED", "temporarily_unavailable", description, {
-    status: 429,
-    retryAfterSeconds: Math.ceil(waitMs / 1000),
-  });
 }

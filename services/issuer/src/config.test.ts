@@ -34,8 +34,7 @@ describe("configuration", () => {
       { registry: "registry" },
       { operator: "operator" },
       { realm: "Enterprise" },
-      { port: 65_536 },
-      { port: "80" },
+      { http: undefined },
       { tenant: undefined },
       { tenant: "x" },
       { tenant: TENANT },
@@ -62,8 +61,8 @@ describe("configuration", () => {
   });
 
   test("all problems are named at once", () => {
-    assert.throws(() => parse({ port: -1, realm: "", maxTtlSeconds: 0, x: 1 }), {
-      message: /realm.*port.*maxTtlSeconds.*unknown member x/,
+    assert.throws(() => parse({ http: {}, realm: "", maxTtlSeconds: 0, x: 1 }), {
+      message: /realm.*http.*maxTtlSeconds.*unknown member x/,
     });
   });
 });

@@ -1,13 +1,11 @@
 import { configError, ConfigReader, type MemberReader, UUID, REALM } from "@redoubt/base";
-import { readPublicListener, type PublicListener } from "@redoubt/http";
+import { readHttpPlaces, type HttpPlaces } from "@redoubt/http";
 import { readEd25519Key, readPinnedRegistry, type PinnedRegistry } from "@redoubt/registry";
 import type { VerifierKey } from "@redoubt/tlog";
 
 export interface IssuerConfig {
   readonly realm: string;
-  readonly port: number;
-  /** Where it listens besides loopback. */
-  readonly public: PublicListener | null;
+  readonly http: HttpPlaces;
   /** Issuer URL; holds `{tenantid}` exactly where `tenant` is null. */
   readonly issuer: string;
   /** URL of the token endpoint, with `{tenantid}` likewise; its path is what is served. */
@@ -38,11 +36,11 @@ export function parseConfig(bytes: Uint8Array): IssuerConfig {
   config.attempt(() => checkTemplate("tokenEndpoint", tokenEndpoint ?? "", tenant === null));
   return config.finish<IssuerConfig>({
     realm: config.attempt((from) => from.string("realm", 32, REALM)),
-    port: config.attempt((from) => from.integer("port", 0, 65_535)),
-    public: config.attempt(readPublicListener),
+    http: config.attempt((from) => readHttpPlaces(from.object("http"))),
     issuer,
     tokenEndpoint,
     tenant,
+    // `null` is said aloud: then all who come through a proxy have its address, and wait for each other's failures.
     callers: config.attempt(readCallers),
     registry: config.attempt((from) => readPinnedRegistry(from.object("registry"))),
     operator: config.attempt((from) => readEd25519Key(from, "operator")),

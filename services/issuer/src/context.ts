@@ -2,7 +2,6 @@ import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { checkPrivateFolder, type Clock, type EventSink, type Service } from "@redoubt/base";
 import {
-  NO_PROXY,
   serveEverywhere,
   type HttpEvent,
   type HttpLimits,
@@ -22,10 +21,12 @@ import type { IssuerConfig } from "./config.ts";
 import { Deliveries, type DeliveryLimits, type DeliveryOptions } from "./deliveries.ts";
 import { DeliveryJournal } from "./delivery-journal.ts";
 import { issuerEvents, type IssuerEvent, type IssuerEvents } from "./events.ts";
-import { FailureLimiter, type FailureLimits } from "./failure-limiter.ts";
+import { FailedAttempts } from "./failed-attempts.ts";
+import type { FailureLimits } from "./failure-limiter.ts";
 import { operatorHandler } from "./operator.ts";
 import { IssueBatches } from "./issue-batches.ts";
 import { RealmRegistry } from "./realm-registry.ts";
+import { SignatureTurns } from "./signature-turns.ts";
 import { SignerPort } from "./signer-port.ts";
 import { SignerWatch } from "./signer-watch.ts";
 import { TokenEndpoint } from "./token-endpoint.ts";
@@ -84,7 +85,13 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
     authenticator: new ClientAuthenticator({
       registry,
       replay: store.replay,
-      limiter: new FailureLimiter(clock, options.failureLimits),
+      failed: new FailedAttempts({
+        clock,
+        events,
+        alarm: (detail) => deliveries.tell("guessing", detail),
+        ...(options.failureLimits ? { limits: options.failureLimits } : {}),
+      }),
+      turns: new SignatureTurns(clock),
       clock,
       issuerOf: (tenant) => config.issuer.replace("{tenantid}", tenant),
     }),
@@ -104,20 +111,14 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
     stack,
   );
   const server = stack.use(
-    await serveEverywhere(
-      {
-        port: config.port,
-        handler: (request) => endpoint.handle(request),
-        sink,
-        ready: () => watch.isReady && registry.problem === undefined,
-        // THREAT-36: every place for a connection is taken, and others cannot come in. Told again when it is over.
-        onExhausted: (isExhausted) =>
-          deliveries.tell("connections-full", config.realm, !isExhausted),
-        ...(options.httpLimits ? { limits: options.httpLimits } : {}),
-      },
-      config.public,
-      NO_PROXY,
-    ),
+    await serveEverywhere(config.http, {
+      handler: (request) => endpoint.handle(request),
+      sink,
+      ready: () => watch.isReady && registry.problem === undefined,
+      // THREAT-36: every place for a connection is taken, and others cannot come in. Told again when it is over.
+      onExhausted: (isExhausted) => deliveries.tell("connections-full", config.realm, !isExhausted),
+      ...(options.httpLimits ? { limits: options.httpLimits } : {}),
+    }),
   );
   http.server = server;
   const owned = stack.move();

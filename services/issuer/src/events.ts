@@ -3,6 +3,8 @@ import type { EventClasses, EventSink } from "@redoubt/base";
 export const ISSUER_EVENTS = {
   // Anybody can be refused, as often as they like.
   token_refused: "stranger",
+  // The same; the monitor's alarm is what is kept of it.
+  guessing: "stranger",
   signer_refused: "operation",
   signer_answer_malformed: "security",
   signer_state: "operation",
@@ -30,6 +32,13 @@ export interface IssuerEvents {
     readonly code: string;
     readonly cause?: string;
   }): void;
+  /** Too many wrong credentials in one client's name from one address; said once until all are forgiven. */
+  guessing(fields: {
+    readonly tenant: string;
+    /** Null where there is no such client. */
+    readonly client: string | null;
+    readonly address: string;
+  }): void;
   signerRefused(code: string): void;
   signerAnswer(): void;
   signerState(ready: boolean, reason?: string): void;
@@ -54,6 +63,7 @@ export interface IssuerEvents {
 export function issuerEvents(sink: EventSink<IssuerEvent>): IssuerEvents {
   return {
     refused: (fields) => sink("token_refused", fields),
+    guessing: (fields) => sink("guessing", fields),
     signerRefused: (code) => sink("signer_refused", { code }),
     signerAnswer: () => sink("signer_answer_malformed"),
     signerState: (ready, reason) => sink("signer_state", { ready, reason }),

@@ -8,28 +8,50 @@ function limiterAt(start: number) {
   return { clock, limiter };
 }
 
-test("a burst, then one for each interval", () => {
+test("THREAT-34: a burst, then one for each interval", () => {
   const { clock, limiter } = limiterAt(1000);
-  const wait = (): number => limiter.waitMs("t", "c", "a");
+  const fail = (): number => limiter.fail("t", "c", "a").waitMs;
   for (let i = 0; i < 3; i++) {
-    assert.equal(wait(), 0);
-    limiter.fail("t", "c", "a");
+    assert.equal(limiter.isSpent("t", "c", "a"), false);
+    assert.equal(fail(), 0);
   }
-  assert.equal(wait(), 100);
+  assert.equal(limiter.isSpent("t", "c", "a"), true);
+  assert.equal(fail(), 100);
   clock.time += 99;
-  assert.equal(wait(), 1);
+  assert.equal(fail(), 1);
   clock.time += 1;
-  assert.equal(wait(), 0);
-  limiter.fail("t", "c", "a");
-  assert.equal(wait(), 100);
+  assert.equal(limiter.isSpent("t", "c", "a"), false);
+  assert.equal(fail(), 0);
+  assert.equal(fail(), 100);
   clock.time += 10_000;
-  assert.equal(wait(), 0);
+  assert.equal(fail(), 0);
+});
+
+test("THREAT-39: whoever goes on failing waits no longer for it", () => {
+  const { limiter } = limiterAt(0);
+  for (let i = 0; i < 1000; i++) limiter.fail("t", "c", "a");
+  assert.equal(limiter.fail("t", "c", "a").waitMs, 100);
+});
+
+test("THREAT-39: a burst starts once, however long it lasts, and anew when all was forgiven", () => {
+  const { clock, limiter } = limiterAt(0);
+  const starts = (): boolean => limiter.fail("t", "c", "a").startsBurst;
+  assert.deepEqual([starts(), starts(), starts(), starts()], [false, false, false, true]);
+  for (let i = 0; i < 50; i++) {
+    clock.time += 50;
+    assert.equal(starts(), false);
+  }
+  // One millisecond before all is forgiven it still is the same burst.
+  clock.time += 299;
+  assert.deepEqual([starts(), starts(), starts(), starts()], [false, false, false, false]);
+  clock.time += 300;
+  assert.deepEqual([starts(), starts(), starts(), starts()], [false, false, false, true]);
 });
 
 test("tenant, client and address are told apart", () => {
   const { limiter } = limiterAt(0);
   for (let i = 0; i < 10; i++) limiter.fail("t", "c", "a");
-  assert.ok(limiter.waitMs("t", "c", "a") > 0);
+  assert.ok(limiter.isSpent("t", "c", "a"));
   const others: readonly (readonly [string, string, string])[] = [
     ["t2", "c", "a"],
     ["t", "c2", "a"],
@@ -38,13 +60,13 @@ test("tenant, client and address are told apart", () => {
     ["t", "ca", ""],
   ];
   // Slots are shared by a keyed hash: of five pairs at most one may collide with probability 5/4096.
-  assert.ok(others.filter((other) => limiter.waitMs(...other) > 0).length <= 1);
+  assert.ok(others.filter((other) => limiter.isSpent(...other)).length <= 1);
 });
 
 test("memory does not grow with the number of names", () => {
   const { limiter } = limiterAt(0);
   for (let i = 0; i < 1024; i++) limiter.fail("t", `client-${i}`, "a");
   // Spread evenly over 4096 slots: three failures seldom meet in one.
-  const blocked = Array.from({ length: 1024 }, (_, i) => limiter.waitMs("t", `client-${i}`, "a"));
-  assert.ok(blocked.filter((wait) => wait > 0).length < 1024 / 8);
+  const spent = Array.from({ length: 1024 }, (_, i) => limiter.isSpent("t", `client-${i}`, "a"));
+  assert.ok(spent.filter(Boolean).length < 1024 / 8);
 });

@@ -11,6 +11,7 @@ import { RealmRegistry } from "./realm-registry.ts";
 import {
   basic,
   OTHER_TENANT,
+  ISSUER,
   ofKey,
   ofSecret,
   post,
@@ -87,12 +88,14 @@ describe("what the registry says of a client", () => {
     const both = { ...ofKey(jwk, { until: end }), secrets: ofSecret(SECRET).secrets };
     await system.putClient({}, both);
     assert.equal(await ask(system), "200");
-    const claims = Buffer.from(JSON.stringify({ sub: "app" })).toString("base64url");
     const header = Buffer.from(JSON.stringify({ alg: "Ed25519", kid: "one" })).toString(
       "base64url",
     );
     const assertion = async (): Promise<unknown> => {
       const before = system.events.length;
+      const exp = system.nowSeconds() + 60;
+      const whole = { iss: "app", sub: "app", aud: ISSUER, exp, jti: "one" };
+      const claims = Buffer.from(JSON.stringify(whole)).toString("base64url");
       await post(system.tokenUrl(), {
         ...GRANT,
         client_assertion_type: "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",

@@ -4,7 +4,11 @@ import { parseJsonObject } from "@redoubt/verify/json";
 import { parseConfig } from "./config.ts";
 import { Deployment } from "./testing/deployment.ts";
 
-const GOOD = { ...new Deployment().config, port: 7003, callers: ["operator", "issuer-a"] };
+const GOOD = {
+  ...new Deployment().config,
+  http: { port: 7003, proxies: null, public: null },
+  callers: ["operator", "issuer-a"],
+};
 
 function parse(changes: Record<string, unknown>): ReturnType<typeof parseConfig> {
   return parseConfig(Buffer.from(JSON.stringify({ ...GOOD, ...changes })));
@@ -15,7 +19,7 @@ describe("config", () => {
     const config = parse({ publisherUrl: "http://127.0.0.1:7000/" });
     assert.equal(config.publisherUrl, "http://127.0.0.1:7000");
     assert.equal(config.registry.vkey.name, config.registry.log);
-    assert.equal(parseConfig(parseJsonObject(JSON.stringify(GOOD))).port, 7003);
+    assert.equal(parseConfig(parseJsonObject(JSON.stringify(GOOD))).http.port, 7003);
   });
 
   it("keeps the webhook's secret out of whatever prints it", () => {
@@ -29,8 +33,7 @@ describe("config", () => {
     const vkey = parse({}).registry.vkey.name;
     const wrong: Record<string, unknown>[] = [
       { v: 2 },
-      { port: 65_536 },
-      { port: "7003" },
+      { http: { port: 65_536, proxies: null, public: null } },
       { registry: undefined },
       { registry: { ...Object(new Deployment().config["registry"]), log: `${vkey}x` } },
       { operator: "x" },
@@ -54,7 +57,7 @@ describe("config", () => {
 
   it("reports everything at once", () => {
     assert.throws(
-      () => parse({ port: -1, operator: 7, extra: 1 }),
+      () => parse({ http: {}, operator: 7, extra: 1 }),
       (error) =>
         error instanceof Error &&
         ["port", "operator", "extra"].every((word) => error.message.includes(word)),

@@ -6,7 +6,7 @@ import {
   type ServiceError,
   callerPattern,
 } from "@redoubt/base";
-import { readPublicListener, type PublicListener } from "@redoubt/http";
+import { readHttpPlaces, type HttpPlaces } from "@redoubt/http";
 import { readEd25519Key, readPinnedRegistry, type PinnedRegistry } from "@redoubt/registry";
 import type { VerifierKey } from "@redoubt/tlog";
 import type { JsonObject } from "@redoubt/verify/json";
@@ -14,10 +14,7 @@ import { FIRST_KEYS, type KeyNumbers } from "./initialise.ts";
 import type { WebhookTarget } from "./alarms/webhook.ts";
 
 export interface Config {
-  /** On 127.0.0.1; 0 takes a free one. */
-  readonly port: number;
-  /** Where it takes reports besides loopback. */
-  readonly public: PublicListener | null;
+  readonly http: HttpPlaces;
   readonly registry: PinnedRegistry;
   readonly operator: VerifierKey;
   readonly keyNumbers: KeyNumbers;
@@ -43,8 +40,7 @@ export function parseConfig(json: JsonObject | Uint8Array): Config {
     from.has("webhook") ? readWebhook(from.object("webhook")) : undefined,
   );
   const whole = config.finish<Omit<Config, "webhook">>({
-    port: config.attempt((from) => from.integer("port", 0, 65_535)),
-    public: config.attempt(readPublicListener),
+    http: config.attempt((from) => readHttpPlaces(from.object("http"))),
     registry: config.attempt((from) => readPinnedRegistry(from.object("registry"))),
     operator: config.attempt((from) => readEd25519Key(from, "operator")),
     keyNumbers: config.attempt(readKeyNumbers),

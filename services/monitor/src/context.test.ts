@@ -55,7 +55,7 @@ describe("the monitor as a whole", () => {
     await world.stop();
     await assert.rejects(world.start({ callers: ["signer-nobody"] }));
     // The port and the database are free again.
-    await world.start({ port });
+    await world.start({ http: { port, proxies: null, public: null } });
     assert.equal(world.monitor.port, port);
   });
 

@@ -1,12 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { errorCode, nowSeconds, readSpace, type Clock, type ReadSpace } from "@redoubt/base";
-import {
-  NO_PROXY,
-  serveEverywhere,
-  type HttpLimits,
-  type HttpListeners,
-  type HttpOptions,
-} from "@redoubt/http";
+import { serveEverywhere, type HttpLimits, type HttpListeners } from "@redoubt/http";
 import { encodeVerifierKey } from "@redoubt/tlog";
 import {
   type Answered,
@@ -160,7 +154,7 @@ function openHttp(
     made.set(parts, routes);
     return routes;
   };
-  const options: HttpOptions = {
+  return serveEverywhere(config.http, {
     admit: (head) => {
       const { parts, failure = "" } = engine;
       return parts ? routesOf(parts).admit(head) : noRoomAnswer(head, failure);
@@ -174,12 +168,10 @@ function openHttp(
         throw error;
       }
     },
-    port: config.port,
     sink,
     limits: { ...HTTP_LIMITS, ...httpLimits },
     onExhausted: (isExhausted) => engine.parts?.watches.crowded(isExhausted),
-  };
-  return serveEverywhere(options, config.public, NO_PROXY);
+  });
 }
 
 function listen(

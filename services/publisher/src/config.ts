@@ -1,14 +1,12 @@
 import { isAbsolute, normalize } from "node:path";
 import { configError, ConfigReader, REALM } from "@redoubt/base";
-import { readPublicListener, type PublicListener } from "@redoubt/http";
+import { readHttpPlaces, type HttpPlaces } from "@redoubt/http";
 import { readEd25519Key, readPinnedRegistry, type PinnedRegistry } from "@redoubt/registry";
 import type { VerifierKey } from "@redoubt/tlog";
 import type { JsonObject } from "@redoubt/verify/json";
 
 export interface PublisherConfig {
-  readonly port: number;
-  /** Where it listens besides loopback. */
-  readonly public: PublicListener | null;
+  readonly http: HttpPlaces;
   readonly registry: PinnedRegistry;
   readonly operator: VerifierKey;
   /** Token endpoint of each realm; may hold `{tenantid}`. */
@@ -23,8 +21,7 @@ const MAX_REALMS = 64;
 export function parseConfig(bytes: Uint8Array): PublisherConfig {
   const config = new ConfigReader(bytes, "config");
   return config.finish<PublisherConfig>({
-    port: config.attempt((from) => from.integer("port", 0, 65_535)),
-    public: config.attempt(readPublicListener),
+    http: config.attempt((from) => readHttpPlaces(from.object("http"))),
     registry: config.attempt((from) => readPinnedRegistry(from.object("registry"))),
     operator: config.attempt((from) => readEd25519Key(from, "operator")),
     tokenEndpoints: config.attempt((from) => readEndpoints(from.rawObject("tokenEndpoints"))),

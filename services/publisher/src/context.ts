@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { checkPrivateFolder, type Clock, type EventSink, type Service } from "@redoubt/base";
-import { NO_PROXY, serveEverywhere, type HttpEvent, type HttpLimits } from "@redoubt/http";
+import { serveEverywhere, type HttpEvent, type HttpLimits } from "@redoubt/http";
 import { readSocketSecret, SocketClient, socketPlace } from "@redoubt/wire";
 import type { PublisherConfig } from "./config.ts";
 import { publisherEvents, type PublisherEvent } from "./events.ts";
@@ -54,17 +54,12 @@ export async function openPublisher(options: PublisherOptions): Promise<Publishe
   const follower = stack.use(new Follower({ config, client, www, clock, events, retryMs, tickMs }));
   const web = new Web(www, new PublishedLogs(join(root, config.publishedFolder), cache, events));
   const server = stack.use(
-    await serveEverywhere(
-      {
-        port: config.port,
-        handler: (request) => web.handle(request),
-        sink,
-        ready: () => follower.isFresh,
-        ...(options.httpLimits ? { limits: options.httpLimits } : {}),
-      },
-      config.public,
-      NO_PROXY,
-    ),
+    await serveEverywhere(config.http, {
+      handler: (request) => web.handle(request),
+      sink,
+      ready: () => follower.isFresh,
+      ...(options.httpLimits ? { limits: options.httpLimits } : {}),
+    }),
   );
   const owned = stack.move();
   return {

@@ -386,14 +386,11 @@ test("the file cache is bounded in bytes and drops what was not asked for longes
   assert.deepEqual([cache.get("a"), cache.bytes], [undefined, 4]);
 });
 
-const TLS = { certificate: "/etc/redoubt/tls.pem", key: "/etc/redoubt/tls.key" };
-
 describe("configuration", () => {
   const key = identity(LOG).text;
   const valid = {
     v: 1,
-    port: 8080,
-    public: null,
+    http: { port: 8080, proxies: null, public: null },
     registry: { log: LOG, vkey: key },
     operator: identity("test.example/operator").text,
     tokenEndpoints: { consumer: "http://127.0.0.1:1/consumer/oauth2/v2.0/token" },
@@ -404,16 +401,9 @@ describe("configuration", () => {
 
   test("the whole and each mutation", () => {
     assert.equal(parse({}).tokenEndpoints.size, 1);
-    const listener = { address: "::", port: 443, tls: TLS };
-    assert.deepEqual(parse({ public: listener }).public, listener);
     const mutations = [
       { v: 2 },
-      { port: -1 },
-      { public: undefined },
-      { public: { address: "localhost", port: 443, tls: TLS } },
-      { public: { address: "0.0.0.0", port: 0, tls: TLS } },
-      { public: { address: "0.0.0.0", port: 443 } },
-      { public: { address: "0.0.0.0", port: 443, tls: { ...TLS, more: 1 } } },
+      { http: { port: -1, proxies: null, public: null } },
       { registry: { log: "other.example", vkey: key } },
       { registry: { log: LOG, vkey: "x" } },
       { registry: { log: LOG, vkey: key, more: 1 } },
@@ -429,7 +419,7 @@ describe("configuration", () => {
     ];
     for (const mutation of mutations)
       assert.throws(() => parse(mutation), { code: "ERR_CONFIG" }, JSON.stringify(mutation));
-    assert.throws(() => parse({ port: -1, operator: "x" }), { message: /port.*;.*key/i });
+    assert.throws(() => parse({ http: {}, operator: "x" }), { message: /port.*;.*key/i });
     assert.throws(() => parseConfig(Buffer.from("{")), { code: "ERR_CONFIG" });
   });
 });

@@ -8,16 +8,32 @@ import { createDataFolder, isMissingOrEmpty } from "../up/data-folder.ts";
 import { setUp, type Plan } from "../up/set-up.ts";
 import { chooseAddresses, hostsOf, loopbackAddresses, type AddressOptions } from "./addresses.ts";
 import { chooseCustody, PLAIN_FILES, type CustodyOptions } from "./custody.ts";
-import { chooseListen, readListen, type ListenOptions } from "./listen.ts";
+import {
+  chooseListen,
+  chooseProxies,
+  readListen,
+  type ListenOptions,
+  type ProxyOptions,
+} from "./listen.ts";
 
 export interface InitOptions
-  extends Omit<AddressOptions, "listenPort">, CustodyOptions, ListenOptions {
+  extends Omit<AddressOptions, "listenPort">, CustodyOptions, ListenOptions, ProxyOptions {
   readonly port?: string;
 }
 
+const NO_TLS =
+  "Who speaks TLS? Declare the proxy in front (--proxy 127.0.0.1 for one on this machine), or let Redoubt do it (--listen, --tls-certificate, --tls-key)";
+
 /** For trying: everything on loopback, keys in sealed files. */
 export function loopbackPlan(port: number): Plan {
-  return { port, ...loopbackAddresses(port), listen: null, custody: PLAIN_FILES, demo: makeDemo() };
+  return {
+    port,
+    ...loopbackAddresses(port),
+    listen: null,
+    proxies: null,
+    custody: PLAIN_FILES,
+    demo: makeDemo(),
+  };
 }
 
 /** Makes a data folder that is whole, or none: what is chosen here stands in it for ever. */
@@ -28,17 +44,25 @@ export async function createSystem(folder: string, plan: Plan): Promise<void> {
 }
 
 function choosePlan(context: CommandContext, options: InitOptions): Plan {
-  const { port: base, listen, tlsCertificate, tlsKey, issuer, rpId, ...custody } = options;
+  const { port: base, listen, tlsCertificate, tlsKey, ...others } = options;
+  const { issuer, rpId, proxy, hops, ...custody } = others;
   const port = basePort(base, process.env) ?? DEFAULT_PORT;
   const listener = readListen(listen);
-  const addresses = chooseAddresses({ issuer, rpId, listenPort: listener?.port }, port);
-  return {
+  const proxies = chooseProxies({ proxy, hops });
+  const listenPort = tlsCertificate === undefined ? undefined : listener?.port;
+  const addresses = chooseAddresses({ issuer, rpId, listenPort }, port);
+  const hosts = hostsOf(addresses);
+  const plan = {
     port,
     ...addresses,
-    listen: chooseListen(context, listener, { tlsCertificate, tlsKey, hosts: hostsOf(addresses) }),
+    listen: chooseListen(context, listener, { tlsCertificate, tlsKey, hosts, proxies }),
+    proxies,
     custody: chooseCustody(context, custody),
     demo: makeDemo(),
   };
+  if (plan.realms.enterprise.issuer.startsWith("https:") && !plan.listen && !proxies)
+    throw new ServiceError("ERR_OPTION", NO_TLS);
+  return plan;
 }
 
 /** Makes a data folder and starts nothing. */

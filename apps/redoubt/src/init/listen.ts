@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import { ServiceError } from "@redoubt/base";
-import { checkCertificate } from "@redoubt/http";
+import { checkCertificate, isAddressRange, type Proxies } from "@redoubt/http";
 import { fileArgument, type CommandContext } from "../command.ts";
 import type { Listen } from "../up/configs.ts";
 
@@ -9,6 +9,31 @@ export interface ListenOptions {
   readonly listen?: string | undefined;
   readonly tlsCertificate?: string | undefined;
   readonly tlsKey?: string | undefined;
+}
+
+export interface ProxyOptions {
+  /** Addresses, or ranges of them, from which proxies connect. */
+  readonly proxy?: readonly string[] | undefined;
+  /** How many of them a request passes; default 1. */
+  readonly hops?: number | undefined;
+}
+
+/** @throws ServiceError `ERR_OPTION` */
+export function chooseProxies({ proxy, hops }: ProxyOptions): Proxies | null {
+  if (proxy === undefined) {
+    if (hops !== undefined) throw refused("--hops belongs to --proxy");
+    return null;
+  }
+  const wrong = proxy.find((address) => !isAddressRange(address));
+  if (wrong !== undefined)
+    throw refused(`--proxy ${wrong}: expected an IP address, or a range such as 10.0.0.0/28`);
+  return { addresses: proxy, hops: hops ?? 1 };
+}
+
+interface TlsChoices extends Omit<ListenOptions, "listen"> {
+  /** Names that the certificate must be good for. */
+  readonly hosts: readonly string[];
+  readonly proxies: Proxies | null;
 }
 
 type Listener = Pick<Listen, "address" | "port">;
@@ -23,17 +48,16 @@ const MAX_PORT = 65_532;
 export function chooseListen(
   context: Pick<CommandContext, "typedIn">,
   listener: Listener | undefined,
-  {
-    tlsCertificate,
-    tlsKey,
-    hosts,
-  }: Omit<ListenOptions, "listen"> & { readonly hosts: readonly string[] },
+  { tlsCertificate, tlsKey, hosts, proxies }: TlsChoices,
 ): Listen | null {
   const hasFiles = tlsCertificate !== undefined || tlsKey !== undefined;
   if (!listener && hasFiles) throw refused("--tls-certificate and --tls-key belong to --listen");
   if (!listener) return null;
+  if (!hasFiles && proxies) return { ...listener, tls: null };
   if (tlsCertificate === undefined || tlsKey === undefined)
-    throw refused("--listen needs --tls-certificate and --tls-key: plain HTTP is for loopback");
+    throw refused(
+      "--listen needs --tls-certificate and --tls-key, or --proxy: plain HTTP is for loopback and declared proxies",
+    );
   const tls = {
     certificate: fileArgument(context, tlsCertificate),
     key: fileArgument(context, tlsKey),

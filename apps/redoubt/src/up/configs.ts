@@ -1,3 +1,4 @@
+import type { Proxies } from "@redoubt/http";
 import type { JsonObject, JsonValue } from "@redoubt/verify/json";
 import {
   CALLERS,
@@ -25,7 +26,8 @@ export interface Listen {
   readonly address: string;
   /** First of four: publisher, both issuers, monitor. */
   readonly port: number;
-  readonly tls: { readonly certificate: string; readonly key: string };
+  /** `null`: plain HTTP, for the proxies alone. */
+  readonly tls: { readonly certificate: string; readonly key: string } | null;
 }
 
 /** What configurations need to know and no command ever asks. */
@@ -33,12 +35,14 @@ export interface ConfigChoices {
   readonly custody: CustodyMembers;
   /** `null`: loopback alone. */
   readonly listen: Listen | null;
+  /** Who speaks for others; `null`: nobody. */
+  readonly proxies: Proxies | null;
 }
 
 /** The configuration of each process in the one-machine profile. */
 export function makeConfigs(
   settings: Settings,
-  { custody, listen }: ConfigChoices,
+  choices: ConfigChoices,
 ): ReadonlyMap<ServiceName, JsonValue> {
   const ports = portsFrom(settings.port);
   const pinned = {
@@ -52,8 +56,7 @@ export function makeConfigs(
       {
         ...pinned,
         v: 1,
-        port: ports.monitor,
-        public: publicListener(listen, "monitor"),
+        http: places(choices, ports, "monitor"),
         callers: CALLERS.monitor,
         publisherUrl: `http://127.0.0.1:${ports.publisher}`,
       },
@@ -63,28 +66,35 @@ export function makeConfigs(
       {
         ...pinned,
         v: 1,
-        ...publisherConfig(settings, ports),
-        public: publicListener(listen, "publisher"),
+        ...publisherConfig(settings),
+        http: places(choices, ports, "publisher"),
       },
     ],
     ...REALMS.flatMap((realm): (readonly [ServiceName, JsonValue])[] => [
-      [`signer-${realm}`, { ...signerConfig(realm, settings), ...custody[realm] }],
+      [`signer-${realm}`, { ...signerConfig(realm, settings), ...choices.custody[realm] }],
       [
         `issuer-${realm}`,
         {
           ...pinned,
-          ...issuerConfig(realm, settings, ports),
-          public: publicListener(listen, `issuer-${realm}`),
+          ...issuerConfig(realm, settings),
+          http: places(choices, ports, `issuer-${realm}`),
         },
       ],
     ]),
   ]);
 }
 
-function publicListener(listen: Listen | null, service: keyof Ports): JsonValue {
-  if (!listen) return null;
-  const { address, port, tls } = listen;
-  return { address, port: portsFrom(port)[service], tls: { ...tls } };
+/** Where one process listens, on loopback and for the world. */
+function places({ listen, proxies }: ConfigChoices, ports: Ports, service: keyof Ports): JsonValue {
+  return {
+    port: ports[service],
+    proxies: proxies && { ...proxies, addresses: [...proxies.addresses] },
+    public: listen && {
+      address: listen.address,
+      port: portsFrom(listen.port)[service],
+      tls: listen.tls && { ...listen.tls },
+    },
+  };
 }
 
 function ledgerConfig({ realms, operator, witness }: Settings, ports: Ports): JsonValue {
@@ -103,9 +113,8 @@ function ledgerConfig({ realms, operator, witness }: Settings, ports: Ports): Js
   };
 }
 
-function publisherConfig({ realms }: Settings, ports: Ports) {
+function publisherConfig({ realms }: Settings) {
   return {
-    port: ports.publisher,
     tokenEndpoints: {
       consumer: realms.consumer.tokenEndpoint,
       enterprise: realms.enterprise.tokenEndpoint,
@@ -137,11 +146,10 @@ function signerConfig(realm: Realm, settings: Settings): JsonObject {
   };
 }
 
-function issuerConfig(realm: Realm, { realms }: Settings, ports: Ports): JsonObject {
+function issuerConfig(realm: Realm, { realms }: Settings): JsonObject {
   return {
     v: 1,
     realm,
-    port: ports[`issuer-${realm}`],
     issuer: realms[realm].issuer,
     tokenEndpoint: realms[realm].tokenEndpoint,
     tenant: realm === "consumer" ? CONSUMER_TENANT : null,

@@ -71,7 +71,8 @@ function custodyOf(code: string, own: string, dataFolder: string): CustodyLaunch
 /** Files of its certificate, for a process that speaks TLS itself. */
 function certificateOf(own: string): readonly string[] {
   try {
-    const listener = parseJsonObject(readPrivateFile(join(own, "config.json")))["public"];
+    const http = parseJsonObject(readPrivateFile(join(own, "config.json")))["http"];
+    const listener = isJsonObject(http) ? http["public"] : null;
     const tls = isJsonObject(listener) ? listener["tls"] : null;
     const files = isJsonObject(tls) ? [tls["certificate"], tls["key"]] : [];
     return files.filter((file) => typeof file === "string");

@@ -23,9 +23,9 @@ export interface Plan extends Addresses, ConfigChoices {
 export async function setUp(folder: string, plan: Plan, now: Date): Promise<void> {
   makeFolders(folder);
   copyCompileCache(folder);
-  const { custody, listen, demo, ...places } = plan;
+  const { custody, listen, proxies, demo, ...places } = plan;
   const settings = withAddresses(places, await makeIdentities(folder, now));
-  for (const [service, config] of makeConfigs(settings, { custody, listen }))
+  for (const [service, config] of makeConfigs(settings, { custody, listen, proxies }))
     writeDurable(join(folder, service, "config.json"), canonicalBytes(config));
   writeDemo(folder, demo);
   // Last: a folder with settings is complete.

@@ -51,8 +51,7 @@ type Change<Type extends StatementBody["type"]> = Partial<
 
 export const CONFIG: Omit<IssuerConfig, "registry" | "operator"> = {
   realm: "enterprise",
-  port: 0,
-  public: null,
+  http: { port: 0, proxies: null, public: null },
   issuer: "https://issuer.example/{tenantid}/v2.0",
   tokenEndpoint: "https://issuer.example/{tenantid}/oauth2/v2.0/token",
   tenant: null,

@@ -54,8 +54,7 @@ export class Deployment {
   get config(): Record<string, unknown> {
     return {
       v: 1,
-      port: 0,
-      public: null,
+      http: { port: 0, proxies: null, public: null },
       registry: { log: REGISTRY, vkey: encodeVerifierKey(this.ledger.registry.key) },
       operator: vkeyOf("operator", this.operator.publicKey),
       callers: [],

@@ -83,8 +83,7 @@ export class System implements AsyncDisposable {
     const { log, operator } = this.deployment;
     this.#publisher = await openPublisher({
       config: {
-        port: 0,
-        public: null,
+        http: { port: 0, proxies: null, public: null },
         registry: { log: LOG, vkey: log.key },
         operator: operator.vkey,
         tokenEndpoints: new Map([
