@@ -1,10 +1,19 @@
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
-import { checkPrivateFolder, type Clock, type EventSink, type Service } from "@redoubt/base";
+import {
+  checkPrivateFolder,
+  fileBytes,
+  type Clock,
+  type EventSink,
+  type Sample,
+  type Service,
+} from "@redoubt/base";
 import { serveHttp, type HttpEvent, type HttpLimits, type HttpServer } from "@redoubt/http";
 import { openSqliteStore, type RegistryRepository } from "@redoubt/store";
 import {
   readSocketSecret,
+  samplesBy,
+  samplesOf,
   serveSocket,
   SocketClient,
   socketPlace,
@@ -43,6 +52,7 @@ export interface IssuerOptions {
 export interface Issuer extends Service {
   readonly port: number;
   readonly ready: Promise<void>;
+  metrics(): readonly Sample[];
 }
 
 const SIGNER_TIMEOUT_MS = 8000;
@@ -114,6 +124,10 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
     port: server.port,
     ready: Promise.all([watch.ready, registry.ready]).then(() => undefined),
     status,
+    metrics: () => [
+      ...metricsOf(status(), endpoint),
+      ...samplesOf({ redoubt_sqlite_wal_bytes: fileBytes(`${path}-wal`) }),
+    ],
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
@@ -243,4 +257,24 @@ function statusOf(
     deliveries: deliveries.counts(),
     ...(server ? { http: server.counts() } : {}),
   };
+}
+
+/** The issuer's numbers: those of its status, and what its token endpoint counted. */
+function metricsOf(
+  { registrySize, tokens, deliveries, http }: IssuerStatus,
+  endpoint: Pick<TokenEndpoint, "refused" | "seconds">,
+): readonly Sample[] {
+  return [
+    ...samplesOf({
+      redoubt_registry_entries_read: registrySize,
+      redoubt_tokens_issued_total: tokens.issued,
+      redoubt_tokens_under_way: tokens.underWay,
+      redoubt_deliveries_waiting: deliveries.waiting,
+      redoubt_deliveries_unknown: deliveries.lost,
+      redoubt_http_connections: http && http.unproven + http.named,
+      redoubt_http_connections_evicted_total: http?.evicted,
+    }),
+    ...samplesBy("redoubt_tokens_refused_total", endpoint.refused),
+    { name: "redoubt_token_issuance_seconds", ...endpoint.seconds.read() },
+  ];
 }

@@ -1,5 +1,13 @@
 import { randomUUID } from "node:crypto";
-import { errorCode, nowSeconds, readSpace, type Clock, type ReadSpace } from "@redoubt/base";
+import { join } from "node:path";
+import {
+  errorCode,
+  nowSeconds,
+  readSpace,
+  type Clock,
+  type ReadSpace,
+  type Sample,
+} from "@redoubt/base";
 import { serveHttp, type HttpLimits, type HttpServer } from "@redoubt/http";
 import { encodeVerifierKey } from "@redoubt/tlog";
 import {
@@ -18,7 +26,8 @@ import { monitorOpened, type MonitorEvents } from "./events.ts";
 import { monitorRoutes, noRoomAnswer } from "./sockets/http-routes.ts";
 import { openIdentity } from "./initialise.ts";
 import { httpRequest, type HttpRequest } from "./sockets/outgoing-http.ts";
-import { openParts, type MonitorParts, type PartsOptions } from "./run/parts.ts";
+import { DATABASE_FILE, openParts, type MonitorParts, type PartsOptions } from "./run/parts.ts";
+import { monitorMetrics } from "./sockets/metrics.ts";
 import { describeStatus, describeWaiting } from "./sockets/status.ts";
 
 export interface MonitorOptions {
@@ -50,6 +59,8 @@ export interface Monitor extends AsyncDisposable {
   /** Waits for the polls and webhooks that rounds began. */
   settled(): Promise<void>;
   status(): Readonly<Record<string, unknown>>;
+  /** None while the database is not open. */
+  metrics(): readonly Sample[];
 }
 
 const SERVICE = "monitor";
@@ -120,6 +131,10 @@ export async function openMonitor(options: MonitorOptions): Promise<Monitor> {
     tick: () => engine.tick(),
     settled: () => engine.settled(),
     status,
+    metrics: () =>
+      engine.parts
+        ? monitorMetrics(status(), { ...engine.parts, database: join(folder, DATABASE_FILE) })
+        : [],
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
 }

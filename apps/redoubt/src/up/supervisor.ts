@@ -118,7 +118,7 @@ export class Supervisor implements AsyncDisposable {
 
   async #views(): Promise<ReadonlyMap<ServiceName, ProcessView>> {
     const views = [...this.#children].map(
-      async ([service, child]) => [service, viewOf(child, await child.status())] as const,
+      async ([service, child]) => [service, viewOf(child, await child.ask("status"))] as const,
     );
     return new Map(await Promise.all(views));
   }

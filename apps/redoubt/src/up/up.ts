@@ -1,7 +1,7 @@
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { errorCode, errorLine, ServiceError, systemClock } from "@redoubt/base";
+import { errorCode, errorLine, readSpace, ServiceError, systemClock } from "@redoubt/base";
 import { readDemo } from "../demo.ts";
 import { DEFAULT_PORT } from "../place.ts";
 import { portsFrom, REALMS, tokenEndpoint, type Ports } from "../layout.ts";
@@ -16,6 +16,7 @@ import {
   isMissingOrEmpty,
   lockDataFolder,
 } from "./data-folder.ts";
+import { metricsPages } from "./metrics.ts";
 import { setUp } from "./set-up.ts";
 import { serveStatusPage } from "./status-page.ts";
 import { Supervisor } from "./supervisor.ts";
@@ -45,7 +46,8 @@ export async function up(options: UpOptions, terminal: Terminal): Promise<void> 
     new Supervisor(options.folder, { onNotice: (line) => terminal.notice(line) }),
   );
   supervisor.start();
-  owned.use(await serveStatusPage(ports.status, () => supervisor.status()));
+  const pages = metricsPages(supervisor.children, () => readSpace(options.folder));
+  owned.use(await serveStatusPage(ports.status, () => supervisor.status(), pages));
   const operator = owned.use(new Operator("", settings, { connectTimeoutMs: CONNECT_MS }));
   const start = bringUpOrWait(
     () => bringUp(operator, settings, supervisor, terminal),
