@@ -53,6 +53,8 @@ export { MONITOR, MONITOR_EVENT_STATES, MONITOR_LIMITS } from "./protocol/monito
 export {
   ISSUANCE_BUCKETS,
   METRICS,
+  PROCESS,
+  processHandler,
   readMetrics,
   samplesBy,
   samplesOf,

@@ -11,12 +11,14 @@ import {
 import { serveHttp, type HttpEvent, type HttpLimits, type HttpServer } from "@redoubt/http";
 import { openSqliteStore, type RegistryRepository } from "@redoubt/store";
 import {
+  processHandler,
   readSocketSecret,
   samplesBy,
   samplesOf,
   serveSocket,
   SocketClient,
   socketPlace,
+  type Handler,
   type IssuerStatus,
   type WireEvent,
 } from "@redoubt/wire";
@@ -102,11 +104,12 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
     await store.backup(join(folder, BACKUP_FILE));
     return BACKUP_FILE;
   };
-  await serveOperator(
-    options,
-    operatorHandler({ registry: store.registry, status, backup }),
-    stack,
-  );
+  const metrics = (): readonly Sample[] => [
+    ...metricsOf(status(), endpoint),
+    ...samplesOf({ redoubt_sqlite_wal_bytes: fileBytes(`${path}-wal`) }),
+  ];
+  const operator = operatorHandler({ registry: store.registry, status, backup });
+  await serveOperator(options, processHandler({ status, metrics }, operator), stack);
   const server = stack.use(
     await serveHttp({
       port: config.port,
@@ -124,10 +127,7 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
     port: server.port,
     ready: Promise.all([watch.ready, registry.ready]).then(() => undefined),
     status,
-    metrics: () => [
-      ...metricsOf(status(), endpoint),
-      ...samplesOf({ redoubt_sqlite_wal_bytes: fileBytes(`${path}-wal`) }),
-    ],
+    metrics,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
@@ -220,7 +220,7 @@ function openSigner(
 
 async function serveOperator(
   { config, root, sink }: IssuerOptions,
-  handler: ReturnType<typeof operatorHandler>,
+  handler: Handler,
   stack: AsyncDisposableStack,
 ): Promise<void> {
   const service = `issuer-${config.realm}`;

@@ -14,6 +14,7 @@ import {
 } from "@redoubt/base";
 import { encodeVerifierKey, logId } from "@redoubt/tlog";
 import {
+  processHandler,
   readSocketSecret,
   samplesBy,
   samplesOf,
@@ -118,18 +119,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     waiters,
     events,
   });
-  await listen(options, handle, stack);
-  // Disposed before the sockets: callers that wait for news are answered at once, so that no wait delays the end.
-  stack.defer(() => waiters[Symbol.dispose]());
-  for (const { start } of running.values()) start();
-  const resources = stack.move();
-  return {
-    failed,
-    logs,
-    handle,
-    publish: async () => {
-      await Promise.all([...running.values()].map(({ tiles }) => tiles.flush()));
-    },
+  const said = {
     status: () => {
       const { problem } = sequencer;
       const readiness = { ready: problem === undefined, ...(problem && { reason: problem }) };
@@ -142,6 +132,20 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
       }),
       ...logMetrics(describeLogs(logs, running)),
     ],
+  };
+  await listen(options, processHandler(said, handle), stack);
+  // Disposed before the sockets: callers that wait for news are answered at once, so that no wait delays the end.
+  stack.defer(() => waiters[Symbol.dispose]());
+  for (const { start } of running.values()) start();
+  const resources = stack.move();
+  return {
+    failed,
+    logs,
+    handle,
+    publish: async () => {
+      await Promise.all([...running.values()].map(({ tiles }) => tiles.flush()));
+    },
+    ...said,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
 }

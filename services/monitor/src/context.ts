@@ -13,6 +13,7 @@ import { encodeVerifierKey } from "@redoubt/tlog";
 import {
   type Answered,
   type MONITOR,
+  processHandler,
   readSocketSecret,
   serveSocket,
   SocketClient,
@@ -118,7 +119,14 @@ export async function openMonitor(options: MonitorOptions): Promise<Monitor> {
   const http = stack.use(await openHttp(engine, options, vkey));
   const status = (): Answered<typeof MONITOR.status> =>
     engine.parts ? describeStatus(engine.parts, vkey) : describeWaiting(engine.failure, vkey);
-  const handler: Handler = (call) => engine.attempt(({ operations }) => operations(call));
+  const metrics = (): readonly Sample[] => {
+    const database = join(folder, DATABASE_FILE);
+    return engine.parts ? monitorMetrics(status(), { ...engine.parts, database }) : [];
+  };
+  // Also while there is no room to open the database.
+  const handler = processHandler({ status, metrics }, (call) =>
+    engine.attempt(({ operations }) => operations(call)),
+  );
   for (const caller of config.callers)
     // oxlint-disable-next-line no-await-in-loop -- a handful at start; the first failure names its socket
     stack.use(await listen(caller, handler, options));
@@ -131,10 +139,7 @@ export async function openMonitor(options: MonitorOptions): Promise<Monitor> {
     tick: () => engine.tick(),
     settled: () => engine.settled(),
     status,
-    metrics: () =>
-      engine.parts
-        ? monitorMetrics(status(), { ...engine.parts, database: join(folder, DATABASE_FILE) })
-        : [],
+    metrics,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { METRICS, readMetrics, samplesBy, samplesOf } from "./metrics.ts";
+import { METRICS, processHandler, readMetrics, samplesBy, samplesOf } from "./metrics.ts";
 
 function refuses(kind: string, answer: unknown): void {
   assert.throws(() => readMetrics(kind, answer), { code: "ERR_REQUEST_MEMBER" });
@@ -26,6 +26,20 @@ function logs(count: number): string {
   const name = "redoubt_log_entries";
   return told(...Array.from({ length: count }, (_, i) => ({ name, label: `log-${i}`, value: i })));
 }
+
+const HEALTH = [
+  [{ ready: true, reason: "none" }, { ready: true }],
+  [{ size: 3 }, { ready: true }],
+  [{ ready: false }, { ready: false }],
+  [
+    { ready: false, reason: "ERR_LEDGER_FULL" },
+    { ready: false, reason: "ERR_LEDGER_FULL" },
+  ],
+  [
+    { ready: false, reason: "x".repeat(9000) },
+    { ready: false, reason: "x".repeat(4096) },
+  ],
+] as const;
 
 describe("metrics", () => {
   it("are read as they were written", () => {
@@ -84,6 +98,24 @@ describe("metrics", () => {
     for (const answer of [undefined, null, {}, { samples: [] }, 7]) refuses("ledger", answer);
     for (const answer of ["{}", '{"samples":{}}', '{"samples":[],"more":1}'])
       refuses("ledger", answer);
+  });
+
+  it("and health are answered to the operator only; all else goes on to the process", async () => {
+    const samples = samplesOf({ redoubt_batches_committed_total: 7 });
+    let status: object = { ready: true };
+    const process = { status: () => status, metrics: () => samples };
+    const handler = processHandler(process, ({ op }) => ({ head: { passed: op } }));
+    const ask = async (caller: string, op: string): Promise<unknown> =>
+      (await handler({ caller, op, head: {}, attachment: Buffer.alloc(0) })).head;
+    assert.deepEqual(await ask("operator", "metrics"), { samples });
+    for (const [said, answered] of HEALTH) {
+      status = said;
+      assert.deepEqual(await ask("operator", "health"), answered);
+    }
+    for (const caller of ["issuer", "signer-consumer", "monitor", "publisher", "Operator", ""])
+      for (const op of ["metrics", "health"])
+        assert.deepEqual(await ask(caller, op), { passed: op });
+    assert.deepEqual(await ask("operator", "status"), { passed: "status" });
   });
 
   it("have names in base units, and labels that no client can fill", () => {

@@ -1,7 +1,9 @@
 import { PROCESS_METRICS, ServiceError, type Metric, type Sample } from "@redoubt/base";
 import { parseJsonObject } from "@redoubt/verify/json";
-import { finite, integer, text } from "./member.ts";
-import { group, list, message, optional } from "./message.ts";
+import type { Handler } from "../connection.ts";
+import { finite, flag, integer, text, textOrEmpty } from "./member.ts";
+import { group, list, optional } from "./message.ts";
+import { operation, route, routesByName, type Answered } from "./operation.ts";
 
 /** Each kind of process, with the metrics that it may give samples of (docs/reference/metrics.md). */
 const OF_KIND = {
@@ -167,6 +169,7 @@ export const ISSUANCE_BUCKETS = OF_KIND.issuer.redoubt_token_issuance_seconds.bu
 const LIMITS = { maxBytes: 256 * 1024, maxDepth: 5 } as const;
 const MAX_SAMPLES = 512;
 const MAX_BUCKETS = 16;
+const MAX_REASON = 4096;
 const LABELS: Readonly<Record<NonNullable<Metric["label"]>, RegExp>> = {
   code: /^ERR_[A-Z0-9_]{1,60}$/,
   event: /^[a-z][a-z0-9_]{0,63}$/,
@@ -174,17 +177,47 @@ const LABELS: Readonly<Record<NonNullable<Metric["label"]>, RegExp>> = {
   severity: /^[a-z]{1,16}$/,
 };
 
-const ANSWER = message("metrics answer", {
-  samples: list(
-    group({
-      name: text(64),
-      label: optional(text(256)),
-      value: finite,
-      counts: optional(list(integer(), MAX_BUCKETS)),
-    }),
-    MAX_SAMPLES,
+/** What every process tells its operator of itself: nothing of it is secret, and asking changes nothing. */
+export const PROCESS = {
+  metrics: operation(
+    "metrics",
+    {},
+    {
+      samples: list(
+        group({
+          name: text(64),
+          label: optional(text(256)),
+          value: finite,
+          counts: optional(list(integer(), MAX_BUCKETS)),
+        }),
+        MAX_SAMPLES,
+      ),
+    },
   ),
-});
+  health: operation("health", {}, { ready: flag, reason: optional(textOrEmpty(MAX_REASON)) }),
+} as const;
+
+/** Answers the operator's `metrics` and `health`; any other call, and any other caller's, is for `handler`. */
+export function processHandler(
+  process: { status(): object; metrics(): readonly Sample[] },
+  handler: Handler,
+): Handler {
+  const routes = routesByName([
+    route(PROCESS.metrics, () => ({ samples: process.metrics() })),
+    route(PROCESS.health, () => healthOf(process.status())),
+  ]);
+  return (call) => {
+    const found = call.caller === "operator" ? routes.get(call.op) : undefined;
+    return found ? found.handle(call) : handler(call);
+  };
+}
+
+function healthOf(status: object): Answered<typeof PROCESS.health> {
+  const ready = !("ready" in status && status.ready === false);
+  const reason = "reason" in status ? status.reason : undefined;
+  if (ready || typeof reason !== "string") return { ready };
+  return { ready, reason: reason.slice(0, MAX_REASON).toWellFormed() };
+}
 
 /**
  * Reads what a process of this kind says of its metrics. It may be compromised: it can lie about its own numbers, and
@@ -195,7 +228,7 @@ const ANSWER = message("metrics answer", {
  */
 export function readMetrics(kind: string, answer: unknown): readonly Sample[] {
   if (typeof answer !== "string") throw refused("in a text");
-  const { samples } = ANSWER.read(parseJsonObject(answer, LIMITS));
+  const { samples } = PROCESS.metrics.answer.read(parseJsonObject(answer, LIMITS));
   const seen = new Set<string>();
   for (const sample of samples) {
     checkSample(kind, sample);

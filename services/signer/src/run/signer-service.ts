@@ -11,6 +11,7 @@ import {
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import {
   MAX_HEAD_BYTES,
+  processHandler,
   readSocketSecret,
   route,
   serveSocket,
@@ -121,7 +122,7 @@ export class SignerService implements Service {
         // THREAT-26: no call here has an attachment, and a caller is one process.
         maxFrameBytes: MAX_HEAD_BYTES + FRAME_FIXED_BYTES,
         maxConnections: MAX_CONNECTIONS,
-        handler: (call) => this.#handle(call),
+        handler: processHandler(this, (call) => this.#handle(call)),
         sink: (event, fields) => {
           sink(event, fields);
           if (event === "connection_refused" || event === "request_refused")
