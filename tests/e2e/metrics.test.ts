@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -29,6 +30,25 @@ describe("what an operator's monitoring sees", () => {
     const answer = await fetch(`http://127.0.0.1:${system.base + 4}${path}`);
     return { status: answer.status, text: await answer.text() };
   }
+
+  it("THREAT-32: nothing under a foreign name, by another method, or at another address", async () => {
+    const port = system.base + 4;
+    const ask = (options: object) =>
+      new Promise<number | undefined>((resolve, reject) => {
+        const asked = request({ host: "127.0.0.1", port, ...options }, (answer) => {
+          answer.resume();
+          resolve(answer.statusCode);
+        });
+        asked.on("error", reject).end();
+      });
+    for (const path of ["/metrics", "/livez", "/readyz"]) {
+      assert.equal(await ask({ path }), 200);
+      assert.equal(await ask({ path, headers: { host: `rebound.example:${port}` } }), 421);
+      assert.equal(await ask({ path, method: "POST" }), 405);
+      await assert.rejects(ask({ path, host: "127.0.0.2" }), { code: "ECONNREFUSED" });
+    }
+    assert.equal(await ask({ path: "/constructor" }), 404);
+  });
 
   it("metrics in a form that promtool accepts", { skip: NO_PROMTOOL }, async () => {
     promtool(["check", "metrics"], (await get("/metrics")).text);

@@ -306,12 +306,14 @@ function describeLogs(
 }
 
 function logMetrics(logs: readonly LogStatus[]): Sample[] {
-  return logs.flatMap(({ log: label, size, cosignedSize, cosignedAgeSeconds, ...log }) => [
+  // A log that has ended changes no more, and every quarter one more ends.
+  const open = logs.filter(({ closed }) => !closed);
+  return open.flatMap(({ log: label, size, cosignedSize, cosignedAgeSeconds, halted }) => [
     ...samplesBy("redoubt_log_entries", [[label, size]]),
     ...samplesBy("redoubt_log_cosigned_entries", [[label, cosignedSize]]),
-    ...samplesBy("redoubt_log_halted", [[label, log.halted === null ? 0 : 1]]),
-    // Nobody cosigns a log that has ended, or has not begun: the age would only grow, and nothing be wrong.
-    ...(cosignedAgeSeconds === null || log.closed || size === 0
+    ...samplesBy("redoubt_log_halted", [[label, halted === null ? 0 : 1]]),
+    // Nobody cosigns a log that has not begun: the age would only grow, and nothing be wrong.
+    ...(cosignedAgeSeconds === null || size === 0
       ? []
       : samplesBy("redoubt_log_cosignature_age_seconds", [[label, cosignedAgeSeconds]])),
   ]);

@@ -31,7 +31,7 @@ function pagesOf(
       return [[service, { isReady: true, pid: 7, restarts: 2, ask }] as const];
     }),
   );
-  return metricsPages(children, () => SPACE);
+  return metricsPages(children, () => ({ space: SPACE, linesLost: 4 }));
 }
 
 const SERVICES = ["ledger", "monitor", "issuer-consumer", "issuer-enterprise"] as const;
@@ -56,6 +56,7 @@ describe("/metrics", () => {
           body.includes(`\n${line.replace("P", `process="issuer-${realm}",realm="${realm}"`)}\n`),
           line,
         );
+    assert.match(body, /\nredoubt_log_lines_lost_total 4\n/);
     assert.match(body, /\nredoubt_disk_free_bytes 5000000000\n/);
   });
 
@@ -80,6 +81,30 @@ describe("/metrics", () => {
       assert.match(body, /redoubt_tokens_issued_total\{process="issuer-consumer"/);
       assert.doesNotMatch(body, / 9$/m);
     }
+  });
+
+  it("shows no more of a process that has new labels again and again", async () => {
+    let turn = 0;
+    const answers = {
+      status: { ready: true },
+      get metrics() {
+        turn += 1;
+        const samples = Array.from({ length: 400 }, (_, i) => ({
+          name: "redoubt_log_entries",
+          label: turn === 4 ? `log-1-${i}` : `log-${turn}-${i}`,
+          value: 1,
+        }));
+        return JSON.stringify({ samples });
+      },
+    };
+    const pages = pagesOf({ ledger: answers });
+    const up: boolean[] = [];
+    for (let i = 0; i < 4; i += 1) {
+      // oxlint-disable-next-line no-await-in-loop -- one page after the other
+      const { body } = await shown(pages, "/metrics");
+      up.push(body.includes('redoubt_up{process="ledger"} 1'));
+    }
+    assert.deepEqual(up, [true, true, false, true]);
   });
 
   it("asks each process once and for a second at most, however many look", async () => {

@@ -8,6 +8,8 @@ import { viewOf, type ProcessView } from "./watches.ts";
 /** A process that is slower than this is not up: it must not hold up the numbers of all the others. */
 const ANSWER_MS = 1000;
 const MAX_REASON = 200;
+/** Of one process, as long as the supervisor runs: each new label value is one more series that a Prometheus keeps. */
+const MAX_SERIES = 1024;
 /** https://prometheus.io/docs/instrumenting/exposition_formats/ */
 const TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8";
 const PLAIN = "text/plain; charset=utf-8";
@@ -22,18 +24,25 @@ export interface Series extends Sample {
   readonly labels: Readonly<Record<string, string>>;
 }
 
+/** What the supervisor sees of the machine, and of what it keeps itself. */
+export interface Machine {
+  readonly space: Space;
+  readonly linesLost: number;
+}
+
 /** What is served for operators' monitoring (docs/guide/monitoring.md). However many ask at once, each process is asked once. */
 export function metricsPages(
   children: Children,
-  space: () => Space,
+  machine: () => Machine,
 ): Readonly<Record<string, () => Promise<PlainPage>>> {
+  const known = new Map<ServiceName, Set<string>>();
   return {
     "/livez": () => Promise.resolve({ status: 200, type: PLAIN, body: "live\n" }),
     "/readyz": shared(() => readyPage(children)),
     "/metrics": shared(async () => ({
       status: 200,
       type: TEXT_FORMAT,
-      body: renderMetrics(await collect(children, space())),
+      body: renderMetrics([...machineSeries(machine()), ...(await collect(children, known))]),
     })),
   };
 }
@@ -80,13 +89,23 @@ function oneLine(reason: unknown): string {
   return reason.slice(0, MAX_REASON).replaceAll(/[^ -~]/g, "?");
 }
 
-async function collect(children: Children, { freeBytes, level }: Space): Promise<Series[]> {
+function machineSeries({ space, linesLost }: Machine): Series[] {
+  const lost = { name: "redoubt_log_lines_lost_total", labels: {}, value: linesLost };
+  if (space.level === "unknown") return [lost];
+  return [lost, { name: "redoubt_disk_free_bytes", labels: {}, value: space.freeBytes }];
+}
+
+async function collect(
+  children: Children,
+  known: Map<ServiceName, Set<string>>,
+): Promise<Series[]> {
   const found = await ofEach(children, async (child, service) => {
     const [view, answer] = await Promise.all([viewChild(child), child.ask("metrics", ANSWER_MS)]);
-    return seriesOf(service, view, read(kindOf(service).kind, answer));
+    const names = known.get(service) ?? new Set();
+    known.set(service, names);
+    return seriesOf(service, view, read(kindOf(service).kind, answer, names));
   });
-  const disk = { name: "redoubt_disk_free_bytes", labels: {}, value: freeBytes };
-  return [...(level === "unknown" ? [] : [disk]), ...found.flatMap(([, series]) => series)];
+  return found.flatMap(([, series]) => series);
 }
 
 function seriesOf(
@@ -105,10 +124,16 @@ function seriesOf(
   return [...own, ...(samples ?? [])].map((sample) => ({ ...sample, labels }));
 }
 
-/** Of a process that says anything else than it may, nothing is shown. */
-function read(kind: string, answer: unknown): readonly Sample[] | undefined {
+/** Of a process that says anything else than it may, or ever new labels, nothing is shown. */
+function read(kind: string, answer: unknown, known: Set<string>): readonly Sample[] | undefined {
   try {
-    return readMetrics(kind, answer);
+    const samples = readMetrics(kind, answer);
+    const news = samples
+      .map(({ name, label }) => `${name} ${label}`)
+      .filter((one) => !known.has(one));
+    if (known.size + news.length > MAX_SERIES) return undefined;
+    for (const one of news) known.add(one);
+    return samples;
   } catch {
     return undefined;
   }

@@ -46,7 +46,10 @@ export async function up(options: UpOptions, terminal: Terminal): Promise<void> 
     new Supervisor(options.folder, { onNotice: (line) => terminal.notice(line) }),
   );
   supervisor.start();
-  const pages = metricsPages(supervisor.children, () => readSpace(options.folder));
+  const pages = metricsPages(supervisor.children, () => ({
+    space: readSpace(options.folder),
+    linesLost: supervisor.linesLost,
+  }));
   owned.use(await serveStatusPage(ports.status, () => supervisor.status(), pages));
   const operator = owned.use(new Operator("", settings, { connectTimeoutMs: CONNECT_MS }));
   const start = bringUpOrWait(

@@ -14,6 +14,10 @@ const OF_KIND = {
     },
     redoubt_ready: { type: "gauge", help: "1 if the process can do its work" },
     redoubt_restarts_total: { type: "counter", help: "How often the process was started again" },
+    redoubt_log_lines_lost_total: {
+      type: "counter",
+      help: "Event lines of all processes that could not be written, on a full disk for instance",
+    },
     redoubt_disk_free_bytes: { type: "gauge", help: "Free space on the disk of the data folder" },
   },
   issuer: {
@@ -52,7 +56,11 @@ const OF_KIND = {
     },
   },
   ledger: {
-    redoubt_log_entries: { type: "gauge", label: "log", help: "Entries that are committed" },
+    redoubt_log_entries: {
+      type: "gauge",
+      label: "log",
+      help: "Entries that are committed; of this and what follows, only logs that are open",
+    },
     redoubt_log_cosigned_entries: {
       type: "gauge",
       label: "log",
@@ -61,7 +69,7 @@ const OF_KIND = {
     redoubt_log_cosignature_age_seconds: {
       type: "gauge",
       label: "log",
-      help: "Seconds since the newest cosignature or the ledger's start; absent for empty and closed logs",
+      help: "Seconds since the newest cosignature or the ledger's start; absent while it is empty",
     },
     redoubt_log_halted: {
       type: "gauge",
