@@ -12,6 +12,7 @@ const checks: Record<string, readonly [string, ...string[]]> = {
   lock: [process.execPath, "tools/check-lock.ts"],
   errors: [process.execPath, "tools/errors.ts", "--check"],
   api: [process.execPath, "tools/api.ts", "--check"],
+  metrics: [process.execPath, "tools/metrics.ts", "--check"],
   unused: [bin("knip")],
 };
 

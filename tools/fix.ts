@@ -6,6 +6,7 @@ const commands: readonly (readonly [string, ...string[]])[] = [
   ["node_modules/.bin/oxfmt"],
   [process.execPath, "tools/errors.ts"],
   [process.execPath, "tools/api.ts"],
+  [process.execPath, "tools/metrics.ts"],
 ];
 for (const [command, ...args] of commands) {
   const { status } = spawnSync(command, args, { stdio: "inherit" });

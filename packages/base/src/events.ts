@@ -40,6 +40,13 @@ export interface EventLinesOptions<Name extends string> {
   readonly classes: EventClasses<Name>;
 }
 
+/** How many events there were since the start. */
+export interface EventCounts {
+  readonly byName: ReadonlyMap<string, number>;
+  /** Those of them that were only counted. */
+  readonly leftOut: number;
+}
+
 /** What was written of one name since `startedAt`, in monotonic milliseconds. */
 interface Counted {
   readonly startedAt: number;
@@ -53,6 +60,8 @@ export class EventLines<Name extends string> implements Disposable {
   readonly #options: EventLinesOptions<Name>;
   /** By name. Names come from the code, so there are few. */
   readonly #counted = new Map<string, Counted>();
+  readonly #totals = new Map<string, number>();
+  #leftOut = 0;
 
   constructor(options: EventLinesOptions<Name>) {
     this.#options = options;
@@ -60,14 +69,20 @@ export class EventLines<Name extends string> implements Disposable {
 
   readonly sink: EventSink<Name> = (event, fields = {}) => {
     const { seconds, lines } = FULL_LINES[this.#classOf(event)];
+    this.#totals.set(event, (this.#totals.get(event) ?? 0) + 1);
     const counted = this.#count(event, seconds);
     if (counted.lines < lines) {
       counted.lines += 1;
       return this.#write(event, fields);
     }
     counted.leftOut += 1;
+    this.#leftOut += 1;
     counted.timer ??= setTimeout(() => this.#tellLeftOut(event, counted), seconds * 1000).unref();
   };
+
+  get counts(): EventCounts {
+    return { byName: this.#totals, leftOut: this.#leftOut };
+  }
 
   #count(event: string, seconds: number): Counted {
     const now = this.#options.clock.monotonic();

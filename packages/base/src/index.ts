@@ -14,6 +14,7 @@ export { errorCode, errorLine, ServiceError } from "./errors.ts";
 export { EventLines, FULL_LINES } from "./events.ts";
 export type { EventClass, EventClasses, EventSink } from "./events.ts";
 export { callerPattern, CLIENT_ID, REALM, SHA256, UUID } from "./ids.ts";
+export { fileBytes, Histogram, PROCESS_METRICS, type Metric, type Sample } from "./metrics.ts";
 export { MemberReader, type MemberErrorCode } from "./members.ts";
 export { Secret } from "./secret.ts";
 export { TokenBucket, type BucketLimit } from "./token-bucket.ts";

@@ -64,6 +64,33 @@ describe("runService", () => {
     assert.match(stdout, /"event":"ready".*\n.*"event":"stopping".*\n.*"event":"closed"/);
   });
 
+  it("answers metrics as text: its own, and those of every process, with the number of each event", async () => {
+    const { child, outcome } = start(`async ({ sink }) => {
+      for (let i = 0; i < 103; i += 1) sink("closed");
+      return {
+        status: () => ({}),
+        metrics: () => [{ name: "redoubt_own", value: 5 }],
+        [Symbol.asyncDispose]: async () => undefined,
+      };
+    }`);
+    await message(child);
+    child.send({ type: "metrics", id: 8 });
+    const answer = await message(child);
+    child.disconnect();
+    await outcome;
+    assert.ok(typeof answer === "object" && answer !== null && "metrics" in answer);
+    assert.ok("type" in answer && "id" in answer && typeof answer.metrics === "string");
+    assert.deepEqual([answer.type, answer.id], ["metrics", 8]);
+    for (const sample of [
+      '{"name":"redoubt_own","value":5}',
+      '{"name":"redoubt_events_total","label":"closed","value":103}',
+      '{"name":"redoubt_events_left_out_total","value":3}',
+    ])
+      assert.ok(answer.metrics.includes(sample), answer.metrics);
+    for (const name of ["uptime_seconds", "resident_memory_bytes", "event_loop_busy_seconds_total"])
+      assert.match(answer.metrics, new RegExp(`"redoubt_process_${name}","value":[0-9.]*[1-9]`));
+  });
+
   it("outlives SIGINT and closes on SIGTERM", async () => {
     const { child, outcome } = start(SERVICE);
     await message(child);

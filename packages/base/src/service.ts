@@ -3,6 +3,7 @@ import { systemClock, type Clock } from "./clock.ts";
 import { openWhenSpace } from "./disk-space.ts";
 import { errorCode, errorLine } from "./errors.ts";
 import { EventLines, type EventClasses, type EventSink } from "./events.ts";
+import { processSamples, type Sample } from "./metrics.ts";
 
 /** A running service: it says how it is, and when it can do its work. */
 export interface Service extends AsyncDisposable {
@@ -11,6 +12,8 @@ export interface Service extends AsyncDisposable {
   /** Rejects when the service can no longer do its work and must be restarted. */
   readonly failed?: Promise<never>;
   status(): object | Promise<object>;
+  /** Its numbers, without those that every process has. */
+  metrics?(): readonly Sample[];
 }
 
 export interface ServiceContext<Name extends string> {
@@ -32,7 +35,7 @@ const FORCED_STOP_MS = 10_000;
 
 /**
  * Runs one service as this process, under a supervisor that speaks over the IPC channel: this says when the service is
- * ready and answers questions for its status. The end of the channel stops the service, however the supervisor ended.
+ * ready and answers questions for its status and its metrics. The end of the channel stops the service, however the supervisor ended.
  *
  * @param name the service's name in events, and its folder in the data folder, which is the working directory
  * @param classes of the events that the service itself writes
@@ -57,8 +60,15 @@ export async function runService<Name extends string>(
   const stop = stopSignal();
   let service: Service | undefined;
   try {
-    service = await openService(name, () => open({ clock: systemClock, sink }), stop, sink);
-    if (service) await untilStopped(service, stop, sink);
+    const answers: Answers = {
+      status: (of) => of.status(),
+      // As text: whoever asked reads it with bounds, and takes nothing for granted.
+      metrics: (of) =>
+        JSON.stringify({ samples: [...processSamples(lines.counts), ...(of.metrics?.() ?? [])] }),
+    };
+    const start = { name, open: () => open({ clock: systemClock, sink }), answers };
+    service = await openService(start, stop, sink);
+    if (service) await untilStopped(service, answers, stop, sink);
   } catch (error) {
     fail(name, sink, error);
   }
@@ -72,23 +82,32 @@ export async function runService<Name extends string>(
   if (process.connected) process.disconnect();
 }
 
+/** What a supervisor may ask, and what is answered while there is a service, or one that waits for room. */
+type Answers = Readonly<
+  Record<"status" | "metrics", (service: Asked) => string | object | Promise<object>>
+>;
+type Asked = Pick<Service, "status" | "metrics">;
+
 /** While the disk is full, a process that could not start says so, and starts when there is room again. */
 async function openService(
-  name: string,
-  open: () => Promise<Service>,
+  start: {
+    readonly name: string;
+    readonly open: () => Promise<Service>;
+    readonly answers: Answers;
+  },
   stop: Promise<void>,
   sink: ProcessLog,
 ): Promise<Service | undefined> {
   const stopping = new AbortController();
   void stop.then(() => stopping.abort());
-  let waiting: Pick<Service, "status"> | undefined;
+  let waiting: Asked | undefined;
   const answer = (message: unknown): void => {
-    if (waiting) void answerMessage(waiting, message);
+    if (waiting) void answerMessage(waiting, start.answers, message);
   };
   process.on("message", answer);
   try {
-    return await openWhenSpace(open, {
-      folder: name,
+    return await openWhenSpace(start.open, {
+      folder: start.name,
       signal: stopping.signal,
       onWait: (reason) => {
         if (!waiting) sink("waiting_for_space", { reason });
@@ -100,7 +119,12 @@ async function openService(
   }
 }
 
-function untilStopped(service: Service, stop: Promise<void>, sink: ProcessLog): Promise<void> {
+function untilStopped(
+  service: Service,
+  answers: Answers,
+  stop: Promise<void>,
+  sink: ProcessLog,
+): Promise<void> {
   const ready = (service.ready ?? Promise.resolve()).then(() => {
     tell({ type: "ready" });
     sink("ready");
@@ -109,7 +133,7 @@ function untilStopped(service: Service, stop: Promise<void>, sink: ProcessLog): 
     return stop;
   });
   process.on("message", (message: unknown) => {
-    void answerMessage(service, message);
+    void answerMessage(service, answers, message);
   });
   return Promise.race([stop, ready, service.failed ?? stop]);
 }
@@ -136,14 +160,15 @@ function fail(name: string, sink: ProcessLog, error: unknown): void {
   process.exitCode = 1;
 }
 
-async function answerMessage(service: Pick<Service, "status">, message: unknown): Promise<void> {
+async function answerMessage(service: Asked, answers: Answers, message: unknown): Promise<void> {
   if (typeof message !== "object" || message === null) return;
-  if (!("type" in message) || message.type !== "status" || !("id" in message)) return;
-  const { id } = message;
+  if (!("type" in message) || !("id" in message)) return;
+  const { type, id } = message;
+  if (type !== "status" && type !== "metrics") return;
   try {
-    tell({ type: "status", id, status: await service.status() });
+    tell({ type, id, [type]: await answers[type](service) });
   } catch (error) {
-    tell({ type: "status", id, error: errorCode(error) });
+    tell({ type, id, error: errorCode(error) });
   }
 }
 

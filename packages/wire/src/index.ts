@@ -50,6 +50,17 @@ export {
   type WithBytes,
 } from "./protocol/operation.ts";
 export { MONITOR, MONITOR_EVENT_STATES, MONITOR_LIMITS } from "./protocol/monitor.ts";
+export {
+  ISSUANCE_BUCKETS,
+  METRICS,
+  PROCESS,
+  processHandler,
+  readMetrics,
+  samplesBy,
+  samplesOf,
+  type KnownMetric,
+  type MetricName,
+} from "./protocol/metrics.ts";
 export { ISSUER, type IssuerStatus } from "./protocol/issuer.ts";
 export {
   ISSUE_REFUSAL,

@@ -1,6 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
-import { checkPrivateFolder, type Clock, type EventSink, type Service } from "@redoubt/base";
+import {
+  checkPrivateFolder,
+  fileBytes,
+  type Clock,
+  type EventSink,
+  type Sample,
+  type Service,
+} from "@redoubt/base";
 import {
   serveEverywhere,
   type HttpEvent,
@@ -9,10 +16,14 @@ import {
 } from "@redoubt/http";
 import { openSqliteStore, type RegistryRepository } from "@redoubt/store";
 import {
+  processHandler,
   readSocketSecret,
+  samplesBy,
+  samplesOf,
   serveSocket,
   SocketClient,
   socketPlace,
+  type Handler,
   type IssuerStatus,
   type WireEvent,
 } from "@redoubt/wire";
@@ -50,6 +61,7 @@ export interface IssuerOptions {
 export interface Issuer extends Service {
   readonly port: number;
   readonly ready: Promise<void>;
+  metrics(): readonly Sample[];
 }
 
 const SIGNER_TIMEOUT_MS = 8000;
@@ -105,11 +117,12 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
     await store.backup(join(folder, BACKUP_FILE));
     return BACKUP_FILE;
   };
-  await serveOperator(
-    options,
-    operatorHandler({ registry: store.registry, status, backup }),
-    stack,
-  );
+  const metrics = (): readonly Sample[] => [
+    ...metricsOf(status(), endpoint),
+    ...samplesOf({ redoubt_sqlite_wal_bytes: fileBytes(`${path}-wal`) }),
+  ];
+  const operator = operatorHandler({ registry: store.registry, status, backup });
+  await serveOperator(options, processHandler({ status, metrics }, operator), stack);
   const server = stack.use(
     await serveEverywhere(config.http, {
       handler: (request) => endpoint.handle(request),
@@ -126,6 +139,7 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
     port: server.port,
     ready: Promise.all([watch.ready, registry.ready]).then(() => undefined),
     status,
+    metrics,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
@@ -218,7 +232,7 @@ function openSigner(
 
 async function serveOperator(
   { config, root, sink }: IssuerOptions,
-  handler: ReturnType<typeof operatorHandler>,
+  handler: Handler,
   stack: AsyncDisposableStack,
 ): Promise<void> {
   const service = `issuer-${config.realm}`;
@@ -255,4 +269,24 @@ function statusOf(
     deliveries: deliveries.counts(),
     ...(server ? { http: server.counts() } : {}),
   };
+}
+
+/** The issuer's numbers: those of its status, and what its token endpoint counted. */
+function metricsOf(
+  { registrySize, tokens, deliveries, http }: IssuerStatus,
+  endpoint: Pick<TokenEndpoint, "refused" | "seconds">,
+): readonly Sample[] {
+  return [
+    ...samplesOf({
+      redoubt_registry_entries_read: registrySize,
+      redoubt_tokens_issued_total: tokens.issued,
+      redoubt_tokens_under_way: tokens.underWay,
+      redoubt_deliveries_waiting: deliveries.waiting,
+      redoubt_deliveries_unknown: deliveries.lost,
+      redoubt_http_connections: http && http.unproven + http.named,
+      redoubt_http_connections_evicted_total: http?.evicted,
+    }),
+    ...samplesBy("redoubt_tokens_refused_total", endpoint.refused),
+    { name: "redoubt_token_issuance_seconds", ...endpoint.seconds.read() },
+  ];
 }

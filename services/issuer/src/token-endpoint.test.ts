@@ -3,6 +3,7 @@ import { hash } from "node:crypto";
 import { describe, test } from "node:test";
 import { until } from "@redoubt/testkit";
 import { ServiceError } from "@redoubt/base";
+import { readMetrics } from "@redoubt/wire";
 import { createLocalJWKSet, exportJWK, generateKeyPair, jwtVerify } from "jose";
 import {
   allowInsecureRequests,
@@ -695,6 +696,31 @@ describe("THREAT-28: what was received is reported", () => {
 });
 
 describe("the operator's socket", () => {
+  test("tells metrics: tokens, refusals by code, and how long the tokens took", async () => {
+    await using system = await ready();
+    await post(system.tokenUrl(), GRANT, AUTH);
+    await post(system.tokenUrl(), GRANT, AUTH);
+    await post(system.tokenUrl(), { ...GRANT, client_id: "two" }, AUTH);
+    await post(system.tokenUrl(), { ...GRANT, grant_type: "password" }, AUTH);
+    const samples = readMetrics("issuer", JSON.stringify(await system.operate({ op: "metrics" })));
+    const found = Map.groupBy(samples, ({ name }) => name);
+    assert.equal(found.get("redoubt_tokens_issued_total")?.[0]?.value, 2);
+    assert.deepEqual(
+      found.get("redoubt_tokens_refused_total")?.map(({ label, value }) => [label, value]),
+      [
+        ["ERR_ISSUER_CLIENT_ID", 1],
+        ["ERR_ISSUER_GRANT", 1],
+      ],
+    );
+    const [took] = found.get("redoubt_token_issuance_seconds") ?? [];
+    assert.equal(
+      took?.counts?.reduce((sum, count) => sum + count, 0),
+      2,
+    );
+    assert.ok(took !== undefined && took.value > 0 && took.value < 60);
+    assert.deepEqual(await system.operate({ op: "health" }), { ready: true });
+  });
+
   test("tells the status, and the credentials of its own realm in pages", async () => {
     await using system = await ready();
     await system.putClient({ client: "none" }, null);

@@ -1,8 +1,9 @@
-import { errorCode, UUID } from "@redoubt/base";
+import { errorCode, Histogram, UUID } from "@redoubt/base";
 import { HttpError, readForm, type HttpAnswer, type HttpRequest } from "@redoubt/http";
 import type { ClientInfo } from "@redoubt/registry";
+import { ISSUANCE_BUCKETS } from "@redoubt/wire";
 import { readCredentials, type ClientAuthenticator } from "./client-auth.ts";
-import { JSON_HEADERS, OAuthError } from "./errors.ts";
+import { JSON_HEADERS, OAuthError, type IssuerErrorCode } from "./errors.ts";
 import type { IssuerEvents } from "./events.ts";
 import type { RealmRegistry } from "./realm-registry.ts";
 import type { SignerPort } from "./signer-port.ts";
@@ -26,8 +27,9 @@ export class TokenEndpoint {
   readonly #afterTenant: string;
   /** Names for `HttpRequest.promote`, made once for each client. */
   readonly #placeNames = new WeakMap<ClientInfo, string>();
+  readonly #refused = new Map<IssuerErrorCode, number>();
+  readonly #seconds = new Histogram(ISSUANCE_BUCKETS);
   #issued = 0;
-  #refused = 0;
 
   constructor(parts: TokenEndpointParts) {
     this.#parts = parts;
@@ -38,7 +40,19 @@ export class TokenEndpoint {
   }
 
   counts(): { readonly issued: number; readonly refused: number } {
-    return { issued: this.#issued, refused: this.#refused };
+    let refused = 0;
+    for (const count of this.#refused.values()) refused += count;
+    return { issued: this.#issued, refused };
+  }
+
+  /** How many were refused, by code. */
+  get refused(): ReadonlyMap<IssuerErrorCode, number> {
+    return this.#refused;
+  }
+
+  /** How long those that got a token waited. */
+  get seconds(): Pick<Histogram, "read"> {
+    return this.#seconds;
   }
 
   async handle(request: HttpRequest): Promise<HttpAnswer> {
@@ -63,6 +77,7 @@ export class TokenEndpoint {
 
   async #issue(tenant: string, request: HttpRequest): Promise<HttpAnswer> {
     const { authenticator, signer, registry } = this.#parts;
+    const startMs = performance.now();
     registry.checkUsable();
     const form = readForm(request);
     const credentials = readCredentials(request, form);
@@ -81,6 +96,7 @@ export class TokenEndpoint {
       scope,
     });
     this.#issued += 1;
+    this.#seconds.observe((performance.now() - startMs) / 1000);
     return { status: 200, headers: JSON_HEADERS, body: encodeAnswer(token, expiresIn, scope) };
   }
 
@@ -106,7 +122,7 @@ export class TokenEndpoint {
   #refuse(tenant: string, { id }: HttpRequest, error: unknown): HttpAnswer {
     const refusal = error instanceof HttpError ? malformed(error) : error;
     if (!(refusal instanceof OAuthError)) throw error;
-    this.#refused += 1;
+    this.#refused.set(refusal.code, (this.#refused.get(refusal.code) ?? 0) + 1);
     this.#parts.events.refused({
       requestId: id,
       tenant,

@@ -1,6 +1,12 @@
 import { mkdirSync } from "node:fs";
 import { checkPrivateFolder, type EventSink, type Service } from "@redoubt/base";
-import { readSocketSecret, SocketClient, socketPlace, type WireEvent } from "@redoubt/wire";
+import {
+  readSocketSecret,
+  samplesOf,
+  SocketClient,
+  socketPlace,
+  type WireEvent,
+} from "@redoubt/wire";
 import type { KubeFrontConfig } from "./config.ts";
 import { kubeFrontEvents, type KubeFrontEvent } from "./events.ts";
 import { ExternalJwtSigner } from "./external-jwt-signer.ts";
@@ -51,6 +57,11 @@ export async function openKubeFront(options: KubeFrontOptions): Promise<Service>
   const owned = stack.move();
   return {
     status: () => ({ realm: config.realm, signer: client.connected, underWay: client.inFlight }),
+    metrics: () =>
+      samplesOf({
+        redoubt_kube_signer_connected: client.connected ? 1 : 0,
+        redoubt_kube_calls_under_way: client.inFlight,
+      }),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

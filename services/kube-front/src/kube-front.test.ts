@@ -14,6 +14,7 @@ import {
   setTenant,
 } from "@redoubt/signer/testing/cluster";
 import { Deployment, TIMES } from "@redoubt/signer/testing/deployment";
+import { readMetrics } from "@redoubt/wire";
 import { call, Cluster, PATHS, statusOf } from "./testing/cluster.ts";
 import { decodeMessage, encodeMessage } from "./testing/proto.ts";
 
@@ -81,6 +82,16 @@ describe("ExternalJWTSigner, as kube-apiserver calls it", () => {
     const [entry] = ledger.issuance.entries;
     const digest = hash("sha256", readToken(token).signingInput, "buffer");
     assert.deepEqual(entry?.subarray(0, 33), Buffer.concat([Buffer.of(1), digest]));
+  });
+
+  it("tells a supervisor whether it has a signer", async () => {
+    await using cluster = await Cluster.ready();
+    await cluster.fetchKeys();
+    const samples = readMetrics("kube-front", JSON.stringify({ samples: cluster.metrics() }));
+    assert.deepEqual(samples, [
+      { name: "redoubt_kube_signer_connected", value: 1 },
+      { name: "redoubt_kube_calls_under_way", value: 0 },
+    ]);
   });
 
   it("RS256: what a cluster needs whose relying parties know nothing else", async () => {

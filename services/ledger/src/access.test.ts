@@ -7,9 +7,11 @@ import {
   encodeFrame,
   FRAME_KIND,
   FrameReader,
+  readMetrics,
   readSocketSecret,
   socketPlace,
   type Frame,
+  type SocketClient,
 } from "@redoubt/wire";
 import {
   CALLERS,
@@ -66,6 +68,37 @@ function rawRequest(head: string, attachment: Uint8Array = Buffer.alloc(0)): Buf
 
 const codeOf = (frame: Frame | "closed"): unknown =>
   frame === "closed" ? "closed" : (frame.head.code ?? "no refusal");
+
+/** What the operator is told, by name and log. */
+async function metricsOf(operator: SocketClient): Promise<ReadonlyMap<string, number>> {
+  const { head } = await operator.request({ op: "metrics" });
+  const samples = readMetrics("ledger", JSON.stringify(head));
+  return new Map(samples.map(({ name, label = "", value }) => [`${name} ${label}`.trim(), value]));
+}
+
+test("the operator alone is told metrics and health", async () => {
+  await using deployment = await createDeployment();
+  await deployment.open();
+  for (const caller of CALLERS.filter((one) => one !== "operator")) {
+    await using client = deployment.connect(caller);
+    for (const op of ["metrics", "health"])
+      assert.equal(await refusalOf(client.request({ op })), "ERR_REQUEST_OP", caller);
+  }
+  await using operator = deployment.connect("operator");
+  await using signer = deployment.connect("signer-consumer");
+  const before = await metricsOf(operator);
+  const { head, attachment } = deployment.consumer.next(randomEntries(2));
+  await signer.request(head, attachment);
+  const found = await metricsOf(operator);
+  const batches = "redoubt_batches_committed_total";
+  assert.equal(found.get(batches), (before.get(batches) ?? NaN) + 1);
+  assert.equal(found.get(`redoubt_log_entries ${CONSUMER}`), 2);
+  assert.equal(found.get(`redoubt_log_halted ${CONSUMER}`), 0);
+  // Nobody cosigns an empty log: its age would raise an alarm that nothing ends.
+  assert.equal(found.has(`redoubt_log_cosignature_age_seconds ${ENTERPRISE}`), false);
+  assert.equal(found.has(`redoubt_log_cosignature_age_seconds ${CONSUMER}`), true);
+  assert.deepEqual((await operator.request({ op: "health" })).head, { ready: true });
+});
 
 test("hostile frames end in a code or the end of the connection, and the ledger lives on", async (t) => {
   await using deployment = await createDeployment();

@@ -56,6 +56,7 @@ test("a closed log is read and proven, and takes nothing", async () => {
     [],
   );
   assert.match(JSON.stringify(ledger.status()), /"closed":true,"halted":null/);
+  assert.equal(JSON.stringify(ledger.metrics()).includes(CONSUMER), false);
 });
 
 test("a log whose key is gone stops alone, and is read again once it is closed", async () => {

@@ -5,14 +5,19 @@ import type { DatabaseSync } from "node:sqlite";
 import {
   encodeCanonical,
   errorLine,
+  fileBytes,
   readSpace,
   writeDurable,
   type Clock,
   type EventSink,
+  type Sample,
 } from "@redoubt/base";
 import { encodeVerifierKey, logId } from "@redoubt/tlog";
 import {
+  processHandler,
   readSocketSecret,
+  samplesBy,
+  samplesOf,
   serveSocket,
   socketPlace,
   type Handler,
@@ -56,9 +61,11 @@ export interface Ledger extends AsyncDisposable {
   /** Publishes what is durable now, without waiting for the usual delay. */
   publish(): Promise<void>;
   status(): object;
+  metrics(): readonly Sample[];
 }
 
 const SERVICE = "ledger";
+const DATABASE_FILE = "ledger.db";
 const SIGNER_FRAME_BYTES = 4 * 1024 * 1024;
 /** Nobody else sends more than one statement: 128 KiB in base64url. */
 const OTHER_FRAME_BYTES = 320 * 1024;
@@ -112,7 +119,21 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     waiters,
     events,
   });
-  await listen(options, handle, stack);
+  const said = {
+    status: () => {
+      const { problem } = sequencer;
+      const readiness = { ready: problem === undefined, ...(problem && { reason: problem }) };
+      return { ...readiness, ...describeStatus(logs, running, config) };
+    },
+    metrics: () => [
+      ...samplesOf({
+        redoubt_batches_committed_total: sequencer.committed,
+        redoubt_sqlite_wal_bytes: fileBytes(join(folder, `${DATABASE_FILE}-wal`)),
+      }),
+      ...logMetrics(describeLogs(logs, running)),
+    ],
+  };
+  await listen(options, processHandler(said, handle), stack);
   // Disposed before the sockets: callers that wait for news are answered at once, so that no wait delays the end.
   stack.defer(() => waiters[Symbol.dispose]());
   for (const { start } of running.values()) start();
@@ -124,11 +145,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
     publish: async () => {
       await Promise.all([...running.values()].map(({ tiles }) => tiles.flush()));
     },
-    status: () => {
-      const { problem } = sequencer;
-      const readiness = { ready: problem === undefined, ...(problem && { reason: problem }) };
-      return { ...readiness, ...describeStatus(logs, running, config) };
-    },
+    ...said,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
 }
@@ -138,7 +155,7 @@ function openStore(
   events: LedgerEvents,
   stack: AsyncDisposableStack,
 ): Store {
-  const store = new Store(open(join(folder, "ledger.db")));
+  const store = new Store(open(join(folder, DATABASE_FILE)));
   stack.defer(() => {
     try {
       store.close();
@@ -257,16 +274,47 @@ function describeStatus(
 ): object {
   const isLocal = ["127.0.0.1", "localhost", "[::1]"].includes(witness.url.hostname);
   return {
-    logs: [...logs.values()].map((log) => ({
-      log: log.origin,
-      size: log.size,
-      published: running.get(log)?.tiles.published.size ?? 0,
-      cosignedSize: log.cosigned?.size ?? 0,
-      cosignedAgeSeconds: running.get(log)?.submitter.ageSeconds ?? null,
-      closed: log.identity.isClosed === true,
-      halted: log.halted ?? null,
-    })),
+    logs: describeLogs(logs, running),
     // ARCHITECTURE §9: what this deployment is, said plainly.
     labels: ["log-keys: plain-file", ...(isLocal ? ["witness: same-machine"] : [])],
   };
+}
+
+interface LogStatus {
+  readonly log: string;
+  readonly size: number;
+  readonly published: number;
+  readonly cosignedSize: number;
+  readonly cosignedAgeSeconds: number | null;
+  readonly closed: boolean;
+  readonly halted: string | null;
+}
+
+function describeLogs(
+  logs: ReadonlyMap<string, Log>,
+  running: ReadonlyMap<Log, RunningLog>,
+): readonly LogStatus[] {
+  return [...logs.values()].map((log) => ({
+    log: log.origin,
+    size: log.size,
+    published: running.get(log)?.tiles.published.size ?? 0,
+    cosignedSize: log.cosigned?.size ?? 0,
+    cosignedAgeSeconds: running.get(log)?.submitter.ageSeconds ?? null,
+    closed: log.identity.isClosed === true,
+    halted: log.halted ?? null,
+  }));
+}
+
+function logMetrics(logs: readonly LogStatus[]): Sample[] {
+  // A log that has ended changes no more, and every quarter one more ends.
+  const open = logs.filter(({ closed }) => !closed);
+  return open.flatMap(({ log: label, size, cosignedSize, cosignedAgeSeconds, halted }) => [
+    ...samplesBy("redoubt_log_entries", [[label, size]]),
+    ...samplesBy("redoubt_log_cosigned_entries", [[label, cosignedSize]]),
+    ...samplesBy("redoubt_log_halted", [[label, halted === null ? 0 : 1]]),
+    // Nobody cosigns a log that has not begun: the age would only grow, and nothing be wrong.
+    ...(cosignedAgeSeconds === null || size === 0
+      ? []
+      : samplesBy("redoubt_log_cosignature_age_seconds", [[label, cosignedAgeSeconds]])),
+  ]);
 }

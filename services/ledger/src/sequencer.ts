@@ -42,6 +42,7 @@ export class Sequencer {
   #probe: NodeJS.Timeout | undefined;
   #ended = false;
   #isHeld = false;
+  #committed = 0;
 
   constructor(options: SequencerOptions) {
     this.#options = options;
@@ -58,6 +59,11 @@ export class Sequencer {
   /** Why storage takes nothing; undefined while it does. */
   get problem(): string | undefined {
     return this.#problem;
+  }
+
+  /** Batches that became durable since the start. */
+  get committed(): number {
+    return this.#committed;
   }
 
   /** Refuses everything from now on. */
@@ -93,7 +99,10 @@ export class Sequencer {
     for (const [log, draft] of drafts) this.#settle(log, draft, lost.has(log.origin));
     for (const { log, staged: done, resolve, reject } of staged) {
       if (lost.has(log.origin)) reject(sizeRefusal(log.size));
-      else resolve(done.batch);
+      else {
+        if (done.kind === "new") this.#committed += 1;
+        resolve(done.batch);
+      }
     }
   }
 

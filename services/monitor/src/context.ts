@@ -1,10 +1,19 @@
 import { randomUUID } from "node:crypto";
-import { errorCode, nowSeconds, readSpace, type Clock, type ReadSpace } from "@redoubt/base";
+import { join } from "node:path";
+import {
+  errorCode,
+  nowSeconds,
+  readSpace,
+  type Clock,
+  type ReadSpace,
+  type Sample,
+} from "@redoubt/base";
 import { serveEverywhere, type HttpLimits, type HttpListeners } from "@redoubt/http";
 import { encodeVerifierKey } from "@redoubt/tlog";
 import {
   type Answered,
   type MONITOR,
+  processHandler,
   readSocketSecret,
   serveSocket,
   SocketClient,
@@ -18,7 +27,8 @@ import { monitorOpened, type MonitorEvents } from "./events.ts";
 import { monitorRoutes, noRoomAnswer } from "./sockets/http-routes.ts";
 import { openIdentity } from "./initialise.ts";
 import { httpRequest, type HttpRequest } from "./sockets/outgoing-http.ts";
-import { openParts, type MonitorParts, type PartsOptions } from "./run/parts.ts";
+import { DATABASE_FILE, openParts, type MonitorParts, type PartsOptions } from "./run/parts.ts";
+import { monitorMetrics } from "./sockets/metrics.ts";
 import { describeStatus, describeWaiting } from "./sockets/status.ts";
 
 export interface MonitorOptions {
@@ -50,6 +60,8 @@ export interface Monitor extends AsyncDisposable {
   /** Waits for the polls and webhooks that rounds began. */
   settled(): Promise<void>;
   status(): Readonly<Record<string, unknown>>;
+  /** None while the database is not open. */
+  metrics(): readonly Sample[];
 }
 
 const SERVICE = "monitor";
@@ -107,7 +119,14 @@ export async function openMonitor(options: MonitorOptions): Promise<Monitor> {
   const http = stack.use(await openHttp(engine, options, vkey));
   const status = (): Answered<typeof MONITOR.status> =>
     engine.parts ? describeStatus(engine.parts, vkey) : describeWaiting(engine.failure, vkey);
-  const handler: Handler = (call) => engine.attempt(({ operations }) => operations(call));
+  const metrics = (): readonly Sample[] => {
+    const database = join(folder, DATABASE_FILE);
+    return engine.parts ? monitorMetrics(status(), { ...engine.parts, database }) : [];
+  };
+  // Also while there is no room to open the database.
+  const handler = processHandler({ status, metrics }, (call) =>
+    engine.attempt(({ operations }) => operations(call)),
+  );
   for (const caller of config.callers)
     // oxlint-disable-next-line no-await-in-loop -- a handful at start; the first failure names its socket
     stack.use(await listen(caller, handler, options));
@@ -120,6 +139,7 @@ export async function openMonitor(options: MonitorOptions): Promise<Monitor> {
     tick: () => engine.tick(),
     settled: () => engine.settled(),
     status,
+    metrics,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
 }

@@ -2,7 +2,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { checkPrivateFolder, type Clock, type EventSink, type Service } from "@redoubt/base";
 import { serveEverywhere, type HttpEvent, type HttpLimits } from "@redoubt/http";
-import { readSocketSecret, SocketClient, socketPlace } from "@redoubt/wire";
+import { readSocketSecret, samplesOf, SocketClient, socketPlace } from "@redoubt/wire";
 import type { PublisherConfig } from "./config.ts";
 import { publisherEvents, type PublisherEvent } from "./events.ts";
 import { FileCache } from "./file-cache.ts";
@@ -66,6 +66,16 @@ export async function openPublisher(options: PublisherOptions): Promise<Publishe
     port: server.port,
     ready: follower.ready,
     status: () => ({ ...follower.status(), cachedBytes: cache.bytes, http: server.counts() }),
+    metrics: () => {
+      const { registrySize, fresh } = follower.status();
+      const { unproven, named, evicted } = server.counts();
+      return samplesOf({
+        redoubt_registry_entries_read: registrySize,
+        redoubt_publisher_fresh: fresh ? 1 : 0,
+        redoubt_http_connections: unproven + named,
+        redoubt_http_connections_evicted_total: evicted,
+      });
+    },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

@@ -68,7 +68,7 @@ export class Follower implements AsyncDisposable {
     return heardAt !== undefined && this.#options.clock.monotonic() - heardAt < STALE_MS;
   }
 
-  status(): object {
+  status() {
     return {
       registrySize: this.#reader.registry.size,
       fresh: this.isFresh,

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { openSealedFile, readPassphrase } from "@redoubt/custody";
 import { Registry } from "@redoubt/registry";
-import { splitBlobs } from "@redoubt/wire";
+import { readMetrics, splitBlobs } from "@redoubt/wire";
 import { isSignedBy, list, readToken, text } from "./testing/answers.ts";
 import {
   AUDIENCE,
@@ -203,6 +203,19 @@ describe("what a signer says of itself", () => {
     assert.deepEqual(states.toSorted(), ["active", "prepublished"]);
     const again = await client.request({ op: "fetchKeys", since: head["asOf"] });
     assert.deepEqual(again.head["keys"], []);
+  });
+
+  it("metrics and health are for the operator alone; whoever else asks is refused, and told of", async () => {
+    await using deployment = await Deployment.start();
+    await deployment.openReady();
+    for (const op of ["metrics", "health"])
+      // oxlint-disable-next-line no-await-in-loop -- one after the other is enough
+      assert.equal(await refusalOf(deployment.client("issuer").request({ op })), "ERR_SIGNER_OP");
+    const operator = deployment.client("operator");
+    const { head } = await operator.request({ op: "metrics" });
+    const names = readMetrics("signer", JSON.stringify(head)).map(({ name }) => name);
+    assert.ok(names.includes("redoubt_signer_entries_pending"));
+    assert.deepEqual((await operator.request({ op: "health" })).head, { ready: true });
   });
 
   it("status never throws, not even before anything is known", async () => {

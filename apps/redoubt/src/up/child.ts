@@ -11,7 +11,7 @@ export interface ChildEvents {
 
 const RESTART_MS = [50, 100, 250, 500, 1000, 2000] as const;
 const STABLE_MS = 10_000;
-const STATUS_TIMEOUT_MS = 2000;
+const ANSWER_MS = 2000;
 
 /** One supervised process: started again whenever it ends, until it is stopped. */
 export class Child {
@@ -24,9 +24,9 @@ export class Child {
   #restarts = 0;
   #failures = 0;
   #startedAt = 0;
-  #nextStatus = 1;
+  #nextId = 1;
   #timer: NodeJS.Timeout | undefined;
-  readonly #asked = new Map<number, (status: unknown) => void>();
+  readonly #asked = new Map<number, (answer: unknown) => void>();
 
   constructor(service: ServiceName, dataFolder: string, events: ChildEvents) {
     this.service = service;
@@ -61,10 +61,10 @@ export class Child {
       this.#isReady = true;
       this.#events.onReady(this.service);
     }
-    if (message.type === "status" && "id" in message && typeof message.id === "number") {
-      this.#asked.get(message.id)?.("status" in message ? message.status : undefined);
-      this.#asked.delete(message.id);
-    }
+    if (!("id" in message) || typeof message.id !== "number") return;
+    if (message.type !== "status" && message.type !== "metrics") return;
+    this.#asked.get(message.id)?.(Reflect.get(message, message.type));
+    this.#asked.delete(message.id);
   }
 
   #ended(code: number | null, signal: string | null): void {
@@ -82,22 +82,22 @@ export class Child {
     }, wait);
   }
 
-  /** What the service says of itself; undefined when it does not answer. */
-  status(): Promise<unknown> {
+  /** What the service says of itself; undefined when it does not answer in time. */
+  ask(type: "status" | "metrics", withinMs = ANSWER_MS): Promise<unknown> {
     const child = this.#process;
     if (!child?.connected) return Promise.resolve(undefined);
-    const id = this.#nextStatus;
-    this.#nextStatus += 1;
+    const id = this.#nextId;
+    this.#nextId += 1;
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
         this.#asked.delete(id);
         resolve(undefined);
-      }, STATUS_TIMEOUT_MS);
-      this.#asked.set(id, (status) => {
+      }, withinMs);
+      this.#asked.set(id, (answer) => {
         clearTimeout(timer);
-        resolve(status);
+        resolve(answer);
       });
-      child.send({ type: "status", id }, () => undefined);
+      child.send({ type, id }, () => undefined);
     });
   }
 

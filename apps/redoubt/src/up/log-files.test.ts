@@ -87,5 +87,6 @@ describe("the event lines of a process on disk", () => {
     const [lost = "", kept] = linesOf(join(folder, "x.ndjson"));
     const { event, count } = parseJsonObject(lost);
     assert.deepEqual([event, count, kept], ["lines_lost", 7, "kept"]);
+    assert.equal(file.lost, 7);
   });
 });

@@ -27,6 +27,11 @@ export class LogFiles {
     this.#security = new LogFile(join(folder, `${service}.security.ndjson`), SECURITY);
   }
 
+  /** Lines that could not be written since the start. */
+  get lost(): number {
+    return this.#operation.lost + this.#security.lost;
+  }
+
   append(line: string): void {
     (IS_SECURITY.test(line) ? this.#security : this.#operation).append(line);
   }
@@ -43,6 +48,7 @@ export class LogFile {
   readonly #limits: LogFileLimits;
   readonly #own: EventLines<keyof typeof OWN_EVENTS>;
   #lost = 0;
+  #allLost = 0;
 
   constructor(path: string, limits: LogFileLimits) {
     this.#path = path;
@@ -55,6 +61,10 @@ export class LogFile {
     });
   }
 
+  get lost(): number {
+    return this.#allLost;
+  }
+
   append(line: string): void {
     try {
       if (sizeOf(this.#path) > this.#limits.fileBytes) this.#rotate();
@@ -64,6 +74,7 @@ export class LogFile {
     } catch {
       // Disk full: the processes go on, their alarms still reach the terminal, and the next line says what is missing.
       this.#lost += 1;
+      this.#allLost += 1;
     }
   }
 

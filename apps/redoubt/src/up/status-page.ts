@@ -6,10 +6,17 @@ const HEADERS = {
   "x-content-type-options": "nosniff",
 } as const;
 
-/** The loopback status page: read-only, JSON at `/status.json`, the same as a table at `/`. */
+export interface PlainPage {
+  readonly status: 200 | 503;
+  readonly type: string;
+  readonly body: string;
+}
+
+/** The loopback status page: read-only, JSON at `/status.json`, the same as a table at `/`; and other pages by path. */
 export async function serveStatusPage(
   port: number,
   status: () => Promise<Record<string, unknown>>,
+  pages: Readonly<Record<string, () => Promise<PlainPage>>> = {},
 ): Promise<AsyncDisposable> {
   const server = createServer(
     { maxHeaderSize: 8192, requestTimeout: 5000 },
@@ -21,6 +28,17 @@ export async function serveStatusPage(
         response.writeHead(isLocal ? 405 : 421, HEADERS).end();
         return;
       }
+      const { url = "" } = request;
+      const other = Object.hasOwn(pages, url) ? pages[url] : undefined;
+      if (other)
+        return void other().then(
+          (shown) => {
+            response.writeHead(shown.status, { ...HEADERS, "content-type": shown.type });
+            response.end(shown.body);
+          },
+          // Whatever a process says, the one that watches all the others goes on.
+          () => response.writeHead(500, HEADERS).end(),
+        );
       void status().then((value) => {
         if (request.url === "/status.json") {
           response.writeHead(200, { ...HEADERS, "content-type": "application/json" });

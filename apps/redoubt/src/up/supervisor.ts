@@ -116,9 +116,14 @@ export class Supervisor implements AsyncDisposable {
     return { ...Object.fromEntries(await this.#views()), disk: readSpace(this.#dataFolder) };
   }
 
+  /** Lines of all processes that could not be kept. */
+  get linesLost(): number {
+    return [...this.#logs.values()].reduce((sum, { lost }) => sum + lost, 0);
+  }
+
   async #views(): Promise<ReadonlyMap<ServiceName, ProcessView>> {
     const views = [...this.#children].map(
-      async ([service, child]) => [service, viewOf(child, await child.status())] as const,
+      async ([service, child]) => [service, viewOf(child, await child.ask("status"))] as const,
     );
     return new Map(await Promise.all(views));
   }

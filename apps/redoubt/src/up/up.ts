@@ -1,7 +1,7 @@
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { errorCode, errorLine, ServiceError } from "@redoubt/base";
+import { errorCode, errorLine, readSpace, ServiceError } from "@redoubt/base";
 import { createSystem, loopbackPlan } from "../init/init.ts";
 import { readDemo } from "../demo.ts";
 import { DEFAULT_PORT } from "../place.ts";
@@ -12,6 +12,7 @@ import { readSettings, type Settings } from "../settings.ts";
 import type { Terminal } from "../terminal.ts";
 import { stateBootstrap, stateDemoRoot } from "./bootstrap.ts";
 import { checkDataFolder, isMissingOrEmpty, lockDataFolder } from "./data-folder.ts";
+import { metricsPages } from "./metrics.ts";
 import { serveStatusPage } from "./status-page.ts";
 import { Supervisor } from "./supervisor.ts";
 
@@ -40,7 +41,11 @@ export async function up(options: UpOptions, terminal: Terminal): Promise<void> 
     new Supervisor(options.folder, { onNotice: (line) => terminal.notice(line) }),
   );
   supervisor.start();
-  owned.use(await serveStatusPage(ports.status, () => supervisor.status()));
+  const pages = metricsPages(supervisor.children, () => ({
+    space: readSpace(options.folder),
+    linesLost: supervisor.linesLost,
+  }));
+  owned.use(await serveStatusPage(ports.status, () => supervisor.status(), pages));
   const operator = owned.use(new Operator("", settings, { connectTimeoutMs: CONNECT_MS }));
   const start = bringUpOrWait(
     () => bringUp(operator, settings, supervisor, terminal),

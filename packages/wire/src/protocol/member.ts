@@ -83,6 +83,15 @@ export function integer(min = 0, max: number = Number.MAX_SAFE_INTEGER): Member<
   };
 }
 
+/** Any number of 0 or more, whole or not. */
+export const finite: Member<number> = {
+  read: (value, name, what) =>
+    typeof value === "number" && Number.isFinite(value) && value >= 0
+      ? value
+      : refuseMember(what, name, "a finite number of 0 or more"),
+  write: (value) => value,
+};
+
 export const flag: Member<boolean> = {
   read: (value, name, what) =>
     typeof value === "boolean" ? value : refuseMember(what, name, "true or false"),

@@ -1,6 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { Client, credentials, type ServiceError as GrpcError } from "@grpc/grpc-js";
+import type { Sample } from "@redoubt/base";
 import {
   clusterDeployment,
   KUBERNETES_CONFIG,
@@ -26,6 +27,9 @@ export class Cluster implements AsyncDisposable {
   readonly deployment: Deployment;
   readonly #open: AsyncDisposable[] = [];
   readonly #clients: Client[] = [];
+
+  /** What the front tells a supervisor. */
+  metrics: () => readonly Sample[] = () => [];
 
   constructor(deployment: Deployment = clusterDeployment()) {
     this.deployment = deployment;
@@ -54,9 +58,15 @@ export class Cluster implements AsyncDisposable {
     const folder = join(root, SERVICE);
     mkdirSync(folder, { mode: 0o700 });
     const config = { realm };
-    this.#open.push(
-      await openKubeFront({ config, folder, root, service: SERVICE, sink: events.sink }),
-    );
+    const front = await openKubeFront({
+      config,
+      folder,
+      root,
+      service: SERVICE,
+      sink: events.sink,
+    });
+    this.metrics = () => front.metrics?.() ?? [];
+    this.#open.push(front);
   }
 
   get path(): string {

@@ -91,6 +91,8 @@ describe("alarms", () => {
     assert.equal(all.find(({ count }) => count === 200)?.digest, "D500");
     assert.equal(alarms.list({ digest: "D650", limit: 10 }).alarms.length, 1);
     assert.equal(alarms.openCount, 502);
+    const bySeverity = { critical: 502, warning: 0, notice: 0 };
+    assert.deepEqual(Object.fromEntries(alarms.openBySeverity()), bySeverity);
   });
 
   it("lists by cursor and by digest, and no more than one answer holds", () => {

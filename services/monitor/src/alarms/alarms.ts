@@ -9,6 +9,7 @@ import {
   type AlarmInput,
   type AlarmKind,
   type AlarmOutlet,
+  type Severity,
 } from "./kinds.ts";
 
 interface OpenAlarm {
@@ -59,6 +60,20 @@ export class Alarms {
 
   get openCount(): number {
     return this.#open.size;
+  }
+
+  /** None is said, too: an alert on a number that is not there never ends. */
+  openBySeverity(): ReadonlyMap<Severity, number> {
+    const counts = new Map<Severity, number>([
+      ["critical", 0],
+      ["warning", 0],
+      ["notice", 0],
+    ]);
+    for (const [kind, count] of this.#perKind) {
+      const severity = ALARM_SEVERITY[kind];
+      counts.set(severity, (counts.get(severity) ?? 0) + count);
+    }
+    return counts;
   }
 
   isOpen(kind: AlarmKind, subject: string): boolean {

@@ -78,11 +78,12 @@ export interface MonitorParts {
   readonly readLogs: () => Promise<boolean>;
 }
 
+export const DATABASE_FILE = "monitor.db";
 const BACKUP_FILE = "backup.db";
 
 export function openParts(options: PartsOptions): MonitorParts {
   const { folder, openDatabase = (path) => new Database(path) } = options;
-  const db = openDatabase(joinPath(folder, "monitor.db"));
+  const db = openDatabase(joinPath(folder, DATABASE_FILE));
   try {
     return wireParts(options, db);
   } catch (error) {

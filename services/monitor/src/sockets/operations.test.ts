@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { describe, it } from "node:test";
 import { encodeBase64url } from "@redoubt/verify/base64url";
+import { readMetrics } from "@redoubt/wire";
 import { MonitorWorld } from "../testing/monitor-world.ts";
 
 const OPERATIONS = [
@@ -12,9 +13,21 @@ const OPERATIONS = [
   "alarms",
   "status",
   "close",
+  "metrics",
+  "health",
 ] as const;
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
-  operator: ["alarms", "status", "close", "witnessed", "witness-forward", "backup", "registry"],
+  operator: [
+    "alarms",
+    "status",
+    "close",
+    "witnessed",
+    "witness-forward",
+    "backup",
+    "registry",
+    "metrics",
+    "health",
+  ],
   "issuer-enterprise": ["delivered", "event"],
   "signer-enterprise": ["refusal", "event", "witnessed"],
 };
@@ -31,6 +44,26 @@ describe("sockets", () => {
         );
         assert.equal(outcome === "ERR_MONITOR_OP", !allowed.includes(op), `${caller} ${op}`);
       }
+  });
+
+  it("tells its operator what is open and read, in the form that the supervisor takes", async () => {
+    await using world = await MonitorWorld.open();
+    const refusal = { op: "refusal", code: "ERR_SIGNER_RESERVED", caller: "issuer", detail: "iss" };
+    await world.ask("signer-enterprise", refusal);
+    await world.tick();
+    const answer = await world.ask("operator", { op: "metrics" });
+    const samples = readMetrics("monitor", JSON.stringify(answer));
+    const open = samples.filter(({ name }) => name === "redoubt_alarms_open");
+    assert.deepEqual(
+      open.map(({ label, value }) => [label, value]),
+      [
+        ["critical", 0],
+        ["warning", 1],
+        ["notice", 0],
+      ],
+    );
+    assert.ok(samples.some(({ name, label }) => name.endsWith("entries_read") && label));
+    assert.deepEqual(await world.ask("operator", { op: "health" }), { ready: true });
   });
 
   it("THREAT-04: refusals of a signer are one alarm for each kind of asking, with a count", async () => {

@@ -1,9 +1,17 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { errorCode, ServiceError, writeDurable, type EventSink, type Service } from "@redoubt/base";
+import {
+  errorCode,
+  ServiceError,
+  writeDurable,
+  type EventSink,
+  type Sample,
+  type Service,
+} from "@redoubt/base";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import {
   MAX_HEAD_BYTES,
+  processHandler,
   readSocketSecret,
   route,
   serveSocket,
@@ -23,7 +31,7 @@ import { encodeState, type SignerState } from "../log/state-file.ts";
 import type { WitnessGuard } from "../log/witness-guard.ts";
 import type { StandingFailure } from "./failure.ts";
 import { openCore, type CoreOptions, type SignerCore } from "./signer-core.ts";
-import { describeSigner, listKeys } from "./status.ts";
+import { describeSigner, listKeys, signerMetrics } from "./status.ts";
 import { TurnLoop } from "./turn-loop.ts";
 
 /** What there is before the registry is read; wired in context.ts. */
@@ -114,7 +122,7 @@ export class SignerService implements Service {
         // THREAT-26: no call here has an attachment, and a caller is one process.
         maxFrameBytes: MAX_HEAD_BYTES + FRAME_FIXED_BYTES,
         maxConnections: MAX_CONNECTIONS,
-        handler: (call) => this.#handle(call),
+        handler: processHandler(this, (call) => this.#handle(call)),
         sink: (event, fields) => {
           sink(event, fields);
           if (event === "connection_refused" || event === "request_refused")
@@ -242,6 +250,10 @@ export class SignerService implements Service {
       refusedKeys: refused.map(([id, why]) => ({ id, reason: why.slice(0, MAX_REASON) })),
       keys,
     };
+  }
+
+  metrics(): readonly Sample[] {
+    return signerMetrics(this.#metadata(), this.#parts.clock);
   }
 
   /** The code of what keeps it from issuing. */

@@ -1,6 +1,7 @@
+import { nowSeconds, type Clock, type Sample } from "@redoubt/base";
 import { isDrill } from "@redoubt/keys";
 import type { Registry } from "@redoubt/registry";
-import type { SignerMetadata } from "@redoubt/wire";
+import { samplesOf, type SignerMetadata } from "@redoubt/wire";
 import type { SignerConfig } from "../config.ts";
 import type { SignerCore } from "./signer-core.ts";
 
@@ -48,4 +49,16 @@ export function listKeys(registry: Registry, realm: string): object[] {
       const retained = retainedBy ?? null;
       return { kid, state, stateAt, retained, alg: record.alg };
     });
+}
+
+export function signerMetrics(
+  { registrySize, pending, cosigned }: SignerMetadata,
+  clock: Clock,
+): Sample[] {
+  return samplesOf({
+    redoubt_registry_entries_read: registrySize,
+    redoubt_signer_entries_pending: pending,
+    redoubt_signer_cosignature_age_seconds:
+      cosigned === null ? undefined : Math.max(0, nowSeconds(clock) - cosigned.timeSeconds),
+  });
 }

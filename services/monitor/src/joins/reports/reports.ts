@@ -57,6 +57,7 @@ const MAX_OPEN_MISSES = 1000;
 export class Reports {
   readonly #parts: ReportsParts;
   readonly #budgets = new ReporterBudgets();
+  #received = 0;
 
   constructor(parts: ReportsParts) {
     this.#parts = parts;
@@ -77,6 +78,7 @@ export class Reports {
     const at = nowSeconds(this.#parts.clock);
     const ack = { seq: report.seq, at, items: report.items.length, sha256 };
     this.#store(reporter, report, ack, found);
+    this.#received += 1;
     await this.#parts.misses.decideNow(reporter, [...found.missing.values()]);
     this.#noteLate(reporter, report, found);
     return this.#acknowledged(reporter, report, ack);
@@ -110,6 +112,11 @@ export class Reports {
     store.trim(reporter);
     const evidenceWanted = misses.wanted(reporter);
     return { status: 200, body: { taken, ...namesOf(refused), evidenceWanted } };
+  }
+
+  /** Reports that were acknowledged since the start, each once. */
+  get received(): number {
+    return this.#received;
   }
 
   describe(reporter: string): { readonly lastReport: number | null; readonly openMisses: number } {
