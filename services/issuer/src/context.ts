@@ -4,17 +4,19 @@ import { checkPrivateFolder, type Clock, type EventSink, type Service } from "@r
 import { serveHttp, type HttpEvent, type HttpLimits, type HttpServer } from "@redoubt/http";
 import { openSqliteStore, type RegistryRepository } from "@redoubt/store";
 import {
+  Deliveries,
+  DeliveryJournal,
   readSocketSecret,
   serveSocket,
   SocketClient,
   socketPlace,
+  type DeliveryLimits,
+  type DeliveryOptions,
   type IssuerStatus,
   type WireEvent,
 } from "@redoubt/wire";
 import { ClientAuthenticator } from "./client-auth.ts";
 import type { IssuerConfig } from "./config.ts";
-import { Deliveries, type DeliveryLimits, type DeliveryOptions } from "./deliveries.ts";
-import { DeliveryJournal } from "./delivery-journal.ts";
 import { issuerEvents, type IssuerEvent, type IssuerEvents } from "./events.ts";
 import { FailureLimiter, type FailureLimits } from "./failure-limiter.ts";
 import { operatorHandler } from "./operator.ts";

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { createPublicKey, hash } from "node:crypto";
+import { createServer } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { compactVerify, jwtVerify } from "jose";
 import { ServiceError } from "@redoubt/base";
+import { until } from "@redoubt/testkit";
 import type { JsonObject } from "@redoubt/verify/json";
 import { readToken, text } from "@redoubt/signer/testing/answers";
 import {
@@ -14,6 +16,7 @@ import {
   setTenant,
 } from "@redoubt/signer/testing/cluster";
 import { Deployment, TIMES } from "@redoubt/signer/testing/deployment";
+import { encodeFrame, FRAME_KIND } from "@redoubt/wire";
 import { call, Cluster, PATHS, statusOf } from "./testing/cluster.ts";
 import { decodeMessage, encodeMessage } from "./testing/proto.ts";
 
@@ -81,6 +84,47 @@ describe("ExternalJWTSigner, as kube-apiserver calls it", () => {
     const [entry] = ledger.issuance.entries;
     const digest = hash("sha256", readToken(token).signingInput, "buffer");
     assert.deepEqual(entry?.subarray(0, 33), Buffer.concat([Buffer.of(1), digest]));
+  });
+
+  it("THREAT-28: each token that kube-apiserver got is reported to the monitor, and no other", async () => {
+    await using cluster = await Cluster.ready();
+    const { monitor } = cluster;
+    const token = await cluster.sign(segment(cluster.claims()));
+    await statusOf(cluster.sign(segment(cluster.claims({ aud: ["api://one"] }))));
+    const second = await cluster.sign(segment(cluster.claims({ aud: ["vault"] })));
+    const digests = [token, second].map((one) =>
+      hash("sha256", readToken(one).signingInput, "base64url"),
+    );
+    await until(() => monitor.digests.length === 2);
+    assert.deepEqual(monitor.digests, digests);
+    assert.deepEqual(
+      cluster.deployment.ledger.issuance.entries.map((entry) =>
+        entry.subarray(1, 33).toString("base64url"),
+      ),
+      digests,
+    );
+  });
+
+  it("THREAT-28: what was under way when the signer's connection broke is told as lost", async () => {
+    await using cluster = new Cluster(clusterDeployment());
+    const { path } = cluster.deployment.place("kube-front");
+    // It greets, takes a request and is gone.
+    const signer = createServer((socket) => {
+      socket.once("data", () => {
+        socket.write(encodeFrame(FRAME_KIND.response, 0, {}));
+        socket.once("data", () => socket.destroy());
+      });
+    });
+    await new Promise<void>((resolve) => {
+      signer.listen(path, resolve);
+    });
+    await cluster.openFront();
+    const asked = statusOf(cluster.sign(segment(cluster.claims())));
+    assert.equal(await asked, "14 ERR_WIRE_CLOSED");
+    const lost = (): number => cluster.monitor.reports.reduce((sum, said) => sum + said.lost, 0);
+    await until(() => lost() > 0);
+    assert.equal(lost(), 1);
+    signer.close();
   });
 
   it("RS256: what a cluster needs whose relying parties know nothing else", async () => {
