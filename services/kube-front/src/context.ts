@@ -33,6 +33,8 @@ export interface KubeFrontOptions {
 
 /** Short: kube-apiserver soon learns that the signer is away, and asks again by itself. */
 const SIGNER_CONNECT_MS = 1000;
+/** Well below that: a call that comes when the signer is back finds it. */
+const SIGNER_RETRY_MS = 200;
 const MONITOR_TIMEOUT_MS = 5000;
 
 /**
@@ -53,6 +55,7 @@ export async function openKubeFront(options: KubeFrontOptions): Promise<Service>
       secret: readSocketSecret(signer),
       timeoutMs: limits.callTimeoutMs,
       connectTimeoutMs: SIGNER_CONNECT_MS,
+      maxRetryMs: SIGNER_RETRY_MS,
       onClose: () => tokens.connectionEnded(),
     }),
   );

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createPublicKey, hash } from "node:crypto";
 import { createServer } from "node:net";
 import { after, before, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { compactVerify, jwtVerify } from "jose";
 import { ServiceError } from "@redoubt/base";
 import { until } from "@redoubt/testkit";
@@ -243,6 +244,21 @@ describe("ExternalJWTSigner, as kube-apiserver calls it", () => {
     assert.match(await cluster.sign(segment(cluster.claims())), /^ey/);
   });
 
+  it("a call finds a signer that was away for long as soon as it is back", async () => {
+    await using cluster = await Cluster.start();
+    const first = await cluster.open();
+    await first.ready;
+    await cluster.sign(segment(cluster.claims()));
+    await first[Symbol.asyncDispose]();
+    // Long enough for a back-off that doubles to have become a second.
+    await sleep(1300);
+    const second = await cluster.open();
+    await second.ready;
+    const start = performance.now();
+    await cluster.sign(segment(cluster.claims()));
+    assert.ok(performance.now() - start < 500);
+  });
+
   it("a signer that knows nothing yet says so, and an ordinary one has no such socket", async () => {
     await using cluster = new Cluster(clusterDeployment());
     await cluster.openFront();
@@ -290,6 +306,7 @@ const HANDLE = "7 ERR_SIGNER_HANDLE";
 const AUDIENCE = "7 ERR_SIGNER_AUDIENCE";
 const TTL = "7 ERR_SIGNER_TTL";
 const TIME = "7 ERR_SIGNER_TIME";
+const LATE = "14 ERR_SIGNER_LATE";
 
 /** Offsets of iat, nbf and exp are from the moment of asking. */
 interface Refused {
@@ -318,7 +335,15 @@ const REFUSED: readonly Refused[] = [
   { name: "a year", change: { exp: 31_536_000 }, status: TTL },
   { name: "no life", change: { exp: 0 }, status: TTL },
   { name: "exp before iat", change: { exp: -1 }, status: TTL },
-  { name: "dated 6 s back", change: { iat: -6, nbf: -6 }, status: TIME },
+  // As long as kube-apiserver and the front wait for a signer: its claims were honest when they were made.
+  { name: "dated 6 s back", change: { iat: -6, nbf: -6, exp: 600 }, status: LATE },
+  { name: "dated 90 s back", change: { iat: -90, nbf: -90, exp: 600 }, status: LATE },
+  { name: "dated 91 s back", change: { iat: -91, nbf: -91, exp: 600 }, status: TIME },
+  { name: "late, and too long", change: { iat: -6, nbf: -6, exp: 3595 }, status: TTL },
+  { name: "late, and ended", change: { iat: -6, nbf: -6, exp: -6 }, status: TTL },
+  { name: "late, and of another issuer", change: { iat: -6, nbf: -6, iss: "x" }, status: HANDLE },
+  { name: "late, and for others", change: { iat: -6, nbf: -6, aud: ["x"] }, status: AUDIENCE },
+  { name: "late, and valid earlier", change: { iat: -6, nbf: -7, exp: 600 }, status: TIME },
   { name: "dated 6 s forward", change: { iat: 6, nbf: 6 }, status: TIME },
   { name: "valid later", change: { nbf: 1 }, status: TIME },
   { name: "valid earlier", change: { nbf: -1 }, status: TIME },
@@ -386,7 +411,7 @@ describe("THREAT-04: a compromised kube-apiserver", () => {
   before(async () => {
     cluster = await Cluster.ready();
     // Away from the edge of the key's own time, which has tests of its own.
-    cluster.deployment.clock.forward(60);
+    cluster.deployment.clock.forward(120);
   });
   after(() => cluster[Symbol.asyncDispose]());
 
@@ -525,6 +550,16 @@ describe("THREAT-04: a compromised kube-apiserver", () => {
     const codes = [MEMBER, CLAIMS, HANDLE, AUDIENCE, TTL, TIME].map((status) => status.slice(2));
     for (const code of codes)
       assert.equal((await cluster.deployment.monitor.refusal(code)).caller, "kube-front");
+  });
+
+  it("what only waited for too long was told to nobody: an outage is no attack", async () => {
+    const late = segment(dated({ iat: -60, nbf: -60, exp: 600 }, cluster.deployment.clock.seconds));
+    assert.equal(await statusOf(cluster.sign(late)), LATE);
+    // Told after it, and so after all that was told before.
+    await statusOf(cluster.sign(segment({ kubernetes: 1 })));
+    await cluster.deployment.monitor.refusal(MEMBER.slice(2));
+    const told = cluster.deployment.monitor.told.all.map(({ code }) => code);
+    assert.equal(told.includes(LATE.slice(3)), false);
   });
 });
 
