@@ -203,6 +203,21 @@ describe("ExternalJWTSigner, as kube-apiserver calls it", () => {
     assert.deepEqual(await cluster.metadata(), { max_token_expiration_seconds: 3600 });
   });
 
+  it("Metadata: a cluster's tokens may live as long as kube-apiserver asks for pods, so that it warns nobody", async () => {
+    await using cluster = await Cluster.ready({
+      rings: [{ ...OIDC_RING, maxLifetimeSeconds: 3660 }],
+    });
+    assert.deepEqual(await cluster.metadata(), { max_token_expiration_seconds: 3660 });
+    // WarnOnlyBoundTokenExpirationSeconds: what the kubelet asks for where nobody says more.
+    const { seconds } = cluster.deployment.clock;
+    const token = await cluster.sign(segment(cluster.claims({ exp: seconds + 3607 })));
+    await verifyWith(keysOf(await cluster.fetchKeys()), token);
+    assert.equal(
+      await statusOf(cluster.sign(segment(cluster.claims({ exp: seconds + 3661 })))),
+      TTL,
+    );
+  });
+
   it("Metadata: a key made under an older policy counts, and so does what it can sign", async () => {
     await using cluster = await Cluster.start();
     const older = { ...OIDC_RING, maxLifetimeSeconds: 900 };
@@ -322,7 +337,8 @@ const REFUSED: readonly Refused[] = [
   { name: "another audience", change: { aud: ["api://one"] }, status: AUDIENCE },
   { name: "one audience too many", change: { aud: [ISSUER, "api://one"] }, status: AUDIENCE },
   { name: "the drill's audience", change: { aud: ["urn:redoubt:drill"] }, status: AUDIENCE },
-  { name: "no audience", change: { aud: [] }, status: AUDIENCE },
+  { name: "no audience", change: { aud: [] }, status: MEMBER },
+  { name: "an audience twice", change: { aud: [ISSUER, "vault", ISSUER] }, status: MEMBER },
   { name: "an audience as text", change: { aud: ISSUER }, status: MEMBER },
   { name: "an empty audience", change: { aud: [""] }, status: MEMBER },
   { name: "an audience with a space", change: { aud: [`${ISSUER} vault`] }, status: MEMBER },
