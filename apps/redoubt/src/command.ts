@@ -28,10 +28,17 @@ export type Run = <Given extends readonly unknown[]>(
 
 /**
  * Exit codes. `failed`: something kept the command from doing its work. `uncosigned`: nothing is wrong with the logs
- * that
- * were read, but at least one of them has no cosignature of a known witness.
+ * that were read, but at least one of them has no cosignature of a known witness. `unchecked`: it is done, and what
+ * follows from it could not be looked at.
  */
-export const EXIT = { ok: 0, failed: 1, attention: 2, refused: 3, uncosigned: 4 } as const;
+export const EXIT = {
+  ok: 0,
+  failed: 1,
+  attention: 2,
+  refused: 3,
+  uncosigned: 4,
+  unchecked: 5,
+} as const;
 
 export function fileArgument({ typedIn }: Pick<CommandContext, "typedIn">, name: string): string {
   return isAbsolute(name) ? name : resolve(typedIn, name);

@@ -53,7 +53,7 @@ export class FakeMonitor extends FakeService {
   });
   readonly #routes = [
     [/^operator$/, routesByName([this.#witnessed])],
-    [/^(?:issuer|drill)-/, routesByName([this.#event, this.#delivered])],
+    [/^(?:issuer|drill|kube-front)-/, routesByName([this.#event, this.#delivered])],
     [/^signer-/, routesByName([this.#event, this.#refusal, this.#witnessed])],
   ] as const;
 

@@ -17,6 +17,8 @@ export interface ClientOptions {
   readonly timeoutMs?: number;
   /** How long a request waits for a connection. Default 5000. */
   readonly connectTimeoutMs?: number;
+  /** Longest pause between attempts to connect. Default 1000. */
+  readonly maxRetryMs?: number;
   /** Requests without an answer at a time. Default 4096. */
   readonly maxInFlight?: number;
   /** Called when a connection that was up ends, with the number of requests that were under way. */
@@ -36,7 +38,8 @@ const MAX_SWEEP_MS = 500;
 const MAX_WAITING = 4096;
 const CODE = /^ERR_[A-Z0-9_]{1,60}$/;
 const MAX_MESSAGE = 1024;
-const BACK_OFF = { firstMs: 20, maxMs: 1000 } as const;
+const FIRST_RETRY_MS = 20;
+const MAX_RETRY_MS = 1000;
 
 /**
  * A connection to one service that comes back by itself. Requests that were under way when it broke fail with
@@ -208,7 +211,8 @@ export class SocketClient implements AsyncDisposable {
     if (wasUp) this.#options.onClose?.(lost.length);
     if (this.#closed) return;
     this.#failures += 1;
-    const wait = backOffMs(this.#failures, BACK_OFF);
+    const { maxRetryMs: maxMs = MAX_RETRY_MS } = this.#options;
+    const wait = backOffMs(this.#failures, { firstMs: FIRST_RETRY_MS, maxMs });
     this.#retry = setTimeout(() => this.#connect(), wait).unref();
   }
 

@@ -3,6 +3,14 @@ export { joinBlobs, splitBlobs } from "./blobs.ts";
 export { proveGrowth } from "./prove-growth.ts";
 export { SocketClient, type ClientOptions, type Reply } from "./client.ts";
 export { type Answer, type Call, type Handler } from "./connection.ts";
+export { Deliveries, type DeliveryLimits, type DeliveryOptions } from "./deliveries/deliveries.ts";
+export { DeliveryJournal } from "./deliveries/delivery-journal.ts";
+export {
+  DELIVERY_EVENTS,
+  deliveryEvents,
+  type DeliveryEvent,
+  type DeliveryEvents,
+} from "./deliveries/events.ts";
 export { WIRE_EVENTS, type WireEvent } from "./events.ts";
 export { RemoteError, WireError, type WireErrorCode } from "./errors.ts";
 export {

@@ -17,20 +17,22 @@ import {
 import { openSqliteStore, type RegistryRepository } from "@redoubt/store";
 import {
   processHandler,
+  Deliveries,
+  DeliveryJournal,
   readSocketSecret,
   samplesBy,
   samplesOf,
   serveSocket,
   SocketClient,
   socketPlace,
+  type DeliveryLimits,
+  type DeliveryOptions,
   type Handler,
   type IssuerStatus,
   type WireEvent,
 } from "@redoubt/wire";
 import { ClientAuthenticator } from "./client-auth.ts";
 import type { IssuerConfig } from "./config.ts";
-import { Deliveries, type DeliveryLimits, type DeliveryOptions } from "./deliveries.ts";
-import { DeliveryJournal } from "./delivery-journal.ts";
 import { issuerEvents, type IssuerEvent, type IssuerEvents } from "./events.ts";
 import { FailedAttempts } from "./failed-attempts.ts";
 import type { FailureLimits } from "./failure-limiter.ts";

@@ -1,6 +1,8 @@
 import type { EventClasses, EventSink } from "@redoubt/base";
+import { DELIVERY_EVENTS, deliveryEvents, type DeliveryEvents } from "@redoubt/wire";
 
 export const ISSUER_EVENTS = {
+  ...DELIVERY_EVENTS,
   // Anybody can be refused, as often as they like.
   token_refused: "stranger",
   // The same; the monitor's alarm is what is kept of it.
@@ -8,12 +10,6 @@ export const ISSUER_EVENTS = {
   signer_refused: "operation",
   signer_answer_malformed: "security",
   signer_state: "operation",
-  tokens_lost: "security",
-  delivery_queue_full: "security",
-  delivery_journal_failed: "operation",
-  delivery_report_failed: "operation",
-  delivery_reports_back: "operation",
-  deliveries_unreported: "security",
   registry_failed: "operation",
   registry_back: "operation",
   registry_withheld: "security",
@@ -25,7 +21,7 @@ export const ISSUER_EVENTS = {
 export type IssuerEvent = keyof typeof ISSUER_EVENTS;
 
 /** Every business event of the issuer. Never a token, secret or assertion. */
-export interface IssuerEvents {
+export interface IssuerEvents extends DeliveryEvents {
   refused(fields: {
     readonly requestId: string;
     readonly tenant: string;
@@ -42,12 +38,6 @@ export interface IssuerEvents {
   signerRefused(code: string): void;
   signerAnswer(): void;
   signerState(ready: boolean, reason?: string): void;
-  lost(count: number): void;
-  queueFull(size: number): void;
-  journalFailed(code: string): void;
-  reportFailed(code: string): void;
-  reportsBack(): void;
-  unreported(waiting: number, lost: number): void;
   registryFailed(code: string): void;
   registryBack(size: number): void;
   /** The signer was shown statements of this realm that we were not: all is read anew. */
@@ -62,17 +52,12 @@ export interface IssuerEvents {
 
 export function issuerEvents(sink: EventSink<IssuerEvent>): IssuerEvents {
   return {
+    ...deliveryEvents(sink),
     refused: (fields) => sink("token_refused", fields),
     guessing: (fields) => sink("guessing", fields),
     signerRefused: (code) => sink("signer_refused", { code }),
     signerAnswer: () => sink("signer_answer_malformed"),
     signerState: (ready, reason) => sink("signer_state", { ready, reason }),
-    lost: (count) => sink("tokens_lost", { count }),
-    queueFull: (size) => sink("delivery_queue_full", { size }),
-    journalFailed: (code) => sink("delivery_journal_failed", { code }),
-    reportFailed: (code) => sink("delivery_report_failed", { code }),
-    reportsBack: () => sink("delivery_reports_back"),
-    unreported: (waiting, lost) => sink("deliveries_unreported", { waiting, lost }),
     registryFailed: (code) => sink("registry_failed", { code }),
     registryBack: (size) => sink("registry_back", { size }),
     registryWithheld: (size) => sink("registry_withheld", { size }),

@@ -1,6 +1,7 @@
 import { createPublicKey } from "node:crypto";
 import { ServiceError } from "@redoubt/base";
 import { ask, SIGNER, type Requester } from "@redoubt/wire";
+import type { SignedTokens } from "./signed-tokens.ts";
 
 export interface SignJwtRequest {
   /** The payload's segment, exactly as it stands in the token. */
@@ -19,15 +20,17 @@ const MIN_TOKEN_EXPIRATION_SECONDS = 600;
 /** The three calls of external-jwt-signer.proto, asked of the signer. It decides; here only the form changes. */
 export class ExternalJwtSigner {
   readonly #signer: Requester;
+  readonly #tokens: Pick<SignedTokens, "sign">;
 
-  constructor(signer: Requester) {
+  constructor(signer: Requester, tokens: Pick<SignedTokens, "sign">) {
     this.#signer = signer;
+    this.#tokens = tokens;
   }
 
   sign({
     claims,
   }: SignJwtRequest): Promise<{ readonly header: string; readonly signature: string }> {
-    return ask(this.#signer, SIGNER.signExact, { payload: claims });
+    return this.#tokens.sign(claims);
   }
 
   /** No key is excluded from discovery: each may sign, or has signed, bound tokens. */

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { createPublicKey, hash } from "node:crypto";
+import { createServer } from "node:net";
 import { after, before, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { compactVerify, jwtVerify } from "jose";
 import { ServiceError } from "@redoubt/base";
+import { until } from "@redoubt/testkit";
 import type { JsonObject } from "@redoubt/verify/json";
 import { readToken, text } from "@redoubt/signer/testing/answers";
 import {
@@ -14,7 +17,7 @@ import {
   setTenant,
 } from "@redoubt/signer/testing/cluster";
 import { Deployment, TIMES } from "@redoubt/signer/testing/deployment";
-import { readMetrics } from "@redoubt/wire";
+import { encodeFrame, FRAME_KIND, readMetrics } from "@redoubt/wire";
 import { call, Cluster, PATHS, statusOf } from "./testing/cluster.ts";
 import { decodeMessage, encodeMessage } from "./testing/proto.ts";
 
@@ -94,6 +97,47 @@ describe("ExternalJWTSigner, as kube-apiserver calls it", () => {
     ]);
   });
 
+  it("THREAT-28: each token that kube-apiserver got is reported to the monitor, and no other", async () => {
+    await using cluster = await Cluster.ready();
+    const { monitor } = cluster;
+    const token = await cluster.sign(segment(cluster.claims()));
+    await statusOf(cluster.sign(segment(cluster.claims({ aud: ["api://one"] }))));
+    const second = await cluster.sign(segment(cluster.claims({ aud: ["vault"] })));
+    const digests = [token, second].map((one) =>
+      hash("sha256", readToken(one).signingInput, "base64url"),
+    );
+    await until(() => monitor.digests.length === 2);
+    assert.deepEqual(monitor.digests, digests);
+    assert.deepEqual(
+      cluster.deployment.ledger.issuance.entries.map((entry) =>
+        entry.subarray(1, 33).toString("base64url"),
+      ),
+      digests,
+    );
+  });
+
+  it("THREAT-28: what was under way when the signer's connection broke is told as lost", async () => {
+    await using cluster = new Cluster(clusterDeployment());
+    const { path } = cluster.deployment.place("kube-front");
+    // It greets, takes a request and is gone.
+    const signer = createServer((socket) => {
+      socket.once("data", () => {
+        socket.write(encodeFrame(FRAME_KIND.response, 0, {}));
+        socket.once("data", () => socket.destroy());
+      });
+    });
+    await new Promise<void>((resolve) => {
+      signer.listen(path, resolve);
+    });
+    await cluster.openFront();
+    const asked = statusOf(cluster.sign(segment(cluster.claims())));
+    assert.equal(await asked, "14 ERR_WIRE_CLOSED");
+    const lost = (): number => cluster.monitor.reports.reduce((sum, said) => sum + said.lost, 0);
+    await until(() => lost() > 0);
+    assert.equal(lost(), 1);
+    signer.close();
+  });
+
   it("RS256: what a cluster needs whose relying parties know nothing else", async () => {
     await using cluster = await Cluster.ready({ rings: [{ ...OIDC_RING, alg: "RS256" }] });
     const token = await cluster.sign(segment(cluster.claims()));
@@ -169,6 +213,21 @@ describe("ExternalJWTSigner, as kube-apiserver calls it", () => {
     assert.deepEqual(await cluster.metadata(), { max_token_expiration_seconds: 3600 });
   });
 
+  it("Metadata: a cluster's tokens may live as long as kube-apiserver asks for pods, so that it warns nobody", async () => {
+    await using cluster = await Cluster.ready({
+      rings: [{ ...OIDC_RING, maxLifetimeSeconds: 3660 }],
+    });
+    assert.deepEqual(await cluster.metadata(), { max_token_expiration_seconds: 3660 });
+    // WarnOnlyBoundTokenExpirationSeconds: what the kubelet asks for where nobody says more.
+    const { seconds } = cluster.deployment.clock;
+    const token = await cluster.sign(segment(cluster.claims({ exp: seconds + 3607 })));
+    await verifyWith(keysOf(await cluster.fetchKeys()), token);
+    assert.equal(
+      await statusOf(cluster.sign(segment(cluster.claims({ exp: seconds + 3661 })))),
+      TTL,
+    );
+  });
+
   it("Metadata: a key made under an older policy counts, and so does what it can sign", async () => {
     await using cluster = await Cluster.start();
     const older = { ...OIDC_RING, maxLifetimeSeconds: 900 };
@@ -208,6 +267,21 @@ describe("ExternalJWTSigner, as kube-apiserver calls it", () => {
     const second = await cluster.open();
     await second.ready;
     assert.match(await cluster.sign(segment(cluster.claims())), /^ey/);
+  });
+
+  it("a call finds a signer that was away for long as soon as it is back", async () => {
+    await using cluster = await Cluster.start();
+    const first = await cluster.open();
+    await first.ready;
+    await cluster.sign(segment(cluster.claims()));
+    await first[Symbol.asyncDispose]();
+    // Long enough for a back-off that doubles to have become a second.
+    await sleep(1300);
+    const second = await cluster.open();
+    await second.ready;
+    const start = performance.now();
+    await cluster.sign(segment(cluster.claims()));
+    assert.ok(performance.now() - start < 500);
   });
 
   it("a signer that knows nothing yet says so, and an ordinary one has no such socket", async () => {
@@ -257,6 +331,7 @@ const HANDLE = "7 ERR_SIGNER_HANDLE";
 const AUDIENCE = "7 ERR_SIGNER_AUDIENCE";
 const TTL = "7 ERR_SIGNER_TTL";
 const TIME = "7 ERR_SIGNER_TIME";
+const LATE = "14 ERR_SIGNER_LATE";
 
 /** Offsets of iat, nbf and exp are from the moment of asking. */
 interface Refused {
@@ -272,7 +347,8 @@ const REFUSED: readonly Refused[] = [
   { name: "another audience", change: { aud: ["api://one"] }, status: AUDIENCE },
   { name: "one audience too many", change: { aud: [ISSUER, "api://one"] }, status: AUDIENCE },
   { name: "the drill's audience", change: { aud: ["urn:redoubt:drill"] }, status: AUDIENCE },
-  { name: "no audience", change: { aud: [] }, status: AUDIENCE },
+  { name: "no audience", change: { aud: [] }, status: MEMBER },
+  { name: "an audience twice", change: { aud: [ISSUER, "vault", ISSUER] }, status: MEMBER },
   { name: "an audience as text", change: { aud: ISSUER }, status: MEMBER },
   { name: "an empty audience", change: { aud: [""] }, status: MEMBER },
   { name: "an audience with a space", change: { aud: [`${ISSUER} vault`] }, status: MEMBER },
@@ -285,7 +361,15 @@ const REFUSED: readonly Refused[] = [
   { name: "a year", change: { exp: 31_536_000 }, status: TTL },
   { name: "no life", change: { exp: 0 }, status: TTL },
   { name: "exp before iat", change: { exp: -1 }, status: TTL },
-  { name: "dated 6 s back", change: { iat: -6, nbf: -6 }, status: TIME },
+  // As long as kube-apiserver and the front wait for a signer: its claims were honest when they were made.
+  { name: "dated 6 s back", change: { iat: -6, nbf: -6, exp: 600 }, status: LATE },
+  { name: "dated 90 s back", change: { iat: -90, nbf: -90, exp: 600 }, status: LATE },
+  { name: "dated 91 s back", change: { iat: -91, nbf: -91, exp: 600 }, status: TIME },
+  { name: "late, and too long", change: { iat: -6, nbf: -6, exp: 3595 }, status: TTL },
+  { name: "late, and ended", change: { iat: -6, nbf: -6, exp: -6 }, status: TTL },
+  { name: "late, and of another issuer", change: { iat: -6, nbf: -6, iss: "x" }, status: HANDLE },
+  { name: "late, and for others", change: { iat: -6, nbf: -6, aud: ["x"] }, status: AUDIENCE },
+  { name: "late, and valid earlier", change: { iat: -6, nbf: -7, exp: 600 }, status: TIME },
   { name: "dated 6 s forward", change: { iat: 6, nbf: 6 }, status: TIME },
   { name: "valid later", change: { nbf: 1 }, status: TIME },
   { name: "valid earlier", change: { nbf: -1 }, status: TIME },
@@ -353,7 +437,7 @@ describe("THREAT-04: a compromised kube-apiserver", () => {
   before(async () => {
     cluster = await Cluster.ready();
     // Away from the edge of the key's own time, which has tests of its own.
-    cluster.deployment.clock.forward(60);
+    cluster.deployment.clock.forward(120);
   });
   after(() => cluster[Symbol.asyncDispose]());
 
@@ -492,6 +576,16 @@ describe("THREAT-04: a compromised kube-apiserver", () => {
     const codes = [MEMBER, CLAIMS, HANDLE, AUDIENCE, TTL, TIME].map((status) => status.slice(2));
     for (const code of codes)
       assert.equal((await cluster.deployment.monitor.refusal(code)).caller, "kube-front");
+  });
+
+  it("what only waited for too long was told to nobody: an outage is no attack", async () => {
+    const late = segment(dated({ iat: -60, nbf: -60, exp: 600 }, cluster.deployment.clock.seconds));
+    assert.equal(await statusOf(cluster.sign(late)), LATE);
+    // Told after it, and so after all that was told before.
+    await statusOf(cluster.sign(segment({ kubernetes: 1 })));
+    await cluster.deployment.monitor.refusal(MEMBER.slice(2));
+    const told = cluster.deployment.monitor.told.all.map(({ code }) => code);
+    assert.equal(told.includes(LATE.slice(3)), false);
   });
 });
 

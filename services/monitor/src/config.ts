@@ -25,11 +25,12 @@ export interface Config {
 }
 
 /**
- * Who receives tokens from a realm's signer, and reports what was delivered. A drill receives them on a socket of its
- * own (docs/spec/wire.md §1). To the monitor it is an issuer with another name, and that is all that the monitor knows
- * of drills: a drill's key is a key of the registry like another, and what it signs is judged like anything else.
+ * Who receives tokens from a realm's signer, and reports what was delivered: an issuer, or a cluster's front on behalf
+ * of kube-apiserver. A drill receives them on a socket of its own (docs/spec/wire.md §1). To the monitor it is an
+ * issuer with another name, and that is all that the monitor knows of drills: a drill's key is a key of the registry
+ * like another, and what it signs is judged like anything else.
  */
-export const RECEIVERS: readonly string[] = ["issuer", "drill"];
+export const RECEIVERS: readonly string[] = ["issuer", "drill", "kube-front"];
 const CALLER = callerPattern(["operator"], [...RECEIVERS, "signer"]);
 const WEBHOOK_SECRET = /^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/;
 
@@ -63,7 +64,7 @@ function readCallers(reader: MemberReader): readonly string[] {
   const callers = reader.strings("callers", 64, 64);
   const wrong = callers.filter((caller) => !CALLER.test(caller));
   if (wrong.length > 0)
-    throw invalid("callers must be operator, issuer-<realm>, signer-<realm> or drill-<realm>");
+    throw invalid(`callers must be operator, or signer or ${RECEIVERS.join(" or ")} with -<realm>`);
   if (new Set(callers).size !== callers.length) throw invalid("callers must be distinct");
   return callers;
 }

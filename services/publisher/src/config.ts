@@ -9,8 +9,8 @@ export interface PublisherConfig {
   readonly http: HttpPlaces;
   readonly registry: PinnedRegistry;
   readonly operator: VerifierKey;
-  /** Token endpoint of each realm; may hold `{tenantid}`. */
-  readonly tokenEndpoints: ReadonlyMap<string, string>;
+  /** Token endpoint of each realm; may hold `{tenantid}`. null, said aloud, is a cluster's realm: it has none. */
+  readonly tokenEndpoints: ReadonlyMap<string, string | null>;
   /** Where the ledger publishes its logs, below the data folder. */
   readonly publishedFolder: string;
 }
@@ -29,19 +29,26 @@ export function parseConfig(bytes: Uint8Array): PublisherConfig {
   });
 }
 
-function readEndpoints(object: JsonObject): ReadonlyMap<string, string> {
+function readEndpoints(object: JsonObject): ReadonlyMap<string, string | null> {
   const entries = Object.entries(object);
   if (entries.length > MAX_REALMS) throw configError("config: tokenEndpoints has too many realms");
   return new Map(
     entries.map(([realm, template]) => {
-      const isUrl =
-        typeof template === "string" &&
-        /^https?:\/\/[^\s?#@\\]+$/.test(template) &&
-        URL.canParse(template.replace("{tenantid}", ""));
-      if (!REALM.test(realm) || !isUrl)
-        throw configError("config: tokenEndpoints must give each realm an http or https URL");
+      if (!REALM.test(realm) || !isEndpoint(template))
+        throw configError(
+          "config: tokenEndpoints must give each realm an http or https URL, or null for a cluster's",
+        );
       return [realm, template];
     }),
+  );
+}
+
+function isEndpoint(template: unknown): template is string | null {
+  if (template === null) return true;
+  return (
+    typeof template === "string" &&
+    /^https?:\/\/[^\s?#@\\]+$/.test(template) &&
+    URL.canParse(template.replace("{tenantid}", ""))
   );
 }
 

@@ -1,3 +1,5 @@
+import type { KeyInfo } from "@redoubt/registry";
+
 /** Authorization server metadata (RFC 8414 §2): only what is true of the token endpoint. */
 export interface Metadata {
   readonly issuer: string;
@@ -24,5 +26,29 @@ export function metadataOf(issuer: string, tokenEndpoint: string): Metadata {
     subject_types_supported: ["public"],
     token_endpoint_auth_methods_supported: ["client_secret_basic", "private_key_jwt"],
     token_endpoint_auth_signing_alg_values_supported: ["ES256", "Ed25519", "PS256", "RS256"],
+  };
+}
+
+/** What kube-apiserver itself would serve (Kubernetes: service account issuer discovery), for relying parties outside. */
+export interface ClusterMetadata {
+  readonly issuer: string;
+  readonly jwks_uri: string;
+  readonly response_types_supported: readonly string[];
+  readonly subject_types_supported: readonly string[];
+  readonly id_token_signing_alg_values_supported: readonly string[];
+}
+
+export function clusterMetadataOf(
+  issuer: string,
+  keys: readonly Pick<KeyInfo, "record">[],
+): ClusterMetadata {
+  return {
+    issuer,
+    jwks_uri: `${issuer}/keys`,
+    response_types_supported: ["id_token"],
+    subject_types_supported: ["public"],
+    id_token_signing_alg_values_supported: [
+      ...new Set(keys.map(({ record }) => record.alg)),
+    ].toSorted(),
   };
 }

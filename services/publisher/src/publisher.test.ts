@@ -401,6 +401,8 @@ describe("configuration", () => {
 
   test("the whole and each mutation", () => {
     assert.equal(parse({}).tokenEndpoints.size, 1);
+    const cluster = parse({ tokenEndpoints: { cluster: null } }).tokenEndpoints;
+    assert.equal(cluster.get("cluster"), null);
     const mutations = [
       { v: 2 },
       { http: { port: -1, proxies: null, public: null } },

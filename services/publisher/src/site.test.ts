@@ -120,8 +120,11 @@ describe("the site that a registry makes", () => {
     assert.deepEqual(kids(build(shared), `/${TENANT}/v2.0/keys`), [kid]);
     assert.equal(build(shared).problems.length, 1);
     for (const issuer of [
-      "https://id.example",
       "https://id.example/",
+      // Below another issuer's documents, in whose place a folder would have to be.
+      "https://id.example/keys",
+      "https://id.example/keys/a",
+      "https://id.example/.well-known/a",
       "https://id.example/a/",
       "https://id.example/a/../b",
       "https://id.example/%2e%2e/b",
@@ -138,6 +141,45 @@ describe("the site that a registry makes", () => {
       const { size } = deployment.registry().tenants;
       assert.deepEqual([site.documents, site.problems.length], [[], size], issuer);
     }
+  });
+
+  test("an issuer without a path has its documents at the root, and none where others have folders", () => {
+    const deployment = new Deployment();
+    deployment.realm("consumer", "https://id.example", { fixed: CONSUMER_TENANT });
+    deployment.tenant("consumer", CONSUMER_TENANT);
+    const kid = deployment.key("consumer", CONSUMER_TENANT);
+    const site = build(deployment);
+    assert.deepEqual(
+      site.documents.map(({ path }) => path),
+      ["/.well-known/openid-configuration", "/keys"],
+    );
+    assert.deepEqual([kids(site, "/keys"), site.problems], [[kid], []]);
+    const { issuer, jwks_uri: uri } = JSON.parse(site.documents[0]?.body ?? "");
+    assert.deepEqual([issuer, uri], ["https://id.example", "https://id.example/keys"]);
+  });
+
+  test("a cluster's issuer: Kubernetes' discovery document, of its own keys, and no token endpoint", () => {
+    const deployment = Deployment.standard();
+    const kid = deployment.key("consumer", CONSUMER_TENANT, { class: "oidc" });
+    deployment.key("enterprise", TENANT);
+    const site = buildSite({
+      registry: deployment.registry(),
+      tokenEndpoints: new Map([...tokenEndpoints, ["consumer", null]]),
+      nowSeconds: NOW,
+    });
+    const own = site.documents.filter(({ path }) => path.includes("/consumer/v2.0"));
+    assert.deepEqual(
+      own.map(({ path }) => path),
+      ["/consumer/v2.0/.well-known/openid-configuration", "/consumer/v2.0/keys"],
+    );
+    assert.deepEqual(JSON.parse(own[0]?.body ?? ""), {
+      issuer: "https://id.example/consumer/v2.0",
+      jwks_uri: "https://id.example/consumer/v2.0/keys",
+      response_types_supported: ["id_token"],
+      subject_types_supported: ["public"],
+      id_token_signing_alg_values_supported: ["ES256"],
+    });
+    assert.deepEqual([kids(site, "/consumer/v2.0/keys"), site.problems], [[kid], []]);
   });
 
   test("a realm without a token endpoint is left out and named", () => {

@@ -6,7 +6,7 @@ import {
   type Registry,
 } from "@redoubt/registry";
 import { issuerFor } from "@redoubt/verify";
-import { metadataOf } from "./metadata.ts";
+import { clusterMetadataOf, metadataOf } from "./metadata.ts";
 
 /** One public document, by the path under which it is served. */
 export interface SiteDocument {
@@ -25,7 +25,8 @@ export interface Site {
 
 export interface SiteInput {
   readonly registry: Registry;
-  readonly tokenEndpoints: ReadonlyMap<string, string>;
+  /** null: a cluster's realm, whose tokens kube-apiserver hands out. */
+  readonly tokenEndpoints: ReadonlyMap<string, string | null>;
   readonly nowSeconds: number;
 }
 
@@ -33,11 +34,13 @@ interface Issuer {
   readonly issuer: string;
   /** Path of the issuer URL, without a slash at its end. */
   readonly path: string;
-  readonly tokenEndpoint: string;
+  readonly tokenEndpoint: string | null;
   readonly keys: readonly KeyInfo[];
 }
 
 const SEGMENT = /^[A-Za-z0-9._~-]+$/;
+/** The last two are files and folders of the documents themselves, of an issuer above that path. */
+const NO_SEGMENTS: ReadonlySet<string> = new Set([".", "..", ".well-known", "keys"]);
 
 /**
  * What the registry says, as static documents. A pure function: nothing but records that the registry holds, signed
@@ -92,8 +95,9 @@ function describeIssuer(
   const issuer = issuerFor({ issuer: template }, tenant);
   const path = pathOf(issuer);
   if (path === undefined) return `Issuer ${issuer} has no plain path`;
-  const tokenEndpoint = tokenEndpoints.get(realm)?.replace("{tenantid}", tenant);
-  if (tokenEndpoint === undefined) return `Realm ${realm} has no token endpoint`;
+  const endpoint = tokenEndpoints.get(realm);
+  if (endpoint === undefined) return `Realm ${realm} has no token endpoint`;
+  const tokenEndpoint = endpoint?.replace("{tenantid}", tenant) ?? null;
   return { issuer, path, tokenEndpoint, keys: keysForIssuer(registry, realm, tenant, nowSeconds) };
 }
 
@@ -101,22 +105,25 @@ function describeIssuer(
 function pathOf(issuer: string): string | undefined {
   if (!URL.canParse(issuer)) return undefined;
   const { origin, pathname } = new URL(issuer);
+  if (issuer === origin) return "";
   const segments = pathname.slice(1).split("/");
-  const isPlain = segments.every((s) => SEGMENT.test(s) && s !== "." && s !== "..");
+  const isPlain = segments.every((s) => SEGMENT.test(s) && !NO_SEGMENTS.has(s));
   return isPlain && issuer === origin + pathname ? pathname : undefined;
 }
 
 function documentsOf(
-  { issuer, path, tokenEndpoint }: Issuer,
+  { issuer, path, tokenEndpoint, keys }: Issuer,
   jwks: string,
 ): readonly SiteDocument[] {
-  const metadata = JSON.stringify(metadataOf(issuer, tokenEndpoint));
-  return [
-    { path: `${path}/.well-known/openid-configuration`, body: metadata },
-    // RFC 8414 §3.1: the well-known part stands before the path of the issuer.
-    { path: `/.well-known/oauth-authorization-server${path}`, body: metadata },
-    { path: `${path}/keys`, body: jwks },
-  ];
+  const openid = `${path}/.well-known/openid-configuration`;
+  const keySet = { path: `${path}/keys`, body: jwks };
+  if (tokenEndpoint === null)
+    return [{ path: openid, body: JSON.stringify(clusterMetadataOf(issuer, keys)) }, keySet];
+  const body = JSON.stringify(metadataOf(issuer, tokenEndpoint));
+  // RFC 8414 §3.1: the well-known part stands before the path of the issuer. Without a path it would be a file where
+  // the others need a folder.
+  const oauth = { path: `/.well-known/oauth-authorization-server${path}`, body };
+  return [{ path: openid, body }, ...(path === "" ? [] : [oauth]), keySet];
 }
 
 /** Tenants that share their keys share the text. */

@@ -61,6 +61,10 @@ export interface SignerConfig {
 const ORIGIN = /^[A-Za-z0-9][A-Za-z0-9._/-]*$/;
 /** docs/spec/wire.md §1. */
 const CALLERS: readonly string[] = ["issuer", "drill", "operator", KUBE_FRONT];
+/** ARCHITECTURE §3.4: tokens live an hour at most. */
+const MAX_LIFETIME_SECONDS = 3600;
+/** kube-apiserver asks for 3607 s for each pod by itself, and warns whoever asks where it gets less. */
+const MAX_CLUSTER_SECONDS = 3660;
 
 /** @throws ServiceError `ERR_CONFIG` that names every problem at once */
 export function parseConfig(json: Uint8Array | JsonObject): SignerConfig {
@@ -71,8 +75,8 @@ export function parseConfig(json: Uint8Array | JsonObject): SignerConfig {
     if (registry && registry.origin === origin) throw problem("log must not be the registry");
   });
   const callers = config.attempt(readCallers);
-  const rings = readRings(config);
   const kubernetes = config.attempt(readKubernetes);
+  const rings = readRings(config, kubernetes ? MAX_CLUSTER_SECONDS : MAX_LIFETIME_SECONDS);
   config.attempt(() => {
     if (kubernetes && rings && callers) checkKubernetes({ rings, callers });
     // Without a cluster there is no handle that it could have anything signed for.
@@ -120,9 +124,11 @@ function readKey(reader: MemberReader, name: string, type: SignatureType): Verif
   return key;
 }
 
-function readRings(config: ConfigReader): RingPolicy[] | undefined {
+function readRings(config: ConfigReader, maxSeconds: number): RingPolicy[] | undefined {
   const values = config.attempt((from) => from.array("rings", 2));
-  const rings = values?.map((value, i) => config.attempt(() => readRing(value, `rings[${i}]`)));
+  const rings = values?.map((value, i) =>
+    config.attempt(() => readRing(value, `rings[${i}]`, maxSeconds)),
+  );
   config.attempt(() => {
     if (values?.length === 0) throw problem("rings must name one ring at least");
     const classes = rings?.flatMap((ring) => (ring ? [ring.class] : [])) ?? [];
@@ -132,13 +138,13 @@ function readRings(config: ConfigReader): RingPolicy[] | undefined {
   return rings?.filter((ring) => ring !== undefined);
 }
 
-function readRing(value: JsonValue, what: string): RingPolicy {
+function readRing(value: JsonValue, what: string, maxSeconds: number): RingPolicy {
   if (!isJsonObject(value)) throw problem(`${what} must be an object`);
   const reader = new MemberReader(value, what);
   const ring = {
     class: reader.oneOf("class", ["at", "oidc"]),
     alg: reader.oneOf("alg", SIGNATURE_ALGORITHMS),
-    maxLifetimeSeconds: reader.integer("maxLifetimeSeconds", 60, 3600),
+    maxLifetimeSeconds: reader.integer("maxLifetimeSeconds", 60, maxSeconds),
   };
   const rotation = reader.has("rotation") ? reader.rawObject("rotation") : {};
   reader.done();

@@ -77,7 +77,10 @@ function registerRotate(keys: Command, run: Run): void {
     .description("let the standby sign now; the key that signed verifies only")
     .addOption(requiredRealmOption())
     .addOption(
-      new Option("--class <class>", "kind of tokens").choices(["at", "oidc"]).default("at"),
+      new Option("--class <class>", "kind of tokens, where the signer makes several").choices([
+        "at",
+        "oidc",
+      ]),
     )
     .addOption(reasonOption({ maxLength: MAX_REASON }))
     .option("--early", "if no key signs: take a standby that some relying party may not know yet")
@@ -100,7 +103,8 @@ Examples:
   redoubt keys taint 4fQ2xa --reason "found in a dump"          asks first
   redoubt keys taint 4fQ2xa --reason "found in a dump" --yes    for a script
 
-Exit codes: 0 another key signs, 2 tainted and no key signs now, 1 not tainted.`;
+Exit codes: 0 another key signs, 2 tainted and no key signs now, 5 tainted and another key signs, but who still lists
+it could not be looked at (the answer says why), 1 not tainted.`;
 
 function registerTaint(keys: Command, run: Run): void {
   keys

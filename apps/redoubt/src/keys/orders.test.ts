@@ -5,7 +5,7 @@ import type { KeyInfo, StatementBody } from "@redoubt/registry";
 import type { JsonObject } from "@redoubt/verify/json";
 import { RemoteError, WireError } from "@redoubt/wire";
 import { TestRegistry } from "../testing/registry.ts";
-import { realmOf, retain, rollBack, rotate, taint } from "./orders.ts";
+import { classOf, realmOf, retain, rollBack, rotate, taint } from "./orders.ts";
 
 const OTHER = "o".repeat(43);
 const presence = "none";
@@ -33,6 +33,12 @@ function answering(answer: JsonObject | Error) {
     state: async (body: StatementBody) => stated.push(body),
   };
   return { operator, asked, stated };
+}
+
+function ringOf(name: "at" | "oidc") {
+  const times = { activeSeconds: 1, expirySeconds: 1, prepublishSeconds: 1, verifyOnlySeconds: 1 };
+  const rest = { standby: 1, alarmAtPercent: 90, notifySeconds: null, labels: [], notes: [] };
+  return { class: name, alg: "ES256", active: null, policy: { ...times, ...rest }, keys: [] };
 }
 
 function wish(on: boolean, by: "ring" | "operator") {
@@ -67,6 +73,19 @@ describe("orders to a signer", () => {
       { service, op: "taint", kid, reason },
       { service, op: "taint", kid, reason, early: true },
     ]);
+  });
+
+  it("a rotation takes the only class of its signer, or says which there are", async () => {
+    const cluster = answering({ rings: [ringOf("oidc")] });
+    assert.equal(await classOf(cluster.operator, "consumer"), "oidc");
+    assert.equal(await classOf(cluster.operator, "consumer", "oidc"), "oidc");
+    const both = answering({ rings: [ringOf("at"), ringOf("oidc")] });
+    assert.equal(await classOf(both.operator, "consumer", "at"), "at");
+    for (const [{ operator }, wanted, message] of [
+      [cluster, "at", /class oidc: name one/],
+      [both, undefined, /class at, oidc: name one/],
+    ] as const)
+      await assert.rejects(classOf(operator, "consumer", wanted), { code: "ERR_OPTION", message });
   });
 
   it("an answer in another form is a coded error", async () => {

@@ -36,6 +36,23 @@ interface Wish {
   readonly early: boolean;
 }
 
+/** Which of a signer's rings is meant. @throws ServiceError `ERR_OPTION` that lists them */
+export async function classOf(
+  operator: Asker,
+  realm: Realm,
+  wanted?: RingStatus["class"],
+): Promise<RingStatus["class"]> {
+  const { rings } = await order(operator, realm, SIGNER.rings, {});
+  const classes = rings.map((ring) => ring.class);
+  const [only, ...others] = classes;
+  const found = wanted ?? (others.length === 0 ? only : undefined);
+  if (found !== undefined && classes.includes(found)) return found;
+  throw new ServiceError(
+    "ERR_OPTION",
+    `Signer of realm ${realm} has rings of class ${classes.join(", ")}: name one with --class`,
+  );
+}
+
 /** A standby that every verifier knows signs in place of the active key. */
 export function rotate(
   operator: Asker,

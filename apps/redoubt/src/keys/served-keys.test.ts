@@ -77,6 +77,7 @@ test("exposure in words: what is known, what is only bounded, and what still lis
   const issuer = "https://id.example/t";
   const known = {
     jwks: { issuer, listed: false },
+    unchecked: null,
     jwksMaxAgeSeconds: 300,
     isMaxAgeKnown: true,
     tokenLifetimeSeconds: 1800,

@@ -1,6 +1,7 @@
 import { nowSeconds, systemClock } from "@redoubt/base";
 import { activeOf, standbys } from "@redoubt/keys";
 import type { KeyInfo, Registry } from "@redoubt/registry";
+import { errorLine } from "@redoubt/base";
 import type { RingStatus } from "@redoubt/wire";
 import { EXIT, type CommandContext } from "../command.ts";
 import { confirm } from "../confirm.ts";
@@ -11,7 +12,7 @@ import { findKey } from "./find-key.ts";
 import { whenText } from "./key-list.ts";
 import { readPolicies } from "./key-sources.ts";
 import { ringOf } from "./ring-of.ts";
-import { footnote, rollBack, rotate, taint, type Takeover } from "./orders.ts";
+import { classOf, footnote, rollBack, rotate, taint, type Takeover } from "./orders.ts";
 import {
   checkTaint,
   taintWarning,
@@ -22,14 +23,16 @@ import {
 
 export interface RotateOptions {
   readonly realm: Realm;
-  readonly class: RingStatus["class"];
+  /** Of a signer that makes one class of tokens, that one. */
+  readonly class?: RingStatus["class"];
   readonly reason: string;
   readonly early?: boolean;
 }
 
 export function keysRotate(context: CommandContext, options: RotateOptions): Promise<number> {
-  const { realm, class: tokenClass, reason, early = false } = options;
+  const { realm, reason, early = false } = options;
   return withOperator(context, async (operator) => {
+    const tokenClass = await classOf(operator, realm, options.class);
     const done = await rotate(operator, realm, { tokenClass, reason, early });
     return toldTakeover(context, operator, { done, isNew: true });
   });
@@ -95,26 +98,47 @@ export function keysTaint(
     for (const line of taintWarning(key, ringView(key, registry), options)) terminal.notice(line);
     await confirm(context, `Tainting key ${key.kid}`, options.yes);
     const done = await taint(operator, key, { reason, early });
+    // Said at once: looking at what follows may take long, or fail.
+    terminal.notice(
+      `Done: key ${done.kid} is ${done.state}. Looking at who may still take its tokens`,
+    );
     const exposure = await measureExposure(registry, key, ports.publisher);
     // Proven from the log, where the signer tells nothing of a ring whose key was gone already.
-    const after = await operator.readRegistry();
-    const ring = ringView(key, after);
-    const active = activeOf(ring)?.kid ?? null;
+    const after = await seen(operator);
+    const ring = ringView(key, after.registry ?? registry);
+    const active = after.registry ? (activeOf(ring)?.kid ?? null) : done.active;
+    const unchecked = [after.unchecked, exposure.unchecked].filter((why) => why !== null);
     const next =
       active === null
         ? ["NO KEY of its ring signs now", ...waysOut(key, ring)]
         : [`Key ${active} signs now`];
+    const word = after.unchecked === null ? [] : [`NOT CHECKED in the log: ${after.unchecked}`];
     terminal.result({
-      json: { ...done, active, was: key.state, refusedSeconds, exposure },
+      json: { ...done, active, was: key.state, refusedSeconds, exposure, unchecked },
       text: [
         `Key ${done.kid} is ${done.state}; it was ${key.state}`,
         ...next,
+        ...word,
         exposureText(exposure),
         footnote(done, isEnded(key) ? "nothing" : "by-signer"),
       ].join("\n"),
     });
-    return active === null ? EXIT.attention : EXIT.ok;
+    if (active === null) return EXIT.attention;
+    return unchecked.length > 0 ? EXIT.unchecked : EXIT.ok;
   });
+}
+
+async function seen(
+  operator: Pick<Operator, "readRegistry">,
+): Promise<
+  | { readonly registry: Registry; readonly unchecked: null }
+  | { readonly registry: undefined; readonly unchecked: string }
+> {
+  try {
+    return { registry: await operator.readRegistry(), unchecked: null };
+  } catch (error) {
+    return { registry: undefined, unchecked: errorLine(error) };
+  }
 }
 
 function isEnded({ state }: KeyInfo): boolean {

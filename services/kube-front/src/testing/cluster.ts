@@ -10,6 +10,7 @@ import {
 } from "@redoubt/signer/testing/cluster";
 import type { Deployment } from "@redoubt/signer/testing/deployment";
 import type { JsonObject } from "@redoubt/verify/json";
+import { FakeMonitor } from "@redoubt/testkit";
 import { socketPlace } from "@redoubt/wire";
 import { openKubeFront } from "../context.ts";
 import { decodeMessage, encodeMessage } from "./proto.ts";
@@ -25,6 +26,8 @@ const SERVICE = "kube-front-prod";
 /** A real signer for one cluster, its real front, and a kube-apiserver's client of that. */
 export class Cluster implements AsyncDisposable {
   readonly deployment: Deployment;
+  /** The monitor, on the front's own socket. */
+  readonly monitor: FakeMonitor;
   readonly #open: AsyncDisposable[] = [];
   readonly #clients: Client[] = [];
 
@@ -33,6 +36,8 @@ export class Cluster implements AsyncDisposable {
 
   constructor(deployment: Deployment = clusterDeployment()) {
     this.deployment = deployment;
+    const { root, realm } = deployment;
+    this.monitor = new FakeMonitor({ root, service: "monitor", caller: `kube-front-${realm}` });
   }
 
   /** With ledger and monitor running, everything that the signer needs in the registry, and a front. */
@@ -58,12 +63,16 @@ export class Cluster implements AsyncDisposable {
     const folder = join(root, SERVICE);
     mkdirSync(folder, { mode: 0o700 });
     const config = { realm };
+    await this.monitor.start();
+    this.#open.push({ [Symbol.asyncDispose]: () => this.monitor.stop() });
+    const deliveryLimits = { intervalMs: 1, retryMs: 1 };
     const front = await openKubeFront({
       config,
       folder,
       root,
       service: SERVICE,
       sink: events.sink,
+      deliveryLimits,
     });
     this.metrics = () => front.metrics?.() ?? [];
     this.#open.push(front);

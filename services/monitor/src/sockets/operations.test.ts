@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { describe, it } from "node:test";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { readMetrics } from "@redoubt/wire";
+import { issue } from "../testing/deployment.ts";
 import { MonitorWorld } from "../testing/monitor-world.ts";
 
 const OPERATIONS = [
@@ -29,6 +30,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "health",
   ],
   "issuer-enterprise": ["delivered", "event"],
+  "kube-front-enterprise": ["delivered", "event"],
   "signer-enterprise": ["refusal", "event", "witnessed"],
 };
 
@@ -64,6 +66,21 @@ describe("sockets", () => {
     );
     assert.ok(samples.some(({ name, label }) => name.endsWith("entries_read") && label));
     assert.deepEqual(await world.ask("operator", { op: "health" }), { ready: true });
+  });
+
+  it("THREAT-28: what a cluster's front delivers counts for its realm; without it, each entry is an alarm", async () => {
+    for (const [caller, expected] of [
+      ["kube-front-enterprise", 0],
+      [undefined, 1],
+    ] as const) {
+      await using world = await MonitorWorld.open();
+      const digest = issue(world.deployment.enterprise.log);
+      await world.tick();
+      if (caller) await world.deliver(caller, [digest]);
+      await world.tickFor(50);
+      assert.equal((await world.alarms("undelivered")).length, expected, caller);
+      assert.equal((await world.alarms("unlogged-delivery")).length, 0, caller);
+    }
   });
 
   it("THREAT-04: refusals of a signer are one alarm for each kind of asking, with a count", async () => {

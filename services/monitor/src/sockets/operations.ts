@@ -37,6 +37,8 @@ export interface OperationParts {
 /** The head of a frame has at most 256 KiB, and one statement at most 128 KiB. */
 const MAX_PAGE_BYTES = 48 * 1024;
 const DIGEST_BYTES = 32;
+/** What stands before the realm in the name of a caller that receives tokens. */
+const RECEIVER = new RegExp(`^(?:${RECEIVERS.join("|")})-`);
 
 /**
  * docs/spec/wire.md §5. What a caller may do depends on the socket that it came in on, and on nothing that it says.
@@ -44,7 +46,7 @@ const DIGEST_BYTES = 32;
 export function monitorOperations(parts: OperationParts): Handler {
   const routes = [
     [/^operator$/, routesByName(operatorRoutes(parts))],
-    [new RegExp(`^(?:${RECEIVERS.join("|")})-`), routesByName(receiverRoutes(parts))],
+    [RECEIVER, routesByName(receiverRoutes(parts))],
     [/^signer-/, routesByName(signerRoutes(parts))],
   ] as const;
   return (call) => {
@@ -114,7 +116,7 @@ function deliveryOf(
     ...marks
   }: Asked<typeof MONITOR.delivered>,
 ): DeliveryReport {
-  const realm = caller.slice(caller.indexOf("-") + 1);
+  const realm = caller.replace(RECEIVER, "");
   const { resumed: isResumed = false, closing: isClosing = false } = marks;
   const counts = { audiences, lost, forgotten, isResumed, isClosing };
   return { caller, realm, session, seq, digests: bufferOf(digests), ...counts };

@@ -33,7 +33,13 @@ export interface Answered {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
 }
 
-const CALLERS = ["operator", "issuer-consumer", "issuer-enterprise", "signer-enterprise"];
+const CALLERS = [
+  "operator",
+  "issuer-consumer",
+  "issuer-enterprise",
+  "kube-front-enterprise",
+  "signer-enterprise",
+];
 
 /** A monitor in a folder of its own, with a ledger, a publisher and a clock that belong to the test. */
 export class MonitorWorld implements AsyncDisposable {

@@ -81,6 +81,7 @@ export class Deployment {
     realm: "consumer" | "enterprise",
     tenant: string,
     {
+      class: tokenClass = "at",
       states = ["prepublished"],
       verifyUntil = NOW + 7200,
       author = this.rings[realm],
@@ -94,7 +95,7 @@ export class Deployment {
         realm,
         issuer: issuers.get(realm)?.issuer ?? "",
         tenants: { ids: [tenant] },
-        class: "at",
+        class: tokenClass,
         audiences: "any",
         maxLifetimeSeconds: 3600,
         signFrom: NOW,
@@ -136,6 +137,7 @@ export class Deployment {
 }
 
 interface KeyChange {
+  readonly class?: "at" | "oidc";
   readonly states?: readonly KeyState[];
   readonly verifyUntil?: number;
   readonly author?: Identity;

@@ -157,12 +157,11 @@ describe("signExact", () => {
   });
 
   it("THREAT-26: a whole batch of the largest claims fits into one frame of the ledger's", () => {
-    const audience = "a".repeat(512);
-    const aud = Array.from({ length: 10 }, () => audience);
+    const aud = Array.from({ length: 10 }, (_, i) => String(i).padEnd(512, "a"));
     const text = JSON.stringify(podClaims(NOW, { aud }));
     const payload = segment(text.padEnd(6144));
     assert.equal(payload.length, 8192);
-    const input = { realm: REALM, registry: registryOf([audience]), activeKey: () => KEY };
+    const input = { realm: REALM, registry: registryOf(aud), activeKey: () => KEY };
     const one = decideExact(input, HANDLE, { caller: "kube-front", payload, nowSeconds: NOW });
     const sealer = new BodySealer(randomBytes(32), "redoubt.test/x");
     const { entries, blobs } = sealer.seal(Array.from({ length: 256 }, () => one));

@@ -46,6 +46,8 @@ const MAX_PAYLOAD_CHARACTERS = 8192;
 const MAX_PAYLOAD_DEPTH = 4;
 /** ARCHITECTURE §5.1. */
 const MAX_IAT_OFF_SECONDS = 5;
+/** A caller made the claims before it waited for this signer: a minute for a client of kube-apiserver, 20 s for its front. */
+const MAX_WAIT_SECONDS = 90;
 
 /**
  * P2 for bytes that the caller built: they are parsed strictly and held against the handle, and signed only as the
@@ -66,6 +68,7 @@ export function decideExact(
   const key = input.activeKey(handle.tenant, handle.class);
   if (!key) throw new ServiceError("ERR_SIGNER_NO_KEY", "No active key for this handle", RETRY);
   checkScope(input, handle, claims, key);
+  checkWait(claims, request.nowSeconds);
   return unsignedToken(handle, claims, { ...request, context: payload, key });
 }
 
@@ -104,9 +107,19 @@ function checkAudiences(
 function checkTimes({ issuedAt, notBefore, expires }: ExactClaims, now: number): void {
   // A token that is dated back falls into a time that the monitor has judged already. One that is dated ahead could be
   // kept and used later.
-  if (Math.abs(issuedAt - now) > MAX_IAT_OFF_SECONDS || notBefore !== issuedAt)
+  const isAhead = issuedAt > now + MAX_IAT_OFF_SECONDS;
+  if (isAhead || issuedAt < now - MAX_WAIT_SECONDS || notBefore !== issuedAt)
     throw refusal("ERR_SIGNER_TIME", "Token is not dated now");
   if (expires <= issuedAt) throw refusal("ERR_SIGNER_TTL", "Token ends before it begins");
+}
+
+/**
+ * Not signed either, and no alarm: after an outage honest requests come late, and alarms about them would hide others.
+ * Decided last, so that claims which are wrong in another way, too, are an alarm.
+ */
+function checkWait({ issuedAt }: ExactClaims, now: number): void {
+  if (now - issuedAt > MAX_IAT_OFF_SECONDS)
+    throw new ServiceError("ERR_SIGNER_LATE", "Claims waited for too long: ask anew", RETRY);
 }
 
 /** P1: the key's own record has the last word, as for every other token. */

@@ -42,8 +42,12 @@ describe("config of a cluster's signer", () => {
     assert.throws(() => parseConfig(config), /callers must not name kube-front without kubernetes/);
   });
 
-  it("takes both algorithms that kube-apiserver takes, and its shortest lifetime", async () => {
-    for (const change of [{ alg: "RS256" }, { maxLifetimeSeconds: 600 }])
+  it("takes both algorithms that kube-apiserver takes, its shortest lifetime, and what it asks for pods", async () => {
+    for (const change of [
+      { alg: "RS256" },
+      { maxLifetimeSeconds: 600 },
+      { maxLifetimeSeconds: 3660 },
+    ])
       assert.equal(await problemOf({ rings: [{ ...OIDC_RING, ...change }] }), "accepted");
   });
 
@@ -63,6 +67,7 @@ describe("config of a cluster's signer", () => {
     [{ rings: [{ ...OIDC_RING, alg: "Ed25519" }] }, /alg must be one of ES256, RS256/],
     [{ rings: [{ ...OIDC_RING, alg: "PS256" }] }, /alg must be one of ES256, RS256/],
     [{ rings: [{ ...OIDC_RING, maxLifetimeSeconds: 599 }] }, /must be 600 at least/],
+    [{ rings: [{ ...OIDC_RING, maxLifetimeSeconds: 3661 }] }, /maxLifetimeSeconds must/],
   ];
   for (const [change, problem] of wrong)
     it(`refuses ${JSON.stringify(change).slice(0, 60)}: ${problem.source}`, async () => {

@@ -46,6 +46,12 @@ function readAudiences(reader: MemberReader): readonly string[] {
   const audiences = reader.strings("aud", MAX_AUDIENCES);
   if (!audiences.every((audience) => AUDIENCE.test(audience)))
     throw new ServiceError("ERR_REQUEST_MEMBER", "Kubernetes claims: aud has a space in it");
+  // kube-apiserver puts its own audiences in place of none. Twice the same is nothing that anybody means.
+  if (audiences.length === 0 || new Set(audiences).size !== audiences.length)
+    throw new ServiceError(
+      "ERR_REQUEST_MEMBER",
+      "Kubernetes claims: aud is empty or repeats itself",
+    );
   return audiences;
 }
 

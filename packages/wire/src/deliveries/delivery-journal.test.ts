@@ -17,7 +17,7 @@ import { DeliveryJournal } from "./delivery-journal.ts";
 const BOOT = 1_795_000_000;
 const digest = (): string => randomBytes(32).toString("base64url");
 
-describe("what an issuer received outlives its process", () => {
+describe("what a receiver of tokens received outlives its process", () => {
   let folder = "";
   let failures: string[] = [];
 

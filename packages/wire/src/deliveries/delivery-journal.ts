@@ -1,11 +1,11 @@
 import { closeSync, constants, openSync, renameSync, rmSync } from "node:fs";
 import { uptime } from "node:os";
 import { errorCode, privateFileExists, readPrivateFile, writeFully } from "@redoubt/base";
-import type { IssuerEvents } from "./events.ts";
+import type { DeliveryEvents } from "./events.ts";
 
 export interface DeliveryJournalOptions {
   readonly path: string;
-  readonly events: Pick<IssuerEvents, "journalFailed">;
+  readonly events: Pick<DeliveryEvents, "journalFailed">;
   /** When the machine started, in seconds since the epoch; replaceable in tests. */
   readonly bootSeconds?: () => number;
 }

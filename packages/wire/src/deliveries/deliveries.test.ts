@@ -5,10 +5,11 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { until } from "@redoubt/testkit";
 import type { EventSink } from "@redoubt/base";
-import { RemoteError, WireError, type Reply } from "@redoubt/wire";
+import type { Reply } from "../client.ts";
+import { RemoteError, WireError } from "../errors.ts";
 import { DeliveryJournal } from "./delivery-journal.ts";
 import { Deliveries, type DeliveryLimits } from "./deliveries.ts";
-import { issuerEvents } from "./events.ts";
+import { deliveryEvents } from "./events.ts";
 
 type Head = Readonly<Record<string, unknown>>;
 
@@ -33,7 +34,7 @@ class Scripted implements Disposable {
   };
 
   open(limits: Partial<DeliveryLimits> = {}): Deliveries {
-    const events = issuerEvents(this.#log);
+    const events = deliveryEvents(this.#log);
     return new Deliveries({
       client: this,
       events,
@@ -180,8 +181,8 @@ describe("delivery reports (THREAT-28)", () => {
   test("an answer counts as acknowledgement only with the number of the report", async () => {
     for (const [seq, failures] of [
       [1, []],
-      [0, ["ERR_ISSUER_ACKNOWLEDGEMENT"]],
-      [2, ["ERR_ISSUER_ACKNOWLEDGEMENT"]],
+      [0, ["ERR_WIRE_ACKNOWLEDGEMENT"]],
+      [2, ["ERR_WIRE_ACKNOWLEDGEMENT"]],
       [undefined, ["ERR_REQUEST_MEMBER"]],
     ] as const) {
       using monitor = new Scripted();

@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { errorCode } from "@redoubt/base";
-import { ask, MONITOR, MONITOR_LIMITS, type Asked, type Requester } from "@redoubt/wire";
+import { MONITOR, MONITOR_LIMITS } from "../protocol/monitor.ts";
+import { ask, type Asked, type Requester } from "../protocol/operation.ts";
 import type { DeliveryJournal } from "./delivery-journal.ts";
-import type { IssuerEvents } from "./events.ts";
+import type { DeliveryEvents } from "./events.ts";
 
 export interface DeliveryLimits {
   /** A digest waits this long at most before it is sent. */
@@ -17,7 +18,7 @@ export interface DeliveryLimits {
 
 export interface DeliveryOptions {
   readonly client: Requester;
-  readonly events: IssuerEvents;
+  readonly events: DeliveryEvents;
   readonly journal: DeliveryJournal;
   readonly limits?: Partial<DeliveryLimits>;
 }
@@ -50,7 +51,7 @@ const DEFAULT_LIMITS: DeliveryLimits = {
  */
 export class Deliveries implements AsyncDisposable {
   readonly #client: DeliveryOptions["client"];
-  readonly #events: IssuerEvents;
+  readonly #events: DeliveryEvents;
   readonly #limits: DeliveryLimits;
   readonly #session = randomBytes(16).toString("base64url");
   readonly #journal: DeliveryJournal;
@@ -86,10 +87,11 @@ export class Deliveries implements AsyncDisposable {
     return { waiting, lost: unknown, failing: this.#isFailing };
   }
 
-  add(digest: string, audience: string): void {
+  /** Without an audience, the token counts for its realm only. */
+  add(digest: string, audience?: string): void {
     if (this.#queue.length >= this.#limits.queue) return this.#overflow();
     this.#journal.add(digest);
-    this.#queue.push({ digest, audience });
+    this.#queue.push({ digest, ...(audience !== undefined && { audience }) });
     if (this.#isSending || this.#report) return;
     if (this.#queue.length >= this.#limits.batch) void this.#send();
     else this.#schedule(this.#limits.intervalMs);
@@ -149,7 +151,7 @@ export class Deliveries implements AsyncDisposable {
     try {
       const { seq } = await ask(this.#client, MONITOR.delivered, report);
       if (seq === report.seq) this.#acknowledged();
-      else this.#failed("ERR_ISSUER_ACKNOWLEDGEMENT");
+      else this.#failed("ERR_WIRE_ACKNOWLEDGEMENT");
     } catch (error) {
       this.#failed(errorCode(error));
     }
