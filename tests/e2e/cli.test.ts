@@ -407,6 +407,43 @@ describe("the commands, on a running system", () => {
     fails(await run(["ledger", "prove", "nonsense"]), 1, /Name a digest/);
   });
 
+  it("THREAT-35: ledger show: who got a token, by digest and by jti; each reading is an entry", async () => {
+    const issued = (await run(["token"])).stdout.trim();
+    const payload = parseJsonObject(Buffer.from(issued.split(".")[1] ?? "", "base64url"));
+    const jti = payload["jti"];
+    assert.ok(typeof jti === "string");
+    const size = async () => {
+      const logs = readers(json(await run(["--json", "status"])).array("logs", 16));
+      const registry = logs.find((log) => log.string("log").endsWith("/registry"));
+      return registry?.integer("size", 0, 10_000) ?? assert.fail();
+    };
+    const known = await size();
+    const shown = await run(["ledger", "show", issued, "--reason", "ticket 4711"]);
+    assert.equal(shown.code, 0, shown.stderr);
+    assert.match(shown.stdout, /^client +demo-enterprise\n.*realm enterprise/);
+    assert.match(shown.stdout, new RegExp(`jti +${jti}`));
+    const byJti = await run(["--json", "ledger", "show", jti, "--reason", "ticket 4712"]);
+    assert.equal(byJti.code, 0, byJti.stderr);
+    const found = json(byJti);
+    const body = found.object("body");
+    assert.equal(body.string("jti"), jti);
+    assert.equal(body.string("client"), "demo-enterprise");
+    assert.equal(body.integer("iat", 0, 2 ** 40), payload["iat"]);
+    assert.match(found.string("proof", 20_000), /^c2sp.org\/tlog-proof@v1/);
+    assert.equal((await size()) - known, 2);
+    const told = readers(json(await run(["--json", "alarms"])).array("alarms", 100)).filter(
+      (alarm) => alarm.string("kind") === "body-read",
+    );
+    assert.equal(told.length, 2);
+    // What nobody issued is no reading.
+    const none = await run(["ledger", "show", "aGVhZA.Ym9keQ.c2ln", "--reason", "ticket 4713"]);
+    assert.deepEqual([none.code, (await size()) - known], [3, 2]);
+    const other = await run(["ledger", "show", "j".repeat(22), "--reason", "ticket 4714"]);
+    assert.equal(other.code, 3);
+    assert.match(other.stdout, /ERR_LOG_MISSING: No body of realm enterprise/);
+    assert.match((await run(["ledger", "show", issued])).stderr, /required option '--reason/);
+  });
+
   it("alarms and status: a forgery needs attention until somebody closes it by its digest", async () => {
     assert.equal((await run(["drill", "storm-0558"])).code, 0);
     const answer = await run(["--json", "alarms"]);

@@ -76,6 +76,7 @@ export type {
   KeyRetainStatement,
   KeyStateStatement,
   KeyStatement,
+  BodyReadStatement,
   PinnedKeyStatement,
   RealmStatement,
   ReporterStatement,

@@ -142,3 +142,22 @@ describe("pinned-key: a key that configurations pin gives way to another", () =>
     fixture.must(fixture.say({ ...said, what: "witness" }));
   });
 });
+
+function token(i: number): string {
+  return `jti-${i}`.padEnd(24, "0");
+}
+
+describe("body-read: somebody reads who got a token", () => {
+  const body = { type: "body-read", realm: "enterprise", by: "jti", reason: REASON } as const;
+
+  it("the newest 256 are kept, of realms that are known, said by the operator alone", () => {
+    const fixture = new RegistryFixture().withRealms();
+    for (let i = 0; i < 300; i += 1) fixture.must(fixture.say({ ...body, token: token(i) }));
+    const kept = fixture.registry.bodyReads.map((read) => read.token);
+    assert.deepEqual([kept.length, kept[0], kept.at(-1)], [256, token(44), token(299)]);
+    isVoid(fixture.say({ ...body, realm: "nowhere", token: token(1) }), /nowhere/);
+    const { ring } = fixture.enterprise;
+    assert.equal(fixture.say({ ...body, token: token(2) }, ring).kind, "void");
+    assert.equal(fixture.registry.bodyReads.length, 256);
+  });
+});

@@ -30,6 +30,7 @@ import {
 } from "./scope-rules.ts";
 import { parseStatement } from "./statement-parser.ts";
 import type {
+  BodyReadStatement,
   ClientStatement,
   KeyRetainStatement,
   KeyStatement,
@@ -44,6 +45,9 @@ import type {
 } from "./statement-types.ts";
 import { isSignedBy, registryEntry, verifyStatementAuthor } from "./statement.ts";
 import { Tally } from "./tally.ts";
+
+/** Kept in memory by whoever folds the log. */
+const MAX_BODY_READS = 256;
 
 /**
  * The state that the registry log describes, as a fold over its entries (docs/spec/logs.md §4).
@@ -60,6 +64,7 @@ export class Registry {
   readonly #reporters = new Map<string, ReporterStatement>();
   readonly #keys = new Map<string, KeyInfo>();
   readonly #pinnedKeys: PinnedKeyStatement[] = [];
+  readonly #bodyReads: BodyReadStatement[] = [];
   readonly #roleKeys = new RoleKeys();
   readonly #roots = new RootFold();
   readonly #realmOfTenant = new Map<string, string>();
@@ -110,6 +115,10 @@ export class Registry {
   /** How keys that configurations pin were replaced, in order. */
   get pinnedKeys(): readonly PinnedKeyStatement[] {
     return this.#pinnedKeys;
+  }
+  /** The newest readings of bodies, at most 256: each is good for a short time only. */
+  get bodyReads(): readonly BodyReadStatement[] {
+    return this.#bodyReads;
   }
   /** Whether some tenant may have tokens for this audience. */
   isAudience(audience: string): boolean {
@@ -213,6 +222,7 @@ export class Registry {
       case "log-closed":
       case "witness-forward":
       case "pinned-key":
+      case "body-read":
       case "tenant":
       case "client":
       case "reporter":
@@ -233,6 +243,8 @@ export class Registry {
         return undefined;
       case "pinned-key":
         return this.#takePinnedKey(statement);
+      case "body-read":
+        return this.#takeBodyRead(statement);
       case "tenant":
         return this.#takeTenant(statement);
       case "client":
@@ -300,6 +312,12 @@ export class Registry {
   #retire(key: KeyObject, role: KeyRole): void {
     this.#roleKeys.checkKey(key, role);
     this.#roleKeys.addKey(key, `former ${role}`);
+  }
+
+  #takeBodyRead(statement: BodyReadStatement): void {
+    this.#realm(statement.realm);
+    this.#bodyReads.push(statement);
+    if (this.#bodyReads.length > MAX_BODY_READS) this.#bodyReads.shift();
   }
 
   #takeTenant(statement: TenantStatement): void {

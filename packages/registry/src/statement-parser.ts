@@ -29,6 +29,8 @@ const MAX_RECORD_TEXT = 96 * 1024;
 const MAX_ROOT_TEXT = Math.ceil((MAX_SIGNED_ROOT_BYTES * 4) / 3);
 // RFC 6749 §3.3: a scope with a space in it would be two.
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
+/** RFC 7519 §4.1.7, as signers make them; a digest is one of 43 characters. */
+const JTI = /^[\w-]{16,64}$/;
 export const NONCE_BYTES = 16;
 const DIGEST_BYTES = 32;
 export const SIGNATURE_BYTES = 64;
@@ -56,6 +58,7 @@ function parseBody(reader: MemberReader, common: StatementCommon): Statement {
     "log-closed",
     "witness-forward",
     "pinned-key",
+    "body-read",
     "tenant",
     "client",
     "reporter",
@@ -99,6 +102,15 @@ function parseBody(reader: MemberReader, common: StatementCommon): Statement {
         reason: reader.string("reason", 256),
       };
     }
+    case "body-read":
+      return {
+        ...common,
+        type,
+        realm: realm(reader),
+        by: reader.oneOf("by", ["digest", "jti"]),
+        token: reader.string("token", 64, JTI),
+        reason: reader.string("reason", 256),
+      };
     case "tenant":
       return {
         ...common,

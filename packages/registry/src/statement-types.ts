@@ -60,6 +60,18 @@ export interface PinnedKeyStatement extends StatementCommon {
   readonly before?: string;
   readonly reason: string;
 }
+/**
+ * Somebody reads what the log holds of one token. A signer opens a body only for whom this stands here, so that nobody
+ * reads unseen.
+ */
+export interface BodyReadStatement extends StatementCommon {
+  readonly type: "body-read";
+  readonly realm: string;
+  /** Which token: by the digest of its entry (docs/spec/logs.md §1), or by its `jti`. */
+  readonly by: "digest" | "jti";
+  readonly token: string;
+  readonly reason: string;
+}
 export interface TenantStatement extends StatementCommon {
   readonly type: "tenant";
   readonly realm: string;
@@ -126,6 +138,7 @@ export type Statement =
   | LogClosedStatement
   | WitnessForwardStatement
   | PinnedKeyStatement
+  | BodyReadStatement
   | TenantStatement
   | ClientStatement
   | ReporterStatement

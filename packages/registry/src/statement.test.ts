@@ -64,6 +64,15 @@ const cases: readonly Case[] = [
     },
   },
   {
+    body: { type: "body-read", realm: "enterprise", by: "jti", token: "a".repeat(24), reason: "t" },
+    wrong: {
+      realm: realmNames,
+      by: ["", "kid", 1],
+      token: ["", "a".repeat(15), "a".repeat(65), "a b".repeat(8), 1],
+      reason: ["", "x".repeat(257), 1],
+    },
+  },
+  {
     body: { type: "pinned-key", what: "ack", key: vkey, reason: "test" },
     wrong: {
       what: ["", "operator", 1],

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { WireError } from "./errors.ts";
 
 /** docs/spec/wire.md §4: uint32be length ‖ bytes, for each blob. */
@@ -26,4 +27,10 @@ export function splitBlobs(bytes: Buffer, max = 4096): Buffer[] {
     offset += length;
   }
   return blobs;
+}
+
+/** docs/spec/logs.md §1: how an entry commits to the body at a position of a sealed blob. */
+export function bodyCommitment(blobDigest: Uint8Array, position: number): Buffer {
+  const place = Buffer.of(position >>> 8, position & 0xff);
+  return createHash("sha256").update(place).update(blobDigest).digest();
 }

@@ -1,5 +1,5 @@
 export { Batcher, type BatcherOptions, type BatchQueue } from "./batcher.ts";
-export { joinBlobs, splitBlobs } from "./blobs.ts";
+export { bodyCommitment, joinBlobs, splitBlobs } from "./blobs.ts";
 export { proveGrowth } from "./prove-growth.ts";
 export { SocketClient, type ClientOptions, type Reply } from "./client.ts";
 export { type Answer, type Call, type Handler } from "./connection.ts";
@@ -76,6 +76,7 @@ export {
   type DrillKeyRequest,
   type ExactSignature,
   type IssuedToken,
+  type OpenedBody,
   type IssueRequest,
   type RealmKey,
   type RealmKeys,

@@ -189,6 +189,12 @@ test("each operation is for the callers that the specification names", async (t)
     ["state of the registry", { op: "state", log: REGISTRY }, everybody],
     ["the registry", { op: "registry", from: 0, max: 1 }, everybody],
     ["opening the registry", { op: "openLog", log: REGISTRY, writer }, ""],
+    [
+      "the batch of an entry, with its sealed bodies",
+      { op: "batch", log: CONSUMER, index: 0 },
+      "operator",
+    ],
+    ["a batch of the registry", { op: "batch", log: REGISTRY, index: 0 }, ""],
     ["the list of logs", { op: "logs" }, everybody],
     ["another writer for the log", { op: "openLog", log: CONSUMER, writer: "x" }, ""],
     ["finding", { op: "find", log: CONSUMER, digest }, ""],

@@ -32,6 +32,11 @@ export function canFind(caller: string): boolean {
   return caller === "operator" || caller === "monitor";
 }
 
+/** Sealed bodies say in clear whose tenant and day they are (THREAT-35), and only the operator can have one opened. */
+export function canReadBodies(caller: string, log: Log): boolean {
+  return caller === "operator" && log.identity.kind === "issuance";
+}
+
 /**
  * docs/spec/wire.md §4: the operator appends any statement, a signer only what its own realm's ring key may say.
  * Whether the author really is the ring is for everybody who folds the log to decide, not for the ledger.

@@ -11,7 +11,16 @@ import {
   type Asked,
   type Route,
 } from "@redoubt/wire";
-import { canCommit, canFind, canOpen, canRead, checkAppend, isOfRing, readsAll } from "./access.ts";
+import {
+  canCommit,
+  canFind,
+  canOpen,
+  canRead,
+  canReadBodies,
+  checkAppend,
+  isOfRing,
+  readsAll,
+} from "./access.ts";
 import type { StatementBodies } from "./bodies.ts";
 import type { DigestIndex } from "./digest-index.ts";
 import { readEntries } from "./entry-reader.ts";
@@ -60,6 +69,7 @@ export class LedgerHandler {
       route(LEDGER.openLog, (request, call) => this.#openLog(request, call)),
       route(LEDGER.state, ({ log }, call) => describe(this.#allowed(call, log, canRead))),
       routeWithBytes(LEDGER.entries, (request, call) => this.#entries(request, call)),
+      routeWithBytes(LEDGER.batch, (request, call) => this.#batch(request, call)),
       route(LEDGER.registry, (request, call) => this.#registry(request, call)),
       route(LEDGER.prove, (request, call) => this.#prove(request, call)),
       route(LEDGER.proveGrowth, (request, call) => this.#proveGrowth(request, call)),
@@ -137,6 +147,18 @@ export class LedgerHandler {
     const log = this.#allowed(call, origin, canRead);
     const { count, bundle } = readEntries(this.#parts.store, log, range);
     return { answer: { from: range.from, count, ...position(log) }, attachment: bundle };
+  }
+
+  #batch({ log: origin, index }: Asked<typeof LEDGER.batch>, call: Call) {
+    const log = this.#allowed(call, origin, canReadBodies);
+    const [batch] = index < log.size ? this.#parts.store.bodies(origin, index, 1) : [];
+    if (!batch || batch.first + batch.n <= index)
+      throw refusal("ERR_LEDGER_NOT_FOUND", "No batch holds this entry");
+    const { first, n: count, entries, blobs } = batch;
+    return {
+      answer: { first, count, entriesBytes: entries.length },
+      attachment: Buffer.concat([entries, blobs]),
+    };
   }
 
   #registry(range: Asked<typeof LEDGER.registry>, call: Call) {

@@ -1,7 +1,11 @@
 import type { Command } from "commander";
 import type { Run } from "../command.ts";
-import { collect } from "./options.ts";
+import { DEFAULT_REALM } from "../layout.ts";
+import type { LedgerShowOptions } from "../ledger/show.ts";
+import { collect, realmOption, reasonOption, wholeNumber } from "./options.ts";
 import type { LedgerVerifyOptions } from "../ledger/verify-logs.ts";
+
+const days = wholeNumber(1, 3650, "Expected a number of days.");
 
 const VERIFY_HELP = `
 Examples:
@@ -19,10 +23,24 @@ Examples:
 
 Exit codes: 0 proven, 3 no log has it, 1 could not be decided.`;
 
+const SHOW_HELP = `
+Who got this token, when, for what, and at whose request. Before the signer opens the record, the registry says that it
+is read, by whom and why; the monitor tells of it.
+
+Examples:
+  redoubt ledger show "$TOKEN" --reason "ticket 4711"
+  redoubt ledger show <digest> --reason "report of 14:03"
+  redoubt ledger show <jti> --realm consumer --days 30 --reason "ticket 4711"
+
+A jti stands in sealed records alone, which are looked through from the newest back; a digest is found at once.
+Exit codes: 0 shown and proven, 3 no log has it, 1 could not be decided.`;
+
 export function register(cli: Command, run: Run): void {
   const ledger = cli
     .command("ledger")
-    .description("the transparency logs: recompute them, or prove that one token is in them")
+    .description(
+      "the transparency logs: recompute them, prove that a token is in them, or show who got it",
+    )
     .addHelpText("after", VERIFY_HELP);
   ledger
     .command("verify")
@@ -45,6 +63,19 @@ export function register(cli: Command, run: Run): void {
     .action(
       run(async (context, subject: string) =>
         (await import("../ledger/prove.ts")).ledgerProve(context, subject),
+      ),
+    );
+  ledger
+    .command("show")
+    .description("show what the log holds of one token; the reading itself becomes an entry")
+    .argument("<jti-or-digest>", "the token's jti or digest, or the token")
+    .addOption(reasonOption({ what: "why you read it; stands in the registry for ever" }))
+    .addOption(realmOption(`of a jti; default: ${DEFAULT_REALM}`))
+    .option("--days <n>", "how far back a jti is looked for (default 7)", days)
+    .addHelpText("after", SHOW_HELP)
+    .action(
+      run(async (context, subject: string, options: LedgerShowOptions) =>
+        (await import("../ledger/show.ts")).ledgerShow(context, subject, options),
       ),
     );
 }

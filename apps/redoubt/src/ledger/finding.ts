@@ -3,6 +3,7 @@ import { TlogError } from "@redoubt/tlog";
 
 /** What is wrong with a published log. */
 export type FindingCode =
+  | "ERR_LOG_BODY"
   | "ERR_LOG_FILE"
   | "ERR_LOG_ENTRY"
   | "ERR_LOG_ROOT"

@@ -69,6 +69,7 @@ function isKnown(registry: Registry, body: StatementBody): boolean {
     case "log-closed":
     case "witness-forward":
     case "pinned-key":
+    case "body-read":
     case "key":
     case "key-state":
     case "key-retain":

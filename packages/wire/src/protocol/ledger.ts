@@ -61,6 +61,12 @@ export const LEDGER = {
     { log, from: size, max: integer(1, MAX_ENTRIES) },
     { from: size, count: integer(0, MAX_ENTRIES), ...position },
   ),
+  /** The whole batch that holds an entry: its bundle and its sealed blobs are attached. */
+  batch: operation(
+    "batch",
+    { log, index: size },
+    { first: size, count: integer(1, MAX_ENTRIES), entriesBytes: integer() },
+  ),
   registry: operation(
     "registry",
     { from: size, max: integer(1, MAX_STATEMENTS) },

@@ -4,6 +4,7 @@ import { MAX_HEAD_BYTES } from "../frame.ts";
 import {
   anyObject,
   anything,
+  bytes,
   flag,
   integer,
   mark,
@@ -182,6 +183,22 @@ const RING = {
 export type RingKeyStatus = Values<typeof RING_KEY>;
 export type RingStatus = Values<typeof RING>;
 
+/** Whose body is to be opened: the registry says that somebody reads it. A sealed blob is attached. */
+const OPEN_BODY = {
+  log: text(256),
+  by: oneOf("digest", "jti"),
+  token: text(64, /^[\w-]+$/),
+  /** By digest: the entry that commits to the body, and the body's place in the blob. */
+  entry: optional(bytes({ bytes: 65 })),
+  position: optional(integer(0, 0xffff)),
+};
+const OPENED_BODY = {
+  /** Of the blob: `null` where no body in it has this jti. */
+  position: nullable(integer()),
+  body: nullable(anyObject),
+};
+export type OpenedBody = Values<typeof OPENED_BODY>;
+
 const TAKEOVER = { kid: KID, before: KID_OR_NONE, presence: PRESENCE };
 
 /** The signer's sockets (docs/spec/wire.md §3). */
@@ -194,6 +211,7 @@ export const SIGNER = {
     { results: list(anything, MAX_BATCH_ITEMS) },
   ),
   signExact: operation("signExact", SIGN_EXACT, EXACT_SIGNATURE),
+  openBody: operation("openBody", OPEN_BODY, OPENED_BODY),
   fetchKeys: operation("fetchKeys", { since: optional(integer()) }, REALM_KEYS),
   metadata: operation("metadata", {}, METADATA),
   drillKey: operation("drillKey", DRILL_KEY, {

@@ -116,6 +116,20 @@ const SAMPLES: readonly Sample[] = [
     badAnswers: [{ header: "h.p" }, { signature: "" }, { signature: "s\n" }],
   },
   {
+    asked: SIGNER.openBody,
+    request: { log: "l", by: "digest", token: KID, entry: "A".repeat(87), position: 0xffff },
+    answer: { position: 0, body: { sub: "u" } },
+    badRequests: [
+      { by: "kid" },
+      { token: "" },
+      { token: "a b" },
+      { entry: "AA" },
+      { position: -1 },
+      { position: 0x1_0000 },
+    ],
+    badAnswers: [{ body: [] }, { position: "0" }],
+  },
+  {
     asked: SIGNER.fetchKeys,
     request: { since: 1 },
     answer: { asOf: 1, asOfSeconds: 0, keys: [REALM_KEY], refreshHintSeconds: 300 },

@@ -33,6 +33,7 @@ export const ALARM_SEVERITY = {
   "reporter-silent": "warning",
   "jwks-unreachable": "warning",
   "signer-refusal": "warning",
+  "body-read": "notice",
   orphaned: "notice",
   event: "notice",
 } as const satisfies Readonly<Record<string, Severity>>;

@@ -206,6 +206,21 @@ describe("following the logs", () => {
     );
   });
 
+  it("somebody who reads what the log holds of a token is told of, once, also after a restart", async () => {
+    await using world = await MonitorWorld.open();
+    const { deployment } = world;
+    const { realm } = deployment.enterprise;
+    const token = "abcdefghijklmnopqrstuv";
+    deployment.say({ type: "body-read", realm, by: "jti", token, reason: "ticket 4711" });
+    await world.tick();
+    await world.stop();
+    await world.start();
+    await world.tick();
+    const [alarm, ...more] = await world.alarms("body-read");
+    assert.deepEqual([alarm?.severity, alarm?.count, more.length], ["notice", 1, 0]);
+    assert.match(JSON.stringify(alarm?.detail), /ticket 4711/);
+  });
+
   it("another operator or ring key is an alarm, once, also after a restart", async () => {
     await using world = await MonitorWorld.open();
     const { deployment } = world;

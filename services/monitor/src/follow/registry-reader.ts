@@ -1,6 +1,7 @@
 import { CompactRange, encodeVerifierKey } from "@redoubt/tlog";
 import {
   registryEntry,
+  type BodyReadStatement,
   type PinnedKeyStatement,
   type Registry,
   type RegistryItem,
@@ -82,6 +83,8 @@ class RegistryPages implements LogPages<UnverifiedItems> {
     const isNew = item.index >= this.#sizeBefore;
     if (result.kind === "applied" && result.statement.type === "pinned-key" && isNew)
       this.#tell(result.statement.what, result.statement, item.index);
+    if (result.kind === "applied" && result.statement.type === "body-read" && isNew)
+      this.#tellReading(result.statement, item.index);
     if (result.kind === "applied" && NAMES_AUTHORS.includes(result.statement.type))
       this.#lookAtAuthors(item.index, isNew);
     if (result.kind !== "void" || !isNew) return;
@@ -103,6 +106,13 @@ class RegistryPages implements LogPages<UnverifiedItems> {
       const was = before.get(who);
       if (isNew && was !== undefined && was !== key) this.#tell(who, { key, before: was }, index);
     }
+  }
+
+  /** Somebody with the operator's key reads who got a token: others are to know. */
+  #tellReading({ realm, by, token, reason }: BodyReadStatement, index: number): void {
+    const { alarms, keys } = this.#parts;
+    const detail = { realm, by, token, reason, index };
+    alarms.raise({ kind: "body-read", subject: `${realm} ${index}`, log: keys.origin, detail });
   }
 
   #tell(

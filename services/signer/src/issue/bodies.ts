@@ -1,4 +1,5 @@
 import { createCipheriv, hkdfSync, randomBytes } from "node:crypto";
+import { ServiceError } from "@redoubt/base";
 import { sha256 } from "@redoubt/tlog";
 import type { JsonObject } from "@redoubt/verify/json";
 import type { UnsignedToken } from "./token.ts";
@@ -8,6 +9,11 @@ export const ISSUANCE_ENTRY_TAG = 0x01;
 const BLOB_VERSION = 0x02;
 const BODY_INFO = "redoubt/body/v1\n";
 const NONCE_BYTES = 12;
+/** Version, tenant, day and nonce. */
+export const BLOB_HEAD_BYTES = 31;
+export const BODY_TAG_BYTES = 16;
+/** In the order of their columns. */
+export const BODY_MEMBERS = "aud caller client context exp iat jti kid scope sub".split(" ");
 const MAX_CACHED_KEYS = 4096;
 const DAY_SECONDS = 86_400;
 
@@ -57,17 +63,40 @@ export class BodySealer {
     ]);
   }
 
-  /** One key for each tenant and day, so that one can be given away without the others. */
   #key(tenant: string, day: number): Buffer {
-    const date = new Date(day * DAY_SECONDS * 1000).toISOString().slice(0, 10);
-    const info = `${BODY_INFO}${tenant}\n${date}`;
+    const info = keyInfo(tenant, day);
     const cached = this.#keys.get(info);
     if (cached) return cached;
-    const key = Buffer.from(hkdfSync("sha256", this.#bodyKey, "", info, 32));
+    const key = bodyKeyOf(this.#bodyKey, info);
     if (this.#keys.size >= MAX_CACHED_KEYS) this.#keys.clear();
     this.#keys.set(info, key);
     return key;
   }
+}
+
+export interface BlobHead {
+  readonly tenant: string;
+  /** What the blob's key is derived with. */
+  readonly info: string;
+  readonly nonce: Buffer;
+}
+
+/** @throws ServiceError `ERR_SIGNER_BODY` */
+export function readBlobHead(blob: Buffer): BlobHead {
+  if (blob[0] !== BLOB_VERSION || blob.length < BLOB_HEAD_BYTES + BODY_TAG_BYTES)
+    throw new ServiceError("ERR_SIGNER_BODY", "This is no sealed blob");
+  const tenant = blob.toString("hex", 1, 17).replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+  const info = keyInfo(tenant, blob.readUInt16BE(17));
+  return { tenant, info, nonce: blob.subarray(BLOB_HEAD_BYTES - NONCE_BYTES, BLOB_HEAD_BYTES) };
+}
+
+function keyInfo(tenant: string, day: number): string {
+  return `${BODY_INFO}${tenant}\n${new Date(day * DAY_SECONDS * 1000).toISOString().slice(0, 10)}`;
+}
+
+/** One key for each tenant and day, so that one can be given away without the others. */
+export function bodyKeyOf(bodyKey: Buffer, info: string): Buffer {
+  return Buffer.from(hkdfSync("sha256", bodyKey, "", info, 32));
 }
 
 const ENTRY_BYTES = 65;

@@ -2,6 +2,7 @@ import { nowSeconds, type Clock } from "@redoubt/base";
 import { activeOf, keyAge } from "@redoubt/keys";
 import type { KeyInfo } from "@redoubt/registry";
 import { route, SIGNER, type RingKeyStatus, type RingStatus, type Route } from "@redoubt/wire";
+import type { BodyOpener } from "../issue/body-opener.ts";
 import type { KeyOrders } from "./key-orders.ts";
 import type { KeySteps } from "./key-steps.ts";
 import type { SignerRing } from "./signer-ring.ts";
@@ -10,14 +11,15 @@ export interface OperatorRoutesOptions {
   readonly orders: KeyOrders;
   readonly steps: Pick<KeySteps, "rings">;
   readonly clock: Clock;
+  readonly opener: Pick<BodyOpener, "open">;
 }
 
 /** P8: until presence is proven, an answer says that it was not. */
 const presence = "none";
 
-/** The manual key actions of docs/spec/wire.md §3; whoever wires them checks that the operator asks. */
+/** The manual actions of docs/spec/wire.md §3; whoever wires them checks that the operator asks. */
 export function operatorRoutes(options: OperatorRoutesOptions): readonly Route[] {
-  const { orders, steps, clock } = options;
+  const { orders, steps, clock, opener } = options;
   return [
     route(SIGNER.rotate, async ({ class: tokenClass, reason, early }) => {
       return { ...(await orders.rotate(tokenClass, reason, early)), presence };
@@ -31,6 +33,7 @@ export function operatorRoutes(options: OperatorRoutesOptions): readonly Route[]
     route(SIGNER.rollback, async ({ kid, reason }) => {
       return { ...(await orders.rollback(kid, reason)), presence };
     }),
+    route(SIGNER.openBody, (request, { attachment }) => opener.open(request, attachment)),
     route(SIGNER.rings, () => {
       return { rings: steps.rings.map((ring) => describeRing(ring, nowSeconds(clock))) };
     }),

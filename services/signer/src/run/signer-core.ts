@@ -10,6 +10,7 @@ import type { SignerCustody } from "../custody/signer-custody.ts";
 import type { SignerEvents } from "../events.ts";
 import { BODY_KEY_KIND, openWriterKey, SIGNER_FILES } from "../initialise.ts";
 import { BodySealer } from "../issue/bodies.ts";
+import { BodyOpener } from "../issue/body-opener.ts";
 import { Budgets } from "../issue/budgets.ts";
 import { SignerHandler } from "../issue/handler.ts";
 import { Mint, type TokenLog } from "../issue/mint.ts";
@@ -92,7 +93,9 @@ export async function openCore(
     guard.check();
   };
   const orders = new KeyOrders({ ...shared, steps, checkTime });
-  const mint = openMint(options, { writer, guard, ring });
+  const bodyKey = openBodyKey(folder);
+  const mint = openMint(options, bodyKey, { writer, guard, ring });
+  const opener = new BodyOpener({ realm, origin, bodyKey, registry, clock });
   const deciding = {
     ...options,
     mint,
@@ -110,7 +113,7 @@ export async function openCore(
   const handler = new SignerHandler({
     ...deciding,
     registry,
-    operatorRoutes: operatorRoutes({ orders, steps, clock }),
+    operatorRoutes: operatorRoutes({ orders, steps, clock, opener }),
     drillRoute: drillRoute(parts),
   });
   const audit = new CustodyAudit({ custodian, ring, clock, events });
@@ -172,12 +175,16 @@ function openWriter(options: CoreOptions, info: WriterInfo, guard: WitnessGuard)
   });
 }
 
+function openBodyKey(folder: string): Buffer {
+  const path = join(folder, SIGNER_FILES.body);
+  return openSealedFile(path, readPassphrase(`${path}.pass`), BODY_KEY_KIND);
+}
+
 function openMint(
-  { config, folder, clock, view, custodian, tokenLog }: CoreOptions,
+  { config, clock, view, custodian, tokenLog }: CoreOptions,
+  bodyKey: Buffer,
   { writer, guard, ring }: Pick<SignerCore, "writer" | "guard" | "ring">,
 ): Mint {
-  const bodyPath = join(folder, SIGNER_FILES.body);
-  const bodyKey = openSealedFile(bodyPath, readPassphrase(`${bodyPath}.pass`), BODY_KEY_KIND);
   const sealer = new BodySealer(bodyKey, config.origin);
   return new Mint({
     log: tokenLog(writer),
