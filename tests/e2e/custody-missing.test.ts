@@ -38,6 +38,12 @@ it(`an HSM's module that is not there: ${what}`, { skip: NO_SOFTHSM }, async () 
     );
     assert.match(keys.stderr, /realm enterprise does not answer: .*ERR_KEY_MODULE/);
     await until(
+      "the start says what it waits for",
+      () => up.stderr,
+      (text) =>
+        /^Waiting for .*signer-enterprise \(ERR_KEY_MODULE.*serves already.*ledger/m.test(text),
+    );
+    await until(
       "the supervisor tells of it",
       () => up.stderr,
       (text) => text.includes("custody-trouble"),

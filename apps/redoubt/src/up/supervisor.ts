@@ -89,7 +89,7 @@ export class Supervisor implements AsyncDisposable {
   }
 
   async #look(): Promise<void> {
-    const views = await this.#views();
+    const views = await this.views();
     if (this.#isStopping) return;
     this.#watch.look(views, systemClock.monotonic());
     this.#spaceWatch.look(readSpace(this.#dataFolder));
@@ -111,21 +111,22 @@ export class Supervisor implements AsyncDisposable {
     );
   }
 
+  /** What each service says of itself and the supervisor sees of it. */
+  async views(): Promise<ReadonlyMap<ServiceName, ProcessView>> {
+    const views = [...this.#children].map(
+      async ([service, child]) => [service, viewOf(child, await child.ask("status"))] as const,
+    );
+    return new Map(await Promise.all(views));
+  }
+
   /** What each service says of itself, what the supervisor sees of it, and the space of the data folder. */
   async status(): Promise<Record<string, unknown>> {
-    return { ...Object.fromEntries(await this.#views()), disk: readSpace(this.#dataFolder) };
+    return { ...Object.fromEntries(await this.views()), disk: readSpace(this.#dataFolder) };
   }
 
   /** Lines of all processes that could not be kept. */
   get linesLost(): number {
     return [...this.#logs.values()].reduce((sum, { lost }) => sum + lost, 0);
-  }
-
-  async #views(): Promise<ReadonlyMap<ServiceName, ProcessView>> {
-    const views = [...this.#children].map(
-      async ([service, child]) => [service, viewOf(child, await child.ask("status"))] as const,
-    );
-    return new Map(await Promise.all(views));
   }
 
   #line(service: ServiceName | "supervisor", line: string): void {

@@ -15,6 +15,7 @@ import { checkDataFolder, isMissingOrEmpty, lockDataFolder } from "./data-folder
 import { metricsPages } from "./metrics.ts";
 import { serveStatusPage } from "./status-page.ts";
 import { Supervisor } from "./supervisor.ts";
+import { Waiting } from "./waiting.ts";
 
 export interface UpOptions {
   readonly folder: string;
@@ -47,10 +48,14 @@ export async function up(options: UpOptions, terminal: Terminal): Promise<void> 
   }));
   owned.use(await serveStatusPage(ports.status, () => supervisor.status(), pages));
   const operator = owned.use(new Operator("", settings, { connectTimeoutMs: CONNECT_MS }));
+  const waiting = owned.use(
+    new Waiting({ look: () => supervisor.views(), notice: (line) => terminal.notice(line) }),
+  );
   const start = bringUpOrWait(
     () => bringUp(operator, settings, supervisor, terminal),
     terminal,
   ).then(() => {
+    waiting[Symbol.dispose]();
     terminal.result(announcement(options, settings));
   });
   await Promise.race([stop, start]);
