@@ -22,6 +22,8 @@ const packages: readonly DebianPackage[] = [
     proof: "/usr/bin/softhsm2-util",
     why: "the PKCS#11 token that key custody is tested on",
   },
+  { name: "nginx", proof: "/usr/sbin/nginx", why: "the proxy of docs/guide/public.md" },
+  { name: "jq", proof: "/usr/bin/jq", why: "used in docs/guide/public.md" },
   { name: "prometheus", proof: "/usr/bin/promtool", why: "reads the metrics and the alert rules" },
 ];
 

@@ -25,19 +25,27 @@ export function blocksOf(guide: string, heading: string, language: string): read
   return found;
 }
 
+interface Reader {
+  /** Where the reader types. */
+  readonly folder: string;
+  readonly port: number;
+  /** Where the reader's own settings lie, such as `.curlrc`. */
+  readonly home?: string;
+}
+
 /** Types the commands of a section into one shell, in a folder that stands for the reader's; it ends at the first failure. */
 export async function follow(
   { guide, heading }: { readonly guide: string; readonly heading: string },
-  { folder, port }: { readonly folder: string; readonly port: number },
+  { folder, port, home }: Reader,
 ): Promise<string> {
   const redoubt = `'${process.execPath}' '${MAIN}'`;
   const script = blocksOf(guide, heading, "sh")
     .join("\n")
     .replaceAll("npm run -s redoubt --", redoubt);
   const { PATH, HOME } = process.env;
-  const { stdout } = await run("bash", ["-euo", "pipefail", "-c", script], {
+  const { stdout } = await run("bash", ["--norc", "-euo", "pipefail", "-c", script], {
     cwd: folder,
-    env: { PATH, HOME, LANG: "C.UTF-8", REDOUBT_PORT: String(port) },
+    env: { PATH, HOME: home ?? HOME, LANG: "C.UTF-8", REDOUBT_PORT: String(port) },
     timeout: TIMEOUT_MS,
   });
   return stdout;
