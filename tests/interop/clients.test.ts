@@ -6,6 +6,7 @@ import {
   clientCredentialsGrant,
   ClientSecretBasic,
   discovery,
+  type ClientAuth,
 } from "openid-client";
 import { issuerTemplate, portsFrom, readDemo, readSettings, type DemoClient } from "@redoubt/cli";
 import { createVerifier, fromDiscovery } from "@redoubt/verify";
@@ -24,11 +25,11 @@ describe("ordinary OAuth clients", () => {
     return template.replace("{tenantid}", tenant);
   }
 
-  async function getToken(client: DemoClient): Promise<string> {
+  /** By the library's own choice of how to authenticate, unless said otherwise. */
+  async function getToken(client: DemoClient, auth?: ClientAuth): Promise<string> {
     const server = new URL(issuerOf(client));
-    const auth = ClientSecretBasic(client.secret);
     const options = { execute: [allowInsecureRequests] };
-    const config = await discovery(server, client.client, undefined, auth, options);
+    const config = await discovery(server, client.client, client.secret, auth, options);
     assert.equal(config.serverMetadata().issuer, issuerOf(client));
     const answer = await clientCredentialsGrant(config, { scope: "orders.read" });
     assert.equal(answer.token_type, "bearer");
@@ -41,7 +42,7 @@ describe("ordinary OAuth clients", () => {
       const client = readDemo(system.folder).clients.find((c) => c.realm === realm);
       assert.ok(client);
       const issuer = issuerOf(client);
-      const token = await getToken(client);
+      const token = await getToken(client, ClientSecretBasic(client.secret));
 
       const keys = createRemoteJWKSet(new URL(`${issuer}/keys`));
       const { payload } = await jwtVerify(token, keys, {

@@ -43,7 +43,11 @@ describe("the site that a registry makes", () => {
       grant_types_supported: ["client_credentials"],
       response_types_supported: [],
       subject_types_supported: ["public"],
-      token_endpoint_auth_methods_supported: ["client_secret_basic", "private_key_jwt"],
+      token_endpoint_auth_methods_supported: [
+        "client_secret_basic",
+        "client_secret_post",
+        "private_key_jwt",
+      ],
       token_endpoint_auth_signing_alg_values_supported: ["ES256", "Ed25519", "PS256", "RS256"],
     });
   });

@@ -67,12 +67,12 @@ export function clientTable(clients: readonly ClientView[]): string {
   return table([CLIENT_HEADING, ...rows]);
 }
 
-/** RFC 7591 §2: the names of the methods. */
+/** RFC 7591 §2: the names of the methods; of a secret what its two have in common, in the header or in the body. */
 function authentication({ credentials }: ClientView): string {
   if (credentials === null) return "lost";
   const kinds = new Set(credentials.map(({ kind }) => kind));
   const methods = [
-    ...(kinds.has("secret") ? ["client_secret_basic"] : []),
+    ...(kinds.has("secret") ? ["client_secret"] : []),
     ...(kinds.has("key") ? ["private_key_jwt"] : []),
   ];
   return methods.join(" ") || "none";
