@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { after, before, describe, it } from "node:test";
+import { promisify } from "node:util";
 import { createRemoteJWKSet, jwtVerify } from "jose";
 import {
   allowInsecureRequests,
@@ -10,6 +12,7 @@ import {
 } from "openid-client";
 import { issuerTemplate, portsFrom, readDemo, readSettings, type DemoClient } from "@redoubt/cli";
 import { createVerifier, fromDiscovery } from "@redoubt/verify";
+import { blocksOf } from "../e2e/guide.ts";
 import { startSystem, type System } from "../e2e/system.ts";
 
 /** Other people's unmodified clients and verifiers against a running system. Plain HTTP is for loopback only. */
@@ -69,6 +72,22 @@ describe("ordinary OAuth clients", () => {
       verifier.close();
     });
   }
+
+  it("docs/guide/clients.md: openid-client with its defaults, as the reader copies it", async () => {
+    const client = readDemo(system.folder).clients.find(({ realm }) => realm === "enterprise");
+    assert.ok(client);
+    const issuer = issuerOf(client);
+    const code = blocksOf("clients.md", "JavaScript: openid-client", "js").join("\n");
+    const args = ["--input-type=module", "--eval", code];
+    const own = { ISSUER: issuer, CLIENT_ID: client.client, CLIENT_SECRET: client.secret };
+    const { stdout } = await promisify(execFile)(process.execPath, args, {
+      cwd: import.meta.dirname,
+      env: own,
+    });
+    const keys = createRemoteJWKSet(new URL(`${issuer}/keys`));
+    const { audience } = client;
+    await jwtVerify(stdout.trim(), keys, { issuer, audience, typ: "at+jwt" });
+  });
 
   it("a token of one realm is refused by a service of the other", async () => {
     const [consumer, enterprise] = readDemo(system.folder).clients;
