@@ -104,6 +104,7 @@ export interface AuthenticatorParts {
   readonly clock: Clock;
   /** Issuer identifier of a tenant. */
   readonly issuerOf: (tenant: string) => string;
+  readonly tokenEndpointOf: (tenant: string) => string;
 }
 
 interface Secret {
@@ -177,7 +178,7 @@ export class ClientAuthenticator {
     assertion: UnverifiedAssertion,
     address: string,
   ): Promise<ClientInfo> {
-    const { replay, clock, issuerOf, turns, failed } = this.#parts;
+    const { replay, clock, issuerOf, tokenEndpointOf, turns, failed } = this.#parts;
     const { clientId } = assertion;
     const now = nowSeconds(clock);
     const keys = client ? this.#keysOf(client).filter(({ until }) => now < until) : [];
@@ -187,6 +188,8 @@ export class ClientAuthenticator {
         keys,
         nobodysKeys: this.#nobodysKeys,
         issuer: issuerOf(tenant),
+        tokenEndpoint: tokenEndpointOf(tenant),
+        unsafeTokenEndpointAudience: client?.credentials?.unsafeTokenEndpointAudience === true,
         nowSeconds: now,
         replay,
         turn: () => turns.turn(address),
