@@ -1,14 +1,18 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { after, before, describe, it } from "node:test";
+import { promisify } from "node:util";
 import { createRemoteJWKSet, jwtVerify } from "jose";
 import {
   allowInsecureRequests,
   clientCredentialsGrant,
   ClientSecretBasic,
   discovery,
+  type ClientAuth,
 } from "openid-client";
 import { issuerTemplate, portsFrom, readDemo, readSettings, type DemoClient } from "@redoubt/cli";
 import { createVerifier, fromDiscovery } from "@redoubt/verify";
+import { blocksOf } from "../e2e/guide.ts";
 import { startSystem, type System } from "../e2e/system.ts";
 
 /** Other people's unmodified clients and verifiers against a running system. Plain HTTP is for loopback only. */
@@ -24,11 +28,11 @@ describe("ordinary OAuth clients", () => {
     return template.replace("{tenantid}", tenant);
   }
 
-  async function getToken(client: DemoClient): Promise<string> {
+  /** By the library's own choice of how to authenticate, unless said otherwise. */
+  async function getToken(client: DemoClient, auth?: ClientAuth): Promise<string> {
     const server = new URL(issuerOf(client));
-    const auth = ClientSecretBasic(client.secret);
     const options = { execute: [allowInsecureRequests] };
-    const config = await discovery(server, client.client, undefined, auth, options);
+    const config = await discovery(server, client.client, client.secret, auth, options);
     assert.equal(config.serverMetadata().issuer, issuerOf(client));
     const answer = await clientCredentialsGrant(config, { scope: "orders.read" });
     assert.equal(answer.token_type, "bearer");
@@ -41,7 +45,7 @@ describe("ordinary OAuth clients", () => {
       const client = readDemo(system.folder).clients.find((c) => c.realm === realm);
       assert.ok(client);
       const issuer = issuerOf(client);
-      const token = await getToken(client);
+      const token = await getToken(client, ClientSecretBasic(client.secret));
 
       const keys = createRemoteJWKSet(new URL(`${issuer}/keys`));
       const { payload } = await jwtVerify(token, keys, {
@@ -68,6 +72,22 @@ describe("ordinary OAuth clients", () => {
       verifier.close();
     });
   }
+
+  it("docs/guide/clients.md: openid-client with its defaults, as the reader copies it", async () => {
+    const client = readDemo(system.folder).clients.find(({ realm }) => realm === "enterprise");
+    assert.ok(client);
+    const issuer = issuerOf(client);
+    const code = blocksOf("clients.md", "JavaScript: openid-client", "js").join("\n");
+    const args = ["--input-type=module", "--eval", code];
+    const own = { ISSUER: issuer, CLIENT_ID: client.client, CLIENT_SECRET: client.secret };
+    const { stdout } = await promisify(execFile)(process.execPath, args, {
+      cwd: import.meta.dirname,
+      env: own,
+    });
+    const keys = createRemoteJWKSet(new URL(`${issuer}/keys`));
+    const { audience } = client;
+    await jwtVerify(stdout.trim(), keys, { issuer, audience, typ: "at+jwt" });
+  });
 
   it("a token of one realm is refused by a service of the other", async () => {
     const [consumer, enterprise] = readDemo(system.folder).clients;

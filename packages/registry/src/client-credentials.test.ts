@@ -48,6 +48,8 @@ describe("docs/spec/logs.md §4: client credentials", () => {
     const { bytes, hash } = encodeCredentials(said);
     assert.deepEqual(parseCredentials(bytes), said);
     assert.notEqual(encodeCredentials(said).hash, hash);
+    const unsafe = { ...said, unsafeTokenEndpointAudience: true } as const;
+    assert.deepEqual(parseCredentials(encodeCredentials(unsafe).bytes), unsafe);
     assert.deepEqual(parseCredentials(encodeCredentials({ secrets: [], keys: [] }).bytes), {
       secrets: [],
       keys: [],
@@ -64,6 +66,8 @@ describe("docs/spec/logs.md §4: client credentials", () => {
       "short nonce": { nonce: "AAAA" },
       "unknown member": { more: 1 },
       "no list": { secrets: {} },
+      "an option that is not taken": { unsafeTokenEndpointAudience: false },
+      "an option that is a text": { unsafeTokenEndpointAudience: "true" },
       "a text": { secrets: ["secret"] },
       "hash of another size": { secrets: [{ ...secret, hash: "AAAA" }] },
       "a second spelling": { secrets: [{ ...secret, hash: `${HASH.slice(0, 42)}B` }] },

@@ -33,6 +33,11 @@ export interface ClientKey extends Term {
 export interface ClientCredentials {
   readonly secrets: readonly ClientSecret[];
   readonly keys: readonly ClientKey[];
+  /**
+   * Its assertions may name the token endpoint as their audience, as RFC 7523 had it. A server that has the client name
+   * that URL as its own can then use them here (draft-ietf-oauth-rfc7523bis §1).
+   */
+  readonly unsafeTokenEndpointAudience?: true;
 }
 
 /** A document that a `client` statement names by its hash (docs/spec/logs.md §4). */
@@ -54,12 +59,17 @@ const JWK_MEMBERS = ["kid", "alg", "use"];
  *
  * @throws KeyError `ERR_CLIENT_CREDENTIALS`
  */
-export function encodeCredentials({ secrets, keys }: ClientCredentials): CredentialsDocument {
+export function encodeCredentials({
+  secrets,
+  keys,
+  ...options
+}: ClientCredentials): CredentialsDocument {
   const bytes = canonicalBytes({
     v: 1,
     nonce: encodeBase64url(randomBytes(NONCE_BYTES)),
     secrets: secrets.map((secret) => ({ ...secret })),
     keys: keys.map(({ kid, alg, jwk, ...term }) => ({ jwk: { ...jwk, kid, alg }, ...term })),
+    ...options,
   });
   parseCredentials(bytes);
   return { bytes, hash: credentialsHash(bytes) };
@@ -73,10 +83,11 @@ export function parseCredentials(bytes: Uint8Array): ClientCredentials {
     base64urlText(reader, "nonce", NONCE_BYTES);
     const secrets = readItems(reader, "secrets").map(readSecret);
     const keys = readItems(reader, "keys").map(readKey);
+    const isUnsafe = readUnsafe(reader);
     reader.done();
     requireDistinct(secrets.map((secret) => secret.hash));
     requireDistinct(keys.map(({ kid }) => kid));
-    return { secrets, keys };
+    return { secrets, keys, ...(isUnsafe && { unsafeTokenEndpointAudience: true as const }) };
   } catch (cause) {
     if (!(cause instanceof Error) || isOurs(cause)) throw cause;
     throw new KeyError("ERR_CLIENT_CREDENTIALS", `Client credentials: ${cause.message}`, { cause });
@@ -145,6 +156,14 @@ function readKey(reader: MemberReader): ClientKey {
   const key = { ...jwk, ...readTerm(reader) };
   reader.done();
   return key;
+}
+
+// One spelling of each document: what is not so is not said.
+function readUnsafe(reader: MemberReader): boolean {
+  const name = "unsafeTokenEndpointAudience";
+  if (!reader.has(name)) return false;
+  if (!reader.boolean(name)) throw refusal(`${name} is true or absent`);
+  return true;
 }
 
 function readTerm(reader: MemberReader): Term {

@@ -9,6 +9,8 @@ export type StoreErrorCode =
   | "ERR_STORE_CORRUPT"
   /** A bound is reached; nothing was forgotten to make room. */
   | "ERR_STORE_FULL"
+  /** One owner has as much as one may have; others are not concerned. */
+  | "ERR_STORE_SHARE"
   | "ERR_STORE_IO";
 
 export class StoreError extends Error {

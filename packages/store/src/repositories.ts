@@ -1,16 +1,23 @@
+/** A one-time value. */
+export interface OneTimeValue {
+  /** 32 bytes, a digest: the size of what a client sends must not matter here. */
+  readonly key: Uint8Array;
+  /** Whose share it counts for; one of a bounded number, for each may have some. */
+  readonly owner: string;
+  /** It is worthless from this second on. */
+  readonly expiresSeconds: number;
+}
+
 /**
  * Which one-time values were used. Asynchronous, so that a networked database can stand behind it: what a promise
  * answers is durable when it resolves.
  */
 export interface ReplayRepository {
   /**
-   * Takes a one-time value that is worthless from `expiresSeconds` on.
-   *
-   * @param key 32 bytes, a digest: the size of what a client sends must not matter here
    * @returns whether this is its first use; a value that the store may have forgotten counts as used
-   * @throws StoreError `ERR_STORE_FULL`, `ERR_STORE_IO`: the use must then be refused
+   * @throws StoreError `ERR_STORE_FULL`, `ERR_STORE_SHARE`, `ERR_STORE_IO`: the use must then be refused
    */
-  use(key: Uint8Array, expiresSeconds: number): Promise<boolean>;
+  use(value: OneTimeValue): Promise<boolean>;
 }
 
 /** An entry of the registry, with the bodies that this realm's issuer was shown. */

@@ -5,15 +5,14 @@ import { StoreError } from "./errors.ts";
 import { MIGRATIONS } from "./migrations.ts";
 import type { Store } from "./repositories.ts";
 import { sqliteRegistry } from "./sqlite-registry.ts";
-import { SqliteReplay } from "./sqlite-replay.ts";
+import { DEFAULT_REPLAY_LIMITS, SqliteReplay, type ReplayLimits } from "./sqlite-replay.ts";
 
 export interface SqliteOptions {
   readonly path: string;
   /** A store serves one realm for ever. */
   readonly realm: string;
   readonly clock: Pick<Clock, "now">;
-  /** Unexpired one-time values that are kept at most. Default 1 000 000. */
-  readonly maxReplay?: number;
+  readonly replayLimits?: Partial<ReplayLimits>;
 }
 
 /**
@@ -28,7 +27,7 @@ export function openSqliteStore(options: SqliteOptions): Store {
     bindRealm(database, options.realm);
     const replay = new SqliteReplay(database, {
       now: () => nowSeconds(options.clock),
-      max: options.maxReplay ?? 1_000_000,
+      limits: { ...DEFAULT_REPLAY_LIMITS, ...options.replayLimits },
     });
     return {
       backup: (path) => backupTo(database, path),

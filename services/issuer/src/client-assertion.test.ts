@@ -26,6 +26,7 @@ const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 });
 const ES_JWK: JsonObject = { ...ec.publicKey.export({ format: "jwk" }), alg: "ES256", kid: "es" };
 const PS_JWK: JsonObject = { ...rsa.publicKey.export({ format: "jwk" }), alg: "PS256", kid: "ps" };
 
+const TOKEN_ENDPOINT = `https://issuer.example/${TENANT}/oauth2/v2.0/token`;
 const CLAIMS = { iss: "app", sub: "app", aud: ISSUER, exp: NOW + 60, iat: NOW, jti: "one" };
 const HEADER = { alg: "ES256", kid: "es", typ: "JWT" };
 
@@ -39,10 +40,14 @@ function signed(header: unknown, claims: unknown, key: KeyObject = ec.privateKey
   return `${input}.${sign("sha256", Buffer.from(input), { key, ...options }).toString("base64url")}`;
 }
 
+function signedFor(aud: unknown): string {
+  return signed(HEADER, { ...CLAIMS, aud });
+}
+
 function once(): ReplayRepository {
   const seen = new Set<string>();
   return {
-    use: async (key) => {
+    use: async ({ key }) => {
       const name = Buffer.from(key).toString("hex");
       const isFirst = !seen.has(name);
       seen.add(name);
@@ -59,9 +64,16 @@ const COSTS = {
   wasted: (): void => void (checked.wasted += 1),
 };
 
-async function check(text: string, replay = once(), jwks: JsonObject[] = [ES_JWK]): Promise<void> {
+async function check(
+  text: string,
+  replay = once(),
+  jwks: JsonObject[] = [ES_JWK],
+  unsafeTokenEndpointAudience = false,
+): Promise<void> {
   const keys = jwks.map((jwk) => importClientKey({ ...parseClientJwk(jwk), added: NOW }));
-  const context = { tenant: TENANT, keys, issuer: ISSUER, nowSeconds: NOW, replay, ...COSTS };
+  const places = { tenant: TENANT, issuer: ISSUER, tokenEndpoint: TOKEN_ENDPOINT };
+  const rest = { nowSeconds: NOW, replay, unsafeTokenEndpointAudience, ...COSTS };
+  const context = { ...places, keys, ...rest };
   await verifyAssertion(parseAssertion(text), context);
 }
 
@@ -102,6 +114,8 @@ describe("THREAT-34: client assertions (RFC 7523)", () => {
       ISSUER.toUpperCase(),
       `https://issuer.example/${OTHER_TENANT}/v2.0`,
       "https://issuer.example/consumer/v2.0",
+      TOKEN_ENDPOINT,
+      [TOKEN_ENDPOINT],
       `http://127.0.0.1:1/${TENANT}/oauth2/v2.0/token`,
       "https://issuer.example/{tenantid}/v2.0",
     ];
@@ -109,13 +123,28 @@ describe("THREAT-34: client assertions (RFC 7523)", () => {
       await refuses("ERR_ISSUER_ASSERTION_AUDIENCE", signed(HEADER, { ...CLAIMS, aud }));
   });
 
+  test("the token endpoint is one for a client that has the unsafe option, and then nothing else is", async () => {
+    await check(signedFor(TOKEN_ENDPOINT), once(), [ES_JWK], true);
+    await check(signedFor(ISSUER), once(), [ES_JWK], true);
+    for (const aud of [
+      [TOKEN_ENDPOINT],
+      [ISSUER, TOKEN_ENDPOINT],
+      `${TOKEN_ENDPOINT}/`,
+      `https://issuer.example/${OTHER_TENANT}/oauth2/v2.0/token`,
+      undefined,
+    ])
+      await assert.rejects(check(signedFor(aud), once(), [ES_JWK], true), {
+        code: "ERR_ISSUER_ASSERTION_AUDIENCE",
+      });
+  });
+
   test("life: both sides of each boundary", async () => {
     await check(signed(HEADER, { ...CLAIMS, exp: NOW + 1 }));
-    await check(signed(HEADER, { ...CLAIMS, exp: NOW + 300 }));
+    await check(signed(HEADER, { ...CLAIMS, exp: NOW + 3630 }));
     await check(signed(HEADER, { ...CLAIMS, iat: NOW + 30, nbf: NOW + 30 }));
     const times = [
       { exp: NOW },
-      { exp: NOW + 301 },
+      { exp: NOW + 3631 },
       { exp: undefined },
       { exp: String(NOW + 60) },
       { exp: NOW + 60.5 },
@@ -215,6 +244,8 @@ describe("THREAT-34: client assertions (RFC 7523)", () => {
     await check(signed(HEADER, { ...CLAIMS, jti: "two" }), replay);
     const full = { use: () => Promise.reject(new StoreError("ERR_STORE_FULL", "full")) };
     await refuses("ERR_ISSUER_REPLAY_STORE", signed(HEADER, CLAIMS), full);
+    const share = { use: () => Promise.reject(new StoreError("ERR_STORE_SHARE", "full")) };
+    await refuses("ERR_ISSUER_ASSERTION_SHARE", signed(HEADER, CLAIMS), share);
   });
 
   test("THREAT-39: what is cheap to see costs no signature; where there is no key, one is checked all the same", async () => {
@@ -250,7 +281,8 @@ describe("THREAT-34: client assertions (RFC 7523)", () => {
       signed(HEADER, CLAIMS, other.privateKey),
       replay,
     );
-    await refuses("ERR_ISSUER_ASSERTION_AUDIENCE", signed(HEADER, { ...CLAIMS, aud: "x" }), replay);
+    for (const aud of ["x", TOKEN_ENDPOINT])
+      await refuses("ERR_ISSUER_ASSERTION_AUDIENCE", signed(HEADER, { ...CLAIMS, aud }), replay);
     await check(signed(HEADER, CLAIMS), replay);
   });
 
@@ -273,6 +305,10 @@ describe("THREAT-34: client assertions (RFC 7523)", () => {
   });
 });
 
+function from(client: string, aud: string): object {
+  return { iss: client, sub: client, aud };
+}
+
 async function open(): Promise<System> {
   const system = await System.open();
   await system.putTenant();
@@ -283,10 +319,10 @@ async function open(): Promise<System> {
   return system;
 }
 
-function assertion(system: System, change: object = {}): string {
+function assertion(system: System, change: object = {}, key = ec.privateKey): string {
   const now = system.nowSeconds();
   const own = { iss: "jwt", sub: "jwt", exp: now + 60, iat: now, jti: crypto.randomUUID() };
-  return signed(HEADER, { ...CLAIMS, ...own, ...change });
+  return signed(HEADER, { ...CLAIMS, ...own, ...change }, key);
 }
 
 describe("THREAT-34: over HTTP", () => {
@@ -319,6 +355,40 @@ describe("THREAT-34: over HTTP", () => {
     const endpoint = { aud: system.tokenUrl() };
     const forEndpoint = { ...GRANT, client_assertion: assertion(system, endpoint) };
     assert.equal((await post(system.tokenUrl(), forEndpoint)).status, 401);
+  });
+
+  test("which audience is expected is said; a stranger does not learn which clients have the unsafe option", async () => {
+    await using system = await open();
+    const unsafe = { ...ofKey(ES_JWK), unsafeTokenEndpointAudience: true } as const;
+    await system.putClient({ client: "unsafe" }, unsafe);
+    const answer = (change: object, key?: KeyObject) =>
+      post(system.tokenUrl(), { ...GRANT, client_assertion: assertion(system, change, key) });
+    const failed = "Client authentication failed";
+    const hint = `${failed}: aud of a client assertion must be the issuer identifier`;
+    for (const [change, key, status, description] of [
+      [from("jwt", "x"), ec.privateKey, 401, hint],
+      [from("nobody", "x"), other.privateKey, 401, hint],
+      [from("unsafe", "x"), other.privateKey, 401, hint],
+      [from("jwt", TOKEN_ENDPOINT), ec.privateKey, 401, hint],
+      [from("jwt", TOKEN_ENDPOINT), other.privateKey, 401, failed],
+      [from("nobody", TOKEN_ENDPOINT), other.privateKey, 401, failed],
+      [from("unsafe", TOKEN_ENDPOINT), other.privateKey, 401, failed],
+      [from("unsafe", TOKEN_ENDPOINT), ec.privateKey, 200, undefined],
+      [from("unsafe", ISSUER), ec.privateKey, 200, undefined],
+    ] as const) {
+      const { status: got, body } = await answer(change, key);
+      assert.deepEqual([got, body["error_description"]], [status, description]);
+    }
+  });
+
+  test("an assertion of an hour is taken, and remembered for an hour", async () => {
+    await using system = await open();
+    const exp = system.nowSeconds() + 3600;
+    const form = { ...GRANT, client_assertion: assertion(system, { exp }) };
+    assert.equal((await post(system.tokenUrl(), form)).status, 200);
+    system.advance(3590);
+    assert.equal((await post(system.tokenUrl(), form)).status, 401);
+    assert.equal(system.signer.asked.length, 1);
   });
 
   test("a client authenticates only by a method that it is registered with", async () => {

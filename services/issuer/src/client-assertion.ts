@@ -16,9 +16,13 @@ export interface UnverifiedAssertion {
 }
 
 const MAX_ASSERTION_LENGTH = 8192;
-const MAX_LIFETIME_SECONDS = 300;
-/** Clients' clocks may run ahead by this much: it counts for `iat` and `nbf`, never for `exp`. */
+/** What libraries choose that do not ask: Authlib. Each is remembered as long as it lives. */
+const MAX_LIFETIME_SECONDS = 3600;
+/** Clients' clocks may run ahead by this much; what has expired is refused to the second. */
 const SKEW_SECONDS = 30;
+const AUDIENCE_HINT = "aud of a client assertion must be the issuer identifier";
+/** As long as one-time values may wait to be forgotten. */
+const SHARE_WAIT_SECONDS = 30;
 const MAX_JTI_LENGTH = 256;
 // RFC 8725 §3.11: another kind of JWT of the same client must not pass for an assertion.
 const TYPES: readonly unknown[] = [undefined, "JWT", "client-authentication+jwt"];
@@ -60,8 +64,12 @@ export interface AssertionContext {
   readonly keys: readonly VerifyingKey[];
   /** One of each algorithm, for whoever has none. */
   readonly nobodysKeys: readonly VerifyingKey[];
-  /** Issuer identifier of this tenant: the only audience that counts. */
+  /** Issuer identifier of this tenant: the audience that counts. */
   readonly issuer: string;
+  /** Of this tenant. */
+  readonly tokenEndpoint: string;
+  /** The client was registered so that its token endpoint counts, too. */
+  readonly unsafeTokenEndpointAudience: boolean;
   readonly nowSeconds: number;
   readonly replay: ReplayRepository;
   /** When its signature may be checked; undefined for at once. */
@@ -81,6 +89,9 @@ export async function verifyAssertion(
   await context.turn();
   try {
     checkSignature(assertion, context.keys, nobodysKey);
+    // Only now, so that nobody else learns how a client was registered.
+    if (assertion.claims["aud"] !== context.issuer && !context.unsafeTokenEndpointAudience)
+      throw wrongAudience();
     await takeOnce(assertion, { jti, expires }, context);
   } catch (error) {
     // A store that is full or down is nobody's fault.
@@ -117,23 +128,27 @@ function selectKey(
 
 function checkClaims(
   { claims, clientId }: UnverifiedAssertion,
-  { issuer, nowSeconds }: AssertionContext,
+  { issuer, tokenEndpoint, nowSeconds }: AssertionContext,
 ): { readonly expires: number; readonly jti: string } {
   const { iss, aud, exp, nbf, iat, jti } = claims;
   if (iss !== clientId) throw invalidClient("ERR_ISSUER_ASSERTION_CLIENT");
   // THREAT-34, RFC 9700 §2.1.2 and the 2025 correction of RFC 7523: a token endpoint, a list or another
   // realm's issuer as audience would let one server replay to another what was meant for it.
-  if (aud !== issuer) throw invalidClient("ERR_ISSUER_ASSERTION_AUDIENCE");
+  if (aud !== issuer && aud !== tokenEndpoint) throw wrongAudience();
   if (typeof jti !== "string" || jti.length === 0 || jti.length > MAX_JTI_LENGTH)
     throw invalidClient("ERR_ISSUER_ASSERTION_FORM");
   const isTimely =
     isSecond(exp) &&
     exp > nowSeconds &&
-    exp <= nowSeconds + MAX_LIFETIME_SECONDS &&
+    exp <= nowSeconds + MAX_LIFETIME_SECONDS + SKEW_SECONDS &&
     isPast(nbf, nowSeconds) &&
     isPast(iat, nowSeconds);
   if (!isTimely) throw invalidClient("ERR_ISSUER_ASSERTION_TIME");
   return { expires: exp, jti };
+}
+
+function wrongAudience(): OAuthError {
+  return invalidClient("ERR_ISSUER_ASSERTION_AUDIENCE", { hint: AUDIENCE_HINT });
 }
 
 function isSecond(value: unknown): value is number {
@@ -144,7 +159,10 @@ function isPast(value: unknown, nowSeconds: number): boolean {
   return value === undefined || (isSecond(value) && value <= nowSeconds + SKEW_SECONDS);
 }
 
-/** THREAT-34: kept across restarts until the assertion is worthless; no room means refused. */
+/**
+ * THREAT-34: kept across restarts until the assertion is worthless; no room means refused. A client that makes so many
+ * that others could find no room is refused alone (THREAT-36).
+ */
 async function takeOnce(
   { clientId }: UnverifiedAssertion,
   { jti, expires }: { readonly jti: string; readonly expires: number },
@@ -154,9 +172,17 @@ async function takeOnce(
   const key = hash("sha256", JSON.stringify([tenant, clientId, jti]), "buffer");
   let isFirst: boolean;
   try {
-    isFirst = await replay.use(key, expires);
+    const owner = hash("sha256", JSON.stringify([tenant, clientId]), "base64url");
+    isFirst = await replay.use({ key, owner, expiresSeconds: expires });
   } catch (cause) {
     if (!(cause instanceof StoreError)) throw cause;
+    if (cause.code === "ERR_STORE_SHARE")
+      throw new OAuthError(
+        "ERR_ISSUER_ASSERTION_SHARE",
+        "temporarily_unavailable",
+        "Too many assertions of this client have not expired: give them a shorter life",
+        { cause, status: 429, retryAfterSeconds: SHARE_WAIT_SECONDS },
+      );
     throw new OAuthError("ERR_ISSUER_REPLAY_STORE", "temporarily_unavailable", "Try again later", {
       cause,
       retryAfterSeconds: 5,

@@ -25,7 +25,11 @@ import type { SignatureTurns } from "./signature-turns.ts";
 
 /** How a request says who it is from; the client chose every part. */
 export type Credentials =
-  | { readonly method: "client_secret_basic"; readonly clientId: string; readonly secret: string }
+  | {
+      readonly method: "client_secret_basic" | "client_secret_post";
+      readonly clientId: string;
+      readonly secret: string;
+    }
   | {
       readonly method: "private_key_jwt";
       readonly clientId: string;
@@ -36,11 +40,12 @@ type Form = ReadonlyMap<string, string>;
 
 const ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/** RFC 6749 §2.3: exactly one method in each request; secrets in the body are not taken at all. */
+/** RFC 6749 §2.3: exactly one method in each request. */
 export function readCredentials(request: Pick<HttpRequest, "rawHeaders">, form: Form): Credentials {
   const authorization = singleHeader(request, "authorization");
   const hasAssertion = form.has("client_assertion") || form.has("client_assertion_type");
-  const methods = [authorization !== undefined, hasAssertion, form.has("client_secret")];
+  const secret = form.get("client_secret");
+  const methods = [authorization !== undefined, hasAssertion, secret !== undefined];
   const count = methods.filter(Boolean).length;
   if (count === 0) throw invalidClient("ERR_ISSUER_AUTH_MISSING", { challenge: true });
   if (count > 1)
@@ -50,8 +55,11 @@ export function readCredentials(request: Pick<HttpRequest, "rawHeaders">, form: 
       "More than one method of client authentication",
     );
   if (authorization !== undefined) return checkClientId(form, readBasic(authorization));
-  if (hasAssertion) return checkClientId(form, readAssertion(form));
-  throw invalidClient("ERR_ISSUER_AUTH_METHOD");
+  if (secret === undefined) return checkClientId(form, readAssertion(form));
+  // RFC 6749 §2.3.1: here the secret does not say whose it is.
+  const clientId = form.get("client_id");
+  if (clientId === undefined) throw invalidClient("ERR_ISSUER_AUTH_MALFORMED");
+  return { method: "client_secret_post", clientId, secret };
 }
 
 function readBasic(authorization: string): Credentials {
@@ -96,6 +104,7 @@ export interface AuthenticatorParts {
   readonly clock: Clock;
   /** Issuer identifier of a tenant. */
   readonly issuerOf: (tenant: string) => string;
+  readonly tokenEndpointOf: (tenant: string) => string;
 }
 
 interface Secret {
@@ -134,7 +143,9 @@ export class ClientAuthenticator {
       return this.#assertion(tenant, client, credentials.assertion, addressBlock(address));
     const isRight = this.#hasSecret(client, credentials.secret);
     if (isRight && client) return client;
-    const refusal = invalidClient("ERR_ISSUER_SECRET", { challenge: true });
+    const refusal = invalidClient("ERR_ISSUER_SECRET", {
+      challenge: method === "client_secret_basic",
+    });
     const attempt = { tenant, clientId, isKnown: client !== undefined };
     throw this.#parts.failed.answer({ ...attempt, address: addressBlock(address) }, refusal);
   }
@@ -167,7 +178,7 @@ export class ClientAuthenticator {
     assertion: UnverifiedAssertion,
     address: string,
   ): Promise<ClientInfo> {
-    const { replay, clock, issuerOf, turns, failed } = this.#parts;
+    const { replay, clock, issuerOf, tokenEndpointOf, turns, failed } = this.#parts;
     const { clientId } = assertion;
     const now = nowSeconds(clock);
     const keys = client ? this.#keysOf(client).filter(({ until }) => now < until) : [];
@@ -177,6 +188,8 @@ export class ClientAuthenticator {
         keys,
         nobodysKeys: this.#nobodysKeys,
         issuer: issuerOf(tenant),
+        tokenEndpoint: tokenEndpointOf(tenant),
+        unsafeTokenEndpointAudience: client?.credentials?.unsafeTokenEndpointAudience === true,
         nowSeconds: now,
         replay,
         turn: () => turns.turn(address),

@@ -108,6 +108,7 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
       turns: new SignatureTurns(clock),
       clock,
       issuerOf: (tenant) => config.issuer.replace("{tenantid}", tenant),
+      tokenEndpointOf: (tenant) => config.tokenEndpoint.replace("{tenantid}", tenant),
     }),
     signer: port,
     events,

@@ -30,6 +30,7 @@ export type IssuerErrorCode =
   | "ERR_ISSUER_ASSERTION_AUDIENCE"
   | "ERR_ISSUER_ASSERTION_TIME"
   | "ERR_ISSUER_ASSERTION_REPLAY"
+  | "ERR_ISSUER_ASSERTION_SHARE"
   | "ERR_ISSUER_REPLAY_STORE"
   | "ERR_ISSUER_GRANT"
   | "ERR_ISSUER_RESOURCE"
@@ -102,7 +103,19 @@ const STATUS: Readonly<Record<OAuthErrorCode, number>> = {
   server_error: 500,
 };
 
-/** THREAT-34: unknown client, wrong secret and bad assertion look alike from outside. */
-export function invalidClient(code: IssuerErrorCode, options: OAuthErrorOptions = {}): OAuthError {
-  return new OAuthError(code, "invalid_client", "Client authentication failed", options);
+/**
+ * THREAT-34: unknown client, wrong secret and bad assertion look alike from outside. A hint may say what every client
+ * must do, never what was wrong with one.
+ */
+export function invalidClient(
+  code: IssuerErrorCode,
+  { hint, ...options }: OAuthErrorOptions & { readonly hint?: string } = {},
+): OAuthError {
+  const description = "Client authentication failed";
+  return new OAuthError(
+    code,
+    "invalid_client",
+    hint === undefined ? description : `${description}: ${hint}`,
+    options,
+  );
 }

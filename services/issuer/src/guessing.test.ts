@@ -98,6 +98,16 @@ describe("THREAT-39: guesses in a client's name never lock it out", () => {
     assert.equal((await bySecret(system, SECRET)).status, 200);
   });
 
+  test("the same in the body: one count for both ways to send a secret", async () => {
+    await using system = await open();
+    const inBody = (secret: string) =>
+      post(system.tokenUrl(), { ...GRANT, client_id: "app", client_secret: secret });
+    assert.deepEqual(await attempts(() => inBody("wrong")), TOO_MANY);
+    assert.equal((await bySecret(system, "wrong")).status, 429);
+    assert.equal((await inBody(SECRET)).status, 200);
+    assert.deepEqual(guesses(system).length, 1);
+  });
+
   test("25 garbage assertions, 25 that fail cheaply and 25 with wrong signatures, then the right one", async () => {
     await using system = await open();
     const right = (): Promise<TokenResponse> => byText(system, assertion(system, privateKey));

@@ -84,6 +84,23 @@ describe("the token that a client gets", () => {
     assert.equal(payload["client_id"], "app");
   });
 
+  test("openid-client with its default, client_secret_post: the secret may hold any character", async () => {
+    await using system = await ready();
+    const server = { issuer: ISSUER, token_endpoint: system.tokenUrl() };
+    const configuration = new Configuration(server, "app", SECRET);
+    allowInsecureRequests(configuration);
+    const answer = await clientCredentialsGrant(configuration, { scope: "read" });
+    assert.equal(answer.scope, "read");
+    assert.equal(answer.expires_in, 3600);
+  });
+
+  test("a secret in the URL is none (RFC 6749 §2.3.1)", async () => {
+    await using system = await ready();
+    const query = new URLSearchParams({ client_id: "app", client_secret: SECRET }).toString();
+    assert.equal((await post(`${system.tokenUrl()}?${query}`, GRANT)).status, 401);
+    assert.equal(refusalCodes(system).at(-1), "ERR_ISSUER_AUTH_MISSING");
+  });
+
   test("openid-client with private_key_jwt, for each algorithm", async () => {
     await using system = await ready();
     for (const alg of ["ES256", "RS256", "PS256", "Ed25519"]) {
@@ -245,11 +262,39 @@ describe("RFC 6749 §5.2, RFC 8707: the error matrix", () => {
         { ...GRANT, client_id: "app" },
       ],
       [
-        "client_secret_post",
+        "client_secret_post, wrong secret",
         401,
         "invalid_client",
-        "ERR_ISSUER_AUTH_METHOD",
-        { ...GRANT, client_id: "app", client_secret: SECRET },
+        "ERR_ISSUER_SECRET",
+        { ...GRANT, client_id: "app", client_secret: `${SECRET}x` },
+      ],
+      [
+        "client_secret_post, unknown client",
+        401,
+        "invalid_client",
+        "ERR_ISSUER_SECRET",
+        { ...GRANT, client_id: "nobody", client_secret: SECRET },
+      ],
+      [
+        "client_secret_post, nobody's secret",
+        401,
+        "invalid_client",
+        "ERR_ISSUER_AUTH_MALFORMED",
+        { ...GRANT, client_secret: SECRET },
+      ],
+      [
+        "client_secret_post, empty secret",
+        401,
+        "invalid_client",
+        "ERR_ISSUER_AUTH_MISSING",
+        { ...GRANT, client_id: "app", client_secret: "" },
+      ],
+      [
+        "client_secret_post, two secrets",
+        400,
+        "invalid_request",
+        "ERR_ISSUER_FORM",
+        `grant_type=client_credentials&client_id=app&client_secret=a&client_secret=b`,
       ],
       [
         "wrong secret",
@@ -306,6 +351,13 @@ describe("RFC 6749 §5.2, RFC 8707: the error matrix", () => {
         "ERR_ISSUER_AUTH_METHODS",
         { ...GRANT, ...jwt, client_assertion: "a.b.c" },
         AUTH,
+      ],
+      [
+        "post and assertion",
+        400,
+        "invalid_request",
+        "ERR_ISSUER_AUTH_METHODS",
+        { ...GRANT, ...jwt, client_assertion: "a.b.c", client_id: "app", client_secret: SECRET },
       ],
       [
         "client_id of another",
@@ -371,7 +423,9 @@ describe("RFC 6749 §5.2, RFC 8707: the error matrix", () => {
       const isChallenged = answer.headers.has("www-authenticate");
       const usedForm =
         typeof form === "object" &&
-        ("client_secret" in form || "client_assertion" in form || "client_assertion_type" in form);
+        (("client_secret" in form && form["client_secret"] !== "") ||
+          "client_assertion" in form ||
+          "client_assertion_type" in form);
       assert.equal(isChallenged, status === 401 && !usedForm, name);
     }
     const suspended = await post(system.tokenUrl(SUSPENDED_TENANT), GRANT, AUTH);

@@ -8,15 +8,21 @@ export interface Metadata {
   readonly grant_types_supported: readonly string[];
   readonly response_types_supported: readonly string[];
   readonly subject_types_supported: readonly string[];
+  readonly id_token_signing_alg_values_supported: readonly string[];
   readonly token_endpoint_auth_methods_supported: readonly string[];
   readonly token_endpoint_auth_signing_alg_values_supported: readonly string[];
 }
 
 /**
  * One document serves RFC 8414 and OpenID Connect Discovery. There is no authorization endpoint, so no response
- * type; the member is required, and empty. Scopes belong to clients, whom the publisher does not know.
+ * type; the member is required, and empty. Scopes belong to clients, whom the publisher does not know. There are no ID
+ * tokens either, but libraries take the algorithms of access tokens from their member, and without it assume RS256.
  */
-export function metadataOf(issuer: string, tokenEndpoint: string): Metadata {
+export function metadataOf(
+  issuer: string,
+  tokenEndpoint: string,
+  keys: readonly Pick<KeyInfo, "record">[],
+): Metadata {
   return {
     issuer,
     token_endpoint: tokenEndpoint,
@@ -24,7 +30,12 @@ export function metadataOf(issuer: string, tokenEndpoint: string): Metadata {
     grant_types_supported: ["client_credentials"],
     response_types_supported: [],
     subject_types_supported: ["public"],
-    token_endpoint_auth_methods_supported: ["client_secret_basic", "private_key_jwt"],
+    id_token_signing_alg_values_supported: algorithmsOf(keys),
+    token_endpoint_auth_methods_supported: [
+      "client_secret_basic",
+      "client_secret_post",
+      "private_key_jwt",
+    ],
     token_endpoint_auth_signing_alg_values_supported: ["ES256", "Ed25519", "PS256", "RS256"],
   };
 }
@@ -47,8 +58,10 @@ export function clusterMetadataOf(
     jwks_uri: `${issuer}/keys`,
     response_types_supported: ["id_token"],
     subject_types_supported: ["public"],
-    id_token_signing_alg_values_supported: [
-      ...new Set(keys.map(({ record }) => record.alg)),
-    ].toSorted(),
+    id_token_signing_alg_values_supported: algorithmsOf(keys),
   };
+}
+
+function algorithmsOf(keys: readonly Pick<KeyInfo, "record">[]): readonly string[] {
+  return [...new Set(keys.map(({ record }) => record.alg))].toSorted();
 }

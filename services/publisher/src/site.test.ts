@@ -22,7 +22,9 @@ function kids(site: Site, path: string): readonly string[] | undefined {
 
 describe("the site that a registry makes", () => {
   test("three documents for each active tenant, and none in common", () => {
-    const site = build(Deployment.standard());
+    const deployment = Deployment.standard();
+    deployment.key("enterprise", TENANT);
+    const site = build(deployment);
     assert.deepEqual(
       site.documents.map(({ path }) => path).toSorted(),
       [
@@ -43,7 +45,12 @@ describe("the site that a registry makes", () => {
       grant_types_supported: ["client_credentials"],
       response_types_supported: [],
       subject_types_supported: ["public"],
-      token_endpoint_auth_methods_supported: ["client_secret_basic", "private_key_jwt"],
+      id_token_signing_alg_values_supported: ["ES256"],
+      token_endpoint_auth_methods_supported: [
+        "client_secret_basic",
+        "client_secret_post",
+        "private_key_jwt",
+      ],
       token_endpoint_auth_signing_alg_values_supported: ["ES256", "Ed25519", "PS256", "RS256"],
     });
   });

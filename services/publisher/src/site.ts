@@ -119,7 +119,7 @@ function documentsOf(
   const keySet = { path: `${path}/keys`, body: jwks };
   if (tokenEndpoint === null)
     return [{ path: openid, body: JSON.stringify(clusterMetadataOf(issuer, keys)) }, keySet];
-  const body = JSON.stringify(metadataOf(issuer, tokenEndpoint));
+  const body = JSON.stringify(metadataOf(issuer, tokenEndpoint, keys));
   // RFC 8414 §3.1: the well-known part stands before the path of the issuer. Without a path it would be a file where
   // the others need a folder.
   const oauth = { path: `/.well-known/oauth-authorization-server${path}`, body };

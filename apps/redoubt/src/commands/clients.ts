@@ -72,6 +72,11 @@ function registerAdd(clients: Command, run: Run): void {
     )
     .option("--scope <name>", "a scope that it may have; repeatable", collect)
     .option("--jwks <file>", "its public keys, for private_key_jwt")
+    .option(
+      "--unsafe-token-endpoint-audience",
+      "take its assertions for the token endpoint, too, not for the issuer alone",
+    )
+    .option("--no-unsafe-token-endpoint-audience", "take that back")
     .addHelpText("after", HELP)
     .action(
       run(async (context, options: WithFile<ClientAddOptions>) =>

@@ -19,12 +19,17 @@ export interface ClientView extends TenantName {
   readonly scopes: readonly string[];
   /** Null if the registry names a document that is lost. */
   readonly credentials: readonly CredentialView[] | null;
+  /** Its assertions may name the token endpoint as their audience, which is unsafe. */
+  readonly unsafeTokenEndpointAudience: boolean;
 }
+
+/** What the statement of a client says, without what it proves itself with. */
+export type ClientRights = Omit<ClientView, "credentials" | "unsafeTokenEndpointAudience">;
 
 const SHOWN_HASH = 8;
 
 export function viewOf(
-  { realm, tenant, client, status, audiences, scopes }: Omit<ClientView, "credentials">,
+  rights: ClientRights,
   credentials: ClientCredentials | undefined,
 ): ClientView {
   const shown = credentials && [
@@ -33,7 +38,10 @@ export function viewOf(
     ),
     ...credentials.keys.map((one) => credentialView("key", one.kid, one)),
   ];
-  return { realm, tenant, client, status, audiences, scopes, credentials: shown ?? null };
+  const unsafeTokenEndpointAudience = credentials?.unsafeTokenEndpointAudience === true;
+  const { realm, tenant, client, status, audiences, scopes } = rights;
+  const named = { realm, tenant, client, status, audiences, scopes };
+  return { ...named, credentials: shown ?? null, unsafeTokenEndpointAudience };
 }
 
 function credentialView(
@@ -67,13 +75,14 @@ export function clientTable(clients: readonly ClientView[]): string {
   return table([CLIENT_HEADING, ...rows]);
 }
 
-/** RFC 7591 §2: the names of the methods. */
-function authentication({ credentials }: ClientView): string {
+/** RFC 7591 §2: the names of the methods; of a secret what its two have in common, in the header or in the body. */
+function authentication({ credentials, unsafeTokenEndpointAudience }: ClientView): string {
   if (credentials === null) return "lost";
   const kinds = new Set(credentials.map(({ kind }) => kind));
   const methods = [
-    ...(kinds.has("secret") ? ["client_secret_basic"] : []),
+    ...(kinds.has("secret") ? ["client_secret"] : []),
     ...(kinds.has("key") ? ["private_key_jwt"] : []),
+    ...(unsafeTokenEndpointAudience ? ["unsafe-token-endpoint-audience"] : []),
   ];
   return methods.join(" ") || "none";
 }

@@ -6,6 +6,7 @@ import { parseClientJwk, type ClientCredentials } from "@redoubt/registry";
 import { generateKeyPair, publicJwk } from "@redoubt/keys";
 import { Operator } from "../operator.ts";
 import { FakeSystem } from "../testing/fake-system.ts";
+import { clientTable } from "./client-view.ts";
 import {
   addClient,
   listClients,
@@ -149,6 +150,28 @@ test("a scope is added without another secret, and a client of keys has none", a
     code: "ERR_OPTION",
     message: /public members/,
   });
+});
+
+test("the token endpoint as audience is an option of a client with keys, kept and shown until it is taken back", async () => {
+  const { system, operator } = await running();
+  await using _ = system;
+  const robot = { ...NAME, client: "robot" };
+  const unsafe = { ...robot, unsafeTokenEndpointAudience: true };
+  await assert.rejects(addClient(operator, unsafe), { code: "ERR_OPTION", message: /--jwks/ });
+  const added = await addClient(operator, { ...unsafe, jwks: [jwk("one")] });
+  assert.equal(added.unsafeTokenEndpointAudience, true);
+  assert.match(clientTable([added]), / private_key_jwt unsafe-token-endpoint-audience /);
+  assert.equal((await addClient(operator, unsafe)).changed, false);
+  const more = await addClient(operator, { ...robot, scope: ["orders.read"] });
+  const rotated = await rotateClient(operator, { ...robot, jwks: [jwk("2")], overlapSeconds: 60 });
+  const disabled = await setClientStatus(operator, robot, "disabled");
+  for (const view of [more, rotated, disabled, await showClient(operator, robot)])
+    assert.equal(view.unsafeTokenEndpointAudience, true);
+  const safe = { ...robot, unsafeTokenEndpointAudience: false };
+  const back = await addClient(operator, safe);
+  assert.deepEqual([back.changed, back.unsafeTokenEndpointAudience], [true, false]);
+  assert.doesNotMatch(clientTable([await showClient(operator, robot)]), /unsafe/);
+  assert.equal((await addClient(operator, safe)).changed, false);
 });
 
 test("a rotated secret is taken beside the new one until the overlap ends", async () => {

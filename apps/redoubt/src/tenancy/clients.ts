@@ -9,7 +9,13 @@ import type { JsonObject } from "@redoubt/verify/json";
 import { EXIT, type CommandContext } from "../command.ts";
 import { atTenant, REALMS, type Realm } from "../layout.ts";
 import { withOperator, type Operator } from "../operator.ts";
-import { clientTable, credentialTable, viewOf, type ClientView } from "./client-view.ts";
+import {
+  clientTable,
+  credentialTable,
+  viewOf,
+  type ClientRights,
+  type ClientView,
+} from "./client-view.ts";
 import {
   knownCredentials,
   newCredentials,
@@ -18,6 +24,7 @@ import {
   readJwks,
   requireCredentials,
   succeed,
+  withAudience,
 } from "./credentials.ts";
 import {
   checkAudiences,
@@ -43,6 +50,8 @@ export interface ClientAddOptions extends ClientName {
   readonly scope?: readonly string[];
   /** The client's public keys (RFC 7517): then it has no secret. */
   readonly jwks?: readonly JsonObject[] | undefined;
+  /** Whether its assertions may name the token endpoint as their audience; undefined leaves it as it is. */
+  readonly unsafeTokenEndpointAudience?: boolean;
 }
 
 export interface ClientRotateOptions extends ClientName {
@@ -158,14 +167,16 @@ export async function addClient(
       "ERR_OPTION",
       `Client ${plan.client} exists: redoubt clients rotate --jwks gives it other keys`,
     );
-  const { credentials, secret } = known
+  const { credentials: before, secret } = known
     ? { credentials: requireCredentials(known) }
     : newCredentials(options.jwks);
-  if (plan.isChanged) await stateClient(operator, plan, credentials);
+  const credentials = withAudience(before, options.unsafeTokenEndpointAudience);
+  const changed = plan.isChanged || credentials !== before;
+  if (changed) await stateClient(operator, plan, credentials);
   return {
     ...viewOf(plan, credentials),
     created: known === undefined,
-    changed: plan.isChanged,
+    changed,
     ...(secret !== undefined && { secret }),
   };
 }
@@ -261,7 +272,7 @@ function findClient(
 /** Appends the statement of a client: its status and rights, and the hash of its credentials, which go with it. */
 export async function stateClient(
   operator: Operator,
-  { realm, tenant, client, status, audiences, scopes }: Omit<ClientView, "credentials">,
+  { realm, tenant, client, status, audiences, scopes }: ClientRights,
   credentials: ClientCredentials,
 ): Promise<void> {
   const body = { type: "client", realm, tenant, client, status, audiences, scopes } as const;

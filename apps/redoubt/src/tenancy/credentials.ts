@@ -26,7 +26,7 @@ export const NONE: ClientCredentials = { secrets: [], keys: [] };
  * @throws ServiceError `ERR_OPTION` for a kid that another key has, or more than 8 secrets or keys at once
  */
 export function succeed(
-  before: ClientCredentials,
+  { secrets: secretsBefore, keys: keysBefore, ...options }: ClientCredentials,
   { secrets, keys }: ClientCredentials,
   now: number,
   until: number,
@@ -38,8 +38,8 @@ export function succeed(
   });
   const isTaken = (one: { readonly until?: number }): boolean => (one.until ?? until) > now;
   const [oldSecrets, oldKeys] = [
-    before.secrets.map(ending).filter(isTaken),
-    before.keys
+    secretsBefore.map(ending).filter(isTaken),
+    keysBefore
       .filter((key) => !isSame.includes(keyName(key)))
       .map(ending)
       .filter(isTaken),
@@ -47,13 +47,29 @@ export function succeed(
   const names = new Set(keys.map(({ kid }) => kid));
   if (oldKeys.some(({ kid }) => names.has(kid)))
     throw new ServiceError("ERR_OPTION", "Another key has this kid: give the new one another");
-  const all = { secrets: [...oldSecrets, ...secrets], keys: [...oldKeys, ...keys] };
+  const all = { secrets: [...oldSecrets, ...secrets], keys: [...oldKeys, ...keys], ...options };
   if (all.secrets.length > MAX_CREDENTIALS || all.keys.length > MAX_CREDENTIALS)
     throw new ServiceError(
       "ERR_OPTION",
       `More than ${MAX_CREDENTIALS} would be taken at once: wait until some end, or end them with --overlap 0`,
     );
   return all;
+}
+
+/** With or without the token endpoint as an audience; the same object where that changes nothing. */
+export function withAudience(
+  credentials: ClientCredentials,
+  isUnsafe: boolean | undefined,
+): ClientCredentials {
+  const { unsafeTokenEndpointAudience = false, ...others } = credentials;
+  if (isUnsafe === undefined || isUnsafe === unsafeTokenEndpointAudience) return credentials;
+  if (!isUnsafe) return others;
+  if (others.keys.length === 0)
+    throw new ServiceError(
+      "ERR_OPTION",
+      "--unsafe-token-endpoint-audience is for a client with keys: --jwks",
+    );
+  return { ...others, unsafeTokenEndpointAudience: true };
 }
 
 function keyName({ kid, jwk }: ClientCredentials["keys"][number]): string {
