@@ -9,6 +9,17 @@ const MAIN = join(repository, "apps", "redoubt", "src", "main.ts");
 const run = promisify(execFile);
 const TIMEOUT_MS = 50_000;
 
+/** The commands of a guide's tables, as they stand between backticks. */
+export function tableCommands(guide: string): readonly string[] {
+  const text = readFileSync(join(repository, "docs", "guide", guide), "utf8");
+  const cells = text.split("\n").filter((line) => line.startsWith("|"));
+  return cells.flatMap((line) =>
+    [...line.matchAll(/`(npm run -s redoubt -- (?:[^`\\]|\\.)*)`/g)].map(([, command = ""]) =>
+      command.replaceAll("\\|", "|"),
+    ),
+  );
+}
+
 /** The text of a guide between a heading and the next one of its level. */
 function section(guide: string, heading: string): string {
   const text = readFileSync(join(repository, "docs", "guide", guide), "utf8");
@@ -34,14 +45,17 @@ interface Reader {
 }
 
 /** Types the commands of a section into one shell, in a folder that stands for the reader's; it ends at the first failure. */
-export async function follow(
+export function follow(
   { guide, heading }: { readonly guide: string; readonly heading: string },
-  { folder, port, home }: Reader,
+  reader: Reader,
 ): Promise<string> {
+  return type(blocksOf(guide, heading, "sh").join("\n"), reader);
+}
+
+/** Types commands of a guide into a shell; `npm run` stands for the same command without npm. */
+export async function type(commands: string, { folder, port, home }: Reader): Promise<string> {
   const redoubt = `'${process.execPath}' '${MAIN}'`;
-  const script = blocksOf(guide, heading, "sh")
-    .join("\n")
-    .replaceAll("npm run -s redoubt --", redoubt);
+  const script = commands.replaceAll("npm run -s redoubt --", redoubt);
   const { PATH, HOME } = process.env;
   const { stdout } = await run("bash", ["--norc", "-euo", "pipefail", "-c", script], {
     cwd: folder,

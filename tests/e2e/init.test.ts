@@ -9,7 +9,7 @@ import { MemberReader } from "@redoubt/base";
 import { NO_SOFTHSM } from "@redoubt/custody/testing/softhsm";
 import { isJsonObject, parseJson, parseJsonObject } from "@redoubt/verify/json";
 import { freeBasePort } from "./free-ports.ts";
-import { follow } from "./guide.ts";
+import { follow, tableCommands, type } from "./guide.ts";
 import { redoubt, startSystem, type System } from "./system.ts";
 
 function temporaryFolder(t: TestContext): string {
@@ -157,3 +157,22 @@ it(
     assert.match((await system.redoubt(["status"])).stdout, /custody: pkcs11/);
   },
 );
+
+it("docs/guide/one-machine.md: every command of its table", async (t) => {
+  const folder = temporaryFolder(t);
+  chmodSync(folder, 0o700);
+  const port = await freeBasePort();
+  await using system = await startSystem({ folder: join(folder, ".redoubt"), port });
+  const commands = tableCommands("one-machine.md");
+  assert.ok(commands.length >= 12, String(commands.length));
+  for (const command of commands) {
+    // oxlint-disable-next-line no-await-in-loop -- in the order of the table; the last one attacks
+    const said = await type(command, { folder, port }).catch((error: unknown) => {
+      // `alarms` ends with 2 where some are open: the reading of a record is one.
+      const isOpen = command.endsWith("alarms") && Reflect.get(Object(error), "code") === 2;
+      return isOpen ? "open" : assert.fail(`${command}: ${String(error)}`);
+    });
+    assert.notEqual(said.trim(), "", command);
+  }
+  assert.equal((await system.redoubt(["token"])).code, 0);
+});
