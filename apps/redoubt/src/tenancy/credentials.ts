@@ -109,11 +109,8 @@ export function newCredentials(jwks: readonly JsonObject[] | undefined): {
 function readKey(jwk: JsonObject): ClientCredentials["keys"][number] {
   try {
     // RFC 9864: the name that older libraries write into a key. The registry has one spelling.
-    const alg = jwk["alg"] === "EdDSA" ? "Ed25519" : jwk["alg"];
-    return {
-      ...parseClientJwk({ ...jwk, ...(alg !== undefined && { alg }) }),
-      added: nowSeconds(systemClock),
-    };
+    const named = jwk["alg"] === "EdDSA" ? { ...jwk, alg: "Ed25519" } : jwk;
+    return { ...parseClientJwk(named), added: nowSeconds(systemClock) };
   } catch (cause) {
     if (!(cause instanceof KeyError)) throw cause;
     throw new ServiceError("ERR_OPTION", `--jwks: ${cause.message}`, { cause });
