@@ -3,9 +3,9 @@ import { after, before, describe, it } from "node:test";
 import { issuerTemplate, portsFrom, readDemo, type DemoClient } from "@redoubt/cli";
 import { createRemoteJWKSet, jwtVerify } from "jose";
 import { startSystem, type System } from "../e2e/system.ts";
-import { goExample, javaExample, type Example } from "./libraries.ts";
+import { goExample, javaExample, pythonExamples } from "./libraries.ts";
 
-const [go, java] = await Promise.all([goExample(), javaExample()]);
+const [go, java, python] = await Promise.all([goExample(), javaExample(), pythonExamples()]);
 
 /** docs/guide/clients.md, as its reader copies it. */
 describe("the examples of the guide, with libraries of other languages", () => {
@@ -48,8 +48,35 @@ describe("the examples of the guide, with libraries of other languages", () => {
       },
     );
   }
+
+  it(
+    "Python: Authlib with its own life of an assertion, once the audience is the issuer",
+    skipOf(python),
+    async () => {
+      assert.ok("getToken" in python);
+      const { issuer, tenant, audience } = demo();
+      const env = { ISSUER: issuer };
+      await python.makeKey(env);
+      const add = (...args: readonly string[]) =>
+        system.redoubt(["clients", "add", "--tenant", tenant, "--client", "robot", ...args]);
+      const rights = ["--jwks", python.jwks, "--audience", audience, "--scope", "orders.read"];
+      const added = await add(...rights);
+      assert.equal(added.code, 0, added.stderr);
+      await checkToken(await python.getToken(env));
+      await checkToken(await python.getToken(env));
+
+      const hint = /invalid_client.*aud of a client assertion must be the issuer identifier/;
+      await assert.rejects(python.getTokenByDefault(env), hint);
+      assert.equal((await add("--unsafe-token-endpoint-audience")).code, 0);
+      await checkToken(await python.getTokenByDefault(env));
+      const shown = await system.redoubt(["clients", "show", "robot", "--tenant", tenant]);
+      assert.match(shown.stdout, / unsafe-token-endpoint-audience /);
+      assert.equal((await add("--no-unsafe-token-endpoint-audience")).code, 0);
+      await assert.rejects(python.getTokenByDefault(env), hint);
+    },
+  );
 });
 
-function skipOf(example: Example): { readonly skip: string | false } {
-  return { skip: "why" in example ? example.why : false };
+function skipOf(example: object): { readonly skip: string | false } {
+  return { skip: "why" in example ? String(example.why) : false };
 }

@@ -5,10 +5,15 @@ import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
 import { blocksOf } from "../e2e/guide.ts";
 
-/** How to run the example of a guide's section, or why it cannot be run here. */
-export type Example =
-  | { readonly run: (env: Readonly<Record<string, string>>) => Promise<string> }
-  | { readonly why: string };
+/** Runs an example with this environment; answers what it printed. */
+type Run = (env: Readonly<Record<string, string>>) => Promise<string>;
+
+/** Why examples cannot be run here. */
+export interface Missing {
+  readonly why: string;
+}
+
+type Example = { readonly run: Run } | Missing;
 
 type Program = readonly [file: string, ...args: string[]];
 
@@ -52,6 +57,40 @@ export async function javaExample(): Promise<Example> {
   return { run: running([java, "-cp", readFileSync(list, "utf8").trim(), source]) };
 }
 
+export interface PythonExamples {
+  /** Writes a key pair into the folder of the examples. */
+  readonly makeKey: Run;
+  readonly getToken: Run;
+  /** The same where nobody says what the audience is. */
+  readonly getTokenByDefault: Run;
+  readonly jwks: string;
+}
+
+/** The versions are those of python/requirements.txt. */
+export async function pythonExamples(): Promise<PythonExamples | Missing> {
+  const python = find("python3");
+  if (python === undefined) return { why: "no Python here" };
+  const cwd = join(folder, "python");
+  cpSync(join(import.meta.dirname, "python"), cwd, { recursive: true });
+  const at = { cwd, env: process.env };
+  const own = join(cwd, "venv", "bin", "python");
+  const missing =
+    (await fetched([python, "-m", "venv", "venv"], at)) ??
+    (await fetched([own, "-m", "pip", "install", "-q", "-r", "requirements.txt"], at));
+  if (missing !== undefined) return { why: `no Python packages: ${missing}` };
+  const heading = "Python: Authlib, with a key in place of a secret";
+  const [makeKey = "", getToken = ""] = blocksOf(GUIDE, heading, "py");
+  const byDefault = getToken.replace("PrivateKeyJWT(issuer)", "PrivateKeyJWT()");
+  if (byDefault === getToken) throw new Error(`"${heading}" of ${GUIDE} names no audience`);
+  const runs = (code: string): Run => running([own, "-c", code], cwd);
+  return {
+    makeKey: runs(makeKey),
+    getToken: runs(getToken),
+    getTokenByDefault: runs(byDefault),
+    jwks: join(cwd, "robot.jwks"),
+  };
+}
+
 function example(heading: string, language: string): string {
   return blocksOf(GUIDE, heading, language).join("\n");
 }
@@ -74,10 +113,11 @@ async function fetched(
   }
 }
 
-function running([file, ...args]: Program) {
-  return async (env: Readonly<Record<string, string>>): Promise<string> => {
+function running([file, ...args]: Program, cwd = folder): Run {
+  return async (env) => {
     const { PATH, HOME } = process.env;
     const { stdout } = await execute(file, args, {
+      cwd,
       env: { PATH, HOME, ...env },
       timeout: RUN_MS,
     });

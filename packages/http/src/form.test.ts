@@ -43,6 +43,14 @@ describe("readForm", () => {
     assert.equal(readForm(form("")).size, 0);
   });
 
+  test("one & may follow the last parameter, as some libraries write it; it is none of its own", () => {
+    assert.deepEqual([...readForm(form("a=1&"))], [["a", "1"]]);
+    assert.deepEqual([...readForm(form("a=1&scope=&"))], [["a", "1"]]);
+    assert.equal(readForm(form(`${pairs(32)}&`)).size, 32);
+    refuses(`${pairs(33)}&`, "ERR_HTTP_FORM");
+    refuses("a=1&a=2&", "ERR_HTTP_FORM_DUPLICATE");
+  });
+
   test("RFC 6749 §3.2: repeated parameters are refused, however they are spelt", () => {
     refuses("scope=a&scope=a", "ERR_HTTP_FORM_DUPLICATE");
     refuses("scope=&scope=a", "ERR_HTTP_FORM_DUPLICATE");
@@ -54,8 +62,10 @@ describe("readForm", () => {
     for (const body of [
       "a",
       "=1",
-      "a=1&",
+      "&",
+      "&&",
       "&a=1",
+      "a=1&&",
       "a=1&&b=2",
       "a=%",
       "a=%4",

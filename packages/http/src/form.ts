@@ -28,10 +28,11 @@ export function readForm(
   // Everything else is percent-encoded in this format, so a raw byte above 0x7f has no meaning.
   if (!isAscii(body))
     throw new HttpError("ERR_HTTP_FORM", "Form holds raw bytes that are not ASCII");
-  const pairs = body
-    .toString("latin1")
-    .split("&", (limits.maxParameters ?? DEFAULT_MAX_PARAMETERS) + 1);
-  if (pairs.length > (limits.maxParameters ?? DEFAULT_MAX_PARAMETERS))
+  const { maxParameters = DEFAULT_MAX_PARAMETERS } = limits;
+  const text = body.toString("latin1");
+  // Some libraries end every parameter with it. Anywhere else an empty parameter is refused.
+  const pairs = (text.endsWith("&") ? text.slice(0, -1) : text).split("&", maxParameters + 1);
+  if (pairs.length > maxParameters)
     throw new HttpError("ERR_HTTP_FORM", "Form has too many parameters");
   const seen = new Set<string>();
   for (const pair of pairs) readPair(pair, seen, form);

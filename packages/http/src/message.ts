@@ -4,7 +4,7 @@ import { HttpError } from "./errors.ts";
 /** A request as a handler sees it. Every member but `id`, `address` and `promote` is chosen by the client. */
 export interface HttpRequest {
   readonly method: string;
-  /** As it came, without the query: nothing is decoded or normalised. */
+  /** As it came, without the query and, in absolute form, scheme and host: nothing is decoded or normalised. */
   readonly path: string;
   readonly query: string;
   readonly headers: IncomingHttpHeaders;

@@ -77,6 +77,41 @@ describe("serveHttp", () => {
     assert.equal(await head.text(), "");
   });
 
+  test("RFC 9112 §3.2.2: of a target in absolute form the path counts, never scheme and host", async () => {
+    const seen: HttpRequest[] = [];
+    await using server = await serve((request) => {
+      seen.push(request);
+      return jsonAnswer(200, {});
+    });
+    const targets = [
+      ["http://a/b/c?d=e", "/b/c", "d=e"],
+      ["HTTPS://other.example:8443/b//../c%2f", "/b//../c%2f", ""],
+      ["http://[::1]:80/b", "/b", ""],
+      ["http://a", "/", ""],
+      ["http://a?d", "/", "d"],
+      ["http://a/http://b/c", "/http://b/c", ""],
+      ["//a/b", "//a/b", ""],
+      ["/http://a/b", "/http://a/b", ""],
+      // What is no such target stays as it came, and is no path of anybody's.
+      ["http://user@a/b", "http://user@a/b", ""],
+      ["http:///b", "http:///b", ""],
+      ["http://a:b/c", "http://a:b/c", ""],
+      ["ftp://a/b", "ftp://a/b", ""],
+    ] as const;
+    for (const [target, path, query] of targets) {
+      const line = `POST ${target} HTTP/1.1\r\nHost: x\r\n${CLOSE}\r\n`;
+      // oxlint-disable-next-line no-await-in-loop -- to see which request was which
+      assert.match(await exchange(server.port, line), /^HTTP\/1\.1 200 /, target);
+      const last = seen.at(-1);
+      assert.deepEqual([last?.path, last?.query, last?.headers.host], [path, query, "x"], target);
+    }
+    const health = await exchange(
+      server.port,
+      `GET http://a/health HTTP/1.1\r\nHost: x\r\n${CLOSE}\r\n`,
+    );
+    assert.match(health, /^HTTP\/1\.1 200 .*\{"ready":true\}$/s);
+  });
+
   test("health says whether the service is ready", async () => {
     await using ready = await serve(echo);
     await using waiting = await serve(echo, {}, false);

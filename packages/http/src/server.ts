@@ -416,7 +416,7 @@ function connectionOf({ remoteAddress, remotePort, localAddress, localPort }: So
 }
 
 function headOf(message: IncomingMessage, { id, place, address }: Call): RequestHead {
-  const url = message.url ?? "/";
+  const url = originForm(message.url ?? "/");
   const question = url.indexOf("?");
   return {
     method: message.method ?? "",
@@ -428,6 +428,20 @@ function headOf(message: IncomingMessage, { id, place, address }: Call): Request
     id,
     promote: (name) => place.promote(name),
   };
+}
+
+const ABSOLUTE_FORM = /^https?:\/\/(?:[\w.~-]+|\[[\da-f:.]+\])(?::\d{1,5})?(?=[/?]|$)/i;
+
+/**
+ * RFC 9112 §3.2.2: servers take targets in absolute form, which are written for proxies. Nothing here depends on scheme
+ * and host, which anybody can write, so they go; what is neither form stays, and is nobody's path.
+ */
+function originForm(target: string): string {
+  if (target.startsWith("/")) return target;
+  const [place] = ABSOLUTE_FORM.exec(target) ?? [];
+  if (place === undefined) return target;
+  const path = target.slice(place.length);
+  return path.startsWith("/") ? path : `/${path}`;
 }
 
 function errorAnswer(error: HttpError, id: string): HttpAnswer {

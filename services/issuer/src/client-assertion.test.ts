@@ -24,6 +24,8 @@ const ec = generateKeyPairSync("ec", { namedCurve: "P-256" });
 const other = generateKeyPairSync("ec", { namedCurve: "P-256" });
 const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 });
 const ES_JWK: JsonObject = { ...ec.publicKey.export({ format: "jwk" }), alg: "ES256", kid: "es" };
+const ed = generateKeyPairSync("ed25519");
+const ED_JWK: JsonObject = { ...ed.publicKey.export({ format: "jwk" }), alg: "Ed25519", kid: "ed" };
 const PS_JWK: JsonObject = { ...rsa.publicKey.export({ format: "jwk" }), alg: "PS256", kid: "ps" };
 
 const TOKEN_ENDPOINT = `https://issuer.example/${TENANT}/oauth2/v2.0/token`;
@@ -37,7 +39,8 @@ function encode(value: unknown): string {
 function signed(header: unknown, claims: unknown, key: KeyObject = ec.privateKey): string {
   const input = `${encode(header)}.${encode(claims)}`;
   const options = key.asymmetricKeyType === "ec" ? { dsaEncoding: "ieee-p1363" as const } : {};
-  return `${input}.${sign("sha256", Buffer.from(input), { key, ...options }).toString("base64url")}`;
+  const digest = key.asymmetricKeyType === "ed25519" ? null : "sha256";
+  return `${input}.${sign(digest, Buffer.from(input), { key, ...options }).toString("base64url")}`;
 }
 
 function signedFor(aud: unknown): string {
@@ -186,6 +189,25 @@ describe("THREAT-34: client assertions (RFC 7523)", () => {
       PS_JWK,
     ]);
     await assert.rejects(pkcs1, { code: "ERR_ISSUER_ASSERTION_SIGNATURE" });
+  });
+
+  test("RFC 9864: an Ed25519 key goes by both names of its algorithm, and no other key by EdDSA", async () => {
+    for (const alg of ["Ed25519", "EdDSA"]) {
+      const header = { alg, kid: "ed" };
+      await check(signed(header, CLAIMS, ed.privateKey), once(), [ED_JWK]);
+      const wrong = signed(header, CLAIMS, generateKeyPairSync("ed25519").privateKey);
+      await assert.rejects(check(wrong, once(), [ED_JWK]), {
+        code: "ERR_ISSUER_ASSERTION_SIGNATURE",
+      });
+      assert.deepEqual(await costOf(() => check(wrong, once(), [])), [1, 1]);
+      const es = check(signed({ ...HEADER, alg }, CLAIMS));
+      await assert.rejects(es, { code: "ERR_ISSUER_ASSERTION_KEY" });
+    }
+    for (const alg of ["ES256", "eddsa", "Ed448", "EdDSA "])
+      await assert.rejects(
+        check(signed({ alg, kid: "ed" }, CLAIMS, ed.privateKey), once(), [ED_JWK]),
+        { code: "ERR_ISSUER_ASSERTION_KEY" },
+      );
   });
 
   test("THREAT-08: header members that bring a key or an extension, other kinds of JWT", async () => {

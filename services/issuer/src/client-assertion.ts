@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
 import { StoreError, type ReplayRepository } from "@redoubt/store";
 import { Base64urlError, decodeBase64url } from "@redoubt/verify/base64url";
-import { JsonError, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
+import { JsonError, parseJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
 import { verifiesWith, type VerifyingKey } from "./client-keys.ts";
 import { invalidClient, OAuthError } from "./errors.ts";
 
@@ -84,7 +84,8 @@ export async function verifyAssertion(
   context: AssertionContext,
 ): Promise<void> {
   const { expires, jti } = checkClaims(assertion, context);
-  const nobodysKey = context.nobodysKeys.find(({ alg }) => alg === assertion.header["alg"]);
+  const named = algorithmOf(assertion.header);
+  const nobodysKey = context.nobodysKeys.find(({ alg }) => alg === named);
   if (!nobodysKey) throw invalidClient("ERR_ISSUER_ASSERTION_KEY");
   await context.turn();
   try {
@@ -117,13 +118,16 @@ function checkSignature(
 }
 
 // RFC 8725 §3.1: the algorithm is the registered key's, never the token's.
-function selectKey(
-  { alg, kid }: JsonObject,
-  keys: readonly VerifyingKey[],
-): VerifyingKey | undefined {
+function selectKey(header: JsonObject, keys: readonly VerifyingKey[]): VerifyingKey | undefined {
+  const { kid } = header;
   const [only] = keys;
   const key = kid === undefined && keys.length === 1 ? only : keys.find((one) => one.kid === kid);
-  return key?.alg === alg ? key : undefined;
+  return key?.alg === algorithmOf(header) ? key : undefined;
+}
+
+// RFC 9864 §2.2: "EdDSA", which most libraries still write, left open which curve; here it has one meaning.
+function algorithmOf({ alg }: JsonObject): JsonValue | undefined {
+  return alg === "EdDSA" ? "Ed25519" : alg;
 }
 
 function checkClaims(

@@ -36,7 +36,13 @@ export function metadataOf(
       "client_secret_post",
       "private_key_jwt",
     ],
-    token_endpoint_auth_signing_alg_values_supported: ["ES256", "Ed25519", "PS256", "RS256"],
+    token_endpoint_auth_signing_alg_values_supported: [
+      "ES256",
+      "Ed25519",
+      "EdDSA",
+      "PS256",
+      "RS256",
+    ],
   };
 }
 

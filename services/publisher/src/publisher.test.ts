@@ -320,11 +320,20 @@ describe("the ledger's tiles", () => {
       "/consumer/v2.0/keys%2f",
       "/constructor",
       "/__proto__",
-      `http://evil.example${PATH}/keys`,
+      // RFC 9112 §3.2.2: of these the path counts, and is held to the same.
+      `http://evil.example/tlog/${ID}/secret`,
+      `http://evil.example/tlog/${ID}/tile/0/../../secret`,
+      "http://evil.example/../publisher/config.json",
+      `http://evil.example/http://evil.example${PATH}/keys`,
+      `http://user@evil.example${PATH}/keys`,
+      `file://${PATH}/keys`,
     ];
     // Raw: clients and URL parsers would tidy these up.
     for (const path of paths)
       assert.match(await raw(system.publisher.port, path), /^HTTP\/1\.1 404 /, path);
+    const bodyOf = async (path: string) =>
+      (await raw(system.publisher.port, path)).split("\r\n\r\n")[1];
+    assert.equal(await bodyOf(`http://evil.example${PATH}/keys`), await bodyOf(`${PATH}/keys`));
     // Too large, a link, a folder: not the tiles that they stand for.
     for (const index of [1, 2, 3])
       assert.match(

@@ -51,7 +51,13 @@ describe("the site that a registry makes", () => {
         "client_secret_post",
         "private_key_jwt",
       ],
-      token_endpoint_auth_signing_alg_values_supported: ["ES256", "Ed25519", "PS256", "RS256"],
+      token_endpoint_auth_signing_alg_values_supported: [
+        "ES256",
+        "Ed25519",
+        "EdDSA",
+        "PS256",
+        "RS256",
+      ],
     });
   });
 

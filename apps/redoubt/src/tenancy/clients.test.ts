@@ -145,6 +145,11 @@ test("a scope is added without another secret, and a client of keys has none", a
     code: "ERR_OPTION",
     message: /clients rotate/,
   });
+  const ed = publicJwk(generateKeyPair("Ed25519").publicKey);
+  const older = { ...NAME, client: "older", jwks: [{ ...ed, kid: "ed", alg: "EdDSA" }] };
+  await addClient(operator, older);
+  const known = operator.registry.clients.get(`enterprise/${TENANT}/older`);
+  assert.equal(known?.credentials?.keys[0]?.alg, "Ed25519");
   const bad = [{ ...jwk("two"), d: "x" }];
   await assert.rejects(addClient(operator, { ...NAME, client: "bad", jwks: bad }), {
     code: "ERR_OPTION",

@@ -108,7 +108,9 @@ export function newCredentials(jwks: readonly JsonObject[] | undefined): {
 
 function readKey(jwk: JsonObject): ClientCredentials["keys"][number] {
   try {
-    return { ...parseClientJwk(jwk), added: nowSeconds(systemClock) };
+    // RFC 9864: the name that older libraries write into a key. The registry has one spelling.
+    const named = jwk["alg"] === "EdDSA" ? { ...jwk, alg: "Ed25519" } : jwk;
+    return { ...parseClientJwk(named), added: nowSeconds(systemClock) };
   } catch (cause) {
     if (!(cause instanceof KeyError)) throw cause;
     throw new ServiceError("ERR_OPTION", `--jwks: ${cause.message}`, { cause });
