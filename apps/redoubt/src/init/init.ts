@@ -94,7 +94,7 @@ export async function init(context: CommandContext, options: InitOptions): Promi
       `  ${"people".padEnd(11)} RP ID ${plan.rpId}`,
       "",
       "These stand for ever: issuers are part of every key. Wrong? Remove the folder and run init again, now.",
-      `Next: redoubt up${folder === join(context.typedIn, ".redoubt") ? "" : ` --data ${folder}`}`,
+      `Next: ${folder === join(context.typedIn, ".redoubt") ? "npm start" : `npm run -s redoubt -- --data ${folder} up`}`,
     ].join("\n"),
   });
   return EXIT.ok;
