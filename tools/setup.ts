@@ -22,6 +22,7 @@ const packages: readonly DebianPackage[] = [
     proof: "/usr/bin/softhsm2-util",
     why: "the PKCS#11 token that key custody is tested on",
   },
+  { name: "chromium", proof: "/usr/bin/chromium", why: "shows the status page" },
   { name: "prometheus", proof: "/usr/bin/promtool", why: "reads the metrics and the alert rules" },
 ];
 
