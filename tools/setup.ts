@@ -24,6 +24,7 @@ const packages: readonly DebianPackage[] = [
   },
   { name: "nginx", proof: "/usr/sbin/nginx", why: "the proxy of docs/guide/public.md" },
   { name: "jq", proof: "/usr/bin/jq", why: "used in docs/guide/public.md" },
+  { name: "chromium", proof: "/usr/bin/chromium", why: "shows the status page" },
   { name: "prometheus", proof: "/usr/bin/promtool", why: "reads the metrics and the alert rules" },
 ];
 

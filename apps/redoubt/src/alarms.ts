@@ -107,11 +107,15 @@ function readAlarmPage(
   return ask(monitor, MONITOR.alarms, { ...filter, limit: MONITOR_LIMITS.alarms });
 }
 
-/** Every alarm that fits, oldest first. */
-export async function readAlarms(monitor: Requester, filter: AlarmFilter = {}): Promise<Alarm[]> {
+/** Every alarm that fits, oldest first. @throws ServiceError `ERR_ALARMS` where `maxPages` do not hold them */
+export async function readAlarms(
+  monitor: Requester,
+  filter: AlarmFilter = {},
+  maxPages = MAX_PAGES,
+): Promise<Alarm[]> {
   const all: Alarm[] = [];
   let since = filter.since ?? 0;
-  for (let page = 0; page < MAX_PAGES; page += 1) {
+  for (let page = 0; page < maxPages; page += 1) {
     const { alarms, next } = await readAlarmPage(monitor, { ...filter, since });
     if (alarms.length === 0) return all;
     all.push(...alarms);

@@ -57,15 +57,24 @@ export class Operator implements AsyncDisposable {
   /** The data folder; "" where it is the working directory. */
   readonly folder: string;
   readonly #connectTimeoutMs: number;
+  readonly #timeoutMs: number;
   readonly #operatorKey: VerifierKey;
   readonly #items: RegistryItem[] = [];
   readonly #clients = new Map<string, SocketClient>();
   readonly #reader: RegistryReader;
 
-  /** `connectTimeoutMs`: how long a service may take to listen; only `up` has reason to wait for one. */
-  constructor(folder: string, settings: Settings, { connectTimeoutMs = 3000 } = {}) {
+  /**
+   * `connectTimeoutMs`: how long a service may take to listen; only `up` has reason to wait for one. `timeoutMs`: to
+   * answer.
+   */
+  constructor(
+    folder: string,
+    settings: Settings,
+    { connectTimeoutMs = 3000, timeoutMs = 15_000 } = {},
+  ) {
     this.folder = folder;
     this.#connectTimeoutMs = connectTimeoutMs;
+    this.#timeoutMs = timeoutMs;
     this.#operatorKey = parseVerifierKey(settings.operator);
     this.#reader = new RegistryReader({
       client: this.client("ledger"),
@@ -90,7 +99,7 @@ export class Operator implements AsyncDisposable {
     const client = new SocketClient({
       path: place.path,
       secret: readSocketSecret(place),
-      timeoutMs: 15_000,
+      timeoutMs: this.#timeoutMs,
       connectTimeoutMs: this.#connectTimeoutMs,
     });
     this.#clients.set(name, client);

@@ -11,7 +11,9 @@ import {
   SIGNATURE_TYPE,
 } from "@redoubt/tlog";
 import type { JsonObject } from "@redoubt/verify/json";
+import type { KeyView } from "./keys/key-list.ts";
 import { SERVICES } from "./layout.ts";
+import { keyOf } from "./testing/page-facts.ts";
 import { testKey, type TestKey } from "./testing/registry.ts";
 import { requesterOf } from "@redoubt/testkit";
 import { statusText } from "./status.ts";
@@ -59,7 +61,11 @@ function askOf(change: Readonly<Record<string, () => JsonObject>> = {}): StatusP
       assert.ok(answer);
       return { head: answer() };
     });
-  return { client, witness: WITNESS.vkey, now: 100 };
+  return { folder: "/d", client, readKeys: noKeys, witness: WITNESS.vkey, now: 100 };
+}
+
+async function noKeys(): Promise<readonly KeyView[]> {
+  return [];
 }
 
 function stateOf(change: JsonObject): () => JsonObject {
@@ -81,7 +87,12 @@ test("everything ready, no critical alarm, no halt: healthy", async () => {
   assert.equal(found.healthy, true);
   assert.deepEqual(found.problems, []);
   assert.equal(found.processes.length, SERVICES.length);
-  assert.deepEqual(found.logs[0], { log: LOG, size: 3, cosigned: { size: 2, timeSeconds: 90 } });
+  assert.deepEqual(found.logs[0], {
+    log: LOG,
+    size: 3,
+    cosigned: { size: 2, timeSeconds: 90 },
+    monitored: null,
+  });
   assert.deepEqual(found.labels, ["custody: plain-file", "isolation: none", "roots: demo"]);
   const text = statusText("Redoubt on /d", found, 100);
   assert.match(text, /^Redoubt on \/d: healthy\n/);
@@ -181,7 +192,8 @@ for (const [what, page, answers, pattern] of TROUBLES)
   test(`${what} needs attention, and is named`, async () => {
     const found = await readSystemStatus(pageOf(page), askOf(answers));
     assert.equal(found.healthy, false);
-    assert.match(found.problems.join("\n"), pattern);
+    assert.match(found.problems.map((problem) => problem.what).join("\n"), pattern);
+    for (const { todo } of found.problems) assert.notEqual(todo, "");
     assert.match(statusText("Redoubt", found, 100), /^Redoubt: NEEDS ATTENTION\n/);
   });
 
@@ -192,6 +204,45 @@ for (const change of [{ closed: "drill" }, { severity: "warning" }])
     assert.equal(found.healthy, true);
     assert.equal(found.alarms?.open, "closed" in change ? 0 : 1);
   });
+
+test("P4: a process that says what no process of ours does is named, and hides no other", async () => {
+  for (const own of [
+    { labels: 7 },
+    { labels: ["a".repeat(600)] },
+    { reason: {} },
+    { refusedKeys: [1] },
+  ]) {
+    const page = pageOf({ publisher: { ready: true, pid: 12, restarts: 0, ...own } });
+    // oxlint-disable-next-line no-await-in-loop -- one after the other: a failure names its words
+    const found = await readSystemStatus(page, askOf());
+    assert.deepEqual(
+      found.problems.map((problem) => problem.what),
+      ["publisher says of itself what cannot be read"],
+    );
+    assert.equal(found.processes.find(({ service }) => service === "ledger")?.ready, true);
+  }
+});
+
+test("P6: a realm in which no key signs is named, with the time at which one will", async () => {
+  const standby = keyOf({
+    state: "prepublished",
+    signer: null,
+    next: { state: "active", at: 3700 },
+  });
+  const found = await readSystemStatus(pageOf(), {
+    ...askOf(),
+    readKeys: () => Promise.resolve([standby]),
+  });
+  const [problem] = found.problems;
+  assert.equal(problem?.what, "No key signs in realm enterprise, class at");
+  assert.equal(problem?.todo, "The next key is active in 60 min, by itself");
+});
+
+test("keys that cannot be read are a problem, and no reason to say nothing", async () => {
+  const found = await readSystemStatus(pageOf(), { ...askOf(), readKeys: away });
+  assert.deepEqual([found.keys, found.healthy], [null, false]);
+  assert.equal(found.problems[0]?.what, "keys cannot be read: gone");
+});
 
 test("alarms that cannot be read are not said to be none", async () => {
   const found = await readSystemStatus(pageOf(), askOf({ "monitor alarms": away }));

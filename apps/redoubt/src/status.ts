@@ -7,27 +7,22 @@ import { withRootsLabel } from "./ceremony/root-state.ts";
 import { EXIT, type CommandContext } from "./command.ts";
 import { SERVICES, type ServiceName } from "./layout.ts";
 import { Operator } from "./operator.ts";
+import { readKeys, type KeyView } from "./keys/key-list.ts";
+import {
+  alarmProblems,
+  diskProblems,
+  haltProblems,
+  keyProblems,
+  logProblems,
+  processProblems,
+  unreadable,
+  type DiskStatus,
+  type LogStatus,
+  type Problem,
+  type ProcessStatus,
+} from "./problems.ts";
 import { enterRunning, readStatusPage } from "./running.ts";
 import { printable, span, table } from "./table.ts";
-
-interface ProcessStatus {
-  readonly service: ServiceName;
-  readonly ready: boolean;
-  readonly pid: number | null;
-  readonly restarts: number;
-  readonly labels: readonly string[];
-  /** Why it is not ready, in its own words. */
-  readonly reason: string | null;
-  /** Keys that its custody holds and that must not be used. */
-  readonly refusedKeys: readonly string[];
-}
-
-interface LogStatus {
-  readonly log: string;
-  readonly size: number;
-  /** The newest size that the witness cosigned, and when by its clock. */
-  readonly cosigned: { readonly size: number; readonly timeSeconds: number } | null;
-}
 
 export interface SystemStatus {
   readonly healthy: boolean;
@@ -40,27 +35,37 @@ export interface SystemStatus {
     readonly newest: readonly Alarm[];
   } | null;
   /** Of the data folder; null where the supervisor does not say. */
-  readonly disk: { readonly freeBytes: number; readonly level: string } | null;
+  readonly disk: DiskStatus | null;
   /** What `redoubt up` on one machine is, and what it is not (ARCHITECTURE §9). */
   readonly labels: readonly string[];
   /** Each reason why this is not healthy. */
-  readonly problems: readonly string[];
+  readonly problems: readonly Problem[];
+}
+
+/** What the page shows beyond it. */
+export interface Found extends SystemStatus {
+  /** Null where they cannot be read, as above. */
+  readonly keys: readonly KeyView[] | null;
+  readonly openAlarms: readonly Alarm[] | null;
 }
 
 export interface StatusParts {
+  /** The data folder, for commands that name files in it. */
+  readonly folder: string;
   /** A connection to a service, as the operator. */
   readonly client: (service: ServiceName) => Requester;
+  /** The keys that are not gone for good. */
+  readonly readKeys: (alarms: readonly Alarm[]) => Promise<readonly KeyView[]>;
   readonly witness: VerifierKey;
   /** POSIX seconds. */
   readonly now: number;
 }
 
 const SHOWN_ALARMS = 10;
-const DISK_PROBLEMS: Readonly<Record<string, string>> = {
-  critical: "disk is nearly full",
-  none: "disk is full",
-  unknown: "free space of the disk cannot be read",
-};
+/** Of 1000 alarms each: more than a person can have left, and no monitor can fill the reader's memory. */
+const MAX_ALARM_PAGES = 64;
+const MONITOR_SILENT = "monitor does not answer";
+const MAX_LOGS = 256;
 const MAX_REFUSED = 1000;
 const MAX_SIZE = Number.MAX_SAFE_INTEGER;
 
@@ -70,8 +75,15 @@ export async function status({ folder, terminal }: CommandContext): Promise<numb
   const page = await readStatusPage(ports);
   await using operator = new Operator("", settings);
   const now = nowSeconds(systemClock);
-  const found = await readSystemStatus(page, {
+  // Keys and whole alarms have commands of their own.
+  const {
+    keys: _,
+    openAlarms: __,
+    ...found
+  } = await readSystemStatus(page, {
+    folder,
     client: (service) => operator.client(service),
+    readKeys: (alarms) => readKeys(operator, { alarms, nowSeconds: now }),
     witness: parseVerifierKey(settings.witness),
     now,
   });
@@ -100,45 +112,54 @@ async function rootLabels(
  * Joins the supervisor's page with what ledger and monitor say. A part that does not answer becomes one of the
  * `problems`.
  */
-export async function readSystemStatus(
-  page: JsonObject,
-  parts: StatusParts,
-): Promise<SystemStatus> {
-  const { client } = parts;
-  const problems: string[] = [];
-  const attempt = async <T>(what: string, read: () => Promise<T>, otherwise: T): Promise<T> => {
+export async function readSystemStatus(page: JsonObject, parts: StatusParts): Promise<Found> {
+  const { client, folder, now } = parts;
+  const monitor = client("monitor");
+  const failures: Problem[] = [];
+  const attempt = async <T>(what: string, read: () => Promise<T>): Promise<T | null> => {
     try {
       return await read();
     } catch (error) {
-      problems.push(`${what}: ${errorLine(error)}`);
-      return otherwise;
+      failures.push(unreadable(what, errorLine(error)));
+      return null;
     }
   };
   const processes = parseProcesses(page);
-  for (const { service, ready, reason } of processes)
-    if (!ready) problems.push(`${service} is not ready${reason === null ? "" : `: ${reason}`}`);
-  for (const { service, refusedKeys } of processes)
-    for (const refused of refusedKeys)
-      problems.push(`custody of ${service} holds a key that must not be used: ${refused}`);
-  const monitor = client("monitor");
   const disk = parseDisk(page);
-  const diskProblem = disk && DISK_PROBLEMS[disk.level];
-  if (diskProblem) problems.push(diskProblem);
-  const told = await attempt("alarms cannot be read", () => readAlarms(monitor), undefined);
-  const alarms = told ? alarmsOf(told) : null;
-  const critical = alarms?.critical ?? 0;
-  if (critical > 0)
-    problems.push(`${critical} critical alarm${critical > 1 ? "s are" : " is"} open`);
-  const logs = await attempt("logs cannot be read", () => readLogs(parts), []);
-  const halted = await attempt("monitor does not answer", () => readHalts(monitor), []);
+  // Side by side: a process that is frozen costs one time limit, not one for each question.
+  const [[told, keys], logs, monitored] = await Promise.all([
+    attempt("alarms cannot be read", () => readAlarms(monitor, {}, MAX_ALARM_PAGES)).then(
+      async (alarms) =>
+        [alarms, await attempt("keys cannot be read", () => parts.readKeys(alarms ?? []))] as const,
+    ),
+    attempt("logs cannot be read", () => readLogs(parts)),
+    attempt(MONITOR_SILENT, () => readMonitored(monitor)),
+  ]);
+  const sizes = new Map(monitored?.map(({ log, size }) => [log, size]));
+  const halts = (monitored ?? []).flatMap(({ log, halted }) =>
+    halted === null ? [] : [[log, halted] as const],
+  );
+  // One that the supervisor finds frozen is named by it already.
+  const isMonitorDown = processes.some(({ service, ready }) => service === "monitor" && !ready);
+  const problems = [
+    ...processProblems(processes, folder),
+    ...diskProblems(disk, folder),
+    ...alarmProblems(told ?? []),
+    ...haltProblems(halts),
+    ...logProblems(logs ?? [], now),
+    ...keyProblems(keys ?? [], now),
+    ...failures.filter(({ what }) => !isMonitorDown || !what.startsWith(MONITOR_SILENT)),
+  ];
   return {
-    healthy: problems.length === 0 && halted.length === 0,
+    healthy: problems.length === 0,
     processes,
-    logs,
-    alarms,
+    logs: (logs ?? []).map((log) => ({ ...log, monitored: sizes.get(log.log) ?? null })),
+    alarms: told && alarmsOf(told),
     disk,
     labels: [...new Set(processes.flatMap(({ labels }) => labels))],
-    problems: [...problems, ...halted],
+    problems,
+    keys,
+    openAlarms: told && told.filter(isOpen),
   };
 }
 
@@ -166,11 +187,26 @@ function parseProcesses(page: JsonObject): ProcessStatus[] {
       ready: reader.has("ready") && reader.boolean("ready"),
       pid: reader.optionalInteger("pid", 1, MAX_SIZE) ?? null,
       restarts: reader.optionalInteger("restarts", 0, MAX_SIZE) ?? 0,
+      startedAt: reader.optionalInteger("startedAt", 0, MAX_SIZE) ?? null,
+      ...readOwnWords(reader),
+    };
+  });
+}
+
+/** Of these a process says what it likes; the rest the supervisor sees itself. */
+function readOwnWords(
+  reader: MemberReader,
+): Pick<ProcessStatus, "labels" | "reason" | "refusedKeys" | "unreadable"> {
+  try {
+    return {
+      unreadable: reader.has("unreadable"),
       labels: readLabels(reader),
       reason: reader.optionalString("reason", 1024) ?? null,
       refusedKeys: readRefused(reader),
     };
-  });
+  } catch {
+    return { unreadable: true, labels: [], reason: null, refusedKeys: [] };
+  }
 }
 
 function readRefused(reader: MemberReader): readonly string[] {
@@ -192,12 +228,12 @@ function readLabels(reader: MemberReader): readonly string[] {
 
 async function readLogs(parts: StatusParts): Promise<LogStatus[]> {
   const { logs } = await ask(parts.client("ledger"), LEDGER.logs, {});
-  return Promise.all(logs.map(({ log }) => readLog(parts, log)));
+  return Promise.all(logs.slice(-MAX_LOGS).map(({ log }) => readLog(parts, log)));
 }
 
 async function readLog({ client, witness, now }: StatusParts, log: string): Promise<LogStatus> {
   const { size, cosigned: note } = await ask(client("ledger"), LEDGER.state, { log });
-  if (note === "") return { log, size, cosigned: null };
+  if (note === "") return { log, size, cosigned: null, monitored: null };
   // The ledger's word is not enough: the age of a cosignature is what the witness signed.
   const { timeSeconds, checkpoint } = verifyCosignature(note, witness);
   if (checkpoint.origin !== log)
@@ -205,15 +241,13 @@ async function readLog({ client, witness, now }: StatusParts, log: string): Prom
   // THREAT-37: a cosignature that is dated ahead would look younger than it is.
   if (isDatedAhead(timeSeconds, now))
     throw new ServiceError("ERR_STATUS", `Cosignature of ${log} is dated ahead of this clock`);
-  return { log, size, cosigned: { size: checkpoint.size, timeSeconds } };
+  return { log, size, cosigned: { size: checkpoint.size, timeSeconds }, monitored: null };
 }
 
-/** Logs that the monitor refuses to cosign ever again. */
-async function readHalts(monitor: Requester): Promise<string[]> {
+/** How far the monitor has read each log, and which it refuses to cosign ever again. */
+async function readMonitored(monitor: Requester) {
   const { logs = [] } = await ask(monitor, MONITOR.status, {});
-  return logs.flatMap(({ log, halted }) =>
-    halted === null ? [] : [`log ${log} is halted: ${halted}`],
-  );
+  return logs;
 }
 
 export function statusText(heading: string, found: SystemStatus, now: number): string {
@@ -237,11 +271,14 @@ export function statusText(heading: string, found: SystemStatus, now: number): s
     ...(alarms && alarms.newest.length > 0 ? [alarmTable(alarms.newest)] : []),
     ...(disk ? [`Disk: ${Math.floor(disk.freeBytes / 1e6)} MB free${levelText(disk.level)}`] : []),
     `Labels: ${labels.map(printable).join("; ")}`,
-    ...(problems.length > 0
-      ? [["Problems:", ...problems.map((p) => `  ${printable(p)}`)].join("\n")]
-      : []),
+    ...(problems.length > 0 ? [["Problems:", ...problems.flatMap(problemLines)].join("\n")] : []),
   ];
   return sections.join("\n\n");
+}
+
+function problemLines({ what, todo, command }: Problem): string[] {
+  const end = command === null ? "" : `: ${command}`;
+  return [`  ${printable(what)}`, `    ${printable(todo + end)}`];
 }
 
 function alarmsText(alarms: SystemStatus["alarms"]): string {

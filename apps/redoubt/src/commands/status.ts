@@ -4,7 +4,7 @@ import type { Run } from "../command.ts";
 const HELP = `
 Examples:
   redoubt status
-  redoubt status --json | jq .problems
+  redoubt status --json | jq -r .problems[].what
 
 Exit codes: 0 healthy, 2 something is not ready or a critical alarm is open, 1 nothing runs.`;
 

@@ -71,8 +71,13 @@ export async function coverageTokens(
   return found && found.unknown > 0 ? EXIT.attention : EXIT.ok;
 }
 
-export function readTokenCounts(monitor: Requester, since: number): Promise<TokenCount[]> {
-  return everyItem((from) => ask(monitor, MONITOR.coverage, { since, from }));
+/** @throws ServiceError `ERR_COVERAGE` where `maxPages` do not hold them */
+export function readTokenCounts(
+  monitor: Requester,
+  since: number,
+  maxPages = Infinity,
+): Promise<TokenCount[]> {
+  return everyItem((from) => ask(monitor, MONITOR.coverage, { since, from }), maxPages);
 }
 
 export async function readVerifications(
@@ -100,9 +105,10 @@ async function everyItem<Item>(
   read: (
     from: number,
   ) => Promise<{ readonly items: readonly Item[]; readonly next: number | null }>,
+  maxPages = Infinity,
 ): Promise<Item[]> {
   const all: Item[] = [];
-  for (let from = 0; ;) {
+  for (let from = 0, page = 0; page < maxPages; page += 1) {
     // oxlint-disable-next-line no-await-in-loop -- each page says where the next begins
     const { items, next } = await read(from);
     all.push(...items);
@@ -110,6 +116,7 @@ async function everyItem<Item>(
     if (next <= from) throw new ServiceError("ERR_COVERAGE", "Monitor tells the same rows again");
     from = next;
   }
+  throw new ServiceError("ERR_COVERAGE", `Monitor tells more than ${maxPages} pages`);
 }
 
 function tokenTable(tokens: readonly TokenCount[]): string {

@@ -11,10 +11,10 @@ import type { KeyInfo } from "@redoubt/registry";
 import type { KeyRecord } from "@redoubt/verify/record";
 import { isOpen, type Alarm } from "../alarms.ts";
 import { EXIT, type CommandContext } from "../command.ts";
-import { withOperator } from "../operator.ts";
+import { withOperator, type Operator } from "../operator.ts";
 import { instant, span, table } from "../table.ts";
 import { coveredTenants } from "./blast-radius.ts";
-import { readSources, type KeySources } from "./key-sources.ts";
+import { readPolicies, readSigners, readSources, type KeySources } from "./key-sources.ts";
 import { ringOf } from "./ring-of.ts";
 
 export interface KeyView {
@@ -69,6 +69,17 @@ export function keysList(
     terminal.result({ json: keys, text: keyTable(keys, others.nowSeconds) });
     return found.length === 0 ? EXIT.ok : EXIT.attention;
   });
+}
+
+/** The keys that are not gone for good; of a signer that does not answer, only what the registry says. */
+export async function readKeys(
+  operator: Operator,
+  { alarms, nowSeconds }: Pick<KeySources, "alarms" | "nowSeconds">,
+): Promise<readonly KeyView[]> {
+  const signers = await readSigners(operator, () => undefined);
+  const policyOf = readPolicies();
+  const registry = await operator.readRegistry();
+  return listKeys({ registry, signers, policyOf, alarms, nowSeconds }, false);
 }
 
 /** Every key of the registry that is not gone for good, or all of them. */

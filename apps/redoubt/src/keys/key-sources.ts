@@ -36,7 +36,7 @@ export async function readSources(
   };
 }
 
-async function readSigners(
+export async function readSigners(
   operator: Operator,
   notice: Notice,
 ): Promise<ReadonlyMap<string, SignerKey>> {

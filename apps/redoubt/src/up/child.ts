@@ -1,4 +1,5 @@
 import type { ChildProcess } from "node:child_process";
+import { nowSeconds, systemClock } from "@redoubt/base";
 import type { ServiceName } from "../layout.ts";
 import { launch } from "./launch.ts";
 
@@ -23,7 +24,8 @@ export class Child {
   #isStopping = false;
   #restarts = 0;
   #failures = 0;
-  #startedAt = 0;
+  #startedMs = 0;
+  #startedAt: number | undefined;
   #nextId = 1;
   #timer: NodeJS.Timeout | undefined;
   readonly #asked = new Map<number, (answer: unknown) => void>();
@@ -43,9 +45,14 @@ export class Child {
   get restarts(): number {
     return this.#restarts;
   }
+  /** POSIX seconds of the newest start. */
+  get startedAt(): number | undefined {
+    return this.#startedAt;
+  }
 
   start(): void {
-    this.#startedAt = performance.now();
+    this.#startedMs = performance.now();
+    this.#startedAt = nowSeconds(systemClock);
     const child = launch(this.service, this.#dataFolder);
     this.#process = child;
     child.on("message", (message: unknown) => this.#message(message));
@@ -74,7 +81,7 @@ export class Child {
     this.#asked.clear();
     this.#events.onExit(this.service, code, signal);
     if (this.#isStopping) return;
-    this.#failures = performance.now() - this.#startedAt > STABLE_MS ? 0 : this.#failures + 1;
+    this.#failures = performance.now() - this.#startedMs > STABLE_MS ? 0 : this.#failures + 1;
     const wait = RESTART_MS[Math.min(this.#failures, RESTART_MS.length - 1)];
     this.#timer = setTimeout(() => {
       this.#restarts += 1;

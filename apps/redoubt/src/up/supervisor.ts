@@ -1,6 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { EventLines, readSpace, systemClock } from "@redoubt/base";
+import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { SERVICES, type ServiceName } from "../layout.ts";
 import { Child } from "./child.ts";
 import { LogFiles } from "./log-files.ts";
@@ -120,8 +121,12 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /** What each service says of itself, what the supervisor sees of it, and the space of the data folder. */
-  async status(): Promise<Record<string, unknown>> {
-    return { ...Object.fromEntries(await this.views()), disk: readSpace(this.#dataFolder) };
+  async status(): Promise<JsonObject> {
+    const views = await this.views();
+    return {
+      ...Object.fromEntries([...views].map(([service, view]) => [service, boundedView(view)])),
+      disk: { ...readSpace(this.#dataFolder) },
+    };
   }
 
   /** Lines of all processes that could not be kept. */
@@ -146,5 +151,23 @@ export class Supervisor implements AsyncDisposable {
         services.map(async (service) => this.#children.get(service)?.stop(withinMs)),
       );
     }
+  }
+}
+
+const VIEW_LIMITS = { maxBytes: 128 * 1024, maxDepth: 12 } as const;
+
+/** A process that says too much is shown without its words: it must not hide the others from their reader. */
+export function boundedView(view: ProcessView): JsonObject {
+  try {
+    return parseJsonObject(JSON.stringify(view), VIEW_LIMITS);
+  } catch {
+    const { ready, restarts, pid, startedAt } = view;
+    return {
+      ready,
+      restarts,
+      ...(pid !== undefined && { pid }),
+      ...(startedAt !== undefined && { startedAt }),
+      unreadable: true,
+    };
   }
 }

@@ -7,6 +7,9 @@ import { readDemo } from "../demo.ts";
 import { DEFAULT_PORT } from "../place.ts";
 import { atTenant, onLoopback, portsFrom, REALMS, type Ports } from "../layout.ts";
 import { Operator } from "../operator.ts";
+import { Look } from "../page/look.ts";
+import { statusPages } from "../page/pages.ts";
+import { TokenRates } from "../page/token-rates.ts";
 import { statePins } from "../recover/pins.ts";
 import { readSettings, type Settings } from "../settings.ts";
 import type { Terminal } from "../terminal.ts";
@@ -42,11 +45,22 @@ export async function up(options: UpOptions, terminal: Terminal): Promise<void> 
     new Supervisor(options.folder, { onNotice: (line) => terminal.notice(line) }),
   );
   supervisor.start();
-  const pages = metricsPages(supervisor.children, () => ({
-    space: readSpace(options.folder),
-    linesLost: supervisor.linesLost,
-  }));
-  owned.use(await serveStatusPage(ports.status, () => supervisor.status(), pages));
+  const { folder } = options;
+  const status = () => supervisor.status();
+  const rates = owned.use(new TokenRates(supervisor.children));
+  const look = owned.use(new Look({ folder, settings, status, rates }));
+  const pages = {
+    ...statusPages(() => look.facts()),
+    "/status.json": async () => {
+      const body = `${JSON.stringify(await status())}\n`;
+      return { status: 200, type: "application/json", body } as const;
+    },
+    ...metricsPages(supervisor.children, () => ({
+      space: readSpace(folder),
+      linesLost: supervisor.linesLost,
+    })),
+  };
+  owned.use(await serveStatusPage(ports.status, pages));
   const operator = owned.use(new Operator("", settings, { connectTimeoutMs: CONNECT_MS }));
   const waiting = owned.use(
     new Waiting({ look: () => supervisor.views(), notice: (line) => terminal.notice(line) }),

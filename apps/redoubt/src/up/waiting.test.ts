@@ -36,6 +36,20 @@ test("a start that takes long says what it waits for, and again when that change
   assert.ok(looks <= before + 1);
 });
 
+test("THREAT-26: whatever a process says of itself, the supervisor goes on", async () => {
+  const hostile = {
+    ready: false,
+    restarts: 0,
+    reason: { toString: null },
+  };
+  const lines: string[] = [];
+  // What comes over the channel has any form; the type says what is expected.
+  const look = async () => new Map([["publisher", JSON.parse(JSON.stringify(hostile))]]);
+  using _ = new Waiting({ look, notice: (line) => lines.push(line), afterMs: 1, lookMs: 1 });
+  await until(() => lines.length > 0);
+  assert.match(lines[0] ?? "", /^Waiting for publisher \(its reason is unreadable\)/);
+});
+
 test("a quick start says nothing", async () => {
   const lines: string[] = [];
   {

@@ -42,11 +42,18 @@ export class Waiting implements Disposable {
 
 /** One line; what a process says of itself is cut and stays on it. */
 function waitingText(views: ReadonlyMap<string, ProcessView>): string {
-  const parts = [...views].flatMap(([service, { ready, reason = "starting" }]) =>
-    ready ? [] : [`${service} (${reason.slice(0, MAX_REASON).replaceAll(/[^ -~]/g, "?")})`],
+  const parts = [...views].flatMap(([service, { ready, reason }]) =>
+    ready ? [] : [`${service} (${oneLine(reason)})`],
   );
   const ready = [...views].flatMap(([service, view]) => (view.ready ? [service] : []));
   if (parts.length === 0) return "Waiting for the registry: every process is ready";
   const others = ready.length === 0 ? "nothing is ready yet" : `ready: ${ready.join(", ")}`;
   return `Waiting for ${parts.join("; ")}. What is ready serves already (${others})`;
+}
+
+/** A process chooses the value; a compromised one any. */
+function oneLine(reason: unknown): string {
+  if (reason === undefined) return "starting";
+  if (typeof reason !== "string") return "its reason is unreadable";
+  return reason.slice(0, MAX_REASON).replaceAll(/[^ -~]/g, "?");
 }

@@ -14,6 +14,8 @@ export interface ProcessView {
   readonly reason?: string;
   readonly pid?: number;
   readonly restarts: number;
+  /** POSIX seconds since which it runs. */
+  readonly startedAt?: number;
 }
 
 interface Seen {
@@ -27,12 +29,22 @@ const ALARM_AFTER_MS = 30_000;
 
 /** `status`: what it says of itself; undefined when it does not answer. */
 export function viewOf(
-  child: { readonly isReady: boolean; readonly pid: number | undefined; readonly restarts: number },
+  child: {
+    readonly isReady: boolean;
+    readonly pid: number | undefined;
+    readonly restarts: number;
+    readonly startedAt?: number | undefined;
+  },
   status: unknown,
 ): ProcessView {
-  const { isReady, pid, restarts } = child;
+  const { isReady, pid, restarts, startedAt } = child;
   const own = typeof status === "object" && status !== null ? status : undefined;
-  const place = { restarts, ...(pid !== undefined && { pid }) };
+  const since = pid === undefined ? undefined : startedAt;
+  const place = {
+    restarts,
+    ...(pid !== undefined && { pid }),
+    ...(since !== undefined && { startedAt: since }),
+  };
   if (pid === undefined) return { ...place, ready: false, reason: "does not run" };
   if (!own) return { ...place, ready: false, reason: "does not answer" };
   const saysNo = "ready" in own && own.ready === false;
