@@ -59,7 +59,7 @@ function askOf(change: Readonly<Record<string, () => JsonObject>> = {}): StatusP
       assert.ok(answer);
       return { head: answer() };
     });
-  return { client, witness: WITNESS.vkey, now: 100 };
+  return { client, services: SERVICES, witness: WITNESS.vkey, now: 100 };
 }
 
 function stateOf(change: JsonObject): () => JsonObject {

@@ -5,9 +5,10 @@ import { ask, LEDGER, MONITOR, type Requester } from "@redoubt/wire";
 import { alarmTable, isOpen, isOpenCritical, readAlarms, type Alarm } from "./alarms.ts";
 import { withRootsLabel } from "./ceremony/root-state.ts";
 import { EXIT, type CommandContext } from "./command.ts";
-import { SERVICES, type ServiceName } from "./layout.ts";
+import { servicesOf, type ServiceName } from "./layout.ts";
 import { Operator } from "./operator.ts";
 import { enterRunning, readStatusPage } from "./running.ts";
+import { clusterNames } from "./settings.ts";
 import { printable, span, table } from "./table.ts";
 
 interface ProcessStatus {
@@ -50,6 +51,7 @@ export interface SystemStatus {
 export interface StatusParts {
   /** A connection to a service, as the operator. */
   readonly client: (service: ServiceName) => Requester;
+  readonly services: readonly ServiceName[];
   readonly witness: VerifierKey;
   /** POSIX seconds. */
   readonly now: number;
@@ -72,6 +74,7 @@ export async function status({ folder, terminal }: CommandContext): Promise<numb
   const now = nowSeconds(systemClock);
   const found = await readSystemStatus(page, {
     client: (service) => operator.client(service),
+    services: servicesOf(clusterNames(settings)),
     witness: parseVerifierKey(settings.witness),
     now,
   });
@@ -114,7 +117,7 @@ export async function readSystemStatus(
       return otherwise;
     }
   };
-  const processes = parseProcesses(page);
+  const processes = parseProcesses(page, parts.services);
   for (const { service, ready, reason } of processes)
     if (!ready) problems.push(`${service} is not ready${reason === null ? "" : `: ${reason}`}`);
   for (const { service, refusedKeys } of processes)
@@ -157,8 +160,8 @@ function parseDisk({ disk }: JsonObject): SystemStatus["disk"] {
   };
 }
 
-function parseProcesses(page: JsonObject): ProcessStatus[] {
-  return SERVICES.map((service) => {
+function parseProcesses(page: JsonObject, services: readonly ServiceName[]): ProcessStatus[] {
+  return services.map((service) => {
     const value = page[service];
     const reader = new MemberReader(isJsonObject(value) ? value : {}, service);
     return {
