@@ -22,6 +22,14 @@ export const CLUSTER_TENANTS: readonly string[] = [
   "08f0c677-bed2-41af-9a65-b82351fc5a32",
 ];
 
+/** The tenants of a realm that every system has, as the registry takes it. */
+export function tenantRuleOf(
+  realm: Realm,
+): { readonly fixed: string } | { readonly except: readonly string[] } {
+  if (realm === "consumer") return { fixed: CONSUMER_TENANT };
+  return { except: [CONSUMER_TENANT, ...CLUSTER_TENANTS] };
+}
+
 /** What every system has; a cluster adds a signer and a front. */
 export const SERVICES = [
   "ledger",

@@ -4,6 +4,7 @@ import { EXIT, type Run } from "./command.ts";
 import { register as alarms } from "./commands/alarms.ts";
 import { register as backup } from "./commands/backup.ts";
 import { register as clients } from "./commands/clients.ts";
+import { register as clusters } from "./commands/clusters.ts";
 import { register as conformance } from "./commands/conformance.ts";
 import { register as coverage } from "./commands/coverage.ts";
 import { register as drill } from "./commands/drill.ts";
@@ -46,6 +47,7 @@ const COMMANDS = [
   verify,
   tenants,
   clients,
+  clusters,
   reporters,
   keys,
   ledger,

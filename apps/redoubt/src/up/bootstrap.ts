@@ -2,7 +2,7 @@ import { errorCode, errorLine, nowSeconds, systemClock } from "@redoubt/base";
 import type { Registry, StatementBody } from "@redoubt/registry";
 import { demoRootStatement } from "../ceremony/demo-root.ts";
 import { DEMO_SCOPES, demoStatements, type Demo } from "../demo.ts";
-import { CLUSTER_TENANTS, CONSUMER_TENANT, REALMS, type Realm } from "../layout.ts";
+import { REALMS, tenantRuleOf, type Realm } from "../layout.ts";
 import type { Operator } from "../operator.ts";
 import type { Cluster, RealmAddress, RealmKeys, Settings } from "../settings.ts";
 import { stateClient } from "../tenancy/clients.ts";
@@ -74,10 +74,7 @@ function realmStatements(
       realm,
       issuer,
       ring,
-      tenantRule:
-        realm === "consumer"
-          ? { fixed: CONSUMER_TENANT }
-          : { except: [CONSUMER_TENANT, ...CLUSTER_TENANTS] },
+      tenantRule: tenantRuleOf(realm),
     },
     { type: "writer", realm, log, writer, logKey },
   ];
