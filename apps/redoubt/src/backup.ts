@@ -12,9 +12,10 @@ import { backup as backupDatabase, DatabaseSync } from "node:sqlite";
 import { errorCode, errorLine, ServiceError } from "@redoubt/base";
 import { ask, ISSUER, MONITOR } from "@redoubt/wire";
 import { EXIT, fileArgument, type CommandContext } from "./command.ts";
-import { SERVICES, type ServiceName } from "./layout.ts";
+import { servicesOf, type ServiceName } from "./layout.ts";
 import { Operator } from "./operator.ts";
 import { isListening, openPlace } from "./running.ts";
+import { clusterNames, type Settings } from "./settings.ts";
 
 interface Copied {
   readonly part: string;
@@ -31,11 +32,11 @@ interface OwnCopy {
  * The ledger last, so that its copy holds every entry that the copies of the other parts remember. In another order its
  * copy of a log could be shorter than what the copy of the witness has seen, and such a log must be closed.
  */
-const ORDER: readonly ("up" | ServiceName)[] = [
-  "up",
-  ...SERVICES.filter((service) => service !== "ledger"),
-  "ledger",
-];
+function orderOf(settings: Settings): readonly ("up" | ServiceName)[] {
+  const services = servicesOf(clusterNames(settings));
+  return ["up", ...services.filter((service) => service !== "ledger"), "ledger"];
+}
+
 /**
  * Not copied: locks, sockets, the side files of a database (it is copied as a whole), and event lines, which are no
  * state.
@@ -56,7 +57,7 @@ export async function backup(context: CommandContext, target: string): Promise<n
   if (isRunning) process.chdir(folder);
   try {
     await using operator = isRunning ? new Operator("", settings) : undefined;
-    for (const part of ORDER) {
+    for (const part of orderOf(settings)) {
       const own = await ownCopy(operator, part);
       copied.push(await copyPart(join(folder, part), join(to, part), { part, own }));
       terminal.notice(`${part}: ${describe(copied.at(-1))}`);
@@ -92,7 +93,7 @@ function makeFolder(path: string): void {
  */
 async function ownCopy(
   operator: Operator | undefined,
-  part: (typeof ORDER)[number],
+  part: "up" | ServiceName,
 ): Promise<OwnCopy | undefined> {
   if (!operator || part === "up" || !(part === "monitor" || part.startsWith("issuer-")))
     return undefined;

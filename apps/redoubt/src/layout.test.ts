@@ -3,12 +3,16 @@ import { test } from "node:test";
 import { socketPlace } from "@redoubt/wire";
 import {
   CALLERS,
+  callersOf,
+  CLUSTER_TENANTS,
   CONSUMER_TENANT,
   issuanceLog,
   issuerTemplate,
   portsFrom,
   REALMS,
+  roleOf,
   SERVICES,
+  servicesOf,
   tokenEndpoint,
 } from "./layout.ts";
 
@@ -62,6 +66,30 @@ test("every socket has a name that fits, relative to the data folder", () => {
   assert.equal(paths.length, 22);
   for (const path of paths)
     assert.ok(Buffer.byteLength(path) <= 107 && !path.startsWith("/"), path);
+});
+
+test("a cluster adds a signer and a front, which have sockets at ledger and monitor", () => {
+  const clusters = ["prod", "kube-front-signer-12345678901234567890".slice(0, 32)];
+  const services = servicesOf(clusters);
+  assert.deepEqual(services.slice(0, SERVICES.length), SERVICES);
+  assert.equal(new Set(services).size, SERVICES.length + 4);
+  assert.deepEqual(roleOf("kube-front-prod"), { kind: "kube-front", realm: "prod" });
+  assert.deepEqual(roleOf("signer-kube-front-a"), { kind: "signer", realm: "kube-front-a" });
+  assert.deepEqual(roleOf("ledger"), { kind: "ledger" });
+  assert.deepEqual(callersOf("ledger", ["prod"]), [...CALLERS.ledger, "signer-prod"]);
+  const monitor = [...CALLERS.monitor, "signer-prod", "kube-front-prod"];
+  assert.deepEqual(callersOf("monitor", ["prod"]), monitor);
+  for (const service of SERVICES) assert.deepEqual(callersOf(service, []), CALLERS[service]);
+  for (const service of services)
+    for (const caller of [...callersOf(service, clusters), "kube-apiserver"])
+      assert.ok(Buffer.byteLength(socketPlace("", service, caller).path) <= 107);
+});
+
+// THREAT-01: service account tokens name no class that their readers look at.
+test("nobody reaches a cluster's signer but its front and the operator", () => {
+  assert.deepEqual(callersOf("signer-prod", ["prod"]), ["kube-front", "operator"]);
+  assert.deepEqual(callersOf("kube-front-prod", ["prod"]), []);
+  assert.equal(new Set([...CLUSTER_TENANTS, CONSUMER_TENANT]).size, 8);
 });
 
 test("only issuers reach a signer's issuing socket, and nobody reaches the publisher", () => {

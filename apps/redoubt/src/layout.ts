@@ -8,6 +8,29 @@ export const DEFAULT_REALM: Realm = "enterprise";
 /** The consumer realm's only tenant; Microsoft uses the same id for personal accounts. */
 export const CONSUMER_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad";
 
+/**
+ * The tenants that clusters get, one each. The registry has every other realm except a cluster's tenant (THREAT-01), and
+ * a realm says its exceptions once: so they are set aside when the enterprise realm is made.
+ */
+export const CLUSTER_TENANTS: readonly string[] = [
+  "072ef5bb-57b9-4d8a-900e-fbe0a0379a52",
+  "c667aaea-2793-4817-99e7-a63c1989298a",
+  "edfb6661-f007-4e57-a276-340dadb78dcd",
+  "e1bde868-8e1f-421d-86ec-fb296ab59b48",
+  "6c3a0ad6-2ec9-42f3-a229-cedf24c1cd8e",
+  "531962ae-28a8-4088-92eb-78a12f77ff6a",
+  "08f0c677-bed2-41af-9a65-b82351fc5a32",
+];
+
+/** The tenants of a realm that every system has, as the registry takes it. */
+export function tenantRuleOf(
+  realm: Realm,
+): { readonly fixed: string } | { readonly except: readonly string[] } {
+  if (realm === "consumer") return { fixed: CONSUMER_TENANT };
+  return { except: [CONSUMER_TENANT, ...CLUSTER_TENANTS] };
+}
+
+/** What every system has; a cluster adds a signer and a front. */
 export const SERVICES = [
   "ledger",
   "monitor",
@@ -17,7 +40,30 @@ export const SERVICES = [
   "issuer-enterprise",
   "publisher",
 ] as const;
-export type ServiceName = (typeof SERVICES)[number];
+type FixedService = (typeof SERVICES)[number];
+export type ServiceName = FixedService | `signer-${string}` | `kube-front-${string}`;
+
+export function servicesOf(clusters: readonly string[]): readonly ServiceName[] {
+  return [
+    ...SERVICES,
+    ...clusters.flatMap((cluster) => [`signer-${cluster}`, `kube-front-${cluster}`] as const),
+  ];
+}
+
+const REALM_KINDS = ["signer", "issuer", "kube-front"] as const;
+
+/** A process by its code, and its realm where it has one. */
+export type Role =
+  | { readonly kind: "ledger" | "monitor" | "publisher"; readonly realm?: undefined }
+  | { readonly kind: (typeof REALM_KINDS)[number]; readonly realm: string };
+
+export function roleOf(service: ServiceName): Role {
+  if (service === "ledger" || service === "monitor" || service === "publisher")
+    return { kind: service };
+  for (const kind of REALM_KINDS)
+    if (service.startsWith(`${kind}-`)) return { kind, realm: service.slice(kind.length + 1) };
+  throw new RangeError(`No such service: ${service}`);
+}
 
 const TENANT_PLACEHOLDER = "{tenantid}";
 
@@ -42,7 +88,7 @@ export function portsFrom(base: number): Ports {
 }
 
 /** Who may connect to whom: one socket for each pair. */
-export const CALLERS: Readonly<Record<ServiceName, readonly string[]>> = {
+export const CALLERS: Readonly<Record<FixedService, readonly string[]>> = {
   ledger: [
     "signer-consumer",
     "signer-enterprise",
@@ -67,6 +113,21 @@ export const CALLERS: Readonly<Record<ServiceName, readonly string[]>> = {
   "issuer-enterprise": ["operator"],
   publisher: [],
 };
+
+function isFixed(service: ServiceName): service is FixedService {
+  return SERVICES.some((name) => name === service);
+}
+
+/** As `CALLERS`, with those that clusters add. kube-apiserver has no secret, so it is not among them. */
+export function callersOf(service: ServiceName, clusters: readonly string[]): readonly string[] {
+  const { kind } = roleOf(service);
+  const fixed = isFixed(service) ? CALLERS[service] : [];
+  if (kind === "ledger") return [...fixed, ...clusters.map((cluster) => `signer-${cluster}`)];
+  if (kind === "monitor")
+    return [...fixed, ...servicesOf(clusters).filter((name) => !isFixed(name))];
+  // No issuer and no drill: a cluster's realm has no key that makes access tokens.
+  return kind === "signer" && !isFixed(service) ? ["kube-front", "operator"] : fixed;
+}
 
 /** Issuer identifier below a base URL, which has no slash at its end. */
 export function issuerBelow(base: string, realm: Realm): string {
@@ -96,7 +157,7 @@ export function tokenEndpoint(realm: Realm, ports: Ports): string {
 }
 
 /** One issuance log for each signer instance and quarter. */
-export function issuanceLog(realm: Realm, now: Date): string {
+export function issuanceLog(realm: string, now: Date): string {
   const quarter = Math.floor(now.getUTCMonth() / 3) + 1;
   return `redoubt.local/issuance/${realm}-1/${now.getUTCFullYear()}q${quarter}`;
 }

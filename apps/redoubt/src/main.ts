@@ -4,6 +4,7 @@ import { EXIT, type Run } from "./command.ts";
 import { register as alarms } from "./commands/alarms.ts";
 import { register as backup } from "./commands/backup.ts";
 import { register as clients } from "./commands/clients.ts";
+import { register as clusters } from "./commands/clusters.ts";
 import { register as conformance } from "./commands/conformance.ts";
 import { register as coverage } from "./commands/coverage.ts";
 import { register as drill } from "./commands/drill.ts";
@@ -17,6 +18,7 @@ import { register as tenants } from "./commands/tenants.ts";
 import { register as token } from "./commands/token.ts";
 import { register as up } from "./commands/up.ts";
 import { register as verify } from "./commands/verify.ts";
+import { protectDashedNames } from "./dashed-names.ts";
 import { dataFolder, typedIn } from "./place.ts";
 import { openTerminal } from "./terminal.ts";
 
@@ -46,6 +48,7 @@ const COMMANDS = [
   verify,
   tenants,
   clients,
+  clusters,
   reporters,
   keys,
   ledger,
@@ -96,6 +99,6 @@ process.stdout.on("error", () => process.exit());
 
 const cli = program();
 for (const register of COMMANDS) register(cli, run);
-await cli.parseAsync();
+await cli.parseAsync([...protectDashedNames(cli, process.argv.slice(2))], { from: "user" });
 // Timers and sockets that a finished command left open must not keep the process alive.
 process.exit();

@@ -23,9 +23,9 @@ import {
   socketPlace,
 } from "@redoubt/wire";
 import type { CommandContext } from "./command.ts";
-import { REGISTRY_LOG, type Realm, type ServiceName } from "./layout.ts";
+import { REALMS, REGISTRY_LOG, type ServiceName } from "./layout.ts";
 import { enterRunning, type Place } from "./running.ts";
-import type { Settings } from "./settings.ts";
+import { realmNames, type Settings } from "./settings.ts";
 import { lookUntil } from "./wait.ts";
 
 /** Work on a running system, as its operator. */
@@ -36,6 +36,15 @@ export async function withOperator<T>(
   const place = await enterRunning(folder);
   await using operator = new Operator("", place.settings);
   return await work(operator, place);
+}
+
+/** @throws ServiceError `ERR_OPTION` that lists the realms */
+export function checkRealm({ realms }: Pick<Operator, "realms">, realm: string): void {
+  if (!realms.includes(realm))
+    throw new ServiceError(
+      "ERR_OPTION",
+      `No signer of realm ${realm} is here: realms are ${realms.join(", ")}`,
+    );
 }
 
 /**
@@ -56,6 +65,8 @@ const CATCH_UP = { timeoutMs: 10_000, pollMs: 20 };
 export class Operator implements AsyncDisposable {
   /** The data folder; "" where it is the working directory. */
   readonly folder: string;
+  /** Every realm that has a signer here. */
+  readonly realms: readonly string[];
   readonly #connectTimeoutMs: number;
   readonly #timeoutMs: number;
   readonly #operatorKey: VerifierKey;
@@ -73,6 +84,7 @@ export class Operator implements AsyncDisposable {
     { connectTimeoutMs = 3000, timeoutMs = 15_000 } = {},
   ) {
     this.folder = folder;
+    this.realms = realmNames(settings);
     this.#connectTimeoutMs = connectTimeoutMs;
     this.#timeoutMs = timeoutMs;
     this.#operatorKey = parseVerifierKey(settings.operator);
@@ -176,19 +188,20 @@ export class Operator implements AsyncDisposable {
   }
 
   /**
-   * Resolves when a realm's issuer and signer have read as much of the registry as this operator: from then on what was
+   * Resolves when a realm's signer, and its issuer where it has one, have read as much of the registry as this operator: from then on what was
    * said holds for every request.
    *
    * @throws ServiceError `ERR_REALM_BEHIND`, WireError
    */
-  async realmCaughtUp(realm: Realm): Promise<void> {
+  async realmCaughtUp(realm: string): Promise<void> {
+    const own = REALMS.find((name) => name === realm);
     const size = await lookUntil(
       async () => {
-        const [issuer, signer] = await Promise.all([
-          ask(this.client(`issuer-${realm}`), ISSUER.status, {}),
+        const parts = await Promise.all([
           ask(this.client(`signer-${realm}`), SIGNER.metadata, {}),
+          ...(own ? [ask(this.client(`issuer-${own}`), ISSUER.status, {})] : []),
         ]);
-        return Math.min(issuer.registrySize, signer.registrySize);
+        return Math.min(...parts.map(({ registrySize }) => registrySize));
       },
       (read) => read >= this.registry.size,
       CATCH_UP,

@@ -3,7 +3,7 @@ import { errorCode, ServiceError } from "@redoubt/base";
 import { JsonError, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { portsFrom, type Ports } from "./layout.ts";
 import { fetchBytes } from "./loopback.ts";
-import { readSettings, type Settings } from "./settings.ts";
+import type { Settings } from "./settings.ts";
 import { checkDataFolder, isMissingOrEmpty } from "./up/data-folder.ts";
 
 const PROBE_TIMEOUT_MS = 2000;
@@ -21,8 +21,7 @@ export interface Place {
 export function openPlace(folder: string): Place {
   if (isMissingOrEmpty(folder)) throw notRunning(folder);
   // Before the first secret is read.
-  checkDataFolder(folder);
-  const settings = readSettings(folder);
+  const settings = checkDataFolder(folder);
   return { settings, ports: portsFrom(settings.port) };
 }
 

@@ -1,7 +1,14 @@
 import { join } from "node:path";
-import { canonicalBytes, MemberReader, readPrivateFile, writeDurable } from "@redoubt/base";
-import { parseJsonObject } from "@redoubt/verify/json";
-import type { Realm } from "./layout.ts";
+import {
+  canonicalBytes,
+  MemberReader,
+  readPrivateFile,
+  REALM,
+  UUID,
+  writeDurable,
+} from "@redoubt/base";
+import { isJsonObject, parseJsonObject, type JsonValue } from "@redoubt/verify/json";
+import { CLUSTER_TENANTS, REALMS, type Realm } from "./layout.ts";
 
 /** Where the world finds one realm: URLs that hold `{tenantid}` where the realm has many tenants. */
 export interface RealmAddress {
@@ -16,6 +23,15 @@ export interface RealmKeys {
   readonly logKey: string;
   readonly writer: string;
   readonly ring: string;
+}
+
+/** A Kubernetes cluster: a realm with one tenant and no issuer process, whose tokens kube-apiserver hands out. */
+export interface Cluster extends RealmKeys {
+  readonly realm: string;
+  readonly issuer: string;
+  readonly tenant: string;
+  /** What its tokens may be for when it starts first; from then on the registry says it. */
+  readonly audiences: readonly string[];
 }
 
 /** Public keys, as verifier keys, that the processes of one machine must know of one another before they start. */
@@ -41,16 +57,24 @@ export interface Settings extends Identities, Addresses {
   /** First of the five loopback ports. */
   readonly port: number;
   readonly realms: Readonly<Record<Realm, RealmAddress & RealmKeys>>;
+  readonly clusters: readonly Cluster[];
 }
+
+/** What a tenant's statement takes. */
+export const MAX_AUDIENCES = 64;
 
 export const SETTINGS_FILE = "up/settings.json";
 
-export function writeSettings(folder: string, { realms, ...rest }: Settings): void {
+export function writeSettings(folder: string, { realms, clusters, ...rest }: Settings): void {
   const { consumer, enterprise } = realms;
   const value = {
     v: 1,
     ...rest,
     realms: { consumer: { ...consumer }, enterprise: { ...enterprise } },
+    clusters: clusters.map(({ audiences, ...cluster }) => ({
+      ...cluster,
+      audiences: [...audiences],
+    })),
   };
   writeDurable(join(folder, SETTINGS_FILE), canonicalBytes(value));
 }
@@ -74,6 +98,7 @@ export function readSettings(folder: string): Settings {
       consumer: readRealm(realms.object("consumer")),
       enterprise: readRealm(realms.object("enterprise")),
     },
+    clusters: reader.array("clusters", CLUSTER_TENANTS.length).map(readCluster),
   };
   realms.done();
   reader.done();
@@ -81,16 +106,54 @@ export function readSettings(folder: string): Settings {
 }
 
 function readRealm(reader: MemberReader): RealmAddress & RealmKeys {
-  const keys = {
+  const tokenEndpoint = reader.string("tokenEndpoint");
+  const realm = { issuer: reader.string("issuer"), tokenEndpoint, ...readKeys(reader) };
+  reader.done();
+  return realm;
+}
+
+function readCluster(value: JsonValue): Cluster {
+  const reader = new MemberReader(isJsonObject(value) ? value : {}, "cluster");
+  const cluster = {
+    // It becomes the name of folders.
+    realm: reader.string("realm", 32, REALM),
     issuer: reader.string("issuer"),
-    tokenEndpoint: reader.string("tokenEndpoint"),
+    tenant: reader.string("tenant", 36, UUID),
+    audiences: reader.strings("audiences", MAX_AUDIENCES),
+    ...readKeys(reader),
+  };
+  reader.done();
+  return cluster;
+}
+
+function readKeys(reader: MemberReader): RealmKeys {
+  return {
     log: reader.string("log"),
     logKey: reader.string("logKey"),
     writer: reader.string("writer"),
     ring: reader.string("ring"),
   };
-  reader.done();
-  return keys;
+}
+
+/** The names by which layout and supervisor know the clusters. */
+export function clusterNames({ clusters }: Pick<Settings, "clusters">): readonly string[] {
+  return clusters.map(({ realm }) => realm);
+}
+
+/** Every realm that has a signer here. */
+export function realmNames(settings: Pick<Settings, "clusters">): readonly string[] {
+  return [...REALMS, ...clusterNames(settings)];
+}
+
+/** The same settings with other keys of one realm. */
+export function withKeys(settings: Settings, realm: string, keys: Partial<RealmKeys>): Settings {
+  const { realms, clusters } = settings;
+  const own = REALMS.find((name) => name === realm);
+  return {
+    ...settings,
+    realms: own ? { ...realms, [own]: { ...realms[own], ...keys } } : realms,
+    clusters: clusters.map((one) => (one.realm === realm ? { ...one, ...keys } : one)),
+  };
 }
 
 /** The ring key of each realm, as verifiers pin them. */

@@ -61,7 +61,14 @@ function askOf(change: Readonly<Record<string, () => JsonObject>> = {}): StatusP
       assert.ok(answer);
       return { head: answer() };
     });
-  return { folder: "/d", client, readKeys: noKeys, witness: WITNESS.vkey, now: 100 };
+  return {
+    folder: "/d",
+    client,
+    services: SERVICES,
+    readKeys: noKeys,
+    witness: WITNESS.vkey,
+    now: 100,
+  };
 }
 
 async function noKeys(): Promise<readonly KeyView[]> {

@@ -5,7 +5,7 @@ import { ask, LEDGER, MONITOR, type Requester } from "@redoubt/wire";
 import { alarmTable, isOpen, isOpenCritical, readAlarms, type Alarm } from "./alarms.ts";
 import { withRootsLabel } from "./ceremony/root-state.ts";
 import { EXIT, type CommandContext } from "./command.ts";
-import { SERVICES, type ServiceName } from "./layout.ts";
+import { servicesOf, type ServiceName } from "./layout.ts";
 import { Operator } from "./operator.ts";
 import { readKeys, type KeyView } from "./keys/key-list.ts";
 import {
@@ -22,6 +22,7 @@ import {
   type ProcessStatus,
 } from "./problems.ts";
 import { enterRunning, readStatusPage } from "./running.ts";
+import { clusterNames } from "./settings.ts";
 import { printable, span, table } from "./table.ts";
 
 export interface SystemStatus {
@@ -56,6 +57,7 @@ export interface StatusParts {
   readonly client: (service: ServiceName) => Requester;
   /** The keys that are not gone for good. */
   readonly readKeys: (alarms: readonly Alarm[]) => Promise<readonly KeyView[]>;
+  readonly services: readonly ServiceName[];
   readonly witness: VerifierKey;
   /** POSIX seconds. */
   readonly now: number;
@@ -84,6 +86,7 @@ export async function status({ folder, terminal }: CommandContext): Promise<numb
     folder,
     client: (service) => operator.client(service),
     readKeys: (alarms) => readKeys(operator, { alarms, nowSeconds: now }),
+    services: servicesOf(clusterNames(settings)),
     witness: parseVerifierKey(settings.witness),
     now,
   });
@@ -124,7 +127,7 @@ export async function readSystemStatus(page: JsonObject, parts: StatusParts): Pr
       return null;
     }
   };
-  const processes = parseProcesses(page);
+  const processes = parseProcesses(page, parts.services);
   const disk = parseDisk(page);
   // Side by side: a process that is frozen costs one time limit, not one for each question.
   const [[told, keys], logs, monitored] = await Promise.all([
@@ -178,8 +181,8 @@ function parseDisk({ disk }: JsonObject): SystemStatus["disk"] {
   };
 }
 
-function parseProcesses(page: JsonObject): ProcessStatus[] {
-  return SERVICES.map((service) => {
+function parseProcesses(page: JsonObject, services: readonly ServiceName[]): ProcessStatus[] {
+  return services.map((service) => {
     const value = page[service];
     const reader = new MemberReader(isJsonObject(value) ? value : {}, service);
     return {

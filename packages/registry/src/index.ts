@@ -60,7 +60,7 @@ export {
   type RootSignature,
   type SignedRoot,
 } from "./root-signature.ts";
-export { DRILL_AUDIENCE } from "./scope-rules.ts";
+export { checkApart, DRILL_AUDIENCE } from "./scope-rules.ts";
 export { MAX_STATEMENT_BYTES, parseStatement } from "./statement-parser.ts";
 export {
   isSignedBy,

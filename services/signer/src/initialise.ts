@@ -17,21 +17,19 @@ export const SIGNER_FILES = {
 
 export const BODY_KEY_KIND = "body-key";
 
-/** Makes the keys that others must know before this signer runs, in its fresh folder. */
+/**
+ * Makes the keys that others must know before this signer runs, in its folder. Running it again after a crash keeps the
+ * keys that exist.
+ */
 export function initialise(
   folder: string,
   { realm, origin }: { readonly realm: string; readonly origin: string },
 ): { readonly ring: string; readonly writer: string } {
-  const ring = createKeyFile(join(folder, SIGNER_FILES.ring), "Ed25519");
-  const writer = createKeyFile(join(folder, SIGNER_FILES.writer), "Ed25519");
-  const passphrase = Secret.random();
+  const ring = ensureKeyFile(join(folder, SIGNER_FILES.ring));
+  const writer = ensureKeyFile(join(folder, SIGNER_FILES.writer));
   const bodyPath = join(folder, SIGNER_FILES.body);
-  writeDurable(`${bodyPath}.pass`, passphrase.reveal());
-  writeSealedFile(bodyPath, randomBytes(32), passphrase, {
-    kdf: "hkdf-sha256",
-    kind: BODY_KEY_KIND,
-  });
-  mkdirSync(join(folder, SIGNER_FILES.custody), { mode: 0o700 });
+  if (!privateFileExists(bodyPath)) makeBodyKey(bodyPath);
+  mkdirSync(join(folder, SIGNER_FILES.custody), { recursive: true, mode: 0o700 });
   const type = SIGNATURE_TYPE.ed25519;
   return {
     ring: encodeVerifierKey({ name: ringName(realm), type, publicKey: ring.publicKey }),
@@ -39,15 +37,22 @@ export function initialise(
   };
 }
 
+function ensureKeyFile(path: string): ReturnType<typeof openKeyFile> {
+  return privateFileExists(path) ? openKeyFile(path) : createKeyFile(path, "Ed25519");
+}
+
+function makeBodyKey(path: string): void {
+  const passphrase = Secret.random();
+  writeDurable(`${path}.pass`, passphrase.reveal());
+  writeSealedFile(path, randomBytes(32), passphrase, { kdf: "hkdf-sha256", kind: BODY_KEY_KIND });
+}
+
 /**
  * Makes the writer's key of a log that takes another's place, in the folder of a signer that has its keys already. If
  * an earlier attempt made the key, reads it. Returns the writer's verifier key.
  */
 export function initialiseLog(folder: string, origin: string): string {
-  const path = join(folder, writerFile(origin));
-  const { publicKey } = privateFileExists(path)
-    ? openKeyFile(path)
-    : createKeyFile(path, "Ed25519");
+  const { publicKey } = ensureKeyFile(join(folder, writerFile(origin)));
   return encodeVerifierKey({ name: `${origin}/writer`, type: SIGNATURE_TYPE.ed25519, publicKey });
 }
 

@@ -17,7 +17,8 @@ const RENEW_SECONDS = 30 * 86_400;
 
 /**
  * ARCHITECTURE §9: what `redoubt up` has in place of offline keys, tagged `demo`: one key, and its passphrase beside
- * it. Undefined where the registry has a production root, or a demo root with more than 30 days left.
+ * it. Undefined where the registry has a production root, or a demo root that delegates every realm and has more than
+ * 30 days left.
  */
 export function demoRootStatement(
   folder: string,
@@ -25,7 +26,9 @@ export function demoRootStatement(
   now: number,
 ): StatementBody | undefined {
   const before = registry.roots.at(-1)?.document;
-  if (before && (before.kind !== "demo" || before.expires - now > RENEW_SECONDS)) return undefined;
+  const isWhole = before?.realms.length === registry.realms.size;
+  if (before && (before.kind !== "demo" || (isWhole && before.expires - now > RENEW_SECONDS)))
+    return undefined;
   return rootStatement(signDemoRoot(folder, registry, now));
 }
 

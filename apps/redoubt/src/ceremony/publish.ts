@@ -1,13 +1,11 @@
 import { ServiceError } from "@redoubt/base";
 import { combineRoots, type SignedRoot } from "@redoubt/registry";
-import { encodeVerifierKey } from "@redoubt/tlog";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
-import { REALMS } from "../layout.ts";
 import { withOperator, type Operator } from "../operator.ts";
-import { readSettings, writeSettings } from "../settings.ts";
+import { readSettings, withKeys, writeSettings } from "../settings.ts";
 import { readRootFile } from "./files.ts";
 import { orRefused } from "./refused.ts";
-import { rootStatement } from "./root-state.ts";
+import { delegations, rootStatement } from "./root-state.ts";
 import { PRESENCE, PRESENCE_TEXT, rootJson } from "./root-text.ts";
 
 /** Combines the signatures of copies that were signed apart, and publishes the root. */
@@ -67,11 +65,8 @@ export async function publishRoot(operator: Operator, root: SignedRoot): Promise
 
 /** Writes the ring keys of the newest root into the settings, where the commands here pin them. */
 function keepRings({ folder, registry }: Operator): void {
-  const settings = readSettings(folder);
-  const realms = { ...settings.realms };
-  for (const realm of REALMS) {
-    const info = registry.realms.get(realm);
-    if (info) realms[realm] = { ...realms[realm], ring: encodeVerifierKey(info.ring) };
-  }
-  writeSettings(folder, { ...settings, realms });
+  let settings = readSettings(folder);
+  for (const { realm, ring } of delegations(registry))
+    settings = withKeys(settings, realm, { ring });
+  writeSettings(folder, settings);
 }

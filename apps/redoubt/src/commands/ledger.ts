@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import type { Run } from "../command.ts";
 import { DEFAULT_REALM } from "../layout.ts";
 import type { LedgerShowOptions } from "../ledger/show.ts";
-import { collect, realmOption, reasonOption, wholeNumber } from "./options.ts";
+import { anyRealmOption, collect, reasonOption, wholeNumber } from "./options.ts";
 import type { LedgerVerifyOptions } from "../ledger/verify-logs.ts";
 
 const days = wholeNumber(1, 3650, "Expected a number of days.");
@@ -70,7 +70,7 @@ export function register(cli: Command, run: Run): void {
     .description("show what the log holds of one token; the reading itself becomes an entry")
     .argument("<jti-or-digest>", "the token's jti or digest, or the token")
     .addOption(reasonOption({ what: "why you read it; stands in the registry for ever" }))
-    .addOption(realmOption(`of a jti; default: ${DEFAULT_REALM}`))
+    .addOption(anyRealmOption(`of a jti; default: ${DEFAULT_REALM}`))
     .option("--days <n>", "how far back a jti is looked for (default 7)", days)
     .addHelpText("after", SHOW_HELP)
     .action(

@@ -1,3 +1,4 @@
+import { REALM } from "@redoubt/base";
 import { InvalidArgumentError, Option } from "commander";
 import { DEFAULT_REALM, REALMS, type Realm } from "../layout.ts";
 
@@ -8,9 +9,18 @@ export function realmOption(otherwise = `default: ${DEFAULT_REALM}`): Option {
   );
 }
 
+/** For commands that a cluster's realm has, too. Whether the realm is there is looked up when the command runs. */
+export function anyRealmOption(otherwise = `default: ${DEFAULT_REALM}`): Option {
+  const what = `${REALMS.join(", ")} or a cluster's (${otherwise})`;
+  return new Option("--realm <realm>", what).argParser((text) => {
+    if (!REALM.test(text)) throw new InvalidArgumentError(`Realms are like ${REALM.source}.`);
+    return text;
+  });
+}
+
 /** For commands that change a realm: none is the default. */
 export function requiredRealmOption(): Option {
-  return realmOption("must be given").makeOptionMandatory();
+  return anyRealmOption("must be given").makeOptionMandatory();
 }
 
 function parseRealm(text: string): Realm {

@@ -1,4 +1,5 @@
-import { Argument, Option, type Command } from "commander";
+import { REALM } from "@redoubt/base";
+import { Argument, InvalidArgumentError, Option, type Command } from "commander";
 import type { Run } from "../command.ts";
 import type { AuthorOptions, RingOptions } from "../recover/authors.ts";
 import { SERVICES } from "../layout.ts";
@@ -138,7 +139,7 @@ function registerSecrets(recover: Command, run: Run): void {
   recover
     .command("secrets")
     .description("replace the secrets by which the processes know each other, while nothing runs")
-    .addOption(new Option("--service <name>", "only who calls this one").choices(SERVICES))
+    .addOption(new Option("--service <name>", "only who calls this one").argParser(parseService))
     .option("--caller <name>", "only this caller's")
     .addOption(yesOption())
     .addHelpText("after", SECRETS_HELP)
@@ -147,6 +148,16 @@ function registerSecrets(recover: Command, run: Run): void {
         (await import("../recover/secrets.ts")).recoverSecrets(context, options),
       ),
     );
+}
+
+/** Whether a cluster of this name is there is looked up when the command runs. */
+function parseService(text: string): string {
+  const isCluster = ["signer-", "kube-front-"].some(
+    (kind) => text.startsWith(kind) && REALM.test(text.slice(kind.length)),
+  );
+  if (!isCluster && !SERVICES.some((name) => name === text))
+    throw new InvalidArgumentError(`Services are ${SERVICES.join(", ")}, and those of clusters.`);
+  return text;
 }
 
 /** As `PINNED` of packages/registry, which a help text need not load. */

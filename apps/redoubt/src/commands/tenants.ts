@@ -1,7 +1,7 @@
 import { Argument, type Command } from "commander";
 import type { Run } from "../command.ts";
 import type { TenantAddOptions, TenantStatus } from "../tenancy/tenants.ts";
-import { collect, realmOption, tenantOption } from "./options.ts";
+import { collect, anyRealmOption, tenantOption } from "./options.ts";
 
 const HELP = `
 Examples:
@@ -23,7 +23,7 @@ export function register(cli: Command, run: Run): void {
   tenants
     .command("add")
     .description("register a tenant, or add audiences to one; may be repeated")
-    .addOption(realmOption())
+    .addOption(anyRealmOption())
     .addOption(tenantOption("id of the tenant (default: a new one)"))
     .option("--audience <name>", "what its tokens may be for; repeatable", collect)
     .addHelpText("after", "\nExample:\n  redoubt tenants add --audience api://orders")

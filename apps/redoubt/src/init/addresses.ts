@@ -106,7 +106,7 @@ function readBases(texts: readonly string[]): Readonly<Record<Realm, string>> {
 const SEGMENT = /^[A-Za-z0-9_~-][A-Za-z0-9._~-]*$/;
 
 /** The text is compared byte by byte by everybody who reads it in a token, so only its one spelling is taken. */
-function readBase(text: string): string {
+export function readBase(text: string): string {
   const base = text.replace(/\/$/, "");
   const url = URL.canParse(base) ? new URL(base) : undefined;
   if (!url || url.href.replace(/\/$/, "") !== base || /[?#@]/.test(base))

@@ -77,7 +77,7 @@ export async function readKeys(
   { alarms, nowSeconds }: Pick<KeySources, "alarms" | "nowSeconds">,
 ): Promise<readonly KeyView[]> {
   const signers = await readSigners(operator, () => undefined);
-  const policyOf = readPolicies();
+  const policyOf = readPolicies(operator.realms);
   const registry = await operator.readRegistry();
   return listKeys({ registry, signers, policyOf, alarms, nowSeconds }, false);
 }

@@ -5,7 +5,6 @@ import type { Registry } from "@redoubt/registry";
 import { parseConfig } from "@redoubt/signer";
 import { ask, SIGNER, type RealmKey, type RingKeyStatus } from "@redoubt/wire";
 import { readAlarms, type Alarm } from "../alarms.ts";
-import { REALMS } from "../layout.ts";
 import type { Operator } from "../operator.ts";
 import type { KeyFold, SignerKey } from "./ring-of.ts";
 
@@ -30,7 +29,7 @@ export async function readSources(
 ): Promise<Omit<KeySources, "registry">> {
   return {
     signers: await readSigners(operator, notice),
-    policyOf: readPolicies(),
+    policyOf: readPolicies(operator.realms),
     alarms: await readOpenAlarms(operator, notice),
     nowSeconds: nowSeconds(systemClock),
   };
@@ -41,7 +40,7 @@ export async function readSigners(
   notice: Notice,
 ): Promise<ReadonlyMap<string, SignerKey>> {
   const all = new Map<string, SignerKey>();
-  for (const realm of REALMS) {
+  for (const realm of operator.realms) {
     try {
       const signer = operator.client(`signer-${realm}`);
       const fetched = await ask(signer, SIGNER.fetchKeys, {});
@@ -66,9 +65,9 @@ async function readOpenAlarms(operator: Operator, notice: Notice): Promise<reado
 }
 
 /** Reads the policies from the configuration of each signer here. The working directory must be the data folder. */
-export function readPolicies(): PolicyOf {
+export function readPolicies(realms: readonly string[]): PolicyOf {
   const policies = new Map<string, RotationPolicy>();
-  for (const realm of REALMS) {
+  for (const realm of realms) {
     const config = parseConfig(readPrivateFile(join(`signer-${realm}`, "config.json")));
     for (const ring of config.rings) policies.set(`${realm} ${ring.class}`, ring);
   }

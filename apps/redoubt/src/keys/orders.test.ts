@@ -4,8 +4,9 @@ import { errorCode, errorLine, ServiceError } from "@redoubt/base";
 import type { KeyInfo, StatementBody } from "@redoubt/registry";
 import type { JsonObject } from "@redoubt/verify/json";
 import { RemoteError, WireError } from "@redoubt/wire";
+import { checkRealm } from "../operator.ts";
 import { TestRegistry } from "../testing/registry.ts";
-import { classOf, realmOf, retain, rollBack, rotate, taint } from "./orders.ts";
+import { classOf, retain, rollBack, rotate, taint } from "./orders.ts";
 
 const OTHER = "o".repeat(43);
 const presence = "none";
@@ -23,6 +24,7 @@ function answering(answer: JsonObject | Error) {
   const asked: unknown[] = [];
   const stated: StatementBody[] = [];
   const operator = {
+    realms: ["consumer", "enterprise"],
     client: (service: string) => ({
       request: async (head: object) => {
         asked.push({ service, ...head });
@@ -135,14 +137,21 @@ describe("orders to a signer", () => {
     });
   });
 
-  it("a key of a realm that is not here has no signer to ask", () => {
-    assert.equal(realmOf({ realm: "consumer", kid: OTHER }), "consumer");
+  it("a key of a realm that is not here has no signer to ask", async () => {
+    const { operator, asked } = answering({});
+    assert.doesNotThrow(() => checkRealm(operator, "consumer"));
     assert.throws(
-      () => realmOf({ realm: "galaxy", kid: OTHER }),
-      (error) => {
-        return error instanceof ServiceError && error.code === "ERR_OPTION";
-      },
+      () => checkRealm(operator, "galaxy"),
+      (error) => error instanceof ServiceError && error.code === "ERR_OPTION",
     );
+    const far = { ...aKey(), realm: "galaxy" };
+    for (const refused of [
+      rollBack(operator, far, reason),
+      taint(operator, far, { reason, early: false }),
+      retain(operator, far, { retain: true, by: "operator", reason }),
+    ])
+      await assert.rejects(refused, { code: "ERR_OPTION" });
+    assert.deepEqual(asked, []);
   });
 });
 

@@ -10,13 +10,13 @@ import {
   type RingStatus,
 } from "@redoubt/wire";
 import { EXIT, type CommandContext } from "../command.ts";
-import { REALMS, type Realm, type ServiceName } from "../layout.ts";
-import { withOperator, type Operator } from "../operator.ts";
+import type { ServiceName } from "../layout.ts";
+import { checkRealm, withOperator, type Operator } from "../operator.ts";
 import { span } from "../table.ts";
 import { findKey } from "./find-key.ts";
 import { whenText } from "./key-list.ts";
 
-type Told<O> = O extends Operation<unknown, infer A> ? A & { readonly realm: Realm } : never;
+type Told<O> = O extends Operation<unknown, infer A> ? A & { readonly realm: string } : never;
 /** Which key signed `before`, and which does now; null where nothing changed, or nothing signed. */
 export type Takeover = Told<typeof SIGNER.rotate>;
 /** `active` is the key of the same ring that signs now; null while none can. */
@@ -27,6 +27,8 @@ export type RetainResult = Told<typeof SIGNER.retain> & {
 };
 
 export interface Asker {
+  /** Those whose signers are here. */
+  readonly realms: readonly string[];
   client(service: ServiceName): Requester;
 }
 
@@ -39,7 +41,7 @@ interface Wish {
 /** Which of a signer's rings is meant. @throws ServiceError `ERR_OPTION` that lists them */
 export async function classOf(
   operator: Asker,
-  realm: Realm,
+  realm: string,
   wanted?: RingStatus["class"],
 ): Promise<RingStatus["class"]> {
   const { rings } = await order(operator, realm, SIGNER.rings, {});
@@ -56,7 +58,7 @@ export async function classOf(
 /** A standby that every verifier knows signs in place of the active key. */
 export function rotate(
   operator: Asker,
-  realm: Realm,
+  realm: string,
   { tokenClass, ...wish }: Wish & { readonly tokenClass: RingStatus["class"] },
 ): Promise<Takeover> {
   return order(operator, realm, SIGNER.rotate, { class: tokenClass, ...wish });
@@ -64,12 +66,12 @@ export function rotate(
 
 /** A key that was replaced signs again. */
 export async function rollBack(operator: Asker, key: KeyInfo, reason: string): Promise<Takeover> {
-  return order(operator, realmOf(key), SIGNER.rollback, { kid: key.kid, reason });
+  return order(operator, key.realm, SIGNER.rollback, { kid: key.kid, reason });
 }
 
 /** THREAT-12: nothing is signed under the key any more. */
 export async function taint(operator: Asker, key: KeyInfo, wish: Wish): Promise<TaintResult> {
-  return order(operator, realmOf(key), SIGNER.taint, { kid: key.kid, ...wish });
+  return order(operator, key.realm, SIGNER.taint, { kid: key.kid, ...wish });
 }
 
 /** THREAT-11: automation must keep the key published; `by` says whose word it is. */
@@ -78,8 +80,8 @@ export async function retain(
   key: KeyInfo,
   wish: { readonly retain: boolean; readonly by: "ring" | "operator"; readonly reason: string },
 ): Promise<RetainResult> {
-  const realm = realmOf(key);
-  const { kid } = key;
+  const { realm, kid } = key;
+  checkRealm(operator, realm);
   const { retain: wanted, by, reason } = wish;
   // Only the operator takes back what the operator said: automation signs with the ring key, and must not.
   const author = !wanted && key.retainedBy === "operator" ? "operator" : by;
@@ -120,22 +122,13 @@ export function keysRetain(
   });
 }
 
-export function realmOf({ realm, kid }: Pick<KeyInfo, "realm" | "kid">): Realm {
-  const known = REALMS.find((name) => name === realm);
-  if (known === undefined)
-    throw new ServiceError(
-      "ERR_OPTION",
-      `Key ${kid} is of realm ${realm}: no signer of it is here`,
-    );
-  return known;
-}
-
 async function order<Q, A extends object>(
   operator: Asker,
-  realm: Realm,
+  realm: string,
   asked: Operation<Q, A>,
   request: Q,
-): Promise<A & { readonly realm: Realm }> {
+): Promise<A & { readonly realm: string }> {
+  checkRealm(operator, realm);
   try {
     return { realm, ...(await ask(operator.client(`signer-${realm}`), asked, request)) };
   } catch (error) {
@@ -144,7 +137,7 @@ async function order<Q, A extends object>(
 }
 
 /** The same refusal, and what to do about it. */
-function explain(error: unknown, realm: Realm): unknown {
+function explain(error: unknown, realm: string): unknown {
   if (error instanceof WireError)
     return new ServiceError(
       error.code,

@@ -5,7 +5,6 @@ import { errorLine } from "@redoubt/base";
 import type { RingStatus } from "@redoubt/wire";
 import { EXIT, type CommandContext } from "../command.ts";
 import { confirm } from "../confirm.ts";
-import type { Realm } from "../layout.ts";
 import { withOperator, type Operator } from "../operator.ts";
 import { exposureText, measureExposure } from "./exposure.ts";
 import { findKey } from "./find-key.ts";
@@ -22,7 +21,7 @@ import {
 } from "./succession.ts";
 
 export interface RotateOptions {
-  readonly realm: Realm;
+  readonly realm: string;
   /** Of a signer that makes one class of tokens, that one. */
   readonly class?: RingStatus["class"];
   readonly reason: string;
@@ -58,7 +57,7 @@ async function toldTakeover(
   const { realm, kid, before } = done;
   const registry = await operator.readRegistry();
   const key = registry.keys.get(kid);
-  const standby = key ? standbyText(key, registry) : [];
+  const standby = key ? standbyText(operator, key, registry) : [];
   const then = before === null ? "" : `; ${before} verifies only`;
   const text = [
     `Key ${kid} signs now in realm ${realm}${then}`,
@@ -70,8 +69,12 @@ async function toldTakeover(
 }
 
 /** When the next takeover can be, by hand or after a taint. */
-function standbyText(key: KeyInfo, registry: Registry): string[] {
-  const ring = ringView(key, registry);
+function standbyText(
+  operator: Pick<Operator, "realms">,
+  key: KeyInfo,
+  registry: Registry,
+): string[] {
+  const ring = ringView(operator, key, registry);
   if (!ring.policy) return [];
   const [standby] = standbys(ring, ring.nowSeconds);
   if (!standby) return ["No standby is published yet"];
@@ -94,8 +97,9 @@ export function keysTaint(
   return withOperator(context, async (operator, { ports }) => {
     const registry = await operator.readRegistry();
     const key = findKey(registry.keys, named);
-    const refusedSeconds = checkTaint(key, ringView(key, registry), options);
-    for (const line of taintWarning(key, ringView(key, registry), options)) terminal.notice(line);
+    const refusedSeconds = checkTaint(key, ringView(operator, key, registry), options);
+    for (const line of taintWarning(key, ringView(operator, key, registry), options))
+      terminal.notice(line);
     await confirm(context, `Tainting key ${key.kid}`, options.yes);
     const done = await taint(operator, key, { reason, early });
     // Said at once: looking at what follows may take long, or fail.
@@ -105,7 +109,7 @@ export function keysTaint(
     const exposure = await measureExposure(registry, key, ports.publisher);
     // Proven from the log, where the signer tells nothing of a ring whose key was gone already.
     const after = await seen(operator);
-    const ring = ringView(key, after.registry ?? registry);
+    const ring = ringView(operator, key, after.registry ?? registry);
     const active = after.registry ? (activeOf(ring)?.kid ?? null) : done.active;
     const unchecked = [after.unchecked, exposure.unchecked].filter((why) => why !== null);
     const next =
@@ -145,7 +149,11 @@ function isEnded({ state }: KeyInfo): boolean {
   return state === "tainted" || state === "revoked";
 }
 
-function ringView(key: KeyInfo, registry: Registry): RingView {
-  const policy = readPolicies()(key.realm, key.record.class);
+function ringView(
+  { realms }: Pick<Operator, "realms">,
+  key: KeyInfo,
+  registry: Registry,
+): RingView {
+  const policy = readPolicies(realms)(key.realm, key.record.class);
   return { ...ringOf(key, registry, policy), nowSeconds: nowSeconds(systemClock) };
 }

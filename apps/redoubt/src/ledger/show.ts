@@ -12,7 +12,7 @@ import {
   type Requester,
 } from "@redoubt/wire";
 import { EXIT, type CommandContext } from "../command.ts";
-import { DEFAULT_REALM, REALMS, type Realm } from "../layout.ts";
+import { DEFAULT_REALM } from "../layout.ts";
 import { withOperator, type Operator } from "../operator.ts";
 import { asciiJson, instant, table } from "../table.ts";
 import { finding, isFinding } from "./finding.ts";
@@ -21,7 +21,7 @@ import { digestOf, proveDigest, type LoggedToken } from "./prove.ts";
 
 export interface LedgerShowOptions {
   readonly reason: string;
-  readonly realm?: Realm;
+  readonly realm?: string;
   /** How many days back a `jti` is looked for. */
   readonly days?: number;
 }
@@ -30,7 +30,7 @@ export interface LedgerShowOptions {
 export interface ShownToken extends LoggedToken {
   /** `aud caller client context exp iat jti kid scope sub tenant`, as docs/spec/logs.md §2 has them. */
   readonly body: JsonObject;
-  readonly realm: Realm;
+  readonly realm: string;
   /** Index of the registry's entry that says that this was read. */
   readonly reading: number;
 }
@@ -89,7 +89,7 @@ interface Search {
 }
 
 async function showDigest(search: Search): Promise<ShownToken> {
-  const { operator, registry, keys, subject } = search;
+  const { operator, keys, subject } = search;
   // First, so that what nobody issued is no reading.
   const proven = await proveDigest(
     operator.client("ledger"),
@@ -97,7 +97,7 @@ async function showDigest(search: Search): Promise<ShownToken> {
     subject.token,
     nowSeconds(systemClock),
   );
-  const realm = realmOf(registry, proven.log);
+  const realm = realmOf(search, proven.log);
   const reading = await sayReading(search, realm);
   const batch = await readBatch(operator.client("ledger"), proven.log, proven.index);
   const entry = Buffer.from(proven.entry, "base64url");
@@ -113,6 +113,8 @@ async function showDigest(search: Search): Promise<ShownToken> {
 async function showJti(search: Search): Promise<ShownToken> {
   const { operator, registry, keys, options } = search;
   const realm = options.realm ?? DEFAULT_REALM;
+  if (!operator.realms.includes(realm))
+    throw new ServiceError("ERR_OPTION", `Realms here are ${operator.realms.join(", ")}`);
   const reading = await sayReading(search, realm);
   const since = Math.floor(nowSeconds(systemClock) / DAY_SECONDS) - (options.days ?? DAYS);
   const logs = [...registry.writers.values()].filter((one) => one.realm === realm);
@@ -132,7 +134,7 @@ async function showJti(search: Search): Promise<ShownToken> {
 
 interface Place {
   readonly log: string;
-  readonly realm: Realm;
+  readonly realm: string;
   /** Days since 1970-01-01; bodies of days before are not opened. */
   readonly since: number;
 }
@@ -168,17 +170,17 @@ async function findJti(
 }
 
 /** The registry is told before anything is opened, and the signer has read it (docs/spec/logs.md §4). */
-async function sayReading({ operator, subject, options }: Search, realm: Realm): Promise<number> {
+async function sayReading({ operator, subject, options }: Search, realm: string): Promise<number> {
   const { reason } = options;
   const index = await operator.state({ type: "body-read", realm, ...subject, reason });
   await operator.realmCaughtUp(realm);
   return index;
 }
 
-function realmOf({ writers }: Registry, log: string): Realm {
-  const named = writers.get(log)?.realm;
-  const realm = REALMS.find((one) => one === named);
-  if (!realm) throw new ServiceError("ERR_OPTION", `Log ${log} is of no realm of this system`);
+function realmOf({ operator, registry }: Search, log: string): string {
+  const realm = registry.writers.get(log)?.realm;
+  if (realm === undefined || !operator.realms.includes(realm))
+    throw new ServiceError("ERR_OPTION", `Log ${log} is of no realm of this system`);
   return realm;
 }
 

@@ -8,7 +8,8 @@ import { readTokenCounts } from "../coverage/tokens.ts";
 import { withRootsLabel } from "../ceremony/root-state.ts";
 import { readKeys } from "../keys/key-list.ts";
 import { Operator } from "../operator.ts";
-import type { Settings } from "../settings.ts";
+import { servicesOf } from "../layout.ts";
+import { clusterNames, type Settings } from "../settings.ts";
 import { readSystemStatus } from "../status.ts";
 import type { PageFacts } from "./facts.ts";
 import type { TokenRates } from "./token-rates.ts";
@@ -77,6 +78,7 @@ export class Look implements AsyncDisposable {
         readSystemStatus(page, {
           folder,
           client: (service) => operator.client(service),
+          services: servicesOf(clusterNames(settings)),
           readKeys: (alarms) => readKeys(operator, { alarms, nowSeconds: now }),
           witness: parseVerifierKey(settings.witness),
           now,

@@ -10,8 +10,7 @@ import { publishRoot } from "../ceremony/publish.ts";
 import { delegations, type KnownRoots } from "../ceremony/root-state.ts";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
 import { confirm } from "../confirm.ts";
-import type { Realm } from "../layout.ts";
-import { OPERATOR_KEY, withOperator, type Operator } from "../operator.ts";
+import { checkRealm, OPERATOR_KEY, withOperator, type Operator } from "../operator.ts";
 import { printable } from "../table.ts";
 
 export interface AuthorOptions {
@@ -22,7 +21,7 @@ export interface AuthorOptions {
   readonly yes?: boolean;
 }
 export interface RingOptions extends AuthorOptions {
-  readonly realm: Realm;
+  readonly realm: string;
 }
 
 /** What the next root changes, with lines for a person: `plan` before it is done, `after` when it is. */
@@ -73,6 +72,7 @@ export function recoverRing(context: CommandContext, options: RingOptions): Prom
   return withOperator(context, async (operator) => {
     const registry = await operator.readRegistry();
     const info = registry.realms.get(realm);
+    checkRealm(operator, realm);
     if (!info) throw new ServiceError("ERR_RECOVER", `Realm ${realm} is not registered`);
     checkWay(context, options, registry);
     const path = join(operator.folder, `signer-${realm}`, "ring.key");

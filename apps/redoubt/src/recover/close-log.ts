@@ -6,10 +6,9 @@ import { encodeBase64url } from "@redoubt/verify/base64url";
 import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { EXIT, type CommandContext } from "../command.ts";
 import { confirm } from "../confirm.ts";
-import type { Realm } from "../layout.ts";
-import { withOperator, type Operator } from "../operator.ts";
+import { checkRealm, withOperator, type Operator } from "../operator.ts";
 import type { Place } from "../running.ts";
-import { readSettings, writeSettings } from "../settings.ts";
+import { readSettings, withKeys, writeSettings } from "../settings.ts";
 import type { Terminal } from "../terminal.ts";
 import { lookUntil } from "../wait.ts";
 import { lookAtLogs, monitorLogs } from "./log-state.ts";
@@ -17,7 +16,7 @@ import { PATIENCE, restartServices } from "./restart.ts";
 import { changeConfig, readConfig } from "./service-config.ts";
 
 export interface LogOptions {
-  readonly realm: Realm;
+  readonly realm: string;
   readonly reason: string;
   readonly yes?: boolean;
 }
@@ -37,7 +36,7 @@ export function recoverLog(context: CommandContext, options: LogOptions): Promis
 }
 
 interface ClosingPlan {
-  readonly realm: Realm;
+  readonly realm: string;
   readonly log: string;
   /** What the witness cosigned last: where the log ends. */
   readonly size: number;
@@ -50,14 +49,15 @@ interface ClosingPlan {
 }
 
 interface Closed {
-  readonly realm: Realm;
+  readonly realm: string;
   readonly log: string;
   readonly size: number;
   readonly successor: string;
 }
 
 /** @throws ServiceError `ERR_RECOVER` if the log cannot be closed now; the message says what must be done before */
-async function planClosing(operator: Operator, place: Place, realm: Realm): Promise<ClosingPlan> {
+async function planClosing(operator: Operator, place: Place, realm: string): Promise<ClosingPlan> {
+  checkRealm(operator, realm);
   const registry = await operator.readRegistry();
   const log = new MemberReader(readConfig(operator.folder, `signer-${realm}`), "config").string(
     "log",
@@ -136,11 +136,7 @@ async function closeLog(
   }
   await monitorClosed(operator, log, terminal);
   const settings = readSettings(operator.folder);
-  const named = { ...settings.realms[realm], log: successor, ...keys };
-  writeSettings(operator.folder, {
-    ...settings,
-    realms: { ...settings.realms, [realm]: named },
-  });
+  writeSettings(operator.folder, withKeys(settings, realm, { log: successor, ...keys }));
   changeConfig(
     operator.folder,
     "ledger",
@@ -153,7 +149,7 @@ async function closeLog(
 
 async function makeKeys(
   folder: string,
-  realm: Realm,
+  realm: string,
   successor: string,
 ): Promise<{ readonly logKey: string; readonly writer: string }> {
   const { logs } = await initialiseLedger(join(folder, "ledger"), { logs: [successor] });
@@ -167,7 +163,7 @@ function closeInLedger({
   successor,
   writer,
 }: {
-  readonly realm: Realm;
+  readonly realm: string;
   readonly log: string;
   readonly successor: string;
   readonly writer: string;

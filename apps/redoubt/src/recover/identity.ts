@@ -5,9 +5,9 @@ import { initialiseKey } from "@redoubt/monitor/initialise";
 import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { EXIT, type CommandContext } from "../command.ts";
 import { confirm } from "../confirm.ts";
-import { REALMS, REGISTRY_LOG, SERVICES } from "../layout.ts";
+import { REGISTRY_LOG, roleOf, servicesOf, type ServiceName } from "../layout.ts";
 import { openPlace } from "../running.ts";
-import { writeSettings, type Settings } from "../settings.ts";
+import { clusterNames, realmNames, writeSettings, type Settings } from "../settings.ts";
 import { lockDataFolder } from "../up/data-folder.ts";
 import { readPins, rememberPin, type Pin } from "./pins.ts";
 import { changeConfig, readConfig } from "./service-config.ts";
@@ -119,13 +119,18 @@ function pinEverywhere(folder: string, settings: Settings, { what, key }: Pin): 
   if (what === "witness")
     changeConfig(folder, "ledger", (config) => withMember(config, "witness", { vkey: key }));
   if (what === "witness")
-    for (const realm of REALMS)
+    for (const realm of realmNames(settings))
       changeConfig(folder, `signer-${realm}`, (config) => ({ ...config, witness: key }));
   if (what === "registry")
-    for (const service of SERVICES.filter((name) => name !== "ledger"))
+    for (const service of servicesOf(clusterNames(settings)).filter(readsRegistry))
       changeConfig(folder, service, (config) => withMember(config, "registry", { vkey: key }));
   const named = { witness: { witness: key }, registry: { registryKey: key }, ack: { ack: key } };
   if (what !== "events") writeSettings(folder, { ...settings, ...named[what] });
+}
+
+/** The ledger keeps it, and a front knows nothing of it. */
+function readsRegistry(service: ServiceName): boolean {
+  return !["ledger", "kube-front"].includes(roleOf(service).kind);
 }
 
 function withMember(config: JsonObject, name: string, change: JsonObject): JsonObject {

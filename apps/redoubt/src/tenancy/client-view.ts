@@ -1,4 +1,5 @@
 import type { ClientCredentials, ClientInfo } from "@redoubt/registry";
+import type { Realm } from "../layout.ts";
 import { instant, table } from "../table.ts";
 import type { TenantName } from "./names.ts";
 
@@ -12,7 +13,7 @@ interface CredentialView {
   readonly until: number | null;
 }
 
-export interface ClientView extends TenantName {
+export interface ClientView extends TenantName<Realm> {
   readonly client: string;
   readonly status: ClientInfo["status"];
   readonly audiences: readonly string[];

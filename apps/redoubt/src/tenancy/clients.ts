@@ -68,7 +68,7 @@ export type RotateFlags = Omit<ClientName, "client"> & {
   readonly overlap: string;
 };
 
-interface Plan extends TenantName {
+interface Plan extends TenantName<Realm> {
   readonly client: string;
   /** The statement that this one replaces; undefined for a client that is new, or was removed. */
   readonly known: ClientInfo | undefined;
@@ -182,7 +182,7 @@ export async function addClient(
 }
 
 export function planClient(registry: Registry, options: ClientAddOptions): Plan {
-  const name = findTenant(registry, options);
+  const name = findTenant(registry, REALMS, options);
   const client = checkClientId(options.client);
   const found = registry.clients.get(`${name.realm}/${name.tenant}/${client}`);
   const known = found?.status === "removed" ? undefined : found;
@@ -257,8 +257,8 @@ export async function listClients(operator: Operator): Promise<ClientView[]> {
 function findClient(
   registry: Registry,
   options: ClientName,
-): TenantName & { readonly client: string; readonly known: ClientInfo } {
-  const { realm, tenant } = findTenant(registry, options);
+): TenantName<Realm> & { readonly client: string; readonly known: ClientInfo } {
+  const { realm, tenant } = findTenant(registry, REALMS, options);
   const { client } = options;
   const known = registry.clients.get(`${realm}/${tenant}/${client}`);
   if (!known || known.status === "removed")

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CONSUMER_TENANT } from "../layout.ts";
+import { CONSUMER_TENANT, REALMS } from "../layout.ts";
 import { TestRegistry } from "../testing/registry.ts";
 import {
   checkAudiences,
@@ -56,21 +56,21 @@ test("to add twice is to add once, in any order", () => {
 
 test("a tenant's realm is found from its id, and contradicted aloud", () => {
   const { registry } = withTenants();
-  assert.deepEqual(findTenant(registry, { tenant: TENANT }), {
+  assert.deepEqual(findTenant(registry, REALMS, { tenant: TENANT }), {
     realm: "enterprise",
     tenant: TENANT,
   });
-  assert.deepEqual(findTenant(registry, { realm: "consumer" }), {
+  assert.deepEqual(findTenant(registry, REALMS, { realm: "consumer" }), {
     realm: "consumer",
     tenant: CONSUMER_TENANT,
   });
-  assert.throws(() => findTenant(registry, {}), OPTION);
-  assert.throws(() => findTenant(registry, { realm: "enterprise" }), OPTION);
-  assert.throws(() => findTenant(registry, { realm: "consumer", tenant: TENANT }), {
+  assert.throws(() => findTenant(registry, REALMS, {}), OPTION);
+  assert.throws(() => findTenant(registry, REALMS, { realm: "enterprise" }), OPTION);
+  assert.throws(() => findTenant(registry, REALMS, { realm: "consumer", tenant: TENANT }), {
     code: "ERR_TENANT_UNKNOWN",
     message: /not registered in realm consumer: redoubt tenants add/,
   });
-  assert.throws(() => findTenant(registry, { tenant: TENANT.replace("0001", "0002") }), {
+  assert.throws(() => findTenant(registry, REALMS, { tenant: TENANT.replace("0001", "0002") }), {
     code: "ERR_TENANT_UNKNOWN",
   });
 });

@@ -1,9 +1,9 @@
 import { CLIENT_ID, ServiceError, UUID } from "@redoubt/base";
 import type { Registry } from "@redoubt/registry";
-import { CONSUMER_TENANT, REALMS, type Realm } from "../layout.ts";
+import { CONSUMER_TENANT } from "../layout.ts";
 
-export interface TenantName {
-  readonly realm: Realm;
+export interface TenantName<R extends string = string> {
+  readonly realm: R;
   readonly tenant: string;
 }
 
@@ -48,14 +48,15 @@ export function checkClientId(client: string): string {
 }
 
 /**
- * Finds the tenant that the options name, and its realm: a tenant is in one realm only.
+ * Finds the tenant that the options name, and its realm, one of these: a tenant is in one realm only.
  *
  * @throws ServiceError `ERR_OPTION`, `ERR_TENANT_UNKNOWN`
  */
-export function findTenant(
+export function findTenant<R extends string>(
   registry: Registry,
-  options: { readonly realm?: Realm; readonly tenant?: string },
-): TenantName {
+  realms: readonly R[],
+  options: { readonly realm?: R; readonly tenant?: string },
+): TenantName<R> {
   const { realm } = options;
   const tenant = options.tenant ?? (realm === "consumer" ? CONSUMER_TENANT : undefined);
   if (tenant === undefined)
@@ -64,7 +65,7 @@ export function findTenant(
       "Name the tenant with --tenant; redoubt tenants list shows them",
     );
   checkTenantId(tenant);
-  const owner = REALMS.find((name) => registry.tenants.has(`${name}/${tenant}`));
+  const owner = realms.find((name) => registry.tenants.has(`${name}/${tenant}`));
   if (owner === undefined || (realm !== undefined && realm !== owner))
     throw new ServiceError(
       "ERR_TENANT_UNKNOWN",

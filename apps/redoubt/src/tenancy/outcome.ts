@@ -1,6 +1,5 @@
 import { errorLine } from "@redoubt/base";
 import type { CommandContext } from "../command.ts";
-import type { Realm } from "../layout.ts";
 import type { Operator } from "../operator.ts";
 
 /** What an `add` did. Done again, it creates and changes nothing. */
@@ -20,7 +19,7 @@ export function outcomeText({ created, changed }: Outcome): string {
 export async function caughtUp(
   { terminal }: CommandContext,
   operator: Operator,
-  realm: Realm,
+  realm: string,
 ): Promise<void> {
   try {
     await operator.realmCaughtUp(realm);

@@ -2,8 +2,8 @@ import { randomUUID } from "node:crypto";
 import { ServiceError } from "@redoubt/base";
 import type { Registry } from "@redoubt/registry";
 import { EXIT, type CommandContext } from "../command.ts";
-import { CONSUMER_TENANT, DEFAULT_REALM, REALMS, type Realm } from "../layout.ts";
-import { withOperator, type Operator } from "../operator.ts";
+import { DEFAULT_REALM } from "../layout.ts";
+import { checkRealm, withOperator, type Operator } from "../operator.ts";
 import { table } from "../table.ts";
 import {
   checkAudiences,
@@ -19,7 +19,7 @@ export const TENANT_STATUSES = ["active", "suspended", "deleted"] as const;
 export type TenantStatus = (typeof TENANT_STATUSES)[number];
 
 export interface TenantAddOptions {
-  readonly realm?: Realm;
+  readonly realm?: string;
   readonly tenant?: string;
   readonly audience?: readonly string[];
 }
@@ -68,9 +68,11 @@ export async function addTenant(
   options: TenantAddOptions,
 ): Promise<TenantView & Outcome> {
   const { realm = DEFAULT_REALM, audience = [] } = options;
+  checkRealm(operator, realm);
   const named = options.tenant === undefined ? undefined : checkTenantId(options.tenant);
-  const tenant = named ?? (realm === "consumer" ? CONSUMER_TENANT : randomUUID());
   const registry = await operator.readRegistry();
+  const rule = registry.realms.get(realm)?.tenantRule;
+  const tenant = named ?? (rule && "fixed" in rule ? rule.fixed : randomUUID());
   const known = registry.tenants.get(`${realm}/${tenant}`);
   const audiences = union(known?.audiences ?? [], checkAudiences(audience));
   if (audiences.length === 0)
@@ -86,11 +88,11 @@ export async function addTenant(
 
 export async function setTenantStatus(
   operator: Operator,
-  options: { readonly realm?: Realm; readonly tenant?: string },
+  options: { readonly realm?: string; readonly tenant?: string },
   status: TenantStatus,
 ): Promise<TenantView> {
   const registry = await operator.readRegistry();
-  const name = findTenant(registry, options);
+  const name = findTenant(registry, operator.realms, options);
   const { realm, tenant } = name;
   const { status: old, audiences } = viewOf(registry, name);
   if (old !== status) await operator.state({ type: "tenant", realm, tenant, status, audiences });
@@ -98,7 +100,7 @@ export async function setTenantStatus(
 }
 
 export function listTenants(registry: Registry): TenantView[] {
-  return REALMS.flatMap((realm) =>
+  return [...registry.realms.keys()].flatMap((realm) =>
     [...registry.tenants.values()]
       .filter((info) => info.realm === realm)
       .map(({ tenant }) => viewOf(registry, { realm, tenant })),

@@ -8,17 +8,14 @@ import { createSocketPlace, serveSocket, socketPlace, type Handler } from "@redo
 import {
   CALLERS,
   CONSUMER_TENANT,
-  issuerTemplate,
-  portsFrom,
   REGISTRY_LOG,
   SERVICES,
-  tokenEndpoint,
   type Realm,
   type ServiceName,
 } from "../layout.ts";
 import { Operator } from "../operator.ts";
-import { writeSettings, type RealmAddress, type RealmKeys, type Settings } from "../settings.ts";
-import { testKey } from "./registry.ts";
+import { writeSettings, type Settings } from "../settings.ts";
+import { testSettings } from "./settings.ts";
 
 /** A data folder with an operator and a ledger on a real socket, which keeps the registry and lies on command. */
 export class FakeSystem implements AsyncDisposable {
@@ -36,17 +33,9 @@ export class FakeSystem implements AsyncDisposable {
     const { publicKey } = createKeyFile(join(this.root, "up", "operator.key"), "Ed25519");
     const type = SIGNATURE_TYPE.ed25519;
     this.settings = {
-      port,
+      ...testSettings(port),
       operator: encodeVerifierKey(createVerifierKey({ name: "operator", type, publicKey })),
       registryKey: encodeVerifierKey(this.registry.key),
-      witness: testKey("witness", SIGNATURE_TYPE.cosignature).text,
-      ack: testKey("monitor/ack").text,
-      reports: "https://login.example.org/reports/",
-      rpId: "example.org",
-      realms: {
-        consumer: realmSettings("consumer", port),
-        enterprise: realmSettings("enterprise", port),
-      },
     };
     writeSettings(this.root, this.settings);
   }
@@ -85,18 +74,6 @@ export class FakeSystem implements AsyncDisposable {
     for (const open of this.#open.toReversed()) await open[Symbol.asyncDispose]();
     rmSync(this.root, { recursive: true });
   }
-}
-
-function realmSettings(name: Realm, port: number): RealmAddress & RealmKeys {
-  const log = `redoubt.local/issuance/${name}-1/2026q4`;
-  return {
-    issuer: issuerTemplate(name, port),
-    tokenEndpoint: tokenEndpoint(name, portsFrom(port)),
-    log,
-    logKey: testKey(log).text,
-    writer: testKey(`${log}/writer`).text,
-    ring: testKey(`ring/${name}`).text,
-  };
 }
 
 function ignore(): void {

@@ -1,34 +1,60 @@
-import { nowSeconds, systemClock } from "@redoubt/base";
+import { errorCode, errorLine, nowSeconds, systemClock } from "@redoubt/base";
 import type { Registry, StatementBody } from "@redoubt/registry";
 import { demoRootStatement } from "../ceremony/demo-root.ts";
 import { DEMO_SCOPES, demoStatements, type Demo } from "../demo.ts";
-import { CONSUMER_TENANT, REALMS, type Realm } from "../layout.ts";
+import { REALMS, tenantRuleOf, type Realm } from "../layout.ts";
 import type { Operator } from "../operator.ts";
-import type { RealmAddress, RealmKeys, Settings } from "../settings.ts";
+import type { Cluster, RealmAddress, RealmKeys, Settings } from "../settings.ts";
 import { stateClient } from "../tenancy/clients.ts";
 import { secretCredentials } from "../tenancy/credentials.ts";
 
+/** A cluster whose statements the registry would not take, and why. */
+export interface RefusedCluster {
+  readonly realm: string;
+  readonly reason: string;
+}
+
 /**
- * Says in the registry what a fresh one-machine system needs. What stands there already is not said again, so that a
- * start after a crash goes on where the one before ended.
+ * Says in the registry what a fresh one-machine system and its clusters need. What stands there already is not said
+ * again, so that a start after a crash goes on where the one before ended. Returns the clusters that cannot work: an
+ * audience that is a client's id, say, must not keep everything else from starting.
  */
 export async function stateBootstrap(
   operator: Operator,
-  { realms }: Pick<Settings, "realms">,
+  { realms, clusters }: Pick<Settings, "realms" | "clusters">,
   demo: Demo,
-): Promise<void> {
+): Promise<readonly RefusedCluster[]> {
   const registry = await operator.readRegistry();
-  const statements = [
+  await stateNew(operator, [
     ...REALMS.flatMap((realm) => realmStatements(realm, realms[realm])),
     ...demoStatements(demo),
-  ];
-  for (const statement of statements)
-    if (!isKnown(registry, statement)) await operator.state(statement);
+  ]);
   for (const { secret, audience, ...name } of demo.clients) {
     const rights = { status: "active", audiences: [audience], scopes: DEMO_SCOPES } as const;
     if (!isKnown(registry, { type: "client", ...name, ...rights }))
       await stateClient(operator, { ...name, ...rights }, secretCredentials(secret));
   }
+  return stateClusters(operator, clusters);
+}
+
+async function stateClusters(
+  operator: Operator,
+  clusters: readonly Cluster[],
+): Promise<readonly RefusedCluster[]> {
+  const refused: RefusedCluster[] = [];
+  for (const cluster of clusters)
+    try {
+      await stateNew(operator, clusterStatements(cluster));
+    } catch (error) {
+      if (errorCode(error) !== "ERR_REGISTRY_VOID") throw error;
+      refused.push({ realm: cluster.realm, reason: errorLine(error) });
+    }
+  return refused;
+}
+
+async function stateNew(operator: Operator, statements: readonly StatementBody[]): Promise<void> {
+  for (const statement of statements)
+    if (!isKnown(operator.registry, statement)) await operator.state(statement);
 }
 
 /** Says a demo root in the registry if there is no root, or a demo root with 30 days or less left. */
@@ -48,9 +74,26 @@ function realmStatements(
       realm,
       issuer,
       ring,
-      tenantRule: realm === "consumer" ? { fixed: CONSUMER_TENANT } : { except: [CONSUMER_TENANT] },
+      tenantRule: tenantRuleOf(realm),
     },
     { type: "writer", realm, log, writer, logKey },
+  ];
+}
+
+function clusterStatements({
+  realm,
+  issuer,
+  tenant,
+  audiences,
+  log,
+  logKey,
+  writer,
+  ring,
+}: Cluster): StatementBody[] {
+  return [
+    { type: "realm", realm, issuer, ring, tenantRule: { fixed: tenant } },
+    { type: "writer", realm, log, writer, logKey },
+    { type: "tenant", realm, tenant, status: "active", audiences },
   ];
 }
 

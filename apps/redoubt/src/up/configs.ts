@@ -2,6 +2,7 @@ import type { Proxies } from "@redoubt/http";
 import type { JsonObject, JsonValue } from "@redoubt/verify/json";
 import {
   CALLERS,
+  callersOf,
   CONSUMER_TENANT,
   portsFrom,
   REALMS,
@@ -16,6 +17,8 @@ import type { Settings } from "../settings.ts";
 export type CustodyMembers = Readonly<Record<Realm, JsonObject>>;
 
 const MAX_TTL_SECONDS = 3600;
+/** kube-apiserver asks for 3607 s for each pod by itself. */
+const CLUSTER_TTL_SECONDS = 3660;
 /**
  * Tokens for one client: about half of what one core issues (design note 0013), so that none can use all (THREAT-36).
  */
@@ -124,23 +127,42 @@ function publisherConfig({ realms }: Settings) {
 }
 
 function signerConfig(realm: Realm, settings: Settings): JsonObject {
+  const ring = { class: "at", alg: "ES256", maxLifetimeSeconds: MAX_TTL_SECONDS };
+  return anySignerConfig({ realm, log: settings.realms[realm].log, ring }, settings);
+}
+
+interface ClusterSigner {
+  readonly realm: string;
+  readonly log: string;
+  readonly tenant: string;
+  readonly maxLifetimeSeconds: number | undefined;
+}
+
+/** The configuration of a cluster's signer: one ring, of the class that `signExact` signs with. */
+export function clusterSignerConfig(
+  { realm, log, tenant, maxLifetimeSeconds = CLUSTER_TTL_SECONDS }: ClusterSigner,
+  settings: Settings,
+): JsonObject {
+  const ring = { class: "oidc", alg: "ES256", maxLifetimeSeconds };
+  const kubernetes = { tenant, audiences: "tenant" };
+  return { ...anySignerConfig({ realm, log, ring }, settings), kubernetes };
+}
+
+function anySignerConfig(
+  { realm, log, ring }: { readonly realm: string; readonly log: string; readonly ring: JsonObject },
+  settings: Settings,
+): JsonObject {
   return {
     v: 1,
     realm,
     instance: `${realm}-1`,
-    log: settings.realms[realm].log,
-    callers: CALLERS[`signer-${realm}`],
+    log,
+    callers: callersOf(`signer-${realm}`, []),
     registry: { log: REGISTRY_LOG, vkey: settings.registryKey },
     operator: settings.operator,
     witness: settings.witness,
     maxUnwitnessedSeconds: 900,
-    rings: [
-      {
-        class: "at",
-        alg: "ES256",
-        maxLifetimeSeconds: MAX_TTL_SECONDS,
-      },
-    ],
+    rings: [ring],
     budget: BUDGET,
     labels: ["isolation: none", "roots: demo", "witness: same-machine"],
   };

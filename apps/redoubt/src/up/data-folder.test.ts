@@ -14,8 +14,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { errorCode, errorLine } from "@redoubt/base";
-import { CALLERS, SERVICES } from "../layout.ts";
-import { SETTINGS_FILE } from "../settings.ts";
+import { callersOf, servicesOf } from "../layout.ts";
+import { SETTINGS_FILE, writeSettings } from "../settings.ts";
+import { testCluster, testSettings } from "../testing/settings.ts";
 import {
   checkDataFolder,
   createDataFolder,
@@ -30,14 +31,14 @@ function temporaryFolder(t: TestContext): string {
 }
 
 /** The folders of a data folder, as set-up makes them; the check looks at no file but the settings. */
-function makeFolders(folder: string): void {
+function makeFolders(folder: string, clusters: readonly string[] = []): void {
   mkdirSync(join(folder, "up"), { recursive: true, mode: 0o700 });
-  for (const service of SERVICES) {
+  for (const service of servicesOf(clusters)) {
     mkdirSync(join(folder, service, "s"), { recursive: true, mode: 0o700 });
-    for (const caller of CALLERS[service])
+    for (const caller of callersOf(service, clusters))
       mkdirSync(join(folder, service, "s", caller), { mode: 0o700 });
   }
-  writeFileSync(join(folder, SETTINGS_FILE), "{}", { mode: 0o600 });
+  writeSettings(folder, { ...testSettings(), clusters: clusters.map(testCluster) });
 }
 
 function dataFolder(t: TestContext): string {
@@ -56,6 +57,16 @@ function refuses(folder: string, code: string, pattern: RegExp): void {
     },
   );
 }
+
+test("the folders of a cluster are looked at, too", (t) => {
+  for (const part of ["signer-prod/s/kube-front", "kube-front-prod", "monitor/s/kube-front-prod"]) {
+    const folder = join(temporaryFolder(t), "data");
+    makeFolders(folder, ["prod"]);
+    assert.equal(checkDataFolder(folder).clusters[0]?.realm, "prod");
+    rmSync(join(folder, part), { recursive: true });
+    refuses(folder, "ERR_DATA_INCOMPLETE", new RegExp(`${part} is missing`));
+  }
+});
 
 test("a whole data folder passes", (t) => {
   checkDataFolder(dataFolder(t));

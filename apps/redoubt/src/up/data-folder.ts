@@ -10,15 +10,16 @@ import {
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { checkPrivateFolder, errorCode, ServiceError } from "@redoubt/base";
-import { CALLERS, SERVICES } from "../layout.ts";
-import { SETTINGS_FILE } from "../settings.ts";
+import { callersOf, servicesOf } from "../layout.ts";
+import { clusterNames, readSettings, SETTINGS_FILE, type Settings } from "../settings.ts";
 
 /**
- * THREAT-32: checks that every folder that must be there is there, belongs to us, and is closed to others.
+ * THREAT-32: checks that every folder that must be there is there, belongs to us, and is closed to others. Returns the
+ * settings, which say what must be there.
  *
  * @throws ServiceError `ERR_DATA_INCOMPLETE`; as `checkPrivateFolder`
  */
-export function checkDataFolder(folder: string): void {
+export function checkDataFolder(folder: string): Settings {
   checkFolder(folder);
   if (!existsSync(join(folder, SETTINGS_FILE)))
     throw new ServiceError(
@@ -26,13 +27,16 @@ export function checkDataFolder(folder: string): void {
       `Data folder ${folder} is not complete: move it away and start again, or name another with --data`,
     );
   checkFolder(join(folder, "up"));
-  for (const service of SERVICES) {
+  const settings = readSettings(folder);
+  const clusters = clusterNames(settings);
+  for (const service of servicesOf(clusters)) {
     checkFolder(join(folder, service));
-    for (const caller of CALLERS[service]) {
+    for (const caller of callersOf(service, clusters)) {
       checkFolder(join(folder, service, "s"));
       checkFolder(join(folder, service, "s", caller));
     }
   }
+  return settings;
 }
 
 function checkFolder(path: string): void {

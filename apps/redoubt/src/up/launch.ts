@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { readPrivateFile } from "@redoubt/base";
 import { custodyLaunch, parseConfig, type CustodyLaunch } from "@redoubt/signer/launch";
 import { isJsonObject, parseJsonObject } from "@redoubt/verify/json";
-import type { ServiceName } from "../layout.ts";
+import { roleOf, type ServiceName } from "../layout.ts";
 
 export const repository = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..", "..");
 
@@ -22,40 +22,36 @@ interface Launch {
 const SMALL_NURSERY = "--max-semi-space-size=2";
 const NO_SQLITE = "--no-experimental-sqlite";
 
-const LAUNCHES: Readonly<Record<ServiceName, Launch>> = {
-  ledger: { code: "ledger", reads: [], flags: [] },
-  monitor: { code: "monitor", reads: ["ledger/s/monitor"], flags: [SMALL_NURSERY] },
-  // ARCHITECTURE §7: node:sqlite opens any file anywhere, so the signer does not have it at all.
-  "signer-consumer": {
-    code: "signer",
-    reads: ["ledger/s/signer-consumer", "monitor/s/signer-consumer"],
-    flags: [NO_SQLITE],
-  },
-  "signer-enterprise": {
-    code: "signer",
-    reads: ["ledger/s/signer-enterprise", "monitor/s/signer-enterprise"],
-    flags: [NO_SQLITE],
-  },
-  "issuer-consumer": {
-    code: "issuer",
-    reads: ["ledger/s/issuer-consumer", "signer-consumer/s/issuer", "monitor/s/issuer-consumer"],
-    flags: [],
-  },
-  "issuer-enterprise": {
-    code: "issuer",
-    reads: [
-      "ledger/s/issuer-enterprise",
-      "signer-enterprise/s/issuer",
-      "monitor/s/issuer-enterprise",
-    ],
-    flags: [],
-  },
-  publisher: {
-    code: "publisher",
-    reads: ["ledger/s/publisher", "ledger/published"],
-    flags: [NO_SQLITE],
-  },
-};
+function launchOf(service: ServiceName): Launch {
+  const { kind, realm } = roleOf(service);
+  switch (kind) {
+    case "ledger":
+      return { code: kind, reads: [], flags: [] };
+    case "monitor":
+      return { code: kind, reads: ["ledger/s/monitor"], flags: [SMALL_NURSERY] };
+    case "signer":
+      // ARCHITECTURE §7: node:sqlite opens any file anywhere, so the signer does not have it at all.
+      return {
+        code: kind,
+        reads: [`ledger/s/${service}`, `monitor/s/${service}`],
+        flags: [NO_SQLITE],
+      };
+    case "issuer":
+      return {
+        code: kind,
+        reads: [`ledger/s/${service}`, `signer-${realm}/s/issuer`, `monitor/s/${service}`],
+        flags: [],
+      };
+    case "kube-front":
+      return {
+        code: kind,
+        reads: [`signer-${realm}/s/kube-front`, `monitor/s/${service}`],
+        flags: [NO_SQLITE],
+      };
+    case "publisher":
+      return { code: kind, reads: ["ledger/s/publisher", "ledger/published"], flags: [NO_SQLITE] };
+  }
+}
 
 /** For an HSM's module; the signer gives the permission back once it has loaded it. */
 const NATIVE_CODE = ["--allow-addons", "--disable-warning=PERM0001"];
@@ -95,7 +91,7 @@ const WITHOUT_CORE = 'ulimit -c 0; echo 0 >/proc/self/coredump_filter; exec "$0"
  * its own folder only. That is a seat belt against bugs, not a boundary; separate uids are.
  */
 export function launch(service: ServiceName, dataFolder: string): ChildProcess {
-  const { code, reads, flags } = LAUNCHES[service];
+  const { code, reads, flags } = launchOf(service);
   const own = join(dataFolder, service);
   const custody = custodyOf(code, own, dataFolder);
   const readable = [

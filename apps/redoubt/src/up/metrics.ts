@@ -1,6 +1,6 @@
 import type { Sample, Space } from "@redoubt/base";
 import { METRICS, readMetrics } from "@redoubt/wire";
-import type { ServiceName } from "../layout.ts";
+import { roleOf, type ServiceName } from "../layout.ts";
 import type { Child } from "./child.ts";
 import type { PlainPage } from "./status-page.ts";
 import { viewOf, type ProcessView } from "./watches.ts";
@@ -103,7 +103,7 @@ async function collect(
     const [view, answer] = await Promise.all([viewChild(child), child.ask("metrics", ANSWER_MS)]);
     const names = known.get(service) ?? new Set();
     known.set(service, names);
-    return seriesOf(service, view, read(kindOf(service).kind, answer, names));
+    return seriesOf(service, view, read(roleOf(service).kind, answer, names));
   });
   return found.flatMap(([, series]) => series);
 }
@@ -113,7 +113,7 @@ function seriesOf(
   { ready, restarts }: ProcessView,
   samples: readonly Sample[] | undefined,
 ): Series[] {
-  const { realm } = kindOf(service);
+  const { realm } = roleOf(service);
   // The table of ARCHITECTURE §2: a process speaks for itself and its realm, whatever it says.
   const labels = { process: service, ...(realm !== undefined && { realm }) };
   const own = [
@@ -137,11 +137,6 @@ function read(kind: string, answer: unknown, known: Set<string>): readonly Sampl
   } catch {
     return undefined;
   }
-}
-
-function kindOf(service: ServiceName): { readonly kind: string; readonly realm?: string } {
-  const [kind = service, realm] = service.split("-");
-  return { kind, ...(realm !== undefined && { realm }) };
 }
 
 /** The text format, one family after the other; a family without a sample is left out. */

@@ -38,6 +38,7 @@ function withAddresses(places: Addresses & Pick<Plan, "port">, ids: Identities):
     ...places,
     ...ids,
     realms: { consumer: realm("consumer"), enterprise: realm("enterprise") },
+    clusters: [],
   };
 }
 

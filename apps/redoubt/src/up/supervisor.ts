@@ -2,7 +2,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { EventLines, readSpace, systemClock } from "@redoubt/base";
 import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
-import { SERVICES, type ServiceName } from "../layout.ts";
+import { roleOf, type Role, type ServiceName } from "../layout.ts";
 import { Child } from "./child.ts";
 import { LogFiles } from "./log-files.ts";
 import {
@@ -25,9 +25,9 @@ export interface SupervisorEvents {
  * was
  * logged but never delivered is a notice and no alarm (docs/spec/reports.md §4).
  */
-const STOP_ORDER: readonly (readonly ServiceName[])[] = [
-  ["issuer-consumer", "issuer-enterprise", "publisher"],
-  ["signer-consumer", "signer-enterprise"],
+const STOP_ORDER: readonly (readonly Role["kind"][])[] = [
+  ["issuer", "kube-front", "publisher"],
+  ["signer"],
   ["monitor"],
   ["ledger"],
 ];
@@ -54,7 +54,7 @@ export class Supervisor implements AsyncDisposable {
   #looks: NodeJS.Timeout | undefined;
   #isStopping = false;
 
-  constructor(dataFolder: string, events: SupervisorEvents) {
+  constructor(dataFolder: string, services: readonly ServiceName[], events: SupervisorEvents) {
     this.#events = events;
     this.#dataFolder = dataFolder;
     this.#logFolder = join(dataFolder, "up", "logs");
@@ -80,7 +80,7 @@ export class Supervisor implements AsyncDisposable {
     this.#watch = new ProcessWatch(lines.sink);
     this.#spaceWatch = new SpaceWatch(lines.sink);
     this.#children = new Map(
-      SERVICES.map((service) => [service, new Child(service, dataFolder, childEvents)]),
+      services.map((service) => [service, new Child(service, dataFolder, childEvents)]),
     );
   }
 
@@ -101,7 +101,7 @@ export class Supervisor implements AsyncDisposable {
   }
 
   /** Resolves when every named service has said that it can do its work. */
-  async ready(services: readonly ServiceName[] = SERVICES): Promise<void> {
+  async ready(services: readonly ServiceName[]): Promise<void> {
     await Promise.all(
       services.map(async (service) => {
         if (this.#children.get(service)?.isReady) return;
@@ -145,10 +145,12 @@ export class Supervisor implements AsyncDisposable {
     this.#isStopping = true;
     clearInterval(this.#looks);
     const endsAt = systemClock.monotonic() + STOP_ALL_MS;
-    for (const services of STOP_ORDER) {
+    for (const kinds of STOP_ORDER) {
       const withinMs = Math.max(0, Math.min(STOP_ONE_MS, endsAt - systemClock.monotonic()));
       await Promise.all(
-        services.map(async (service) => this.#children.get(service)?.stop(withinMs)),
+        [...this.#children].map(async ([service, child]) => {
+          if (kinds.includes(roleOf(service).kind)) await child.stop(withinMs);
+        }),
       );
     }
   }

@@ -5,13 +5,13 @@ import { errorCode, errorLine, readSpace, ServiceError } from "@redoubt/base";
 import { createSystem, loopbackPlan } from "../init/init.ts";
 import { readDemo } from "../demo.ts";
 import { DEFAULT_PORT } from "../place.ts";
-import { atTenant, onLoopback, portsFrom, REALMS, type Ports } from "../layout.ts";
+import { atTenant, onLoopback, portsFrom, roleOf, servicesOf, type Ports } from "../layout.ts";
 import { Operator } from "../operator.ts";
 import { Look } from "../page/look.ts";
 import { statusPages } from "../page/pages.ts";
 import { TokenRates } from "../page/token-rates.ts";
 import { statePins } from "../recover/pins.ts";
-import { readSettings, type Settings } from "../settings.ts";
+import { clusterNames, realmNames, type Settings } from "../settings.ts";
 import type { Terminal } from "../terminal.ts";
 import { stateBootstrap, stateDemoRoot } from "./bootstrap.ts";
 import { checkDataFolder, isMissingOrEmpty, lockDataFolder } from "./data-folder.ts";
@@ -42,7 +42,9 @@ export async function up(options: UpOptions, terminal: Terminal): Promise<void> 
   // Sockets have relative paths: a data folder may lie as deep as it likes.
   process.chdir(options.folder);
   const supervisor = owned.use(
-    new Supervisor(options.folder, { onNotice: (line) => terminal.notice(line) }),
+    new Supervisor(options.folder, servicesOf(clusterNames(settings)), {
+      onNotice: (line) => terminal.notice(line),
+    }),
   );
   supervisor.start();
   const { folder } = options;
@@ -81,8 +83,7 @@ async function prepare({ folder, port }: UpOptions): Promise<Settings> {
     await checkPortsFree(portsFrom(port ?? DEFAULT_PORT));
     await createSystem(folder, loopbackPlan(port ?? DEFAULT_PORT));
   }
-  checkDataFolder(folder);
-  const settings = readSettings(folder);
+  const settings = checkDataFolder(folder);
   // Issuer URLs are part of every key record: a system cannot move to other ports.
   if (port !== undefined && port !== settings.port)
     throw new ServiceError(
@@ -139,11 +140,17 @@ async function bringUp(
 ): Promise<void> {
   // Without a time limit: on a full disk the ledger waits for room, and says so.
   await supervisor.ready(["ledger"]);
-  await stateBootstrap(operator, settings, readDemo(""));
+  const refused = await stateBootstrap(operator, settings, readDemo(""));
+  for (const { realm, reason } of refused)
+    terminal.notice(`Cluster ${realm} cannot work: ${reason}. See docs/guide/kubernetes.md`);
+  const works = (realm: string | undefined): boolean =>
+    refused.every((other) => other.realm !== realm);
   // Root and pins last: nothing waits for them, and the ledger takes a signer's first keys only while the registry does
   // not move (compare-and-swap).
-  await Promise.all([supervisor.ready(), stateLater(operator, terminal)]);
-  for (const realm of REALMS) await operator.realmCaughtUp(realm);
+  const services = servicesOf(clusterNames(settings));
+  const ready = services.filter((service) => works(roleOf(service).realm));
+  await Promise.all([supervisor.ready(ready), stateLater(operator, terminal)]);
+  for (const realm of realmNames(settings).filter(works)) await operator.realmCaughtUp(realm);
 }
 
 /**

@@ -36,6 +36,7 @@ describe("THREAT-04: a compromised kube-front on the raw socket", () => {
         "drillKey",
         "issue",
         "issueBatch",
+        "openBody",
         "rings",
         "retain",
         "rollback",
