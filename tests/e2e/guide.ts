@@ -4,7 +4,8 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-const repository = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
+/** Where a reader types what a guide says to type in the clone. */
+export const repository: string = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 const MAIN = join(repository, "apps", "redoubt", "src", "main.ts");
 const run = promisify(execFile);
 const TIMEOUT_MS = 50_000;

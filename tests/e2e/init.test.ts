@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile, execFileSync, spawnSync } from "node:child_process";
-import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -9,7 +9,7 @@ import { MemberReader } from "@redoubt/base";
 import { NO_SOFTHSM } from "@redoubt/custody/testing/softhsm";
 import { isJsonObject, parseJson, parseJsonObject } from "@redoubt/verify/json";
 import { freeBasePort } from "./free-ports.ts";
-import { follow, tableCommands, type } from "./guide.ts";
+import { blocksOf, follow, repository, tableCommands, type } from "./guide.ts";
 import { redoubt, startSystem, type System } from "./system.ts";
 
 function temporaryFolder(t: TestContext): string {
@@ -42,6 +42,19 @@ const FETCH = `
   console.log(await text(jwks_uri));
   const answer = await fetch(token_endpoint, { method: "POST", body: new URLSearchParams({ a: "b" }) });
   console.log(answer.status, await answer.text());`;
+/** The guide's way to try a custody before a signer does, with the object that it shows. */
+async function tryCustody(folder: string, port: number): Promise<string> {
+  const [shown = ""] = blocksOf("hsm.md", "Configuration", "json");
+  const text = shown.replaceAll("{realm}", "consumer").replaceAll("/srv/redoubt", folder);
+  const { custody } = parseJsonObject(text);
+  const file = join(folder, "custody.json");
+  writeFileSync(file, JSON.stringify(custody));
+  const [commands = ""] = blocksOf("hsm.md", "Configuration", "sh");
+  const environment = `export SOFTHSM2_CONF='${folder}/hsm/softhsm2.conf'\n`;
+  const script = environment + commands.replace("custody.json", file);
+  return type(script, { folder: repository, port });
+}
+
 const BASE = "https://login.example.org/sso";
 
 it("init: a system that the world knows by an address of its own, below a path", async (t) => {
@@ -144,6 +157,7 @@ it(
     chmodSync(folder, 0o700);
     const port = await freeBasePort();
     await follow({ guide: "hsm.md", heading: "SoftHSM, step by step" }, { folder, port });
+    assert.match(await tryCustody(folder, port), /^made, used: .* refused: \[\]/);
     const data = join(folder, ".redoubt");
     await using system = await startSystem({ folder: data, port });
     const places = (await keysOf(system)).map(({ realm, custody }) => `${realm} ${custody}`);
