@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { execFile, execFileSync, spawnSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { chmodSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { it, type TestContext } from "node:test";
 import { MemberReader } from "@redoubt/base";
 import { NO_SOFTHSM } from "@redoubt/custody/testing/softhsm";
+import { makeCertificate, NO_OPENSSL } from "@redoubt/testkit";
 import { isJsonObject, parseJson, parseJsonObject } from "@redoubt/verify/json";
 import { freeBasePort } from "./free-ports.ts";
 import { blocksOf, follow, repository, tableCommands, type } from "./guide.ts";
@@ -32,7 +33,6 @@ async function keysOf(system: System) {
 }
 
 const run = promisify(execFile);
-const NO_OPENSSL = spawnSync("openssl", ["version"]).status === 0 ? false : "openssl is missing";
 const FETCH = `
   const text = async (url, init) => (await fetch(url, init)).text();
   const [issuer] = process.argv.slice(1);
@@ -96,25 +96,12 @@ it("init: a system that the world knows by an address of its own, below a path",
 
 it("init: TLS of our own, on another address than loopback's", { skip: NO_OPENSSL }, async (t) => {
   const root = temporaryFolder(t);
-  const [folder, certificate, key] = [
-    join(root, "data"),
-    join(root, "tls.pem"),
-    join(root, "tls.key"),
-  ];
-  const openssl = [
-    "req",
-    "-x509",
-    "-newkey",
-    "ec",
-    "-pkeyopt",
-    "ec_paramgen_curve:P-256",
-    "-nodes",
-  ];
-  const names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.2"];
-  execFileSync("openssl", [...openssl, ...names, "-out", certificate, "-keyout", key], {
-    stdio: "ignore",
-  });
-  chmodSync(key, 0o600);
+  const folder = join(root, "data");
+  const { certificate, key } = makeCertificate(root, [
+    "localhost",
+    "DNS:localhost",
+    "IP:127.0.0.2",
+  ]);
   const port = await freeBasePort();
   const init = (issuer: string, ...more: string[]) =>
     redoubt([

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { execFile, execFileSync, spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { it } from "node:test";
 import { promisify } from "node:util";
+import { makeCertificate } from "@redoubt/testkit";
 import { parseJsonObject } from "@redoubt/verify/json";
 import { freeBasePort } from "./free-ports.ts";
 import { blocksOf, follow } from "./guide.ts";
@@ -20,24 +21,7 @@ const run = promisify(execFile);
 /** nginx with the guide's own server block, on a port of loopback in place of 443. */
 async function startNginx(folder: string, base: number, port: number) {
   const [block = ""] = blocksOf(GUIDE, "2. nginx", "nginx");
-  const files = { certificate: join(folder, "tls.pem"), key: join(folder, "tls.key") };
-  const openssl = [
-    "req",
-    "-x509",
-    "-newkey",
-    "ec",
-    "-pkeyopt",
-    "ec_paramgen_curve:P-256",
-    "-nodes",
-  ];
-  const names = [
-    "-subj",
-    "/CN=login.example.org",
-    "-addext",
-    "subjectAltName=DNS:login.example.org",
-  ];
-  const out = ["-out", files.certificate, "-keyout", files.key];
-  execFileSync("openssl", [...openssl, ...names, ...out], { stdio: "ignore" });
+  const files = makeCertificate(folder, ["login.example.org", "DNS:login.example.org"]);
   const server = block
     .replace("listen 443 ssl", `listen 127.0.0.1:${port} ssl`)
     .replace("/etc/redoubt/tls.pem", files.certificate)

@@ -1,4 +1,5 @@
 import { isAbsolute, resolve } from "node:path";
+import { ServiceError } from "@redoubt/base";
 import type { Command } from "commander";
 import type { Terminal } from "./terminal.ts";
 
@@ -39,6 +40,11 @@ export const EXIT = {
   uncosigned: 4,
   unchecked: 5,
 } as const;
+
+/** What somebody typed cannot be done as it was typed; the message says what is expected. */
+export function optionError(message: string): ServiceError {
+  return new ServiceError("ERR_OPTION", message);
+}
 
 export function fileArgument({ typedIn }: Pick<CommandContext, "typedIn">, name: string): string {
   return isAbsolute(name) ? name : resolve(typedIn, name);

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { execFileSync, spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { get } from "node:https";
@@ -11,13 +10,11 @@ import { TLSSocket } from "node:tls";
 import { describe, test, type TestContext } from "node:test";
 import { MemberReader } from "@redoubt/base";
 import type { JsonObject } from "@redoubt/verify/json";
-import { until } from "@redoubt/testkit";
+import { makeCertificate, NO_OPENSSL, until } from "@redoubt/testkit";
 import type { CertificateFiles } from "./certificate.ts";
 import { jsonAnswer } from "./message.ts";
 import { serveHttp, type HttpLimits } from "./server.ts";
 import { readHttpPlaces, serveEverywhere } from "./public-listener.ts";
-
-const NO_OPENSSL = spawnSync("openssl", ["version"]).status === 0 ? false : "openssl is missing";
 
 interface Folder {
   readonly make: (name: string, days?: number) => CertificateFiles;
@@ -27,15 +24,7 @@ function folder(t: TestContext): Folder {
   const root = mkdtempSync(join(tmpdir(), "http-tls-"));
   t.after(() => rmSync(root, { recursive: true }));
   return {
-    make: (name, days = 90) => {
-      const files = { certificate: join(root, `${name}.pem`), key: join(root, `${name}.key`) };
-      const subject = ["-subj", `/CN=${name}`, "-addext", "subjectAltName=IP:127.0.0.1"];
-      const out = ["-out", files.certificate, "-keyout", files.key, "-days", String(days)];
-      const kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-      execFileSync("openssl", ["req", "-x509", ...kind, ...subject, ...out], { stdio: "ignore" });
-      chmodSync(files.key, 0o600);
-      return files;
-    },
+    make: (name, days = 90) => makeCertificate(root, [name, "IP:127.0.0.1"], { file: name, days }),
   };
 }
 

@@ -3,5 +3,6 @@ export { FakeLog } from "./fake-log.ts";
 export { FakeMonitor, haltedLog } from "./fake-monitor.ts";
 export { FakeService } from "./fake-service.ts";
 export { requesterOf } from "./requester.ts";
+export { makeCertificate, NO_OPENSSL } from "./self-signed.ts";
 export { TestEvents } from "./test-events.ts";
 export { until } from "./until.ts";

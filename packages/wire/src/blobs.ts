@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { sha256 } from "@redoubt/tlog";
 import { WireError } from "./errors.ts";
 
 /** docs/spec/wire.md §4: uint32be length ‖ bytes, for each blob. */
@@ -29,8 +29,20 @@ export function splitBlobs(bytes: Buffer, max = 4096): Buffer[] {
   return blobs;
 }
 
-/** docs/spec/logs.md §1: how an entry commits to the body at a position of a sealed blob. */
-export function bodyCommitment(blobDigest: Uint8Array, position: number): Buffer {
-  const place = Buffer.of(position >>> 8, position & 0xff);
-  return createHash("sha256").update(place).update(blobDigest).digest();
+/**
+ * What entries commit to for the bodies of one sealed blob (docs/spec/logs.md §1). THREAT-35: two entries of one blob
+ * share nothing that the public can see.
+ */
+export class BodyCommitments {
+  readonly #bytes = Buffer.alloc(34);
+
+  constructor(blob: Buffer) {
+    this.#bytes.set(sha256(blob), 2);
+  }
+
+  /** Of the body at this position. */
+  of(position: number): Buffer {
+    this.#bytes.writeUInt16BE(position);
+    return sha256(this.#bytes);
+  }
 }

@@ -1,5 +1,5 @@
 export { Batcher, type BatcherOptions, type BatchQueue } from "./batcher.ts";
-export { bodyCommitment, joinBlobs, splitBlobs } from "./blobs.ts";
+export { BodyCommitments, joinBlobs, splitBlobs } from "./blobs.ts";
 export { proveGrowth } from "./prove-growth.ts";
 export { SocketClient, type ClientOptions, type Reply } from "./client.ts";
 export { type Answer, type Call, type Handler } from "./connection.ts";

@@ -1,6 +1,5 @@
 import { credentialsOf, parseStatement, registryEntry } from "@redoubt/registry";
-import { sha256 } from "@redoubt/tlog";
-import { joinBlobs, splitBlobs } from "@redoubt/wire";
+import { BodyCommitments, joinBlobs, splitBlobs } from "@redoubt/wire";
 import type { LogKind } from "./entries.ts";
 import { historyError, refusal } from "./errors.ts";
 
@@ -44,16 +43,15 @@ function checkSealedBlobs(entries: readonly Buffer[], blobs: readonly Buffer[]):
 
 class SealedBlob {
   position = 0;
-  readonly #bytes = Buffer.alloc(34);
+  readonly #commitments: BodyCommitments;
 
   constructor(bytes: Buffer) {
-    this.#bytes.set(sha256(bytes), 2);
+    this.#commitments = new BodyCommitments(bytes);
   }
 
   /** Of the body at `position`, as text: the key of a map. */
   get commitment(): string {
-    this.#bytes.writeUInt16BE(this.position);
-    return sha256(this.#bytes).toString("latin1");
+    return this.#commitments.of(this.position).toString("latin1");
   }
 }
 

@@ -1,8 +1,9 @@
 import { REALM, ServiceError } from "@redoubt/base";
 import { KeyError } from "@redoubt/keys";
 import { checkApart } from "@redoubt/registry";
+import { optionError } from "../command.ts";
 import { readBase } from "../init/addresses.ts";
-import { CLUSTER_TENANTS, REALMS, tenantRuleOf } from "../layout.ts";
+import { CLUSTER_TENANTS, onLoopback, REALMS, tenantRuleOf } from "../layout.ts";
 import { clusterNames, MAX_AUDIENCES, type Cluster, type Settings } from "../settings.ts";
 import { checkAudiences } from "../tenancy/names.ts";
 
@@ -22,17 +23,17 @@ export type ClusterChoice = Pick<Cluster, "realm" | "issuer" | "tenant" | "audie
  * @throws ServiceError `ERR_OPTION`
  */
 export function chooseCluster(
-  settings: Pick<Settings, "realms" | "clusters">,
+  settings: Pick<Settings, "port" | "realms" | "clusters">,
   realm: string,
   { issuer, audience = [issuer], maxLifetime: maxLifetimeSeconds }: ClusterOptions,
 ): ClusterChoice {
   if (!REALM.test(realm) || REALMS.some((name) => name === realm))
-    throw refused(
+    throw optionError(
       `${realm}: a cluster is named like ${REALM.source}, and not ${REALMS.join(" or ")}`,
     );
   const known = settings.clusters.find((one) => one.realm === realm);
   if (known && known.issuer !== issuer)
-    throw refused(`Cluster ${realm} has the issuer ${known.issuer}, which stands in its keys`);
+    throw optionError(`Cluster ${realm} has the issuer ${known.issuer}, which stands in its keys`);
   const choice = {
     realm,
     issuer: checkClusterIssuer(issuer),
@@ -41,7 +42,7 @@ export function chooseCluster(
     maxLifetimeSeconds,
   };
   if (choice.audiences.length > MAX_AUDIENCES)
-    throw refused(`A cluster has at most ${MAX_AUDIENCES} audiences`);
+    throw optionError(`A cluster has at most ${MAX_AUDIENCES} audiences`);
   checkPath(settings, choice);
   return choice;
 }
@@ -50,7 +51,7 @@ export function chooseCluster(
 function checkClusterIssuer(issuer: string): string {
   const segments = new URL(readBase(issuer)).pathname.split("/");
   if (issuer.endsWith("/") || segments[1] === "tlog" || segments.includes("keys"))
-    throw refused(
+    throw optionError(
       `--issuer ${issuer}: no slash at its end, no part that is keys, and no path below /tlog`,
     );
   return issuer;
@@ -59,7 +60,7 @@ function checkClusterIssuer(issuer: string): string {
 function freeTenant({ clusters }: Pick<Settings, "clusters">): string {
   const free = CLUSTER_TENANTS.find((id) => clusters.every(({ tenant }) => tenant !== id));
   if (free === undefined)
-    throw refused(`A system has at most ${CLUSTER_TENANTS.length} clusters: make another one`);
+    throw optionError(`A system has at most ${CLUSTER_TENANTS.length} clusters: make another one`);
   return free;
 }
 
@@ -68,19 +69,19 @@ function freeTenant({ clusters }: Pick<Settings, "clusters">): string {
  * whatever the hosts are.
  */
 function checkPath(
-  { realms, clusters }: Pick<Settings, "realms" | "clusters">,
+  { port, realms, clusters }: Pick<Settings, "port" | "realms" | "clusters">,
   { realm, issuer, tenant }: ClusterChoice,
 ): void {
-  const own = { realm, issuer: pathOf(issuer), tenantRule: { fixed: tenant } };
+  const own = { realm, issuer: onLoopback(issuer, port), tenantRule: { fixed: tenant } };
   const others = [
     ...REALMS.map((name) => ({
       realm: name,
-      issuer: pathOf(realms[name].issuer),
+      issuer: onLoopback(realms[name].issuer, port),
       tenantRule: tenantRuleOf(name),
     })),
     ...clusters.map((one) => ({
       realm: one.realm,
-      issuer: pathOf(one.issuer),
+      issuer: onLoopback(one.issuer, port),
       tenantRule: { fixed: one.tenant },
     })),
   ];
@@ -95,12 +96,4 @@ function checkPath(
       { cause },
     );
   }
-}
-
-function pathOf(issuer: string): string {
-  return issuer.replace(/^https?:\/\/[^/]+/, "http://publisher");
-}
-
-function refused(message: string): ServiceError {
-  return new ServiceError("ERR_OPTION", message);
 }

@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { ServiceError } from "@redoubt/base";
+import { optionError } from "../command.ts";
 import {
   issuerBelow,
   portsFrom,
@@ -47,7 +47,7 @@ export function chooseAddresses(options: AddressOptions, port: number): Addresse
   const { issuer = [], rpId, listenPort } = options;
   if (issuer.length === 0) {
     if (rpId !== undefined || listenPort !== undefined)
-      throw refused("--rp-id and --listen need --issuer");
+      throw optionError("--rp-id and --listen need --issuer");
     return loopbackAddresses(port);
   }
   const bases = readBases(issuer);
@@ -57,7 +57,7 @@ export function chooseAddresses(options: AddressOptions, port: number): Addresse
     if (listenPort === undefined) return bases[name];
     const url = new URL(bases[name]);
     if (Number(url.port || "443") !== listenPort)
-      throw refused(`--issuer ${bases[name]} and --listen name different ports`);
+      throw optionError(`--issuer ${bases[name]} and --listen name different ports`);
     url.port = String(listenPort + offsets[service]);
     return url.href.replace(/\/$/, "");
   };
@@ -91,13 +91,14 @@ function readBases(texts: readonly string[]): Readonly<Record<Realm, string>> {
     const realm = REALMS.find((name) => text.startsWith(`${name}=`));
     const base = readBase(realm === undefined ? text : text.slice(realm.length + 1));
     for (const name of realm === undefined ? REALMS : [realm]) {
-      if (named.has(name)) throw refused(`--issuer names realm ${name} twice`);
+      if (named.has(name)) throw optionError(`--issuer names realm ${name} twice`);
       named.set(name, base);
     }
   }
   const baseOf = (name: Realm): string => {
     const base = named.get(name);
-    if (base === undefined) throw refused(`--issuer is missing for realm ${name}: add ${name}=…`);
+    if (base === undefined)
+      throw optionError(`--issuer is missing for realm ${name}: add ${name}=…`);
     return base;
   };
   return { consumer: baseOf("consumer"), enterprise: baseOf("enterprise") };
@@ -110,15 +111,15 @@ export function readBase(text: string): string {
   const base = text.replace(/\/$/, "");
   const url = URL.canParse(base) ? new URL(base) : undefined;
   if (!url || url.href.replace(/\/$/, "") !== base || /[?#@]/.test(base))
-    throw refused(
+    throw optionError(
       `--issuer ${JSON.stringify(text)}: expected a URL such as https://login.example.org`,
     );
   const isLocal = url.hostname === "localhost" || url.hostname === "127.0.0.1";
   if (url.protocol !== "https:" && !(url.protocol === "http:" && isLocal))
-    throw refused(`--issuer ${text}: expected https; plain http is for loopback only`);
+    throw optionError(`--issuer ${text}: expected https; plain http is for loopback only`);
   const segments = url.pathname.split("/").slice(1);
   if (url.pathname !== "/" && !segments.every((segment) => SEGMENT.test(segment)))
-    throw refused(`--issuer ${text}: its path may hold letters, digits and . _ ~ - only`);
+    throw optionError(`--issuer ${text}: its path may hold letters, digits and . _ ~ - only`);
   return base;
 }
 
@@ -126,18 +127,16 @@ function chooseRpId(bases: Readonly<Record<Realm, string>>, chosen: string | und
   const hosts = [...new Set(REALMS.map((realm) => hostOf(bases[realm])))];
   const [host = ""] = hosts;
   if (chosen === undefined && hosts.length > 1)
-    throw refused(`--rp-id is missing: name the domain that ${hosts.join(" and ")} have in common`);
+    throw optionError(
+      `--rp-id is missing: name the domain that ${hosts.join(" and ")} have in common`,
+    );
   const rpId = chosen ?? (isIP(host) === 0 ? host : LOCAL_RP);
   if (rpId === LOCAL_RP && chosen === undefined) return rpId;
   const isDomain = /^[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})+$/.test(rpId) || rpId === LOCAL_RP;
   const outside = hosts.find((one) => one !== rpId && !one.endsWith(`.${rpId}`));
   if (!isDomain || outside !== undefined)
-    throw refused(
+    throw optionError(
       `--rp-id ${rpId}: expected a domain name that is, or ends, the host of each issuer (${hosts.join(", ")})`,
     );
   return rpId;
-}
-
-function refused(message: string): ServiceError {
-  return new ServiceError("ERR_OPTION", message);
 }

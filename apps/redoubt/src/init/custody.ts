@@ -6,7 +6,7 @@ import {
   type JsonObject,
   type JsonValue,
 } from "@redoubt/verify/json";
-import { fileArgument, type CommandContext } from "../command.ts";
+import { fileArgument, optionError, type CommandContext } from "../command.ts";
 import { readInput } from "../input.ts";
 import { REALMS, type Realm } from "../layout.ts";
 import type { CustodyMembers } from "../up/configs.ts";
@@ -38,14 +38,14 @@ export function chooseCustody(
   { custody = "file", ...options }: CustodyOptions,
 ): CustodyMembers {
   if (custody !== "pkcs11" && Object.values(options).some((value) => value !== undefined))
-    throw refused("--pkcs11-… options belong to --custody pkcs11");
+    throw optionError("--pkcs11-… options belong to --custody pkcs11");
   if (custody === "file") return PLAIN_FILES;
   const members =
     custody === "pkcs11"
       ? pkcs11Members(context, options)
       : readMembers(fileArgument(context, custody));
   if (!JSON.stringify(members).includes("{realm}"))
-    throw refused(
+    throw optionError(
       "Both signers would share one custody: put {realm} where the realm's name belongs, such as redoubt-{realm}",
     );
   const [consumer, enterprise] = REALMS.map((realm) => named(members, realm));
@@ -57,10 +57,12 @@ function pkcs11Members(
   { pkcs11Module, pkcs11Token, pkcs11PinFile, pkcs11Env = [] }: Omit<CustodyOptions, "custody">,
 ): JsonObject {
   if (pkcs11Module === undefined || pkcs11Token === undefined || pkcs11PinFile === undefined)
-    throw refused("--custody pkcs11 needs --pkcs11-module, --pkcs11-token and --pkcs11-pin-file");
+    throw optionError(
+      "--custody pkcs11 needs --pkcs11-module, --pkcs11-token and --pkcs11-pin-file",
+    );
   const environment = pkcs11Env.map((text) => {
     const at = text.indexOf("=");
-    if (at < 1) throw refused(`--pkcs11-env ${text}: expected NAME=value`);
+    if (at < 1) throw optionError(`--pkcs11-env ${text}: expected NAME=value`);
     return [text.slice(0, at), text.slice(at + 1)] as const;
   });
   return {
@@ -79,7 +81,7 @@ function readMembers(path: string): JsonObject {
     const members = parseJsonObject(readInput(path, MAX_FILE_BYTES));
     const other = Object.keys(members).find((name) => !MEMBERS.includes(name));
     if (other === undefined && "custody" in members) return members;
-    throw refused(`${path}: expected the members custody and custodyNeeds alone`);
+    throw optionError(`${path}: expected the members custody and custodyNeeds alone`);
   } catch (cause) {
     if (!(cause instanceof JsonError)) throw cause;
     throw new ServiceError("ERR_OPTION", `${path} is no JSON object: ${cause.message}`, { cause });
@@ -96,8 +98,4 @@ function withRealm(value: JsonValue, realm: Realm): JsonValue {
   if (typeof value === "string") return value.replaceAll("{realm}", realm);
   if (Array.isArray(value)) return value.map((one) => withRealm(one, realm));
   return isJsonObject(value) ? named(value, realm) : value;
-}
-
-function refused(message: string): ServiceError {
-  return new ServiceError("ERR_OPTION", message);
 }

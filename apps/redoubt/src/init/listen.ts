@@ -1,7 +1,6 @@
 import { isIP } from "node:net";
-import { ServiceError } from "@redoubt/base";
 import { checkCertificate, isAddressRange, type Proxies } from "@redoubt/http";
-import { fileArgument, type CommandContext } from "../command.ts";
+import { fileArgument, optionError, type CommandContext } from "../command.ts";
 import type { Listen } from "../up/configs.ts";
 
 export interface ListenOptions {
@@ -21,12 +20,12 @@ export interface ProxyOptions {
 /** @throws ServiceError `ERR_OPTION` */
 export function chooseProxies({ proxy, hops }: ProxyOptions): Proxies | null {
   if (proxy === undefined) {
-    if (hops !== undefined) throw refused("--hops belongs to --proxy");
+    if (hops !== undefined) throw optionError("--hops belongs to --proxy");
     return null;
   }
   const wrong = proxy.find((address) => !isAddressRange(address));
   if (wrong !== undefined)
-    throw refused(`--proxy ${wrong}: expected an IP address, or a range such as 10.0.0.0/28`);
+    throw optionError(`--proxy ${wrong}: expected an IP address, or a range such as 10.0.0.0/28`);
   return { addresses: proxy, hops: hops ?? 1 };
 }
 
@@ -51,11 +50,12 @@ export function chooseListen(
   { tlsCertificate, tlsKey, hosts, proxies }: TlsChoices,
 ): Listen | null {
   const hasFiles = tlsCertificate !== undefined || tlsKey !== undefined;
-  if (!listener && hasFiles) throw refused("--tls-certificate and --tls-key belong to --listen");
+  if (!listener && hasFiles)
+    throw optionError("--tls-certificate and --tls-key belong to --listen");
   if (!listener) return null;
   if (!hasFiles && proxies) return { ...listener, tls: null };
   if (tlsCertificate === undefined || tlsKey === undefined)
-    throw refused(
+    throw optionError(
       "--listen needs --tls-certificate and --tls-key, or --proxy: plain HTTP is for loopback and declared proxies",
     );
   const tls = {
@@ -74,12 +74,8 @@ export function readListen(text: string | undefined): Listener | undefined {
   const port = Number(digits);
   const family = bracketed === undefined ? 4 : 6;
   if (isIP(address) !== family || port < 1 || port > MAX_PORT)
-    throw refused(
+    throw optionError(
       `--listen ${text}: expected an IP address and a port, such as 0.0.0.0:443 or [::]:443`,
     );
   return { address, port };
-}
-
-function refused(message: string): ServiceError {
-  return new ServiceError("ERR_OPTION", message);
 }

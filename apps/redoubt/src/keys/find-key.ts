@@ -1,5 +1,5 @@
-import { ServiceError } from "@redoubt/base";
 import type { KeyInfo } from "@redoubt/registry";
+import { optionError } from "../command.ts";
 
 /** Characters. A shorter beginning would soon fit several keys, or the wrong one. */
 export const MIN_PREFIX = 6;
@@ -13,20 +13,18 @@ const LISTED = 10;
  */
 export function findKey(keys: ReadonlyMap<string, KeyInfo>, named: string): KeyInfo {
   if (!NAME.test(named))
-    throw misnamed(`A kid is named by its first ${MIN_PREFIX} characters at least, or by all 43`);
+    throw optionError(
+      `A kid is named by its first ${MIN_PREFIX} characters at least, or by all 43`,
+    );
   const exact = keys.get(named);
   if (exact) return exact;
   const found = [...keys.values()].filter(({ kid }) => kid.startsWith(named));
   const [only] = found;
-  if (!only) throw misnamed(`No key begins with ${named}: see redoubt keys list --all`);
+  if (!only) throw optionError(`No key begins with ${named}: see redoubt keys list --all`);
   if (found.length === 1) return only;
   const more = found.length > LISTED ? ` and ${found.length - LISTED} more` : "";
   const names = found
     .slice(0, LISTED)
     .map(({ realm, state, kid }) => `${kid} (${realm}, ${state})`);
-  throw misnamed(`${named} begins several kids: ${names.join(", ")}${more}`);
-}
-
-function misnamed(message: string): ServiceError {
-  return new ServiceError("ERR_OPTION", message);
+  throw optionError(`${named} begins several kids: ${names.join(", ")}${more}`);
 }

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { sha256 } from "@redoubt/tlog";
-import { bodyCommitment, joinBlobs, type Requester } from "@redoubt/wire";
+import { BodyCommitments, joinBlobs, type Requester } from "@redoubt/wire";
 import { bodyOf, readBatch } from "./show.ts";
 
 const BODY = { code: "ERR_LOG_BODY" };
@@ -9,7 +8,7 @@ const BLOBS = [Buffer.from("one blob"), Buffer.from("another blob")] as const;
 
 /** An entry that commits to the body at a position of a blob. */
 function entryOf(blob: Buffer, position: number): Buffer {
-  return Buffer.concat([Buffer.alloc(33, 1), bodyCommitment(sha256(blob), position)]);
+  return Buffer.concat([Buffer.alloc(33, 1), new BodyCommitments(blob).of(position)]);
 }
 
 const ENTRIES = [entryOf(BLOBS[0], 0), entryOf(BLOBS[1], 0), entryOf(BLOBS[0], 1)];

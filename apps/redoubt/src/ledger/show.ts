@@ -1,11 +1,10 @@
 import { errorCode, nowSeconds, ServiceError, SHA256, systemClock } from "@redoubt/base";
 import type { Registry } from "@redoubt/registry";
-import { sha256 } from "@redoubt/tlog";
 import type { JsonObject } from "@redoubt/verify/json";
 import {
   ask,
   askForBytes,
-  bodyCommitment,
+  BodyCommitments,
   LEDGER,
   SIGNER,
   splitBlobs,
@@ -155,7 +154,7 @@ async function findJti(
       // oxlint-disable-next-line no-await-in-loop -- the signer opens one at a time
       const opened = await ask(signer, SIGNER.openBody, { log, ...subject }, blob);
       if (!opened.body || opened.position === null) continue;
-      const commitment = bodyCommitment(sha256(blob), opened.position);
+      const commitment = new BodyCommitments(blob).of(opened.position);
       const entry = batch.entries.find((one) => one.subarray(33).equals(commitment));
       if (!entry) throw finding("ERR_LOG_BODY", "No entry of the batch commits to this body");
       return { entry, body: opened.body };
@@ -213,9 +212,9 @@ export function bodyOf(
 ): { readonly blob: Buffer; readonly position: number } {
   const wanted = entry.subarray(33);
   for (const blob of blobs) {
-    const digest = sha256(blob);
+    const commitments = new BodyCommitments(blob);
     for (let position = 0; position < entries.length; position += 1)
-      if (bodyCommitment(digest, position).equals(wanted)) return { blob, position };
+      if (commitments.of(position).equals(wanted)) return { blob, position };
   }
   throw finding("ERR_LOG_BODY", "The ledger has no body that the entry commits to");
 }

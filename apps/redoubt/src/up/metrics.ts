@@ -3,11 +3,10 @@ import { METRICS, readMetrics } from "@redoubt/wire";
 import { roleOf, type ServiceName } from "../layout.ts";
 import type { Child } from "./child.ts";
 import type { PlainPage } from "./status-page.ts";
-import { viewOf, type ProcessView } from "./watches.ts";
+import { reasonLine, viewOf, type ProcessView } from "./watches.ts";
 
 /** A process that is slower than this is not up: it must not hold up the numbers of all the others. */
 const ANSWER_MS = 1000;
-const MAX_REASON = 200;
 /** Of one process, as long as the supervisor runs: each new label value is one more series that a Prometheus keeps. */
 const MAX_SERIES = 1024;
 /** https://prometheus.io/docs/instrumenting/exposition_formats/ */
@@ -59,8 +58,8 @@ function shared<T>(work: () => Promise<T>): () => Promise<T> {
 
 async function readyPage(children: Children): Promise<PlainPage> {
   const views = await ofEach(children, viewChild);
-  const lines = views.flatMap(([service, { ready, reason = "is not ready" }]) =>
-    ready ? [] : [`${service}: ${oneLine(reason)}\n`],
+  const lines = views.flatMap(([service, { ready, reason }]) =>
+    ready ? [] : [`${service}: ${reasonLine(reason, "is not ready")}\n`],
   );
   return lines.length === 0
     ? { status: 200, type: PLAIN, body: "ready\n" }
@@ -81,12 +80,6 @@ function ofEach<T>(
 
 async function viewChild(child: WatchedChild): Promise<ProcessView> {
   return viewOf(child, await child.ask("status", ANSWER_MS));
-}
-
-/** A process chose it, and whoever reads it may do so in a terminal. */
-function oneLine(reason: unknown): string {
-  if (typeof reason !== "string") return "is not ready";
-  return reason.slice(0, MAX_REASON).replaceAll(/[^ -~]/g, "?");
 }
 
 function machineSeries({ space, linesLost }: Machine): Series[] {

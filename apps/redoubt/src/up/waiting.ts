@@ -1,4 +1,4 @@
-import type { ProcessView } from "./watches.ts";
+import { reasonLine, type ProcessView } from "./watches.ts";
 
 export interface WaitingOptions {
   readonly look: () => Promise<ReadonlyMap<string, ProcessView>>;
@@ -10,7 +10,6 @@ export interface WaitingOptions {
 
 const AFTER_MS = 5000;
 const LOOK_MS = 1000;
-const MAX_REASON = 300;
 
 /** Says what a start waits for once it takes long, and again when it is something else; until it is disposed of. */
 export class Waiting implements Disposable {
@@ -42,18 +41,11 @@ export class Waiting implements Disposable {
 
 /** One line; what a process says of itself is cut and stays on it. */
 function waitingText(views: ReadonlyMap<string, ProcessView>): string {
-  const parts = [...views].flatMap(([service, { ready, reason }]) =>
-    ready ? [] : [`${service} (${oneLine(reason)})`],
+  const parts = [...views].flatMap(([service, { ready, reason = "starting" }]) =>
+    ready ? [] : [`${service} (${reasonLine(reason, "its reason is unreadable")})`],
   );
   const ready = [...views].flatMap(([service, view]) => (view.ready ? [service] : []));
   if (parts.length === 0) return "Waiting for the registry: every process is ready";
   const others = ready.length === 0 ? "nothing is ready yet" : `ready: ${ready.join(", ")}`;
   return `Waiting for ${parts.join("; ")}. What is ready serves already (${others})`;
-}
-
-/** A process chooses the value; a compromised one any. */
-function oneLine(reason: unknown): string {
-  if (reason === undefined) return "starting";
-  if (typeof reason !== "string") return "its reason is unreadable";
-  return reason.slice(0, MAX_REASON).replaceAll(/[^ -~]/g, "?");
 }

@@ -1,5 +1,6 @@
 import type { EventClasses, EventSink, Space } from "@redoubt/base";
 import type { ServiceName } from "../layout.ts";
+import { printable } from "../table.ts";
 
 export const SUPERVISOR_EVENTS = {
   alarm: "security",
@@ -26,6 +27,13 @@ interface Seen {
 }
 
 const ALARM_AFTER_MS = 30_000;
+
+const MAX_REASON = 200;
+
+/** A process chose it, a compromised one anything, and whoever reads it may do so in a terminal. */
+export function reasonLine(reason: unknown, otherwise: string): string {
+  return typeof reason === "string" ? printable(reason.slice(0, MAX_REASON)) : otherwise;
+}
 
 /** `status`: what it says of itself; undefined when it does not answer. */
 export function viewOf(

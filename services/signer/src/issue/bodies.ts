@@ -1,7 +1,7 @@
 import { createCipheriv, hkdfSync, randomBytes } from "node:crypto";
 import { ServiceError } from "@redoubt/base";
-import { sha256 } from "@redoubt/tlog";
 import type { JsonObject } from "@redoubt/verify/json";
+import { BodyCommitments } from "@redoubt/wire";
 import type { UnsignedToken } from "./token.ts";
 
 /** docs/spec/logs.md §1 and §2. */
@@ -39,7 +39,7 @@ export class BodySealer {
     const blobs: Buffer[] = [];
     for (const group of groupByTenantAndDay(tokens)) {
       const blob = this.#sealGroup(group, tokens);
-      const commitment = new Commitment(sha256(blob));
+      const commitment = new BodyCommitments(blob);
       for (const [position, place] of group.places.entries())
         entries[place]?.set(commitment.of(position), COMMITMENT_OFFSET);
       blobs.push(blob);
@@ -112,20 +112,6 @@ function carveEntries(tokens: readonly UnsignedToken[]): Buffer[] {
     entry.set(digest, DIGEST_OFFSET);
     return entry;
   });
-}
-
-/** THREAT-35: two entries of one blob share nothing that the public can see. */
-class Commitment {
-  readonly #bytes = Buffer.alloc(34);
-
-  constructor(blobDigest: Buffer) {
-    this.#bytes.set(blobDigest, 2);
-  }
-
-  of(position: number): Buffer {
-    this.#bytes.writeUInt16BE(position);
-    return sha256(this.#bytes);
-  }
 }
 
 /** Places in the batch of one tenant's tokens of one day. */

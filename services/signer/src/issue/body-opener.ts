@@ -1,9 +1,8 @@
 import { createDecipheriv } from "node:crypto";
 import { nowSeconds, ServiceError, type Clock } from "@redoubt/base";
 import type { Registry } from "@redoubt/registry";
-import { sha256 } from "@redoubt/tlog";
 import { JsonError, parseJson, type JsonObject, type JsonValue } from "@redoubt/verify/json";
-import { bodyCommitment, type Asked, type OpenedBody, type SIGNER } from "@redoubt/wire";
+import { BodyCommitments, type Asked, type OpenedBody, type SIGNER } from "@redoubt/wire";
 import {
   BLOB_HEAD_BYTES,
   BODY_MEMBERS,
@@ -95,7 +94,7 @@ function checkEntry({ token, entry, position }: Asking, blob: Buffer): void {
     position !== undefined &&
     entry[0] === ISSUANCE_ENTRY_TAG &&
     entry.subarray(1, 33).toString("base64url") === token &&
-    bodyCommitment(sha256(blob), position).equals(entry.subarray(33));
+    new BodyCommitments(blob).of(position).equals(entry.subarray(33));
   if (!isIt) throw refused("The blob is not that of the entry");
 }
 
