@@ -1,0 +1,58 @@
+/** Why evidence, a policy or a set of reference values was refused. Stable: callers and dashboards switch on it. */
+export type EvidenceErrorCode =
+  /** More bytes, elements or levels than any genuine document has. */
+  | "ERR_EVIDENCE_SIZE"
+  /** The bytes are not what their specification says: cut off, trailing, a reserved field that is set. */
+  | "ERR_EVIDENCE_FORMAT"
+  /** A version, layout, product or algorithm that this release does not know. */
+  | "ERR_EVIDENCE_UNSUPPORTED"
+  /** A certificate that may not be used for this: wrong role, extension, key or name. */
+  | "ERR_EVIDENCE_CERTIFICATE"
+  /** The chain does not lead to a root that is pinned. */
+  | "ERR_EVIDENCE_ROOT"
+  /** Outside the validity at the time that the caller named. */
+  | "ERR_EVIDENCE_TIME"
+  | "ERR_EVIDENCE_REVOKED"
+  | "ERR_EVIDENCE_SIGNATURE"
+  /** Two parts that must name each other do not: nonce, key, chip, firmware version, digest of PCRs. */
+  | "ERR_EVIDENCE_BINDING"
+  /** The quote is over another bank or set of PCRs than the caller demands. */
+  | "ERR_EVIDENCE_PCR_SELECTION"
+  /** The event log does not lead to the values that the hardware signed. */
+  | "ERR_EVIDENCE_REPLAY"
+  /** Collateral (TCB info, identities, CRLs) is missing, stale, or about other hardware. */
+  | "ERR_EVIDENCE_COLLATERAL";
+
+export interface EvidenceErrorDetail {
+  /** What was looked at, in words of ours: `report.policy`, `certificate.hwid`. */
+  readonly part?: string;
+  /** Numbers, digests and names of ours. Text of whoever made the evidence is never quoted. */
+  readonly found?: string | number | boolean;
+  readonly expected?: string | number | boolean;
+  readonly cause?: unknown;
+}
+
+/** The one error of this package for bad input and failed checks; `code` says which. */
+export class EvidenceError extends Error {
+  override readonly name = "EvidenceError";
+  readonly code: EvidenceErrorCode;
+  readonly part: string | undefined;
+  readonly found: string | number | boolean | undefined;
+  readonly expected: string | number | boolean | undefined;
+
+  constructor(code: EvidenceErrorCode, problem: string, detail: EvidenceErrorDetail = {}) {
+    const { part, found, expected, cause } = detail;
+    const facts = [
+      ...(found === undefined ? [] : [`found ${found}`]),
+      ...(expected === undefined ? [] : [`expected ${expected}`]),
+    ];
+    super(
+      facts.length === 0 ? problem : `${problem}: ${facts.join(", ")}`,
+      cause === undefined ? undefined : { cause },
+    );
+    this.code = code;
+    this.part = part;
+    this.found = found;
+    this.expected = expected;
+  }
+}

@@ -1,0 +1,5 @@
+export {
+  EvidenceError,
+  type EvidenceErrorCode,
+  type EvidenceErrorDetail,
+} from "./evidence-error.ts";
