@@ -21,15 +21,29 @@ export type EvidenceErrorCode =
   /** The quote is over another bank or set of PCRs than the caller demands. */
   | "ERR_EVIDENCE_PCR_SELECTION"
   /** Collateral (TCB info, identities, CRLs) is missing, stale, or about other hardware. */
-  | "ERR_EVIDENCE_COLLATERAL";
+  | "ERR_EVIDENCE_COLLATERAL"
+  /** A policy that cannot be loaded as it stands. */
+  | "ERR_EVIDENCE_POLICY"
+  /** Verified, but not what the policy asks for; `refusals` says what. */
+  | "ERR_EVIDENCE_REFUSED";
+
+/** One claim that a policy refused. Values are escaped and bounded. */
+export interface Refusal {
+  readonly claim: string;
+  readonly found: string;
+  readonly expected: string;
+  /** What to do about it. */
+  readonly hint?: string;
+}
 
 export interface EvidenceErrorDetail {
   /** What was looked at, in words of ours: `report.policy`, `certificate.hwid`. */
-  readonly part?: string;
+  readonly part?: string | undefined;
   /** Numbers, digests and names of ours. Text of whoever made the evidence is never quoted. */
-  readonly found?: string | number | boolean;
-  readonly expected?: string | number | boolean;
+  readonly found?: string | number | boolean | undefined;
+  readonly expected?: string | number | boolean | undefined;
   readonly cause?: unknown;
+  readonly refusals?: readonly Refusal[];
 }
 
 /** The one error of this package for bad input and failed checks; `code` says which. */
@@ -39,9 +53,11 @@ export class EvidenceError extends Error {
   readonly part: string | undefined;
   readonly found: string | number | boolean | undefined;
   readonly expected: string | number | boolean | undefined;
+  /** Of `ERR_EVIDENCE_REFUSED`: everything that the policy found wanting; empty otherwise. */
+  readonly refusals: readonly Refusal[];
 
   constructor(code: EvidenceErrorCode, problem: string, detail: EvidenceErrorDetail = {}) {
-    const { part, found, expected, cause } = detail;
+    const { part, found, expected, cause, refusals = [] } = detail;
     const facts = [
       ...(found === undefined ? [] : [`found ${found}`]),
       ...(expected === undefined ? [] : [`expected ${expected}`]),
@@ -54,5 +70,6 @@ export class EvidenceError extends Error {
     this.part = part;
     this.found = found;
     this.expected = expected;
+    this.refusals = refusals;
   }
 }

@@ -41,3 +41,13 @@ export {
   type QuoteEvidence,
   type VerifiedQuote,
 } from "./tpm/verify-quote.ts";
+export { checkPolicy, type PolicyOptions, type Statement } from "./policy/check-policy.ts";
+export { lintPolicy, type PolicyProblem } from "./policy/lint-policy.ts";
+export { parsePolicy } from "./policy/parse-policy.ts";
+export {
+  EVIDENCE_AUTHORITY,
+  type Policy,
+  type PolicyCondition,
+  type ReferenceSets,
+} from "./policy/policy.ts";
+export type { Refusal } from "./evidence-error.ts";
