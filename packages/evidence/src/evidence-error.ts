@@ -23,7 +23,11 @@ export type EvidenceErrorCode =
   /** The event log does not lead to the values that the hardware signed. */
   | "ERR_EVIDENCE_REPLAY"
   /** Collateral (TCB info, identities, CRLs) is missing, stale, or about other hardware. */
-  | "ERR_EVIDENCE_COLLATERAL";
+  | "ERR_EVIDENCE_COLLATERAL"
+  /** The TPM refused a command; `found` has its response code. */
+  | "ERR_TPM_RESPONSE"
+  /** The TPM cannot be reached, does not answer, or answers what is no response. */
+  | "ERR_TPM_TRANSPORT";
 
 export interface EvidenceErrorDetail {
   /** What was looked at, in words of ours: `report.policy`, `certificate.hwid`. */
