@@ -65,10 +65,11 @@ function pcrValue(value: Uint8Array): Buffer {
   return response(Buffer.concat([u32(0), encodeSelection(ELEVEN), u32(1), sized(value)]));
 }
 
-describe("a response", () => {
-  const send = (bytes: Uint8Array): Promise<unknown> =>
-    execute(scripted({ Unseal: () => bytes }), "Unseal", {});
+function send(bytes: Uint8Array): Promise<unknown> {
+  return execute(scripted({ Unseal: () => bytes }), "Unseal", {});
+}
 
+describe("a response", () => {
   it("of another size than it says is refused", async () => {
     const bytes = Buffer.concat([response(Buffer.alloc(4)), Buffer.of(0)]);
     await assert.rejects(send(bytes), { code: "ERR_EVIDENCE_FORMAT", part: "Unseal" });
@@ -151,47 +152,48 @@ describe("handles", () => {
   });
 });
 
+const VALUES = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
+
+/** Reads give the values in turn, then the last; quotes are always over the second. */
+function moving(reads: readonly Buffer[]): Scripted {
+  let count = 0;
+  const quoted = encodeQuote(
+    quoteParts(new Map([[11, Buffer.alloc(32, 2)]]), "sha256", "sha256", NONCE),
+  );
+  return scripted({
+    CreatePrimary: primary,
+    Quote: () => response(Buffer.concat([sized(quoted), signAsTpm(AK, quoted)])),
+    PCR_Read: () => {
+      const value = reads[Math.min(count, reads.length - 1)] ?? NONCE;
+      count += 1;
+      return pcrValue(value);
+    },
+  });
+}
+
 describe("quoting", () => {
-  const values = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
-
-  /** Reads give the values in turn, then the last; quotes are always over the second. */
-  function moving(reads: readonly Buffer[]): Scripted {
-    let count = 0;
-    const quoted = encodeQuote(
-      quoteParts(new Map([[11, Buffer.alloc(32, 2)]]), "sha256", "sha256", NONCE),
-    );
-    return scripted({
-      CreatePrimary: primary,
-      Quote: () => response(Buffer.concat([sized(quoted), signAsTpm(AK, quoted)])),
-      PCR_Read: () => {
-        const value = reads[Math.min(count, reads.length - 1)] ?? NONCE;
-        count += 1;
-        return pcrValue(value);
-      },
-    });
-  }
-
   it("reads again what was extended in between", async () => {
-    const { pcrs } = await quote(moving(values), AK_P256, ELEVEN, NONCE);
-    assert.deepEqual(pcrs, new Map([[11, values[1]]]));
+    const { pcrs } = await quote(moving(VALUES), AK_P256, ELEVEN, NONCE);
+    assert.deepEqual(pcrs, new Map([[11, VALUES[1]]]));
   });
 
   it("gives up when that goes on", async () => {
     const expected = { code: "ERR_EVIDENCE_BINDING", part: "pcrs", found: 5 };
-    const transport = moving(values.slice(0, 1));
+    const transport = moving(VALUES.slice(0, 1));
     await assert.rejects(quote(transport, AK_P256, ELEVEN, NONCE), expected);
     assert.equal(transport.seen.filter((code) => code === TPM_CC.Quote).length, 5);
     assert.equal(transport.seen.at(-1), TPM_CC.FlushContext);
   });
 });
 
-describe("NV", () => {
-  const area = (attributes: number): Buffer =>
-    sized(u32(1), u16(0x0b), u32(attributes), sized(), u16(600));
+function nvArea(attributes: number): Buffer {
+  return sized(u32(1), u16(0x0b), u32(attributes), sized(), u16(600));
+}
 
+describe("NV", () => {
   it("that gives less than was asked for is refused", async () => {
     const transport = scripted({
-      NV_ReadPublic: () => response(area(0)),
+      NV_ReadPublic: () => response(nvArea(0)),
       NV_Read: () => response(sized(NONCE)),
     });
     const expected = { code: "ERR_EVIDENCE_FORMAT", part: "NV_Read.data", expected: 512 };
@@ -206,7 +208,7 @@ describe("NV", () => {
       const readers: number[] = [];
       const parts = [512, 88].map((size) => response(sized(Buffer.alloc(size, size))));
       const inner = scripted({
-        NV_ReadPublic: () => response(area(attributes)),
+        NV_ReadPublic: () => response(nvArea(attributes)),
         NV_Read: () => parts.shift() ?? NONCE,
       });
       const transport: Transport = {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
@@ -135,14 +136,14 @@ describe("socket", () => {
   });
 });
 
-describe("device", () => {
-  /** A file takes the command in one write, and a read gives what lies behind it, as a device does. */
-  function device(bytes: Uint8Array): string {
-    const path = join(folder, "device");
-    writeFileSync(path, Buffer.concat([COMMAND, bytes]));
-    return path;
-  }
+/** A file takes the command in one write, and a read gives what lies behind it, as a device does. */
+function device(bytes: Uint8Array): string {
+  const path = join(folder, "device");
+  writeFileSync(path, Buffer.concat([COMMAND, bytes]));
+  return path;
+}
 
+describe("device", () => {
   it("takes a command in one write and gives the response in one read", async () => {
     const whole = response(sized(Buffer.alloc(900)));
     const transport = await openTpmDevice(device(whole));
@@ -153,6 +154,17 @@ describe("device", () => {
   it("reads no more than a response may have", async () => {
     const transport = await openTpmDevice(device(Buffer.alloc(5000)));
     assert.equal((await transport.send(COMMAND)).length, MAX_RESPONSE_BYTES);
+    await transport.close();
+  });
+
+  it("THREAT-26: waits for a response no longer than it was told", async () => {
+    const path = join(folder, "pipe");
+    execFileSync("/usr/bin/mkfifo", [path]);
+    const transport = await openTpmDevice(path, { timeoutMs: 20 });
+    await assert.rejects(transport.send(Buffer.alloc(0)), refusal(/does not answer/));
+    await assert.rejects(transport.send(COMMAND), refusal(/out of reach/));
+    // Ends the read that still waits.
+    writeFileSync(path, "x");
     await transport.close();
   });
 

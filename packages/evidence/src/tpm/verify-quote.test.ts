@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createPublicKey, generateKeyPairSync, randomBytes } from "node:crypto";
+import { createPublicKey, createSecretKey, generateKeyPairSync, randomBytes } from "node:crypto";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { EvidenceError } from "../evidence-error.ts";
@@ -253,6 +253,7 @@ describe("the attestation key", () => {
       [RSA, AK.publicKey],
       [AK, RSA.publicKey],
       [AK, curve],
+      [AK, createSecretKey(NONCE)],
     ] as const) {
       const evidence = { ...genuine({}, ak), ak: { keyVouchedForElsewhere: key } };
       refuses(evidence, "ERR_EVIDENCE_KEY", "ak.key");
