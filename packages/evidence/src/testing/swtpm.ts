@@ -65,6 +65,8 @@ async function startSwtpm(state: string): Promise<OpenTpm> {
     [
       "socket",
       "--tpm2",
+      // A run of tests that is killed leaves no TPM behind: it ends with its connection.
+      "--terminate",
       "--tpmstate",
       `dir=${join(folder, "state")}`,
       "--server",
