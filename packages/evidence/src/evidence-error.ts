@@ -25,7 +25,11 @@ export type EvidenceErrorCode =
   /** A policy that cannot be loaded as it stands. */
   | "ERR_EVIDENCE_POLICY"
   /** Verified, but not what the policy asks for; `refusals` says what. */
-  | "ERR_EVIDENCE_REFUSED";
+  | "ERR_EVIDENCE_REFUSED"
+  /** The TPM refused a command; `found` has its response code. */
+  | "ERR_TPM_RESPONSE"
+  /** The TPM cannot be reached, does not answer, or answers what is no response. */
+  | "ERR_TPM_TRANSPORT";
 
 /** One claim that a policy refused. Values are escaped and bounded. */
 export interface Refusal {

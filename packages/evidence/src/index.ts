@@ -51,3 +51,19 @@ export {
   type ReferenceSets,
 } from "./policy/policy.ts";
 export type { Refusal } from "./evidence-error.ts";
+export {
+  activateCredential,
+  quote,
+  readTpmKey,
+  seal,
+  unseal,
+  type TpmQuote,
+} from "./tpm/client.ts";
+export { openTpmDevice } from "./tpm/device-transport.ts";
+export type { TpmKey, TpmObject } from "./tpm/key-commands.ts";
+export { makeCredential, type Credential } from "./tpm/make-credential.ts";
+export { readNv } from "./tpm/nv-commands.ts";
+export { extendPcr, readPcrs } from "./tpm/pcr-commands.ts";
+export { connectTpmSocket } from "./tpm/socket-transport.ts";
+export { AK_P256, EK_P384, EK_RSA_2048, type KeyTemplate } from "./tpm/templates.ts";
+export type { Transport, TransportOptions } from "./tpm/transport.ts";

@@ -73,6 +73,7 @@ describe("TPMT_PUBLIC", () => {
     for (const parts of [
       { key: RSA, scheme: ecdsa },
       { key: P256, scheme: rsassa },
+      { key: RSA, scheme: Buffer.concat([u16(0x17), u16(0x0b)]) },
       { key: P256, scheme: Buffer.concat([u16(0x1a), u16(0x0b)]) },
     ])
       assert.throws(() => parsePublicArea(encodePublicArea(parts)), expected);
