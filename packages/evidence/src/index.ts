@@ -67,3 +67,12 @@ export { extendPcr, readPcrs } from "./tpm/pcr-commands.ts";
 export { connectTpmSocket } from "./tpm/socket-transport.ts";
 export { AK_P256, EK_P384, EK_RSA_2048, type KeyTemplate } from "./tpm/templates.ts";
 export type { Transport, TransportOptions } from "./tpm/transport.ts";
+export {
+  azureClaims,
+  type AzureOptions,
+  type AzureSnpEvidence,
+  type VerifiedAzure,
+  verifyAzureSnp,
+} from "./azure/verify-azure.ts";
+export { parseHclReport, type HclReport } from "./azure/hcl-report.ts";
+export { parseRuntimeData, type AzureRuntimeData } from "./azure/runtime-data.ts";
