@@ -22,6 +22,8 @@ const packages: readonly DebianPackage[] = [
     proof: "/usr/bin/softhsm2-util",
     why: "the PKCS#11 token that key custody is tested on",
   },
+  { name: "swtpm", proof: "/usr/bin/swtpm", why: "the TPM that the TPM client is tested on" },
+  { name: "swtpm-tools", proof: "/usr/bin/swtpm_setup", why: "makes the keys of that TPM" },
   { name: "nginx", proof: "/usr/sbin/nginx", why: "the proxy of docs/guide/public.md" },
   { name: "jq", proof: "/usr/bin/jq", why: "used in docs/guide/public.md" },
   { name: "chromium", proof: "/usr/bin/chromium", why: "shows the status page" },

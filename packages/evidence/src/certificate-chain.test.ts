@@ -11,6 +11,7 @@ import {
   type Extension,
   makeCertificate,
   makeSigner,
+  type Signer,
   signWith,
   TEST_NOW,
 } from "./testing/certificates.ts";
@@ -78,7 +79,10 @@ const refused = { name: "EvidenceError", code: "ERR_EVIDENCE_CERTIFICATE", part:
 
 test("a chain has a leaf and an issuer, and an end", () => {
   for (const chain of [[], [root], [goodLeaf, ...Array.from({ length: 8 }, () => root)]]) {
-    assert.throws(() => verifyChain(chain, options), refused);
+    assert.throws(() => verifyChain(chain, options), {
+      ...refused,
+      message: "chain: a chain has 2 to 8 certificates",
+    });
   }
 });
 
@@ -133,6 +137,13 @@ test("an issuer of the same name with another key did not sign", () => {
       code: "ERR_EVIDENCE_SIGNATURE",
     });
   }
+});
+
+test("a signature of RSA does not pass under the name of ECDSA", () => {
+  const rsa = { ...middle, scheme: "rsa-sha256" as const };
+  const named = withAlgorithm(algorithmOf("ecdsa-sha256"), rsa);
+  const chain = [parseCertificate(named, "leaf"), goodMiddle, root];
+  assert.throws(() => verifyChain(chain, options), { code: "ERR_EVIDENCE_SIGNATURE" });
 });
 
 test("validity is inclusive at both ends, with leeway only before", () => {
@@ -214,6 +225,7 @@ test("keys of other kinds and sizes are refused", () => {
     generateKeyPairSync("rsa", { modulusLength: 1024 }),
     generateKeyPairSync("rsa", { modulusLength: 2048, publicExponent: 3 }),
     generateKeyPairSync("ed25519"),
+    generateKeyPairSync("rsa-pss", { modulusLength: 2048 }),
     generateKeyPairSync("ec", { namedCurve: "secp256k1" }),
   ];
   for (const { publicKey } of pairs) {
@@ -254,8 +266,8 @@ function pss({
   return sequence(oid("1.2.840.113549.1.1.10"), parameters);
 }
 
-/** A certificate whose two algorithms are `algorithm`; signed by PSS with SHA-384. */
-function withAlgorithm(algorithm: Buffer): Buffer {
+/** A certificate whose two algorithms are `algorithm`, whatever it was signed with. */
+function withAlgorithm(algorithm: Buffer, signer: Signer = middle): Buffer {
   const body = sequence(
     der(0xa0, integer(2)),
     integer(1),
@@ -265,7 +277,7 @@ function withAlgorithm(algorithm: Buffer): Buffer {
     commonName("Leaf"),
     leafSigner.publicKey.export({ format: "der", type: "spki" }),
   );
-  return sequence(body, algorithm, bits(signWith(middle, body)));
+  return sequence(body, algorithm, bits(signWith(signer, body)));
 }
 
 test("parameters of PSS: with and without NULL and the default trailer", () => {

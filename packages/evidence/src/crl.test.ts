@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { DerReader } from "./der.ts";
 import { checkNotRevoked, verifyCrl } from "./crl.ts";
 import {
   algorithmOf,
@@ -11,7 +12,15 @@ import {
   makeSigner,
   TEST_NOW,
 } from "./testing/certificates.ts";
-import { bits, nothing, octets, sequence } from "./testing/der-writer.ts";
+import {
+  bits,
+  commonName,
+  integer,
+  nothing,
+  octets,
+  sequence,
+  time,
+} from "./testing/der-writer.ts";
 import { parseCertificate } from "./x509.ts";
 
 const ca = makeSigner("CA", "ecdsa-sha256");
@@ -77,7 +86,8 @@ test("a list counts from its day to the next update", () => {
 test("critical extensions of the list and of an entry are refused", () => {
   const plain: Extension = { oid: "2.5.29.20", value: nothing() };
   const critical = { ...plain, isCritical: true };
-  verified({ extensions: [plain], entryExtensions: [plain] });
+  const said = { ...plain, isCritical: false };
+  verified({ extensions: [plain, said], entryExtensions: [said] });
   assert.throws(() => verified({ extensions: [plain, critical] }), unusable);
   assert.throws(() => verified({ entryExtensions: [critical] }), unusable);
 });
@@ -93,7 +103,23 @@ test("sizes are bounded, and nothing rides along", () => {
   const malformed = { code: "ERR_EVIDENCE_FORMAT" };
   const good = makeCrl({ issuer: ca });
   assert.throws(() => verifyCrl(Buffer.concat([good, nothing()]), options), malformed);
-  const [, , , ...body] = [0, 0, 0, ...good];
-  assert.throws(() => verifyCrl(sequence(Buffer.from(body), nothing()), options), malformed);
+  const list = new DerReader(good, "crl").enter(0x30);
+  const parts = [list.any(), list.any(), list.any()].map(({ encoded }) => encoded);
+  assert.throws(() => verifyCrl(sequence(...parts, nothing()), options), malformed);
+  const day = TEST_NOW;
+  for (const more of [
+    [nothing()],
+    [sequence(sequence(integer(1), time(day), sequence(), nothing()))],
+  ]) {
+    const body = sequence(
+      integer(1),
+      algorithmOf(ca.scheme),
+      commonName("CA"),
+      time(day),
+      time(day),
+      ...more,
+    );
+    assert.throws(() => verifyCrl(sequence(body, ...parts.slice(1)), options), malformed);
+  }
   assert.throws(() => verifyCrl(octets(good), options), malformed);
 });

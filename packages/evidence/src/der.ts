@@ -100,12 +100,11 @@ export class DerReader {
     };
   }
 
-  // X.690 §10.1: definite form, in the fewest bytes. Three bytes of length are 16 MiB, more than any certificate.
+  // X.690 §10.1: definite form, in the fewest bytes. The indefinite form has no bytes of length at all.
   #length(at: number): { readonly length: number; readonly header: number } {
     const first = this.#byte(at);
     if (first < 0x80) return { length: first, header: 1 };
     const count = first - 0x80;
-    if (count === 0 || count > 3) throw this.#malformed("form of a length");
     let length = 0;
     for (let i = 1; i <= count; i += 1) length = length * 256 + this.#byte(at + i);
     if (length < 0x80 || length < 256 ** (count - 1)) throw this.#malformed("length not minimal");

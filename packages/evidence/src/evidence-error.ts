@@ -14,12 +14,12 @@ export type EvidenceErrorCode =
   | "ERR_EVIDENCE_TIME"
   | "ERR_EVIDENCE_REVOKED"
   | "ERR_EVIDENCE_SIGNATURE"
+  /** A TPM's key that may not be used for this: not restricted, not bound to its TPM, of another kind or scheme. */
+  | "ERR_EVIDENCE_KEY"
   /** Two parts that must name each other do not: nonce, key, chip, firmware version, digest of PCRs. */
   | "ERR_EVIDENCE_BINDING"
   /** The quote is over another bank or set of PCRs than the caller demands. */
   | "ERR_EVIDENCE_PCR_SELECTION"
-  /** The event log does not lead to the values that the hardware signed. */
-  | "ERR_EVIDENCE_REPLAY"
   /** Collateral (TCB info, identities, CRLs) is missing, stale, or about other hardware. */
   | "ERR_EVIDENCE_COLLATERAL";
 

@@ -17,7 +17,7 @@ export function parsePublicKey(spki: Buffer, what: string): KeyObject {
     modulusLength >= MIN_RSA_BITS &&
     modulusLength <= MAX_RSA_BITS &&
     publicExponent === EXPONENT;
-  if (isRsa || (type === "ec" && CURVES.has(namedCurve))) return key;
+  if (isRsa || CURVES.has(namedCurve)) return key;
   throw new EvidenceError("ERR_EVIDENCE_UNSUPPORTED", `${what}: kind of key is not supported`, {
     part: what,
   });

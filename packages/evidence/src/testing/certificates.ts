@@ -108,8 +108,12 @@ export function makeCertificate(options: CertificateOptions): Buffer {
   return sequence(body, algorithm, bits(signWith(issuer, body)));
 }
 
-export function extensionOf({ oid: id, value, isCritical = false }: Extension): Buffer {
-  return sequence(oid(id), ...(isCritical ? [boolean(true)] : []), octets(value));
+export function extensionOf({ oid: id, value, isCritical }: Extension): Buffer {
+  return sequence(
+    oid(id),
+    ...(isCritical === undefined ? [] : [boolean(isCritical)]),
+    octets(value),
+  );
 }
 
 export interface CrlOptions {
