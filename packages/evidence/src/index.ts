@@ -41,3 +41,5 @@ export {
   type QuoteEvidence,
   type VerifiedQuote,
 } from "./tpm/verify-quote.ts";
+export { AWS_NITRO_ROOTS, type NitroBinding, type NitroOptions, verifyNitro } from "./nitro.ts";
+export type { NitroDocument } from "./nitro-document.ts";
