@@ -76,3 +76,5 @@ export {
 } from "./azure/verify-azure.ts";
 export { parseHclReport, type HclReport } from "./azure/hcl-report.ts";
 export { parseRuntimeData, type AzureRuntimeData } from "./azure/runtime-data.ts";
+export { AWS_NITRO_ROOTS, type NitroBinding, type NitroOptions, verifyNitro } from "./nitro.ts";
+export type { NitroDocument } from "./nitro-document.ts";
