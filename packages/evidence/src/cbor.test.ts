@@ -98,15 +98,20 @@ test("only the tag that the caller expects, once and outermost", () => {
   }
 });
 
+function zeros(count: number): Buffer {
+  return Buffer.concat([cborHead(4, count), Buffer.alloc(count)]);
+}
+
+function nested(depth: number): Buffer {
+  return Buffer.concat([Buffer.alloc(depth, 0x81), Buffer.of(0)]);
+}
+
 test("size, depth and number of items are bounded", () => {
-  const zeros = (count: number): Buffer => Buffer.concat([cborHead(4, count), Buffer.alloc(count)]);
   assert.deepEqual(
     decodeCbor(zeros(511), options),
     Array.from({ length: 511 }, () => 0),
   );
   assert.throws(() => decodeCbor(zeros(512), options), tooLarge);
-  const nested = (depth: number): Buffer =>
-    Buffer.concat([Buffer.alloc(depth, 0x81), Buffer.of(0)]);
   decodeCbor(nested(6), options);
   assert.throws(() => decodeCbor(nested(7), options), tooLarge);
   const maps = Buffer.concat([Buffer.from("a100".repeat(7), "hex"), Buffer.of(0)]);

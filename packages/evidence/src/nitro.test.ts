@@ -166,16 +166,20 @@ test("only a COSE_Sign1 of four parts is read", () => {
   refused(cbor([header, none, payload, signature]), badSignature);
 });
 
+function pcrsWith(index: number | string, value: Buffer | null): NitroMembers {
+  return {
+    pcrs: new Map<number | string, Buffer | null>([...nitroPcrs(), [index, value]]),
+  };
+}
+
+function pcrsWithout(index: number): NitroMembers {
+  const pcrs = nitroPcrs();
+  pcrs.delete(index);
+  return { pcrs };
+}
+
 test("each member has its kind and size", () => {
   const pcr = Buffer.alloc(48);
-  const pcrsWith = (index: number | string, value: Buffer | null): NitroMembers => ({
-    pcrs: new Map<number | string, Buffer | null>([...nitroPcrs(), [index, value]]),
-  });
-  const pcrsWithout = (index: number): NitroMembers => {
-    const pcrs = nitroPcrs();
-    pcrs.delete(index);
-    return { pcrs };
-  };
   const long = Buffer.alloc(1025);
   const cases: readonly (readonly [string, NitroMembers])[] = [
     ["module_id", { module_id: undefined }],
