@@ -78,3 +78,11 @@ export { parseHclReport, type HclReport } from "./azure/hcl-report.ts";
 export { parseRuntimeData, type AzureRuntimeData } from "./azure/runtime-data.ts";
 export { AWS_NITRO_ROOTS, type NitroBinding, type NitroOptions, verifyNitro } from "./nitro.ts";
 export type { NitroDocument } from "./nitro-document.ts";
+export {
+  appraise,
+  DEFAULT_PCRS,
+  type Appraisal,
+  type AppraisalOptions,
+} from "./envelope/appraise.ts";
+export type { Evidence, Platform, TpmPlatform } from "./envelope/evidence.ts";
+export { parseEvidence } from "./envelope/parse-evidence.ts";

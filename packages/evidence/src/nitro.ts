@@ -16,7 +16,7 @@ export interface NitroOptions {
   /** What the caller asked the enclave to bind; `null` says that a field is not compared. */
   readonly expected: NitroBinding;
   /** Default `AWS_NITRO_ROOTS`. */
-  readonly roots?: PinnedRoots;
+  readonly roots?: PinnedRoots | undefined;
 }
 
 export interface NitroBinding {

@@ -46,15 +46,12 @@ export interface VerifiedAzure {
  */
 export function verifyAzureSnp(
   { hclReport, chain, vtpm }: AzureSnpEvidence,
-  options: AzureOptions & { readonly roots?: SnpRoots },
+  options: AzureOptions & { readonly roots?: SnpRoots | undefined },
 ): VerifiedAzure & { readonly snp: VerifiedSnp } {
   const { now, roots } = options;
   const hcl = parseHcl(hclReport, "snp");
   const reportData = reportDataOf(hcl);
-  const snp = verifySnp(
-    { report: hcl.hardwareReport, chain },
-    { now, reportData, ...(roots === undefined ? {} : { roots }) },
-  );
+  const snp = verifySnp({ report: hcl.hardwareReport, chain }, { now, reportData, roots });
   return { snp, ...verifyRuntime(hcl, vtpm, options) };
 }
 

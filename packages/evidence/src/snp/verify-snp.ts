@@ -31,7 +31,7 @@ export interface SnpOptions {
   readonly now: number;
   /** The 64 bytes that the guest was to put in; null says that any will do, and that the report may be an old one. */
   readonly reportData: Uint8Array | null;
-  readonly roots?: SnpRoots;
+  readonly roots?: SnpRoots | undefined;
 }
 
 /** A report that a genuine processor signed over, and what AMD says about that processor. */

@@ -24,6 +24,15 @@ function signer(name: string, scheme: Signer["scheme"]): Signer {
   return made;
 }
 
+const certificates = new Map<string, Buffer>();
+
+/** One certificate for one authority: every signature of PSS differs, and so would the pin. */
+function cached(name: string, options: CertificateOptions): Buffer {
+  const made = certificates.get(name) ?? makeCertificate(options);
+  certificates.set(name, made);
+  return made;
+}
+
 export interface SnpSample {
   readonly product?: SnpProduct;
   readonly vlek?: boolean;
@@ -58,8 +67,12 @@ export function makeSnp(sample: SnpSample = {}): {
     "pss-sha384",
   );
   const leaf = signer(sample.leafName ?? (vlek ? "SEV-VLEK" : "SEV-VCEK"), "ecdsa-sha384");
-  const rootDer = makeCertificate({ subject: root, issuer: root, extensions: authority() });
-  const issuerDer = makeCertificate({ subject: issuer, issuer: root, extensions: authority(0) });
+  const rootDer = cached(root.name, { subject: root, issuer: root, extensions: authority() });
+  const issuerDer = cached(issuer.name, {
+    subject: issuer,
+    issuer: root,
+    extensions: authority(0),
+  });
   const extensions = extensionsOf(sample, product, vlek);
   const leafDer = makeCertificate({ subject: leaf, issuer, extensions, ...sample.leaf });
   const report = makeReport(sample, product, vlek);

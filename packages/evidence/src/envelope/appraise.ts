@@ -1,0 +1,173 @@
+import { azureClaims, verifyAzureSnp } from "../azure/verify-azure.ts";
+import type { PinnedRoots } from "../certificate-chain.ts";
+import type { Claims } from "../claims.ts";
+import { EvidenceError } from "../evidence-error.ts";
+import type { NitroDocument } from "../nitro-document.ts";
+import { verifyNitro } from "../nitro.ts";
+import { snpClaims } from "../snp/snp-claims.ts";
+import { type SnpRoots, verifySnp } from "../snp/verify-snp.ts";
+import type { PcrSelection } from "../tpm/pcr-selection.ts";
+import { parseQuote } from "../tpm/quote.ts";
+import { type QuoteDemand, type VerifiedQuote, verifyQuote } from "../tpm/verify-quote.ts";
+import type { Evidence, Platform, TpmPlatform } from "./evidence.ts";
+
+export interface AppraisalOptions {
+  /** Milliseconds since 1970. Of archived evidence: when it was logged. */
+  readonly now: number;
+  /**
+   * The bytes that the machine was to bind, at most 64: report data (filled up with zeros), a TPM's qualifying data, an
+   * enclave's nonce. Null takes any, and so evidence that is old or was made for somebody else.
+   */
+  readonly expected: Uint8Array | null;
+  /** PCRs that a quote must be over, exactly. Default: SHA-256, 0 to 7, 9 and 11. */
+  readonly pcrs?: PcrSelection;
+  /** What enrolment found behind an attestation key, by its TPM name (hexadecimal). Others are refused. */
+  readonly enrolledKeys?: ReadonlyMap<string, TpmPlatform>;
+  /** For tests and private hierarchies; default are the vendors' roots. */
+  readonly roots?: { readonly snp?: SnpRoots; readonly nitro?: PinnedRoots };
+}
+
+/** Evidence that is genuine. Whether it is good enough is for `checkPolicy` to say. */
+export interface Appraisal {
+  readonly platform: Platform;
+  /** Stated by `EVIDENCE_AUTHORITY`. */
+  readonly claims: Claims;
+}
+
+export const DEFAULT_PCRS: PcrSelection = {
+  bank: "sha256",
+  indices: [0, 1, 2, 3, 4, 5, 6, 7, 9, 11],
+};
+
+const REPORT_DATA_BYTES = 64;
+const SIMULATED: ReadonlySet<Platform> = new Set(["swtpm", "soft"]);
+
+/**
+ * Verifies evidence of any platform offline, up to pinned roots, and tells what it proves.
+ *
+ * @throws EvidenceError; RangeError for options that make no sense
+ */
+export function appraise(evidence: Evidence, options: AppraisalOptions): Appraisal {
+  const { platform } = evidence;
+  const common = { platform, hardware: !SIMULATED.has(platform) };
+  return { platform, claims: { ...common, ...claimsOf(evidence, options) } };
+}
+
+function claimsOf(evidence: Evidence, options: AppraisalOptions): Claims {
+  const { now, expected, roots = {} } = options;
+  switch (evidence.platform) {
+    case "snp": {
+      const reportData = expected === null ? null : reportDataFor(expected);
+      return { snp: snpClaims(verifySnp(evidence, { now, reportData, roots: roots.snp })) };
+    }
+    case "nitro": {
+      const bound = { nonce: expected, userData: null, publicKey: null };
+      return {
+        nitro: nitroClaims(
+          verifyNitro(evidence.document, { now, expected: bound, roots: roots.nitro }),
+        ),
+      };
+    }
+    case "az-snp": {
+      const quote = demandOf(evidence.vtpm.quote, options);
+      const verified = verifyAzureSnp(evidence, { now, quote, userData: null, roots: roots.snp });
+      const { snp, runtime } = verified;
+      return { snp: snpClaims(snp), azure: azureClaims(runtime), ...tpmClaims(verified.quote) };
+    }
+    case "tpm2":
+    case "swtpm":
+    case "soft": {
+      const { akPublic, ...quote } = evidence.tpm;
+      const verified = verifyQuote(
+        { ...quote, ak: { publicArea: akPublic } },
+        demandOf(quote.quote, options),
+      );
+      checkEnrolled(verified, evidence.platform, options.enrolledKeys);
+      return tpmClaims(verified);
+    }
+  }
+}
+
+function reportDataFor(expected: Uint8Array): Buffer {
+  const rest = REPORT_DATA_BYTES - expected.length;
+  if (rest < 0) throw new RangeError(`Expected data: at most ${REPORT_DATA_BYTES} bytes`);
+  return Buffer.concat([expected, Buffer.alloc(rest)]);
+}
+
+function demandOf(
+  quote: Uint8Array,
+  { pcrs = DEFAULT_PCRS, expected }: AppraisalOptions,
+): QuoteDemand {
+  if (expected !== null) return { selection: pcrs, qualifyingData: expected };
+  const { extraData } = parseQuote(quote);
+  if (extraData.length === 0)
+    throw new EvidenceError("ERR_EVIDENCE_BINDING", "The quote is over no data at all", {
+      part: "quote.extraData",
+    });
+  return { selection: pcrs, qualifyingData: extraData };
+}
+
+/**
+ * A quote says nothing about what holds the key: a program can sign as a TPM would. Enrolment found out (certificate of
+ * the endorsement key, and a credential that only this TPM could open); what the evidence calls itself counts for nothing.
+ */
+function checkEnrolled(
+  { akName }: VerifiedQuote,
+  platform: TpmPlatform,
+  enrolled: ReadonlyMap<string, TpmPlatform> = new Map(),
+): void {
+  const name = akName?.toString("hex") ?? "";
+  const found = enrolled.get(name);
+  if (found === platform) return;
+  throw new EvidenceError(
+    "ERR_EVIDENCE_KEY",
+    "The attestation key is not enrolled for this platform",
+    {
+      part: "tpm.akPublic",
+      found: found ?? `${name}, not enrolled`,
+      expected: platform,
+    },
+  );
+}
+
+function tpmClaims({ pcrs, akName, bank, resetCount, restartCount, safe }: VerifiedQuote): Claims {
+  return {
+    tpm: {
+      bank,
+      "reset-count": resetCount,
+      "restart-count": restartCount,
+      "clock-safe": safe,
+      ...(akName === undefined ? {} : { "ak-name": akName.toString("hex") }),
+    },
+    pcrs: pcrClaims(pcrs),
+  };
+}
+
+function pcrClaims(pcrs: ReadonlyMap<number, Buffer>): Claims {
+  return Object.fromEntries(
+    [...pcrs].map(([index, value]) => [String(index), value.toString("hex")]),
+  );
+}
+
+function nitroClaims({
+  moduleId,
+  timestamp,
+  pcrs,
+  debug,
+  publicKey,
+  userData,
+  nonce,
+}: NitroDocument): Claims {
+  const optional = { "public-key": publicKey, "user-data": userData, nonce };
+  return {
+    "module-id": moduleId,
+    timestamp,
+    "is-debuggable": debug,
+    pcrs: pcrClaims(pcrs),
+    ...Object.fromEntries(
+      Object.entries(optional).flatMap(([name, value]) =>
+        value === undefined ? [] : [[name, value.toString("hex")]],
+      ),
+    ),
+  };
+}

@@ -1,0 +1,31 @@
+import type { AzureQuote } from "../azure/verify-azure.ts";
+
+/** What evidence says that it is. Only hardware is ever called attested; `soft` and `swtpm` run the same path. */
+export type Platform = "snp" | "tdx" | "az-snp" | "az-tdx" | "nitro" | TpmPlatform;
+
+/** Who stands behind an attestation key of a TPM; enrolment decides it, never the evidence. */
+export type TpmPlatform = "tpm2" | "swtpm" | "soft";
+
+/** A quote with the public area of the key that signed it. */
+export interface TpmQuoteEvidence extends AzureQuote {
+  readonly signature: Uint8Array;
+  /** TPMT_PUBLIC. */
+  readonly akPublic: Uint8Array;
+}
+
+/** One machine's evidence, as it travels: parsed and bounded, nothing verified. */
+export type Evidence =
+  | { readonly platform: "snp"; readonly report: Buffer; readonly chain: readonly Buffer[] }
+  | { readonly platform: "nitro"; readonly document: Buffer }
+  | ({
+      readonly platform: "az-snp";
+      readonly hclReport: Buffer;
+      readonly chain: readonly Buffer[];
+      readonly vtpm: AzureQuote;
+    } & WithLog)
+  | ({ readonly platform: TpmPlatform; readonly tpm: TpmQuoteEvidence } & WithLog);
+
+export interface WithLog {
+  /** TCG event log of firmware and loader. */
+  readonly eventLog: Buffer | undefined;
+}
