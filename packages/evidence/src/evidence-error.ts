@@ -24,6 +24,8 @@ export type EvidenceErrorCode =
   | "ERR_EVIDENCE_COLLATERAL"
   /** A policy that cannot be loaded as it stands. */
   | "ERR_EVIDENCE_POLICY"
+  /** Reference values that are malformed, not signed by enough release keys, too old, or below their floor. */
+  | "ERR_EVIDENCE_REFERENCE"
   /** Verified, but not what the policy asks for; `refusals` says what. */
   | "ERR_EVIDENCE_REFUSED"
   /** The TPM refused a command; `found` has its response code. */

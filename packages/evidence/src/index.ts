@@ -86,3 +86,12 @@ export {
 } from "./envelope/appraise.ts";
 export type { Evidence, Platform, TpmPlatform } from "./envelope/evidence.ts";
 export { parseEvidence } from "./envelope/parse-evidence.ts";
+export {
+  encodeReferenceValues,
+  joinReferenceSets,
+  releaseKeyId,
+  signReferenceValues,
+  verifyReferenceValues,
+  type ReferenceTrust,
+  type ReferenceValues,
+} from "./reference/reference-values.ts";
