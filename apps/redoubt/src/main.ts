@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { errorCode, errorLine } from "@redoubt/base";
 import { EXIT, type Run } from "./command.ts";
 import { register as alarms } from "./commands/alarms.ts";
+import { register as attest } from "./commands/attest.ts";
 import { register as backup } from "./commands/backup.ts";
 import { register as clients } from "./commands/clients.ts";
 import { register as clusters } from "./commands/clusters.ts";
@@ -52,6 +53,7 @@ const COMMANDS = [
   reporters,
   keys,
   ledger,
+  attest,
   alarms,
   coverage,
   backup,

@@ -95,3 +95,5 @@ export {
   type ReferenceTrust,
   type ReferenceValues,
 } from "./reference/reference-values.ts";
+export { unverifiedClaims } from "./envelope/unverified-claims.ts";
+export { recogniseEvidence, type RecognisedEvidence } from "./envelope/recognise-evidence.ts";

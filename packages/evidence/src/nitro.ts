@@ -1,7 +1,11 @@
 import { type PinnedRoots, verifyChain } from "./certificate-chain.ts";
 import { parseEs384Sign1, verifyEs384Sign1 } from "./cose-sign1.ts";
 import { EvidenceError } from "./evidence-error.ts";
-import { type NitroDocument, parseNitroDocument } from "./nitro-document.ts";
+import {
+  type NitroDocument,
+  parseNitroDocument,
+  type UnverifiedNitroDocument,
+} from "./nitro-document.ts";
 import { checkSigningLeaf } from "./signing-leaf.ts";
 import { parseCertificate } from "./x509.ts";
 
@@ -27,6 +31,7 @@ export interface NitroBinding {
 
 const WHAT = "Nitro document";
 const MAX_BYTES = 20_480;
+const COSE = { what: WHAT, maxBytes: MAX_BYTES };
 
 /** Leaves of Nitro are not back-dated, so a clock of ours that is a little slow would refuse fresh documents. */
 const LEEWAY_MS = 60_000;
@@ -41,7 +46,7 @@ const LEEWAY_MS = 60_000;
  */
 export function verifyNitro(encoded: Uint8Array, options: NitroOptions): NitroDocument {
   const { now, expected, roots = AWS_NITRO_ROOTS } = options;
-  const unverified = parseEs384Sign1(encoded, { what: WHAT, maxBytes: MAX_BYTES });
+  const unverified = parseEs384Sign1(encoded, COSE);
   const { certificates, ...document } = parseNitroDocument(unverified.payload);
   const chain = certificates.map((der) => parseCertificate(der, WHAT));
   const { leaf } = verifyChain(chain, { roots, now, leewayMs: LEEWAY_MS, what: WHAT });
@@ -51,6 +56,11 @@ export function verifyNitro(encoded: Uint8Array, options: NitroOptions): NitroDo
   checkBound("user_data", document.userData, expected.userData);
   checkBound("public_key", document.publicKey, expected.publicKey);
   return document;
+}
+
+/** What a document says of itself, before anything of it is verified. */
+export function parseUnverifiedNitro(encoded: Uint8Array): UnverifiedNitroDocument {
+  return parseNitroDocument(parseEs384Sign1(encoded, COSE).payload);
 }
 
 function checkBound(member: string, found: Buffer | undefined, expected: Uint8Array | null): void {

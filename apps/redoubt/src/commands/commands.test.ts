@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Command } from "commander";
 import * as alarms from "./alarms.ts";
+import * as attest from "./attest.ts";
 import * as clients from "./clients.ts";
 import * as conformance from "./conformance.ts";
 import * as coverage from "./coverage.ts";
@@ -26,6 +27,7 @@ const MODULES = [
   reporters,
   keys,
   ledger,
+  attest,
   alarms,
   coverage,
   recover,

@@ -1,0 +1,213 @@
+import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { encodeReferenceValues, signReferenceValues } from "@redoubt/evidence";
+import { EXIT } from "../command.ts";
+import { openTerminal } from "../terminal.ts";
+import { attestLint } from "./lint.ts";
+import { attestShow } from "./show-evidence.ts";
+import { attestVerify, type AttestVerifyOptions } from "./verify-evidence.ts";
+
+const vectors = fileURLToPath(
+  new URL("../../../../../shared/vectors/attestation/", import.meta.url),
+);
+const NO_VECTORS = existsSync(vectors) ? false : "the vectors of third parties are not here";
+const folder = mkdtempSync(join(tmpdir(), "redoubt-attest-"));
+after(() => rmSync(folder, { recursive: true }));
+
+/** What one command printed, and its exit code. */
+async function command(
+  json: boolean,
+  work: (context: Parameters<typeof attestShow>[0]) => Promise<number>,
+) {
+  let out = "";
+  let err = "";
+  const terminal = openTerminal(json, {
+    out: (text) => void (out += text),
+    err: (text) => void (err += text),
+  });
+  const questions = { input: process.stdin, output: process.stderr };
+  const code = await work({ folder, typedIn: folder, json, terminal, questions });
+  return { code, out, err };
+}
+
+function file(name: string, content: string | object): string {
+  writeFileSync(
+    join(folder, name),
+    typeof content === "string" ? content : JSON.stringify(content),
+  );
+  return name;
+}
+
+function policy(name: string, ...allOf: readonly object[]): string {
+  return file(name, { version: "1.1.0", anyOf: [{ authority: "urn:redoubt:evidence", allOf }] });
+}
+
+const chain = [`${vectors}snp/ms-milan-vcek.pem`, `${vectors}snp/milan-ask-ark.pem`];
+const milan = policy(
+  "milan.json",
+  { claim: "platform", equals: "snp" },
+  { claim: "snp.product", equals: "Milan" },
+);
+const genoa = policy(
+  "genoa.json",
+  { claim: "snp.product", equals: "Genoa" },
+  { claim: "snp.alias-check-complete", equals: false },
+);
+
+function verify(name: string, options: Partial<AttestVerifyOptions>, json = false) {
+  return command(json, (context) =>
+    attestVerify(context, name, {
+      policy: milan,
+      anyData: true,
+      at: "2026-06-01T00:00:00Z",
+      ...options,
+    }),
+  );
+}
+
+test(
+  "a real report is accepted, refused by its policy, or refused as not genuine",
+  { skip: NO_VECTORS },
+  async () => {
+    const report = `${vectors}snp/ms-milan-report.bin`;
+    const good = await verify(report, { chain });
+    assert.equal(good.code, EXIT.ok);
+    assert.match(good.out, /^accepted: .*\n\nplatform .*snp\n/);
+    const refused = await verify(report, { chain, policy: genoa });
+    assert.equal(refused.code, EXIT.refused);
+    assert.match(refused.out, /snp\.product +"Milan" +equals "Genoa"/);
+    assert.match(refused.out, /\nsnp\.product: Milan's endorsement key/);
+    const answer = JSON.parse((await verify(report, { chain, policy: genoa }, true)).out);
+    assert.deepEqual(
+      [answer.valid, answer.code, answer.refusals.length],
+      [false, "ERR_EVIDENCE_REFUSED", 2],
+    );
+    assert.equal(answer.claims.snp.product, "Milan");
+    const foreign = [`${vectors}snp/coco-vcek.der`, `${vectors}snp/milan-ask-ark.pem`];
+    const forged = await verify(report, { chain: foreign });
+    assert.equal(forged.code, EXIT.refused);
+    assert.match(
+      forged.out,
+      /^refused: SNP report: signature does not verify \(ERR_EVIDENCE_SIGNATURE\)\n$/,
+    );
+    const early = await verify(report, { chain, at: "2020-01-01T00:00:00Z" });
+    assert.match(early.out, /ERR_EVIDENCE_TIME/);
+    const other = await verify(report, { chain, anyData: false, expect: "01".repeat(32) });
+    assert.match(other.out, /ERR_EVIDENCE_BINDING/);
+  },
+);
+
+test("an enclave's document is recognised by its form", { skip: NO_VECTORS }, async () => {
+  const nitro = policy("nitro.json", { claim: "nitro.is-debuggable", equals: false });
+  const name = `${vectors}nitro/prod-doc.cose`;
+  const { code, out } = await verify(name, { policy: nitro, at: "2021-03-17T22:30:00Z" });
+  assert.equal(code, EXIT.ok, out);
+  const { err, out: shown } = await command(true, (context) => attestShow(context, name));
+  assert.match(err, /^Nothing of this is verified/);
+  assert.equal(JSON.parse(shown).unverified.document.debug, false);
+});
+
+test(
+  "what is no evidence, or cannot be verified alone, is said",
+  { skip: NO_VECTORS },
+  async () => {
+    const text = file("text", "hello");
+    const shown = await command(false, (context) => attestShow(context, text));
+    assert.deepEqual(
+      [shown.code, shown.out],
+      [EXIT.refused, "no evidence: Evidence: no kind that is known (ERR_EVIDENCE_UNSUPPORTED)\n"],
+    );
+    await assert.rejects(verify(`${vectors}azure/hcl-report-snp.bin`, {}), /An HCL report alone/);
+    await assert.rejects(verify(`${vectors}snp/ms-milan-report.bin`, {}), /Name --chain/);
+    await assert.rejects(
+      verify(`${vectors}nitro/prod-doc.cose`, { chain }),
+      /--chain is for a bare SNP report/,
+    );
+    await assert.rejects(
+      verify(`${vectors}snp/ms-milan-report.bin`, { chain: [text] }),
+      /neither PEM nor DER/,
+    );
+  },
+);
+
+test("options that say too little, too much, or nothing that is known", async () => {
+  const wrong: readonly (readonly [Partial<AttestVerifyOptions>, RegExp])[] = [
+    [{ anyData: false }, /Name --expect/],
+    [{ expect: "00" }, /Name --expect/],
+    [{ anyData: false, expect: "0g" }, /--expect is/],
+    [{ anyData: false, expect: "00".repeat(65) }, /--expect is/],
+    [{ at: "yesterday" }, /--at is/],
+    [{ pcrs: "4,0" }, /--pcrs is/],
+    [{ pcrs: "4,24" }, /--pcrs is/],
+    [{ pcrs: "" }, /--pcrs is/],
+    [{ enrolled: ["tpm3:0011223344"] }, /--enrolled is/],
+    [{ enrolled: ["tpm2:xx"] }, /--enrolled is/],
+    [{ enrolled: ["tpm2"] }, /--enrolled is/],
+    [{ enrolled: ["tpm2:0011223344:0"] }, /--enrolled is/],
+    [{ floor: ["signer"] }, /--floor is/],
+    [{ references: ["a"] }, /Name --release-key/],
+    [{ releaseKey: [milan] }, /not a public key/],
+  ];
+  for (const [options, message] of wrong) await assert.rejects(verify("text", options), message);
+  const enrolled = [`tpm2:000b${"ab".repeat(32)}`];
+  assert.equal(
+    (await verify(file("empty.json", "{}"), { enrolled, pcrs: "0,4,11" })).code,
+    EXIT.refused,
+  );
+});
+
+function releaseKey(name: string) {
+  const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+  return {
+    privateKey,
+    pem: file(name, publicKey.export({ format: "pem", type: "spki" }).toString()),
+  };
+}
+
+test("a policy is fit for production, or it is said what it lacks", async () => {
+  const loose = await command(false, (context) => attestLint(context, milan, {}));
+  assert.equal(loose.code, EXIT.refused);
+  assert.match(loose.out, /^anyOf\[0\]: no measurement: any image passes; compare/);
+  const [anna, ben] = [releaseKey("anna.pem"), releaseKey("ben.pem")];
+  const sets = new Map([["signer/launch", ["ab".repeat(48)]]]);
+  const draft = encodeReferenceValues({
+    name: "signer",
+    version: 3,
+    notAfter: Date.UTC(2099, 0, 1),
+    sets,
+  });
+  const references = [
+    file(
+      "refs.json",
+      signReferenceValues(signReferenceValues(draft, anna.privateKey), ben.privateKey),
+    ),
+  ];
+  const strict = policy(
+    "strict.json",
+    { claim: "platform", equals: "snp" },
+    { claim: "snp.product", in: ["Genoa", "Turin"] },
+    { claim: "snp.is-debuggable", equals: false },
+    { claim: "snp.measurement", reference: "signer/launch" },
+  );
+  const options = { references, releaseKey: [anna.pem, ben.pem], floor: ["signer=3"] };
+  const fit = await command(false, (context) => attestLint(context, strict, options));
+  assert.deepEqual([fit.code, fit.out], [EXIT.ok, "fit for production\n"]);
+  const unnamed = await command(false, (context) => attestLint(context, strict, {}));
+  assert.match(
+    unnamed.out,
+    /anyOf\[0\]\.allOf\[3\]\.reference: .*; name the file that has the set with --references/,
+  );
+  const typo = policy("typo.json", { claim: "snp.vmpl", equal: 0 });
+  const lint = await command(true, (context) => attestLint(context, typo, {}));
+  assert.equal(JSON.parse(lint.out).problems[0].part, "anyOf[0].allOf[0].equal");
+  const old = { ...options, floor: ["signer=4"] };
+  await assert.rejects(
+    command(false, (context) => attestLint(context, strict, old)),
+    { code: "ERR_EVIDENCE_REFERENCE" },
+  );
+});

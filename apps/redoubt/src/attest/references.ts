@@ -1,0 +1,54 @@
+import { createPublicKey, type KeyObject } from "node:crypto";
+import { joinReferenceSets, type ReferenceSets, verifyReferenceValues } from "@redoubt/evidence";
+import { type CommandContext, fileArgument, optionError } from "../command.ts";
+import { readInput } from "../input.ts";
+
+export interface ReferenceOptions {
+  readonly references?: readonly string[];
+  readonly releaseKey?: readonly string[];
+  readonly threshold?: number;
+  readonly floor?: readonly string[];
+}
+
+const MAX_FILE_BYTES = 1_048_576;
+const MAX_KEY_BYTES = 16_384;
+const DEFAULT_THRESHOLD = 2;
+
+/** The sets of all files that were named; each must be signed by enough release keys. */
+export function readReferences(
+  context: CommandContext,
+  { references = [], releaseKey = [], threshold = DEFAULT_THRESHOLD, floor = [] }: ReferenceOptions,
+  now: number,
+): ReferenceSets {
+  if (references.length > 0 && releaseKey.length === 0)
+    throw optionError("Name --release-key for each key that may sign reference values");
+  const releaseKeys = releaseKey.map((name) => readReleaseKey(context, name));
+  const trust = { releaseKeys, threshold, floors: new Map(floor.map(parseFloor)), now };
+  return joinReferenceSets(
+    references.map((name) =>
+      verifyReferenceValues(readInput(fileArgument(context, name), MAX_FILE_BYTES), trust),
+    ),
+  );
+}
+
+export function readReleaseKey(context: CommandContext, name: string): KeyObject {
+  const pem = readInput(fileArgument(context, name), MAX_KEY_BYTES);
+  const key = parseKey(pem);
+  if (key?.asymmetricKeyType !== "ed25519")
+    throw optionError(`${name} is not a public key of Ed25519 in PEM`);
+  return key;
+}
+
+function parseKey(pem: Buffer): KeyObject | undefined {
+  try {
+    return createPublicKey(pem);
+  } catch {
+    return undefined;
+  }
+}
+
+function parseFloor(text: string): readonly [string, number] {
+  const [, name, version] = /^([^=]+)=(\d{1,15})$/.exec(text) ?? [];
+  if (name === undefined) throw optionError("--floor is <name>=<version>");
+  return [name, Number(version)];
+}

@@ -1,0 +1,137 @@
+import {
+  appraise,
+  type AppraisalOptions,
+  type Claims,
+  checkPolicy,
+  EVIDENCE_AUTHORITY,
+  EvidenceError,
+  type Evidence,
+  parsePolicy,
+  type Policy,
+  type Refusal,
+  type TpmPlatform,
+} from "@redoubt/evidence";
+import { type CommandContext, EXIT, fileArgument, optionError } from "../command.ts";
+import { readInput } from "../input.ts";
+import { printable, table } from "../table.ts";
+import { claimRows } from "./claim-rows.ts";
+import { readEvidence } from "./evidence-file.ts";
+import { readReferences, type ReferenceOptions } from "./references.ts";
+
+export interface AttestVerifyOptions extends ReferenceOptions {
+  readonly policy: string;
+  readonly expect?: string;
+  readonly anyData?: boolean;
+  readonly chain?: readonly string[];
+  readonly at?: string;
+  readonly pcrs?: string;
+  readonly enrolled?: readonly string[];
+}
+
+const MAX_POLICY_BYTES = 262_144;
+
+type Verdict =
+  | { readonly valid: true; readonly claims: Claims }
+  | {
+      readonly valid: false;
+      readonly code: string;
+      readonly message: string;
+      readonly part?: string | undefined;
+      readonly claims?: Claims;
+      readonly refusals: readonly Refusal[];
+    };
+
+export async function attestVerify(
+  context: CommandContext,
+  file: string,
+  options: AttestVerifyOptions,
+): Promise<number> {
+  const now = parseTime(options.at);
+  const appraisal = { now, ...parseAppraisal(options) };
+  const references = readReferences(context, options, now);
+  const policy = parsePolicy(
+    readInput(fileArgument(context, options.policy), MAX_POLICY_BYTES),
+    references,
+  );
+  const verdict = decide(() => readEvidence(context, file, options), appraisal, policy);
+  context.terminal.result({ json: verdict, text: verdictText(verdict) });
+  return verdict.valid ? EXIT.ok : EXIT.refused;
+}
+
+function decide(read: () => Evidence, options: AppraisalOptions, policy: Policy): Verdict {
+  let claims: Claims | undefined;
+  try {
+    ({ claims } = appraise(read(), options));
+    checkPolicy(policy, [{ authority: EVIDENCE_AUTHORITY, claims }], options);
+    return { valid: true, claims };
+  } catch (error) {
+    if (!(error instanceof EvidenceError)) throw error;
+    const { code, message, part, refusals } = error;
+    const genuine = claims === undefined ? {} : { claims };
+    return { valid: false, code, message, part, ...genuine, refusals };
+  }
+}
+
+function verdictText(verdict: Verdict): string {
+  if (verdict.valid)
+    return `accepted: the evidence is genuine, and the policy is satisfied\n\n${table(claimRows(verdict.claims))}`;
+  if (verdict.claims === undefined)
+    return `refused: ${printable(verdict.message)} (${verdict.code})`;
+  const rows = verdict.refusals.map(({ claim, found, expected }) => [claim, found, expected]);
+  const hints = verdict.refusals.flatMap(({ claim, hint }) =>
+    hint === undefined ? [] : [`${claim}: ${hint}`],
+  );
+  return [
+    "refused: the evidence is genuine, but not what the policy asks for",
+    table([["CLAIM", "FOUND", "EXPECTED"], ...rows]),
+    ...(hints.length === 0 ? [] : [hints.map(printable).join("\n")]),
+  ].join("\n\n");
+}
+
+function parseTime(at: string | undefined): number {
+  if (at === undefined) return Date.now();
+  const time = Date.parse(at);
+  if (Number.isNaN(time)) throw optionError("--at is a time like 2026-06-01T12:00:00Z");
+  return time;
+}
+
+const PLATFORMS: readonly TpmPlatform[] = ["tpm2", "swtpm", "soft"];
+
+function parseAppraisal({
+  expect,
+  anyData = false,
+  pcrs,
+  enrolled = [],
+}: AttestVerifyOptions): Omit<AppraisalOptions, "now"> {
+  if ((expect === undefined) !== anyData)
+    throw optionError(
+      "Name --expect with the bytes that the machine was to bind (hexadecimal), or --any-data for old evidence",
+    );
+  const expected = expect === undefined ? null : parseHex(expect);
+  const enrolledKeys = new Map(enrolled.map(parseEnrolled));
+  return { expected, enrolledKeys, ...(pcrs === undefined ? {} : { pcrs: parsePcrs(pcrs) }) };
+}
+
+function parseHex(text: string): Buffer {
+  if (!/^(?:[0-9a-f]{2}){1,64}$/i.test(text))
+    throw optionError("--expect is 1 to 64 bytes in hexadecimal");
+  return Buffer.from(text, "hex");
+}
+
+function parseEnrolled(text: string): readonly [string, TpmPlatform] {
+  const [kind, name = "", ...rest] = text.split(":");
+  const platform = PLATFORMS.find((one) => one === kind);
+  if (platform === undefined || rest.length > 0 || !/^[0-9a-f]{8,140}$/.test(name))
+    throw optionError(
+      "--enrolled is tpm2:<name>, swtpm:<name> or soft:<name> of an attestation key",
+    );
+  return [name, platform];
+}
+
+function parsePcrs(text: string): { readonly bank: "sha256"; readonly indices: readonly number[] } {
+  const indices = /^\d+(?:,\d+)*$/.test(text) ? text.split(",").map(Number) : [];
+  const isAscending = indices.every((index, i) => index < 24 && index > (indices[i - 1] ?? -1));
+  if (indices.length === 0 || !isAscending)
+    throw optionError("--pcrs is a list like 0,4,7,11, ascending, each at most 23");
+  return { bank: "sha256", indices };
+}
