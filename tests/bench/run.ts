@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { benchAppend, postgresIsInstalled } from "./append.ts";
+import { benchEvidence, evidenceSamplesExist } from "./evidence.ts";
 import { benchIssuance } from "./issuance.ts";
 import type { Measure } from "./measure.ts";
 import { benchVerification } from "./verification.ts";
@@ -13,6 +14,7 @@ const suites: Readonly<Record<string, () => AsyncGenerator<Measure>>> = {
   issuance: benchIssuance,
   verify: benchVerification,
   append: benchAppend,
+  evidence: benchEvidence,
 };
 
 refuseMemoryFileSystem();
@@ -21,6 +23,10 @@ for (const [name, suite] of Object.entries(suites)) {
   if (chosen.length > 0 && !chosen.includes(name)) continue;
   if (name === "append" && !postgresIsInstalled()) {
     console.error("append: skipped, PostgreSQL is not installed (npm run setup)");
+    continue;
+  }
+  if (name === "evidence" && !evidenceSamplesExist()) {
+    console.error("evidence: skipped, the evidence of real machines is not here");
     continue;
   }
   for await (const measure of suite()) {
