@@ -134,6 +134,7 @@ function azureSample(chain: readonly Buffer[]): Sample {
       chain: [Buffer.from(vcek, "base64url"), ...chain],
       vtpm: { quote: Buffer.from(quote.message, "hex"), signature, pcrs },
       eventLog: undefined,
+      userspaceLog: undefined,
     },
     options: {
       now: Date.UTC(2026, 5, 1),

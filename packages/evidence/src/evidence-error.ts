@@ -20,6 +20,8 @@ export type EvidenceErrorCode =
   | "ERR_EVIDENCE_BINDING"
   /** The quote is over another bank or set of PCRs than the caller demands. */
   | "ERR_EVIDENCE_PCR_SELECTION"
+  /** The event log does not lead to the values that the hardware signed. */
+  | "ERR_EVIDENCE_REPLAY"
   /** Collateral (TCB info, identities, CRLs) is missing, stale, or about other hardware. */
   | "ERR_EVIDENCE_COLLATERAL"
   /** A policy that cannot be loaded as it stands. */

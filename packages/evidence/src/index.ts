@@ -97,3 +97,9 @@ export {
 } from "./reference/reference-values.ts";
 export { unverifiedClaims } from "./envelope/unverified-claims.ts";
 export { recogniseEvidence, type RecognisedEvidence } from "./envelope/recognise-evidence.ts";
+export { type BootDifference, explainDifference } from "./event-log/explain.ts";
+export type { BootEvent, EventLog, EventLogKind } from "./event-log/event-log.ts";
+export { logClaims } from "./event-log/log-claims.ts";
+export { parseEventLog } from "./event-log/parse-event-log.ts";
+export { checkReplay, replay, type ReplayedLog } from "./event-log/replay.ts";
+export { appendUserspaceLog } from "./event-log/userspace-log.ts";

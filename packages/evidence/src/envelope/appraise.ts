@@ -9,7 +9,11 @@ import { type SnpRoots, verifySnp } from "../snp/verify-snp.ts";
 import type { PcrSelection } from "../tpm/pcr-selection.ts";
 import { parseQuote } from "../tpm/quote.ts";
 import { type QuoteDemand, type VerifiedQuote, verifyQuote } from "../tpm/verify-quote.ts";
-import type { Evidence, Platform, TpmPlatform } from "./evidence.ts";
+import { logClaims } from "../event-log/log-claims.ts";
+import { parseEventLog } from "../event-log/parse-event-log.ts";
+import { checkReplay } from "../event-log/replay.ts";
+import { appendUserspaceLog } from "../event-log/userspace-log.ts";
+import type { Evidence, Platform, TpmPlatform, WithLog } from "./evidence.ts";
 
 export interface AppraisalOptions {
   /** Milliseconds since 1970. Of archived evidence: when it was logged. */
@@ -72,7 +76,11 @@ function claimsOf(evidence: Evidence, options: AppraisalOptions): Claims {
       const quote = demandOf(evidence.vtpm.quote, options);
       const verified = verifyAzureSnp(evidence, { now, quote, userData: null, roots: roots.snp });
       const { snp, runtime } = verified;
-      return { snp: snpClaims(snp), azure: azureClaims(runtime), ...tpmClaims(verified.quote) };
+      return {
+        snp: snpClaims(snp),
+        azure: azureClaims(runtime),
+        ...tpmClaims(verified.quote, evidence),
+      };
     }
     case "tpm2":
     case "swtpm":
@@ -83,7 +91,7 @@ function claimsOf(evidence: Evidence, options: AppraisalOptions): Claims {
         demandOf(quote.quote, options),
       );
       checkEnrolled(verified, evidence.platform, options.enrolledKeys);
-      return tpmClaims(verified);
+      return tpmClaims(verified, evidence);
     }
   }
 }
@@ -130,7 +138,8 @@ function checkEnrolled(
   );
 }
 
-function tpmClaims({ pcrs, akName, bank, resetCount, restartCount, safe }: VerifiedQuote): Claims {
+function tpmClaims(verified: VerifiedQuote, logs: WithLog): Claims {
+  const { pcrs, akName, bank, resetCount, restartCount, safe } = verified;
   return {
     tpm: {
       bank,
@@ -140,7 +149,19 @@ function tpmClaims({ pcrs, akName, bank, resetCount, restartCount, safe }: Verif
       ...(akName === undefined ? {} : { "ak-name": akName.toString("hex") }),
     },
     pcrs: pcrClaims(pcrs),
+    ...eventLogClaims(verified, logs),
   };
+}
+
+/** A log that comes along must lead to the PCRs; where there is none, a policy that asks for its claims refuses. */
+function eventLogClaims(
+  { pcrs, bank }: VerifiedQuote,
+  { eventLog, userspaceLog }: WithLog,
+): Claims {
+  if (eventLog === undefined) return {};
+  const firmware = parseEventLog(eventLog, "tcg2");
+  const log = userspaceLog === undefined ? firmware : appendUserspaceLog(firmware, userspaceLog);
+  return { "event-log": logClaims(checkReplay(log, pcrs, bank)) };
 }
 
 function pcrClaims(pcrs: ReadonlyMap<number, Buffer>): Claims {

@@ -3,13 +3,16 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { EvidenceError } from "../evidence-error.ts";
 import { AZURE_NONCE, AZURE_SELECTION, makeAzureSnp } from "../testing/azure-evidence.ts";
+import { bootEvents, encodeLog } from "../testing/event-logs.ts";
+import { parseEventLog } from "../event-log/parse-event-log.ts";
+import { replay } from "../event-log/replay.ts";
 import { TEST_NOW } from "../testing/certificates.ts";
 import { envelopeText, makeTpmQuote, sampleEnvelopes, TPM_AK } from "../testing/envelopes.ts";
 import { makeNitroDocument, NITRO_TEST_ROOTS } from "../testing/nitro.ts";
 import { makeSnp } from "../testing/snp-evidence.ts";
 import { encodeQuote, quoteParts, signAsTpm } from "../testing/tpm-evidence.ts";
 import { parsePublicArea } from "../tpm/public-area.ts";
-import { appraise, type AppraisalOptions } from "./appraise.ts";
+import { appraise, type AppraisalOptions, DEFAULT_PCRS } from "./appraise.ts";
 import type { TpmPlatform } from "./evidence.ts";
 import { parseEvidence } from "./parse-evidence.ts";
 
@@ -177,6 +180,26 @@ test("an event log travels along", () => {
     assert.ok("eventLog" in evidence);
     assert.deepEqual(evidence.eventLog, eventLog);
   }
+});
+
+test("THREAT-13: a log that comes along must lead to the PCRs, and then says what was booted", () => {
+  const log = encodeLog(bootEvents());
+  const replayed = replay(parseEventLog(log, "tcg2"), "sha256");
+  const pcrs = new Map(
+    DEFAULT_PCRS.indices.map((index) => [index, replayed.get(index) ?? Buffer.alloc(32)]),
+  );
+  const { akPublic, ...quote } = makeTpmQuote(undefined, pcrs);
+  const tpm = { ...quote, pcrs: Object.fromEntries(pcrs), akPublic };
+  const phase = { pcr: 11, digests: [{ hashAlg: "sha256", digest: "ab".repeat(32) }] };
+  const userspaceLog = Buffer.from(`\u001e${JSON.stringify(phase)}\n`);
+  const verified = (logs: object) =>
+    appraise(parseEvidence(envelopeText({ platform: "tpm2", tpm, ...logs })), enrolled("tpm2"))
+      .claims;
+  assert.equal(Object(verified({ eventLog: log })["event-log"])["secure-boot"], true);
+  assert.equal("event-log" in verified({}), false);
+  assert.equal("event-log" in verified({ userspaceLog }), false);
+  for (const logs of [{ eventLog: encodeLog([]) }, { eventLog: log, userspaceLog }])
+    assert.throws(() => verified(logs), { code: "ERR_EVIDENCE_REPLAY" });
 });
 
 test("an envelope is held to its members, and names the one that is wrong", () => {

@@ -28,4 +28,6 @@ export type Evidence =
 export interface WithLog {
   /** TCG event log of firmware and loader. */
   readonly eventLog: Buffer | undefined;
+  /** What systemd measured later; only beside an event log. */
+  readonly userspaceLog: Buffer | undefined;
 }

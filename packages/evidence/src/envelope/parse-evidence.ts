@@ -1,7 +1,7 @@
 import { JsonError, type JsonValue, parseJson } from "@redoubt/verify/json";
 import type { AzureQuote } from "../azure/verify-azure.ts";
 import { EvidenceError } from "../evidence-error.ts";
-import type { Evidence, TpmQuoteEvidence } from "./evidence.ts";
+import type { Evidence, TpmQuoteEvidence, WithLog } from "./evidence.ts";
 import { MemberReader } from "./member-reader.ts";
 
 /** Collateral and event logs are the largest parts. */
@@ -54,7 +54,7 @@ function parseMembers(reader: MemberReader): Evidence {
         hclReport: reader.bytes("hclReport"),
         chain: reader.bytesList("chain", MAX_CERTIFICATES),
         vtpm: ended(reader.object("vtpm"), parseQuoteMembers),
-        eventLog: reader.optionalBytes("eventLog"),
+        ...parseLogs(reader),
       };
     case "tpm2":
     case "swtpm":
@@ -62,7 +62,7 @@ function parseMembers(reader: MemberReader): Evidence {
       return {
         platform,
         tpm: ended(reader.object("tpm"), parseTpm),
-        eventLog: reader.optionalBytes("eventLog"),
+        ...parseLogs(reader),
       };
     default:
       throw unsupported("platform");
@@ -73,6 +73,13 @@ function ended<T>(reader: MemberReader, parseIt: (reader: MemberReader) => T): T
   const value = parseIt(reader);
   reader.end();
   return value;
+}
+
+function parseLogs(reader: MemberReader): WithLog {
+  return {
+    eventLog: reader.optionalBytes("eventLog"),
+    userspaceLog: reader.optionalBytes("userspaceLog"),
+  };
 }
 
 function parseTpm(reader: MemberReader): TpmQuoteEvidence {

@@ -8,8 +8,12 @@ export const TPM_PCRS: readonly number[] = [0, 1, 2, 3, 4, 5, 6, 7, 9, 11];
 export const TPM_AK = syntheticAk("P-256", { name: "ecdsa", hash: "sha256" });
 
 /** A quote over the PCRs that are demanded by default, and over `data`. */
-export function makeTpmQuote(data: Uint8Array = Buffer.alloc(32, 0x42)) {
-  const pcrs = new Map(TPM_PCRS.map((index) => [index, Buffer.alloc(32, index + 1)]));
+export function makeTpmQuote(
+  data: Uint8Array = Buffer.alloc(32, 0x42),
+  pcrs: ReadonlyMap<number, Uint8Array> = new Map(
+    TPM_PCRS.map((index) => [index, Buffer.alloc(32, index + 1)]),
+  ),
+) {
   const quote = encodeQuote(quoteParts(pcrs, "sha256", "sha256", data));
   return { quote, signature: signAsTpm(TPM_AK, quote), pcrs, akPublic: TPM_AK.publicArea };
 }
