@@ -1,6 +1,12 @@
 import { constants, generateKeyPairSync, type KeyObject, sign, verify } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
-import { appraise, type AppraisalOptions, decodePemChain, type Evidence } from "@redoubt/evidence";
+import {
+  appraise,
+  type AppraisalOptions,
+  decodePemChain,
+  type Evidence,
+  parseTdxCollateral,
+} from "@redoubt/evidence";
 import { cpuMicrosPerCall } from "./cpu.ts";
 import { median, medianRatio, round, type Measure } from "./measure.ts";
 
@@ -110,6 +116,18 @@ function samples(): readonly Sample[] {
       signatures: { p384: 5 },
     },
     azureSample(chain),
+    {
+      name: "tdx",
+      evidence: {
+        platform: "tdx",
+        quote: file("tdx/phala-quote-v4.dat"),
+        collateral: parseTdxCollateral(file("tdx/phala-quote-v4-collateral.json")),
+        eventLog: undefined,
+      },
+      options: { ...options, now: Date.UTC(2025, 5, 25) },
+      // Quote, quoting enclave, two chains with their documents, and the PCK chain; the root's list three times.
+      signatures: { p256: 13 },
+    },
   ];
 }
 

@@ -8,6 +8,7 @@ import {
 import { TEST_NOW } from "../../packages/evidence/src/testing/certificates.ts";
 import { envelopeText, sampleEnvelopes } from "../../packages/evidence/src/testing/envelopes.ts";
 import { NITRO_TEST_ROOTS } from "../../packages/evidence/src/testing/nitro.ts";
+import { TDX_ROOTS } from "../../packages/evidence/src/testing/tdx-evidence.ts";
 import { makeSnp } from "../../packages/evidence/src/testing/snp-evidence.ts";
 
 const SAMPLES = 10_000;
@@ -34,6 +35,12 @@ function targets(): readonly Target[] {
   const ofAzure = () =>
     appraise(azure, { ...options, roots: { snp: roots }, pcrs: AZURE_SELECTION });
   const { hclReport, vtpm } = azure;
+  const tdx = parseEvidence(envelopeText(envelopes.tdx));
+  assert.ok(tdx.platform === "tdx");
+  const ofTdx = () => appraise(tdx, { ...options, roots: { tdx: TDX_ROOTS } });
+  const { collateral } = tdx;
+  // Up to the certificates: PEM text has bytes that say nothing.
+  const pemBegins = tdx.quote.indexOf("-----BEGIN");
   assert.ok(Buffer.isBuffer(vtpm.quote) && Buffer.isBuffer(vtpm.signature));
   return [
     { name: "SNP report", bytes: snp.report, accept: ofSnp },
@@ -41,6 +48,10 @@ function targets(): readonly Target[] {
     { name: "Nitro document", bytes: nitro.document, accept: ofNitro },
     // The header before them says which host made the report, the zeros after them fill the index up.
     { name: "HCL report", bytes: hclReport, accept: ofAzure, fixed: [32, hclReport.length - 50] },
+    { name: "TDX quote", bytes: tdx.quote, accept: ofTdx, fixed: [0, pemBegins - 6] },
+    { name: "PCK CRL", bytes: collateral.pckCrl, accept: ofTdx },
+    { name: "root CRL", bytes: collateral.rootCaCrl, accept: ofTdx },
+    { name: "signature of TCB info", bytes: collateral.tcbInfoSignature, accept: ofTdx },
     { name: "TPM quote", bytes: vtpm.quote, accept: ofAzure },
     { name: "TPM signature", bytes: vtpm.signature, accept: ofAzure },
     ...[...vtpm.pcrs].flatMap(([index, bytes]) =>

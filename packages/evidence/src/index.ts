@@ -103,3 +103,14 @@ export { logClaims } from "./event-log/log-claims.ts";
 export { parseEventLog } from "./event-log/parse-event-log.ts";
 export { checkReplay, replay, type ReplayedLog } from "./event-log/replay.ts";
 export { appendUserspaceLog } from "./event-log/userspace-log.ts";
+export {
+  INTEL_ROOTS,
+  type TdxEvidence,
+  type TdxOptions,
+  type VerifiedTdx,
+  verifyTdx,
+} from "./tdx/verify-tdx.ts";
+export { parseTdxCollateral, type TdxCollateral } from "./tdx/collateral.ts";
+export { tdxClaims } from "./tdx/tdx-claims.ts";
+export { parseTdxQuote, type TdxQuote } from "./tdx/quote.ts";
+export { verifyAzureTdx } from "./azure/verify-azure.ts";

@@ -2,6 +2,7 @@ import {
   decodePemChain,
   type Evidence,
   EvidenceError,
+  parseTdxCollateral,
   recogniseEvidence,
   type RecognisedEvidence,
 } from "@redoubt/evidence";
@@ -17,27 +18,56 @@ export function readRecognised(context: CommandContext, file: string): Recognise
   return recogniseEvidence(readInput(fileArgument(context, file), MAX_EVIDENCE_BYTES));
 }
 
+export interface Beside {
+  readonly chain?: readonly string[];
+  readonly collateral?: string;
+}
+
 /** Evidence that can be verified: an envelope, or one platform's own bytes with what they need beside them. */
-export function readEvidence(
-  context: CommandContext,
-  file: string,
-  { chain = [] }: { readonly chain?: readonly string[] },
-): Evidence {
+export function readEvidence(context: CommandContext, file: string, beside: Beside): Evidence {
+  const { chain = [], collateral } = beside;
   const recognised = readRecognised(context, file);
-  if (recognised.kind === "evidence") {
-    if (chain.length > 0) throw optionError("--chain is for a bare SNP report");
-    return recognised.evidence;
+  if (chain.length > 0 && recognised.kind !== "snp-report")
+    throw optionError("--chain is for a bare SNP report");
+  if (collateral !== undefined && recognised.kind !== "tdx-quote")
+    throw optionError("--collateral is for a bare TDX quote");
+  switch (recognised.kind) {
+    case "evidence":
+      return recognised.evidence;
+    case "snp-report":
+      return { platform: "snp", report: recognised.report, chain: readChain(context, chain) };
+    case "tdx-quote":
+      return {
+        platform: "tdx",
+        quote: recognised.quote,
+        collateral: readCollateral(context, collateral),
+        eventLog: undefined,
+      };
+    case "hcl-report":
+      throw optionError(
+        "An HCL report alone proves nothing about now: put it, its certificates and a quote of the virtual TPM into an envelope",
+      );
+    case "event-log":
+      throw optionError(
+        "An event log proves nothing by itself: put it beside the quote that it leads to",
+      );
   }
-  if (recognised.kind === "hcl-report")
-    throw optionError(
-      "An HCL report alone proves nothing about now: put it, its certificates and a quote of the virtual TPM into an envelope",
-    );
+}
+
+function readChain(context: CommandContext, chain: readonly string[]): readonly Buffer[] {
   if (chain.length === 0)
     throw optionError(
       "Name --chain: VCEK or VLEK, ASK and ARK, in this order; several files are joined",
     );
-  const certificates = chain.flatMap((name) => readCertificates(context, name));
-  return { platform: "snp", report: recognised.report, chain: certificates };
+  return chain.flatMap((name) => readCertificates(context, name));
+}
+
+function readCollateral(context: CommandContext, name: string | undefined) {
+  if (name === undefined)
+    throw optionError(
+      "Name --collateral: TCB info, QE identity and CRLs, as a PCCS client writes them",
+    );
+  return parseTdxCollateral(readInput(fileArgument(context, name), MAX_EVIDENCE_BYTES));
 }
 
 /** PEM with one or more certificates, or one in DER. */

@@ -23,6 +23,8 @@ export interface AttestVerifyOptions extends ReferenceOptions {
   readonly expect?: string;
   readonly anyData?: boolean;
   readonly chain?: readonly string[];
+  readonly collateral?: string;
+  readonly minEvaluation?: number;
   readonly at?: string;
   readonly pcrs?: string;
   readonly enrolled?: readonly string[];
@@ -102,6 +104,7 @@ function parseAppraisal({
   anyData = false,
   pcrs,
   enrolled = [],
+  minEvaluation = 0,
 }: AttestVerifyOptions): Omit<AppraisalOptions, "now"> {
   if ((expect === undefined) !== anyData)
     throw optionError(
@@ -109,7 +112,12 @@ function parseAppraisal({
     );
   const expected = expect === undefined ? null : parseHex(expect);
   const enrolledKeys = new Map(enrolled.map(parseEnrolled));
-  return { expected, enrolledKeys, ...(pcrs === undefined ? {} : { pcrs: parsePcrs(pcrs) }) };
+  return {
+    expected,
+    enrolledKeys,
+    minEvaluation,
+    ...(pcrs === undefined ? {} : { pcrs: parsePcrs(pcrs) }),
+  };
 }
 
 function parseHex(text: string): Buffer {

@@ -51,7 +51,7 @@ export function register(cli: Command, run: Run): void {
     .addHelpText("after", VERIFY_HELP);
   withReferences(attest.command("verify"))
     .description("verify evidence offline and hold it to a policy")
-    .argument("<file>", "an envelope, an SNP report, or a Nitro document")
+    .argument("<file>", "an envelope, an SNP report, a TDX quote, or a Nitro document")
     .requiredOption("--policy <file>", "what the machine must prove")
     .option(
       "--expect <hex>",
@@ -62,6 +62,12 @@ export function register(cli: Command, run: Run): void {
       "--chain <file>",
       "certificates of a bare SNP report, PEM or DER; repeatable, in order",
       collect,
+    )
+    .option("--collateral <file>", "what Intel says about a bare TDX quote's platform, JSON")
+    .option(
+      "--min-evaluation <n>",
+      "lowest evaluation number of Intel's collateral",
+      wholeNumber(0, 1_000_000, "Expected a number."),
     )
     .option("--at <time>", "verify as of then, for archived evidence (default: now)")
     .option(
@@ -82,7 +88,10 @@ export function register(cli: Command, run: Run): void {
   attest
     .command("show")
     .description("show what evidence says of itself, unverified")
-    .argument("<file>", "an envelope, an SNP report, an HCL report, or a Nitro document")
+    .argument(
+      "<file>",
+      "an envelope, or one platform's own bytes: SNP, TDX, HCL, Nitro, an event log",
+    )
     .addHelpText("after", SHOW_HELP)
     .action(
       run(async (context, file: string) =>

@@ -4,6 +4,8 @@ import { EvidenceError } from "../evidence-error.ts";
 import { type SnpRoots, type VerifiedSnp, verifySnp } from "../snp/verify-snp.ts";
 import type { TpmSignature } from "../tpm/signature.ts";
 import { type QuoteDemand, type VerifiedQuote, verifyQuote } from "../tpm/verify-quote.ts";
+import type { TdxCollateral } from "../tdx/collateral.ts";
+import { type TdxOptions, type VerifiedTdx, verifyTdx } from "../tdx/verify-tdx.ts";
 import { type HclReport, type HclReportType, parseHclReport } from "./hcl-report.ts";
 import { type AzureRuntimeData, parseRuntimeData } from "./runtime-data.ts";
 
@@ -55,8 +57,29 @@ export function verifyAzureSnp(
   return { snp, ...verifyRuntime(hcl, vtpm, options) };
 }
 
+export interface AzureTdxEvidence {
+  /** NV index 0x01400001. */
+  readonly hclReport: Uint8Array;
+  /** Quote of the TD; the TDREPORT inside the HCL report can be verified on its own platform only. */
+  readonly quote: Uint8Array;
+  readonly collateral: TdxCollateral;
+  readonly vtpm: AzureQuote;
+}
+
+/** As `verifyAzureSnp`, for a confidential VM on TDX. */
+export function verifyAzureTdx(
+  { hclReport, quote, collateral, vtpm }: AzureTdxEvidence,
+  options: AzureOptions & Pick<TdxOptions, "roots" | "minEvaluation">,
+): VerifiedAzure & { readonly tdx: VerifiedTdx } {
+  const { now, roots, minEvaluation } = options;
+  const hcl = parseHcl(hclReport, "tdx");
+  const reportData = reportDataOf(hcl);
+  const tdx = verifyTdx({ quote, collateral }, { now, reportData, roots, minEvaluation });
+  return { tdx, ...verifyRuntime(hcl, vtpm, options) };
+}
+
 /** @throws EvidenceError `ERR_EVIDENCE_UNSUPPORTED` for the report of another technology */
-export function parseHcl(bytes: Uint8Array, expected: HclReportType): HclReport {
+function parseHcl(bytes: Uint8Array, expected: HclReportType): HclReport {
   const hcl = parseHclReport(bytes);
   if (hcl.type !== expected)
     throw new EvidenceError("ERR_EVIDENCE_UNSUPPORTED", "HCL report is of another technology", {
@@ -68,16 +91,12 @@ export function parseHcl(bytes: Uint8Array, expected: HclReportType): HclReport 
 }
 
 /** What the hardware's report data must be: SHA-256 of the runtime data, and 32 zeros. */
-export function reportDataOf({ runtimeData }: HclReport): Buffer {
+function reportDataOf({ runtimeData }: HclReport): Buffer {
   return Buffer.concat([createHash("sha256").update(runtimeData).digest(), Buffer.alloc(32)]);
 }
 
 /** Call it only when the hardware's signature covers `reportDataOf`. */
-export function verifyRuntime(
-  hcl: HclReport,
-  vtpm: AzureQuote,
-  options: AzureOptions,
-): VerifiedAzure {
+function verifyRuntime(hcl: HclReport, vtpm: AzureQuote, options: AzureOptions): VerifiedAzure {
   const runtime = parseRuntimeData(hcl.runtimeData);
   const { userData } = options;
   // THREAT-14: a report that was made for somebody else's nonce.

@@ -1,4 +1,4 @@
-import { azureClaims, verifyAzureSnp } from "../azure/verify-azure.ts";
+import { azureClaims, verifyAzureSnp, verifyAzureTdx } from "../azure/verify-azure.ts";
 import type { PinnedRoots } from "../certificate-chain.ts";
 import type { Claims } from "../claims.ts";
 import { EvidenceError } from "../evidence-error.ts";
@@ -6,6 +6,8 @@ import type { NitroDocument } from "../nitro-document.ts";
 import { verifyNitro } from "../nitro.ts";
 import { snpClaims } from "../snp/snp-claims.ts";
 import { type SnpRoots, verifySnp } from "../snp/verify-snp.ts";
+import { tdxClaims } from "../tdx/tdx-claims.ts";
+import { type VerifiedTdx, verifyTdx } from "../tdx/verify-tdx.ts";
 import type { PcrSelection } from "../tpm/pcr-selection.ts";
 import { parseQuote } from "../tpm/quote.ts";
 import { type QuoteDemand, type VerifiedQuote, verifyQuote } from "../tpm/verify-quote.ts";
@@ -27,8 +29,14 @@ export interface AppraisalOptions {
   readonly pcrs?: PcrSelection;
   /** What enrolment found behind an attestation key, by its TPM name (hexadecimal). Others are refused. */
   readonly enrolledKeys?: ReadonlyMap<string, TpmPlatform>;
+  /** Lowest `tcbEvaluationDataNumber` of Intel's collateral; remember the highest that was seen. */
+  readonly minEvaluation?: number;
   /** For tests and private hierarchies; default are the vendors' roots. */
-  readonly roots?: { readonly snp?: SnpRoots; readonly nitro?: PinnedRoots };
+  readonly roots?: {
+    readonly snp?: SnpRoots;
+    readonly nitro?: PinnedRoots;
+    readonly tdx?: PinnedRoots;
+  };
 }
 
 /** Evidence that is genuine. Whether it is good enough is for `checkPolicy` to say. */
@@ -58,11 +66,32 @@ export function appraise(evidence: Evidence, options: AppraisalOptions): Apprais
 }
 
 function claimsOf(evidence: Evidence, options: AppraisalOptions): Claims {
-  const { now, expected, roots = {} } = options;
+  const { now, expected, minEvaluation, roots = {} } = options;
   switch (evidence.platform) {
     case "snp": {
       const reportData = expected === null ? null : reportDataFor(expected);
       return { snp: snpClaims(verifySnp(evidence, { now, reportData, roots: roots.snp })) };
+    }
+    case "tdx": {
+      const reportData = expected === null ? null : reportDataFor(expected);
+      const verified = verifyTdx(evidence, { now, reportData, minEvaluation, roots: roots.tdx });
+      return { tdx: tdxClaims(verified), ...ccelClaims(verified, evidence.eventLog) };
+    }
+    case "az-tdx": {
+      const quote = demandOf(evidence.vtpm.quote, options);
+      const verified = verifyAzureTdx(evidence, {
+        now,
+        quote,
+        userData: null,
+        minEvaluation,
+        roots: roots.tdx,
+      });
+      const { tdx, runtime } = verified;
+      return {
+        tdx: tdxClaims(tdx),
+        azure: azureClaims(runtime),
+        ...tpmClaims(verified.quote, evidence),
+      };
     }
     case "nitro": {
       const bound = { nonce: expected, userData: null, publicKey: null };
@@ -162,6 +191,13 @@ function eventLogClaims(
   const firmware = parseEventLog(eventLog, "tcg2");
   const log = userspaceLog === undefined ? firmware : appendUserspaceLog(firmware, userspaceLog);
   return { "event-log": logClaims(checkReplay(log, pcrs, bank)) };
+}
+
+/** The registers of a TD are numbered from 1 in a CCEL table. */
+function ccelClaims({ quote }: VerifiedTdx, eventLog: Buffer | undefined): Claims {
+  if (eventLog === undefined) return {};
+  const values = new Map(quote.body.rtmrs.map((value, i) => [i + 1, value]));
+  return { "event-log": logClaims(checkReplay(parseEventLog(eventLog, "ccel"), values, "sha384")) };
 }
 
 function pcrClaims(pcrs: ReadonlyMap<number, Buffer>): Claims {

@@ -10,6 +10,7 @@ import { TEST_NOW } from "../testing/certificates.ts";
 import { envelopeText, makeTpmQuote, sampleEnvelopes, TPM_AK } from "../testing/envelopes.ts";
 import { makeNitroDocument, NITRO_TEST_ROOTS } from "../testing/nitro.ts";
 import { makeSnp } from "../testing/snp-evidence.ts";
+import { collateralJson, makeTdx, TDX_OFFSETS, TDX_ROOTS } from "../testing/tdx-evidence.ts";
 import { encodeQuote, quoteParts, signAsTpm } from "../testing/tpm-evidence.ts";
 import { parsePublicArea } from "../tpm/public-area.ts";
 import { appraise, type AppraisalOptions, DEFAULT_PCRS } from "./appraise.ts";
@@ -17,7 +18,7 @@ import type { TpmPlatform } from "./evidence.ts";
 import { parseEvidence } from "./parse-evidence.ts";
 
 const samples = sampleEnvelopes();
-const roots = { snp: makeSnp().roots, nitro: NITRO_TEST_ROOTS };
+const roots = { snp: makeSnp().roots, nitro: NITRO_TEST_ROOTS, tdx: TDX_ROOTS };
 const akName = parsePublicArea(TPM_AK.publicArea).name.toString("hex");
 const options: AppraisalOptions = { now: TEST_NOW, expected: null, roots };
 
@@ -25,12 +26,18 @@ function enrolled(platform: TpmPlatform): AppraisalOptions {
   return { ...options, enrolledKeys: new Map([[akName, platform]]) };
 }
 
-const azure = { ...options, roots: { snp: makeAzureSnp().roots }, pcrs: AZURE_SELECTION };
+const azure = {
+  ...options,
+  roots: { snp: makeAzureSnp().roots, tdx: TDX_ROOTS },
+  pcrs: AZURE_SELECTION,
+};
 
 const each: Readonly<Record<keyof typeof samples, AppraisalOptions>> = {
   snp: options,
   nitro: options,
   "az-snp": azure,
+  tdx: options,
+  "az-tdx": azure,
   tpm2: enrolled("tpm2"),
   swtpm: enrolled("swtpm"),
   soft: enrolled("soft"),
@@ -41,6 +48,8 @@ test("one envelope for every platform, and what each proves", () => {
     snp: ["snp"],
     nitro: ["nitro"],
     "az-snp": ["snp", "azure", "tpm", "pcrs"],
+    tdx: ["tdx"],
+    "az-tdx": ["tdx", "azure", "tpm", "pcrs"],
     tpm2: ["tpm", "pcrs"],
     swtpm: ["tpm", "pcrs"],
     soft: ["tpm", "pcrs"],
@@ -93,6 +102,8 @@ test("THREAT-14: what was to be bound is compared on every platform", () => {
   const good: Readonly<Record<string, Buffer>> = {
     snp: Buffer.alloc(64, 0xaa),
     "az-snp": AZURE_NONCE,
+    "az-tdx": AZURE_NONCE,
+    tdx: Buffer.alloc(64, 0xaa),
     tpm2: Buffer.alloc(32, 0x42),
     swtpm: Buffer.alloc(32, 0x42),
     soft: Buffer.alloc(32, 0x42),
@@ -175,7 +186,7 @@ test("a quote over no data is refused, though any data would do", () => {
 
 test("an event log travels along", () => {
   const eventLog = Buffer.of(1, 2);
-  for (const platform of ["az-snp", "tpm2"] as const) {
+  for (const platform of ["az-snp", "az-tdx", "tdx", "tpm2"] as const) {
     const evidence = parseEvidence(envelopeText({ ...samples[platform], eventLog }));
     assert.ok("eventLog" in evidence);
     assert.deepEqual(evidence.eventLog, eventLog);
@@ -200,6 +211,31 @@ test("THREAT-13: a log that comes along must lead to the PCRs, and then says wha
   assert.equal("event-log" in verified({ userspaceLog }), false);
   for (const logs of [{ eventLog: encodeLog([]) }, { eventLog: log, userspaceLog }])
     assert.throws(() => verified(logs), { code: "ERR_EVIDENCE_REPLAY" });
+});
+
+test("THREAT-13: the table of a TD must lead to its registers", () => {
+  const moved: Readonly<Record<number, number>> = { 0: 1, 7: 1, 4: 2, 5: 2, 8: 3, 11: 3, 12: 3 };
+  const events = bootEvents().map((event) => ({ ...event, register: moved[event.register] ?? 1 }));
+  const eventLog = encodeLog(events, "ccel", ["sha384"]);
+  const values = replay(parseEventLog(eventLog, "ccel"), "sha384");
+  const registers = TDX_OFFSETS.body + 328;
+  const evidence = makeTdx({
+    change: (signed) => {
+      for (const i of [0, 1, 2, 3])
+        signed.set(values.get(i + 1) ?? Buffer.alloc(48), registers + 48 * i);
+    },
+  });
+  const members = {
+    platform: "tdx",
+    quote: evidence.quote,
+    collateral: collateralJson(evidence.collateral),
+  };
+  const { claims } = appraise(parseEvidence(envelopeText({ ...members, eventLog })), options);
+  assert.equal(Object(claims["event-log"])["secure-boot"], true);
+  const other = parseEvidence(
+    envelopeText({ ...members, eventLog: encodeLog([], "ccel", ["sha384"]) }),
+  );
+  assert.throws(() => appraise(other, options), { code: "ERR_EVIDENCE_REPLAY" });
 });
 
 test("an envelope is held to its members, and names the one that is wrong", () => {

@@ -1,4 +1,5 @@
 import type { AzureQuote } from "../azure/verify-azure.ts";
+import type { TdxCollateral } from "../tdx/collateral.ts";
 
 /** What evidence says that it is. Only hardware is ever called attested; `soft` and `swtpm` run the same path. */
 export type Platform = "snp" | "tdx" | "az-snp" | "az-tdx" | "nitro" | TpmPlatform;
@@ -17,6 +18,21 @@ export interface TpmQuoteEvidence extends AzureQuote {
 export type Evidence =
   | { readonly platform: "snp"; readonly report: Buffer; readonly chain: readonly Buffer[] }
   | { readonly platform: "nitro"; readonly document: Buffer }
+  | {
+      readonly platform: "tdx";
+      readonly quote: Buffer;
+      readonly collateral: TdxCollateral;
+      /** CCEL table. */
+      readonly eventLog: Buffer | undefined;
+    }
+  | ({
+      readonly platform: "az-tdx";
+      readonly hclReport: Buffer;
+      /** Of the TD, from the host; not the one of the virtual TPM. */
+      readonly quote: Buffer;
+      readonly collateral: TdxCollateral;
+      readonly vtpm: AzureQuote;
+    } & WithLog)
   | ({
       readonly platform: "az-snp";
       readonly hclReport: Buffer;

@@ -2,6 +2,8 @@ import { JsonError, type JsonValue, parseJson } from "@redoubt/verify/json";
 import type { AzureQuote } from "../azure/verify-azure.ts";
 import { EvidenceError } from "../evidence-error.ts";
 import type { Evidence, TpmQuoteEvidence, WithLog } from "./evidence.ts";
+import { CollateralReader } from "../tdx/collateral-reader.ts";
+import { readTdxCollateral } from "../tdx/collateral.ts";
 import { MemberReader } from "./member-reader.ts";
 
 /** Collateral and event logs are the largest parts. */
@@ -45,6 +47,26 @@ function parseMembers(reader: MemberReader): Evidence {
         platform,
         report: reader.bytes("report"),
         chain: reader.bytesList("chain", MAX_CERTIFICATES),
+      };
+    case "tdx":
+      return {
+        platform,
+        quote: reader.bytes("quote"),
+        collateral: readTdxCollateral(
+          new CollateralReader(reader.take("collateral"), "collateral"),
+        ),
+        eventLog: reader.optionalBytes("eventLog"),
+      };
+    case "az-tdx":
+      return {
+        platform,
+        hclReport: reader.bytes("hclReport"),
+        quote: reader.bytes("quote"),
+        collateral: readTdxCollateral(
+          new CollateralReader(reader.take("collateral"), "collateral"),
+        ),
+        vtpm: ended(reader.object("vtpm"), parseQuoteMembers),
+        ...parseLogs(reader),
       };
     case "nitro":
       return { platform, document: reader.bytes("document") };

@@ -6,6 +6,9 @@ import { parseUnverifiedNitro } from "../nitro.ts";
 import { parseSnpReport } from "../snp/report.ts";
 import { parsePublicArea } from "../tpm/public-area.ts";
 import { parseQuote } from "../tpm/quote.ts";
+import { parseTdxQuote } from "../tdx/quote.ts";
+import type { EventLog } from "../event-log/event-log.ts";
+import { describeEvent } from "../event-log/explain.ts";
 import type { Evidence } from "./evidence.ts";
 import type { RecognisedEvidence } from "./recognise-evidence.ts";
 
@@ -21,6 +24,10 @@ export function unverifiedClaims(recognised: RecognisedEvidence): Claims {
       return { platform: "snp", report: snp(recognised.report) };
     case "hcl-report":
       return hcl(recognised.report);
+    case "tdx-quote":
+      return { platform: "tdx", ...tdx(recognised.quote) };
+    case "event-log":
+      return { events: eventRows(recognised.log) };
     case "evidence":
       return { platform: recognised.evidence.platform, ...ofEvidence(recognised.evidence) };
   }
@@ -38,6 +45,15 @@ function ofEvidence(evidence: Evidence): Claims {
       return {
         ...hcl(evidence.hclReport),
         quote: plain(parseQuote(evidence.vtpm.quote)),
+        pcrs: plain(evidence.vtpm.pcrs),
+      };
+    case "tdx":
+      return tdx(evidence.quote);
+    case "az-tdx":
+      return {
+        ...hcl(evidence.hclReport),
+        ...tdx(evidence.quote),
+        "tpm-quote": plain(parseQuote(evidence.vtpm.quote)),
         pcrs: plain(evidence.vtpm.pcrs),
       };
     case "tpm2":
@@ -58,6 +74,18 @@ function hcl(bytes: Buffer): Claims {
     ...(type === "snp" ? { report: snp(hardwareReport) } : {}),
     azure: azureClaims(parseRuntimeData(runtimeData)),
   };
+}
+
+function tdx(bytes: Buffer): Claims {
+  const { version, body } = parseTdxQuote(bytes);
+  return { "quote-version": version, quote: plain(body) };
+}
+
+/** Register, type and what was said of it; the data of an event need not be what was measured. */
+function eventRows({ events }: EventLog): Claims {
+  return Object.fromEntries(
+    events.map((event, i) => [String(i), `${event.register} ${describeEvent(event)}`]),
+  );
 }
 
 function snp(bytes: Buffer): ClaimValue {

@@ -130,6 +130,14 @@ function digest({ digests }: BootEvent, bank: TpmHash): string {
   return digests.get(bank)?.toString("hex") ?? "";
 }
 
+/** One line about an event, escaped and bounded. */
+export function describeEvent(event: BootEvent): string {
+  const [bank = "sha256"] = event.digests.keys();
+  return event.type === EVENT_TYPES.noAction
+    ? "not measured"
+    : `${nameOf(event)}: ${textOf(event, bank)}`;
+}
+
 function nameOf(event: BootEvent): string {
   const type = TYPE_NAMES.get(event.type) ?? `event 0x${event.type.toString(16)}`;
   const name = variableOf(event)?.name ?? loaderPrefix(event);

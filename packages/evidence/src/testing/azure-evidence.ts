@@ -1,8 +1,10 @@
 import { createHash } from "node:crypto";
-import type { AzureSnpEvidence } from "../azure/verify-azure.ts";
+import { parseHclReport } from "../azure/hcl-report.ts";
+import type { AzureSnpEvidence, AzureTdxEvidence } from "../azure/verify-azure.ts";
 import type { SnpRoots } from "../snp/verify-snp.ts";
 import { u32 } from "../tpm/marshal.ts";
 import type { PcrSelection } from "../tpm/pcr-selection.ts";
+import { makeTdx, TDX_OFFSETS } from "./tdx-evidence.ts";
 import { makeSnp } from "./snp-evidence.ts";
 import {
   encodeQuote,
@@ -39,6 +41,18 @@ export function makeAzureSnp(sample: AzureSample = {}): {
   );
   const vtpm = { quote, signature: signAsTpm(known, quote), pcrs };
   return { evidence: { hclReport, chain, vtpm }, roots };
+}
+
+/** The same machine on TDX. */
+export function makeAzureTdx(sample: AzureSample = {}): AzureTdxEvidence {
+  const { evidence } = makeAzureSnp({ reportType: 4, ...sample });
+  const { runtimeData } = parseHclReport(evidence.hclReport);
+  const digest = createHash("sha256").update(runtimeData).digest();
+  const { reportData } = TDX_OFFSETS;
+  const tdx = makeTdx({
+    change: (signed) => signed.fill(0, reportData, reportData + 64).set(digest, reportData),
+  });
+  return { ...tdx, hclReport: evidence.hclReport, vtpm: evidence.vtpm };
 }
 
 function makeHcl(

@@ -1,5 +1,6 @@
 import type { Evidence } from "../envelope/evidence.ts";
-import { makeAzureSnp } from "./azure-evidence.ts";
+import { collateralJson, makeTdx } from "./tdx-evidence.ts";
+import { makeAzureSnp, makeAzureTdx } from "./azure-evidence.ts";
 import { makeNitroDocument } from "./nitro.ts";
 import { makeSnp } from "./snp-evidence.ts";
 import { encodeQuote, quoteParts, signAsTpm, syntheticAk } from "./tpm-evidence.ts";
@@ -53,11 +54,21 @@ export function sampleEnvelopes(): Readonly<
 > {
   const { hclReport, chain, vtpm } = makeAzureSnp().evidence;
   const { akPublic, ...quote } = makeTpmQuote();
+  const tdx = makeTdx();
+  const azTdx = makeAzureTdx();
   const tpm = { ...quoteMembers(quote), akPublic };
   return {
     snp: { platform: "snp", ...makeSnp().evidence },
     nitro: { platform: "nitro", document: makeNitroDocument() },
     "az-snp": { platform: "az-snp", hclReport, chain, vtpm: quoteMembers(vtpm) },
+    tdx: { platform: "tdx", quote: tdx.quote, collateral: collateralJson(tdx.collateral) },
+    "az-tdx": {
+      platform: "az-tdx",
+      hclReport: azTdx.hclReport,
+      quote: azTdx.quote,
+      collateral: collateralJson(azTdx.collateral),
+      vtpm: quoteMembers(azTdx.vtpm),
+    },
     tpm2: { platform: "tpm2", tpm },
     swtpm: { platform: "swtpm", tpm },
     soft: { platform: "soft", tpm },

@@ -1,0 +1,198 @@
+import { verify } from "node:crypto";
+import { type PinnedRoots, verifyChain } from "../certificate-chain.ts";
+import { checkNotRevoked, verifyCrl } from "../crl.ts";
+import { EvidenceError } from "../evidence-error.ts";
+import { decodePemChain } from "../pem.ts";
+import { type Certificate, parseCertificate } from "../x509.ts";
+import {
+  type CollateralReader,
+  parseCollateralJson,
+  wrongCollateral,
+} from "./collateral-reader.ts";
+
+/**
+ * What Intel says about a platform, in the form that PCCS and its clients exchange: certificate chains in PEM, CRLs in
+ * hexadecimal, signed JSON as the very text that was signed.
+ */
+export interface TdxCollateral {
+  readonly pckCrlIssuerChain: string;
+  readonly rootCaCrl: Buffer;
+  readonly pckCrl: Buffer;
+  readonly tcbInfoIssuerChain: string;
+  readonly tcbInfo: string;
+  readonly tcbInfoSignature: Buffer;
+  readonly qeIdentityIssuerChain: string;
+  readonly qeIdentity: string;
+  readonly qeIdentitySignature: Buffer;
+}
+
+export interface CollateralOptions {
+  readonly roots: PinnedRoots;
+  readonly now: number;
+  /**
+   * Lowest evaluation number that counts. Old collateral is signed, too: only a number that never sinks keeps a verdict
+   * from before a discovery out (field report A10).
+   */
+  readonly minEvaluation: number;
+}
+
+/** Collateral that Intel signed and that is current. */
+export interface VerifiedCollateral {
+  readonly tcbInfo: CollateralReader;
+  readonly qeIdentity: CollateralReader;
+  /** When the first part runs out, in milliseconds since 1970. */
+  readonly expires: number;
+}
+
+const MAX_CHAIN = 3;
+const MAX_CRL_BYTES = 1_048_576;
+const SIGNATURE_BYTES = 64;
+
+/** Reads the JSON that PCCS clients write (`sgx_ql_qve_collateral_t` by name). */
+export function parseTdxCollateral(text: string | Uint8Array): TdxCollateral {
+  return readTdxCollateral(parseCollateralJson(text, "collateral"));
+}
+
+export function readTdxCollateral(reader: CollateralReader): TdxCollateral {
+  return {
+    pckCrlIssuerChain: reader.text("pck_crl_issuer_chain"),
+    rootCaCrl: hexBytes(reader, "root_ca_crl"),
+    pckCrl: hexBytes(reader, "pck_crl"),
+    tcbInfoIssuerChain: reader.text("tcb_info_issuer_chain"),
+    tcbInfo: reader.text("tcb_info"),
+    tcbInfoSignature: reader.hex("tcb_info_signature", SIGNATURE_BYTES),
+    qeIdentityIssuerChain: reader.text("qe_identity_issuer_chain"),
+    qeIdentity: reader.text("qe_identity"),
+    qeIdentitySignature: reader.hex("qe_identity_signature", SIGNATURE_BYTES),
+  };
+}
+
+function hexBytes(reader: CollateralReader, name: string): Buffer {
+  const { length } = reader.text(name);
+  if (length > MAX_CRL_BYTES) throw wrongCollateral(`collateral.${name}`, "too large");
+  return reader.hex(name, length / 2);
+}
+
+/**
+ * Verifies collateral and holds the PCK chain of a quote to its CRLs.
+ *
+ * @param pckChain a chain that `verifyChain` accepted: PCK certificate, its authority, root
+ * @throws EvidenceError
+ */
+export function verifyCollateral(
+  collateral: TdxCollateral,
+  pckChain: readonly Certificate[],
+  options: CollateralOptions,
+): VerifiedCollateral {
+  const crlExpires = checkRevocation(collateral, pckChain, options);
+  const tcbInfo = verifyDocument(
+    {
+      text: collateral.tcbInfo,
+      signature: collateral.tcbInfoSignature,
+      chain: collateral.tcbInfoIssuerChain,
+      part: "tcbInfo",
+    },
+    collateral,
+    options,
+  );
+  const qeIdentity = verifyDocument(
+    {
+      text: collateral.qeIdentity,
+      signature: collateral.qeIdentitySignature,
+      chain: collateral.qeIdentityIssuerChain,
+      part: "qeIdentity",
+    },
+    collateral,
+    options,
+  );
+  const expires = Math.min(crlExpires, tcbInfo.time("nextUpdate"), qeIdentity.time("nextUpdate"));
+  return { tcbInfo, qeIdentity, expires };
+}
+
+function checkRevocation(
+  collateral: TdxCollateral,
+  [pck, authority, root]: readonly Certificate[],
+  options: CollateralOptions,
+): number {
+  const { now } = options;
+  const [issuer, crlRoot] = parseChain(collateral.pckCrlIssuerChain, "PCK CRL issuer");
+  if (
+    pck === undefined ||
+    authority === undefined ||
+    root === undefined ||
+    issuer?.fingerprint !== authority.fingerprint ||
+    crlRoot?.fingerprint !== root.fingerprint
+  )
+    throw wrongCollateral(
+      "collateral.pckCrlIssuerChain",
+      "is not the chain of the quote's certificate",
+    );
+  const rootCrl = verifyCrl(collateral.rootCaCrl, { issuer: root, now, what: "root CRL" });
+  checkNotRevoked(authority, rootCrl, "PCK authority");
+  const pckCrl = verifyCrl(collateral.pckCrl, { issuer: authority, now, what: "PCK CRL" });
+  checkNotRevoked(pck, pckCrl, "PCK certificate");
+  return Math.min(rootCrl.nextUpdate, pckCrl.nextUpdate);
+}
+
+interface SignedDocument {
+  readonly text: string;
+  readonly signature: Buffer;
+  readonly chain: string;
+  readonly part: string;
+}
+
+function verifyDocument(
+  { text, signature, chain, part }: SignedDocument,
+  { rootCaCrl }: TdxCollateral,
+  options: CollateralOptions,
+): CollateralReader {
+  const { roots, now, minEvaluation } = options;
+  const certificates = parseChain(chain, `${part} issuer`);
+  const { leaf, root } = verifyChain(certificates, { roots, now, what: `${part} issuer` });
+  checkNotRevoked(
+    leaf,
+    verifyCrl(rootCaCrl, { issuer: root, now, what: "root CRL" }),
+    `${part} issuer`,
+  );
+  // The signature is over the text as it was served: to write it anew would be to guess.
+  const key = { key: leaf.publicKey, dsaEncoding: "ieee-p1363" } as const;
+  if (
+    leaf.publicKey.asymmetricKeyType !== "ec" ||
+    !verify("sha256", Buffer.from(text), key, signature)
+  )
+    throw new EvidenceError(
+      "ERR_EVIDENCE_SIGNATURE",
+      `Collateral, ${part}: signature does not verify`,
+      { part },
+    );
+  const document = parseCollateralJson(text, part);
+  checkCurrent(document, now);
+  const evaluation = document.number("tcbEvaluationDataNumber");
+  if (evaluation < minEvaluation)
+    throw new EvidenceError(
+      "ERR_EVIDENCE_COLLATERAL",
+      `Collateral, ${part}: evaluation is older than one that is known`,
+      { part: `${part}.tcbEvaluationDataNumber`, found: evaluation, expected: minEvaluation },
+    );
+  return document;
+}
+
+function checkCurrent(document: CollateralReader, now: number): void {
+  const [issued, next] = [document.time("issueDate"), document.time("nextUpdate")];
+  if (now < issued || now > next)
+    throw new EvidenceError(
+      "ERR_EVIDENCE_COLLATERAL",
+      `Collateral, ${document.part}: not current then`,
+      {
+        part: `${document.part}.nextUpdate`,
+        found: new Date(now).toISOString(),
+        expected: `${new Date(issued).toISOString()} to ${new Date(next).toISOString()}`,
+      },
+    );
+}
+
+function parseChain(pem: string, what: string): readonly Certificate[] {
+  return decodePemChain(pem, { maxCertificates: MAX_CHAIN, what }).map((der) =>
+    parseCertificate(der, what),
+  );
+}
