@@ -114,3 +114,10 @@ export { parseTdxCollateral, type TdxCollateral } from "./tdx/collateral.ts";
 export { tdxClaims } from "./tdx/tdx-claims.ts";
 export { parseTdxQuote, type TdxQuote } from "./tdx/quote.ts";
 export { verifyAzureTdx } from "./azure/verify-azure.ts";
+export {
+  CPU_SIGNATURES,
+  measureSnpLaunch,
+  type SnpLaunch,
+  type SnpVmm,
+} from "./reference/snp-launch.ts";
+export { measureUki, type UkiReference } from "./reference/uki.ts";

@@ -112,6 +112,25 @@ test("an enclave's document is recognised by its form", { skip: NO_VECTORS }, as
   assert.equal(JSON.parse(shown).unverified.document.debug, false);
 });
 
+test("a quote of a TD is verified with its collateral", { skip: NO_VECTORS }, async () => {
+  const tdx = policy("tdx.json", { claim: "tdx.tcb-status", equals: "UpToDate" });
+  const name = `${vectors}tdx/phala-quote-v4.dat`;
+  const options = { policy: tdx, at: "2025-06-25T00:00:00Z" };
+  await assert.rejects(verify(name, options), /Name --collateral/);
+  const collateral = `${vectors}tdx/phala-quote-v4-collateral.json`;
+  assert.equal((await verify(name, { ...options, collateral })).code, EXIT.ok);
+  const later = await verify(name, { ...options, collateral, minEvaluation: 18 });
+  assert.match(later.out, /ERR_EVIDENCE_COLLATERAL/);
+  await assert.rejects(
+    verify(`${vectors}nitro/prod-doc.cose`, { collateral }),
+    /--collateral is for/,
+  );
+  const log = `${vectors}eventlog/cos-101-amd-sev.bin`;
+  await assert.rejects(verify(log, {}), /An event log proves nothing by itself/);
+  const { out } = await command(false, (context) => attestShow(context, log));
+  assert.match(out, /7 variable SecureBoot: on\n/);
+});
+
 test(
   "what is no evidence, or cannot be verified alone, is said",
   { skip: NO_VECTORS },
