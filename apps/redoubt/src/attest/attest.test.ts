@@ -8,7 +8,9 @@ import { fileURLToPath } from "node:url";
 import { encodeReferenceValues, signReferenceValues } from "@redoubt/evidence";
 import { EXIT } from "../command.ts";
 import { openTerminal } from "../terminal.ts";
+import { rimExplain } from "./explain.ts";
 import { attestLint } from "./lint.ts";
+import { rimBuild, rimCapture, rimSign } from "./rim.ts";
 import { attestShow } from "./show-evidence.ts";
 import { attestVerify, type AttestVerifyOptions } from "./verify-evidence.ts";
 
@@ -228,5 +230,105 @@ test("a policy is fit for production, or it is said what it lacks", async () => 
   await assert.rejects(
     command(false, (context) => attestLint(context, strict, old)),
     { code: "ERR_EVIDENCE_REFERENCE" },
+  );
+});
+
+test(
+  "reference values are captured, signed by two, and used by a policy",
+  { skip: NO_VECTORS },
+  async () => {
+    const log = `${vectors}eventlog/cos-101-amd-sev.bin`;
+    const draft = { name: "firmware@1-512", version: 2, days: 30, out: "firmware.json" };
+    const captured = await command(true, (context) =>
+      rimCapture(context, log, { ...draft, pcrs: "0,7" }),
+    );
+    assert.match(captured.err, /^Captured as it is/);
+    assert.deepEqual(Object.keys(JSON.parse(captured.out).values), [
+      "firmware@1-512/pcr0",
+      "firmware@1-512/pcr7",
+    ]);
+    await assert.rejects(
+      command(false, (context) => rimCapture(context, log, { ...draft, pcrs: "0,23" })),
+      /PCR 23 is not in/,
+    );
+    await assert.rejects(
+      command(false, (context) => rimCapture(context, milan, { ...draft, pcrs: "0" })),
+      { name: "EvidenceError" },
+    );
+    const owners = ["carla", "dan"].map((name) => {
+      const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+      file(`${name}.key`, privateKey.export({ format: "pem", type: "pkcs8" }).toString());
+      return file(`${name}.pem`, publicKey.export({ format: "pem", type: "spki" }).toString());
+    });
+    const options = { references: ["firmware.json"], releaseKey: owners };
+    const strict = policy("firmware-policy.json", {
+      claim: "pcrs.0",
+      reference: "firmware@1-512/pcr0",
+    });
+    for (const name of ["carla", "dan"]) {
+      await assert.rejects(
+        command(false, (context) => attestLint(context, strict, options)),
+        { code: "ERR_EVIDENCE_REFERENCE" },
+      );
+      await command(false, (context) => rimSign(context, "firmware.json", { key: `${name}.key` }));
+    }
+    const lint = await command(true, (context) => attestLint(context, strict, options));
+    assert.equal(JSON.parse(lint.out).problems[0].problem, "no measurement: any image passes");
+    await assert.rejects(
+      command(false, (context) => rimSign(context, "firmware.json", { key: milan })),
+      /not a private key/,
+    );
+  },
+);
+
+test("a launch digest is computed from files", { skip: NO_VECTORS }, async () => {
+  const options = {
+    name: "signer",
+    version: 1,
+    days: 1,
+    out: "launch.json",
+    cpu: "EPYC",
+    vmm: "qemu",
+    features: 1,
+  } as const;
+  const ovmf = `${vectors}snp-measure/ovmf_AmdSev_suffix.bin`;
+  const kernel = file("empty", "");
+  const build = (changes: object, image?: string) =>
+    command(true, (context) => rimBuild(context, image, { ...options, ...changes }));
+  const built = await build({ ovmf, vcpus: "1", kernel });
+  assert.deepEqual(JSON.parse(built.out).values, {
+    "signer/snp-launch": [
+      "ddc5224521617a536ee7ce9dd6224d1b58a8d4fda1c741f3ac99fc4bfa04ba6e9fc98646d4a07a9079397fa3852819b5",
+    ],
+  });
+  const two = await build({ ovmf, vcpus: "1,4", kernel, initrd: kernel, cmdline: "quiet" });
+  assert.equal(JSON.parse(two.out).values["signer/snp-launch"].length, 2);
+  await assert.rejects(build({}), /Name an image/);
+  await assert.rejects(build({ ovmf, cpu: "Z80" }), /--cpu is one of EPYC/);
+  await assert.rejects(build({ ovmf, vcpus: "many" }), /--vcpus is/);
+  await assert.rejects(build({ ovmf, initrd: kernel }), /--initrd goes with/);
+  await assert.rejects(build({}, kernel), /signer: PE image: cut off/);
+});
+
+test("two boots are compared in words", { skip: NO_VECTORS }, async () => {
+  const [first, second] = ["cos-101-amd-sev", "with-sp800155"].map(
+    (name) => `${vectors}eventlog/${name}.bin`,
+  );
+  assert.ok(first !== undefined && second !== undefined);
+  const same = await command(false, (context) => rimExplain(context, first, first));
+  assert.deepEqual([same.code, same.out], [EXIT.ok, "both boots measured the same\n"]);
+  const { code, out } = await command(false, (context) => rimExplain(context, first, second));
+  assert.equal(code, EXIT.attention);
+  assert.match(
+    out,
+    /^PCR0: firmware version changed: GCE Virtual Firmware v1 -> GCE Virtual Firmware v2\n/,
+  );
+  await assert.rejects(
+    command(false, (context) => rimExplain(context, first, `${vectors}eventlog/ccel-unpadded.bin`)),
+    /different kinds/,
+  );
+  await assert.rejects(
+    command(false, (context) => rimExplain(context, first, `${vectors}nitro/prod-doc.cose`)),
+    /has no event log/,
   );
 });

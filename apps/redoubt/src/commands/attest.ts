@@ -1,4 +1,6 @@
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
+import type { SnpVmm } from "@redoubt/evidence";
+import type { RimBuildOptions, RimCaptureOptions, RimSignOptions } from "../attest/rim.ts";
 import type { ReferenceOptions } from "../attest/references.ts";
 import type { AttestVerifyOptions } from "../attest/verify-evidence.ts";
 import type { Run } from "../command.ts";
@@ -31,6 +33,36 @@ Examples:
   redoubt attest policy lint production.json --references signer.json --release-key anna.pem --release-key ben.pem
 
 Exit codes: 0 fit for production, 3 it is not, 1 could not be decided.`;
+
+const BUILD_HELP = `
+Examples:
+  redoubt attest rim build signer.efi --name signer --version 7 --out signer.json
+  redoubt attest rim build --ovmf OVMF.amdsev.fd --vcpus 1,2,4 --kernel vmlinuz --initrd initrd --cmdline "ro" \\
+    --name signer --version 7 --out signer.json
+
+Exit codes: 0 written, 1 could not be done.`;
+
+const CAPTURE_HELP = `
+Examples:
+  redoubt attest rim capture /sys/kernel/security/tpm0/binary_bios_measurements \\
+    --name firmware@2-1536 --version 1 --out firmware.json
+
+Exit codes: 0 written, 1 could not be done.`;
+
+const SIGN_HELP = `
+Examples:
+  redoubt attest rim sign signer.json --key anna.key
+
+A release key is made by: openssl genpkey -algorithm ed25519 -out anna.key
+and its public key by:    openssl pkey -in anna.key -pubout -out anna.pem
+
+Exit codes: 0 signed, 1 could not be done.`;
+
+const EXPLAIN_HELP = `
+Examples:
+  redoubt attest rim explain before.bin after.bin
+
+Exit codes: 0 both measured the same, 2 they differ, 1 could not be compared.`;
 
 function withReferences(command: Command): Command {
   return command
@@ -111,4 +143,97 @@ export function register(cli: Command, run: Run): void {
         (await import("../attest/lint.ts")).attestLint(context, file, options),
       ),
     );
+  registerRim(
+    attest
+      .command("rim")
+      .description("reference values: what good machines measure")
+      .addHelpText("after", BUILD_HELP),
+    run,
+  );
+}
+
+function drafted(command: Command, defaultName: string): Command {
+  return command
+    .requiredOption("--name <name>", `what the values are about, as in ${defaultName}`)
+    .requiredOption(
+      "--version <n>",
+      "grows with each release; a floor keeps older ones out",
+      wholeNumber(0, 2 ** 31, "Expected a number."),
+    )
+    .requiredOption("--out <file>", "where to write the draft")
+    .option(
+      "--days <n>",
+      "how long the values count (default 365)",
+      wholeNumber(1, 3650, "Expected a number of days."),
+      365,
+    );
+}
+
+function registerRim(rim: Command, run: Run): void {
+  drafted(rim.command("build"), "signer")
+    .description(
+      "compute PCR 4 and 11 of a unified kernel image, and SEV-SNP launch digests, without starting them",
+    )
+    .argument("[image]", "the unified kernel image")
+    .option(
+      "--phase <text>",
+      "what systemd measures into PCR 11 later, in order; repeatable",
+      collect,
+    )
+    .option("--ovmf <file>", "firmware of a SEV-SNP guest, for its launch digest")
+    .option("--vcpus <list>", "numbers of processors, as 1,2,4 (default 1)")
+    .option("--cpu <model>", "processor model that QEMU gives the guest", "EPYC-Genoa")
+    .option("--vmm <name>", "who launches: qemu or ec2", chooseVmm, "qemu")
+    .option(
+      "--features <n>",
+      "SEV_FEATURES of the guest",
+      wholeNumber(0, 2 ** 31, "Expected a number."),
+      1,
+    )
+    .option("--kernel <file>", "kernel that QEMU boots directly with kernel-hashes=on")
+    .option("--initrd <file>", "its initrd")
+    .option("--cmdline <text>", "its command line")
+    .addHelpText("after", BUILD_HELP)
+    .action(
+      run(async (context, image: string | undefined, options: RimBuildOptions) =>
+        (await import("../attest/rim.ts")).rimBuild(context, image, options),
+      ),
+    );
+  drafted(rim.command("capture"), "firmware@2-1536")
+    .description("take PCRs of a machine that is known to be good")
+    .argument("<file>", "a TPM's event log, or an envelope with a quote")
+    .option("--pcrs <list>", "which PCRs", "0,2,3,7")
+    .addHelpText("after", CAPTURE_HELP)
+    .action(
+      run(async (context, file: string, options: RimCaptureOptions) =>
+        (await import("../attest/rim.ts")).rimCapture(context, file, options),
+      ),
+    );
+  rim
+    .command("sign")
+    .description("add the signature of a release key to reference values")
+    .argument("<file>", "the draft, or what others have signed")
+    .requiredOption("--key <pem>", "private key, Ed25519")
+    .addHelpText("after", SIGN_HELP)
+    .action(
+      run(async (context, file: string, options: RimSignOptions) =>
+        (await import("../attest/rim.ts")).rimSign(context, file, options),
+      ),
+    );
+  rim
+    .command("explain")
+    .description("say in words what differs between two boots")
+    .argument("<before>", "an event log, or an envelope with one")
+    .argument("<after>", "the other one")
+    .addHelpText("after", EXPLAIN_HELP)
+    .action(
+      run(async (context, before: string, after: string) =>
+        (await import("../attest/explain.ts")).rimExplain(context, before, after),
+      ),
+    );
+}
+
+function chooseVmm(text: string): SnpVmm {
+  if (text === "qemu" || text === "ec2") return text;
+  throw new InvalidArgumentError("Expected qemu or ec2.");
 }
