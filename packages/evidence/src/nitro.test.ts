@@ -149,6 +149,7 @@ test("only a COSE_Sign1 of four parts is read", () => {
   const none = new Map<number, number>();
   for (const value of [
     1,
+    null,
     [header, none, payload],
     [header, none, payload, signature, null],
     ["", none, payload, signature],

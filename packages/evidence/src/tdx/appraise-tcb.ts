@@ -38,6 +38,8 @@ export function appraiseTdxTcb(
 ): TdxTcb {
   expect(tcbInfo, "id", "TDX");
   expect(tcbInfo, "version", 3);
+  // How components are composed and compared; 0 is the only way that is known.
+  expect(tcbInfo, "tcbType", 0);
   // THREAT-14: signed collateral of another kind of platform says nothing about this one.
   if (
     tcbInfo.text("fmspc").toLowerCase() !== pck.fmspc ||

@@ -1,6 +1,5 @@
 import {
   isJsonObject,
-  JsonError,
   type JsonObject,
   type JsonValue,
   parseJsonObject,
@@ -38,7 +37,12 @@ export class CollateralReader {
 
   number(name: string): number {
     const value = this.#object[name];
-    if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0)
+    if (
+      // mutate: only a number is a safe integer; the type asks.
+      typeof value !== "number" ||
+      !Number.isSafeInteger(value) ||
+      value < 0
+    )
       throw this.#wrong(name);
     return value;
   }
@@ -86,7 +90,6 @@ export function parseCollateralJson(text: string | Uint8Array, part: string): Co
       part,
     );
   } catch (cause) {
-    if (!(cause instanceof JsonError)) throw cause;
     throw new EvidenceError("ERR_EVIDENCE_COLLATERAL", `Collateral, ${part}: not JSON`, {
       part,
       cause,

@@ -1,5 +1,5 @@
 import { verify } from "node:crypto";
-import { type PinnedRoots, verifyChain } from "../certificate-chain.ts";
+import { type PinnedRoots, verifyChain, type VerifiedChain } from "../certificate-chain.ts";
 import { checkNotRevoked, verifyCrl } from "../crl.ts";
 import { EvidenceError } from "../evidence-error.ts";
 import { decodePemChain } from "../pem.ts";
@@ -45,7 +45,6 @@ export interface VerifiedCollateral {
 }
 
 const MAX_CHAIN = 3;
-const MAX_CRL_BYTES = 1_048_576;
 const SIGNATURE_BYTES = 64;
 
 /** Reads the JSON that PCCS clients write (`sgx_ql_qve_collateral_t` by name). */
@@ -68,20 +67,18 @@ export function readTdxCollateral(reader: CollateralReader): TdxCollateral {
 }
 
 function hexBytes(reader: CollateralReader, name: string): Buffer {
-  const { length } = reader.text(name);
-  if (length > MAX_CRL_BYTES) throw wrongCollateral(`collateral.${name}`, "too large");
-  return reader.hex(name, length / 2);
+  return reader.hex(name, reader.text(name).length / 2);
 }
 
 /**
  * Verifies collateral and holds the PCK chain of a quote to its CRLs.
  *
- * @param pckChain a chain that `verifyChain` accepted: PCK certificate, its authority, root
+ * @param pckChain PCK certificate, its authority, root
  * @throws EvidenceError
  */
 export function verifyCollateral(
   collateral: TdxCollateral,
-  pckChain: readonly Certificate[],
+  pckChain: VerifiedChain,
   options: CollateralOptions,
 ): VerifiedCollateral {
   const crlExpires = checkRevocation(collateral, pckChain, options);
@@ -111,22 +108,16 @@ export function verifyCollateral(
 
 function checkRevocation(
   collateral: TdxCollateral,
-  [pck, authority, root]: readonly Certificate[],
-  options: CollateralOptions,
+  { leaf: pck, root, certificates: [, ...authorities] }: VerifiedChain,
+  { now }: CollateralOptions,
 ): number {
-  const { now } = options;
-  const [issuer, crlRoot] = parseChain(collateral.pckCrlIssuerChain, "PCK CRL issuer");
-  if (
-    pck === undefined ||
-    authority === undefined ||
-    root === undefined ||
-    issuer?.fingerprint !== authority.fingerprint ||
-    crlRoot?.fingerprint !== root.fingerprint
-  )
+  const issuers = parseChain(collateral.pckCrlIssuerChain, "PCK CRL issuer");
+  if (fingerprintsOf(issuers) !== fingerprintsOf(authorities))
     throw wrongCollateral(
       "collateral.pckCrlIssuerChain",
       "is not the chain of the quote's certificate",
     );
+  const [authority = root] = authorities;
   const rootCrl = verifyCrl(collateral.rootCaCrl, { issuer: root, now, what: "root CRL" });
   checkNotRevoked(authority, rootCrl, "PCK authority");
   const pckCrl = verifyCrl(collateral.pckCrl, { issuer: authority, now, what: "PCK CRL" });
@@ -149,6 +140,8 @@ function verifyDocument(
   const { roots, now, minEvaluation } = options;
   const certificates = parseChain(chain, `${part} issuer`);
   const { leaf, root } = verifyChain(certificates, { roots, now, what: `${part} issuer` });
+  // The list of the root speaks of what the root itself issued: a PCK certificate, whose key may have been taken out of
+  // somebody's platform, signs no collateral.
   checkNotRevoked(
     leaf,
     verifyCrl(rootCaCrl, { issuer: root, now, what: "root CRL" }),
@@ -189,6 +182,10 @@ function checkCurrent(document: CollateralReader, now: number): void {
         expected: `${new Date(issued).toISOString()} to ${new Date(next).toISOString()}`,
       },
     );
+}
+
+function fingerprintsOf(chain: readonly Certificate[]): string {
+  return chain.map(({ fingerprint }) => fingerprint).join();
 }
 
 function parseChain(pem: string, what: string): readonly Certificate[] {

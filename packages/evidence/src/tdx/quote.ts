@@ -124,7 +124,7 @@ function parseTdReport(reader: ByteReader, isTd15: boolean): TdReport {
     reportData: reader.bytes(64),
   };
   if (!isTd15) return { ...report, mrServiceTd: undefined };
-  // TEE_TCB_SVN_2: what a migration would bring; it is not what runs now.
+  // TEE_TCB_SVN_2: the module after an update under the running TD. Intel's levels judge the one that launched it.
   reader.bytes(16);
   return { ...report, mrServiceTd: reader.bytes(48) };
 }

