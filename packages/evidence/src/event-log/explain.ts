@@ -176,5 +176,5 @@ function textOf(event: BootEvent, bank: TpmHash): string {
 
 function printable(text: string): string {
   const safe = text.replaceAll("\0", "").replaceAll(/[^ -~]/g, "?");
-  return safe.length > MAX_TEXT ? `${safe.slice(0, MAX_TEXT)}…` : safe;
+  return safe.length > MAX_TEXT ? `${safe.slice(0, MAX_TEXT)}...` : safe;
 }
