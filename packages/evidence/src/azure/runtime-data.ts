@@ -57,15 +57,17 @@ function parse(bytes: Buffer): JsonObject {
 /** One key has the name; with two of them, somebody else might read the other. */
 function akOf(keys: JsonValue | undefined): KeyObject {
   const named = Array.isArray(keys)
-    ? keys.filter((key) => isJsonObject(key) && key["kid"] === AK)
+    ? keys.filter(isJsonObject).filter(({ kid }) => kid === AK)
     : [];
-  const [key] = named;
-  if (!isJsonObject(key) || named.length !== 1) throw wrong("keys");
+  const [key, ...others] = named;
+  if (key === undefined || others.length > 0) throw wrong("keys");
   const { kty, n, e } = key;
-  if (kty !== "RSA" || typeof n !== "string" || e !== "AQAB") throw wrong(AK);
+  // mutate: what is no text is no base64url either.
+  if (typeof n !== "string") throw wrong(AK);
+  if (kty !== "RSA" || e !== "AQAB") throw wrong(AK);
   try {
     return createPublicKey({
-      key: { kty, n: decodeBase64url(n).toString("base64url"), e },
+      key: { kty: "RSA", n: decodeBase64url(n).toString("base64url"), e },
       format: "jwk",
     });
   } catch (cause) {

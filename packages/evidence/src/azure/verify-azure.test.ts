@@ -92,6 +92,9 @@ test("the structure is held to its sizes, versions and kinds", () => {
     code: "ERR_EVIDENCE_FORMAT",
   });
   assert.throws(() => parseHclReport(Buffer.alloc(16_385)), { code: "ERR_EVIDENCE_SIZE" });
+  assert.throws(() => verified({ reportType: 3 }), {
+    message: "HCL report: unknown reportType: found 3",
+  });
   assert.throws(() => verified({ reportType: 4 }), {
     code: "ERR_EVIDENCE_UNSUPPORTED",
     found: "tdx",
@@ -140,6 +143,8 @@ test("runtime data without what is needed are refused", () => {
     [without("vm-configuration", "console-enabled"), ".console-enabled"],
     [without("vm-configuration", "vmUniqueId"), ".vmUniqueId"],
     [configuration({ vmUniqueId: "26F8BC30" }), ".vmUniqueId"],
+    [configuration({ vmUniqueId: ["26F8BC30-774E-4290-8E7A-535F3B672AEE"] }), ".vmUniqueId"],
+    [{ runtime: (runtime) => ({ ...runtime, "user-data": ["AB".repeat(64)] }) }, ".user-data"],
     [configuration({ "secure-boot": "true" }), ".secure-boot"],
     [without("keys"), ".keys"],
     [keys((_, ek) => [ek]), ".keys"],

@@ -136,7 +136,10 @@ test("report data of fewer than 64 bytes are followed by zeros", () => {
   assert.throws(() => appraise(parsed, { ...options, expected: Buffer.alloc(33, 7) }), {
     code: "ERR_EVIDENCE_BINDING",
   });
-  assert.throws(() => appraise(parsed, { ...options, expected: Buffer.alloc(65, 7) }), RangeError);
+  assert.throws(() => appraise(parsed, { ...options, expected: Buffer.alloc(65, 7) }), {
+    name: "RangeError",
+    message: "Expected data: at most 64 bytes",
+  });
 });
 
 test("THREAT-13: what a TPM's key belongs to is said by enrolment, not by the evidence", () => {
@@ -191,6 +194,12 @@ test("an event log travels along", () => {
     assert.ok("eventLog" in evidence);
     assert.deepEqual(evidence.eventLog, eventLog);
   }
+});
+
+test("a platform that is no text is malformed, not unknown", () => {
+  assert.throws(() => parseEvidence(envelopeText({ ...samples.snp, platform: 5 })), {
+    code: "ERR_EVIDENCE_FORMAT",
+  });
 });
 
 test("THREAT-13: a log that comes along must lead to the PCRs, and then says what was booted", () => {

@@ -1,4 +1,4 @@
-import { Base64urlError, decodeBase64url } from "@redoubt/verify/base64url";
+import { decodeBase64url } from "@redoubt/verify/base64url";
 import { isJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
 import { EvidenceError } from "../evidence-error.ts";
 
@@ -64,7 +64,6 @@ function decode(value: JsonValue, part: string): Buffer {
   try {
     return decodeBase64url(value);
   } catch (cause) {
-    if (!(cause instanceof Base64urlError)) throw cause;
     throw new EvidenceError("ERR_EVIDENCE_FORMAT", "Evidence: not base64url", { part, cause });
   }
 }

@@ -1,4 +1,4 @@
-import { JsonError, type JsonValue, parseJson } from "@redoubt/verify/json";
+import { type JsonValue, parseJson } from "@redoubt/verify/json";
 import type { AzureQuote } from "../azure/verify-azure.ts";
 import { EvidenceError } from "../evidence-error.ts";
 import type { Evidence, TpmQuoteEvidence, WithLog } from "./evidence.ts";
@@ -31,7 +31,6 @@ function parse(text: string | Uint8Array): JsonValue {
   try {
     return parseJson(text, { maxBytes: MAX_BYTES, maxDepth: MAX_DEPTH });
   } catch (cause) {
-    if (!(cause instanceof JsonError)) throw cause;
     throw new EvidenceError("ERR_EVIDENCE_FORMAT", "Evidence: not JSON", {
       part: "evidence",
       cause,

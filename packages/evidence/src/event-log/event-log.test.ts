@@ -132,6 +132,16 @@ test("PCR 0 begins at the locality of the start", () => {
       replay(parseEventLog(encodeLog([ignored, measured]), "tcg2"), "sha256").get(0),
       plain,
     );
+  assert.deepEqual(
+    replay(
+      parseEventLog(
+        encodeLog([measured, { register: 0, type: noAction, data: Buffer.from("x") }]),
+        "tcg2",
+      ),
+      "sha256",
+    ).get(0),
+    plain,
+  );
   assert.throws(
     () => replay(parseEventLog(encodeLog([measured, locality(3)]), "tcg2"), "sha256"),
     format,
@@ -189,6 +199,13 @@ test("THREAT-13: a log that was cut, or that goes on after the hand-over, is tol
     [[exited, { ...exited, data: Buffer.from("other") }], false],
     [[{ ...exited, measured: Buffer.from("other") }], false],
     [[{ ...exited, register: 4 }], false],
+    [
+      [
+        { register: 5, type: 1, data: Buffer.from("x") },
+        { ...exited, register: 4 },
+      ],
+      false,
+    ],
     [[{ ...exited, type: ipl }], false],
   ] as const) {
     assert.equal(claimsOf(events)["exit-boot-services"], expected);
@@ -393,7 +410,12 @@ test("variables are held to their sizes", () => {
   long.writeBigUInt64LE(257n, 16);
   const missing = Buffer.from(good);
   missing.writeBigUInt64LE(2n ** 60n, 24);
-  for (const bytes of [long, missing, good.subarray(0, -1), Buffer.concat([good, Buffer.of(0)])])
+  for (const bytes of [long, missing])
+    assert.throws(() => parseEfiVariable(bytes), {
+      ...format,
+      message: "EFI variable: impossible size",
+    });
+  for (const bytes of [good.subarray(0, -1), Buffer.concat([good, Buffer.of(0)])])
     assert.throws(() => parseEfiVariable(bytes), format);
   assert.equal(parseEfiVariable(variable("n".repeat(256), Buffer.alloc(0))).name.length, 256);
 });
@@ -558,6 +580,23 @@ test("what cannot be read is explained by its digest, and nothing is long", () =
   const [first, second] = explained((events) => [...events, broken, long]);
   assert.deepEqual([first?.what, first?.after], ["variable", `digest ${sha256("x")}`]);
   assert.equal(second?.after?.length, 163);
+});
+
+test("only what is a variable is named like one", () => {
+  const table = { register: 5, type: 0x8000_0006, data: variable("x", Buffer.alloc(1)) };
+  assert.equal(explained((events) => [...events, table])[0]?.what, "partition table");
+});
+
+test("the number of algorithms is bounded before they are read", () => {
+  for (const count of [0, 9, 4_000_000_000])
+    assert.throws(
+      () =>
+        parseEventLog(
+          header((b) => b.writeUInt32LE(count, 56)),
+          "tcg2",
+        ),
+      { ...format, message: "Event log: impossible number of algorithms" },
+    );
 });
 
 test("any bytes give a log or a coded error", () => {

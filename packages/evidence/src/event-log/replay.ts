@@ -67,12 +67,12 @@ export function replay({ kind, events }: EventLog, bank: TpmHash): ReadonlyMap<n
 
 /** Field report A11: after a start at locality 3, PCR 0 begins at 3 and not at zero. */
 function startupLocality({ register, data }: BootEvent): number | undefined {
-  const locality = data[STARTUP_LOCALITY.length];
   const isOne =
     register === 0 &&
     data.length === STARTUP_LOCALITY.length + 1 &&
     data.subarray(0, STARTUP_LOCALITY.length).equals(STARTUP_LOCALITY);
-  if (!isOne || locality === undefined) return undefined;
+  if (!isOne) return undefined;
+  const locality = data.readUInt8(STARTUP_LOCALITY.length);
   if (locality > MAX_LOCALITY) throw misplaced();
   return locality;
 }

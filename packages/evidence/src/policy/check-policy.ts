@@ -95,7 +95,7 @@ function leavesOf(condition: PolicyCondition): PolicyLeaf[] {
 }
 
 function leafHolds(leaf: PolicyLeaf, claims: Claims, now: number): boolean {
-  if (leaf.until !== undefined && now >= leaf.until) return false;
+  if (now >= leaf.until) return false;
   const found = claimAt(claims, leaf.claim);
   if (leaf.operator === "exists") return (found !== undefined) === leaf.value;
   return found !== undefined && testHolds(leaf, found);
@@ -136,7 +136,7 @@ function isList(value: ClaimValue): value is readonly ClaimValue[] {
   return Array.isArray(value);
 }
 
-function isScalar(value: ClaimValue): value is PolicyScalar {
+function isScalar(value: ClaimValue | undefined): value is PolicyScalar | undefined {
   return typeof value !== "object";
 }
 
@@ -144,8 +144,7 @@ function isScalar(value: ClaimValue): value is PolicyScalar {
 function claimAt(claims: Claims, path: string): ClaimValue | undefined {
   let value: ClaimValue | undefined = claims;
   for (const name of path.split(".")) {
-    if (value === undefined || isScalar(value) || isList(value) || !Object.hasOwn(value, name))
-      return undefined;
+    if (isScalar(value) || isList(value) || !Object.hasOwn(value, name)) return undefined;
     value = value[name];
   }
   return value;
@@ -154,7 +153,7 @@ function claimAt(claims: Claims, path: string): ClaimValue | undefined {
 function refusalOf(leaf: PolicyLeaf, claims: Claims, now: number): Refusal {
   const value = claimAt(claims, leaf.claim);
   const found = value === undefined ? "missing" : shown(value);
-  const isOver = leaf.until !== undefined && now >= leaf.until;
+  const isOver = now >= leaf.until;
   const hint = hintFor(leaf.claim);
   return {
     claim: leaf.claim,

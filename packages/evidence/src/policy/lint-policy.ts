@@ -95,7 +95,7 @@ function demandOfLeaf(leaf: PolicyLeaf): Demand[] {
   if (values === undefined) return [];
   if (MEASUREMENTS.has(claim)) return ["measurement"];
   if (claim === "snp.product")
-    return leaf.until !== undefined || !values.includes("Milan") ? ["no-milan"] : [];
+    return Number.isFinite(leaf.until) || !values.includes("Milan") ? ["no-milan"] : [];
   if (claim === "platform" && values.every((value) => value === "tpm2"))
     return ["hardware", "tpm2"];
   if (claim === "platform" && !values.some((value) => SIMULATED.has(value))) return ["hardware"];

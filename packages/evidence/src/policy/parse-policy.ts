@@ -1,6 +1,5 @@
 import {
   isJsonObject,
-  JsonError,
   type JsonObject,
   type JsonValue,
   parseJsonObject,
@@ -61,7 +60,6 @@ function parseDocument(text: string | Uint8Array): JsonObject {
   try {
     return parseJsonObject(text, { maxBytes: MAX_BYTES, maxDepth: MAX_DEPTH });
   } catch (cause) {
-    if (!(cause instanceof JsonError)) throw cause;
     throw new EvidenceError("ERR_EVIDENCE_POLICY", "Policy: not JSON", { part: "policy", cause });
   }
 }
@@ -111,7 +109,8 @@ function parseLeaf(value: JsonObject, part: string, context: Context) {
   if (entry === undefined || others.length > 0) throw wrong(part, "expected exactly one operator");
   const [operator, operand] = entry;
   const test = parseTest(operator, operand, `${part}.${operator}`, context);
-  const end = until === undefined ? undefined : parseUntil(until, `${part}.until`, context);
+  const end =
+    until === undefined ? Number.POSITIVE_INFINITY : parseUntil(until, `${part}.until`, context);
   return { kind: "claim", claim, until: end, ...test } as const;
 }
 
@@ -135,6 +134,7 @@ function parseTest(
   if (version === "1.1.0" && (operator === "in" || operator === "noneOf"))
     return { operator, values: list(operand, part).map((one, i) => scalar(one, `${part}[${i}]`)) };
   if (version === "1.1.0" && operator === "reference") {
+    // mutate: no set has a name that is no text.
     if (typeof operand !== "string") throw wrong(part, "expected the name of a reference set");
     const values = references.get(operand) ?? [];
     if (values.length === 0) throw wrong(part, "unknown or empty reference set");

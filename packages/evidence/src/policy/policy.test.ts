@@ -66,7 +66,7 @@ test("each operator, on both sides of its boundary, and on values of another typ
       (operator) =>
         [
           [{ claim: "s", [operator]: 0 }, false],
-          [{ claim: "b", [operator]: 0 }, false],
+          [{ claim: "b", [operator]: operator.startsWith("less") ? 1 : -1 }, false],
           [{ claim: "none", [operator]: 0 }, false],
         ] as const,
     ),
@@ -303,6 +303,7 @@ test("a typing error never widens a policy", () => {
     [{ claim: "n" }, ".allOf[0]"],
     [{ claim: "n", equals: 5, notEquals: 6 }, ".allOf[0]"],
     [{ claim: "n", equals: 5, comment: "x" }, ".allOf[0]"],
+    [{ claim: "n", like: "signer/pcr11" }, ".allOf[0].like"],
     [{ equals: 5 }, ".allOf[0].claim"],
     [{ claim: "", equals: 5 }, ".allOf[0].claim"],
     [{ claim: "a..b", equals: 5 }, ".allOf[0].claim"],
@@ -456,6 +457,11 @@ test("what a leaf demands depends on its operator and value", () => {
     { claim: "snp.host-data", equals: "x" },
   ])
     assert.deepEqual(swapped(3, leaf), [NO_MEASUREMENT]);
+});
+
+test("another claim with the same value demands nothing", () => {
+  assert.deepEqual(swapped(0, { claim: "kind", equals: "snp" }), [SIMULATED]);
+  assert.deepEqual(swapped(2, { claim: "snp.smt-allowed", equals: false }), [DEBUG]);
 });
 
 test("every way through a policy is held to it", () => {

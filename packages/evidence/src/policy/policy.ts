@@ -39,8 +39,8 @@ export type PolicyLeaf = PolicyTest & {
   readonly kind: "claim";
   /** Path of a claim: `snp.tcb.microcode`. */
   readonly claim: string;
-  /** Milliseconds since 1970: from then on the leaf is false. What is allowed for a while only has an end. */
-  readonly until: number | undefined;
+  /** Milliseconds since 1970, or infinity: from then on the leaf is false. What is allowed for a while only has an end. */
+  readonly until: number;
 };
 
 /** Authority of claims that this package verified itself. */

@@ -84,28 +84,31 @@ test("sections are hashed by their place in the file, empty ones not at all", ()
 });
 
 test("an image that is cut off, or says impossible things, is refused", () => {
-  const changes: readonly ((image: Buffer) => unknown)[] = [
-    (image) => image.writeUInt8(0, 0),
-    (image) => image.writeUInt32LE(0xffff_fff0, 0x3c),
-    (image) => image.writeUInt32LE(image.length - 4, 0x3c),
-    (image) => image.writeUInt8(0, PE.pe),
-    (image) => image.writeUInt16LE(0, PE.pe + 6),
-    (image) => image.writeUInt16LE(97, PE.pe + 6),
-    (image) => image.writeUInt16LE(0xffff, PE.pe + 20),
-    (image) => image.writeUInt32LE(0xffff_ffff, PE.optional + 60),
-    (image) => image.writeUInt32LE(300, PE.optional + 60),
-    (image) => image.writeUInt32LE(4, PE.optional + 108),
-    (image) => image.writeUInt32LE(0xffff_ffff, PE.certificateEntry + 4),
-    (image) => image.writeUInt32LE(0xffff_ff00, PE.sections + 20),
-    (image) => image.writeUInt32LE(0x4000_0001, PE.sections + 8),
-    (image) => image.writeUInt32LE(512, PE.sections + 20),
-    (image) => image.writeUInt32LE(1024, PE.sections + 40 + 20),
+  const changes: readonly (readonly [string, (image: Buffer) => unknown])[] = [
+    ["no DOS header", (image) => image.writeUInt8(0, 0)],
+    ["cut off", (image) => image.writeUInt32LE(0xffff_fff0, 0x3c)],
+    ["no PE header", (image) => image.writeUInt32LE(image.length - 4, 0x3c)],
+    ["no PE header", (image) => image.writeUInt8(0, PE.pe)],
+    ["impossible number of sections", (image) => image.writeUInt16LE(0, PE.pe + 6)],
+    ["impossible number of sections", (image) => image.writeUInt16LE(97, PE.pe + 6)],
+    ["headers are cut off", (image) => image.writeUInt16LE(0xffff, PE.pe + 20)],
+    ["headers are cut off", (image) => image.writeUInt32LE(0xffff_ffff, PE.optional + 60)],
+    ["headers are cut off", (image) => image.writeUInt32LE(300, PE.optional + 60)],
+    ["no certificate table entry", (image) => image.writeUInt32LE(4, PE.optional + 108)],
+    [
+      "certificates are cut off",
+      (image) => image.writeUInt32LE(0xffff_ffff, PE.certificateEntry + 4),
+    ],
+    ["section is cut off", (image) => image.writeUInt32LE(0xffff_ff00, PE.sections + 20)],
+    ["section is cut off", (image) => image.writeUInt32LE(0x4000_0001, PE.sections + 8)],
+    ["sections overlap", (image) => image.writeUInt32LE(512, PE.sections + 20)],
+    ["sections overlap", (image) => image.writeUInt32LE(1024, PE.sections + 40 + 20)],
   ];
-  for (const [i, change] of changes.entries())
+  for (const [problem, change] of changes)
     assert.throws(
       () => parsePeImage(makePe({ sections, change: (image) => void change(image) })),
-      format,
-      String(i),
+      { ...format, message: `PE image: ${problem}` },
+      problem,
     );
   assert.throws(
     () =>
@@ -231,8 +234,11 @@ test("an image that measures no kernel cannot be asked to", () => {
     found: 9,
   });
   for (const vcpus of [0, 1.5, 1025]) assert.throws(() => measured({ vcpus }), RangeError);
-  for (const ovmf of [Buffer.alloc(0), Buffer.alloc(4095)])
-    assert.throws(() => measured({ ovmf }), { ...format, part: "ovmf" });
+  for (const ovmf of [Buffer.alloc(0), makeOvmf({ size: 5000 })])
+    assert.throws(() => measured({ ovmf }), {
+      ...format,
+      message: `OVMF: not whole pages: found ${ovmf.length}`,
+    });
 });
 
 const reset: readonly [string, Buffer] = ["de71f7007e1acb4f890e68c77e2fb44e", Buffer.alloc(4)];
@@ -243,29 +249,34 @@ const metadata: readonly [string, Buffer] = [
 
 test("firmware without the table, or with an impossible one, is refused", () => {
   assert.equal(parseOvmf(makeOvmf({ entries: [metadata, reset] })).hashTable, undefined);
-  const wrong: readonly OvmfParts[] = [
-    { entries: [metadata] },
-    { entries: [reset] },
-    { entries: [metadata, ["de71f7007e1acb4f890e68c77e2fb44e", Buffer.alloc(5)]] },
-    { entries: [["666588dc4a989847a75e5585a7bf67cc", Buffer.alloc(5)], reset] },
-    { entries: [metadata, reset, reset] },
-    { entries: [["666588dc4a989847a75e5585a7bf67cc", Buffer.alloc(4, 0xff)], reset] },
-    { entries: [["666588dc4a989847a75e5585a7bf67cc", Buffer.alloc(4)], reset] },
-    { change: (image) => image.writeUInt8(0, 4096 - 32 - 1) },
-    { change: (image) => image.writeUInt16LE(17, 4096 - 32 - 18) },
-    { change: (image) => image.writeUInt16LE(0xffff, 4096 - 32 - 18) },
-    { change: (image) => image.writeUInt16LE(20, 4096 - 32 - 18) },
-    { change: (image) => image.writeUInt16LE(17, 4096 - 32 - 36) },
-    { change: (image) => image.writeUInt16LE(0xffff, 4096 - 32 - 36) },
-    { change: (image) => image.writeUInt32LE(65, 256 + 12) },
+  const meta = "666588dc4a989847a75e5585a7bf67cc";
+  const table = 4096 - 32 - 18;
+  const wrong: readonly (readonly [OvmfParts, string])[] = [
+    [{ entries: [metadata] }, "no SEV-SNP metadata"],
+    [{ entries: [reset] }, "no SEV-SNP metadata"],
+    [
+      { entries: [metadata, ["de71f7007e1acb4f890e68c77e2fb44e", Buffer.alloc(5)]] },
+      "no SEV-SNP metadata",
+    ],
+    [{ entries: [[meta, Buffer.from([0, 15, 0, 0, 0])], reset] }, "no SEV-SNP metadata"],
+    [{ entries: [metadata, reset, reset] }, "entry twice"],
+    [{ entries: [[meta, Buffer.alloc(4, 0xff)], reset] }, "metadata is cut off"],
+    [{ entries: [[meta, Buffer.from([0, 1, 0, 0])], reset] }, "no ASEV header"],
+    [{ change: (image) => image.writeUInt8(0, 4096 - 32 - 1) }, "no table"],
+    [{ change: (image) => image.writeUInt16LE(17, table) }, "table is cut off"],
+    [{ change: (image) => image.writeUInt16LE(0xffff, table) }, "table is cut off"],
+    [{ change: (image) => image.writeUInt16LE(20, table) }, "entry is cut off"],
+    [{ change: (image) => image.writeUInt16LE(17, table - 18) }, "impossible entry"],
+    [{ change: (image) => image.writeUInt16LE(0xffff, table - 18) }, "impossible entry"],
+    [{ change: (image) => image.writeUInt32LE(65, 256 + 12) }, "too many regions"],
   ];
-  for (const [i, parts] of wrong.entries())
+  for (const [parts, problem] of wrong)
     assert.throws(
-      () => parseOvmf(makeOvmf({ ...parts, change: (image) => parts.change?.(image) })),
-      format,
-      String(i),
+      () => parseOvmf(makeOvmf(parts)),
+      { ...format, message: `OVMF: ${problem}` },
+      problem,
     );
-  assert.throws(() => parseOvmf(Buffer.alloc(40)), format);
+  assert.throws(() => parseOvmf(Buffer.alloc(40)), { ...format, message: "OVMF: no table" });
 });
 
 test("changed images give a digest or a coded error", () => {

@@ -122,6 +122,7 @@ test("what is not as specified is refused, before anybody signs it, too", () => 
     [{ ...good, values: { a: ["AA"] } }, "values"],
     [{ ...good, values: { a: ["a"] } }, "values"],
     [{ ...good, values: { a: [5] } }, "values"],
+    [{ ...good, values: { a: [["aa"]] } }, "values"],
     [{ ...good, values: { a: Array.from({ length: 10_001 }, () => "aa") } }, "values"],
   ];
   for (const [payload, part] of wrong)
@@ -149,7 +150,10 @@ test("what is not as specified is refused, before anybody signs it, too", () => 
     [{ signatures: [{ ...one, extra: 1 }] }, "signatures"],
     [{ signatures: Array.from({ length: 17 }, () => one) }, "signatures"],
   ] as const)
-    refused(part, JSON.stringify({ ...file, ...changes }));
+    assert.throws(() => verifyReferenceValues(JSON.stringify({ ...file, ...changes }), trust), {
+      code: "ERR_EVIDENCE_REFERENCE",
+      message: `Reference values, ${part}: missing or not as specified`,
+    });
   refused("file", "{");
 });
 

@@ -111,7 +111,10 @@ test("THREAT-14: report data is compared where the caller names it", () => {
       part: "report.reportData",
     });
   }
-  assert.throws(() => verified({}, { reportData: Buffer.alloc(32) }), RangeError);
+  assert.throws(() => verified({}, { reportData: Buffer.alloc(32) }), {
+    name: "RangeError",
+    message: "report data: 32 bytes, expected 64",
+  });
 });
 
 function cpu(family: number, model: number): (report: Buffer) => void {

@@ -88,7 +88,14 @@ function verifyEndorsement(
 ) {
   const [leafDer, issuerDer, rootDer] = chain;
   // The chain's length is known before anything in it is parsed.
-  if (leafDer === undefined || issuerDer === undefined || rootDer === undefined || chain.length > 3)
+  if (
+    // mutate: without a key there is no root either.
+    leafDer === undefined ||
+    // mutate: without an issuer there is no root either.
+    issuerDer === undefined ||
+    rootDer === undefined ||
+    chain.length > 3
+  )
     throw new EvidenceError("ERR_EVIDENCE_CERTIFICATE", "SNP chain: expected key, ASK and ARK", {
       part: "chain",
       found: chain.length,
@@ -116,8 +123,7 @@ function verifyEndorsement(
 /** CPUID families and models of the products (versions 3 and later of a report say which). */
 function productOf(family: number, model: number): SnpProduct | undefined {
   if (family === 0x19 && model <= 0x0f) return "Milan";
-  if (family === 0x19 && ((model >= 0x10 && model <= 0x1f) || (model >= 0xa0 && model <= 0xaf)))
-    return "Genoa";
+  if (family === 0x19 && (model <= 0x1f || (model >= 0xa0 && model <= 0xaf))) return "Genoa";
   return family === 0x1a && model <= 0x1f ? "Turin" : undefined;
 }
 
