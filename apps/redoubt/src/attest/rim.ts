@@ -1,5 +1,5 @@
 import { createPrivateKey, type KeyObject } from "node:crypto";
-import { writeFileSync } from "node:fs";
+import { writeDurable } from "@redoubt/base";
 import {
   CPU_SIGNATURES,
   encodeReferenceValues,
@@ -17,6 +17,8 @@ import { readRecognised } from "./evidence-file.ts";
 const MAX_IMAGE_BYTES = 1_073_741_824;
 const MAX_FILE_BYTES = 1_048_576;
 const MAX_KEY_BYTES = 16_384;
+/** Nothing of it is secret. */
+const READABLE = 0o644;
 const DAY_MS = 86_400_000;
 
 interface Draft {
@@ -170,7 +172,7 @@ export async function rimSign(
 ): Promise<number> {
   const path = fileArgument(context, file);
   const signed = signReferenceValues(readInput(path, MAX_FILE_BYTES), readPrivateKey(context, key));
-  writeFileSync(path, signed);
+  writeDurable(path, signed, READABLE);
   const { length } = JSON.parse(signed).signatures;
   context.terminal.result({
     json: { file, signatures: length },
@@ -204,7 +206,7 @@ function writeDraft(
 ): number {
   const notAfter = Date.now() + days * DAY_MS;
   const text = encodeReferenceValues({ name, version, notAfter, sets });
-  writeFileSync(fileArgument(context, out), text);
+  writeDurable(fileArgument(context, out), text, READABLE);
   const rows = [...sets].map(([set, values]) => `${set}  ${values.join(" ")}`);
   context.terminal.result({
     json: { file: out, name, version, values: Object.fromEntries(sets) },

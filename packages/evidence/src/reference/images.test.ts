@@ -123,12 +123,13 @@ test("an image that is cut off, or says impossible things, is refused", () => {
 
 const kernel = makePe({ sections: [[".text", Buffer.from("kernel code")]] });
 
-function uki(more: PeParts["sections"] = []): Buffer {
+function uki(more: PeParts["sections"] = [], stub = "systemd-stub 257.9-1"): Buffer {
   return makePe({
     sections: [
       [".osrel", Buffer.from("ID=test")],
       [".cmdline", Buffer.from("quiet")],
       [".linux", kernel],
+      [".sdmagic", Buffer.from(`#### LoaderInfo: ${stub} ####`)],
       ...more,
     ],
   });
@@ -172,6 +173,41 @@ test("PCR 4 and 11 of a unified kernel image, in the order of the stub", () => {
     ]),
   );
   assert.deepEqual(ignored.pcr11, pcr11);
+});
+
+test("a stub measures what it knows, and newer sections are left out by older ones", () => {
+  const sbat = [
+    [".sbat", Buffer.from("sbat,1")],
+    [".uname", Buffer.from("6.1")],
+  ] as const;
+  const old = "systemd-stub 252.39-1~deb12u2";
+  assert.deepEqual(measureUki(uki(sbat, old)).pcr11, measureUki(uki([], old)).pcr11);
+  const [uname, section] = [sha256(".uname\0"), sha256(".sbat\0")];
+  const before = measureUki(uki([], "systemd-stub 253")).pcr11;
+  const after = [uname, sha256("6.1"), section, sha256("sbat,1")].reduce<Buffer>(
+    (value, digest) => sha256(value, digest),
+    before,
+  );
+  assert.deepEqual(measureUki(uki(sbat, "systemd-stub 253")).pcr11, after);
+  const ucode = [[".ucode", Buffer.from("u")]] as const;
+  assert.deepEqual(measureUki(uki(ucode, "systemd-stub 255")).pcr11, before);
+  assert.notDeepEqual(measureUki(uki(ucode, "systemd-stub 256")).pcr11, before);
+});
+
+test("an image of another stub, or with sections to choose from, is refused", () => {
+  for (const stub of ["systemd-stub x", "other-stub 257.9"])
+    assert.throws(() => measureUki(uki([], stub)), {
+      code: "ERR_EVIDENCE_UNSUPPORTED",
+      part: "image.sdmagic",
+    });
+  assert.throws(() => measureUki(makePe({ sections: [[".linux", kernel]] })), {
+    part: "image.sdmagic",
+  });
+  for (const name of [".profile", ".dtbauto", ".hwids", ".efifw"])
+    assert.throws(() => measureUki(uki([[name, Buffer.from("x")]])), {
+      code: "ERR_EVIDENCE_UNSUPPORTED",
+      part: `image${name}`,
+    });
 });
 
 test("an image without a kernel, or with two of one section, is no unified kernel image", () => {

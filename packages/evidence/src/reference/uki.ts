@@ -12,19 +12,25 @@ export interface UkiReference {
   readonly applications: readonly Buffer[];
 }
 
-/** The order in which systemd-stub measures sections (systemd, UKI specification; `.pcrsig` is never measured). */
-const MEASURED_SECTIONS = [
-  ".linux",
-  ".osrel",
-  ".cmdline",
-  ".initrd",
-  ".ucode",
-  ".splash",
-  ".dtb",
-  ".uname",
-  ".sbat",
-  ".pcrpkey",
-] as const;
+/**
+ * The order in which systemd-stub measures sections, and the version that began to (systemd, src/fundamental/uki.h).
+ * `.pcrsig` is never measured.
+ */
+const MEASURED_SECTIONS: readonly (readonly [name: string, since: number])[] = [
+  [".linux", 252],
+  [".osrel", 252],
+  [".cmdline", 252],
+  [".initrd", 252],
+  [".ucode", 256],
+  [".splash", 252],
+  [".dtb", 252],
+  [".uname", 253],
+  [".sbat", 253],
+  [".pcrpkey", 252],
+];
+/** With these the stub chooses at the start, so that an image has more than one value. */
+const CHOSEN_SECTIONS: readonly string[] = [".profile", ".dtbauto", ".hwids", ".efifw"];
+const STUB_VERSION = /^#### LoaderInfo: systemd-stub (\d{3})[^\d]/;
 
 const BOOT_ACTION = Buffer.from("Calling EFI Application from Boot Option");
 const SEPARATOR = Buffer.alloc(4);
@@ -46,10 +52,22 @@ export function measureUki(image: Uint8Array, phases: readonly string[] = []): U
       "UKI: a kernel section is missing, or a section stands twice",
       { part: "image.linux" },
     );
+  const chosen = CHOSEN_SECTIONS.find((name) => byName.has(name));
+  if (chosen !== undefined)
+    throw new EvidenceError(
+      "ERR_EVIDENCE_UNSUPPORTED",
+      "UKI: what is measured depends on the machine",
+      {
+        part: `image${chosen}`,
+      },
+    );
   const inner = parsePeImage(kernel).authenticode;
-  const measured = MEASURED_SECTIONS.flatMap((name) => {
+  const version = stubVersion(byName.get(".sdmagic"));
+  const measured = MEASURED_SECTIONS.flatMap(([name, since]) => {
     const data = byName.get(name);
-    return data === undefined ? [] : [sha256(Buffer.from(`${name}\0`)), sha256(data)];
+    return data === undefined || version < since
+      ? []
+      : [sha256(Buffer.from(`${name}\0`)), sha256(data)];
   });
   const pcr4 = [sha256(BOOT_ACTION), sha256(SEPARATOR), authenticode, inner];
   return {
@@ -57,6 +75,16 @@ export function measureUki(image: Uint8Array, phases: readonly string[] = []): U
     pcr11: extended([...measured, ...phases.map((phase) => sha256(Buffer.from(phase)))]),
     applications: [authenticode, inner],
   };
+}
+
+/** A stub measures the sections that it knows: an older one leaves newer ones out. */
+function stubVersion(magic: Buffer | undefined): number {
+  const [, version] = STUB_VERSION.exec(magic?.toString("latin1") ?? "") ?? [];
+  if (version === undefined)
+    throw new EvidenceError("ERR_EVIDENCE_UNSUPPORTED", "UKI: not by systemd-stub 252 or later", {
+      part: "image.sdmagic",
+    });
+  return Number(version);
 }
 
 function extended(digests: readonly Buffer[]): Buffer {
