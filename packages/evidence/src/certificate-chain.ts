@@ -38,8 +38,12 @@ export function verifyChain(chain: readonly Certificate[], options: ChainOptions
   const { roots, what } = options;
   const [leaf, ...issuers] = chain;
   const root = issuers.at(-1);
-  // mutate: a chain without a leaf has no root either.
-  if (leaf === undefined || root === undefined || chain.length > MAX_CERTIFICATES)
+  if (
+    // mutate: a chain without a leaf has no root either.
+    leaf === undefined ||
+    root === undefined ||
+    chain.length > MAX_CERTIFICATES
+  )
     throw refused(what, `a chain has 2 to ${MAX_CERTIFICATES} certificates`);
   if (!roots.has(root.fingerprint))
     throw new EvidenceError("ERR_EVIDENCE_ROOT", `${what}: root is not pinned`, {

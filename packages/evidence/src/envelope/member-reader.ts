@@ -60,6 +60,7 @@ export class MemberReader {
 }
 
 function decode(value: JsonValue, part: string): Buffer {
+  // mutate: what is no text is no base64url either.
   if (typeof value !== "string") throw malformed(part, "expected base64url");
   try {
     return decodeBase64url(value);

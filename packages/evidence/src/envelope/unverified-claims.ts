@@ -98,7 +98,7 @@ function plain(value: unknown): ClaimValue {
   if (value instanceof Uint8Array) return Buffer.from(value).toString("hex");
   if (value instanceof Map) return plain(Object.fromEntries(value));
   if (Array.isArray(value)) return value.map(plain);
-  if (typeof value === "object" && value !== null)
+  if (value instanceof Object)
     return Object.fromEntries(
       Object.entries(value).flatMap(([name, one]) =>
         one === undefined ? [] : [[name, plain(one)]],

@@ -461,6 +461,7 @@ test("what a leaf demands depends on its operator and value", () => {
 
 test("another claim with the same value demands nothing", () => {
   assert.deepEqual(swapped(0, { claim: "kind", equals: "snp" }), [SIMULATED]);
+  assert.deepEqual(swapped(0, { claim: "kind", equals: "tpm2" }), [SIMULATED]);
   assert.deepEqual(swapped(2, { claim: "snp.smt-allowed", equals: false }), [DEBUG]);
 });
 

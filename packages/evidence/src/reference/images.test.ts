@@ -302,7 +302,15 @@ test("firmware without the table, or with an impossible one, is refused", () => 
     [{ change: (image) => image.writeUInt16LE(17, table) }, "table is cut off"],
     [{ change: (image) => image.writeUInt16LE(0xffff, table) }, "table is cut off"],
     [{ change: (image) => image.writeUInt16LE(20, table) }, "entry is cut off"],
-    [{ change: (image) => image.writeUInt16LE(17, table - 18) }, "impossible entry"],
+    [{ change: (image) => image.writeUInt16LE(0, table - 18) }, "impossible entry"],
+    [
+      {
+        entries: [["00".repeat(16), Buffer.alloc(60)], metadata, reset],
+        change: (image) =>
+          void image.fill(1, table - 18, table - 16).fill(0, table - 17, table - 16),
+      },
+      "impossible entry",
+    ],
     [{ change: (image) => image.writeUInt16LE(0xffff, table - 18) }, "impossible entry"],
     [{ change: (image) => image.writeUInt32LE(65, 256 + 12) }, "too many regions"],
   ];
@@ -312,6 +320,11 @@ test("firmware without the table, or with an impossible one, is refused", () => 
       { ...format, message: `OVMF: ${problem}` },
       problem,
     );
+  const short = Buffer.concat([
+    Buffer.from("de82b596b21ff745baeaa366c55a082d", "hex"),
+    Buffer.alloc(32),
+  ]);
+  assert.throws(() => parseOvmf(short), { ...format, message: "OVMF: no table" });
   assert.throws(() => parseOvmf(Buffer.alloc(40)), { ...format, message: "OVMF: no table" });
 });
 
