@@ -121,3 +121,4 @@ export {
   type SnpVmm,
 } from "./reference/snp-launch.ts";
 export { measureUki, type UkiReference } from "./reference/uki.ts";
+export { createSoftTpm, type SoftTpmOptions } from "./soft-tpm/create-soft-tpm.ts";

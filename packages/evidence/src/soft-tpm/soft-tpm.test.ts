@@ -1,0 +1,529 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { appraise } from "../envelope/appraise.ts";
+import { parseEvidence } from "../envelope/parse-evidence.ts";
+import { EvidenceError } from "../evidence-error.ts";
+import { envelopeText } from "../testing/envelopes.ts";
+import { type OpenTpm, tpmContract } from "../testing/tpm-contract.ts";
+import { TPM_ALG, TPM_HASHES } from "../tpm/algorithms.ts";
+import { activateCredential, quote, readTpmKey, seal } from "../tpm/client.ts";
+import { execute, TPM_CC, TPM_RH, type TpmCommand, type TpmCommandName } from "../tpm/command.ts";
+import { withKey, withObject } from "../tpm/key-commands.ts";
+import { makeCredential } from "../tpm/make-credential.ts";
+import { sized, u16, u32 } from "../tpm/marshal.ts";
+import { readNv } from "../tpm/nv-commands.ts";
+import { extendPcr, readPcrs } from "../tpm/pcr-commands.ts";
+import { encodeSelection } from "../tpm/pcr-selection.ts";
+import { parsePublicArea, TPMA_OBJECT } from "../tpm/public-area.ts";
+import { policyOr, policyPcr, withPolicySession } from "../tpm/session-commands.ts";
+import { AK_P256, EK_P384, EK_RSA_2048, type KeyTemplate, STORAGE_P256 } from "../tpm/templates.ts";
+import type { Transport } from "../tpm/transport.ts";
+import { createSoftTpm } from "./create-soft-tpm.ts";
+
+async function open(): Promise<OpenTpm> {
+  const transport = createSoftTpm();
+  return { transport, [Symbol.asyncDispose]: () => transport.close() };
+}
+
+const NONCE = Buffer.alloc(32, 0x11);
+const ELEVEN = { bank: "sha256", indices: [11] } as const;
+const PASSWORD = ["empty password"] as const;
+
+function code(value: string): object {
+  return { name: "EvidenceError", code: "ERR_TPM_RESPONSE", found: value };
+}
+
+async function refused(
+  tpm: Transport,
+  name: TpmCommandName,
+  command: TpmCommand,
+  found: string,
+): Promise<void> {
+  await assert.rejects(execute(tpm, name, command), code(found), `${name} ${found}`);
+}
+
+/** Response code of a raw command. */
+async function raw(tpm: Transport, bytes: Uint8Array): Promise<number> {
+  return Buffer.from(await tpm.send(bytes)).readUInt32BE(6);
+}
+
+function creation(
+  template: Uint8Array,
+  data: Uint8Array = Buffer.alloc(0),
+  password: Uint8Array = Buffer.alloc(0),
+): Buffer {
+  return Buffer.concat([sized(sized(password), sized(data)), sized(template), sized(), u32(0)]);
+}
+
+function nvRead(reader: number, size: number, offset: number): TpmCommand {
+  const parameters = Buffer.concat([u16(size), u16(offset)]);
+  return { handles: [reader, 0x01c0_0002], authorizations: PASSWORD, parameters };
+}
+
+function start(parameters: Buffer, handle: number = TPM_RH.null): TpmCommand {
+  return { handles: [TPM_RH.null, handle], parameters };
+}
+
+function sessionParts(salt: Buffer, type: number, symmetric: number): Buffer {
+  return Buffer.concat([
+    sized(NONCE),
+    sized(salt),
+    Buffer.of(type),
+    u16(symmetric),
+    u16(TPM_HASHES.sha256.id),
+  ]);
+}
+
+function changed(template: KeyTemplate, at: number, number: number): Buffer {
+  const copy = Buffer.from(template.publicArea);
+  copy.writeUInt16BE(number, at);
+  return copy;
+}
+
+function head(tag: number, size: number, command: number): Buffer {
+  return Buffer.concat([u16(tag), u32(size), u32(command)]);
+}
+
+describe("soft TPM", () => {
+  tpmContract(open);
+
+  it("makes evidence that is called soft, and hardware never", async () => {
+    await using tpm = await open();
+    for (const index of [0, 1, 2, 3, 4, 5, 6, 7, 9, 11])
+      await extendPcr(tpm.transport, index, "sha256", NONCE);
+    const selection = { bank: "sha256", indices: [0, 1, 2, 3, 4, 5, 6, 7, 9, 11] } as const;
+    const signed = await quote(tpm.transport, AK_P256, selection, NONCE);
+    const { pcrs, akPublicArea, quote: message, signature } = signed;
+    const members = {
+      quote: message,
+      signature,
+      pcrs: Object.fromEntries(pcrs),
+      akPublic: akPublicArea,
+    };
+    const evidence = parseEvidence(envelopeText({ platform: "soft", tpm: members }));
+    const name = parsePublicArea(akPublicArea).name.toString("hex");
+    const { claims } = appraise(evidence, {
+      now: 0,
+      expected: NONCE,
+      enrolledKeys: new Map([[name, "soft"]]),
+    });
+    assert.deepEqual([claims.platform, claims.hardware], ["soft", false]);
+  });
+
+  it("has the NV indices that it was made with", async () => {
+    const data = Buffer.alloc(1200, 7);
+    const tpm = createSoftTpm({ nv: new Map([[0x01c0_0002, data]]) });
+    assert.deepEqual(await readNv(tpm, 0x01c0_0002), data);
+    await execute(tpm, "NV_Read", nvRead(0x01c0_0002, 1200, 0));
+    await refused(tpm, "NV_Read", nvRead(TPM_RH.owner, 1, 1200), "0x146 TPM_RC_NV_RANGE");
+    await refused(tpm, "NV_Read", nvRead(TPM_RH.endorsement, 1, 0), "0x18b TPM_RC_HANDLE");
+    await tpm.close();
+    await assert.rejects(readNv(tpm, 0x01c0_0002), { code: "ERR_TPM_TRANSPORT" });
+  });
+
+  it("has other keys than every other one, and RSA keys that sign quotes", async () => {
+    await using first = await open();
+    await using second = await open();
+    assert.notDeepEqual(
+      await readTpmKey(first.transport, AK_P256),
+      await readTpmKey(second.transport, AK_P256),
+    );
+    const { fixedTPM, fixedParent, sensitiveDataOrigin, userWithAuth, restricted, sign } =
+      TPMA_OBJECT;
+    const attributes =
+      fixedTPM | fixedParent | sensitiveDataOrigin | userWithAuth | restricted | sign;
+    const area = (scheme: number): KeyTemplate => ({
+      hierarchy: TPM_RH.endorsement,
+      publicArea: Buffer.concat([
+        u16(TPM_ALG.rsa),
+        u16(TPM_HASHES.sha256.id),
+        u32(attributes),
+        sized(),
+        u16(TPM_ALG.null),
+        u16(scheme),
+        u16(TPM_HASHES.sha256.id),
+        u16(2048),
+        u32(0),
+        sized(),
+      ]),
+    });
+    await extendPcr(first.transport, 11, "sha256", NONCE);
+    const signed = await quote(first.transport, area(TPM_ALG.rsassa), ELEVEN, NONCE);
+    assert.equal(signed.signature.length, 6 + 256);
+    await assert.rejects(
+      quote(first.transport, area(TPM_ALG.rsapss), ELEVEN, NONCE),
+      code("0x8a TPM_RC_TYPE"),
+    );
+    await assert.rejects(
+      quote(first.transport, STORAGE_P256, ELEVEN, NONCE),
+      code("0x8a TPM_RC_TYPE"),
+    );
+  });
+
+  it("leaves the PCRs of a dynamic root of trust alone", async () => {
+    await using tpm = await open();
+    for (const index of [17, 22])
+      await assert.rejects(extendPcr(tpm.transport, index, "sha256", NONCE), code("0x907"));
+    const values = await readPcrs(tpm.transport, { bank: "sha256", indices: [16, 17, 22, 23] });
+    assert.deepEqual(
+      [...values.values()].map(([first]) => first),
+      [0, 0xff, 0xff, 0],
+    );
+    await extendPcr(tpm.transport, 11, "sha512", Buffer.alloc(64));
+    assert.deepEqual((await readPcrs(tpm.transport, ELEVEN)).get(11), Buffer.alloc(32));
+    await refused(
+      tpm.transport,
+      "PCR_Extend",
+      { handles: [24], authorizations: PASSWORD, parameters: u32(0) },
+      "0x18b TPM_RC_HANDLE",
+    );
+    await refused(
+      tpm.transport,
+      "PCR_Extend",
+      { handles: [11], authorizations: PASSWORD, parameters: u32(4) },
+      "0x84 TPM_RC_VALUE",
+    );
+    await refused(
+      tpm.transport,
+      "PCR_Extend",
+      { handles: [11], parameters: u32(0) },
+      "0x125 TPM_RC_AUTH_MISSING",
+    );
+    await refused(
+      tpm.transport,
+      "PCR_Extend",
+      { handles: [11], authorizations: [5], parameters: u32(0) },
+      "0x9a2 TPM_RC_BAD_AUTH",
+    );
+    for (const selections of [
+      u32(0),
+      Buffer.concat([
+        u32(2),
+        encodeSelection(ELEVEN).subarray(4),
+        encodeSelection(ELEVEN).subarray(4),
+      ]),
+    ]) {
+      await refused(tpm.transport, "PCR_Read", { parameters: selections }, "0x84 TPM_RC_VALUE");
+    }
+  });
+
+  it("notices a PCR that changes between policy and use", async () => {
+    await using tpm = await open();
+    const sealed = await seal(tpm.transport, NONCE, ELEVEN);
+    const opening = withKey(tpm.transport, STORAGE_P256, (parent) =>
+      withObject(tpm.transport, parent, sealed, (object) =>
+        withPolicySession(tpm.transport, "policy", "sha256", async (session) => {
+          await policyPcr(tpm.transport, session, ELEVEN);
+          await extendPcr(tpm.transport, 4, "sha256", NONCE);
+          await execute(tpm.transport, "Unseal", { handles: [object], authorizations: [session] });
+        }),
+      ),
+    );
+    await assert.rejects(opening, code("0x128 TPM_RC_PCR_CHANGED"));
+  });
+
+  it("takes no trial session, and none that is not there, for an authorization", async () => {
+    await using tpm = await open();
+    const sealed = await seal(tpm.transport, NONCE, ELEVEN);
+    const unsealWith = (session: number) =>
+      withKey(tpm.transport, STORAGE_P256, (parent) =>
+        withObject(tpm.transport, parent, sealed, (object) =>
+          execute(tpm.transport, "Unseal", { handles: [object], authorizations: [session] }),
+        ),
+      );
+    const trial = withPolicySession(tpm.transport, "trial", "sha256", async (session) => {
+      await policyPcr(tpm.transport, session, ELEVEN);
+      await unsealWith(session);
+    });
+    await assert.rejects(trial, code("0x99d TPM_RC_POLICY_FAIL"));
+    await assert.rejects(unsealWith(0x0300_0000), code("0x18b TPM_RC_HANDLE"));
+    await withKey(tpm.transport, AK_P256, async ({ handle }) => {
+      await refused(
+        tpm.transport,
+        "Unseal",
+        { handles: [handle], authorizations: PASSWORD },
+        "0x8a TPM_RC_TYPE",
+      );
+      // A key without a policy is not opened by an empty one.
+      const policy = withPolicySession(tpm.transport, "policy", "sha256", (session) =>
+        execute(tpm.transport, "Quote", {
+          handles: [handle],
+          authorizations: [session],
+          parameters: Buffer.concat([sized(NONCE), u16(TPM_ALG.null), encodeSelection(ELEVEN)]),
+        }),
+      );
+      await assert.rejects(policy, code("0x99d TPM_RC_POLICY_FAIL"));
+      await refused(
+        tpm.transport,
+        "Quote",
+        {
+          handles: [handle],
+          authorizations: PASSWORD,
+          parameters: Buffer.concat([sized(NONCE), u16(TPM_ALG.rsassa), encodeSelection(ELEVEN)]),
+        },
+        "0x84 TPM_RC_VALUE",
+      );
+    });
+  });
+
+  it("policies are held to their parameters", async () => {
+    await using tpm = await open();
+    const { transport } = tpm;
+    await withPolicySession(transport, "policy", "sha256", async (session) => {
+      const value = "0x84 TPM_RC_VALUE";
+      await refused(
+        transport,
+        "PolicyPCR",
+        { handles: [session], parameters: Buffer.concat([sized(NONCE), encodeSelection(ELEVEN)]) },
+        value,
+      );
+      await refused(
+        transport,
+        "PolicyPCR",
+        { handles: [session], parameters: Buffer.concat([sized(), u32(0)]) },
+        value,
+      );
+      await assert.rejects(policyOr(transport, session, [NONCE]), code(value));
+      await assert.rejects(policyOr(transport, session, [NONCE, NONCE]), code(value));
+      await assert.rejects(
+        policyOr(
+          transport,
+          session,
+          Array.from({ length: 9 }, () => NONCE),
+        ),
+        code(value),
+      );
+      const secret = (entity: number, parameters: Buffer): TpmCommand => ({
+        handles: [entity, session],
+        authorizations: PASSWORD,
+        parameters,
+      });
+      await refused(
+        transport,
+        "PolicySecret",
+        secret(TPM_RH.owner, Buffer.alloc(10)),
+        "0x18b TPM_RC_HANDLE",
+      );
+      await refused(
+        transport,
+        "PolicySecret",
+        secret(TPM_RH.endorsement, Buffer.concat([sized(NONCE), Buffer.alloc(8)])),
+        value,
+      );
+      await refused(
+        transport,
+        "PolicySecret",
+        secret(TPM_RH.endorsement, Buffer.concat([Buffer.alloc(6), u32(1)])),
+        value,
+      );
+    });
+    const none = Buffer.alloc(0);
+    for (const command of [
+      start(sessionParts(NONCE, 1, TPM_ALG.null)),
+      start(sessionParts(none, 0, TPM_ALG.null)),
+      start(sessionParts(none, 1, TPM_ALG.aes)),
+      start(sessionParts(none, 1, TPM_ALG.null), TPM_RH.owner),
+    ])
+      await refused(transport, "StartAuthSession", command, "0x84 TPM_RC_VALUE");
+  });
+
+  it("makes and loads only what its client asks for", async () => {
+    await using tpm = await open();
+    const { transport } = tpm;
+    const primary = (template: Uint8Array, hierarchy: number = TPM_RH.owner): TpmCommand => ({
+      handles: [hierarchy],
+      authorizations: PASSWORD,
+      parameters: creation(template),
+    });
+    const value = "0x84 TPM_RC_VALUE";
+    await refused(
+      transport,
+      "CreatePrimary",
+      primary(AK_P256.publicArea, 5),
+      "0x18b TPM_RC_HANDLE",
+    );
+    await refused(
+      transport,
+      "CreatePrimary",
+      {
+        ...primary(AK_P256.publicArea),
+        parameters: creation(AK_P256.publicArea, Buffer.alloc(0), NONCE),
+      },
+      value,
+    );
+    const end = AK_P256.publicArea.length;
+    await refused(
+      transport,
+      "CreatePrimary",
+      primary(changed(AK_P256, 0, TPM_ALG.keyedHash)),
+      "0x8a TPM_RC_TYPE",
+    );
+    await refused(transport, "CreatePrimary", primary(changed(AK_P256, end - 8, 5)), value);
+    await refused(
+      transport,
+      "CreatePrimary",
+      primary(changed(AK_P256, end - 6, TPM_ALG.aes)),
+      value,
+    );
+    const rsa = EK_RSA_2048.publicArea.length - 258;
+    await refused(transport, "CreatePrimary", primary(changed(EK_RSA_2048, rsa - 6, 1024)), value);
+    await refused(transport, "CreatePrimary", primary(changed(EK_RSA_2048, rsa - 2, 3)), value);
+    await refused(transport, "CreatePrimary", primary(Buffer.alloc(1024)), value);
+    await withKey(transport, STORAGE_P256, async ({ handle }) => {
+      const create = (template: Uint8Array): TpmCommand => ({
+        handles: [handle],
+        authorizations: PASSWORD,
+        parameters: creation(template, NONCE),
+      });
+      await refused(transport, "Create", create(AK_P256.publicArea), "0x8a TPM_RC_TYPE");
+      const scheme = Buffer.concat([
+        u16(TPM_ALG.keyedHash),
+        u16(TPM_HASHES.sha256.id),
+        u32(0),
+        sized(),
+        u16(TPM_ALG.rsassa),
+        sized(),
+      ]);
+      await refused(transport, "Create", create(scheme), value);
+      const load = {
+        handles: [handle],
+        authorizations: PASSWORD,
+        parameters: Buffer.concat([sized(Buffer.alloc(20)), sized(AK_P256.publicArea)]),
+      };
+      await refused(transport, "Load", load, "0x1df TPM_RC_INTEGRITY");
+    });
+    for (const name of ["ReadPublic", "FlushContext"] as const)
+      await refused(transport, name, { handles: [0x8000_0002] }, "0x18b TPM_RC_HANDLE");
+  });
+
+  it("has room for three objects, sixteen keys, and sixty-four sessions", async () => {
+    await using tpm = await open();
+    const { transport } = tpm;
+    const primary: TpmCommand = {
+      handles: [TPM_RH.owner],
+      authorizations: PASSWORD,
+      parameters: creation(AK_P256.publicArea),
+    };
+    for (let i = 0; i < 3; i += 1) await execute(transport, "CreatePrimary", primary);
+    await refused(transport, "CreatePrimary", primary, "0x902 TPM_RC_OBJECT_MEMORY");
+    for (let i = 0; i < 3; i += 1)
+      await execute(transport, "FlushContext", { handles: [0x8000_0000 + i] });
+    const session: TpmCommand = {
+      handles: [TPM_RH.null, TPM_RH.null],
+      parameters: Buffer.concat([
+        sized(NONCE),
+        sized(),
+        Buffer.of(1),
+        u16(TPM_ALG.null),
+        u16(TPM_HASHES.sha256.id),
+      ]),
+    };
+    for (let i = 0; i < 64; i += 1) await execute(transport, "StartAuthSession", session);
+    await refused(transport, "StartAuthSession", session, "0x903 TPM_RC_SESSION_MEMORY");
+    for (let i = 1; i < 16; i += 1) {
+      const area = Buffer.from(AK_P256.publicArea);
+      // The policy is a part of the template: each is another key.
+      const own = Buffer.concat([
+        area.subarray(0, 8),
+        sized(Buffer.alloc(32, i)),
+        area.subarray(10),
+      ]);
+      const { handle } = await execute(transport, "CreatePrimary", {
+        ...primary,
+        parameters: creation(own),
+      });
+      await execute(transport, "FlushContext", { handles: [handle] });
+    }
+    await refused(
+      transport,
+      "CreatePrimary",
+      { ...primary, parameters: creation(STORAGE_P256.publicArea) },
+      "0x902 TPM_RC_OBJECT_MEMORY",
+    );
+  });
+
+  it("opens no credential that was not made for its keys", async () => {
+    await using tpm = await open();
+    const { transport } = tpm;
+    const { name } = parsePublicArea(await readTpmKey(transport, AK_P256));
+    for (const ek of [EK_RSA_2048, EK_P384]) {
+      const good = makeCredential(parsePublicArea(await readTpmKey(transport, ek)), name, NONCE);
+      const keys = { ek, ak: AK_P256 };
+      assert.deepEqual(await activateCredential(transport, keys, good), NONCE);
+      await assert.rejects(
+        activateCredential(transport, keys, {
+          ...good,
+          encryptedSecret: Buffer.alloc(good.encryptedSecret.length, 1),
+        }),
+        EvidenceError,
+      );
+      const short = {
+        ...good,
+        credentialBlob: Buffer.concat([sized(Buffer.alloc(4)), good.credentialBlob.subarray(34)]),
+      };
+      await assert.rejects(
+        activateCredential(transport, keys, short),
+        code("0x1df TPM_RC_INTEGRITY"),
+      );
+    }
+    await withKey(transport, AK_P256, ({ handle }) =>
+      refused(
+        transport,
+        "ActivateCredential",
+        {
+          handles: [handle, handle],
+          authorizations: ["empty password", "empty password"],
+          parameters: Buffer.concat([sized(NONCE), sized(NONCE)]),
+        },
+        "0x8a TPM_RC_TYPE",
+      ),
+    );
+    const sealed = await seal(transport, NONCE, ELEVEN);
+    await withKey(transport, STORAGE_P256, (parent) =>
+      withObject(transport, parent, sealed, (object) =>
+        refused(
+          transport,
+          "ActivateCredential",
+          {
+            handles: [parent.handle, object],
+            authorizations: ["empty password"],
+            parameters: Buffer.alloc(0),
+          },
+          "0x125 TPM_RC_AUTH_MISSING",
+        ),
+      ),
+    );
+  });
+
+  it("answers every command, whatever it is", async () => {
+    await using tpm = await open();
+    const { transport } = tpm;
+    assert.equal(await raw(transport, Buffer.alloc(0)), 0x9a);
+    assert.equal(await raw(transport, head(0x8003, 10, 1)), 0x1e);
+    assert.equal(await raw(transport, head(0x8001, 11, 1)), 0x142);
+    assert.equal(await raw(transport, head(0x8001, 10, 1)), 0x143);
+    assert.equal(
+      await raw(transport, Buffer.concat([head(0x8001, 4097, 1), Buffer.alloc(4087)])),
+      0x142,
+    );
+    const long = Buffer.concat([head(0x8002, 18, TPM_CC.PCR_Extend), u32(11), u32(513)]);
+    assert.equal(await raw(transport, long), 0x142);
+    const codes = Object.values(TPM_CC);
+    const bytes = fc.uint8Array({ maxLength: 80 });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(0x8001, 0x8002),
+        fc.constantFrom(...codes),
+        bytes,
+        async (tag, command, rest) => {
+          const response = Buffer.from(
+            await transport.send(Buffer.concat([head(tag, 10 + rest.length, command), rest])),
+          );
+          assert.equal(response.readUInt32BE(2), response.length);
+        },
+      ),
+      { numRuns: 1000 },
+    );
+  });
+});
