@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, it } from "node:test";
+import { after, describe, it } from "node:test";
 import { openTpmDevice } from "./device-transport.ts";
 import { sized, u16, u32 } from "./marshal.ts";
 import { connectTpmSocket } from "./socket-transport.ts";
@@ -13,13 +13,13 @@ import { ExchangeQueue, MAX_RESPONSE_BYTES } from "./transport.ts";
 
 const COMMAND = Buffer.from("a command of 23 bytes..");
 
-let folder = "";
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "tpm-"));
-});
-afterEach(() => {
-  rmSync(folder, { recursive: true });
-});
+// Hooks of a file that runs in one process with others are theirs, too: only the last one is ours alone.
+const root = mkdtempSync(join(tmpdir(), "tpm-"));
+after(() => rmSync(root, { recursive: true }));
+
+function newFolder(): string {
+  return mkdtempSync(join(root, "t-"));
+}
 
 function response(body: Uint8Array): Buffer {
   return Buffer.concat([u16(0x8001), u32(10 + body.length), u32(0), body]);
@@ -34,7 +34,7 @@ interface Peer extends AsyncDisposable {
 }
 
 async function peer(answer: (socket: Socket, command: Buffer) => void): Promise<Peer> {
-  const path = join(folder, "s");
+  const path = join(newFolder(), "s");
   const sockets = new Set<Socket>();
   const server: Server = createServer((socket) => {
     sockets.add(socket);
@@ -131,14 +131,14 @@ describe("socket", () => {
   });
 
   it("says when there is none", async () => {
-    const connecting = connectTpmSocket(join(folder, "none"));
+    const connecting = connectTpmSocket(join(newFolder(), "none"));
     await assert.rejects(connecting, refusal(/cannot be connected/));
   });
 });
 
 /** A file takes the command in one write, and a read gives what lies behind it, as a device does. */
 function device(bytes: Uint8Array): string {
-  const path = join(folder, "device");
+  const path = join(newFolder(), "device");
   writeFileSync(path, Buffer.concat([COMMAND, bytes]));
   return path;
 }
@@ -158,7 +158,7 @@ describe("device", () => {
   });
 
   it("THREAT-26: waits for a response no longer than it was told", async () => {
-    const path = join(folder, "pipe");
+    const path = join(newFolder(), "pipe");
     execFileSync("/usr/bin/mkfifo", [path]);
     const transport = await openTpmDevice(path, { timeoutMs: 20 });
     await assert.rejects(transport.send(Buffer.alloc(0)), refusal(/does not answer/));
@@ -176,7 +176,7 @@ describe("device", () => {
   });
 
   it("says when there is none", async () => {
-    const opening = openTpmDevice(join(folder, "none"));
+    const opening = openTpmDevice(join(newFolder(), "none"));
     await assert.rejects(opening, refusal(/cannot be opened/));
   });
 });
