@@ -5,7 +5,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { encodeReferenceValues, signReferenceValues } from "@redoubt/evidence";
+import {
+  AK_P256,
+  createSoftTpm,
+  encodeReferenceValues,
+  extendPcr,
+  parsePublicArea,
+  quote,
+  signReferenceValues,
+} from "@redoubt/evidence";
 import { EXIT } from "../command.ts";
 import { openTerminal } from "../terminal.ts";
 import { rimExplain } from "./explain.ts";
@@ -155,6 +163,61 @@ test(
     );
   },
 );
+
+function encode(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("base64url");
+}
+
+test("THREAT-13: a TPM's quote is accepted as what enrolment found, and for the bytes that were asked for", async () => {
+  const tpm = createSoftTpm();
+  const selection = { bank: "sha256", indices: [0, 4, 11] } as const;
+  for (const index of selection.indices)
+    await extendPcr(tpm, index, "sha256", Buffer.alloc(32, index + 1));
+  const {
+    akPublicArea,
+    pcrs,
+    quote: message,
+    signature,
+  } = await quote(tpm, AK_P256, selection, Buffer.from("nonce"));
+  const values = Object.fromEntries(
+    [...pcrs].map(([index, value]) => [String(index), encode(value)]),
+  );
+  const members = {
+    quote: encode(message),
+    signature: encode(signature),
+    pcrs: values,
+    akPublic: encode(akPublicArea),
+  };
+  const envelope = file("soft.json", { v: 1, platform: "soft", tpm: members });
+  const name = parsePublicArea(akPublicArea).name.toString("hex");
+  const soft = policy("soft-policy.json", { claim: "hardware", equals: false });
+  const options = {
+    policy: soft,
+    anyData: false,
+    expect: Buffer.from("nonce").toString("hex"),
+    pcrs: "0,4,11",
+    enrolled: [`soft:${name}`],
+  };
+  const good = await verify(envelope, options);
+  assert.equal(good.code, EXIT.ok, good.out);
+  for (const [changes, code] of [
+    [{ expect: "00" }, /ERR_EVIDENCE_BINDING/],
+    [{ pcrs: "0,4" }, /ERR_EVIDENCE_PCR_SELECTION/],
+    [{ enrolled: [`tpm2:${name}`] }, /ERR_EVIDENCE_KEY/],
+    [{ enrolled: [] }, /ERR_EVIDENCE_KEY/],
+    [
+      { policy: policy("hard.json", { claim: "hardware", equals: true }) },
+      /hardware +false +equals true/,
+    ],
+  ] as const) {
+    // One after the other: each reads the file anew.
+    const { code: exit, out } = await verify(envelope, { ...options, ...changes });
+    assert.equal(exit, EXIT.refused);
+    assert.match(out, code);
+  }
+  const { out } = await command(true, (context) => attestShow(context, envelope));
+  assert.equal(JSON.parse(out).unverified["ak-name"], name);
+});
 
 test("options that say too little, too much, or nothing that is known", async () => {
   const wrong: readonly (readonly [Partial<AttestVerifyOptions>, RegExp])[] = [
