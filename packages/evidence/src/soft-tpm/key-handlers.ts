@@ -124,13 +124,15 @@ export function load(state: SoftState, command: SoftCommand): Buffer {
 }
 
 function openSealed(key: Buffer, sealed: Buffer, context: Buffer): Buffer {
-  if (sealed.length < 28) throw new TpmRefusal(RC.integrity);
-  const decipher = createDecipheriv("aes-256-gcm", key, sealed.subarray(0, 12))
-    .setAAD(context)
-    .setAuthTag(sealed.subarray(-16));
   try {
+    const decipher = createDecipheriv("aes-256-gcm", key, sealed.subarray(0, 12), {
+      authTagLength: 16,
+    })
+      .setAAD(context)
+      .setAuthTag(sealed.subarray(-16));
     return Buffer.concat([decipher.update(sealed.subarray(12, -16)), decipher.final()]);
   } catch {
+    // Altered, cut off, or sealed by another TPM or below another key.
     throw new TpmRefusal(RC.integrity);
   }
 }
@@ -187,6 +189,7 @@ export function quote(state: SoftState, command: SoftCommand): Buffer {
 
 /** A restricted signing key with a scheme of its own; PSS is none that the client asks for. */
 function signingKey({ privateKey, publicArea }: SoftObject) {
+  // mutate: what has no private key has no public area of a key either.
   if (privateKey === undefined) throw new TpmRefusal(RC.type);
   const area = parsePublicArea(publicArea);
   const { scheme } = area;
@@ -211,6 +214,7 @@ export function activateCredential(state: SoftState, command: SoftCommand): Buff
   );
   const encrypted = readSized(command.parameters, MAX_BYTES, "secret");
   command.parameters.end();
+  // mutate: what has no private key has no public area of a key either.
   if (ek.privateKey === undefined) throw new TpmRefusal(RC.type);
   const area = parsePublicArea(ek.publicArea);
   const { nameAlgorithm: hash, symmetricBits } = area;

@@ -26,10 +26,10 @@ export class PcrBanks {
 
   extend(index: number, bank: TpmHash, digest: Uint8Array): void {
     if (isDynamic(index)) throw new TpmRefusal(RC.locality);
-    const values = this.#values.get(bank);
-    const before = values?.[index];
+    const values = this.#values.get(bank) ?? [];
+    const before = values[index];
     // A bank that is not there is passed over, as TPMs do.
-    if (values === undefined || before === undefined) return;
+    if (before === undefined) return;
     values[index] = createHash(bank).update(before).update(digest).digest();
     this.updates += 1;
   }

@@ -68,6 +68,7 @@ export function authorize(
   index: number,
 ): void {
   const auth = auths[index];
+  // mutate: they were counted when the command was read.
   if (auth === undefined) throw new TpmRefusal(RC.missingAuth);
   if (auth.session === PASSWORD) {
     if ((object.attributes & TPMA_OBJECT.userWithAuth) === 0)
@@ -77,7 +78,7 @@ export function authorize(
   }
   const session = state.session(auth.session);
   const { digest, isTrial, pcrUpdates } = session;
-  if (isTrial || object.authPolicy.length === 0 || !digest.equals(object.authPolicy))
+  if (isTrial || !digest.equals(object.authPolicy))
     throw new TpmRefusal(ofSession(RC.policyFail, index));
   if (pcrUpdates !== undefined && pcrUpdates !== state.pcrs.updates)
     throw new TpmRefusal(RC.pcrChanged);

@@ -23,7 +23,6 @@ export interface SoftObject extends AreaHead {
   readonly sealed: Buffer | undefined;
 }
 
-const MAX_AREA_BYTES = 1024;
 const MAX_POLICY_BYTES = 64;
 
 export function readAreaHead(reader: ByteReader): AreaHead {
@@ -45,7 +44,6 @@ export function nameOf(nameAlgorithm: TpmHash, publicArea: Uint8Array): Buffer {
 
 /** Makes a primary key after a template: RSA of 2048 bits, P-256 or P-384. */
 export function makePrimary(template: Buffer, parent: Buffer): SoftObject {
-  if (template.length > MAX_AREA_BYTES) throw new TpmRefusal(RC.value);
   const reader = new ByteReader(template, "template");
   const head = readAreaHead(reader);
   if (reader.u16be() !== TPM_ALG.null) reader.bytes(4);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { appraise } from "../envelope/appraise.ts";
@@ -395,6 +396,74 @@ describe("soft TPM", () => {
     });
     for (const name of ["ReadPublic", "FlushContext"] as const)
       await refused(transport, name, { handles: [0x8000_0002] }, "0x18b TPM_RC_HANDLE");
+  });
+
+  it("quotes with restricted signing keys of a scheme of their own, and no others", async () => {
+    await using tpm = await open();
+    await extendPcr(tpm.transport, 11, "sha256", NONCE);
+    const attributes = AK_P256.publicArea.slice(4, 8);
+    const bits = Buffer.from(attributes).readUInt32BE(0);
+    const { restricted, sign, decrypt } = TPMA_OBJECT;
+    const others = [bits & ~restricted, (bits & ~sign) | decrypt].map((value) => {
+      const area = Buffer.from(AK_P256.publicArea);
+      area.writeUInt32BE(value >>> 0, 4);
+      return area;
+    });
+    const end = AK_P256.publicArea.length;
+    const schemeless = Buffer.concat([
+      AK_P256.publicArea.subarray(0, end - 12),
+      u16(TPM_ALG.null),
+      AK_P256.publicArea.subarray(end - 8),
+    ]);
+    for (const publicArea of [...others, schemeless])
+      await assert.rejects(
+        quote(tpm.transport, { hierarchy: TPM_RH.endorsement, publicArea }, ELEVEN, NONCE),
+        code("0x8a TPM_RC_TYPE"),
+      );
+  });
+
+  it("compares what a policy claims, and lets a trial be about anything", async () => {
+    await using tpm = await open();
+    const { transport } = tpm;
+    const [value = NONCE] = (await readPcrs(transport, ELEVEN)).values();
+    const digest = createHash("sha256").update(value).digest();
+    await withPolicySession(transport, "trial", "sha256", async (session) => {
+      await execute(transport, "PolicyPCR", {
+        handles: [session],
+        parameters: Buffer.concat([sized(digest), encodeSelection(ELEVEN)]),
+      });
+      const one = encodeSelection(ELEVEN).subarray(4);
+      await refused(
+        transport,
+        "PolicyPCR",
+        { handles: [session], parameters: Buffer.concat([sized(), u32(2), one, one]) },
+        "0x84 TPM_RC_VALUE",
+      );
+      await policyOr(transport, session, [NONCE, NONCE]);
+      for (const count of [1, 9])
+        await assert.rejects(
+          policyOr(
+            transport,
+            session,
+            Array.from({ length: count }, () => NONCE),
+          ),
+          code("0x84 TPM_RC_VALUE"),
+        );
+    });
+  });
+
+  it("takes the empty password, and no other", async () => {
+    await using tpm = await open();
+    const { transport } = tpm;
+    const auth = Buffer.concat([u32(0x4000_0009), sized(), Buffer.of(0), sized(NONCE)]);
+    const command = (name: TpmCommandName, handle: number, parameters: Buffer): Buffer => {
+      const body = Buffer.concat([u32(handle), u32(auth.length), auth, parameters]);
+      return Buffer.concat([head(0x8002, 10 + body.length, TPM_CC[name]), body]);
+    };
+    assert.equal(await raw(transport, command("PCR_Extend", 11, u32(0))), 0x9a2);
+    await withKey(transport, AK_P256, async ({ handle }) => {
+      assert.equal(await raw(transport, command("Quote", handle, Buffer.alloc(0))), 0x9a2);
+    });
   });
 
   it("has room for three objects, sixteen keys, and sixty-four sessions", async () => {
