@@ -125,8 +125,8 @@ function samples(): readonly Sample[] {
         eventLog: undefined,
       },
       options: { ...options, now: Date.UTC(2025, 5, 25) },
-      // Quote, quoting enclave, two chains with their documents, and the PCK chain; the root's list three times.
-      signatures: { p256: 13 },
+      // Quote, quoting enclave, the PCK chain, two documents with their issuers, two lists.
+      signatures: { p256: 10 },
     },
   ];
 }

@@ -1,6 +1,7 @@
-import { type KeyObject, verify } from "node:crypto";
+import type { KeyObject } from "node:crypto";
 import { decodeCbor } from "./cbor.ts";
 import { EvidenceError } from "./evidence-error.ts";
+import { verifyRawEcdsa } from "./raw-ecdsa.ts";
 
 /** A COSE_Sign1 (RFC 9052 §4.2) whose signature nobody has verified yet. */
 export interface UnverifiedSign1 {
@@ -45,7 +46,7 @@ const SIG_STRUCTURE = Buffer.concat([
 ]);
 
 /**
- * Verifies ES384. The length of the signature, 96 bytes, admits keys of P-384 alone.
+ * Verifies ES384.
  *
  * @throws EvidenceError `ERR_EVIDENCE_SIGNATURE`
  */
@@ -56,13 +57,7 @@ export function verifyEs384Sign1(
   // A head of two bytes is right from 256 bytes on. What is shorter holds no certificate and does not verify.
   const head = Buffer.of(0x59, payload.length >> 8, payload.length);
   const signed = Buffer.concat([SIG_STRUCTURE, head, payload]);
-  if (
-    signature.length !== 96 ||
-    !verify("sha384", signed, { key, dsaEncoding: "ieee-p1363" }, signature)
-  )
-    throw new EvidenceError("ERR_EVIDENCE_SIGNATURE", `${what}: signature does not verify`, {
-      part: what,
-    });
+  verifyRawEcdsa(signed, signature, { bits: 384, key, what, part: what });
 }
 
 function malformed(what: string): EvidenceError {

@@ -1,4 +1,11 @@
 import { EvidenceError } from "./evidence-error.ts";
+import { type Certificate, parseCertificate } from "./x509.ts";
+
+export interface PemChainOptions {
+  readonly maxCertificates: number;
+  /** Names the chain in errors. */
+  readonly what: string;
+}
 
 const BLOCK =
   /^-----BEGIN CERTIFICATE-----\r?\n([A-Za-z0-9+/\r\n]+={0,2})\r?\n-----END CERTIFICATE-----$/;
@@ -12,7 +19,7 @@ const END = "-----END CERTIFICATE-----";
  */
 export function decodePemChain(
   text: string,
-  { maxCertificates, what }: { readonly maxCertificates: number; readonly what: string },
+  { maxCertificates, what }: PemChainOptions,
 ): readonly Buffer[] {
   const blocks = text.replace(/\0$/, "").trim().split(END);
   const rest = blocks.pop();
@@ -22,6 +29,11 @@ export function decodePemChain(
     if (body === undefined) throw malformed(what);
     return Buffer.from(body, "base64");
   });
+}
+
+/** As `decodePemChain`, and reads each certificate. */
+export function parsePemChain(text: string, options: PemChainOptions): readonly Certificate[] {
+  return decodePemChain(text, options).map((der) => parseCertificate(der, options.what));
 }
 
 function malformed(what: string): EvidenceError {

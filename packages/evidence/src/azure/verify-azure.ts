@@ -1,4 +1,5 @@
-import { createHash, timingSafeEqual } from "node:crypto";
+import { createHash } from "node:crypto";
+import { checkBound } from "../check-bound.ts";
 import type { Claims } from "../claims.ts";
 import { EvidenceError } from "../evidence-error.ts";
 import { type SnpRoots, type VerifiedSnp, verifySnp } from "../snp/verify-snp.ts";
@@ -99,18 +100,11 @@ function reportDataOf({ runtimeData }: HclReport): Buffer {
 function verifyRuntime(hcl: HclReport, vtpm: AzureQuote, options: AzureOptions): VerifiedAzure {
   const runtime = parseRuntimeData(hcl.runtimeData);
   const { userData } = options;
-  // THREAT-14: a report that was made for somebody else's nonce.
-  if (
-    userData !== null &&
-    (runtime.userData?.length !== userData.length || !timingSafeEqual(runtime.userData, userData))
-  )
-    throw new EvidenceError(
-      "ERR_EVIDENCE_BINDING",
-      "HCL report: user data is not what was asked for",
-      {
-        part: "hclReport.runtimeData.user-data",
-      },
-    );
+  if (userData !== null)
+    checkBound(runtime.userData, userData, {
+      problem: "HCL report: user data is not what was asked for",
+      part: "hclReport.runtimeData.user-data",
+    });
   const quote = verifyQuote(
     { ...vtpm, ak: { keyVouchedForElsewhere: runtime.akPublic } },
     options.quote,

@@ -4,6 +4,7 @@ import type { Claims } from "../claims.ts";
 import { EvidenceError } from "../evidence-error.ts";
 import type { NitroDocument } from "../nitro-document.ts";
 import { verifyNitro } from "../nitro.ts";
+import { reportDataFor } from "../report-data.ts";
 import { snpClaims } from "../snp/snp-claims.ts";
 import { type SnpRoots, verifySnp } from "../snp/verify-snp.ts";
 import { tdxClaims } from "../tdx/tdx-claims.ts";
@@ -51,7 +52,6 @@ export const DEFAULT_PCRS: PcrSelection = {
   indices: [0, 1, 2, 3, 4, 5, 6, 7, 9, 11],
 };
 
-const REPORT_DATA_BYTES = 64;
 const SIMULATED: ReadonlySet<Platform> = new Set(["swtpm", "soft"]);
 
 /**
@@ -69,11 +69,11 @@ function claimsOf(evidence: Evidence, options: AppraisalOptions): Claims {
   const { now, expected, minEvaluation, roots = {} } = options;
   switch (evidence.platform) {
     case "snp": {
-      const reportData = expected === null ? null : reportDataFor(expected);
+      const reportData = reportDataFor(expected);
       return { snp: snpClaims(verifySnp(evidence, { now, reportData, roots: roots.snp })) };
     }
     case "tdx": {
-      const reportData = expected === null ? null : reportDataFor(expected);
+      const reportData = reportDataFor(expected);
       const verified = verifyTdx(evidence, { now, reportData, minEvaluation, roots: roots.tdx });
       return { tdx: tdxClaims(verified), ...ccelClaims(verified, evidence.eventLog) };
     }
@@ -123,12 +123,6 @@ function claimsOf(evidence: Evidence, options: AppraisalOptions): Claims {
       return tpmClaims(verified, evidence);
     }
   }
-}
-
-function reportDataFor(expected: Uint8Array): Buffer {
-  const rest = REPORT_DATA_BYTES - expected.length;
-  if (rest < 0) throw new RangeError(`Expected data: at most ${REPORT_DATA_BYTES} bytes`);
-  return Buffer.concat([expected, Buffer.alloc(rest)]);
 }
 
 function demandOf(

@@ -1,5 +1,5 @@
 import { decodeBase64url } from "@redoubt/verify/base64url";
-import { isJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
+import { isJsonObject, type JsonValue } from "@redoubt/verify/json";
 import { EvidenceError } from "../evidence-error.ts";
 
 /** Reads the members of one object of an envelope; each is asked for once, and `end` refuses the others. */
@@ -9,7 +9,7 @@ export class MemberReader {
 
   constructor(value: JsonValue | undefined, part: string) {
     if (!isJsonObject(value)) throw malformed(part, "expected an object");
-    this.#left = new Map(Object.entries(value satisfies JsonObject));
+    this.#left = new Map(Object.entries(value));
     this.#part = part;
   }
 

@@ -3,7 +3,7 @@ import type { AzureQuote } from "../azure/verify-azure.ts";
 import { EvidenceError } from "../evidence-error.ts";
 import type { Evidence, TpmQuoteEvidence, WithLog } from "./evidence.ts";
 import { CollateralReader } from "../tdx/collateral-reader.ts";
-import { readTdxCollateral } from "../tdx/collateral.ts";
+import { readTdxCollateral, type TdxCollateral } from "../tdx/collateral.ts";
 import { MemberReader } from "./member-reader.ts";
 
 /** Collateral and event logs are the largest parts. */
@@ -51,9 +51,7 @@ function parseMembers(reader: MemberReader): Evidence {
       return {
         platform,
         quote: reader.bytes("quote"),
-        collateral: readTdxCollateral(
-          new CollateralReader(reader.take("collateral"), "collateral"),
-        ),
+        collateral: parseCollateral(reader),
         eventLog: reader.optionalBytes("eventLog"),
       };
     case "az-tdx":
@@ -61,9 +59,7 @@ function parseMembers(reader: MemberReader): Evidence {
         platform,
         hclReport: reader.bytes("hclReport"),
         quote: reader.bytes("quote"),
-        collateral: readTdxCollateral(
-          new CollateralReader(reader.take("collateral"), "collateral"),
-        ),
+        collateral: parseCollateral(reader),
         vtpm: ended(reader.object("vtpm"), parseQuoteMembers),
         ...parseLogs(reader),
       };
@@ -94,6 +90,10 @@ function ended<T>(reader: MemberReader, parseIt: (reader: MemberReader) => T): T
   const value = parseIt(reader);
   reader.end();
   return value;
+}
+
+function parseCollateral(reader: MemberReader): TdxCollateral {
+  return readTdxCollateral(new CollateralReader(reader.take("collateral"), "collateral"));
 }
 
 function parseLogs(reader: MemberReader): WithLog {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { Claims } from "../claims.ts";
 import { EvidenceError } from "../evidence-error.ts";
+import { attestationVector, WITHOUT_VECTORS } from "../testing/tpm-vectors.ts";
 import { checkPolicy } from "./check-policy.ts";
 import { lintPolicy } from "./lint-policy.ts";
 import { parsePolicy } from "./parse-policy.ts";
@@ -527,13 +527,7 @@ test("a policy that names SEV-SNP only inside a `not` is asked about Milan, too"
   assert.deepEqual(problems({ allOf: [platform, { anyOf: [debug] }, measurement] }), [MILAN]);
 });
 
-const sample = new URL(
-  "../../../../../shared/vectors/attestation/azure/maa-token-claims.json",
-  import.meta.url,
-);
-const NO_VECTORS = existsSync(sample) ? false : "the vectors of third parties are not here";
-
-test("claims of a real attestation token pass an Azure policy", { skip: NO_VECTORS }, () => {
+test("claims of a real attestation token pass an Azure policy", { skip: WITHOUT_VECTORS }, () => {
   const policy = parsePolicy(
     JSON.stringify({
       version: "1.0.0",
@@ -549,7 +543,7 @@ test("claims of a real attestation token pass an Azure policy", { skip: NO_VECTO
     }),
     new Map(),
   );
-  const token: Claims = JSON.parse(readFileSync(sample, "utf8"));
+  const token: Claims = JSON.parse(attestationVector("azure/maa-token-claims.json").toString());
   assert.equal(
     checkPolicy(policy, [{ authority: "maa", claims: token }], { now: NOW }).authority,
     "maa",

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import fc from "fast-check";
 import { EvidenceError } from "../evidence-error.ts";
@@ -7,6 +6,7 @@ import { decodePemChain } from "../pem.ts";
 import { makeSigner, TEST_NOW } from "../testing/certificates.ts";
 import { der, integer } from "../testing/der-writer.ts";
 import { makeSnp, type SnpSample } from "../testing/snp-evidence.ts";
+import { attestationVector, WITHOUT_VECTORS } from "../testing/tpm-vectors.ts";
 import { parseSnpReport } from "./report.ts";
 import { snpClaims } from "./snp-claims.ts";
 import { AMD_ROOTS, verifySnp } from "./verify-snp.ts";
@@ -351,27 +351,23 @@ test("any bytes give a report or a coded error", () => {
   );
 });
 
-const vectors = new URL("../../../../../shared/vectors/attestation/", import.meta.url);
-const NO_VECTORS = existsSync(vectors) ? false : "the vectors of third parties are not here";
-
-function vector(name: string): Buffer {
-  return readFileSync(new URL(name, vectors));
-}
-
 function pemChain(name: string): readonly Buffer[] {
-  return decodePemChain(vector(name).toString("latin1"), { maxCertificates: 3, what: name });
+  return decodePemChain(attestationVector(name).toString("latin1"), {
+    maxCertificates: 3,
+    what: name,
+  });
 }
 
 function real(report: string, leaf: string, issuers: string) {
-  const bytes = vector(report);
-  const leafDer = leaf.endsWith(".pem") ? pemChain(leaf) : [vector(leaf)];
+  const bytes = attestationVector(report);
+  const leafDer = leaf.endsWith(".pem") ? pemChain(leaf) : [attestationVector(leaf)];
   return {
     report: report.endsWith(".hex") ? Buffer.from(bytes.toString("latin1").trim(), "hex") : bytes,
     chain: [...leafDer, ...pemChain(issuers)],
   };
 }
 
-test("real reports verify up to AMD's roots", { skip: NO_VECTORS }, () => {
+test("real reports verify up to AMD's roots", { skip: WITHOUT_VECTORS }, () => {
   const samples = [
     ["snp/milan-v2-report.bin", "snp/milan-v2-vcek.der", "snp/milan-ask-ark.pem", true],
     ["snp/virtee-milan-report.hex", "snp/virtee-milan-vcek.der", "snp/milan-ask-ark.pem", false],
@@ -392,10 +388,10 @@ test("real reports verify up to AMD's roots", { skip: NO_VECTORS }, () => {
   }
 });
 
-test("roots of all three products are pinned as AMD serves them", { skip: NO_VECTORS }, () => {
+test("roots of all three products are pinned as AMD serves them", { skip: WITHOUT_VECTORS }, () => {
   for (const product of ["milan", "genoa", "turin"]) {
     for (const issuers of [`snp/${product}-ask-ark.pem`, `snp/${product}-asvk-ark.pem`]) {
-      const chain = [vector("snp/virtee-turin-vcek.der"), ...pemChain(issuers)];
+      const chain = [attestationVector("snp/virtee-turin-vcek.der"), ...pemChain(issuers)];
       const report = real("snp/ms-milan-report.bin", "snp/ms-milan-vcek.pem", issuers).report;
       const refusal =
         product === "turin" ? /names|signature|kind|TCB|wrong|product|issuer/ : /name|signature/;
@@ -415,7 +411,7 @@ test("roots of all three products are pinned as AMD serves them", { skip: NO_VEC
 
 test(
   "real negatives are refused: tampered key, expired VLEK, foreign chip, other product's chain",
-  { skip: NO_VECTORS },
+  { skip: WITHOUT_VECTORS },
   () => {
     const now = Date.UTC(2025, 5, 1);
     const attempts = [

@@ -1,6 +1,7 @@
-import { timingSafeEqual, verify } from "node:crypto";
 import { verifyChain } from "../certificate-chain.ts";
 import { EvidenceError } from "../evidence-error.ts";
+import { verifyRawEcdsa } from "../raw-ecdsa.ts";
+import { checkReportData } from "../report-data.ts";
 import { parseCertificate } from "../x509.ts";
 import { parseSnpEndorsement, type SnpEndorsement } from "./endorsement.ts";
 import { parseSnpReport, SNP_REPORT_BYTES, type SnpReport } from "./report.ts";
@@ -61,24 +62,22 @@ export function verifySnp({ report: bytes, chain }: SnpEvidence, options: SnpOpt
   const report = parseSnpReport(bytes);
   const { endorsement, publicKey } = verifyEndorsement(chain, { now, roots });
   const { product } = endorsement;
-  if (
-    !verify(
-      "sha384",
-      report.signed,
-      { key: publicKey, dsaEncoding: "ieee-p1363" },
-      report.signature,
-    )
-  )
-    throw new EvidenceError("ERR_EVIDENCE_SIGNATURE", "SNP report: signature does not verify", {
-      part: "report.signature",
-    });
+  verifyRawEcdsa(report.signed, report.signature, {
+    bits: 384,
+    key: publicKey,
+    what: "SNP report",
+    part: "report.signature",
+  });
   checkProduct(report, product);
   checkKey(report, endorsement);
   const reportedTcb = parseSnpTcb(report.reportedTcb, product, "report.reportedTcb");
   const committedTcb = parseSnpTcb(report.committedTcb, product, "report.committedTcb");
   const currentTcb = parseSnpTcb(report.currentTcb, product, "report.currentTcb");
   checkTcb(reportedTcb, endorsement.tcb, [committedTcb, currentTcb]);
-  if (reportData !== null) checkReportData(report.reportData, reportData);
+  checkReportData(report.reportData, reportData, {
+    what: "SNP report",
+    part: "report.reportData",
+  });
   return { report, product, endorsement, reportedTcb, committedTcb, currentTcb };
 }
 
@@ -170,20 +169,6 @@ function checkTcb(reported: SnpTcb, certified: SnpTcb, others: readonly SnpTcb[]
     `certificate is of another TCB (committed ${committed}; current ${current})`,
     { found, expected },
   );
-}
-
-function checkReportData(found: Buffer, expected: Uint8Array): void {
-  if (expected.length !== found.length)
-    throw new RangeError(`report data: ${expected.length} bytes, expected ${found.length}`);
-  // THREAT-14: a report that was made for somebody else's nonce or key.
-  if (!timingSafeEqual(found, expected))
-    throw new EvidenceError(
-      "ERR_EVIDENCE_BINDING",
-      "SNP report: report data is not what was asked for",
-      {
-        part: "report.reportData",
-      },
-    );
 }
 
 function mismatch(

@@ -1,9 +1,9 @@
-import { verify } from "node:crypto";
-import { type PinnedRoots, verifyChain, type VerifiedChain } from "../certificate-chain.ts";
-import { checkNotRevoked, verifyCrl } from "../crl.ts";
+import { verifyChain, type VerifiedChain } from "../certificate-chain.ts";
+import { checkNotRevoked, type VerifiedCrl, verifyCrl } from "../crl.ts";
 import { EvidenceError } from "../evidence-error.ts";
-import { decodePemChain } from "../pem.ts";
-import { type Certificate, parseCertificate } from "../x509.ts";
+import { parsePemChain } from "../pem.ts";
+import { verifyRawEcdsa } from "../raw-ecdsa.ts";
+import type { Certificate } from "../x509.ts";
 import {
   type CollateralReader,
   parseCollateralJson,
@@ -27,7 +27,6 @@ export interface TdxCollateral {
 }
 
 export interface CollateralOptions {
-  readonly roots: PinnedRoots;
   readonly now: number;
   /**
    * Lowest evaluation number that counts. Old collateral is signed, too: only a number that never sinks keeps a verdict
@@ -81,7 +80,7 @@ export function verifyCollateral(
   pckChain: VerifiedChain,
   options: CollateralOptions,
 ): VerifiedCollateral {
-  const crlExpires = checkRevocation(collateral, pckChain, options);
+  const issuer = verifyRevocation(collateral, pckChain, options);
   const tcbInfo = verifyDocument(
     {
       text: collateral.tcbInfo,
@@ -89,7 +88,7 @@ export function verifyCollateral(
       chain: collateral.tcbInfoIssuerChain,
       part: "tcbInfo",
     },
-    collateral,
+    issuer,
     options,
   );
   const qeIdentity = verifyDocument(
@@ -99,18 +98,26 @@ export function verifyCollateral(
       chain: collateral.qeIdentityIssuerChain,
       part: "qeIdentity",
     },
-    collateral,
+    issuer,
     options,
   );
-  const expires = Math.min(crlExpires, tcbInfo.time("nextUpdate"), qeIdentity.time("nextUpdate"));
-  return { tcbInfo, qeIdentity, expires };
+  const next = [tcbInfo, qeIdentity].map((document) => document.time("nextUpdate"));
+  return { tcbInfo, qeIdentity, expires: Math.min(issuer.crlExpires, ...next) };
 }
 
-function checkRevocation(
+/** The root that issued everything, and what it has revoked. */
+interface RootIssuer {
+  readonly root: Certificate;
+  readonly rootCrl: VerifiedCrl;
+  /** When the first CRL runs out, in milliseconds since 1970. */
+  readonly crlExpires: number;
+}
+
+function verifyRevocation(
   collateral: TdxCollateral,
   { leaf: pck, root, certificates: [, ...authorities] }: VerifiedChain,
   { now }: CollateralOptions,
-): number {
+): RootIssuer {
   const issuers = parseChain(collateral.pckCrlIssuerChain, "PCK CRL issuer");
   if (fingerprintsOf(issuers) !== fingerprintsOf(authorities))
     throw wrongCollateral(
@@ -122,7 +129,7 @@ function checkRevocation(
   checkNotRevoked(authority, rootCrl, "PCK authority");
   const pckCrl = verifyCrl(collateral.pckCrl, { issuer: authority, now, what: "PCK CRL" });
   checkNotRevoked(pck, pckCrl, "PCK certificate");
-  return Math.min(rootCrl.nextUpdate, pckCrl.nextUpdate);
+  return { root, rootCrl, crlExpires: Math.min(rootCrl.nextUpdate, pckCrl.nextUpdate) };
 }
 
 interface SignedDocument {
@@ -134,30 +141,22 @@ interface SignedDocument {
 
 function verifyDocument(
   { text, signature, chain, part }: SignedDocument,
-  { rootCaCrl }: TdxCollateral,
-  options: CollateralOptions,
+  { root, rootCrl }: RootIssuer,
+  { now, minEvaluation }: CollateralOptions,
 ): CollateralReader {
-  const { roots, now, minEvaluation } = options;
   const certificates = parseChain(chain, `${part} issuer`);
-  const { leaf, root } = verifyChain(certificates, { roots, now, what: `${part} issuer` });
+  const roots = new Set([root.fingerprint]);
+  const { leaf } = verifyChain(certificates, { roots, now, what: `${part} issuer` });
   // The list of the root speaks of what the root itself issued: a PCK certificate, whose key may have been taken out of
   // somebody's platform, signs no collateral.
-  checkNotRevoked(
-    leaf,
-    verifyCrl(rootCaCrl, { issuer: root, now, what: "root CRL" }),
-    `${part} issuer`,
-  );
+  checkNotRevoked(leaf, rootCrl, `${part} issuer`);
   // The signature is over the text as it was served: to write it anew would be to guess.
-  const key = { key: leaf.publicKey, dsaEncoding: "ieee-p1363" } as const;
-  if (
-    leaf.publicKey.asymmetricKeyType !== "ec" ||
-    !verify("sha256", Buffer.from(text), key, signature)
-  )
-    throw new EvidenceError(
-      "ERR_EVIDENCE_SIGNATURE",
-      `Collateral, ${part}: signature does not verify`,
-      { part },
-    );
+  verifyRawEcdsa(Buffer.from(text), signature, {
+    bits: 256,
+    key: leaf.publicKey,
+    what: `Collateral, ${part}`,
+    part,
+  });
   const document = parseCollateralJson(text, part);
   checkCurrent(document, now);
   const evaluation = document.number("tcbEvaluationDataNumber");
@@ -188,8 +187,6 @@ function fingerprintsOf(chain: readonly Certificate[]): string {
   return chain.map(({ fingerprint }) => fingerprint).join();
 }
 
-function parseChain(pem: string, what: string): readonly Certificate[] {
-  return decodePemChain(pem, { maxCertificates: MAX_CHAIN, what }).map((der) =>
-    parseCertificate(der, what),
-  );
+function parseChain(text: string, what: string): readonly Certificate[] {
+  return parsePemChain(text, { maxCertificates: MAX_CHAIN, what });
 }

@@ -1,8 +1,9 @@
-import { createHash, createPublicKey, type KeyObject, timingSafeEqual, verify } from "node:crypto";
+import { createHash, createPublicKey, type KeyObject } from "node:crypto";
 import { type PinnedRoots, verifyChain } from "../certificate-chain.ts";
 import { EvidenceError } from "../evidence-error.ts";
-import { decodePemChain } from "../pem.ts";
-import { parseCertificate } from "../x509.ts";
+import { parsePemChain } from "../pem.ts";
+import { verifyRawEcdsa } from "../raw-ecdsa.ts";
+import { checkReportData } from "../report-data.ts";
 import { appraiseTdxTcb, type TdxTcb } from "./appraise-tcb.ts";
 import { type TdxCollateral, verifyCollateral } from "./collateral.ts";
 import { parsePckPlatform, type PckPlatform } from "./pck-certificate.ts";
@@ -37,8 +38,6 @@ export interface VerifiedTdx {
   readonly collateralExpires: number;
 }
 
-const REPORT_DATA_BYTES = 64;
-
 /**
  * Verifies a TDX quote offline: PCK chain to Intel's root, quoting enclave, attestation key, quote, and the collateral. A
  * level of firmware that Intel has revoked is refused; every other status is a claim for a policy.
@@ -51,28 +50,27 @@ export function verifyTdx(
 ): VerifiedTdx {
   const { now, reportData, minEvaluation = 0, roots = INTEL_ROOTS } = options;
   const quote = parseTdxQuote(bytes);
-  const chain = decodePemChain(quote.certificates.toString("latin1"), {
+  const chain = parsePemChain(quote.certificates.toString("latin1"), {
     maxCertificates: 3,
     what: "PCK chain",
-  }).map((der) => parseCertificate(der, "PCK chain"));
+  });
   const pckChain = verifyChain(chain, { roots, now, what: "PCK chain" });
   const { leaf } = pckChain;
   verifyP256(quote.qeReport.encoded, quote.qeSignature, leaf.publicKey, "qeReport");
   checkAttestationKey(quote);
   verifyP256(quote.signed, quote.signature, p256Key(quote.attestationKey), "quote");
-  const verified = verifyCollateral(collateral, pckChain, { roots, now, minEvaluation });
+  const verified = verifyCollateral(collateral, pckChain, { now, minEvaluation });
   const pck = parsePckPlatform(leaf);
   const tcb = appraiseTdxTcb({ body: quote.body, qeReport: quote.qeReport, pck }, verified);
-  if (reportData !== null) checkReportData(quote.body.reportData, reportData);
+  checkReportData(quote.body.reportData, reportData, {
+    what: "TDX quote",
+    part: "quote.reportData",
+  });
   return { quote, pck, tcb, collateralExpires: verified.expires };
 }
 
-/** A signature has 64 bytes here, which admits keys of P-256 alone. */
 function verifyP256(signed: Buffer, signature: Buffer, key: KeyObject, part: string): void {
-  if (!verify("sha256", signed, { key, dsaEncoding: "ieee-p1363" }, signature))
-    throw new EvidenceError("ERR_EVIDENCE_SIGNATURE", `TDX ${part}: signature does not verify`, {
-      part,
-    });
+  verifyRawEcdsa(signed, signature, { bits: 256, key, what: `TDX ${part}`, part });
 }
 
 /** The quoting enclave vouches for the key that signs quotes by its own report data. */
@@ -102,16 +100,4 @@ function p256Key(point: Buffer): KeyObject {
       { part: "quote.attestationKey", cause },
     );
   }
-}
-
-function checkReportData(found: Buffer, expected: Uint8Array): void {
-  if (expected.length !== REPORT_DATA_BYTES)
-    throw new RangeError(`report data: ${expected.length} bytes, expected ${REPORT_DATA_BYTES}`);
-  // THREAT-14: a quote that was made for somebody else's nonce or key.
-  if (!timingSafeEqual(found, expected))
-    throw new EvidenceError(
-      "ERR_EVIDENCE_BINDING",
-      "TDX quote: report data is not what was asked for",
-      { part: "quote.reportData" },
-    );
 }

@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { parseHclReport } from "../azure/hcl-report.ts";
 import type { AzureSnpEvidence, AzureTdxEvidence } from "../azure/verify-azure.ts";
 import type { SnpRoots } from "../snp/verify-snp.ts";
-import { u32 } from "../tpm/marshal.ts";
 import type { PcrSelection } from "../tpm/pcr-selection.ts";
+import { u32 } from "./little-endian.ts";
 import { makeTdx, TDX_OFFSETS } from "./tdx-evidence.ts";
 import { makeSnp } from "./snp-evidence.ts";
 import {
@@ -93,5 +93,5 @@ function makeHcl(
 }
 
 function numbers(...values: readonly number[]): Buffer {
-  return Buffer.concat(values.map(u32)).swap32();
+  return Buffer.concat(values.map(u32));
 }

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { EVENT_TYPES, type EventLogKind } from "../event-log/event-log.ts";
+import { u16, u32 } from "./little-endian.ts";
 
 export interface SyntheticEvent {
   readonly register: number;
@@ -11,18 +12,6 @@ export interface SyntheticEvent {
 
 const IDS = { sha1: 4, sha256: 0xb, sha384: 0xc } as const;
 export type LogHash = keyof typeof IDS;
-
-function u16(value: number): Buffer {
-  const bytes = Buffer.alloc(2);
-  bytes.writeUInt16LE(value);
-  return bytes;
-}
-
-function u32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value);
-  return bytes;
-}
 
 export function encodeEvent(
   { register, type, data, measured = data }: SyntheticEvent,

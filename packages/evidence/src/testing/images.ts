@@ -1,14 +1,4 @@
-function u16(value: number): Buffer {
-  const bytes = Buffer.alloc(2);
-  bytes.writeUInt16LE(value);
-  return bytes;
-}
-
-function u32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value);
-  return bytes;
-}
+import { u16, u32 } from "./little-endian.ts";
 
 export interface PeParts {
   readonly sections: readonly (readonly [string, Buffer])[];

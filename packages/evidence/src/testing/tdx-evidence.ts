@@ -11,6 +11,7 @@ import {
   TEST_NOW,
 } from "./certificates.ts";
 import { der, integer, octets, oid, sequence } from "./der-writer.ts";
+import { u16, u32 } from "./little-endian.ts";
 
 const SGX = "1.2.840.113741.1.13.1";
 const DAY_MS = 86_400_000;
@@ -67,18 +68,6 @@ export interface TdxSample {
 /** A quote of a TD, signed by a hierarchy of the test's own, with collateral. */
 export function makeTdx(sample: TdxSample = {}): TdxEvidence {
   return { quote: makeQuote(sample), collateral: makeCollateral(sample) };
-}
-
-function u16(value: number): Buffer {
-  const bytes = Buffer.alloc(2);
-  bytes.writeUInt16LE(value);
-  return bytes;
-}
-
-function u32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value);
-  return bytes;
 }
 
 function p1363(data: Uint8Array, key: KeyObject): Buffer {

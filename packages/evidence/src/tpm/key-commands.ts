@@ -1,8 +1,7 @@
-import { readSized } from "./algorithms.ts";
+import { readSized, TPM_ALG } from "./algorithms.ts";
 import { execute, type Authorization } from "./command.ts";
 import { flushedAfter } from "./handles.ts";
 import { sized, u16, u32 } from "./marshal.ts";
-import { TPM_ALG } from "./algorithms.ts";
 import { encodeSelection, type PcrSelection } from "./pcr-selection.ts";
 import type { KeyTemplate } from "./templates.ts";
 import { MAX_RESPONSE_BYTES, type Transport } from "./transport.ts";

@@ -1,4 +1,5 @@
-import { createHash, timingSafeEqual } from "node:crypto";
+import { createHash } from "node:crypto";
+import { checkBound } from "../check-bound.ts";
 import { EvidenceError } from "../evidence-error.ts";
 import { TPM_HASHES, type TpmHash } from "./algorithms.ts";
 import { checkAttestationKey, type AttestationKey } from "./attestation-key.ts";
@@ -50,12 +51,18 @@ export function verifyQuote(evidence: QuoteEvidence, demand: QuoteDemand): Verif
   verifySignature(evidence.quote, signature, ak.key);
 
   const { extraData, selections, pcrDigest, ...signed } = parseQuote(evidence.quote);
-  expectEqual(extraData, demand.qualifyingData, "The quote is over other data", "quote.extraData");
+  checkBound(extraData, demand.qualifyingData, {
+    problem: "The quote is over other data",
+    part: "quote.extraData",
+  });
   checkSelections(selections, selection);
   const pcrs = selectedValues(evidence.pcrs, selection);
   // TPM 2.0 Part 3 §18.4: the digest over the values is made with the hash of the signature, not of the bank.
   const digest = createHash(signature.hash).update(Buffer.concat([...pcrs.values()]));
-  expectEqual(pcrDigest, digest.digest(), "PCRs have other values", "quote.pcrDigest");
+  checkBound(pcrDigest, digest.digest(), {
+    problem: "PCRs have other values",
+    part: "quote.pcrDigest",
+  });
   return { ...signed, bank: selection.bank, pcrs, akName: ak.name };
 }
 
@@ -107,10 +114,4 @@ function pcrValue(value: Uint8Array | undefined, index: number, bank: TpmHash): 
       found: bank,
     });
   return Buffer.from(value);
-}
-
-function expectEqual(found: Buffer, expected: Uint8Array, problem: string, part: string): void {
-  // Compared in constant time: the nonce may be a secret until it is used.
-  if (found.length !== expected.length || !timingSafeEqual(found, expected))
-    throw new EvidenceError("ERR_EVIDENCE_BINDING", problem, { part });
 }
