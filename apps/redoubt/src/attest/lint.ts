@@ -1,10 +1,7 @@
-import { EvidenceError, lintPolicy, parsePolicy, type PolicyProblem } from "@redoubt/evidence";
-import { type CommandContext, EXIT, fileArgument } from "../command.ts";
-import { readInput } from "../input.ts";
+import { EvidenceError, lintPolicy, type Policy, type PolicyProblem } from "@redoubt/evidence";
+import { type CommandContext, EXIT } from "../command.ts";
 import { printable } from "../table.ts";
-import { readReferences, type ReferenceOptions } from "./references.ts";
-
-const MAX_POLICY_BYTES = 262_144;
+import { readPolicy, readReferences, type ReferenceOptions } from "./references.ts";
 
 /** Exit code 3 for a policy that does not load, or that must not guard production. */
 export async function attestLint(
@@ -13,7 +10,7 @@ export async function attestLint(
   options: ReferenceOptions,
 ): Promise<number> {
   const references = readReferences(context, options, Date.now());
-  const problems = lint(readInput(fileArgument(context, file), MAX_POLICY_BYTES), references);
+  const problems = lint(() => readPolicy(context, file, references));
   context.terminal.result({
     json: { problems },
     text: problems.length === 0 ? "fit for production" : problems.map(problemText).join("\n"),
@@ -21,12 +18,9 @@ export async function attestLint(
   return problems.length === 0 ? EXIT.ok : EXIT.refused;
 }
 
-function lint(
-  policy: Buffer,
-  references: ReturnType<typeof readReferences>,
-): readonly PolicyProblem[] {
+function lint(read: () => Policy): readonly PolicyProblem[] {
   try {
-    return lintPolicy(parsePolicy(policy, references));
+    return lintPolicy(read());
   } catch (error) {
     if (!(error instanceof EvidenceError)) throw error;
     const { part = "policy", message } = error;

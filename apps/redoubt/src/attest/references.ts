@@ -1,7 +1,13 @@
-import { createPublicKey, type KeyObject } from "node:crypto";
-import { joinReferenceSets, type ReferenceSets, verifyReferenceValues } from "@redoubt/evidence";
+import {
+  joinReferenceSets,
+  parsePolicy,
+  type Policy,
+  type ReferenceSets,
+  verifyReferenceValues,
+} from "@redoubt/evidence";
 import { type CommandContext, fileArgument, optionError } from "../command.ts";
 import { readInput } from "../input.ts";
+import { readPublicKey } from "./release-key.ts";
 
 export interface ReferenceOptions {
   readonly references?: readonly string[];
@@ -11,7 +17,7 @@ export interface ReferenceOptions {
 }
 
 const MAX_FILE_BYTES = 1_048_576;
-const MAX_KEY_BYTES = 16_384;
+const MAX_POLICY_BYTES = 262_144;
 const DEFAULT_THRESHOLD = 2;
 
 /** The sets of all files that were named; each must be signed by enough release keys. */
@@ -22,7 +28,7 @@ export function readReferences(
 ): ReferenceSets {
   if (references.length > 0 && releaseKey.length === 0)
     throw optionError("Name --release-key for each key that may sign reference values");
-  const releaseKeys = releaseKey.map((name) => readReleaseKey(context, name));
+  const releaseKeys = releaseKey.map((name) => readPublicKey(context, name));
   const trust = { releaseKeys, threshold, floors: new Map(floor.map(parseFloor)), now };
   return joinReferenceSets(
     references.map((name) =>
@@ -31,20 +37,13 @@ export function readReferences(
   );
 }
 
-export function readReleaseKey(context: CommandContext, name: string): KeyObject {
-  const pem = readInput(fileArgument(context, name), MAX_KEY_BYTES);
-  const key = parseKey(pem);
-  if (key?.asymmetricKeyType !== "ed25519")
-    throw optionError(`${name} is not a public key of Ed25519 in PEM`);
-  return key;
-}
-
-function parseKey(pem: Buffer): KeyObject | undefined {
-  try {
-    return createPublicKey(pem);
-  } catch {
-    return undefined;
-  }
+/** @throws EvidenceError `ERR_EVIDENCE_POLICY` */
+export function readPolicy(
+  context: CommandContext,
+  file: string,
+  references: ReferenceSets,
+): Policy {
+  return parsePolicy(readInput(fileArgument(context, file), MAX_POLICY_BYTES), references);
 }
 
 function parseFloor(text: string): readonly [string, number] {

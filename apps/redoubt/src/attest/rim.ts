@@ -1,4 +1,3 @@
-import { createPrivateKey, type KeyObject } from "node:crypto";
 import { writeDurable } from "@redoubt/base";
 import {
   CPU_SIGNATURES,
@@ -13,10 +12,10 @@ import {
 import { type CommandContext, EXIT, fileArgument, optionError } from "../command.ts";
 import { readInput } from "../input.ts";
 import { readRecognised } from "./evidence-file.ts";
+import { readPrivateKey } from "./release-key.ts";
 
 const MAX_IMAGE_BYTES = 1_073_741_824;
 const MAX_FILE_BYTES = 1_048_576;
-const MAX_KEY_BYTES = 16_384;
 /** Nothing of it is secret. */
 const READABLE = 0o644;
 const DAY_MS = 86_400_000;
@@ -48,22 +47,22 @@ export async function rimBuild(
   image: string | undefined,
   options: RimBuildOptions,
 ): Promise<number> {
-  const { name } = options;
-  const sets = named(
-    name,
-    () => new Map([...ukiSets(context, image, options), ...launchSets(context, options)]),
-  );
+  const sets = measured(context, image, options);
   if (sets.size === 0) throw optionError("Name an image, or --ovmf for a launch digest, or both");
   return writeDraft(context, options, sets);
 }
 
-/** An image that cannot be read is the caller's, so it is named; nothing hostile is expected here. */
-function named(name: string, work: () => Sets): Sets {
+/** An image that cannot be read is the caller's own, so it is named. */
+function measured(
+  context: CommandContext,
+  image: string | undefined,
+  options: RimBuildOptions,
+): Sets {
   try {
-    return work();
+    return new Map([...ukiSets(context, image, options), ...launchSets(context, options)]);
   } catch (error) {
     if (!(error instanceof EvidenceError)) throw error;
-    throw optionError(`${name}: ${error.message}`);
+    throw optionError(`${options.name}: ${error.message}`);
   }
 }
 
@@ -179,24 +178,6 @@ export async function rimSign(
     text: `${file}: ${length} signed`,
   });
   return EXIT.ok;
-}
-
-function readPrivateKey(context: CommandContext, name: string): KeyObject {
-  const pem = readInput(fileArgument(context, name), MAX_KEY_BYTES);
-  const key = parsePrivate(pem);
-  if (key?.asymmetricKeyType !== "ed25519")
-    throw optionError(
-      `${name} is not a private key of Ed25519 in PEM (openssl genpkey -algorithm ed25519)`,
-    );
-  return key;
-}
-
-function parsePrivate(pem: Buffer): KeyObject | undefined {
-  try {
-    return createPrivateKey(pem);
-  } catch {
-    return undefined;
-  }
 }
 
 function writeDraft(

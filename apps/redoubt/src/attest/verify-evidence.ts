@@ -6,31 +6,25 @@ import {
   EVIDENCE_AUTHORITY,
   EvidenceError,
   type Evidence,
-  parsePolicy,
   type Policy,
   type Refusal,
   type TpmPlatform,
 } from "@redoubt/evidence";
-import { type CommandContext, EXIT, fileArgument, optionError } from "../command.ts";
-import { readInput } from "../input.ts";
+import { type CommandContext, EXIT, optionError } from "../command.ts";
 import { printable, table } from "../table.ts";
 import { claimRows } from "./claim-rows.ts";
-import { readEvidence } from "./evidence-file.ts";
-import { readReferences, type ReferenceOptions } from "./references.ts";
+import { type Beside, readEvidence } from "./evidence-file.ts";
+import { readPolicy, readReferences, type ReferenceOptions } from "./references.ts";
 
-export interface AttestVerifyOptions extends ReferenceOptions {
+export interface AttestVerifyOptions extends ReferenceOptions, Beside {
   readonly policy: string;
   readonly expect?: string;
   readonly anyData?: boolean;
-  readonly chain?: readonly string[];
-  readonly collateral?: string;
   readonly minEvaluation?: number;
   readonly at?: string;
   readonly pcrs?: string;
   readonly enrolled?: readonly string[];
 }
-
-const MAX_POLICY_BYTES = 262_144;
 
 type Verdict =
   | { readonly valid: true; readonly claims: Claims }
@@ -51,10 +45,7 @@ export async function attestVerify(
   const now = parseTime(options.at);
   const appraisal = { now, ...parseAppraisal(options) };
   const references = readReferences(context, options, now);
-  const policy = parsePolicy(
-    readInput(fileArgument(context, options.policy), MAX_POLICY_BYTES),
-    references,
-  );
+  const policy = readPolicy(context, options.policy, references);
   const verdict = decide(() => readEvidence(context, file, options), appraisal, policy);
   context.terminal.result({ json: verdict, text: verdictText(verdict) });
   return verdict.valid ? EXIT.ok : EXIT.refused;
