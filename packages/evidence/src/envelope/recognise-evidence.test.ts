@@ -69,7 +69,7 @@ test("what evidence says is shown as plain values", () => {
     shown(encodeLog([...bootEvents(), { register: 0, type: 3, data: Buffer.alloc(1) }])).events,
   );
   assert.deepEqual(
-    [log["0"], log["1"], log["12"]],
+    [log["0"], log["2"], log["14"]],
     ["0 firmware version: Firmware 1.0", "7 variable SecureBoot: on", "0 not measured"],
   );
   const old = { register: 1, type: 1, data: Buffer.from("x") };

@@ -27,3 +27,12 @@ export function parseEfiVariable(data: Buffer): EfiVariable {
   reader.end();
   return { guid, name, value };
 }
+
+/** What parses as a variable, or undefined: for events of which nothing else is known. */
+export function findEfiVariable(data: Buffer): EfiVariable | undefined {
+  try {
+    return parseEfiVariable(data);
+  } catch {
+    return undefined;
+  }
+}

@@ -9,6 +9,7 @@ import {
   encodeLog,
   encodeLogHeader,
   exited,
+  OTHER_TYPES,
   secureBootOn,
   separator7,
   type SyntheticEvent,
@@ -25,7 +26,8 @@ import { checkReplay, replay } from "./replay.ts";
 import { appendUserspaceLog } from "./userspace-log.ts";
 
 const format = { name: "EvidenceError", code: "ERR_EVIDENCE_FORMAT" };
-const { noAction, ipl, variableDriverConfig, crtmVersion } = EVENT_TYPES;
+const { noAction, ipl, crtmVersion } = EVENT_TYPES;
+const { variableDriverConfig, separator } = OTHER_TYPES;
 
 function sha256(...parts: readonly (string | Uint8Array)[]): string {
   const hash = createHash("sha256");
@@ -49,8 +51,9 @@ test("a log leads to its registers, and says what was booted", () => {
     "firmware-version": "Firmware 1.0",
     "exit-boot-services": true,
     "boot-applications": [sha256("image")],
-    "kernel-command-lines": ["/vmlinuz ro", "quiet"],
-    "uki-sections": { ".linux": sha256("kernel") },
+    "kernel-command-lines": ["quiet"],
+    "grub-commands": ["/vmlinuz ro"],
+    "uki-sections": { linux: sha256("kernel") },
   });
 });
 
@@ -152,127 +155,193 @@ test("PCR 0 begins at the locality of the start", () => {
   assert.equal(replay(parseEventLog(ccel, "ccel"), "sha384").size, 0);
 });
 
-test("THREAT-13: Secure Boot is what firmware measured before the separator, once", () => {
-  const off = { ...secureBootOn, data: variable("SecureBoot", Buffer.of(0)) };
+const off = { ...secureBootOn, data: variable("SecureBoot", Buffer.of(0)) };
+const PK: SyntheticEvent = { ...secureBootOn, data: variable("PK", Buffer.from("pk")) };
+
+test("THREAT-13: Secure Boot is what firmware measures first, before its separator", () => {
   assert.equal(claimsOf([off, separator7])["secure-boot"], false);
-  assert.equal(
-    claimsOf([{ ...off, data: variable("SecureBoot", Buffer.alloc(0)) }, separator7])[
-      "secure-boot"
-    ],
-    false,
-  );
+  assert.equal(claimsOf([secureBootOn, PK, separator7])["secure-boot"], true);
+  const empty = { ...off, data: variable("SecureBoot", Buffer.alloc(0)) };
+  assert.equal(claimsOf([empty, separator7])["secure-boot"], false);
+  const foreign = { ...off, data: variable("SecureBoot", Buffer.of(1), Buffer.alloc(16)) };
   for (const events of [
     [separator7, secureBootOn],
     [secureBootOn],
-    [{ ...secureBootOn, register: 6 }, { ...separator7, register: 6 }, separator7],
+    [secureBootOn, { ...separator7, data: Buffer.of(1, 0, 0, 0) }],
+    [secureBootOn, { ...separator7, register: 6 }],
+    [{ ...secureBootOn, register: 6 }, separator7],
     [{ ...secureBootOn, measured: Buffer.from("other") }, separator7],
-    [{ ...secureBootOn, type: ipl }, separator7],
-    [{ ...secureBootOn, data: variable("SecureBoot", Buffer.of(1), Buffer.alloc(16)) }, separator7],
+    [foreign, separator7],
     [{ ...secureBootOn, data: variable("Other", Buffer.of(1)) }, separator7],
-  ]) {
-    assert.equal("secure-boot" in claimsOf(events), false, JSON.stringify(events));
-  }
-  assert.equal(claimsOf([off, separator7, secureBootOn])["secure-boot"], false);
-  assert.throws(() => claimsOf([off, secureBootOn, separator7]), format);
-});
-
-test("the firmware's version counts where it is measured, once", () => {
-  const version: SyntheticEvent = { register: 0, type: crtmVersion, data: utf16("1") };
-  assert.equal(claimsOf([version])["firmware-version"], "1");
-  for (const events of [
-    [version, version],
-    [{ ...version, measured: Buffer.from("2") }],
-    [{ ...version, register: 1 }],
+    [PK, secureBootOn, separator7],
+    [secureBootOn, secureBootOn, separator7],
+    [secureBootOn, { ...PK, data: Buffer.from("UEFI Debug Mode") }, separator7],
+    [{ ...off, data: Buffer.from("UEFI Debug Mode") }, secureBootOn, separator7],
   ])
-    assert.equal("firmware-version" in claimsOf(events), false);
+    assert.equal("secure-boot" in claimsOf(events), false, JSON.stringify(events));
 });
 
-test("THREAT-13: a log that was cut, or that goes on after the hand-over, is told", () => {
+test("THREAT-13: a type that was changed later, which nothing measures, changes no claim", () => {
+  const bytes = { register: 7, data: Buffer.alloc(4) };
+  // Secure Boot is off. The sender hides that, calls the separator something else, and extends the register by "on".
+  for (const type of [ipl, 1, variableDriverConfig, 0x99])
+    for (const first of [off, { ...off, type }, { ...off, measured: off.data, data: bytes.data }])
+      assert.notEqual(
+        claimsOf([first, { ...bytes, type }, secureBootOn, separator7])["secure-boot"],
+        true,
+      );
+  const old: SyntheticEvent = { register: 0, type: 1, data: utf16("Firmware 0.9") };
+  const fresh: SyntheticEvent = { register: 0, type: crtmVersion, data: utf16("Firmware 1.0") };
+  const hidden = { ...old, measured: old.data, data: Buffer.from("x") };
+  for (const first of [old, hidden])
+    for (const type of [ipl, separator])
+      assert.notEqual(
+        claimsOf([first, { ...bytes, register: 0, type }, fresh, { ...separator7, register: 0 }])[
+          "firmware-version"
+        ],
+        "Firmware 1.0",
+      );
+});
+
+test("the firmware's version is what PCR 0 begins with", () => {
+  const version: SyntheticEvent = { register: 0, type: crtmVersion, data: utf16("1") };
+  const end = { ...separator7, register: 0 };
+  assert.equal(claimsOf([version, end])["firmware-version"], "1");
+  assert.equal(claimsOf([version, { ...version, data: utf16("2") }, end])["firmware-version"], "1");
+  for (const events of [
+    [version],
+    [end],
+    [{ ...version, data: Buffer.from("one") }, end],
+    [{ ...version, data: Buffer.from("1\0\0") }, end],
+    [{ ...version, measured: Buffer.from("2") }, end],
+    [{ ...version, register: 1 }, end],
+    [{ ...version, data: Buffer.from("x") }, version, end],
+  ])
+    assert.equal("firmware-version" in claimsOf(events), false, JSON.stringify(events));
+});
+
+test("THREAT-13: whatever was started stands among the applications, whatever it is called", () => {
+  const evil = { register: 4, data: Buffer.from("path"), measured: Buffer.from("evil") };
+  const good = { ...evil, type: 0x8000_0003, measured: Buffer.from("image") };
+  const returned = Buffer.from("Returning from EFI Application from Boot Option");
+  for (const type of [1, separator, 0x8000_0007, ipl, 0x8000_0003])
+    assert.deepEqual(claimsOf([{ ...evil, type }, good])["boot-applications"], [
+      sha256("evil"),
+      sha256("image"),
+    ]);
+  assert.deepEqual(
+    claimsOf([good, { ...good, data: returned, measured: returned }])["boot-applications"],
+    [sha256("image")],
+  );
+  assert.equal("boot-applications" in claimsOf([{ ...separator7, register: 4 }]), false);
+});
+
+test("THREAT-13: a register that was cut before the hand-over, or extended after it, is told", () => {
   const invocation = { ...exited, data: Buffer.from("Exit Boot Services Invocation") };
   for (const [events, expected] of [
     [[exited], true],
+    [[{ register: 5, type: 1, data: Buffer.from("x") }, exited], true],
+    [[{ ...exited, type: ipl }], true],
     [[invocation, exited, invocation, exited], true],
+    [[exited, { register: 4, type: 1, data: Buffer.from("x") }], true],
     [[invocation], false],
     [[], false],
-    [[exited, { register: 4, type: 1, data: Buffer.from("x") }], false],
-    [[exited, { ...exited, type: ipl }], false],
+    [[exited, { register: 5, type: 1, data: Buffer.from("x") }], false],
     [[exited, { ...exited, data: Buffer.from("other") }], false],
     [[{ ...exited, measured: Buffer.from("other") }], false],
     [[{ ...exited, register: 4 }], false],
-    [
-      [
-        { register: 5, type: 1, data: Buffer.from("x") },
-        { ...exited, register: 4 },
-      ],
-      false,
-    ],
-    [[{ ...exited, type: ipl }], false],
-  ] as const) {
-    assert.equal(claimsOf(events)["exit-boot-services"], expected);
-  }
+  ] as const)
+    assert.equal(claimsOf(events)["exit-boot-services"], expected, JSON.stringify(events));
 });
 
-test("a command line is what the digest covers", () => {
-  const grub: SyntheticEvent = {
-    register: 8,
-    type: ipl,
-    data: Buffer.from("kernel_cmdline: ro"),
-    measured: Buffer.from("ro"),
-  };
-  assert.deepEqual(claimsOf([grub])["kernel-command-lines"], ["ro"]);
+test("THREAT-13: command lines are told for the whole register, or not at all", () => {
   const stub: SyntheticEvent = { register: 12, type: ipl, data: utf16("ro") };
+  const evil = { ...stub, data: utf16("init=/evil") };
   assert.deepEqual(claimsOf([stub])["kernel-command-lines"], ["ro"]);
-  for (const event of [
-    { ...grub, measured: Buffer.from("rw") },
-    { ...grub, type: 5 },
-    { ...grub, register: 9 },
-    { ...stub, measured: Buffer.from("rw") },
-    { ...stub, data: Buffer.from("ro") },
-    { ...stub, data: Buffer.from("ro\0") },
+  for (const type of [ipl, 1, separator])
+    assert.deepEqual(claimsOf([{ ...evil, type }, stub])["kernel-command-lines"], [
+      "init=/evil",
+      "ro",
+    ]);
+  for (const events of [
+    [stub, { ...stub, measured: Buffer.from("credentials") }],
+    [stub, { ...stub, data: Buffer.from("ro") }],
+    [stub, { ...stub, data: Buffer.from("ro\0") }],
+    [{ ...stub, register: 11 }],
+  ])
+    assert.equal("kernel-command-lines" in claimsOf(events), false, JSON.stringify(events));
+});
+
+function command(data: string, measured: string): SyntheticEvent {
+  return { register: 8, type: ipl, data: Buffer.from(data), measured: Buffer.from(measured) };
+}
+
+test("THREAT-13: a command line of GRUB is one of its commands: its prefix is not measured", () => {
+  const events = [command("grub_cmd: set x", "set x"), command("kernel_cmdline: ro\0", "ro")];
+  assert.deepEqual(claimsOf(events)["grub-commands"], ["set x", "ro"]);
+  assert.deepEqual(claimsOf([command("plain", "plain")])["grub-commands"], ["plain"]);
+  assert.equal("kernel-command-lines" in claimsOf(events), false);
+  assert.equal("grub-commands" in claimsOf([...events, command("a: b", "c")]), false);
+  assert.equal("grub-commands" in claimsOf([command("x a: b", "b")]), false);
+  assert.equal("grub-commands" in claimsOf([{ ...command("ro", "ro"), register: 9 }]), false);
+});
+
+function hashed(text: string): SyntheticEvent {
+  return { register: 11, type: ipl, data: Buffer.from("x"), measured: Buffer.from(text) };
+}
+
+function section(name: string, content: string): readonly SyntheticEvent[] {
+  return [hashed(`${name}\0`), hashed(content)];
+}
+
+test("THREAT-13: sections of a UKI are those at the front, each once, in the stub's order", () => {
+  const entered: SyntheticEvent = { register: 11, type: ipl, data: Buffer.from("enter-initrd") };
+  const kernel = section(".linux", "kernel");
+  assert.deepEqual(claimsOf(kernel)["uki-sections"], { linux: sha256("kernel") });
+  const claims = claimsOf([...kernel, ...section(".initrd", "initrd"), entered]);
+  assert.deepEqual(claims["uki-sections"], { linux: sha256("kernel"), initrd: sha256("initrd") });
+  assert.deepEqual(claims["boot-phases"], ["enter-initrd"]);
+  for (const events of [
+    [hashed(".linux\0")],
+    [entered],
+    // An evil kernel, and the approved one after it.
+    [...section(".linux", "evil"), ...kernel],
+    [...section(".linux", "evil"), entered, ...kernel],
+    [...section(".initrd", "initrd"), ...kernel],
+    [...section(".other", "x"), ...kernel],
+    [...kernel, hashed("hidden")],
   ]) {
-    const lines = claimsOf([event, { register: 8, type: 5, data: Buffer.alloc(1) }])[
-      "kernel-command-lines"
-    ];
-    assert.deepEqual(lines, [], JSON.stringify(event));
+    const made = claimsOf(events);
+    assert.equal("uki-sections" in made, false, JSON.stringify(events));
+    assert.equal("boot-phases" in made, false);
   }
 });
 
-test("sections of a UKI are a name that is measured, and what follows", () => {
-  const name: SyntheticEvent = {
-    register: 11,
-    type: ipl,
-    data: utf16(".linux"),
-    measured: Buffer.from(".linux\0"),
-  };
-  const content = { ...name, measured: Buffer.from("kernel") };
-  assert.deepEqual(claimsOf([name, content])["uki-sections"], { ".linux": sha256("kernel") });
-  for (const events of [
-    [name],
-    [{ ...name, measured: Buffer.from(".initrd\0") }, content],
-    [{ ...name, data: utf16("linux"), measured: Buffer.from("linux\0") }, content],
-    [
-      { ...name, type: 5 },
-      { ...content, type: 5 },
-    ],
-  ])
-    assert.deepEqual(claimsOf(events)["uki-sections"], {}, JSON.stringify(events));
-});
-
-test("a CCEL log has its own registers, and padding", () => {
+test("a CCEL log proves the hand-over alone, and has padding", () => {
   const moved: Readonly<Record<number, number>> = { 0: 1, 7: 1, 4: 2, 5: 2, 8: 3, 11: 3, 12: 3 };
   const events = bootEvents().map((event) => ({ ...event, register: moved[event.register] ?? 0 }));
   const bytes = encodeLog(events, "ccel", ["sha384"]);
   const log = parseEventLog(Buffer.concat([bytes, Buffer.alloc(100, 0xff)]), "ccel");
   const claims = logClaims(checkReplay(log, replay(log, "sha384"), "sha384"));
-  assert.equal(claims["secure-boot"], true);
-  assert.equal(claims["exit-boot-services"], true);
-  assert.deepEqual(claims["kernel-command-lines"], [".linux", "/vmlinuz ro", "quiet"].slice(1));
+  assert.deepEqual(claims, { "exit-boot-services": true });
   const torn = Buffer.concat([bytes, Buffer.alloc(8, 0xff), Buffer.alloc(1)]);
   assert.throws(() => parseEventLog(torn, "ccel"), format);
   assert.throws(
     () => parseEventLog(Buffer.concat([encodeLog([]), Buffer.alloc(100, 0xff)]), "tcg2"),
     format,
   );
+});
+
+test("THREAT-13: a bank that firmware leaves alone proves no boot", () => {
+  const zero = new Map([[0, Buffer.alloc(32)]]);
+  const log = parseEventLog(encodeLog([exited]), "tcg2");
+  assert.throws(() => checkReplay(log, zero, "sha256"), {
+    code: "ERR_EVIDENCE_REPLAY",
+    part: "eventLog.registers[0]",
+  });
+  checkReplay(log, new Map([[1, Buffer.alloc(32)]]), "sha256");
+  const ccel = parseEventLog(encodeLog([], "ccel", ["sha384"]), "ccel");
+  checkReplay(ccel, new Map([[0, Buffer.alloc(48)]]), "sha384");
 });
 
 function header(change: (bytes: Buffer) => void): Buffer {
@@ -436,18 +505,17 @@ test("phases that systemd measured are replayed, too", () => {
   const firmware = parseEventLog(encodeLog(bootEvents()), "tcg2");
   const log = appendUserspaceLog(
     firmware,
-    userspace(
-      phase("enter-initrd"),
-      phase("ready", { content: {} }),
-      phase("x", { pcr: 15, content: undefined }),
-    ),
+    userspace(phase("enter-initrd"), phase("ready"), phase("x", { pcr: 15, content: undefined })),
   );
   const values = replay(log, "sha256");
   const claims = logClaims(checkReplay(log, values, "sha256"));
-  assert.deepEqual(claims["boot-phases"], ["enter-initrd", "unknown"]);
+  assert.deepEqual(claims["boot-phases"], ["enter-initrd", "ready"]);
   assert.equal(claims["exit-boot-services"], true);
   assert.equal(claims["secure-boot"], true);
   assert.throws(() => checkReplay(firmware, values, "sha256"), { part: "eventLog.registers[11]" });
+  const nameless = appendUserspaceLog(firmware, userspace(phase("ready", { content: {} })));
+  const others = logClaims(checkReplay(nameless, replay(nameless, "sha256"), "sha256"));
+  assert.equal("boot-phases" in others || "uki-sections" in others, false);
   assert.equal(appendUserspaceLog(firmware, userspace()).events.length, firmware.events.length);
 });
 
@@ -512,7 +580,7 @@ test("two boots are compared in words", () => {
           data: Buffer.from("kernel_cmdline: rw \u001b[2J"),
           measured: Buffer.from("rw"),
         };
-      if (event.register === 0) return { ...event, data: utf16("Firmware 2.0") };
+      if (event.type === crtmVersion) return { ...event, data: utf16("Firmware 2.0") };
       return event;
     }),
   );
@@ -535,7 +603,7 @@ test("two boots are compared in words", () => {
   ]);
   const application = {
     register: 4,
-    type: EVENT_TYPES.bootServicesApplication,
+    type: OTHER_TYPES.bootServicesApplication,
     data: Buffer.from("p"),
     measured: Buffer.from("other"),
   };

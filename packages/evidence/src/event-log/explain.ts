@@ -1,5 +1,5 @@
 import type { TpmHash } from "../tpm/algorithms.ts";
-import { parseEfiVariable } from "./efi-variable.ts";
+import { findEfiVariable } from "./efi-variable.ts";
 import { type BootEvent, EVENT_TYPES, type EventLog } from "./event-log.ts";
 import { replay } from "./replay.ts";
 
@@ -85,28 +85,32 @@ function differencesOf(
         after: undefined,
       },
     ];
-  const left = [...fresh];
+  const byName = Map.groupBy(fresh, nameOf);
+  const matches = new Map<BootEvent, BootEvent>();
+  for (const event of gone) {
+    const match = byName.get(nameOf(event))?.shift();
+    if (match !== undefined) matches.set(event, match);
+  }
+  const matched = new Set(matches.values());
   const changedOrRemoved = gone.map((event): BootDifference => {
-    const what = nameOf(event);
-    const at = left.findIndex((other) => nameOf(other) === what);
-    const [match] = at === -1 ? [] : left.splice(at, 1);
-    return match === undefined
-      ? { register, kind: "removed", what, before: textOf(event, bank), after: undefined }
-      : {
-          register,
-          kind: "changed",
-          what,
-          before: textOf(event, bank),
-          after: textOf(match, bank),
-        };
+    const match = matches.get(event);
+    return {
+      register,
+      kind: match === undefined ? "removed" : "changed",
+      what: nameOf(event),
+      before: textOf(event, bank),
+      after: match === undefined ? undefined : textOf(match, bank),
+    };
   });
-  const added = left.map((event): BootDifference => ({
-    register,
-    kind: "added",
-    what: nameOf(event),
-    before: undefined,
-    after: textOf(event, bank),
-  }));
+  const added = fresh
+    .filter((event) => !matched.has(event))
+    .map((event): BootDifference => ({
+      register,
+      kind: "added",
+      what: nameOf(event),
+      before: undefined,
+      after: textOf(event, bank),
+    }));
   return [...changedOrRemoved, ...added];
 }
 
@@ -153,13 +157,7 @@ function loaderPrefix({ type, data }: BootEvent): string | undefined {
 
 function variableOf({ type, data }: BootEvent) {
   const isVariable = TYPE_NAMES.get(type)?.endsWith("variable") === true || type === 0x8000_00e0;
-  if (!isVariable) return undefined;
-  try {
-    return parseEfiVariable(data);
-  } catch {
-    // A log is explained as far as it can be; what it proves is said elsewhere.
-    return undefined;
-  }
+  return isVariable ? findEfiVariable(data) : undefined;
 }
 
 function textOf(event: BootEvent, bank: TpmHash): string {

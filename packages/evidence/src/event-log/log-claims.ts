@@ -1,46 +1,54 @@
 import { createHash } from "node:crypto";
 import type { Claims } from "../claims.ts";
-import { EvidenceError } from "../evidence-error.ts";
-import { EFI_GLOBAL_VARIABLE, parseEfiVariable } from "./efi-variable.ts";
-import { type BootEvent, EVENT_TYPES, REGISTERS } from "./event-log.ts";
+import { MEASURED_SECTIONS } from "../reference/measured-sections.ts";
+import { EFI_GLOBAL_VARIABLE, findEfiVariable } from "./efi-variable.ts";
+import { type BootEvent, EVENT_TYPES, type EventLogKind } from "./event-log.ts";
 import type { ReplayedLog } from "./replay.ts";
 
 /**
- * What a replayed log proves, under `event-log.` in a policy. An event counts only in the register that firmware measures
- * it into, if that register was checked, and its data only where the digest covers them: whoever runs the machine later can
- * extend any register, and write what they like beside a digest.
+ * What a replayed log proves, under `event-log.` in a policy.
  *
- * @throws EvidenceError `ERR_EVIDENCE_FORMAT` for events that contradict each other
+ * Of a log only the digests are measured, and their order within one register. Types, data that no digest covers, and the
+ * order across registers are whatever the sender writes; and whoever runs the machine later can extend any register. So
+ * no claim is chosen by an event's type: what firmware measured is read from the front of its register, up to the
+ * separator, which is known by its digest; what loaders measured is told for the whole register, or not at all.
+ *
+ * In a CCEL log one register takes what firmware, host and loader measure in turn: it proves the hand-over only, and its
+ * other facts are the values of the registers.
  */
 export function logClaims(log: ReplayedLog): Claims {
-  const at = REGISTERS[log.kind];
-  const applications = inRegister(log, at.bootCode).filter(
-    ofType(EVENT_TYPES.bootServicesApplication),
-  );
-  const commandLines = at.commandLine.flatMap((register) =>
-    inRegister(log, register).flatMap((event) => commandLine(event, log)),
-  );
-  return {
-    ...secureBootClaims(log),
-    ...firmwareClaims(log),
-    "exit-boot-services": hasExited(log),
-    ...(log.registers.has(at.bootCode)
-      ? { "boot-applications": applications.map((event) => digestOf(event, log)) }
-      : {}),
-    ...(at.commandLine.some((register) => log.registers.has(register))
-      ? { "kernel-command-lines": commandLines }
-      : {}),
-    ...sectionClaims(log),
-    ...phaseClaims(log),
-  };
+  const exit = { "exit-boot-services": hasExited(log) };
+  return log.kind === "ccel"
+    ? exit
+    : {
+        ...exit,
+        ...secureBootClaims(log),
+        ...firmwareClaims(log),
+        ...applicationClaims(log),
+        ...textClaims(log, "kernel-command-lines", PCR.stub, stubText),
+        ...textClaims(log, "grub-commands", PCR.grub, grubText),
+        ...sectionClaims(log),
+      };
 }
 
+/** Where a PC's firmware and loaders measure (PFP §3.3.4; systemd, TPM2 PCR measurements; GRUB manual, Measured Boot). */
+const PCR = {
+  firmware: 0,
+  applications: 4,
+  secureBoot: 7,
+  grub: 8,
+  sections: 11,
+  stub: 12,
+} as const;
+/** PCR 5, and RTMR 1 (UEFI specification §38.4.1). */
+const EXIT: Readonly<Record<EventLogKind, number>> = { tcg2: 5, ccel: 2 };
+const SEPARATOR = Buffer.alloc(4);
+
+/** What was measured into a register that was checked; the digests are facts, the data only where a digest covers them. */
 function inRegister({ events, registers }: ReplayedLog, register: number): readonly BootEvent[] {
-  return registers.has(register) ? events.filter((event) => event.register === register) : [];
-}
-
-function ofType(type: number): (event: BootEvent) => boolean {
-  return (event) => event.type === type;
+  return registers.has(register)
+    ? events.filter((event) => event.register === register && event.type !== EVENT_TYPES.noAction)
+    : [];
 }
 
 function digestOf({ digests }: BootEvent, { bank }: ReplayedLog): string {
@@ -51,25 +59,30 @@ function covers(event: BootEvent, log: ReplayedLog, data: Uint8Array): boolean {
   return digestOf(event, log) === createHash(log.bank).update(data).digest("hex");
 }
 
-/** Variables that firmware measured before the separator; later ones are of whoever ran then. */
+/** Firmware's own events: those before the first separator; none where it has none, or measured an error instead. */
+function firmwareEvents(log: ReplayedLog, register: number): readonly BootEvent[] {
+  const events = inRegister(log, register);
+  const end = events.findIndex((event) => covers(event, log, SEPARATOR));
+  return events.slice(0, Math.max(end, 0));
+}
+
+/** PFP §3.3.4.8: SecureBoot is the first that is measured into PCR 7, and the databases follow it. */
 function secureBootClaims(log: ReplayedLog): Claims {
-  const events = inRegister(log, REGISTERS[log.kind].secureBoot);
-  const end = events.findIndex(ofType(EVENT_TYPES.separator));
+  const events = firmwareEvents(log, PCR.secureBoot);
   const variables = events
-    .slice(0, Math.max(end, 0))
-    .filter(
-      (event) => event.type === EVENT_TYPES.variableDriverConfig && covers(event, log, event.data),
-    )
-    .map((event) => parseEfiVariable(event.data));
-  const states = variables.filter(
-    ({ guid, name }) => guid === EFI_GLOBAL_VARIABLE && name === "SecureBoot",
-  );
-  const [state] = states;
-  if (state === undefined) return {};
-  if (states.length > 1)
-    throw new EvidenceError("ERR_EVIDENCE_FORMAT", "Event log: Secure Boot is measured twice", {
-      part: "eventLog",
-    });
+    .filter((event) => covers(event, log, event.data))
+    .map(({ data }) => findEfiVariable(data))
+    .filter((variable) => variable !== undefined);
+  const [state] = variables;
+  const names = new Set(variables.map(({ name }) => name));
+  if (
+    state?.name !== "SecureBoot" ||
+    state.guid !== EFI_GLOBAL_VARIABLE ||
+    // An event that is no variable may hide one.
+    variables.length < events.length ||
+    names.size < variables.length
+  )
+    return {};
   const databases = variables.filter(({ name }) => ["PK", "KEK", "db", "dbx"].includes(name));
   return {
     "secure-boot": state.value.equals(Buffer.of(1)),
@@ -79,80 +92,101 @@ function secureBootClaims(log: ReplayedLog): Claims {
   };
 }
 
+/** PFP §3.3.4.1: the version is the first that is measured into PCR 0. Of a later event only its author knows what it is. */
 function firmwareClaims(log: ReplayedLog): Claims {
-  const [version, ...others] = inRegister(log, REGISTERS[log.kind].firmware).filter(
-    ofType(EVENT_TYPES.crtmVersion),
+  const [version] = firmwareEvents(log, PCR.firmware);
+  const text = version === undefined ? undefined : utf16Text(version.data);
+  if (version === undefined || text === undefined || !covers(version, log, version.data)) return {};
+  return { "firmware-version": text };
+}
+
+/** What firmware measures into PCR 4 beside the programs that it starts (PFP §10.4.4). */
+const BOOT_ACTIONS: readonly Uint8Array[] = [
+  SEPARATOR,
+  Buffer.from("Calling EFI Application from Boot Option"),
+  Buffer.from("Returning from EFI Application from Boot Option"),
+];
+
+/** Every digest in PCR 4 that is not one of firmware's fixed texts: nothing that was started can be left out. */
+function applicationClaims(log: ReplayedLog): Claims {
+  const applications = inRegister(log, PCR.applications).filter(
+    (event) => !BOOT_ACTIONS.some((text) => covers(event, log, text)),
   );
-  if (version === undefined || others.length > 0 || !covers(version, log, version.data)) return {};
-  return { "firmware-version": version.data.toString("utf16le").replace(/\0+$/, "") };
+  return applications.length === 0
+    ? {}
+    : { "boot-applications": applications.map((event) => digestOf(event, log)) };
 }
 
 const EXITED = Buffer.from("Exit Boot Services Returned with Success");
 const EXITS = [Buffer.from("Exit Boot Services Invocation"), EXITED];
 
 /**
- * A log that was cut before the firmware handed over lacks the last event, and a log to which events were added later has
- * others behind it. Some firmware logs the two exit events twice (field report A11).
+ * Whether the register ends with firmware's hand-over: a register that was quoted before it, or extended after it, does not.
+ * Some firmware logs the two events twice (field report A11).
  */
 function hasExited(log: ReplayedLog): boolean {
-  const { exit } = REGISTERS[log.kind];
-  const isExit = (event: BootEvent, texts: readonly Buffer[]): boolean =>
-    log.registers.has(exit) &&
-    event.register === exit &&
-    event.type === EVENT_TYPES.efiAction &&
-    texts.some((text) => event.data.equals(text)) &&
-    covers(event, log, event.data);
-  const at = log.events.findIndex((event) => isExit(event, [EXITED]));
+  const events = inRegister(log, EXIT[log.kind]);
+  const at = events.findIndex((event) => covers(event, log, EXITED));
   return (
-    at !== -1 &&
-    log.events.slice(at).every((event) => event.isUserspace === true || isExit(event, EXITS))
+    at !== -1 && events.slice(at).every((event) => EXITS.some((text) => covers(event, log, text)))
   );
 }
 
-const GRUB_COMMAND_LINE = Buffer.from("kernel_cmdline: ");
-
-/** GRUB measures the text without its prefix and NUL; systemd-stub measures UTF-16 with its NUL, and logs the same. */
-function commandLine(event: BootEvent, log: ReplayedLog): readonly string[] {
-  const { data, type } = event;
-  if (type !== EVENT_TYPES.ipl) return [];
-  if (data.subarray(0, GRUB_COMMAND_LINE.length).equals(GRUB_COMMAND_LINE)) {
-    const end = data.at(-1) === 0 ? data.length - 1 : data.length;
-    const text = data.subarray(GRUB_COMMAND_LINE.length, end);
-    return covers(event, log, text) ? [text.toString("latin1")] : [];
-  }
-  const isStub =
-    data.length % 2 === 0 && data.subarray(-2).equals(Buffer.alloc(2)) && covers(event, log, data);
-  return isStub ? [data.toString("utf16le").replace(/\0+$/, "")] : [];
+/** The texts of a register in their order; none where it is empty, since then another loader may have measured elsewhere. */
+function textClaims(
+  log: ReplayedLog,
+  name: string,
+  register: number,
+  textOf: (event: BootEvent, log: ReplayedLog) => string | undefined,
+): Claims {
+  const texts = inRegister(log, register).map((event) => textOf(event, log));
+  const known = texts.filter((text) => text !== undefined);
+  return known.length === 0 || known.length < texts.length ? {} : { [name]: known };
 }
 
-/** systemd-stub measures each section's name, with its NUL, and then its contents (systemd, TPM2 PCR measurements). */
+/** systemd-stub measures a command line that is not the image's own as UTF-16 with its NUL, and logs the same. */
+function stubText(event: BootEvent, log: ReplayedLog): string | undefined {
+  return covers(event, log, event.data) ? utf16Text(event.data) : undefined;
+}
+
+function utf16Text(data: Buffer): string | undefined {
+  return data.length % 2 === 0 && data.subarray(-2).equals(Buffer.alloc(2))
+    ? data.toString("utf16le").replace(/\0+$/, "")
+    : undefined;
+}
+
+/**
+ * GRUB measures a command without the prefix that it logs ("grub_cmd: ", "kernel_cmdline: ") and without its NUL. The prefix
+ * is covered by nothing, so a kernel's command line is one command among the others.
+ */
+function grubText(event: BootEvent, log: ReplayedLog): string | undefined {
+  const end = event.data.at(-1) === 0 ? event.data.length - 1 : event.data.length;
+  const start = /^[a-z_]{1,32}: /.exec(event.data.toString("latin1"))?.[0].length ?? 0;
+  const text = event.data.subarray(start, end);
+  return covers(event, log, text) ? text.toString("utf8") : undefined;
+}
+
+/**
+ * systemd-stub measures each section's name, with its NUL, and then its contents, in a fixed order; systemd then measures
+ * the phases of the boot as texts. A booted system can still add a later section than the image's last.
+ */
 function sectionClaims(log: ReplayedLog): Claims {
-  const { sections } = REGISTERS[log.kind];
-  if (!log.registers.has(sections)) return {};
-  const events = inRegister(log, sections).filter(ofType(EVENT_TYPES.ipl));
-  const found: [string, string][] = [];
-  for (const [i, event] of events.entries()) {
-    const name = event.data.toString("utf16le").replace(/\0+$/, "");
-    const content = events[i + 1];
-    if (
-      content !== undefined &&
-      /^\.[a-z0-9]{1,8}$/.test(name) &&
-      covers(event, log, Buffer.from(`${name}\0`))
-    )
-      found.push([name, digestOf(content, log)]);
+  const events = inRegister(log, PCR.sections);
+  const sections: [string, string][] = [];
+  let at = 0;
+  for (const [name] of MEASURED_SECTIONS) {
+    const [head, content] = events.slice(at, at + 2);
+    if (head === undefined || !covers(head, log, Buffer.from(`${name}\0`))) continue;
+    if (content === undefined) return {};
+    sections.push([name.slice(1), digestOf(content, log)]);
+    at += 2;
   }
-  return { "uki-sections": Object.fromEntries(found) };
-}
-
-/** Phases of the boot that systemd measured into the sections' register, in order; what they are is the policy's matter. */
-function phaseClaims(log: ReplayedLog): Claims {
-  const events = inRegister(log, REGISTERS[log.kind].sections).filter(
-    ({ isUserspace }) => isUserspace,
-  );
-  if (events.length === 0) return {};
+  const phases = events.slice(at);
+  if (sections.length === 0 || !phases.every((event) => covers(event, log, event.data))) return {};
   return {
-    "boot-phases": events.map((event) =>
-      covers(event, log, event.data) ? event.data.toString("latin1") : "unknown",
-    ),
+    "uki-sections": Object.fromEntries(sections),
+    ...(phases.length === 0
+      ? {}
+      : { "boot-phases": phases.map((event) => event.data.toString("utf8")) }),
   };
 }

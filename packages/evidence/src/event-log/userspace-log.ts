@@ -46,7 +46,6 @@ function parseRecord(record: string): BootEvent {
     type: EVENT_TYPES.eventTag,
     digests: new Map(known),
     data: Buffer.from(typeof said === "string" ? said : ""),
-    isUserspace: true,
   };
 }
 

@@ -123,11 +123,13 @@ function testHolds(
       return elementsOf(found).every((one) => isScalar(one) && !leaf.values.includes(one));
     case "in":
     case "reference":
-      return elementsOf(found).every((one) => isScalar(one) && leaf.values.includes(one));
+      return isList(found) && found.length === 0
+        ? false
+        : elementsOf(found).every((one) => isScalar(one) && leaf.values.includes(one));
   }
 }
 
-/** A list of claims is tested element by element; an empty one has none that is wrong. */
+/** A list of claims is tested element by element. An empty one has none that is forbidden, and none that is allowed. */
 function elementsOf(found: ClaimValue): readonly ClaimValue[] {
   return isList(found) ? found : [found];
 }

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { EvidenceError } from "../evidence-error.ts";
+import { MEASURED_SECTIONS } from "./measured-sections.ts";
 import { parsePeImage } from "./pe-image.ts";
 
 /** What a TPM will hold after a unified kernel image was started by firmware, SHA-256. */
@@ -12,22 +13,6 @@ export interface UkiReference {
   readonly applications: readonly Buffer[];
 }
 
-/**
- * The order in which systemd-stub measures sections, and the version that began to (systemd, src/fundamental/uki.h).
- * `.pcrsig` is never measured.
- */
-const MEASURED_SECTIONS: readonly (readonly [name: string, since: number])[] = [
-  [".linux", 252],
-  [".osrel", 252],
-  [".cmdline", 252],
-  [".initrd", 252],
-  [".ucode", 256],
-  [".splash", 252],
-  [".dtb", 252],
-  [".uname", 253],
-  [".sbat", 253],
-  [".pcrpkey", 252],
-];
 /** With these the stub chooses at the start, so that an image has more than one value. */
 const CHOSEN_SECTIONS: readonly string[] = [".profile", ".dtbauto", ".hwids", ".efifw"];
 const STUB_VERSION = /^#### LoaderInfo: systemd-stub (\d{3})[^\d]/;

@@ -74,8 +74,14 @@ export function utf16(text: string): Buffer {
   return Buffer.from(`${text}\0`, "utf16le");
 }
 
-const { crtmVersion, separator, variableDriverConfig, bootServicesApplication, efiAction, ipl } =
-  EVENT_TYPES;
+const { crtmVersion, efiAction, ipl } = EVENT_TYPES;
+/** Types that the package itself has no use for. */
+export const OTHER_TYPES = {
+  separator: 0x4,
+  variableDriverConfig: 0x8000_0001,
+  bootServicesApplication: 0x8000_0003,
+} as const;
+const { separator, variableDriverConfig, bootServicesApplication } = OTHER_TYPES;
 
 export const secureBootOn: SyntheticEvent = {
   register: 7,
@@ -93,6 +99,7 @@ export const exited: SyntheticEvent = {
 export function bootEvents(): readonly SyntheticEvent[] {
   return [
     { register: 0, type: crtmVersion, data: utf16("Firmware 1.0") },
+    { ...separator7, register: 0 },
     secureBootOn,
     { register: 7, type: variableDriverConfig, data: variable("PK", Buffer.from("pk")) },
     {
@@ -102,6 +109,7 @@ export function bootEvents(): readonly SyntheticEvent[] {
     },
     separator7,
     { register: 4, type: efiAction, data: Buffer.from("Calling EFI Application from Boot Option") },
+    { ...separator7, register: 4 },
     {
       register: 4,
       type: bootServicesApplication,
