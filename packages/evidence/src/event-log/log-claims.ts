@@ -94,10 +94,11 @@ function secureBootClaims(log: ReplayedLog): Claims {
 
 /** PFP §3.3.4.1: the version is the first that is measured into PCR 0. Of a later event only its author knows what it is. */
 function firmwareClaims(log: ReplayedLog): Claims {
-  const [version] = firmwareEvents(log, PCR.firmware);
-  const text = version === undefined ? undefined : utf16Text(version.data);
-  if (version === undefined || text === undefined || !covers(version, log, version.data)) return {};
-  return { "firmware-version": text };
+  const [version] = firmwareEvents(log, PCR.firmware)
+    .slice(0, 1)
+    .filter((event) => covers(event, log, event.data));
+  const text = version && utf16Text(version.data);
+  return text === undefined ? {} : { "firmware-version": text };
 }
 
 /** What firmware measures into PCR 4 beside the programs that it starts (PFP §10.4.4). */
