@@ -20,3 +20,8 @@ export { nextKeyFile } from "./key-file.ts";
 export { nextAuthorKey, openAuthorKey, type Authorship } from "./author-key.ts";
 export { openSealedFile, writeSealedFile, type Kdf } from "./sealed-file.ts";
 export { openPrivateKey, sealPrivateKey } from "./sealed-key.ts";
+export {
+  GatewayCustodian,
+  type GatewayCustodianOptions,
+  type HeldLease,
+} from "./gateway-custodian.ts";

@@ -12,6 +12,8 @@ export type KeyErrorCode =
   | "ERR_KEY_BUSY"
   /** Custody does not let this identity do it. */
   | "ERR_KEY_DENIED"
+  /** Whoever asks has no lease that custody takes, or none any more. */
+  | "ERR_KEY_LEASE"
   /** The key is there and may not be used now. */
   | "ERR_KEY_DISABLED"
   /** The code that reaches custody, such as an HSM's module, is not there or may not be loaded. */

@@ -4,5 +4,6 @@ export { FakeMonitor, haltedLog } from "./fake-monitor.ts";
 export { FakeService } from "./fake-service.ts";
 export { requesterOf } from "./requester.ts";
 export { makeCertificate, NO_OPENSSL } from "./self-signed.ts";
+export { TestClock } from "./test-clock.ts";
 export { TestEvents } from "./test-events.ts";
 export { until } from "./until.ts";

@@ -26,6 +26,7 @@ export {
 export { listenAtPlace, type ListenOptions } from "./listen.ts";
 export { createSocketPlace, readSocketSecret, socketPlace, type SocketPlace } from "./place.ts";
 export { serveSocket, type SocketOptions } from "./server.ts";
+export { CUSTODY } from "./protocol/custody.ts";
 export { LEDGER, MAX_ENTRIES, MAX_STATEMENTS } from "./protocol/ledger.ts";
 export {
   anyObject,

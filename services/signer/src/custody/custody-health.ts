@@ -7,6 +7,7 @@ const FAILURES: ReadonlySet<KeyErrorCode> = new Set([
   "ERR_KEY_DENIED",
   "ERR_KEY_CUSTODY",
   "ERR_KEY_MODULE",
+  "ERR_KEY_LEASE",
 ]);
 /**
  * The same for a signature, without `ERR_KEY_CUSTODY`: that may be about this one input, and no caller may stop the
@@ -16,6 +17,7 @@ const SIGNING_FAILURES: ReadonlySet<KeyErrorCode> = new Set([
   "ERR_KEY_BUSY",
   "ERR_KEY_DENIED",
   "ERR_KEY_MODULE",
+  "ERR_KEY_LEASE",
 ]);
 
 /**

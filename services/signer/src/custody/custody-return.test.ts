@@ -10,7 +10,7 @@ import { faultyModule } from "@redoubt/custody/testing/faulty-cryptoki";
 import { openRawToken } from "@redoubt/custody/testing/raw-token";
 import { createToken, inSoftHsm, SOFTHSM_MODULE } from "@redoubt/custody/testing/softhsm";
 import { Deployment, refusalOf, WANTED } from "../testing/deployment.ts";
-import { TestClock } from "../testing/test-clock.ts";
+import { TestClock } from "@redoubt/testkit";
 import { SignerCustody } from "./signer-custody.ts";
 
 type Faulty = Awaited<ReturnType<typeof faultyModule>>;

@@ -4,7 +4,7 @@ import { ServiceError } from "@redoubt/base";
 import { type Custodian } from "@redoubt/custody";
 import { KeyError, type KeyErrorCode } from "@redoubt/keys";
 import { CountingCustodian } from "../testing/counting-custodian.ts";
-import { TestClock } from "../testing/test-clock.ts";
+import { TestClock } from "@redoubt/testkit";
 import { isCustodyFailure } from "./custody-health.ts";
 import { openCustody } from "./open-custody.ts";
 import { SignerCustody } from "./signer-custody.ts";

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { describe, it } from "node:test";
 import type { BodyReadStatement, ClosedLog } from "@redoubt/registry";
 import type { Asked, SIGNER } from "@redoubt/wire";
-import { TestClock } from "../testing/test-clock.ts";
+import { TestClock } from "@redoubt/testkit";
 import { grant, unsignedToken } from "../testing/unsigned-token.ts";
 import { BodyOpener } from "./body-opener.ts";
 import { BodySealer } from "./bodies.ts";

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { until } from "@redoubt/testkit";
 import { ServiceError } from "@redoubt/base";
 import type { IssuedToken } from "@redoubt/wire";
-import { TestClock } from "../testing/test-clock.ts";
+import { TestClock } from "@redoubt/testkit";
 
 import { grant, isSignedWith } from "../testing/unsigned-token.ts";
 import type { SealedBatch } from "./bodies.ts";

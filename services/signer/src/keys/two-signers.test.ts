@@ -6,7 +6,7 @@ import type { Registry } from "@redoubt/registry";
 import { CountingCustodian } from "../testing/counting-custodian.ts";
 import { TENANT, TIMES } from "../testing/deployment.ts";
 import { SharedRegistry, SharingSigner } from "../testing/shared-registry.ts";
-import { TestClock } from "../testing/test-clock.ts";
+import { TestClock } from "@redoubt/testkit";
 
 const LOG = "redoubt.test/enterprise/a";
 const OTHER_LOG = "redoubt.test/enterprise/b";

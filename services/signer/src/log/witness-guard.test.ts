@@ -3,7 +3,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { describe, it } from "node:test";
 import { createVerifierKey, ed25519Cosigner, SIGNATURE_TYPE } from "@redoubt/tlog";
 import { FakeLog } from "@redoubt/testkit";
-import { TestClock } from "../testing/test-clock.ts";
+import { TestClock } from "@redoubt/testkit";
 import { WitnessGuard } from "./witness-guard.ts";
 
 const { privateKey, publicKey } = generateKeyPairSync("ed25519");

@@ -26,7 +26,7 @@ import { openSigner, type Signer, type SignerOptions } from "../context.ts";
 import { initialise, initialiseLog } from "../initialise.ts";
 import { CountingCustodian } from "./counting-custodian.ts";
 import { RawPeer } from "./raw-peer.ts";
-import { TestClock } from "./test-clock.ts";
+import { TestClock } from "@redoubt/testkit";
 import { RecordedEvents } from "./test-events.ts";
 
 export const CONSUMER_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad";

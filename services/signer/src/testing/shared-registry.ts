@@ -13,7 +13,7 @@ import { KeyRing } from "../keys/key-ring.ts";
 import { KeySteps } from "../keys/key-steps.ts";
 import type { CountingCustodian } from "./counting-custodian.ts";
 import { RING, TIMES } from "./deployment.ts";
-import type { TestClock } from "./test-clock.ts";
+import type { TestClock } from "@redoubt/testkit";
 
 const REALM = "enterprise";
 const POLICY = {

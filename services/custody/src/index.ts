@@ -1,0 +1,2 @@
+export { parseConfig, type GatewayConfig } from "./config.ts";
+export { openGateway, type GatewayOptions } from "./context.ts";

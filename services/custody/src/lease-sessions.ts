@@ -1,0 +1,158 @@
+import { randomBytes } from "node:crypto";
+import { nowSeconds, ServiceError, type Clock } from "@redoubt/base";
+import { type GrantLog, isHolder, type Lease, openGrant } from "@redoubt/lease";
+import type { GatewayEvents } from "./events.ts";
+import type { TimeFloor } from "./time-floor.ts";
+
+export interface LeaseSessionsOptions {
+  /** Whose keys are here: a lease of another realm opens nothing. */
+  readonly realm: string;
+  /** The signer as the broker knows it. */
+  readonly signer: string;
+  readonly log: GrantLog;
+  readonly clock: Clock;
+  readonly floor: TimeFloor;
+  readonly events: Pick<GatewayEvents, "begun" | "refused" | "clockBehind">;
+}
+
+export interface Begun {
+  readonly session: Buffer;
+  /** POSIX seconds. */
+  readonly expires: number;
+}
+
+interface Session {
+  readonly expires: number;
+  /** Monotonic milliseconds. */
+  readonly endsMs: number;
+}
+
+/** docs/spec/leases.md §5: how far two clocks may be apart. */
+const MAX_APART_SECONDS = 30;
+const CHALLENGE_MS = 10_000;
+const MAX_CHALLENGES = 64;
+const MAX_SESSIONS = 16;
+/** How often the time is written down while keys are used. */
+const REMEMBER_SECONDS = 60;
+
+/**
+ * P5: who may use the keys now. A session begins with a lease and ends with it, on this machine's clock and on its
+ * monotonic one, whichever is first: setting the clock back lengthens nothing.
+ */
+export class LeaseSessions {
+  readonly #options: LeaseSessionsOptions;
+  readonly #challenges = new Map<string, number>();
+  readonly #sessions = new Map<string, Session>();
+
+  constructor(options: LeaseSessionsOptions) {
+    this.#options = options;
+  }
+
+  challenge(): Buffer {
+    const now = this.#options.clock.monotonic();
+    for (const [old, endsMs] of this.#challenges) if (endsMs <= now) this.#challenges.delete(old);
+    if (this.#challenges.size >= MAX_CHALLENGES)
+      throw new ServiceError("ERR_LEASE_BUSY", "Too many challenges wait for an answer", {
+        fields: { retryAfterSeconds: CHALLENGE_MS / 1000 },
+      });
+    const challenge = randomBytes(32);
+    this.#challenges.set(challenge.toString("hex"), now + CHALLENGE_MS);
+    return challenge;
+  }
+
+  /**
+   * @throws ServiceError `ERR_LEASE_FORMAT`, `_PROOF`, `_CHALLENGE`, `_HOLDER`, `_REALM`, `_EXPIRED`, `_OLD`, `_CLOCK`;
+   *   `ERR_FILE_*` where the time cannot be written down
+   */
+  begin(challenge: Buffer, grantText: string, proof: Buffer): Begun {
+    const { log, clock, floor, events } = this.#options;
+    try {
+      this.#spend(challenge);
+      const grant = openGrant(grantText, log);
+      if (!isHolder(grant, challenge, proof))
+        throw refusal("ERR_LEASE_HOLDER", "Not proven by the lease's holder");
+      const { lease, index } = grant;
+      const now = nowSeconds(clock);
+      this.#check(lease, index, now);
+      floor.raise({ seconds: Math.max(now, lease.issued), index });
+      const session = this.#add(lease, now);
+      events.begun(lease, index);
+      return { session, expires: lease.expires };
+    } catch (error) {
+      events.refused(error);
+      throw error;
+    }
+  }
+
+  /** To be called at each use of a key. @throws ServiceError `ERR_LEASE_SESSION`, `ERR_LEASE_CLOCK` */
+  check(session: Buffer): void {
+    const { clock, floor } = this.#options;
+    const id = session.toString("hex");
+    const found = this.#sessions.get(id);
+    const now = nowSeconds(clock);
+    if (found === undefined || clock.monotonic() >= found.endsMs || now >= found.expires) {
+      this.#sessions.delete(id);
+      throw refusal("ERR_LEASE_SESSION", "No session of a lease that lasts: begin one");
+    }
+    this.#checkClock(now);
+    const { seconds, index } = floor.value;
+    if (now >= seconds + REMEMBER_SECONDS) floor.raise({ seconds: now, index });
+  }
+
+  /** Leases that last, and until when the longest does (POSIX seconds). */
+  get state(): { readonly sessions: number; readonly expires: number | null } {
+    this.#sweep();
+    const ends = [...this.#sessions.values()].map(({ expires }) => expires);
+    return { sessions: ends.length, expires: ends.length === 0 ? null : Math.max(...ends) };
+  }
+
+  /** THREAT-14: a challenge is for one use. */
+  #spend(challenge: Buffer): void {
+    const id = challenge.toString("hex");
+    const endsMs = this.#challenges.get(id);
+    this.#challenges.delete(id);
+    if (endsMs === undefined || this.#options.clock.monotonic() >= endsMs)
+      throw refusal("ERR_LEASE_CHALLENGE", "Not a challenge that waits for an answer");
+  }
+
+  #check(lease: Lease, index: number, now: number): void {
+    const { realm, signer, floor } = this.#options;
+    if (lease.realm !== realm || lease.signer !== signer)
+      throw refusal("ERR_LEASE_REALM", `Lease is of ${lease.realm}, ${lease.signer}`);
+    this.#checkClock(now);
+    if (lease.issued > now + MAX_APART_SECONDS)
+      throw refusal("ERR_LEASE_CLOCK", "Lease begins ahead of this clock");
+    if (now >= lease.expires) throw refusal("ERR_LEASE_EXPIRED", "Lease has ended");
+    if (index < floor.value.index) throw refusal("ERR_LEASE_OLD", "A newer lease was used already");
+  }
+
+  /** THREAT-29. */
+  #checkClock(now: number): void {
+    const { floor, events } = this.#options;
+    const behind = floor.value.seconds - now;
+    if (behind <= MAX_APART_SECONDS) return;
+    events.clockBehind(behind);
+    throw refusal("ERR_LEASE_CLOCK", "This clock was set back");
+  }
+
+  #add({ issued, expires }: Lease, now: number): Buffer {
+    const { clock } = this.#options;
+    this.#sweep();
+    const [oldest] = this.#sessions.keys();
+    if (this.#sessions.size >= MAX_SESSIONS && oldest !== undefined) this.#sessions.delete(oldest);
+    const session = randomBytes(32);
+    const endsMs = clock.monotonic() + (expires - Math.max(now, issued)) * 1000;
+    this.#sessions.set(session.toString("hex"), { expires, endsMs });
+    return session;
+  }
+
+  #sweep(): void {
+    const { clock } = this.#options;
+    for (const [id, { expires, endsMs }] of this.#sessions)
+      if (clock.monotonic() >= endsMs || nowSeconds(clock) >= expires) this.#sessions.delete(id);
+  }
+}
+
+function refusal(code: string, message: string): ServiceError {
+  return new ServiceError(code, message);
+}

@@ -1,0 +1,115 @@
+import { createHash, generateKeyPairSync, type KeyObject } from "node:crypto";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Service } from "@redoubt/base";
+import {
+  type Custodian,
+  GatewayCustodian,
+  type HeldLease,
+  openFileCustodian,
+} from "@redoubt/custody";
+import { encodeLease, holderKeyOf, type Lease, openGrant, proveHolder } from "@redoubt/lease";
+import { TestGrantLog } from "@redoubt/lease/testing/test-log";
+import { TestClock } from "@redoubt/testkit";
+import { createSocketPlace, readSocketSecret, SocketClient, socketPlace } from "@redoubt/wire";
+import { KEYS_FOLDER, openGateway } from "../context.ts";
+
+const SIGNER = "signer-consumer";
+
+/** A lease, and the key of its holder. */
+export interface TestLease extends HeldLease {
+  readonly lease: Lease;
+}
+
+/** A real gateway on a real socket, in a folder of its own, and a broker's log that it trusts. */
+export class TestGateway implements AsyncDisposable {
+  readonly clock = new TestClock();
+  readonly log = new TestGrantLog();
+  readonly events: { readonly name: string; readonly fields: object }[] = [];
+  readonly #root = mkdtempSync(join(tmpdir(), "redoubt-gateway-"));
+  readonly #open: (folder: string) => Promise<Custodian>;
+  #service: Service | undefined;
+
+  /** @param open what holds the keys; the same store each time */
+  constructor(
+    open: (folder: string) => Promise<Custodian> = async (folder) =>
+      openFileCustodian({ folder, passphrase: "beside" }),
+  ) {
+    this.#open = open;
+    createSocketPlace(socketPlace(this.#root, "custody", SIGNER));
+    mkdirSync(join(this.folder, KEYS_FOLDER), { mode: 0o700 });
+  }
+
+  get folder(): string {
+    return join(this.#root, "custody");
+  }
+
+  async start(): Promise<Service> {
+    const { origin, logKey, writerKey } = this.log;
+    this.#service = await openGateway({
+      config: {
+        realm: "consumer",
+        signer: SIGNER,
+        log: { origin, logKey, writerKey },
+        custody: { kind: "file", passphrase: "beside" },
+      },
+      folder: this.folder,
+      root: this.#root,
+      service: "custody",
+      clock: this.clock,
+      sink: (name, fields = {}) => void this.events.push({ name, fields }),
+      custodian: () => this.#open(join(this.folder, KEYS_FOLDER)),
+    });
+    return this.#service;
+  }
+
+  async stop(): Promise<void> {
+    await this.#service?.[Symbol.asyncDispose]();
+  }
+
+  connect(): SocketClient {
+    const place = socketPlace(this.#root, "custody", SIGNER);
+    return new SocketClient({ path: place.path, secret: readSocketSecret(place) });
+  }
+
+  /** A custodian as the signer has it. */
+  custodian(
+    lease: () => HeldLease | undefined,
+    label: Custodian["label"] = "plain-file",
+  ): GatewayCustodian {
+    return new GatewayCustodian({ client: this.connect(), label, lease });
+  }
+
+  /** As the broker grants it: from now, for ten minutes. */
+  lease(change: Partial<Lease> = {}, holder: KeyObject = newHolder()): TestLease {
+    const issued = this.clock.seconds;
+    const lease: Lease = {
+      v: 1,
+      type: "lease",
+      realm: "consumer",
+      signer: SIGNER,
+      holderKey: holderKeyOf(holder),
+      platform: "soft",
+      hardware: false,
+      issued,
+      expires: issued + 600,
+      registry: { size: 0, root: Buffer.alloc(32) },
+      minVersion: 0,
+      evidence: createHash("sha256").update("evidence").digest(),
+      ...change,
+    };
+    const grant = this.log.grant(encodeLease(lease));
+    const { digest } = openGrant(grant, this.log);
+    return { lease, grant, prove: (challenge) => proveHolder(holder, challenge, digest) };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    rmSync(this.#root, { recursive: true });
+  }
+}
+
+export function newHolder(): KeyObject {
+  return generateKeyPairSync("ed25519").privateKey;
+}

@@ -1,0 +1,49 @@
+import { MemberReader, privateFileExists, readPrivateFile, writeDurable } from "@redoubt/base";
+import { parseJsonObject } from "@redoubt/verify/json";
+
+/** What a gateway remembers across its restarts. */
+export interface Remembered {
+  /** POSIX seconds: no clock that is right was ever earlier. */
+  readonly seconds: number;
+  /** Place of the newest lease in the broker's log. */
+  readonly index: number;
+}
+
+const NOTHING: Remembered = { seconds: 0, index: 0 };
+
+/**
+ * The newest time and lease that this gateway saw, in a file: a clock that is set back, or a lease from before, is noticed
+ * after a restart, too (THREAT-29, THREAT-30).
+ */
+export class TimeFloor {
+  readonly #path: string;
+  #remembered: Remembered;
+
+  /** @throws ServiceError `ERR_FILE_*`, `ERR_REQUEST_MEMBER` for a file that is not ours */
+  constructor(path: string) {
+    this.#path = path;
+    this.#remembered = privateFileExists(path) ? read(path) : NOTHING;
+  }
+
+  get value(): Remembered {
+    return this.#remembered;
+  }
+
+  /** Durable when it returns. */
+  raise({ seconds, index }: Remembered): void {
+    const next = {
+      seconds: Math.max(seconds, this.#remembered.seconds),
+      index: Math.max(index, this.#remembered.index),
+    };
+    writeDurable(this.#path, JSON.stringify(next));
+    this.#remembered = next;
+  }
+}
+
+function read(path: string): Remembered {
+  const reader = new MemberReader(parseJsonObject(readPrivateFile(path, 256)), "custody state");
+  const seconds = reader.integer("seconds", 0, Number.MAX_SAFE_INTEGER);
+  const index = reader.integer("index", 0, Number.MAX_SAFE_INTEGER);
+  reader.done();
+  return { seconds, index };
+}
