@@ -202,9 +202,9 @@ export function quote(state: SoftState, command: SoftCommand): Buffer {
 
 /** A signing key with a scheme of its own; PSS is none that the client asks for. */
 function signingKey({ attributes, privateKey, publicArea }: SoftObject) {
-  // mutate: what has no private key may not sign either.
-  if (privateKey === undefined || !hasAttribute({ attributes }, "sign"))
-    throw new TpmRefusal(ofHandle(RC.key, 0));
+  if (!hasAttribute({ attributes }, "sign")) throw new TpmRefusal(ofHandle(RC.key, 0));
+  // mutate: what may sign has a private key.
+  if (privateKey === undefined) throw new TpmRefusal(RC.failure);
   const area = parsePublicArea(publicArea);
   const { scheme } = area;
   if (scheme === undefined || scheme.name === "rsapss") throw noScheme();
@@ -230,12 +230,13 @@ export function activateCredential(state: SoftState, command: SoftCommand): Buff
   );
   const encrypted = readSized(command.parameters, MAX_BYTES, "secret");
   command.parameters.end();
-  // mutate: what has no private key is no storage key either.
-  if (ek.privateKey === undefined || !isStorageKey(ek)) throw new TpmRefusal(ofHandle(RC.type, 1));
+  if (!isStorageKey(ek)) throw new TpmRefusal(ofHandle(RC.type, 1));
   const area = parsePublicArea(ek.publicArea);
   const { nameAlgorithm: hash, symmetricBits } = area;
-  // mutate: a storage key has a symmetric algorithm.
+  // mutate: a storage key has a symmetric algorithm
   if (symmetricBits === undefined) throw new TpmRefusal(RC.failure);
+  // mutate: and a private key.
+  if (ek.privateKey === undefined) throw new TpmRefusal(RC.failure);
   const seed = openSeed(ek.privateKey, area, encrypted);
   const proof = readSized(blob, 64, "integrityHMAC");
   const identity = blob.bytes(blob.left);

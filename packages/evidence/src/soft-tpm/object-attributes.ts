@@ -4,10 +4,9 @@ import { ofParameter, RC, TpmRefusal } from "./refusal.ts";
 import type { AreaHead } from "./soft-key.ts";
 
 const { fixedTPM, fixedParent, sensitiveDataOrigin, restricted, decrypt, sign } = TPMA_OBJECT;
-/** `encryptedDuplication`, which nothing here sets. */
-const ENCRYPTED_DUPLICATION = 1 << 11;
-/** With stClear and x509sign, which nothing here sets either. */
 const STORAGE_KEY = restricted | decrypt;
+const ENCRYPTED_DUPLICATION = 1 << 11;
+/** With stClear and x509sign, which change nothing here: there is no restart, and no command that signs certificates. */
 const KNOWN =
   Object.values(TPMA_OBJECT).reduce((all, bit) => all | bit, ENCRYPTED_DUPLICATION) |
   (1 << 2) |
@@ -21,12 +20,12 @@ function refusal(code: number): TpmRefusal {
   return new TpmRefusal(ofParameter(code, TEMPLATE));
 }
 
-/** A key that protects others: of a storage or endorsement key, not of a signing key (TPM 2.0 Part 1 §25.1.5). */
+/** A key that protects others, as storage and endorsement keys do (TPM 2.0 Part 1 §25). */
 export function isStorageKey({ attributes }: Attributes): boolean {
   return (attributes & (STORAGE_KEY | sign)) === STORAGE_KEY;
 }
 
-/** What every object is held to (TPM 2.0 Part 1 §25.1), with the codes of swtpm. A primary key's parent is fixed. */
+/** What every object is held to (TPM 2.0 Part 1 §25), with the codes of swtpm. A primary key's parent is fixed. */
 function checkHierarchy({ attributes }: Attributes, parent: Attributes): void {
   if (attributes & ~KNOWN) throw refusal(RC.reservedBits);
   const isFixed = (attributes & fixedTPM) !== 0;
@@ -47,7 +46,7 @@ export function checkKey(key: Attributes, { symmetric, scheme }: KeyAlgorithms):
   const [signs, decrypts] = [(attributes & sign) !== 0, (attributes & decrypt) !== 0];
   const isRestricted = (attributes & restricted) !== 0;
   if ((attributes & sensitiveDataOrigin) === 0) throw refusal(RC.attributes);
-  // A restricted key has one use, or a quote could be opened and a credential signed; every key has one.
+  // A restricted key has one use, or what it decrypts it could sign; every other has one at least.
   if (isRestricted ? signs === decrypts : !signs && !decrypts) throw refusal(RC.attributes);
   const hasScheme = scheme !== TPM_ALG.null;
   // Only a key that does nothing but sign has a scheme, and it must, if it is restricted.

@@ -25,7 +25,7 @@ export interface EccKey {
 /** From what a TPM makes its primary keys (TPM 2.0 Part 1 §14): the same seed, hierarchy and template, the same key. */
 export class PrimarySeed {
   readonly #seed: Buffer;
-  /** TPM 2.0 Part 1 §14.2: the null hierarchy has another seed after every start. */
+  /** TPM 2.0 Part 1 §14: the null hierarchy has another seed after every start. */
   readonly #nullSeed: Buffer = randomBytes(SEED_BYTES);
   /** Given from outside, so that the keys come again; otherwise the seed dies with the TPM. */
   readonly isGiven: boolean;

@@ -99,7 +99,7 @@ export function authorize(
     throw new TpmRefusal(ofSession(RC.policyFail, index));
 }
 
-/** A policy over PCRs holds only as long as no PCR changes (TPM 2.0 Part 1 §19.7.7). */
+/** A policy over PCRs holds only as long as no PCR changes (TPM 2.0 Part 1 §19). */
 export function checkPcrsAreSame(state: SoftState, { pcrUpdates }: PolicySession): void {
   if (pcrUpdates !== undefined && pcrUpdates !== state.pcrs.updates)
     throw new TpmRefusal(RC.pcrChanged);

@@ -629,6 +629,12 @@ describe("soft TPM", () => {
     assert.equal(await raw(transport, long), 0x142);
   });
 
+  it("answers where it fails itself", async () => {
+    const nv = new Map([[0x01c0_0002, Buffer.alloc(0x1_0000)]]);
+    const reading = readNv(createSoftTpm({ nv }), 0x01c0_0002);
+    await assert.rejects(reading, code("0x101 TPM_RC_FAILURE"));
+  });
+
   it("answers what is almost a command with a response of its own", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(anyCommand, { minLength: 1, maxLength: 6 }), async (commands) => {

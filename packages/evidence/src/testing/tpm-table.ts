@@ -136,6 +136,11 @@ const TEMPLATES: readonly (readonly [string, Uint8Array, string])[] = [
   ["one with neither", flipped(AK, fixedTPM | fixedParent), "0x0"],
   ["one that came from outside", flipped(AK, sensitiveDataOrigin), "0x2c2"],
   ["one with duplication", flipped(AK, ENCRYPTED_DUPLICATION), "0x2c2"],
+  [
+    "one with neither and with duplication",
+    flipped(AK, fixedTPM | fixedParent | ENCRYPTED_DUPLICATION),
+    "0x0",
+  ],
   ["one that may decrypt as well", flipped(AK, decrypt), "0x2c2"],
   ["one that may neither sign nor decrypt", flipped(AK, sign), "0x2c2"],
   ["one without restriction", flipped(AK, restricted), "0x0"],
