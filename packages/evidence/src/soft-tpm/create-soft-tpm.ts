@@ -29,7 +29,7 @@ import {
   startAuthSession,
 } from "./other-handlers.ts";
 import { RC, TpmRefusal } from "./refusal.ts";
-import { readCommand, refuse, type Shape, type SoftCommand } from "./soft-command.ts";
+import { endUse, readCommand, refuse, type Shape, type SoftCommand } from "./soft-command.ts";
 import { SoftState } from "./soft-state.ts";
 
 type Handler = (state: SoftState, command: SoftCommand) => Buffer;
@@ -65,15 +65,24 @@ function codeOf(name: string): number | undefined {
 export interface SoftTpmOptions {
   /** NV indices that exist from the beginning, such as certificates. */
   readonly nv?: ReadonlyMap<number, Uint8Array>;
+  /**
+   * 32 secret bytes, the primary seed: with the same seed the primary keys of the same templates are the same in every
+   * process, P-256 and P-384, and what was sealed is loaded again. As in a real TPM, keys of the null hierarchy are
+   * new every time. RSA keys are refused, since they cannot be made from a seed here. PCRs, clock and count of resets
+   * begin anew. Default: a random seed, which ends with this TPM.
+   */
+  readonly seed?: Uint8Array;
 }
 
 /**
  * A TPM in this process, for trying and for tests: the commands of this package's client, and what a TPM answers to them.
  * **It proves nothing about a machine**: its keys lie in the memory of whoever runs it. Its platform is `soft`, it is never
  * called hardware, and production policies refuse it.
+ *
+ * @throws RangeError for a seed that has not 32 bytes
  */
-export function createSoftTpm({ nv = new Map() }: SoftTpmOptions = {}): Transport {
-  const state = new SoftState(nv);
+export function createSoftTpm({ nv = new Map(), seed }: SoftTpmOptions = {}): Transport {
+  const state = new SoftState(nv, seed);
   let isClosed = false;
   return {
     async send(command) {
@@ -87,7 +96,7 @@ export function createSoftTpm({ nv = new Map() }: SoftTpmOptions = {}): Transpor
   };
 }
 
-/** Every command is answered, whatever it is. */
+/** Every command is answered, whatever it is, and nothing is thrown. */
 function answer(state: SoftState, command: Uint8Array): Buffer {
   try {
     return run(state, command);
@@ -96,7 +105,8 @@ function answer(state: SoftState, command: Uint8Array): Buffer {
     // What the readers of this package refuse: cut off, too long, an algorithm that is not known.
     if (error instanceof EvidenceError)
       return refuse(error.code === "ERR_EVIDENCE_FORMAT" ? RC.insufficient : RC.value);
-    throw error;
+    // A fault of ours: TPMs answer their own with this code.
+    return refuse(RC.failure);
   }
 }
 
@@ -108,5 +118,8 @@ function run(state: SoftState, command: Uint8Array): Buffer {
     throw new TpmRefusal(RC.commandSize);
   const handler = BY_CODE.get(reader.u32be());
   if (handler === undefined) throw new TpmRefusal(RC.commandCode);
-  return handler.run(state, readCommand(reader, tag, handler));
+  const parts = readCommand(reader, tag, handler);
+  const response = handler.run(state, parts);
+  endUse(state, parts);
+  return response;
 }

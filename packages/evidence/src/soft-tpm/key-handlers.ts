@@ -16,7 +16,7 @@ import { ByteReader } from "../byte-reader.ts";
 import { readSized, TPM_ALG, TPM_HASHES, type TpmHash } from "../tpm/algorithms.ts";
 import { digestBits, kdfA, kdfE } from "../tpm/kdf.ts";
 import { sized, u16, u32 } from "../tpm/marshal.ts";
-import { encodeSelection, readSelections } from "../tpm/pcr-selection.ts";
+import { encodeSelection } from "../tpm/pcr-selection.ts";
 import {
   hasAttribute,
   parsePublicArea,
@@ -24,12 +24,16 @@ import {
   type TpmPublicArea,
 } from "../tpm/public-area.ts";
 import { TPM_GENERATED_VALUE, TPM_ST_ATTEST_QUOTE } from "../tpm/quote.ts";
-import { RC, TpmRefusal } from "./refusal.ts";
+import { checkSealed, isStorageKey } from "./object-attributes.ts";
+import { readPcrList } from "./pcr-bank.ts";
+import { ofHandle, ofParameter, RC, TpmRefusal } from "./refusal.ts";
 import { authorize, checkPassword, respond, type SoftCommand } from "./soft-command.ts";
 import { nameOf, readAreaHead, type SoftObject } from "./soft-key.ts";
 import type { SoftState } from "./soft-state.ts";
 
 const MAX_BYTES = 1024;
+/** MAX_SYM_DATA, TPM 2.0 Part 2, annex. */
+const MAX_SEALED_BYTES = 128;
 /** TPM_ST_CREATION. */
 const CREATION = 0x8021;
 
@@ -49,7 +53,7 @@ function readCreation(parameters: ByteReader): Creation {
   const data = readSized(sensitive, MAX_BYTES, "data");
   const template = readSized(parameters, MAX_BYTES, "inPublic");
   readSized(parameters, 64, "outsideInfo");
-  readSelections(parameters, "creationPCR");
+  readPcrList(parameters, 3);
   parameters.end();
   return { data, template };
 }
@@ -71,23 +75,33 @@ export function createPrimary(state: SoftState, command: SoftCommand): Buffer {
 }
 
 export function readPublic(state: SoftState, command: SoftCommand): Buffer {
-  const object = state.object(command.handles[0] ?? 0);
+  const object = state.object(command.handles[0] ?? 0, 0);
   return respond(
     command,
     Buffer.concat([sized(object.publicArea), sized(object.name), sized(qualifiedName(object))]),
   );
 }
 
+/** The key below which something is made or loaded. */
+function parentOf(state: SoftState, command: SoftCommand): SoftObject {
+  const parent = state.object(command.handles[0] ?? 0, 0);
+  authorize(state, parent, command, 0);
+  if (!isStorageKey(parent)) throw new TpmRefusal(ofHandle(RC.type, 0));
+  return parent;
+}
+
 /** Only sealed data are created below a key. */
 export function create(state: SoftState, command: SoftCommand): Buffer {
-  const parent = state.object(command.handles[0] ?? 0);
-  authorize(state, parent, command, 0);
+  const parent = parentOf(state, command);
   const { data, template } = readCreation(command.parameters);
   const reader = new ByteReader(template, "template");
-  if (readAreaHead(reader).type !== TPM_ALG.keyedHash) throw new TpmRefusal(RC.type);
+  const head = readAreaHead(reader);
+  if (head.type !== TPM_ALG.keyedHash) throw new TpmRefusal(RC.type);
   if (reader.u16be() !== TPM_ALG.null) throw new TpmRefusal(RC.value);
   readSized(reader, 64, "unique");
   reader.end();
+  checkSealed(head, parent, data);
+  if (data.length > MAX_SEALED_BYTES) throw new TpmRefusal(ofParameter(RC.size, 0));
   const salt = randomBytes(32);
   const unique = createHash("sha256").update(salt).update(data).digest();
   const publicArea = Buffer.concat([template.subarray(0, template.length - 2), sized(unique)]);
@@ -100,8 +114,7 @@ export function create(state: SoftState, command: SoftCommand): Buffer {
 }
 
 export function load(state: SoftState, command: SoftCommand): Buffer {
-  const parent = state.object(command.handles[0] ?? 0);
-  authorize(state, parent, command, 0);
+  const parent = parentOf(state, command);
   const privateArea = readSized(command.parameters, MAX_BYTES, "inPrivate");
   const publicArea = Buffer.from(readSized(command.parameters, MAX_BYTES, "inPublic"));
   command.parameters.end();
@@ -138,19 +151,19 @@ function openSealed(key: Buffer, sealed: Buffer, context: Buffer): Buffer {
 }
 
 export function unseal(state: SoftState, command: SoftCommand): Buffer {
-  const object = state.object(command.handles[0] ?? 0);
-  if (object.sealed === undefined) throw new TpmRefusal(RC.type);
+  const object = state.object(command.handles[0] ?? 0, 0);
   authorize(state, object, command, 0);
+  if (object.sealed === undefined) throw new TpmRefusal(ofHandle(RC.type, 0));
   return respond(command, sized(object.sealed));
 }
 
 export function quote(state: SoftState, command: SoftCommand): Buffer {
-  const object = state.object(command.handles[0] ?? 0);
+  const object = state.object(command.handles[0] ?? 0, 0);
   authorize(state, object, command, 0);
   const { key, area } = signingKey(object);
   const extraData = readSized(command.parameters, 64, "qualifyingData");
-  if (command.parameters.u16be() !== TPM_ALG.null) throw new TpmRefusal(RC.value);
-  const selections = readSelections(command.parameters, "PCRselect");
+  if (command.parameters.u16be() !== TPM_ALG.null) throw noScheme();
+  const selections = readPcrList(command.parameters, 2);
   command.parameters.end();
   const values = selections
     .flatMap((selection) => state.pcrs.read(selection))
@@ -187,25 +200,28 @@ export function quote(state: SoftState, command: SoftCommand): Buffer {
   return respond(command, Buffer.concat([sized(attest), signature]));
 }
 
-/** A restricted signing key with a scheme of its own; PSS is none that the client asks for. */
-function signingKey({ privateKey, publicArea }: SoftObject) {
-  // mutate: what has no private key has no public area of a key either.
-  if (privateKey === undefined) throw new TpmRefusal(RC.type);
+/** A signing key with a scheme of its own; PSS is none that the client asks for. */
+function signingKey({ attributes, privateKey, publicArea }: SoftObject) {
+  if (!hasAttribute({ attributes }, "sign")) throw new TpmRefusal(ofHandle(RC.key, 0));
+  // mutate: what may sign has a private key.
+  if (privateKey === undefined) throw new TpmRefusal(RC.failure);
   const area = parsePublicArea(publicArea);
   const { scheme } = area;
-  if (
-    !hasAttribute(area, "sign") ||
-    !hasAttribute(area, "restricted") ||
-    scheme === undefined ||
-    scheme.name === "rsapss"
-  )
-    throw new TpmRefusal(RC.type);
+  if (scheme === undefined || scheme.name === "rsapss") throw noScheme();
   return { key: privateKey, area: { ...area, scheme } };
+}
+
+/** Of Quote, whose second parameter may name a scheme for a key that has none. */
+function noScheme(): TpmRefusal {
+  return new TpmRefusal(ofParameter(RC.scheme, 1));
 }
 
 /** TPM 2.0 Part 1 §24: the secret comes out only where both keys are in this TPM. */
 export function activateCredential(state: SoftState, command: SoftCommand): Buffer {
-  const [ak, ek] = [state.object(command.handles[0] ?? 0), state.object(command.handles[1] ?? 0)];
+  const [ak, ek] = [
+    state.object(command.handles[0] ?? 0, 0),
+    state.object(command.handles[1] ?? 0, 1),
+  ];
   authorize(state, ak, command, 0);
   authorize(state, ek, command, 1);
   const blob = new ByteReader(
@@ -214,11 +230,13 @@ export function activateCredential(state: SoftState, command: SoftCommand): Buff
   );
   const encrypted = readSized(command.parameters, MAX_BYTES, "secret");
   command.parameters.end();
-  // mutate: what has no private key has no public area of a key either.
-  if (ek.privateKey === undefined) throw new TpmRefusal(RC.type);
+  if (!isStorageKey(ek)) throw new TpmRefusal(ofHandle(RC.type, 1));
   const area = parsePublicArea(ek.publicArea);
   const { nameAlgorithm: hash, symmetricBits } = area;
-  if (symmetricBits === undefined) throw new TpmRefusal(RC.type);
+  // mutate: a storage key has a symmetric algorithm
+  if (symmetricBits === undefined) throw new TpmRefusal(RC.failure);
+  // mutate: and a private key.
+  if (ek.privateKey === undefined) throw new TpmRefusal(RC.failure);
   const seed = openSeed(ek.privateKey, area, encrypted);
   const proof = readSized(blob, 64, "integrityHMAC");
   const identity = blob.bytes(blob.left);
@@ -244,7 +262,7 @@ function openSeed(privateKey: KeyObject, area: TpmPublicArea, encrypted: Buffer)
       : agreeSeed(privateKey, area, encrypted);
   } catch {
     // What does not decrypt, or is no point of the curve.
-    throw new TpmRefusal(RC.value);
+    throw new TpmRefusal(namedCurve === undefined ? RC.value : ofParameter(RC.eccPoint, 1));
   }
 }
 

@@ -2,9 +2,10 @@ import { createHash } from "node:crypto";
 import { readHash, readSized, TPM_ALG, TPM_HASHES } from "../tpm/algorithms.ts";
 import { TPM_CC, TPM_RH } from "../tpm/command.ts";
 import { sized, u16, u32 } from "../tpm/marshal.ts";
-import { encodeSelection, PCR_COUNT, readSelections } from "../tpm/pcr-selection.ts";
+import { encodeSelection, PCR_COUNT } from "../tpm/pcr-selection.ts";
+import { readPcrList } from "./pcr-bank.ts";
 import { RC, TpmRefusal } from "./refusal.ts";
-import { checkPassword, respond, type SoftCommand } from "./soft-command.ts";
+import { checkPassword, checkPcrsAreSame, respond, type SoftCommand } from "./soft-command.ts";
 import { nameOf } from "./soft-key.ts";
 import type { PolicySession, SoftState } from "./soft-state.ts";
 
@@ -20,7 +21,7 @@ const SECRET_TICKET = 0x8023;
 const NV_ATTRIBUTES = (1 << 17) | (1 << 18) | (1 << 29);
 
 export function pcrRead(state: SoftState, command: SoftCommand): Buffer {
-  const [selection, ...more] = readSelections(command.parameters, "pcrSelectionIn");
+  const [selection, ...more] = readPcrList(command.parameters, 0);
   command.parameters.end();
   if (selection === undefined || more.length > 0) throw new TpmRefusal(RC.value);
   const values = state.pcrs.read(selection).slice(0, MAX_VALUES);
@@ -86,12 +87,13 @@ function advance(session: PolicySession, ...parts: readonly Uint8Array[]): void 
 }
 
 export function policyPcr(state: SoftState, command: SoftCommand): Buffer {
-  const session = state.session(command.handles[0] ?? 0);
+  const session = state.session(command.handles[0] ?? 0, RC.handleReference);
   const claimed = readSized(command.parameters, 64, "pcrDigest");
-  const selections = readSelections(command.parameters, "pcrs");
+  const selections = readPcrList(command.parameters, 1);
   command.parameters.end();
   const [selection, ...more] = selections;
   if (selection === undefined || more.length > 0) throw new TpmRefusal(RC.value);
+  checkPcrsAreSame(state, session);
   const values = state.pcrs.read(selection).map(([, value]) => value);
   const digest = createHash(session.hash).update(Buffer.concat(values)).digest();
   if (claimed.length > 0 && !claimed.equals(digest)) throw new TpmRefusal(RC.value);
@@ -104,7 +106,7 @@ export function policySecret(state: SoftState, command: SoftCommand): Buffer {
   const [entity = 0, handle = 0] = command.handles;
   checkPassword(command);
   if (entity !== TPM_RH.endorsement) throw new TpmRefusal(RC.handle);
-  const session = state.session(handle);
+  const session = state.session(handle, RC.handleReference + 1);
   for (const name of ["nonceTPM", "cpHashA", "policyRef"])
     if (readSized(command.parameters, 64, name).length > 0) throw new TpmRefusal(RC.value);
   if (command.parameters.u32be() !== 0) throw new TpmRefusal(RC.value);
@@ -115,7 +117,7 @@ export function policySecret(state: SoftState, command: SoftCommand): Buffer {
 }
 
 export function policyOr(state: SoftState, command: SoftCommand): Buffer {
-  const session = state.session(command.handles[0] ?? 0);
+  const session = state.session(command.handles[0] ?? 0, RC.handleReference);
   const { parameters } = command;
   const count = parameters.u32be();
   if (count < 2 || count > MAX_BRANCHES) throw new TpmRefusal(RC.value);
@@ -130,7 +132,7 @@ export function policyOr(state: SoftState, command: SoftCommand): Buffer {
 
 export function policyGetDigest(state: SoftState, command: SoftCommand): Buffer {
   command.parameters.end();
-  return respond(command, sized(state.session(command.handles[0] ?? 0).digest));
+  return respond(command, sized(state.session(command.handles[0] ?? 0, RC.handleReference).digest));
 }
 
 function nvData(state: SoftState, index: number): Buffer {

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import { TPM_HASHES, type TpmHash } from "../tpm/algorithms.ts";
-import { PCR_COUNT, type PcrSelection } from "../tpm/pcr-selection.ts";
-import { RC, TpmRefusal } from "./refusal.ts";
+import type { ByteReader } from "../byte-reader.ts";
+import { readHash, TPM_HASHES, type TpmHash } from "../tpm/algorithms.ts";
+import { MAX_BANKS, PCR_COUNT, type PcrSelection, selectedIndices } from "../tpm/pcr-selection.ts";
+import { ofParameter, RC, TpmRefusal } from "./refusal.ts";
 
 const BANKS: readonly TpmHash[] = ["sha256", "sha384"];
 /** PCRs of a dynamic root of trust: all ones, and not for locality 0. */
@@ -42,6 +43,21 @@ export class PcrBanks {
       return value === undefined ? [] : [[index, value] as const];
     });
   }
+}
+
+/**
+ * TPML_PCR_SELECTION of a command. The PC Client Platform TPM Profile has 24 PCRs: as many bits, not fewer and not more.
+ *
+ * @param parameter its index among the parameters of the command
+ */
+export function readPcrList(reader: ByteReader, parameter: number): PcrSelection[] {
+  const count = reader.u32be();
+  if (count > MAX_BANKS) throw new TpmRefusal(ofParameter(RC.size, parameter));
+  return Array.from({ length: count }, () => {
+    const bank = readHash(reader, "pcrSelection");
+    if (reader.u8() !== PCR_COUNT / 8) throw new TpmRefusal(ofParameter(RC.value, parameter));
+    return { bank, indices: selectedIndices(reader.bytes(PCR_COUNT / 8)) };
+  });
 }
 
 function isDynamic(index: number): boolean {

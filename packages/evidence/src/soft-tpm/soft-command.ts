@@ -5,16 +5,20 @@ import { sized, u16, u32 } from "../tpm/marshal.ts";
 import { TPMA_OBJECT } from "../tpm/public-area.ts";
 import { ofSession, RC, TpmRefusal } from "./refusal.ts";
 import type { SoftObject } from "./soft-key.ts";
-import type { SoftState } from "./soft-state.ts";
+import type { PolicySession, SoftState } from "./soft-state.ts";
 
 /** TPM_RS_PW. */
 const PASSWORD = 0x4000_0009;
 const MAX_AUTH_BYTES = 512;
 const MAX_NONCE_BYTES = 64;
+const CONTINUE_SESSION = 1;
+const RESERVED = 0x18;
 const NOTHING = Buffer.alloc(0);
 
 interface Auth {
   readonly session: number;
+  /** TPMA_SESSION (TPM 2.0 Part 2 §8.4). */
+  readonly attributes: number;
   readonly proof: Buffer;
 }
 
@@ -38,6 +42,8 @@ export function readCommand(reader: ByteReader, tag: number, shape: Shape): Soft
   const hasSessions = tag === TPM_ST_SESSIONS;
   const auths = hasSessions ? readAuths(reader) : [];
   if (auths.length < shape.auths) throw new TpmRefusal(RC.missingAuth);
+  // Sessions here authorize, and are for nothing else: no audit, no encryption.
+  if (auths.length > shape.auths) throw new TpmRefusal(ofSession(RC.attributes, shape.auths));
   return { handles, auths, parameters: reader, hasSessions };
 }
 
@@ -49,10 +55,20 @@ function readAuths(reader: ByteReader): readonly Auth[] {
   while (area.left > 0) {
     const session = area.u32be();
     readSized(area, MAX_NONCE_BYTES, "nonce");
-    area.u8();
-    auths.push({ session, proof: readSized(area, MAX_NONCE_BYTES, "proof") });
+    const attributes = area.u8();
+    const proof = readSized(area, MAX_NONCE_BYTES, "proof");
+    checkAuth(session, attributes, auths);
+    auths.push({ session, attributes, proof });
   }
   return auths;
+}
+
+function checkAuth(session: number, attributes: number, before: readonly Auth[]): void {
+  const index = before.length;
+  if (attributes & RESERVED) throw new TpmRefusal(ofSession(RC.reservedBits, index));
+  if (attributes & ~CONTINUE_SESSION) throw new TpmRefusal(ofSession(RC.attributes, index));
+  if (session !== PASSWORD && before.some((auth) => auth.session === session))
+    throw new TpmRefusal(ofSession(RC.anyHandle, index));
 }
 
 /** Hierarchies, PCRs and NV indices have the empty password here. */
@@ -76,12 +92,23 @@ export function authorize(
     if (auth.proof.length > 0) throw new TpmRefusal(RC.badAuth);
     return;
   }
-  const session = state.session(auth.session);
-  const { digest, isTrial, pcrUpdates } = session;
-  if (isTrial || !digest.equals(object.authPolicy))
+  const session = state.session(auth.session, RC.sessionReference + index);
+  if (session.isTrial) throw new TpmRefusal(ofSession(RC.attributes, index));
+  checkPcrsAreSame(state, session);
+  if (!session.digest.equals(object.authPolicy))
     throw new TpmRefusal(ofSession(RC.policyFail, index));
+}
+
+/** A policy over PCRs holds only as long as no PCR changes (TPM 2.0 Part 1 §19). */
+export function checkPcrsAreSame(state: SoftState, { pcrUpdates }: PolicySession): void {
   if (pcrUpdates !== undefined && pcrUpdates !== state.pcrs.updates)
     throw new TpmRefusal(RC.pcrChanged);
+}
+
+/** Policy sessions of a command that succeeded authorize no other: they end, or begin again. */
+export function endUse(state: SoftState, { auths }: SoftCommand): void {
+  for (const { session, attributes } of auths)
+    if (session !== PASSWORD) state.endUse(session, (attributes & CONTINUE_SESSION) !== 0);
 }
 
 /** A response that succeeds. */
@@ -96,7 +123,14 @@ export function respond(
         made,
         u32(parameters.length),
         parameters,
-        ...auths.map(() => Buffer.concat([sized(), Buffer.of(1), sized()])),
+        ...auths.map(({ session, attributes }) =>
+          // A password is no session that could end.
+          Buffer.concat([
+            sized(),
+            Buffer.of(session === PASSWORD ? CONTINUE_SESSION : attributes),
+            sized(),
+          ]),
+        ),
       ])
     : Buffer.concat([made, parameters]);
   const tag = hasSessions ? TPM_ST_SESSIONS : TPM_ST_NO_SESSIONS;

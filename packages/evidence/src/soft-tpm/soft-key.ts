@@ -1,9 +1,11 @@
 import { createHash, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { ByteReader } from "../byte-reader.ts";
 import { readHash, readSized, TPM_ALG, TPM_HASHES, type TpmHash } from "../tpm/algorithms.ts";
-import { sized, u16 } from "../tpm/marshal.ts";
-import { padLeft, TPM_CURVES } from "../tpm/public-area.ts";
-import { RC, TpmRefusal } from "./refusal.ts";
+import { sized, u16, u32 } from "../tpm/marshal.ts";
+import { TPM_CURVES, type TpmCurve } from "../tpm/public-area.ts";
+import { checkKey } from "./object-attributes.ts";
+import type { EccKey, PrimarySeed } from "./primary-seed.ts";
+import { ofParameter, RC, TpmRefusal } from "./refusal.ts";
 
 /** What every TPMT_PUBLIC begins with. */
 export interface AreaHead {
@@ -43,17 +45,22 @@ export function nameOf(nameAlgorithm: TpmHash, publicArea: Uint8Array): Buffer {
 }
 
 /** Makes a primary key after a template: RSA of 2048 bits, P-256 or P-384. */
-export function makePrimary(template: Buffer, parent: Buffer): SoftObject {
+export function makePrimary(template: Buffer, hierarchy: number, seed: PrimarySeed): SoftObject {
   const reader = new ByteReader(template, "template");
   const head = readAreaHead(reader);
-  if (reader.u16be() !== TPM_ALG.null) reader.bytes(4);
-  if (reader.u16be() !== TPM_ALG.null) reader.bytes(2);
+  const symmetric = reader.u16be();
+  if (symmetric !== TPM_ALG.null) reader.bytes(4);
+  const scheme = reader.u16be();
+  if (scheme !== TPM_ALG.null) reader.bytes(2);
+  checkKey(head, { symmetric, scheme });
   const { privateKey, unique, end } =
-    head.type === TPM_ALG.rsa ? makeRsa(reader) : makeEcc(head.type, reader);
+    head.type === TPM_ALG.rsa
+      ? makeRsa(reader, seed)
+      : makeEcc(head.type, reader, (curve) => seed.eccKey(hierarchy, template, curve));
   const publicArea = Buffer.concat([template.subarray(0, end), unique]);
   return {
     ...head,
-    parent,
+    parent: u32(hierarchy),
     publicArea,
     name: nameOf(head.nameAlgorithm, publicArea),
     privateKey,
@@ -68,7 +75,9 @@ interface Made {
   readonly end: number;
 }
 
-function makeRsa(reader: ByteReader): Made {
+function makeRsa(reader: ByteReader, seed: PrimarySeed): Made {
+  // Node makes no RSA key from a seed, and another one after every start would be none that a seed promises.
+  if (seed.isGiven) throw new TpmRefusal(ofParameter(RC.value, 1));
   if (reader.u16be() !== 2048 || reader.u32be() !== 0) throw new TpmRefusal(RC.value);
   const end = reader.offset;
   readSized(reader, 256, "unique");
@@ -78,7 +87,7 @@ function makeRsa(reader: ByteReader): Made {
   return { privateKey, unique: sized(Buffer.from(n, "base64url")), end };
 }
 
-function makeEcc(type: number, reader: ByteReader): Made {
+function makeEcc(type: number, reader: ByteReader, eccKey: (curve: TpmCurve) => EccKey): Made {
   if (type !== TPM_ALG.ecc) throw new TpmRefusal(RC.type);
   const id = reader.u16be();
   const curve = (["P-256", "P-384"] as const).find((name) => TPM_CURVES[name].id === id);
@@ -88,8 +97,6 @@ function makeEcc(type: number, reader: ByteReader): Made {
   readSized(reader, size, "unique.x");
   readSized(reader, size, "unique.y");
   reader.end();
-  const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: curve });
-  const { x = "", y = "" } = publicKey.export({ format: "jwk" });
-  const point = [x, y].map((half) => sized(padLeft(Buffer.from(half, "base64url"), size)));
-  return { privateKey, unique: Buffer.concat(point), end };
+  const { privateKey, x, y } = eccKey(curve);
+  return { privateKey, unique: Buffer.concat([sized(x), sized(y)]), end };
 }

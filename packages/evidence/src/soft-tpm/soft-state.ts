@@ -1,9 +1,8 @@
-import { randomBytes } from "node:crypto";
 import type { TpmHash } from "../tpm/algorithms.ts";
 import { TPM_RH } from "../tpm/command.ts";
-import { u32 } from "../tpm/marshal.ts";
 import { PcrBanks } from "./pcr-bank.ts";
-import { RC, TpmRefusal } from "./refusal.ts";
+import { PrimarySeed } from "./primary-seed.ts";
+import { ofHandle, RC, TpmRefusal } from "./refusal.ts";
 import { makePrimary, type SoftObject } from "./soft-key.ts";
 
 export interface PolicySession {
@@ -14,6 +13,8 @@ export interface PolicySession {
   pcrUpdates: number | undefined;
 }
 
+/** Nothing is kept under persistent handles. */
+const FIRST_PERSISTENT = 0x8100_0000;
 const FIRST_OBJECT = 0x8000_0000;
 const FIRST_SESSION = 0x0300_0000;
 const MAX_OBJECTS = 3;
@@ -26,13 +27,16 @@ export class SoftState {
   readonly pcrs = new PcrBanks();
   readonly nv: ReadonlyMap<number, Buffer>;
   /** Keeps what was sealed and loaded again; it never leaves. */
-  readonly storageKey: Buffer = randomBytes(32);
+  readonly storageKey: Buffer;
+  readonly #seed: PrimarySeed;
   readonly #objects = new Map<number, SoftObject>();
   readonly #sessions = new Map<number, PolicySession>();
   readonly #primaries = new Map<string, SoftObject>();
   #clock = 0n;
 
-  constructor(nv: ReadonlyMap<number, Uint8Array>) {
+  constructor(nv: ReadonlyMap<number, Uint8Array>, seed: Uint8Array | undefined) {
+    this.#seed = new PrimarySeed(seed);
+    this.storageKey = this.#seed.storageKey();
     this.nv = new Map([...nv].map(([index, value]) => [index, Buffer.from(value)]));
   }
 
@@ -49,7 +53,7 @@ export class SoftState {
     const known = this.#primaries.get(id);
     if (known !== undefined) return known;
     if (this.#primaries.size === MAX_PRIMARIES) throw new TpmRefusal(RC.objectMemory);
-    const made = makePrimary(template, u32(hierarchy));
+    const made = makePrimary(template, hierarchy, this.#seed);
     this.#primaries.set(id, made);
     return made;
   }
@@ -70,21 +74,33 @@ export class SoftState {
     });
   }
 
-  object(handle: number): SoftObject {
+  /** @param index of the handle in the command */
+  object(handle: number, index: number): SoftObject {
     const object = this.#objects.get(handle);
-    if (object === undefined) throw new TpmRefusal(RC.handle);
-    return object;
+    if (object !== undefined) return object;
+    throw new TpmRefusal(
+      handle >= FIRST_PERSISTENT ? ofHandle(RC.anyHandle, index) : RC.handleReference + index,
+    );
   }
 
-  session(handle: number): PolicySession {
+  /** @param missing the response code where there is none */
+  session(handle: number, missing: number): PolicySession {
     const session = this.#sessions.get(handle);
-    if (session === undefined) throw new TpmRefusal(RC.handle);
+    if (session === undefined) throw new TpmRefusal(missing);
     return session;
   }
 
   flush(handle: number): void {
     if (!this.#objects.delete(handle) && !this.#sessions.delete(handle))
-      throw new TpmRefusal(RC.handle);
+      throw new TpmRefusal(RC.flushHandle);
+  }
+
+  /** What a policy session is once it has authorized a command: gone, or as it was when it was started. */
+  endUse(handle: number, goesOn: boolean): void {
+    const session = this.session(handle, RC.sessionReference);
+    session.digest = Buffer.alloc(session.digest.length);
+    session.pcrUpdates = undefined;
+    if (!goesOn) this.#sessions.delete(handle);
   }
 }
 

@@ -32,6 +32,7 @@ import {
 import { AK_P256, EK_P384, EK_RSA_2048, STORAGE_P256 } from "../tpm/templates.ts";
 import type { Transport } from "../tpm/transport.ts";
 import { verifyQuote, type VerifiedQuote } from "../tpm/verify-quote.ts";
+import { tpmTable } from "./tpm-table.ts";
 
 /** A TPM after its start, all PCRs as they are then, for one test. */
 export interface OpenTpm extends AsyncDisposable {
@@ -57,6 +58,8 @@ function refusal(found: string): object {
 
 /** What the client needs of every TPM, whatever it is made of. */
 export function tpmContract(open: () => Promise<OpenTpm>): void {
+  tpmTable(open);
+
   it("quotes PCRs with a key of its endorsement hierarchy", async () => {
     await using tpm = await open();
     await extendPcr(tpm.transport, 0, "sha256", EVENT);

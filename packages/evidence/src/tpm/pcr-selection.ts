@@ -12,7 +12,7 @@ export interface PcrSelection {
 
 export const PCR_COUNT = 24;
 /** HASH_COUNT of the reference implementation, TPM 2.0 Part 2, annex. */
-const MAX_BANKS = 16;
+export const MAX_BANKS = 16;
 /** PC Client Platform TPM Profile: 24 PCRs, so three octets; PCR_SELECT_MAX of some implementations is four. */
 const MAX_SELECT_BYTES = 4;
 
@@ -37,11 +37,14 @@ function readSelection(reader: ByteReader, part: string): PcrSelection {
       found: size,
       expected: MAX_SELECT_BYTES,
     });
-  const bits = reader.bytes(size);
-  const indices = Array.from({ length: size * 8 }, (_, index) => index).filter(
+  return { bank, indices: selectedIndices(reader.bytes(size)) };
+}
+
+/** The numbers of the bits that are set, ascending. */
+export function selectedIndices(bits: Buffer): number[] {
+  return Array.from({ length: bits.length * 8 }, (_, index) => index).filter(
     (index) => bits.readUInt8(index >> 3) & (1 << (index & 7)),
   );
-  return { bank, indices };
 }
 
 /** TPML_PCR_SELECTION with one bank, indices ascending: the form in which a TPM gives it back. */

@@ -29,12 +29,17 @@ export async function connectTpmSocket(
   }
   // Without a listener an error between two commands would end the process; the next command meets it again.
   socket.on("error", () => undefined);
+  // Not by `socket.closed`, which is true as soon as it is destroyed; the descriptor goes later.
+  const { promise: closed, resolve: onClosed } = Promise.withResolvers<undefined>();
+  socket.once("close", () => {
+    onClosed(undefined);
+  });
   const queue = new ExchangeQueue();
   return {
     send: (command) => queue.run(() => exchange(socket, command, timeoutMs)),
     close: async () => {
       socket.destroy();
-      if (!socket.closed) await once(socket, "close");
+      await closed;
     },
   };
 }

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { createServer, type Server, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
@@ -121,6 +122,26 @@ describe("socket", () => {
     const transport = await connectTpmSocket(tpm.path);
     await assert.rejects(transport.send(COMMAND), refusal(/closed/));
     await transport.close();
+  });
+
+  it("is closed once close has returned, also for whoever closes it again at the same time", async () => {
+    await using tpm = await peer((socket) => socket.write(response(COMMAND)));
+    const sockets: Socket[] = [];
+    const onSocket = (message: unknown): void => {
+      if (typeof message === "object" && message !== null && "socket" in message)
+        if (message.socket instanceof Socket) sockets.push(message.socket);
+    };
+    subscribe("net.client.socket", onSocket);
+    const transport = await connectTpmSocket(tpm.path);
+    unsubscribe("net.client.socket", onSocket);
+    let closed = 0;
+    sockets[0]?.once("close", () => {
+      closed += 1;
+    });
+    for (const closing of [transport.close(), transport.close()]) {
+      await closing;
+      assert.equal(closed, 1);
+    }
   });
 
   it("sends nothing once it is closed", async () => {
