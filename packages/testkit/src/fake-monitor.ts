@@ -52,7 +52,7 @@ export class FakeMonitor extends FakeService {
     return { seq: said.seq };
   });
   readonly #routes = [
-    [/^operator$/, routesByName([this.#witnessed])],
+    [/^(?:operator|broker)$/, routesByName([this.#witnessed])],
     [/^(?:issuer|drill|kube-front)-/, routesByName([this.#event, this.#delivered])],
     [/^signer-/, routesByName([this.#event, this.#refusal, this.#witnessed])],
   ] as const;

@@ -1,6 +1,8 @@
+export { askWitness } from "./ask-witness.ts";
 export { Batcher, type BatcherOptions, type BatchQueue } from "./batcher.ts";
 export { BodyCommitments, joinBlobs, splitBlobs } from "./blobs.ts";
 export { proveGrowth } from "./prove-growth.ts";
+export { readLogState, type LogSource } from "./read-log-state.ts";
 export { SocketClient, type ClientOptions, type Reply } from "./client.ts";
 export { type Answer, type Call, type Handler } from "./connection.ts";
 export { Deliveries, type DeliveryLimits, type DeliveryOptions } from "./deliveries/deliveries.ts";
@@ -26,6 +28,7 @@ export {
 export { listenAtPlace, type ListenOptions } from "./listen.ts";
 export { createSocketPlace, readSocketSecret, socketPlace, type SocketPlace } from "./place.ts";
 export { serveSocket, type SocketOptions } from "./server.ts";
+export { BROKER } from "./protocol/broker.ts";
 export { CUSTODY } from "./protocol/custody.ts";
 export { LEDGER, MAX_ENTRIES, MAX_STATEMENTS } from "./protocol/ledger.ts";
 export {

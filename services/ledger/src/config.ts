@@ -12,7 +12,7 @@ import { isJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/j
 export interface LogConfig {
   readonly log: string;
   readonly writer: VerifierKey;
-  /** The caller whose commits are taken: `signer-<realm>`. */
+  /** The caller whose commits are taken: `signer-<realm>`, or `broker`. */
   readonly caller: string;
   /** The operator ended it (docs/spec/logs.md §4): it is read, and nothing is added. */
   readonly isClosed: boolean;
@@ -31,7 +31,7 @@ export interface Config {
 }
 
 const ORIGIN = /^[A-Za-z0-9][A-Za-z0-9._/-]*$/;
-const CALLER = callerPattern(["operator", "monitor", "publisher"], ["signer", "issuer"]);
+const CALLER = callerPattern(["operator", "monitor", "publisher", "broker"], ["signer", "issuer"]);
 const MAX_LOGS = 256;
 const MAX_REGISTRY_KEYS = 64;
 
@@ -88,7 +88,7 @@ function readLog(value: JsonValue, what: string): LogConfig {
   const reader = new MemberReader(value, what);
   const log = reader.string("log", 240, ORIGIN);
   const writer = readKey(reader, "writer", SIGNATURE_TYPE.ed25519);
-  const caller = reader.string("caller", 64, /^signer-/);
+  const caller = reader.string("caller", 64, /^(?:signer-|broker$)/);
   const isClosed = reader.has("closed") && reader.boolean("closed");
   reader.done();
   // docs/spec/logs.md §3: the key's name says which log it writes, so that one cannot be used for another.

@@ -231,7 +231,8 @@ async function listen(
   for (const caller of config.callers) {
     const place = socketPlace(root, SERVICE, caller);
     const secret = readSocketSecret(place);
-    const maxFrameBytes = caller.startsWith("signer-") ? SIGNER_FRAME_BYTES : OTHER_FRAME_BYTES;
+    const maxFrameBytes =
+      caller.startsWith("signer-") || caller === "broker" ? SIGNER_FRAME_BYTES : OTHER_FRAME_BYTES;
     const { path } = place;
     // oxlint-disable-next-line no-await-in-loop -- a handful at start; the first failure names its socket
     const served = await serveSocket({

@@ -31,7 +31,7 @@ export interface Config {
  * like another, and what it signs is judged like anything else.
  */
 export const RECEIVERS: readonly string[] = ["issuer", "drill", "kube-front"];
-const CALLER = callerPattern(["operator"], [...RECEIVERS, "signer"]);
+const CALLER = callerPattern(["operator", "broker"], [...RECEIVERS, "signer"]);
 const WEBHOOK_SECRET = /^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/;
 
 /** Reads the whole configuration and reports everything that is wrong with it at once. */

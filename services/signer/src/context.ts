@@ -10,6 +10,7 @@ import {
 } from "@redoubt/base";
 import type { Custodian } from "@redoubt/custody";
 import {
+  askWitness,
   readSocketSecret,
   SocketClient,
   socketPlace,
@@ -27,7 +28,6 @@ import { EntryJournal } from "./log/entry-journal.ts";
 import type { LogWriter } from "./log/log-writer.ts";
 import { readState } from "./log/state-file.ts";
 import { witnessAlarm, WitnessGuard } from "./log/witness-guard.ts";
-import { askWitness } from "./log/witness-word.ts";
 import { RegistryView } from "./registry/registry-view.ts";
 import { StandingFailure } from "./run/failure.ts";
 import { MonitorReports } from "./run/monitor-reports.ts";

@@ -48,6 +48,7 @@ export function monitorOperations(parts: OperationParts): Handler {
     [/^operator$/, routesByName(operatorRoutes(parts))],
     [RECEIVER, routesByName(receiverRoutes(parts))],
     [/^signer-/, routesByName(signerRoutes(parts))],
+    [/^broker$/, routesByName([witnessedRoute(parts)])],
   ] as const;
   return (call) => {
     const [, own] = routes.find(([callers]) => callers.test(call.caller)) ?? [];

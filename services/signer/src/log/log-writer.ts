@@ -8,12 +8,19 @@ import {
   type NoteSigner,
   type TreeHead,
 } from "@redoubt/tlog";
-import { ask, joinBlobs, LEDGER, proveGrowth, RemoteError } from "@redoubt/wire";
+import {
+  ask,
+  joinBlobs,
+  LEDGER,
+  type LogSource,
+  proveGrowth,
+  readLogState,
+  RemoteError,
+} from "@redoubt/wire";
 import type { SignerEvents } from "../events.ts";
 import type { SealedBatch } from "../issue/bodies.ts";
 import { Sleeper } from "../run/sleeper.ts";
 import type { EntryJournal } from "./entry-journal.ts";
-import { readLogState, type LogSource } from "./log-opening.ts";
 import type { Cosigned, WitnessGuard } from "./witness-guard.ts";
 
 export interface LogWriterOptions extends LogSource {

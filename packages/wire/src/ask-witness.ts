@@ -2,7 +2,9 @@ import { randomBytes } from "node:crypto";
 import { errorCode, ServiceError } from "@redoubt/base";
 import { openWitnessed, type VerifierKey, type TreeHead } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
-import { ask, MONITOR, RemoteError, type Requester } from "@redoubt/wire";
+import { RemoteError } from "./errors.ts";
+import { MONITOR } from "./protocol/monitor.ts";
+import { ask, type Requester } from "./protocol/operation.ts";
 
 const NONCE_BYTES = 16;
 

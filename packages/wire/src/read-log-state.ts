@@ -6,7 +6,9 @@ import {
   type TreeHead,
   type VerifierKey,
 } from "@redoubt/tlog";
-import { ask, LEDGER, proveGrowth, type Requester } from "@redoubt/wire";
+import { proveGrowth } from "./prove-growth.ts";
+import { LEDGER } from "./protocol/ledger.ts";
+import { ask, type Requester } from "./protocol/operation.ts";
 
 export interface LogSource {
   readonly client: Requester;
