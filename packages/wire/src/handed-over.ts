@@ -31,7 +31,10 @@ export class HandedOverSockets {
     if (!names) return undefined;
     const place = names.indexOf(caller);
     if (place < 0 || this.#taken.has(caller))
-      throw problem(`No socket was handed over for ${caller}, or not again`);
+      throw new ServiceError(
+        "ERR_SOCKET_FD",
+        `No socket was handed over for ${caller}, or not again`,
+      );
     this.#taken.add(caller);
     return SD_LISTEN_FDS_START + place;
   }
@@ -42,13 +45,15 @@ export class HandedOverSockets {
     if (LISTEN_PID !== String(this.#pid)) return undefined;
     const names = LISTEN_FDNAMES.split(":");
     if (!COUNT.test(LISTEN_FDS) || Number(LISTEN_FDS) > MAX_SOCKETS)
-      throw problem(`LISTEN_FDS must be a number from 1 to ${MAX_SOCKETS}`);
+      throw new ServiceError(
+        "ERR_SOCKET_FD",
+        `LISTEN_FDS must be a number from 1 to ${MAX_SOCKETS}`,
+      );
     if (names.length !== Number(LISTEN_FDS) || new Set(names).size !== names.length)
-      throw problem("LISTEN_FDNAMES must give each socket one name of its own");
+      throw new ServiceError(
+        "ERR_SOCKET_FD",
+        "LISTEN_FDNAMES must give each socket one name of its own",
+      );
     return names;
   }
-}
-
-function problem(message: string): ServiceError {
-  return new ServiceError("ERR_SOCKET_FD", message);
 }
