@@ -15,6 +15,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { CALLERS, REALMS, roleOf, SERVICES, userOf, type ServiceName } from "../layout.ts";
 import { commandOf, repository } from "./launch.ts";
+import { STOP_ORDER } from "./supervisor.ts";
 
 const UNITS = join(repository, "deploy", "systemd");
 const FILES = readdirSync(UNITS);
@@ -56,6 +57,8 @@ class Unit {
     return this.all(key).flatMap((value) => value.split(" ").filter((word) => word !== ""));
   }
 }
+
+const FRONTS: readonly string[] = STOP_ORDER[0] ?? [];
 
 function unitOf(service: ServiceName): Unit {
   const { kind, realm } = roleOf(service);
@@ -175,6 +178,20 @@ describe("the units", () => {
     );
     const lines = `${stdout}${stderr}`.split("\n").filter((line) => line.includes("redoubt"));
     assert.deepEqual({ status, lines }, { status: 0, lines: [] });
+  });
+
+  it("stop one that asks before those that it asks, as the supervisor does", () => {
+    for (const service of SERVICES) {
+      const { kind, realm } = roleOf(service);
+      const unit = unitOf(service);
+      const before = STOP_ORDER.flat().slice(0, STOP_ORDER.flat().indexOf(kind));
+      for (const other of SERVICES.filter((name) => before.includes(roleOf(name).kind))) {
+        // An issuer and a publisher ask each other nothing; nor does one realm the other.
+        const isApart = [kind, roleOf(other).kind].every((one) => FRONTS.includes(one));
+        if (isApart || (realm !== undefined && roleOf(other).realm !== realm)) continue;
+        assert.ok(unitOf(other).words("After").includes(unit.name), `${other} after ${service}`);
+      }
+    }
   });
 
   it("know every realm's users", () => {
