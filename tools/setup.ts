@@ -27,6 +27,11 @@ const packages: readonly DebianPackage[] = [
   { name: "nginx", proof: "/usr/sbin/nginx", why: "the proxy of docs/guide/public.md" },
   { name: "jq", proof: "/usr/bin/jq", why: "used in docs/guide/public.md" },
   { name: "chromium", proof: "/usr/bin/chromium", why: "shows the status page" },
+  {
+    name: "systemd",
+    proof: "/usr/bin/systemd-socket-activate",
+    why: "reads the units of deploy/systemd and hands sockets over; it is not started",
+  },
   { name: "prometheus", proof: "/usr/bin/promtool", why: "reads the metrics and the alert rules" },
 ];
 

@@ -161,3 +161,17 @@ export function issuanceLog(realm: string, now: Date): string {
   const quarter = Math.floor(now.getUTCMonth() / 3) + 1;
   return `redoubt.local/issuance/${realm}-1/${now.getUTCFullYear()}q${quarter}`;
 }
+
+/** Who a caller of a service is, where each has a user of its own: a service, or the operator, who runs the drills. */
+export function userOf(service: ServiceName, caller: string): ServiceName | "operator" {
+  if (caller === "operator" || caller === "drill" || caller.startsWith("drill-")) return "operator";
+  const { kind, realm } = roleOf(service);
+  // A signer has the callers of its own realm alone, and calls them by their kind.
+  const name = kind === "signer" ? `${caller}-${realm}` : caller;
+  if (!isService(name)) throw new RangeError(`No such caller of ${service}: ${caller}`);
+  return name;
+}
+
+function isService(name: string): name is ServiceName {
+  return SERVICES.some((service) => service === name) || /^(?:signer|kube-front)-./.test(name);
+}

@@ -14,6 +14,7 @@ import { register as keys } from "./commands/keys.ts";
 import { register as ledger } from "./commands/ledger.ts";
 import { register as recover } from "./commands/recover.ts";
 import { register as reporters } from "./commands/reporters.ts";
+import { register as spread } from "./commands/spread.ts";
 import { register as status } from "./commands/status.ts";
 import { register as tenants } from "./commands/tenants.ts";
 import { register as token } from "./commands/token.ts";
@@ -57,6 +58,7 @@ const COMMANDS = [
   alarms,
   coverage,
   backup,
+  spread,
   recover,
   drill,
   conformance,

@@ -32,7 +32,7 @@ const GRACE_MS = 5000;
  * Listens for one caller (docs/spec/wire.md §1). When it is disposed of, it takes no new connection, answers the requests
  * under way within `graceMs`, and refuses those that still come with `ERR_WIRE_STOPPING`.
  *
- * @throws ServiceError `ERR_SOCKET_PATH`, `ERR_FILE_*` for a folder that is not closed to others
+ * @throws ServiceError `ERR_SOCKET_PATH`, `ERR_SOCKET_FD`, `ERR_FILE_*` for a folder that is not closed to others
  */
 export async function serveSocket(options: SocketOptions): Promise<AsyncDisposable> {
   const connections = new Map<Socket, Connection>();

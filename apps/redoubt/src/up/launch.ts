@@ -83,21 +83,32 @@ function certificateOf(own: string): readonly string[] {
   }
 }
 
-/** No core dump: a core file of a signer holds keys (THREAT-19). */
-const WITHOUT_CORE = 'ulimit -c 0; echo 0 >/proc/self/coredump_filter; exec "$0" "$@"';
+/** How a service is run, whoever starts it. */
+export interface ProcessCommand {
+  /** Arguments of Node. */
+  readonly args: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+}
 
 /**
- * Starts one service as ARCHITECTURE §7 says: clean environment, no core dumps, and Node's permission model with
- * its own folder only. That is a seat belt against bugs, not a boundary; separate uids are.
+ * The command of one service as ARCHITECTURE §7 says: clean environment, and Node's permission model with its own
+ * folder only. That is a seat belt against bugs, not a boundary; separate uids are (deploy/systemd).
+ *
+ * @param dataFolder the working directory
+ * @param installed the folder of the code
  */
-export function launch(service: ServiceName, dataFolder: string): ChildProcess {
+export function commandOf(
+  service: ServiceName,
+  dataFolder: string,
+  installed: string = repository,
+): ProcessCommand {
   const { code, reads, flags } = launchOf(service);
   const own = join(dataFolder, service);
   const custody = custodyOf(code, own, dataFolder);
   const readable = [
-    join(repository, "packages"),
-    join(repository, "services", code),
-    join(repository, "node_modules"),
+    join(installed, "packages"),
+    join(installed, "services", code),
+    join(installed, "node_modules"),
     own,
     ...reads.map((folder) => join(dataFolder, folder)),
     ...custody.reads,
@@ -110,12 +121,21 @@ export function launch(service: ServiceName, dataFolder: string): ChildProcess {
     "--disable-sigusr1",
     ...flags,
     ...(custody.addons ? NATIVE_CODE : []),
-    join(repository, "services", code, "src", "main.ts"),
+    join(installed, "services", code, "src", "main.ts"),
     service,
   ];
-  return spawn("/bin/sh", ["-c", WITHOUT_CORE, process.execPath, ...args], {
+  return { args, environment: { ...custody.environment, ...environment(own) } };
+}
+
+/** No core dump: a core file of a signer holds keys (THREAT-19). */
+const WITHOUT_CORE = 'ulimit -c 0; echo 0 >/proc/self/coredump_filter; exec "$0" "$@"';
+
+/** Starts one service, without core dumps. */
+export function launch(service: ServiceName, dataFolder: string): ChildProcess {
+  const command = commandOf(service, dataFolder);
+  return spawn("/bin/sh", ["-c", WITHOUT_CORE, process.execPath, ...command.args], {
     cwd: dataFolder,
-    env: { ...custody.environment, ...environment(own) },
+    env: command.environment,
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
 }
@@ -136,7 +156,7 @@ const KEEP_FREED_MEMORY = {
  * Nothing of the caller's environment gets in: NODE_OPTIONS alone would run code before every check. The compile
  * cache is a folder of the process's own and never shared: whoever can write there is that process already.
  */
-function environment(own: string): NodeJS.ProcessEnv {
+function environment(own: string): Record<string, string> {
   return {
     PATH: "/usr/bin:/bin",
     LANG: "C.UTF-8",

@@ -25,7 +25,7 @@ export interface SupervisorEvents {
  * was
  * logged but never delivered is a notice and no alarm (docs/spec/reports.md §4).
  */
-const STOP_ORDER: readonly (readonly Role["kind"][])[] = [
+export const STOP_ORDER: readonly (readonly Role["kind"][])[] = [
   ["issuer", "kube-front", "publisher"],
   ["signer"],
   ["monitor"],
