@@ -3,8 +3,8 @@ import {
   createPublicKey,
   randomBytes,
   sign,
-  X509Certificate,
   type KeyObject,
+  type X509Certificate,
 } from "node:crypto";
 import { linkError } from "./errors.ts";
 

@@ -49,7 +49,7 @@ export async function openLink(options: LinkOptions): Promise<Link> {
   const listener = config.listen
     ? stack.use(new Listener({ ...shared, address: config.listen, peers: config.peers }))
     : null;
-  await Promise.all([listener, ...dialers].map((end) => end?.listen()));
+  await Promise.all([...(listener ? [listener] : []), ...dialers].map((end) => end.listen()));
   const owned = stack.move();
   return {
     port: listener?.port ?? null,

@@ -24,7 +24,9 @@ export function register(cli: Command, run: Run): void {
     .description("make a key and its certificate, and print the pin by which peers know it")
     .option("--name <name>", "name of the files in the link's folder", parseName, "link")
     .addOption(
-      new Option("--alg <name>", "kind of the key").choices(["Ed25519", "ES256"]).default("Ed25519"),
+      new Option("--alg <name>", "kind of the key")
+        .choices(["Ed25519", "ES256"])
+        .default("Ed25519"),
     )
     .addHelpText("after", HELP)
     .action(

@@ -13,8 +13,8 @@ async function run(folder: string, options: LinkInitOptions) {
   const results: Result[] = [];
   const terminal = {
     result: (result: Result) => void results.push(result),
-    line: assert.fail,
-    notice: assert.fail,
+    line: () => assert.fail("a line"),
+    notice: () => assert.fail("a notice"),
   };
   const questions = { input: process.stdin, output: process.stderr };
   const context = { folder, typedIn: root, json: true, terminal, questions };

@@ -79,7 +79,7 @@ export class Machine implements AsyncDisposable {
     this.pin();
     const key = readFileSync(join(this.folder, "link.key"));
     const cert = readFileSync(join(this.folder, "link.pem"));
-    const own = { key, cert, rejectUnauthorized: false, allowHalfOpen: true, servername: "" };
+    const own = { key, cert, rejectUnauthorized: false, servername: "" };
     const peer = new RawPeer(connect({ host: "127.0.0.1", port: port ?? 0, ...own, ...options }));
     this.#owned.defer(() => void peer.socket.destroy());
     return peer;
