@@ -73,10 +73,16 @@ export class Listener implements AsyncDisposable {
   // THREAT-36: strangers share a bounded number of places, and the oldest gives way. A peer proves its key at once.
   #arrive(socket: Socket): void {
     const name = remoteOf(socket);
-    const [oldest] = this.#unproven.values();
-    if (oldest && this.#unproven.size >= this.#options.limits.maxUnproven) oldest.destroy();
+    const [oldest] = this.#unproven;
+    if (oldest && this.#unproven.size >= this.#options.limits.maxUnproven) {
+      // Its end comes later than the next connection may.
+      this.#unproven.delete(oldest[0]);
+      oldest[1].destroy();
+    }
     this.#unproven.set(name, socket);
-    socket.on("close", () => this.#unproven.delete(name));
+    socket.on("close", () => {
+      if (this.#unproven.get(name) === socket) this.#unproven.delete(name);
+    });
   }
 
   /** Never throws: whatever a peer does, it is refused by closing its connection, and the process goes on. */
