@@ -12,6 +12,7 @@ import { register as drill } from "./commands/drill.ts";
 import { register as init } from "./commands/init.ts";
 import { register as keys } from "./commands/keys.ts";
 import { register as ledger } from "./commands/ledger.ts";
+import { register as link } from "./commands/link.ts";
 import { register as recover } from "./commands/recover.ts";
 import { register as reporters } from "./commands/reporters.ts";
 import { register as spread } from "./commands/spread.ts";
@@ -60,6 +61,7 @@ const COMMANDS = [
   backup,
   spread,
   recover,
+  link,
   drill,
   conformance,
 ] as const;

@@ -9,6 +9,7 @@ import * as coverage from "./coverage.ts";
 import * as drill from "./drill.ts";
 import * as keys from "./keys.ts";
 import * as ledger from "./ledger.ts";
+import * as link from "./link.ts";
 import * as recover from "./recover.ts";
 import * as reporters from "./reporters.ts";
 import * as status from "./status.ts";
@@ -31,6 +32,7 @@ const MODULES = [
   alarms,
   coverage,
   recover,
+  link,
   drill,
   conformance,
 ];
@@ -125,6 +127,8 @@ test("a draft takes a list of files and a time in days", async () => {
 });
 
 const MISTAKES = [
+  ["link", "init", "--name", "../x"],
+  ["link", "init", "--alg", "RS256"],
   ["token", "--realm", "galaxy"],
   ["alarms", "--since", "yesterday"],
   ["alarms", "close", "7"],

@@ -1,0 +1,1 @@
+export { initialiseLink, type LinkAlgorithm } from "./identity.ts";
