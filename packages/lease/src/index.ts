@@ -10,5 +10,6 @@ export {
   type GrantLog,
 } from "./grant.ts";
 export { encodeLease, MAX_LEASE_SECONDS, parseLease, type Lease } from "./lease.ts";
+export { readGrantLog } from "./read-grant-log.ts";
 export { rawPublicKey } from "./raw-key.ts";
 export { openSealed, seal } from "./sealing.ts";

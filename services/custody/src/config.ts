@@ -1,7 +1,6 @@
 import { ConfigReader, REALM } from "@redoubt/base";
 import { type CustodyConfig, parseCustodyConfig } from "@redoubt/custody";
-import type { GrantLog } from "@redoubt/lease";
-import { parseVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
+import { type GrantLog, readGrantLog } from "@redoubt/lease";
 import type { JsonObject } from "@redoubt/verify/json";
 
 export interface GatewayConfig {
@@ -13,7 +12,6 @@ export interface GatewayConfig {
   readonly custody: CustodyConfig;
 }
 
-const ORIGIN = /^[A-Za-z0-9][A-Za-z0-9._/-]*$/;
 const CALLER = /^signer-[a-z0-9-]{1,32}$/;
 
 /** @throws ServiceError `ERR_CONFIG` that names every problem at once */
@@ -25,23 +23,4 @@ export function parseConfig(json: JsonObject | Uint8Array): GatewayConfig {
     log: config.attempt((from) => readGrantLog(from.object("log"))),
     custody: config.attempt((from) => parseCustodyConfig(from.rawObject("custody"))),
   });
-}
-
-function readGrantLog(from: {
-  string(name: string, max?: number, pattern?: RegExp): string;
-  done(): void;
-}): GrantLog {
-  const origin = from.string("origin", 256, ORIGIN);
-  const [logKey, writerKey] = (["key", "writer"] as const).map((name) =>
-    parseVerifierKey(from.string(name)),
-  );
-  from.done();
-  if (
-    logKey?.name !== origin ||
-    writerKey?.name !== `${origin}/writer` ||
-    logKey.type !== SIGNATURE_TYPE.ed25519 ||
-    writerKey.type !== SIGNATURE_TYPE.ed25519
-  )
-    throw new RangeError("custody config: log: keys must be Ed25519 and named as the log");
-  return { origin, logKey, writerKey };
 }

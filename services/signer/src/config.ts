@@ -17,6 +17,7 @@ import {
 } from "@redoubt/tlog";
 import { isJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
 import { readCustody, readCustodyNeeds, type CustodyNeeds } from "./custody/custody-settings.ts";
+import { type GatewayCustody, type LeaseSettings, readLease } from "./custody/lease-settings.ts";
 import {
   checkKubernetes,
   KUBE_FRONT,
@@ -52,7 +53,9 @@ export interface SignerConfig {
   readonly budget: BudgetPolicy;
   readonly labels: readonly string[];
   /** Where private keys are. */
-  readonly custody: CustodyConfig;
+  readonly custody: CustodyConfig | GatewayCustody;
+  /** How this signer gets the right to use them; null where nobody asks it to. */
+  readonly lease: LeaseSettings | null;
   readonly custodyNeeds: CustodyNeeds;
   /** The cluster that this realm is for; null for every other realm. */
   readonly kubernetes: KubernetesPolicy | null;
@@ -99,6 +102,7 @@ export function parseConfig(json: Uint8Array | JsonObject): SignerConfig {
       ...kubernetesLabels(kubernetes ?? null),
     ]),
     custody: config.attempt(readCustody),
+    lease: config.attempt(readLease),
     custodyNeeds: config.attempt(readCustodyNeeds),
     kubernetes,
   });

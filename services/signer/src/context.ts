@@ -9,6 +9,8 @@ import {
   type Service,
 } from "@redoubt/base";
 import type { Custodian } from "@redoubt/custody";
+import type { OpenedAttester } from "@redoubt/lease/agent";
+import type { JsonObject } from "@redoubt/verify/json";
 import {
   askWitness,
   readSocketSecret,
@@ -20,7 +22,9 @@ import {
 import type { SignerConfig } from "./config.ts";
 import { openCustody } from "./custody/open-custody.ts";
 import type { SignerCustody } from "./custody/signer-custody.ts";
+import type { SignerLease } from "./custody/signer-lease.ts";
 import { signerEvents, type SignerEvent } from "./events.ts";
+import { IMAGE } from "./image.ts";
 import { SIGNER_FILES } from "./initialise.ts";
 import type { TokenLog } from "./issue/mint.ts";
 import { decideIssue, type Policy } from "./issue/policy.ts";
@@ -46,6 +50,8 @@ export interface SignerOptions {
   readonly custodian?: Custodian | undefined;
   /** Called once, when custody's native code is loaded, or custody needs none. */
   readonly onCustodyLoaded?: () => void;
+  /** Replaced by tests; default: what the configuration names. */
+  readonly attester?: (settings: JsonObject) => Promise<OpenedAttester>;
   /** Replaced by tests that take scope enforcement away, never by configuration. */
   readonly policy?: Policy;
   /** Replaced by tests that take log-before-sign away, never by configuration. */
@@ -63,8 +69,10 @@ export interface Signer extends Service {
 export async function openSigner(options: SignerOptions): Promise<Signer> {
   checkPrivateFolder(options.folder);
   const folder = join(options.folder, SIGNER_FILES.custody);
-  const custody = await openCustody({ ...options, folder });
-  const signer = await makeSigner(options, custody);
+  const lease = await openLease(options);
+  const gateway = () => new SocketClient(peer(options, `custody-${options.config.realm}`));
+  const custody = await openCustody({ ...options, folder, lease, gateway });
+  const signer = await makeSigner(options, custody, lease);
   try {
     await signer.listen();
   } catch (error) {
@@ -75,16 +83,44 @@ export async function openSigner(options: SignerOptions): Promise<Signer> {
   return signer;
 }
 
-async function makeSigner(options: SignerOptions, custody: SignerCustody): Promise<SignerService> {
+/** P5: the signer's side of a lease, where its configuration asks for one. */
+async function openLease(options: SignerOptions): Promise<SignerLease | undefined> {
+  const { config, clock, service, sink } = options;
+  if (config.lease === null) return undefined;
+  const { log, attester: settings } = config.lease;
+  // Evidence has much code: it is loaded where it is used.
+  const { SignerLease: Lease } = await import("./custody/signer-lease.ts");
+  const { openAttester } = await import("@redoubt/lease/agent");
+  const { attester = (given) => openAttester(given, IMAGE) } = options;
+  return new Lease({
+    broker: new SocketClient(peer(options, "broker")),
+    attester: await attester(settings),
+    log,
+    realm: config.realm,
+    service,
+    clock,
+    events: signerEvents(sink),
+  });
+}
+
+async function makeSigner(
+  options: SignerOptions,
+  custody: SignerCustody,
+  lease: SignerLease | undefined,
+): Promise<SignerService> {
   try {
-    return new SignerService(wire(options, custody));
+    return new SignerService(wire(options, custody, lease));
   } catch (error) {
     await custody[Symbol.asyncDispose]();
     throw error;
   }
 }
 
-function wire(options: SignerOptions, custodian: SignerCustody): ServiceParts {
+function wire(
+  options: SignerOptions,
+  custodian: SignerCustody,
+  lease: SignerLease | undefined,
+): ServiceParts {
   const { config, folder, clock, sink } = options;
   const { policy = decideIssue, tokenLog = (writer: LogWriter) => writer } = options;
   const events = signerEvents(sink);
@@ -95,6 +131,7 @@ function wire(options: SignerOptions, custodian: SignerCustody): ServiceParts {
   // Both secrets are read first: where one is missing, the start fails before there is a connection to leave behind.
   const [toLedger, toMonitor] = [peer(options, "ledger"), peer(options, "monitor")];
   const resources = new AsyncDisposableStack();
+  if (lease) resources.use(lease);
   resources.use(custodian);
   resources.use(journal);
   const ledger = resources.use(new SocketClient(toLedger));
@@ -115,9 +152,11 @@ function wire(options: SignerOptions, custodian: SignerCustody): ServiceParts {
     remembered: remembered?.registry,
     witnessed: () => askTheWitness(origin),
   });
+  lease?.follow(() => view.held);
   return {
     ...options,
     sink,
+    lease,
     policy,
     tokenLog,
     events,

@@ -1,4 +1,5 @@
-import type { EventClasses, EventSink } from "@redoubt/base";
+import { errorCode, errorLine, type EventClasses, type EventSink } from "@redoubt/base";
+import type { Lease } from "@redoubt/lease";
 
 export const SIGNER_EVENTS = {
   log_opened: "operation",
@@ -12,6 +13,8 @@ export const SIGNER_EVENTS = {
   custody_audit_failed: "security",
   custody_trouble: "operation",
   custody_back: "operation",
+  lease_granted: "security",
+  lease_failed: "security",
   reported: "security",
   report_refused: "security",
   log_lost: "security",
@@ -52,6 +55,8 @@ export interface SignerEvents {
   auditFailed(code: string): void;
   custodyFailure(code: string, reason: string): void;
   custodyBack(): void;
+  leaseGranted(lease: Lease): void;
+  leaseFailed(error: unknown): void;
   /** A report to the monitor is sent: refusals of one caller and code, or an event; `count` of them at once. */
   reported(report: Readonly<Record<string, string>>, count: number): void;
   reportRefused(code: string): void;
@@ -87,6 +92,10 @@ export function signerEvents(sink: EventSink<SignerEvent>): SignerEvents {
     auditFailed: (code) => sink("custody_audit_failed", { code }),
     custodyFailure: (code, reason) => sink("custody_trouble", { code, reason }),
     custodyBack: () => sink("custody_back"),
+    leaseGranted: ({ platform, hardware, issued, expires }) =>
+      sink("lease_granted", { platform, hardware, issued, expires }),
+    leaseFailed: (error) =>
+      sink("lease_failed", { code: errorCode(error), reason: errorLine(error) }),
     reported: (report, count) => sink("reported", { ...report, count }),
     reportRefused: (code) => sink("report_refused", { code }),
     logLost: (code) => sink("log_lost", { code }),

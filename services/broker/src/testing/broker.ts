@@ -69,9 +69,17 @@ export async function makeMachine(seed?: Uint8Array): Promise<TestMachine> {
   return { transport, enrolled: { platform: "soft", akName: ak.name.toString("hex"), ek } };
 }
 
+/** What a broker shares with others. */
+interface Surroundings {
+  /** Data folder. */
+  readonly root: string;
+  readonly clock: TestClock;
+  readonly monitor: Requester;
+}
+
 /** A real broker on real sockets; ledger and witness are held to the real ones by contract tests. */
 export class TestBroker implements AsyncDisposable {
-  readonly clock = new TestClock();
+  readonly clock: TestClock;
   readonly events: { readonly name: string; readonly fields: Readonly<Record<string, unknown>> }[] =
     [];
   readonly releaseKeys: readonly KeyObject[] = [0, 1].map(
@@ -81,17 +89,26 @@ export class TestBroker implements AsyncDisposable {
   readonly grants: FakeLog;
   readonly log: LeaseAgentOptions["log"];
   readonly machine: TestMachine;
-  readonly #root = mkdtempSync(join(tmpdir(), "redoubt-broker-"));
+  readonly #root: string;
   readonly #config: BrokerConfig;
-  readonly #monitor: FakeMonitor;
+  readonly #monitor: Requester;
   #service: Service | undefined;
 
-  static async create(change: Partial<BrokerConfig> = {}): Promise<TestBroker> {
-    return new TestBroker(await makeMachine(), change);
+  static async create(
+    change: Partial<BrokerConfig> = {},
+    around: Partial<Surroundings> = {},
+  ): Promise<TestBroker> {
+    return new TestBroker(await makeMachine(), change, around);
   }
 
-  private constructor(machine: TestMachine, change: Partial<BrokerConfig>) {
+  private constructor(
+    machine: TestMachine,
+    change: Partial<BrokerConfig>,
+    around: Partial<Surroundings>,
+  ) {
     this.machine = machine;
+    this.clock = around.clock ?? new TestClock();
+    this.#root = around.root ?? mkdtempSync(join(tmpdir(), "redoubt-broker-"));
     for (const realm of REALMS)
       createSocketPlace(socketPlace(this.#root, "broker", `signer-${realm}`));
     const writerKey = parseVerifierKey(initialise(this.folder, ORIGIN));
@@ -107,7 +124,9 @@ export class TestBroker implements AsyncDisposable {
         isUp: true,
       },
     );
-    this.#monitor = new FakeMonitor(undefined, this.ledger.witnessed);
+    this.#monitor =
+      around.monitor ??
+      requesterOf(new FakeMonitor(undefined, this.ledger.witnessed).handler, "broker");
     const { key: logKey } = this.grants;
     this.log = { origin: ORIGIN, logKey, writerKey };
     this.#config = {
@@ -184,7 +203,7 @@ export class TestBroker implements AsyncDisposable {
       clock: this.clock,
       sink: (name, fields = {}) => void this.events.push({ name, fields }),
       ledger: requesterOf(this.ledger.handler, "broker"),
-      monitor: requesterOf(this.#monitor.handler, "broker"),
+      monitor: this.#monitor,
     });
     return this.#service;
   }
@@ -216,6 +235,6 @@ export class TestBroker implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
-    rmSync(this.#root, { recursive: true });
+    rmSync(this.#root, { recursive: true, force: true });
   }
 }

@@ -9,67 +9,103 @@ import {
   type HeldLease,
   openFileCustodian,
 } from "@redoubt/custody";
-import { encodeLease, holderKeyOf, type Lease, openGrant, proveHolder } from "@redoubt/lease";
+import {
+  encodeLease,
+  type GrantLog,
+  holderKeyOf,
+  type Lease,
+  openGrant,
+  proveHolder,
+} from "@redoubt/lease";
 import { TestGrantLog } from "@redoubt/lease/testing/test-log";
 import { TestClock } from "@redoubt/testkit";
-import { createSocketPlace, readSocketSecret, SocketClient, socketPlace } from "@redoubt/wire";
+import {
+  createSocketPlace,
+  readSocketSecret,
+  SocketClient,
+  socketPlace,
+  type SocketPlace,
+} from "@redoubt/wire";
 import { KEYS_FOLDER, openGateway } from "../context.ts";
-
-const SIGNER = "signer-consumer";
 
 /** A lease, and the key of its holder. */
 export interface TestLease extends HeldLease {
   readonly lease: Lease;
 }
 
-/** A real gateway on a real socket, in a folder of its own, and a broker's log that it trusts. */
+/** What a gateway shares with others. */
+interface Surroundings {
+  /** Data folder. */
+  readonly root: string;
+  readonly realm: string;
+  readonly clock: TestClock;
+  /** Of a real broker. */
+  readonly trusted: GrantLog;
+}
+
+/** A real gateway on a real socket, and a broker's log that it trusts. */
 export class TestGateway implements AsyncDisposable {
-  readonly clock = new TestClock();
+  readonly clock: TestClock;
   readonly log = new TestGrantLog();
   readonly events: { readonly name: string; readonly fields: object }[] = [];
-  readonly #root = mkdtempSync(join(tmpdir(), "redoubt-gateway-"));
+  readonly #root: string;
+  readonly #realm: string;
+  readonly #trusted: GrantLog;
   readonly #open: (folder: string) => Promise<Custodian>;
-  #service: Service | undefined;
+  #running: Service | undefined;
 
   /** @param open what holds the keys; the same store each time */
   constructor(
     open: (folder: string) => Promise<Custodian> = async (folder) =>
       openFileCustodian({ folder, passphrase: "beside" }),
+    around: Partial<Surroundings> = {},
   ) {
     this.#open = open;
-    createSocketPlace(socketPlace(this.#root, "custody", SIGNER));
+    this.clock = around.clock ?? new TestClock();
+    this.#realm = around.realm ?? "consumer";
+    this.#root = around.root ?? mkdtempSync(join(tmpdir(), "redoubt-gateway-"));
+    this.#trusted = around.trusted ?? this.log;
+    createSocketPlace(this.#place());
     mkdirSync(join(this.folder, KEYS_FOLDER), { mode: 0o700 });
   }
 
   get folder(): string {
-    return join(this.#root, "custody");
+    return join(this.#root, this.#service);
+  }
+
+  get #service(): string {
+    return `custody-${this.#realm}`;
+  }
+
+  #place(): SocketPlace {
+    return socketPlace(this.#root, this.#service, `signer-${this.#realm}`);
   }
 
   async start(): Promise<Service> {
-    const { origin, logKey, writerKey } = this.log;
-    this.#service = await openGateway({
+    const { origin, logKey, writerKey } = this.#trusted;
+    this.#running = await openGateway({
       config: {
-        realm: "consumer",
-        signer: SIGNER,
+        realm: this.#realm,
+        signer: `signer-${this.#realm}`,
         log: { origin, logKey, writerKey },
         custody: { kind: "file", passphrase: "beside" },
       },
       folder: this.folder,
       root: this.#root,
-      service: "custody",
+      service: this.#service,
       clock: this.clock,
       sink: (name, fields = {}) => void this.events.push({ name, fields }),
       custodian: () => this.#open(join(this.folder, KEYS_FOLDER)),
     });
-    return this.#service;
+    return this.#running;
   }
 
   async stop(): Promise<void> {
-    await this.#service?.[Symbol.asyncDispose]();
+    await this.#running?.[Symbol.asyncDispose]();
   }
 
   connect(): SocketClient {
-    const place = socketPlace(this.#root, "custody", SIGNER);
+    const place = this.#place();
     return new SocketClient({ path: place.path, secret: readSocketSecret(place) });
   }
 
@@ -88,7 +124,7 @@ export class TestGateway implements AsyncDisposable {
       v: 1,
       type: "lease",
       realm: "consumer",
-      signer: SIGNER,
+      signer: "signer-consumer",
       holderKey: holderKeyOf(holder),
       platform: "soft",
       hardware: false,
@@ -106,7 +142,7 @@ export class TestGateway implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
-    rmSync(this.#root, { recursive: true });
+    rmSync(this.#root, { recursive: true, force: true });
   }
 }
 

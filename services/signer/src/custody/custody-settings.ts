@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { configError, MemberReader } from "@redoubt/base";
 import { parseCustodyConfig, type CustodyConfig, type CustodyLabel } from "@redoubt/custody";
+import { type GatewayCustody, isGateway, readGateway } from "./lease-settings.ts";
 import { isJsonObject } from "@redoubt/verify/json";
 
 /** What custody's own software needs of the machine. A launcher lets this through, and nothing else. */
@@ -12,7 +13,7 @@ export interface CustodyNeeds {
 }
 
 export interface CustodySettings {
-  readonly custody: CustodyConfig;
+  readonly custody: CustodyConfig | GatewayCustody;
   readonly custodyNeeds: CustodyNeeds;
 }
 
@@ -30,8 +31,10 @@ export const PLAIN_FILES: CustodyConfig = { kind: "file", passphrase: "beside" }
 const NO_NEEDS: CustodyNeeds = { environment: {}, reads: [] };
 
 /** @throws ServiceError `ERR_CONFIG` */
-export function readCustody(from: MemberReader): CustodyConfig {
-  return from.has("custody") ? parseCustodyConfig(from.rawObject("custody")) : PLAIN_FILES;
+export function readCustody(from: MemberReader): CustodyConfig | GatewayCustody {
+  if (!from.has("custody")) return PLAIN_FILES;
+  const settings = from.rawObject("custody");
+  return isGateway(settings) ? readGateway(from.object("custody")) : parseCustodyConfig(settings);
 }
 
 /** @throws ServiceError `ERR_CONFIG`, `ERR_REQUEST_MEMBER` */
@@ -64,8 +67,10 @@ function problem(message: string): Error {
 }
 
 /** How key records and `status` name this custody. */
-export function custodyLabel(custody: CustodyConfig): CustodyLabel {
+export function custodyLabel(custody: CustodyConfig | GatewayCustody): CustodyLabel {
   switch (custody.kind) {
+    case "gateway":
+      return custody.holds;
     case "file":
       return custody.passphrase === "beside" ? "plain-file" : "sealed-file";
     case "pkcs11":
@@ -98,8 +103,10 @@ export function custodyLaunch(
   };
 }
 
-function namedFiles(custody: CustodyConfig): readonly string[] {
+function namedFiles(custody: CustodyConfig | GatewayCustody): readonly string[] {
   switch (custody.kind) {
+    case "gateway":
+      return [];
     case "file":
       return custody.passphrase === "beside" ? [] : [custody.passphrase.file];
     case "pkcs11":

@@ -12,6 +12,8 @@ export interface SignerCustodyOptions {
   readonly label: CustodyLabel;
   readonly open: () => Promise<Custodian>;
   readonly clock: Pick<Clock, "monotonic">;
+  /** Whether custody may be used now, by the lease; throws where not. Absent where nobody asks for one. */
+  readonly mayUse?: (() => void) | undefined;
   /** Called once, when custody's code is loaded: the permission to load native code is not needed any more. */
   readonly onLoaded?: (() => void) | undefined;
 }
@@ -80,6 +82,7 @@ export class SignerCustody implements Custodian {
    * @throws ServiceError with the code of custody's KeyError
    */
   check(): void {
+    this.#checkLease();
     this.#health.check();
   }
 
@@ -103,6 +106,16 @@ export class SignerCustody implements Custodian {
     this.#isClosed = true;
     const custodian = this.#custodian ?? (await this.#opening?.catch(() => undefined));
     await custodian?.[Symbol.asyncDispose]();
+  }
+
+  /** P5: also where custody itself cannot check it. */
+  #checkLease(): void {
+    try {
+      this.#options.mayUse?.();
+    } catch (cause) {
+      if (!(cause instanceof KeyError)) throw cause;
+      throw new ServiceError(cause.code, cause.message, { cause });
+    }
   }
 
   #open(): Promise<Custodian> {

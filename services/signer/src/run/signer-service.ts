@@ -22,6 +22,7 @@ import {
   type SignerMetadata,
   type WireEvent,
 } from "@redoubt/wire";
+import type { SignerLease } from "../custody/signer-lease.ts";
 import type { SignerEvent } from "../events.ts";
 import { SIGNER_FILES } from "../initialise.ts";
 import type { SignerHandler } from "../issue/handler.ts";
@@ -44,6 +45,7 @@ export interface ServiceParts extends CoreOptions {
   readonly registryGuard: WitnessGuard;
   readonly remembered: SignerState | undefined;
   readonly failure: StandingFailure;
+  readonly lease: SignerLease | undefined;
   /** Closed with the service, the last one first. */
   readonly resources: AsyncDisposableStack;
 }
@@ -167,6 +169,7 @@ export class SignerService implements Service {
   /** Reads the registry until this signer is in it, opens its log, and then follows the clock. */
   async #turn(isAsked: boolean): Promise<boolean> {
     await this.#parts.view.poll();
+    this.#parts.lease?.look();
     const core = (this.#core ??= await this.#takeUp());
     if (!core) return false;
     const closed = this.#parts.view.registry.closedLogs.get(this.#parts.config.origin);

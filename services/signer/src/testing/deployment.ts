@@ -78,6 +78,7 @@ export class Deployment implements AsyncDisposable {
   readonly ledger: FakeLedger;
   readonly monitor: FakeMonitor;
   readonly config: JsonObject;
+  readonly witnessKey: VerifierKey;
   readonly writerKey: string;
   readonly ringKey: string;
   readonly #operator = generateKeyPairSync("ed25519");
@@ -107,7 +108,8 @@ export class Deployment implements AsyncDisposable {
     this.ringKey = ring;
     this.writerKey = writer;
     const { cosignature } = SIGNATURE_TYPE;
-    const witnessKey = { name: "witness.test", type: cosignature, publicKey: witness.publicKey };
+    const { publicKey } = witness;
+    this.witnessKey = createVerifierKey({ name: "witness.test", type: cosignature, publicKey });
     this.config = {
       v: 1,
       realm,
@@ -116,7 +118,7 @@ export class Deployment implements AsyncDisposable {
       callers: CALLERS,
       registry: { log: logs.registry.origin, vkey: encodeVerifierKey(logs.registry.key) },
       operator: encodeVerifierKey(this.operatorKey),
-      witness: encodeVerifierKey(createVerifierKey(witnessKey)),
+      witness: encodeVerifierKey(this.witnessKey),
       maxUnwitnessedSeconds: 900,
       rings: [RING],
       budget: { perSecond: 10_000, burst: 10_000 },
@@ -200,7 +202,7 @@ export class Deployment implements AsyncDisposable {
       service: this.service,
       clock: this.clock,
       sink: this.events.sink,
-      custodian: this.custodian,
+      ...(config["custody"] === undefined && { custodian: this.custodian }),
       ...replaced,
     });
     this.#open.push(signer);

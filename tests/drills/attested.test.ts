@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { TestBroker } from "@redoubt/broker/testing/broker";
+import { TestGateway } from "@redoubt/custody-gateway/testing/gateway";
+import { extendPcr } from "@redoubt/evidence";
+import { TpmAttester } from "@redoubt/lease/agent";
+import { Deployment, refusalOf, WANTED } from "@redoubt/signer/testing/deployment";
+import { requesterOf } from "@redoubt/testkit";
+import { encodeVerifierKey } from "@redoubt/tlog";
+
+/** A real signer, whose keys a real gateway holds, with leases of a real broker. */
+class Leased implements AsyncDisposable {
+  readonly deployment: Deployment;
+  readonly broker: TestBroker;
+  readonly gateway: TestGateway;
+
+  private constructor(deployment: Deployment, broker: TestBroker) {
+    this.deployment = deployment;
+    this.broker = broker;
+    const { root, clock, realm } = deployment;
+    this.gateway = new TestGateway(undefined, { root, clock, realm, trusted: broker.log });
+  }
+
+  static async start(): Promise<Leased> {
+    const deployment = await Deployment.start();
+    const { root, clock, ledger, monitor } = deployment;
+    const broker = await TestBroker.create(
+      { registry: ledger.registry.origin, witness: deployment.witnessKey },
+      { root, clock, monitor: requesterOf(monitor.handler, "broker") },
+    );
+    broker.release(1);
+    const leased = new Leased(deployment, broker);
+    await broker.start();
+    await leased.gateway.start();
+    return leased;
+  }
+
+  openSigner() {
+    const { broker, deployment } = this;
+    const { origin, logKey, writerKey } = broker.log;
+    const attester = new TpmAttester({ transport: broker.machine.transport, platform: "soft" });
+    return deployment.open(
+      {
+        attester: async () =>
+          Object.assign(attester, { [Symbol.asyncDispose]: () => Promise.resolve() }),
+      },
+      {
+        custody: { kind: "gateway", holds: "plain-file" },
+        lease: {
+          log: {
+            origin,
+            key: encodeVerifierKey(logKey),
+            writer: encodeVerifierKey(writerKey),
+          },
+          attester: { kind: "soft" },
+        },
+      },
+    );
+  }
+
+  issue(): Promise<unknown> {
+    return this.deployment.client().request(WANTED);
+  }
+
+  /** Time passes, second by second, and the signer takes its turns. */
+  async pass(seconds: number, tick: () => Promise<void>): Promise<void> {
+    for (let left = seconds; left > 0; left -= 60) {
+      this.deployment.clock.forward(Math.min(60, left));
+      // oxlint-disable-next-line no-await-in-loop -- one turn after the other
+      await tick().catch(() => undefined);
+      // oxlint-disable-next-line no-await-in-loop -- a renewal goes over sockets
+      await delay(20);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.deployment[Symbol.asyncDispose]();
+    await this.gateway[Symbol.asyncDispose]();
+    await this.broker[Symbol.asyncDispose]();
+  }
+}
+
+test("P5: a signer with a lease issues, renews at half life, and goes on while the broker is away until the lease ends", async () => {
+  await using leased = await Leased.start();
+  const { broker, deployment } = leased;
+  const signer = await leased.openSigner();
+  await signer.ready;
+  await leased.issue();
+  await leased.pass(1200, () => signer.tick());
+  await leased.issue();
+  const granted = () => broker.events.filter(({ name }) => name === "lease_granted").length;
+  assert.ok(granted() >= 4, `${granted()} leases in 1200 s`);
+  broker.ledger.isDown = true;
+  await leased.pass(240, () => signer.tick());
+  await leased.issue();
+  await leased.pass(600, () => signer.tick());
+  const size = deployment.ledger.issuance.size;
+  assert.equal(await refusalOf(leased.issue()), "ERR_KEY_LEASE");
+  assert.equal(
+    deployment.ledger.issuance.size,
+    size,
+    "nothing is committed for what cannot be signed",
+  );
+  broker.ledger.isDown = false;
+  await leased.pass(180, () => signer.tick());
+  await leased.issue();
+});
+
+test("THREAT-13: a signer whose image was altered gets no lease, and signs nothing after its last one", async () => {
+  await using leased = await Leased.start();
+  const signer = await leased.openSigner();
+  await signer.ready;
+  await leased.issue();
+  await extendPcr(leased.broker.machine.transport, 11, "sha256", Buffer.alloc(32, 1));
+  await leased.pass(660, () => signer.tick());
+  assert.equal(await refusalOf(leased.issue()), "ERR_KEY_LEASE");
+  const denied = leased.broker.events.findLast(({ name }) => name === "lease_denied");
+  assert.deepEqual(denied?.fields["refusals"], ["pcrs.11"]);
+});
