@@ -20,6 +20,7 @@ export type {
   KeyInfo,
   RealmInfo,
   RegistryItem,
+  BrokerInfo,
   WriterInfo,
 } from "./registry-types.ts";
 export { byteLength, type ShownItem } from "./registry-page.ts";
@@ -88,5 +89,6 @@ export type {
   TenantRule,
   TenantStatement,
   WitnessForwardStatement,
+  BrokerStatement,
   WriterStatement,
 } from "./statement-types.ts";

@@ -1,9 +1,9 @@
 import { parseVerifierKey } from "@redoubt/tlog";
 import { decodeBase64url } from "@redoubt/verify/base64url";
-import type { ClosedLog, WriterInfo } from "./registry-types.ts";
+import type { BrokerInfo, ClosedLog, WriterInfo } from "./registry-types.ts";
 import type { RoleKeys } from "./role-keys.ts";
 import { conflict } from "./scope-rules.ts";
-import type { LogClosedStatement, WriterStatement } from "./statement-types.ts";
+import type { BrokerStatement, LogClosedStatement, WriterStatement } from "./statement-types.ts";
 
 /**
  * The issuance logs of all realms. A log that cannot go on, or whose keys are to be others, is closed for good and
@@ -12,6 +12,7 @@ import type { LogClosedStatement, WriterStatement } from "./statement-types.ts";
 export class LogFold {
   readonly writers = new Map<string, WriterInfo>();
   readonly closed = new Map<string, ClosedLog>();
+  readonly brokers = new Map<string, BrokerInfo>();
   /** The first of each line of logs, by the origins of those that follow it. */
   readonly #first = new Map<string, string>();
   /** Logs that a key record names. */
@@ -24,7 +25,22 @@ export class LogFold {
 
   takeWriter(statement: WriterStatement, roleKeys: RoleKeys): void {
     const { realm, log } = statement;
-    if (this.writers.has(log)) throw conflict(`Log ${log} has a writer`);
+    this.writers.set(log, { realm, log, ...this.#takeKeys(statement, realm, roleKeys) });
+  }
+
+  /** A broker's log is of no realm: its keys serve nothing else. */
+  takeBroker(statement: BrokerStatement, roleKeys: RoleKeys): void {
+    const { log, realms } = statement;
+    this.brokers.set(log, { log, realms, ...this.#takeKeys(statement, "/broker", roleKeys) });
+  }
+
+  #takeKeys(
+    statement: WriterStatement | BrokerStatement,
+    owner: string,
+    roleKeys: RoleKeys,
+  ): Pick<WriterInfo, "writer" | "logKey"> {
+    const { log } = statement;
+    if (this.writers.has(log) || this.brokers.has(log)) throw conflict(`Log ${log} has a writer`);
     const writer = parseVerifierKey(statement.writer);
     const logKey = parseVerifierKey(statement.logKey);
     if (writer.name !== `${log}/writer` || logKey.name !== log)
@@ -32,11 +48,11 @@ export class LogFold {
     // P3: the two signatures of a checkpoint say two things only if two hold the keys; and no realm shares one.
     if (writer.publicKey.equals(logKey.publicKey))
       throw conflict(`Writer of ${log} must not hold the log key`);
-    roleKeys.checkKey(writer.publicKey, `writer:${realm}`);
-    roleKeys.checkKey(logKey.publicKey, `log:${realm}`);
-    roleKeys.addKey(writer.publicKey, `writer:${realm}`);
-    roleKeys.addKey(logKey.publicKey, `log:${realm}`);
-    this.writers.set(log, { realm, log, writer, logKey });
+    roleKeys.checkKey(writer.publicKey, `writer:${owner}`);
+    roleKeys.checkKey(logKey.publicKey, `log:${owner}`);
+    roleKeys.addKey(writer.publicKey, `writer:${owner}`);
+    roleKeys.addKey(logKey.publicKey, `log:${owner}`);
+    return { writer, logKey };
   }
 
   takeClosed({ realm, log, size, root, successor, reason, at }: LogClosedStatement): void {

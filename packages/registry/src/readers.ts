@@ -6,6 +6,7 @@ import type { Statement } from "./statement-types.ts";
 const OF_KEY_SETS: readonly string[] = [
   "realm",
   "writer",
+  "broker",
   "log-closed",
   "tenant",
   "key",

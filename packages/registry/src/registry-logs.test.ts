@@ -161,3 +161,43 @@ describe("body-read: somebody reads who got a token", () => {
     assert.equal(fixture.registry.bodyReads.length, 256);
   });
 });
+
+describe("a broker's log", () => {
+  const LOG = "redoubt.test/broker";
+
+  function broker(fixture: RegistryFixture, change: object = {}): FoldResult {
+    const [writer, logKey] = [new NamedKey(`${LOG}/writer`).vkey, new NamedKey(LOG).vkey];
+    const realms = ["consumer", "enterprise"];
+    return fixture.say({ type: "broker", log: LOG, writer, logKey, realms, ...change });
+  }
+
+  it("is known with its realms, and is no realm's log", () => {
+    const fixture = new RegistryFixture().withRealms();
+    fixture.must(broker(fixture));
+    const found = fixture.registry.brokers.get(LOG) ?? assert.fail();
+    assert.deepEqual(found.realms, ["consumer", "enterprise"]);
+    assert.equal(found.writer.name, `${LOG}/writer`);
+    assert.equal(fixture.registry.writers.has(LOG), false);
+  });
+
+  it("is said once, of realms that there are, with keys of its own", () => {
+    const fixture = new RegistryFixture().withRealms();
+    const { enterprise } = fixture;
+    isVoid(broker(fixture, { realms: ["partner"] }), /partner/);
+    isVoid(broker(fixture, { writer: new NamedKey("other/writer").vkey }), /not named for it/);
+    const both = new NamedKey(`${LOG}/writer`);
+    isVoid(
+      broker(fixture, {
+        writer: both.vkey,
+        logKey: new NamedKey(LOG, both.privateKey).vkey,
+      }),
+      /must not hold the log key/,
+    );
+    const taken = new NamedKey(`${LOG}/writer`, enterprise.writer.privateKey);
+    isVoid(broker(fixture, { writer: taken.vkey }), /serves writer:enterprise/);
+    isVoid(broker(fixture, { log: enterprise.log }), /has a writer/);
+    fixture.must(broker(fixture));
+    isVoid(broker(fixture), /has a writer/);
+    isVoid(fixture.writer({ ...enterprise, log: LOG }), /has a writer/);
+  });
+});

@@ -19,6 +19,13 @@ export interface WriterInfo {
   readonly writer: VerifierKey;
   readonly logKey: VerifierKey;
 }
+/** A broker's log, and whose leases it holds. */
+export interface BrokerInfo {
+  readonly log: string;
+  readonly writer: VerifierKey;
+  readonly logKey: VerifierKey;
+  readonly realms: readonly string[];
+}
 /** A log that ended: its tree is that of `size` entries, and `successor` goes on in its place. */
 export interface ClosedLog {
   readonly realm: string;

@@ -15,6 +15,7 @@ import type {
   KeyInfo,
   RealmInfo,
   RegistryItem,
+  BrokerInfo,
   WriterInfo,
 } from "./registry-types.ts";
 import { RoleKeys, type KeyRole } from "./role-keys.ts";
@@ -41,6 +42,7 @@ import type {
   RootStatement,
   Statement,
   TenantStatement,
+  BrokerStatement,
   WriterStatement,
 } from "./statement-types.ts";
 import { isSignedBy, registryEntry, verifyStatementAuthor } from "./statement.ts";
@@ -107,6 +109,10 @@ export class Registry {
   }
   get writers(): ReadonlyMap<string, WriterInfo> {
     return this.#logs.writers;
+  }
+  /** Brokers' logs, by origin. */
+  get brokers(): ReadonlyMap<string, BrokerInfo> {
+    return this.#logs.brokers;
   }
   /** Logs that nothing is added to any more, by origin. */
   get closedLogs(): ReadonlyMap<string, ClosedLog> {
@@ -219,6 +225,7 @@ export class Registry {
         return statement.by === "ring" ? this.#realm(statement.realm).ring : this.#operator;
       case "realm":
       case "writer":
+      case "broker":
       case "log-closed":
       case "witness-forward":
       case "pinned-key":
@@ -237,6 +244,8 @@ export class Registry {
         return this.#takeRealm(statement);
       case "writer":
         return this.#takeWriter(statement);
+      case "broker":
+        return this.#takeBroker(statement);
       case "log-closed":
         return this.#logs.takeClosed(statement);
       case "witness-forward":
@@ -294,6 +303,11 @@ export class Registry {
   #takeWriter(statement: WriterStatement): void {
     this.#realm(statement.realm);
     this.#logs.takeWriter(statement, this.#roleKeys);
+  }
+
+  #takeBroker(statement: BrokerStatement): void {
+    for (const realm of statement.realms) this.#realm(realm);
+    this.#logs.takeBroker(statement, this.#roleKeys);
   }
 
   #takePinnedKey(statement: PinnedKeyStatement): void {

@@ -25,6 +25,7 @@ import type {
 } from "./statement-types.ts";
 
 export const MAX_STATEMENT_BYTES = 128 * 1024;
+const MAX_BROKER_REALMS = 64;
 const MAX_RECORD_TEXT = 96 * 1024;
 const MAX_ROOT_TEXT = Math.ceil((MAX_SIGNED_ROOT_BYTES * 4) / 3);
 // RFC 6749 §3.3: a scope with a space in it would be two.
@@ -55,6 +56,7 @@ function parseBody(reader: MemberReader, common: StatementCommon): Statement {
   const type = reader.oneOf("type", [
     "realm",
     "writer",
+    "broker",
     "log-closed",
     "witness-forward",
     "pinned-key",
@@ -78,6 +80,15 @@ function parseBody(reader: MemberReader, common: StatementCommon): Statement {
         log: reader.string("log", 256),
         writer: verifierKeyText(reader, "writer"),
         logKey: verifierKeyText(reader, "logKey"),
+      };
+    case "broker":
+      return {
+        ...common,
+        type,
+        log: reader.string("log", 256),
+        writer: verifierKeyText(reader, "writer"),
+        logKey: verifierKeyText(reader, "logKey"),
+        realms: distinct(reader, "realms", MAX_BROKER_REALMS),
       };
     case "log-closed":
       return {

@@ -24,6 +24,14 @@ export interface WriterStatement extends StatementCommon {
   readonly writer: string;
   readonly logKey: string;
 }
+/** The log of a broker, which grants leases for these realms (docs/spec/leases.md §3). */
+export interface BrokerStatement extends StatementCommon {
+  readonly type: "broker";
+  readonly log: string;
+  readonly writer: string;
+  readonly logKey: string;
+  readonly realms: readonly string[];
+}
 /** A log ends at the tree that the witness cosigned last. Another log, which has a `writer` already, takes its place. */
 export interface LogClosedStatement extends StatementCommon {
   readonly type: "log-closed";
@@ -135,6 +143,7 @@ export interface RootStatement extends StatementCommon {
 export type Statement =
   | RealmStatement
   | WriterStatement
+  | BrokerStatement
   | LogClosedStatement
   | WitnessForwardStatement
   | PinnedKeyStatement

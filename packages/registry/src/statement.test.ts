@@ -115,6 +115,21 @@ const cases: readonly Case[] = [
   },
   {
     body: {
+      type: "broker",
+      log: "redoubt.test/broker",
+      writer: vkey,
+      logKey: vkey,
+      realms: ["consumer", "enterprise"],
+    },
+    wrong: {
+      log: ["", "x".repeat(257), 1],
+      writer: verifierKeys,
+      logKey: verifierKeys,
+      realms: ["consumer", ["consumer", "consumer"], [1], [""]],
+    },
+  },
+  {
+    body: {
       type: "tenant",
       realm: "consumer",
       tenant: TENANT_A,

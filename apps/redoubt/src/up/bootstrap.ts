@@ -103,6 +103,8 @@ function isKnown(registry: Registry, body: StatementBody): boolean {
       return registry.realms.has(body.realm);
     case "writer":
       return registry.writers.has(body.log);
+    case "broker":
+      return registry.brokers.has(body.log);
     case "tenant":
       return registry.tenants.has(`${body.realm}/${body.tenant}`);
     case "client":

@@ -10,6 +10,7 @@ import type { WitnessStore } from "../witness/witness-store.ts";
 import type { Witness } from "../witness/witness.ts";
 import type { Reading } from "./sight.ts";
 import type { FollowStore } from "./follow-store.ts";
+import { grantReader } from "./grant-reader.ts";
 import { issuanceReader } from "./issuance-reader.ts";
 import type { UnverifiedEntries, UnverifiedItems } from "./unverified-pages.ts";
 import type { LogReader, ReadOutcome } from "./log-reader.ts";
@@ -206,6 +207,11 @@ export class Follower {
       const keys = { origin, logKey, writer };
       this.#readers.set(origin, issuanceReader({ ...this.#parts, keys, realm }));
     }
+    for (const { log: origin, logKey, writer } of this.#parts.registry.brokers.values())
+      if (!this.#readers.has(origin)) {
+        const keys = { origin, logKey, writer };
+        this.#readers.set(origin, grantReader({ ...this.#parts, keys }));
+      }
   }
 }
 

@@ -260,7 +260,7 @@ function wireParts(options: PartsOptions, db: Database): MonitorParts {
 function findLogIn(registry: Registry, registryKeys: LogKeys): FindLog {
   return (origin) => {
     if (origin === registryKeys.origin) return registryKeys;
-    const found = registry.writers.get(origin);
+    const found = registry.writers.get(origin) ?? registry.brokers.get(origin);
     return found && { origin, logKey: found.logKey, writer: found.writer };
   };
 }
