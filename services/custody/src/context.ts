@@ -43,7 +43,7 @@ export async function openGateway(options: GatewayOptions): Promise<Service> {
       onLoaded: options.onCustodyLoaded ?? (() => undefined),
     }),
   );
-  const floor = new TimeFloor(join(folder, "state.json"));
+  const floor = new TimeFloor(join(folder, "state.json"), config.log.origin);
   const sessions = new LeaseSessions({ ...config, clock, floor, events });
   const place = socketPlace(root, service, config.signer);
   stack.use(

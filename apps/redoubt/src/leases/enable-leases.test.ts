@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -50,6 +50,30 @@ test("leases are put before the keys of both realms, and doing it again changes 
     const broker = parseBroker(readConfig(folder, "broker"));
     assert.deepEqual(broker.realms[1], { realm: "enterprise", signer: "signer-enterprise" });
     assert.equal(new Set(broker.enrolled.map(({ akName }) => akName)).size, 2);
+  });
+});
+
+test("a crash at any step leaves no signer with an empty custody, and the next call finishes the work", async () => {
+  await withFolder(async (folder) => {
+    const [from, to] = [
+      join(folder, "signer-consumer", "custody"),
+      join(folder, "custody-consumer", "keys"),
+    ];
+    writeFileSync(join(from, "passphrase"), "old");
+    // What stands in the way of the last step: the crash is before it.
+    mkdirSync(to, { recursive: true, mode: 0o700 });
+    writeFileSync(join(to, "passphrase"), "other");
+    await assert.rejects(enableLeases(folder, readSettings(folder), 0), {
+      code: "ERR_LEASES_CUSTODY",
+    });
+    const signer = parseSigner(readConfig(folder, "signer-consumer"));
+    assert.equal(signer.custody.kind, "gateway");
+    assert.equal(readFileSync(join(from, "passphrase"), "utf8"), "old");
+    assert.equal(readFileSync(join(to, "passphrase"), "utf8"), "other");
+    rmSync(join(to, "passphrase"));
+    await enableLeases(folder, readSettings(folder), 0);
+    assert.equal(readFileSync(join(to, "passphrase"), "utf8"), "old");
+    assert.deepEqual(readSettings(folder).broker?.realms, ["consumer", "enterprise"]);
   });
 });
 

@@ -209,12 +209,13 @@ function moveCustody(folder: string, realm: Realm, broker: BrokerSettings): void
         ...(custodyNeeds !== undefined && { custodyNeeds }),
       }),
     );
-  moveFiles(join(folder, service, "custody"), join(folder, gateway, "keys"));
   changeConfig(folder, service, () => ({
     ...config,
     custody: custody["kind"] === "gateway" ? custody : { kind: "gateway", holds: labelOf(custody) },
     lease: { log, attester: { kind: "soft", seedFile: `${service}/attester.seed` } },
   }));
+  // Only now: a signer that still had its custody would begin a new one in the emptied folder.
+  moveFiles(join(folder, service, "custody"), join(folder, gateway, "keys"));
 }
 
 function labelOf(custody: JsonObject): string {
@@ -223,5 +224,12 @@ function labelOf(custody: JsonObject): string {
 
 function moveFiles(from: string, to: string): void {
   if (!existsSync(from)) return;
-  for (const name of readdirSync(from)) renameSync(join(from, name), join(to, name));
+  for (const name of readdirSync(from)) {
+    if (existsSync(join(to, name)))
+      throw new ServiceError(
+        "ERR_LEASES_CUSTODY",
+        `${join(to, name)} is there already, and so is ${join(from, name)}: two custodies of one realm`,
+      );
+    renameSync(join(from, name), join(to, name));
+  }
 }
