@@ -66,8 +66,8 @@ export function openGrant(grant: string, { origin, logKey, writerKey }: GrantLog
     verifyInclusion({ index, size, leafHash, root, proof });
     return { lease: parseLease(bytes), digest: hash("sha256", bytes, "buffer"), index };
   } catch (cause) {
-    if (cause instanceof ServiceError) throw cause;
-    if (!(cause instanceof TlogError) && !(cause instanceof RangeError)) throw cause;
+    const isProof = cause instanceof TlogError || cause instanceof RangeError;
+    if (!isProof) throw cause;
     throw new ServiceError("ERR_LEASE_PROOF", "Lease is not proven to be in the broker's log", {
       cause,
     });

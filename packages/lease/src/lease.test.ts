@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { createHash, generateKeyPairSync, randomBytes } from "node:crypto";
+import { createHash, createPublicKey, generateKeyPairSync, randomBytes } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
-import { canonicalBytes, ServiceError } from "@redoubt/base";
+import { canonicalBytes, encodeCanonical, ServiceError } from "@redoubt/base";
 import {
   type Binding,
   boundData,
@@ -37,6 +37,10 @@ const lease: Lease = {
 const FORMAT = { name: "ServiceError", code: "ERR_LEASE_FORMAT" };
 const PROOF = { name: "ServiceError", code: "ERR_LEASE_PROOF" };
 
+function isAbout(text: string): (error: Error) => boolean {
+  return ({ cause }) => cause instanceof RangeError && cause.message.startsWith(text);
+}
+
 test("a lease is read as it was written, and nothing else is one", () => {
   const bytes = encodeLease(lease);
   assert.deepEqual(parseLease(bytes), lease);
@@ -58,7 +62,11 @@ test("a lease is read as it was written, and nothing else is one", () => {
       JSON.stringify(change),
     );
   assert.throws(() => parseLease(Buffer.from(`${bytes.toString()} `)), FORMAT);
-  assert.throws(() => parseLease(Buffer.concat([bytes, Buffer.alloc(2048, 0x20)])), FORMAT);
+  // Canonical, and so long that nothing of it is read.
+  const long = encodeCanonical({ ...object, evidence: "A".repeat(2048) });
+  assert.throws(() => parseLease(Buffer.from(long)), isAbout("Too long"));
+  const forever = canonicalBytes({ ...object, expires: lease.issued + 901 });
+  assert.throws(() => parseLease(forever), isAbout("Lasts for too long"));
   assert.throws(() => encodeLease({ ...lease, expires: lease.issued + 901 }), RangeError);
   assert.throws(() => encodeLease({ ...lease, expires: lease.issued }), RangeError);
 });
@@ -160,6 +168,10 @@ test("THREAT-14: a sealed lease opens for its key, and where there is one for it
   }
   assert.throws(() => rawPublicKey(mine.privateKey, "X25519"), TypeError);
   assert.throws(() => rawPublicKey(holder, "X25519"), TypeError);
+  assert.throws(() => rawPublicKey(createPublicKey(holder), "X25519"), TypeError);
+  const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 }).publicKey;
+  assert.throws(() => rawPublicKey(rsa, "X25519"), TypeError);
+  assert.throws(() => openSealed(mine.privateKey, secret, Buffer.alloc(3)), refused);
 });
 
 test("any text is a grant or a coded error", () => {

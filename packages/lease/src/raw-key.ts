@@ -6,9 +6,8 @@ type RawCurve = "Ed25519" | "X25519";
 /** @throws TypeError for a private or another kind of key */
 export function rawPublicKey(key: KeyObject, crv: RawCurve): Buffer {
   const { crv: found, x } = key.export({ format: "jwk" });
-  if (found !== crv || x === undefined || key.type !== "public")
-    throw new TypeError(`Not a public key of ${crv}`);
-  return Buffer.from(x, "base64url");
+  if (found !== crv || key.type !== "public") throw new TypeError(`Not a public key of ${crv}`);
+  return Buffer.from(x ?? "", "base64url");
 }
 
 export function publicKeyOf(raw: Buffer, crv: RawCurve): KeyObject {

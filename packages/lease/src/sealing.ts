@@ -39,7 +39,6 @@ export function openSealed(
   secret: Uint8Array | undefined,
   sealed: Buffer,
 ): Buffer {
-  if (sealed.length < KEY_BYTES + TAG_BYTES) throw notOurs();
   const sender = sealed.subarray(0, KEY_BYTES);
   const recipient = rawPublicKey(createPublicKey(privateKey), "X25519");
   const key = deriveKey(privateKey, sender, { sender, recipient, secret });

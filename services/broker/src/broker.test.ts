@@ -6,8 +6,10 @@ import { test } from "node:test";
 import { AK_P256, createSoftTpm, extendPcr, quote } from "@redoubt/evidence";
 import { bindingMessage, boundData, openGrant, parseLease } from "@redoubt/lease";
 import { TpmAttester } from "@redoubt/lease/agent";
+import { makeSnp } from "@redoubt/evidence/testing/snp-evidence";
 import { changed } from "@redoubt/testkit";
-import { ask, askForBytes, BROKER, type SocketClient } from "@redoubt/wire";
+import { encodeBase64url } from "@redoubt/verify/base64url";
+import { ask, askForBytes, BROKER, LEDGER, type SocketClient } from "@redoubt/wire";
 import { makeMachine, SOFT_POLICY, TestBroker } from "./testing/broker.ts";
 
 async function running(): Promise<TestBroker> {
@@ -235,6 +237,66 @@ test("P5: no lease without its entry: a ledger that fails, forks or forgets give
   await assert.rejects(broker.agent(again).renew(), { code: "ERR_LOG_SHORT" });
 });
 
+function lines(note: string): readonly string[] {
+  return note.split("\n").filter((line) => line.startsWith("\u2014"));
+}
+
+test("P5: what the ledger answers counts only if both signed exactly the tree that was predicted", async () => {
+  await using broker = await running();
+  await using client = broker.connect();
+  const agent = broker.agent(client);
+  const answers = (checkpoint: (honest: string) => string) => {
+    broker.ledger.misbehave = async (call, honest) => {
+      const answer = await honest();
+      if (call.op !== "commit") return answer;
+      const { checkpoint: note, ...head } = LEDGER.commit.answer.read(
+        JSON.parse(JSON.stringify(answer.head)),
+      );
+      return { ...answer, head: { ...head, checkpoint: checkpoint(note) } };
+    };
+  };
+  const { grants } = broker;
+  for (const [what, other] of [
+    ["without the writer's line", (note: string) => note.replace(`${lines(note)[1]}\n`, "")],
+    ["without the ledger's line", (note: string) => note.replace(`${lines(note)[0]}\n`, "")],
+    ["an older tree", () => grants.note(grants.size - 1, grants.root(grants.size - 1))],
+    ["another root", () => grants.note(grants.size, Buffer.alloc(32, 1))],
+  ] as const) {
+    broker.ledger.misbehave = undefined;
+    await agent.renew();
+    answers(other);
+    await assert.rejects(agent.renew(), { code: "ERR_BROKER_LOG" }, what);
+  }
+});
+
+test("P5: a binding that names another realm than the connection's is refused, whoever signed it", async () => {
+  await using broker = await running();
+  await using client = broker.connect();
+  for (const other of [
+    { ...binding, realm: "enterprise" },
+    { ...binding, signer: "signer-enterprise" },
+  ]) {
+    const { nonce } = await ask(client, BROKER.nonce, {});
+    const evidence = await evidenceOver(broker, nonce, other);
+    await assert.rejects(send(client, nonce, evidence, other), { code: "ERR_BROKER_REALM" });
+  }
+});
+
+test("reference files are bounded, and what is no JSON file is none", async () => {
+  await using broker = await running();
+  await using client = broker.connect();
+  const folder = join(broker.folder, "references");
+  writeFileSync(join(folder, "notes.txt"), "x", { mode: 0o600 });
+  const text = readFileSync(join(folder, "signer.json"));
+  for (let i = 0; i < 63; i += 1) writeFileSync(join(folder, `${i}.json`), text, { mode: 0o600 });
+  await broker.agent(client).renew();
+  writeFileSync(join(folder, "63.json"), text, { mode: 0o600 });
+  await assert.rejects(broker.agent(client).renew(), {
+    code: "ERR_BROKER_POLICY",
+    message: /More than 64/,
+  });
+});
+
 test("a witness that does not answer, and a damaged memory", async () => {
   await using broker = await running();
   await using client = broker.connect();
@@ -280,6 +342,35 @@ test("THREAT-14: only the machine's own TPM opens the lease", async () => {
 function settled(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 50));
 }
+
+test("P5: a machine without a TPM gets a lease that its key alone opens, and what hardware vouches for is said", async () => {
+  const { roots } = makeSnp();
+  await using broker = await TestBroker.create({}, { roots: { snp: roots } });
+  const isSnp = {
+    authority: "urn:redoubt:evidence",
+    allOf: [{ claim: "platform", equals: "snp" }],
+  };
+  broker.setPolicy({ version: "1.1.0", anyOf: [isSnp] });
+  await broker.start();
+  await using client = broker.connect();
+  const agent = broker.agent(client, {
+    attester: {
+      evidence: async (data) => {
+        const { evidence } = makeSnp({
+          change: (report) => report.set(Buffer.concat([data, Buffer.alloc(32)]), 0x50),
+        });
+        return JSON.stringify({
+          v: 1,
+          platform: "snp",
+          report: encodeBase64url(evidence.report),
+          chain: evidence.chain.map((der) => encodeBase64url(der)),
+        });
+      },
+    },
+  });
+  await agent.renew();
+  assert.deepEqual([agent.lease?.lease.platform, agent.lease?.lease.hardware], ["snp", true]);
+});
 
 test("THREAT-16: an agent renews at half life by new evidence, keeps its lease while the broker is away, and gets the next by itself", async () => {
   await using broker = await running();

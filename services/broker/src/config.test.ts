@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
 import { test } from "node:test";
-import { AK_P256, createSoftTpm, EK_P384, readTpmKey } from "@redoubt/evidence";
+import { EK_P384, readTpmKey } from "@redoubt/evidence";
+import { createVerifierKey, encodeVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { parseConfig } from "./config.ts";
-import { TestBroker } from "./testing/broker.ts";
+import { ORIGIN, TestBroker } from "./testing/broker.ts";
 
 test("a broker's configuration is read, and every problem is named at once", async () => {
   await using broker = await TestBroker.create();
@@ -17,11 +19,13 @@ test("a broker's configuration is read, and every problem is named at once", asy
   );
   assert.equal(read.release.keys.length, 2);
   assert.deepEqual(read.enrolled[0]?.ek.name, broker.machine.enrolled.ek.name);
-  const other = await readTpmKey(createSoftTpm(), AK_P256);
-  assert.notDeepEqual(other.length, 0);
+  const { publicKey } = generateKeyPairSync("ed25519");
+  const type = SIGNATURE_TYPE.cosignature;
+  const cosigning = encodeVerifierKey(createVerifierKey({ name: ORIGIN, type, publicKey }));
   for (const [change, problem] of [
     [{ realms: [{ realm: "consumer", signer: "operator" }] }, /signer/],
-    [{ realms: ["consumer"] }, /realms/],
+    [{ realms: ["consumer"] }, /must hold objects/],
+    [{ log: { origin: ORIGIN, key: cosigning } }, /must be Ed25519/],
     [{ log: { ...config.log, origin: "redoubt.test/other" } }, /log/],
     [{ witness: "x" }, /.*/],
     [{ release: { ...config.release, threshold: 3 } }, /threshold/],

@@ -91,7 +91,7 @@ function readRelease(reader: MemberReader): BrokerConfig["release"] {
     );
   const threshold = reader.integer("threshold", 1, MAX_KEYS);
   reader.done();
-  if (keys.length > 0 && threshold > keys.length)
+  if (threshold > keys.length)
     throw configError("broker config: release: threshold is above the number of keys");
   return { keys, threshold };
 }

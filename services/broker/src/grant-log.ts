@@ -7,7 +7,6 @@ import {
   type NoteSigner,
   openCheckpoint,
   signNote,
-  TlogError,
   type TreeHead,
 } from "@redoubt/tlog";
 import {
@@ -17,7 +16,6 @@ import {
   LEDGER,
   type LogSource,
   readLogState,
-  RemoteError,
 } from "@redoubt/wire";
 
 export interface GrantLogWriterOptions extends LogSource {
@@ -125,10 +123,9 @@ export class GrantLogWriter {
 }
 
 function failed(cause: unknown): unknown {
+  // What the log's own history is at fault for has a code of its own.
   if (cause instanceof ServiceError) return cause;
-  const isLedger = cause instanceof RemoteError || cause instanceof TlogError;
   const code = errorCode(cause);
-  if (!isLedger && !code.startsWith("ERR_WIRE_")) return cause;
   return new ServiceError("ERR_BROKER_LOG", `Grant is not known to be in the log (${code})`, {
     cause,
     fields: { retryAfterSeconds: 1 },

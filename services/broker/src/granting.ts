@@ -107,7 +107,12 @@ export class Granting {
       throw refusal("ERR_BROKER_CLOCK", "This clock was set back: no lease is granted");
     const binding = bindingMessage.read(request.binding);
     const config = realms.find(({ signer }) => signer === caller);
-    if (config === undefined || binding.realm !== config.realm || binding.signer !== caller)
+    if (
+      // mutate: each connection is a realm's: sockets are made from this list.
+      config === undefined ||
+      binding.realm !== config.realm ||
+      binding.signer !== caller
+    )
       throw refusal("ERR_BROKER_REALM", `${caller} has no realm ${binding.realm} here`);
     const { versions, evaluation } = state.value;
     const expected = readExpected(folder, config.realm, release, versions, clock.now());
@@ -162,8 +167,7 @@ export class Granting {
   /** Where the machine has a TPM that was enrolled, only that TPM can open the lease. */
   #seal({ claims }: Appraisal, binding: Binding, grant: string): SealedGrant {
     const plain = Buffer.from(grant);
-    const { tpm } = claims;
-    const akName = isClaims(tpm) ? tpm["ak-name"] : undefined;
+    const akName: unknown = Object(claims["tpm"])["ak-name"];
     const found = this.#options.enrolled.find((one) => one.akName === akName);
     if (found === undefined) return { sealed: seal(binding.encryptionKey, undefined, plain) };
     const secret = randomBytes(32);
@@ -186,13 +190,8 @@ function bodyOf(lease: Buffer, { nonce, binding }: GrantRequest, evidence: Buffe
   });
 }
 
-function isClaims(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 function evaluationOf({ claims }: Appraisal): number {
-  const { tdx } = claims;
-  const found = isClaims(tdx) ? tdx["tcb-evaluation"] : undefined;
+  const found: unknown = Object(claims["tdx"])["tcb-evaluation"];
   return typeof found === "number" ? found : 0;
 }
 

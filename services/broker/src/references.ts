@@ -21,6 +21,7 @@ export interface Expected {
   readonly versions: ReadonlyMap<string, number>;
 }
 
+/** Each is read, and its signatures verified, at each grant. */
 const MAX_FILES = 64;
 const MAX_FILE_BYTES = 1024 * 1024;
 

@@ -45,6 +45,7 @@ export class HeldKeys implements AsyncDisposable {
 
   async key(id: string): Promise<CustodyKey> {
     const known = this.#keys.get(id);
+    // mutate: it only saves opening the key again.
     if (known) return known;
     const key = await (await this.custodian()).open(id);
     this.#keys.set(id, key);

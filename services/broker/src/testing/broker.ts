@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Service } from "@redoubt/base";
 import {
   AK_P256,
+  type AppraisalOptions,
   createSoftTpm,
   EK_P384,
   encodeReferenceValues,
@@ -75,6 +76,8 @@ interface Surroundings {
   readonly root: string;
   readonly clock: TestClock;
   readonly monitor: Requester;
+  /** Of hardware that a test makes. */
+  readonly roots: AppraisalOptions["roots"];
 }
 
 /** A real broker on real sockets; ledger and witness are held to the real ones by contract tests. */
@@ -92,6 +95,7 @@ export class TestBroker implements AsyncDisposable {
   readonly #root: string;
   readonly #config: BrokerConfig;
   readonly #monitor: Requester;
+  readonly #roots: AppraisalOptions["roots"];
   #service: Service | undefined;
 
   static async create(
@@ -108,6 +112,7 @@ export class TestBroker implements AsyncDisposable {
   ) {
     this.machine = machine;
     this.clock = around.clock ?? new TestClock();
+    this.#roots = around.roots;
     this.#root = around.root ?? mkdtempSync(join(tmpdir(), "redoubt-broker-"));
     for (const realm of REALMS)
       createSocketPlace(socketPlace(this.#root, "broker", `signer-${realm}`));
@@ -204,6 +209,7 @@ export class TestBroker implements AsyncDisposable {
       sink: (name, fields = {}) => void this.events.push({ name, fields }),
       ledger: requesterOf(this.ledger.handler, "broker"),
       monitor: this.#monitor,
+      ...(this.#roots && { roots: this.#roots }),
     });
     return this.#service;
   }
