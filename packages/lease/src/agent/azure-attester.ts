@@ -83,7 +83,12 @@ async function writeUserData(transport: Transport, userData: Buffer): Promise<bo
     await writeNv(transport, USER_DATA, userData);
     return true;
   } catch (error) {
-    if (error instanceof EvidenceError && error.found === NO_SUCH_INDEX) return false;
+    if (
+      // mutate: only such an error has what was found; the type asks.
+      error instanceof EvidenceError &&
+      error.found === NO_SUCH_INDEX
+    )
+      return false;
     throw error;
   }
 }

@@ -7,6 +7,7 @@ import { appraise, parseEvidence } from "@redoubt/evidence";
 import { makeSnp } from "@redoubt/evidence/testing/snp-evidence";
 import { pem } from "@redoubt/evidence/testing/tdx-evidence";
 import { openAttester, softImageValue } from "./index.ts";
+import { readIfThere } from "./read-bounded.ts";
 import { readSnpChain } from "./snp-chain.ts";
 
 const NOTHING = Buffer.alloc(0);
@@ -76,6 +77,7 @@ test("settings of an attester are held to their form, and a TPM that is not ther
     { kind: "soft", seedFile: "" },
     { kind: "soft", seedFile: "x", device: "y" },
     { kind: "tpm", platform: "tpm2" },
+    { kind: "tpm", platform: "swtpm" },
     { ...TPM, platform: "soft" },
     { ...TPM, socket: "x" },
     { ...TPM, more: "x" },
@@ -120,6 +122,19 @@ test("a machine whose kernel makes no reports opens, and says so when it is aske
     await using plain = await openAttester({ kind: "tsm", folder, chain: ["x"] }, "x");
     await assert.rejects(plain.evidence(data), { code: "ERR_ATTESTER_TSM" });
     assert.deepEqual(readdirSync(folder), []);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("a file that may be missing, and one that cannot be read", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "redoubt-attester-"));
+  try {
+    const path = join(folder, "CCEL");
+    assert.equal(await readIfThere(path), undefined);
+    writeFileSync(path, "log");
+    assert.deepEqual(await readIfThere(path), Buffer.from("log"));
+    await assert.rejects(readIfThere(folder), { code: "EISDIR" });
   } finally {
     rmSync(folder, { recursive: true });
   }

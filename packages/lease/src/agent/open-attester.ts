@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { configError, MemberReader, readPrivateFile, ServiceError } from "@redoubt/base";
+import { configError, errorLine, MemberReader, readPrivateFile } from "@redoubt/base";
 import {
   connectTpmSocket,
   createSoftTpm,
@@ -11,13 +11,14 @@ import type { JsonObject } from "@redoubt/verify/json";
 import { type Attester, type BootLogs, TpmAttester } from "./attester.ts";
 import { parseAttester, parseSeed, type AttesterSettings } from "./attester-settings.ts";
 import { AzureAttester } from "./azure-attester.ts";
-import { readBounded } from "./read-bounded.ts";
-import { isMissing, readSnpChain } from "./snp-chain.ts";
+import { readBounded, readIfThere } from "./read-bounded.ts";
+import { readSnpChain } from "./snp-chain.ts";
 import { TsmAttester } from "./tsm-attester.ts";
 import { KERNEL_FILES } from "./tsm-files.ts";
 
 /** 64 digits, and the end of the line. */
 const MAX_SEED_TEXT = 66;
+/** Firmware that measures nothing has none. */
 const CCEL_TABLE = "/sys/firmware/acpi/tables/data/CCEL";
 
 export type OpenedAttester = Attester & AsyncDisposable;
@@ -59,9 +60,7 @@ function readSettings(json: JsonObject): AttesterSettings {
   try {
     return parseAttester(new MemberReader(json, "attester"));
   } catch (error) {
-    if (error instanceof ServiceError && error.code === "ERR_REQUEST_MEMBER")
-      throw configError(error.message, { cause: error });
-    throw error;
+    throw configError(errorLine(error));
   }
 }
 
@@ -99,22 +98,12 @@ function openTsm(settings: AttesterSettings & { readonly kind: "tsm" }): OpenedA
     privilegeLevel,
     chain: chain.length === 0 ? undefined : () => readSnpChain(chain),
     collateral: collateral === undefined ? undefined : () => readBounded(collateral),
-    eventLog: eventLog === undefined ? readCcelTable : () => readBounded(eventLog),
+    eventLog: eventLog === undefined ? () => readIfThere(CCEL_TABLE) : () => readBounded(eventLog),
   });
   return {
     evidence: (data) => attester.evidence(data),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
-}
-
-/** Firmware that measures nothing has none. */
-async function readCcelTable(): Promise<Buffer | undefined> {
-  try {
-    return await readBounded(CCEL_TABLE);
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
 }
 
 function owning(transport: Transport, attester: Attester): OpenedAttester {

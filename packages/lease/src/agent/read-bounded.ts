@@ -1,5 +1,5 @@
 import { open } from "node:fs/promises";
-import { ServiceError } from "@redoubt/base";
+import { errorCode, ServiceError } from "@redoubt/base";
 
 /** An envelope may have as much; one part of it is never more. */
 const MAX_BYTES = 1_048_576;
@@ -21,4 +21,19 @@ export async function readBounded(path: string, maxBytes = MAX_BYTES): Promise<B
     total += bytesRead;
   }
   throw new ServiceError("ERR_ATTESTER_FILE", `${path} is larger than ${maxBytes} bytes`);
+}
+
+/** As `readBounded`; undefined where there is no such file. */
+export async function readIfThere(path: string): Promise<Buffer | undefined> {
+  try {
+    return await readBounded(path);
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Whether a file, or an attribute of the kernel, is not there. */
+export function isMissing(error: unknown): boolean {
+  return errorCode(error) === "ENOENT";
 }

@@ -1,4 +1,4 @@
-import { errorCode, ServiceError } from "@redoubt/base";
+import { ServiceError } from "@redoubt/base";
 import { decodePemChain } from "@redoubt/evidence";
 import { parseJsonObject } from "@redoubt/verify/json";
 import { readBounded } from "./read-bounded.ts";
@@ -38,9 +38,4 @@ export function decodeCertificates(bytes: Buffer): readonly Buffer[] {
 function thimPem(bytes: Buffer): string {
   const { vcekCert, certificateChain } = parseJsonObject(bytes, { maxDepth: 2 });
   return [vcekCert, certificateChain].map(String).join("\n");
-}
-
-/** Whether a file, or an attribute of the kernel, is not there. */
-export function isMissing(error: unknown): boolean {
-  return errorCode(error) === "ENOENT";
 }

@@ -116,6 +116,10 @@ test("SNP: no chain, half of one, or a key of the other kind is named before it 
   await assert.rejects(half.evidence(DATA), refused);
   const more = attester(tsm, { chain: () => Promise.resolve([...chain, ...chain]) });
   await assert.rejects(more.evidence(DATA), refused);
+  // The host gives the key, and the file the root alone.
+  const rootless = snp(whole);
+  const one = attester(rootless.tsm, { chain: () => Promise.resolve(chain.slice(2)) });
+  await assert.rejects(one.evidence(DATA), refused);
   const other = snp(([key]) => certificateTable([[VLEK, key ?? assert.fail()]]));
   await assert.rejects(
     attester(other.tsm, { chain: () => Promise.resolve(other.chain.slice(1)) }).evidence(DATA),

@@ -20,6 +20,7 @@ export const KERNEL_FILES: TsmFiles = {
     // Never made where it is not: only the kernel makes attributes.
     await using file = await open(path, constants.O_WRONLY);
     const { bytesWritten } = await file.write(data);
+    // mutate: no file that a test can make takes less than it is given.
     if (bytesWritten !== data.length)
       throw new ServiceError("ERR_ATTESTER_TSM", `Not written in one piece: ${path}`);
   },

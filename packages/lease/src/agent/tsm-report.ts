@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { errorCode, ServiceError } from "@redoubt/base";
-import { isMissing } from "./snp-chain.ts";
+import { isMissing } from "./read-bounded.ts";
 import type { TsmFiles } from "./tsm-files.ts";
 
 export const TSM_FOLDER = "/sys/kernel/config/tsm/report";
