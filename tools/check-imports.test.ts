@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { checkOperations, circlesOf, fileGraph, packageGraph } from "./check-imports.ts";
+import {
+  ALLOWED_FOREIGN,
+  checkOperations,
+  circlesOf,
+  fileGraph,
+  foreignOf,
+  packageGraph,
+} from "./check-imports.ts";
 
 function circles(files: Readonly<Record<string, string>>): readonly (readonly string[])[] {
   return circlesOf(fileGraph(new Map(Object.entries(files))));
@@ -60,4 +67,28 @@ it("an operation is named by its definition, the drills and tests only", () => {
     "tests/e2e/a.ts",
   ])
     assert.equal(found(file), 0, file);
+});
+
+describe("THREAT-33: foreign packages", () => {
+  it("reach no process that keeps keys or logs unless they are allowed, however far away they are", () => {
+    const manifests = new Map([
+      manifest("signer", "wire"),
+      manifest("wire", "base"),
+      manifest("base", "left-pad"),
+      manifest("ledger", "wire"),
+    ]);
+    assert.deepEqual(foreignOf(manifests, { signer: [], ledger: ["left-pad"] }), [
+      "signer: reaches left-pad, which nobody allowed it",
+    ]);
+    assert.deepEqual(foreignOf(manifests, { other: [] }), ["other: no such process"]);
+    const optional = JSON.stringify({ name: "signer", optionalDependencies: { native: "1" } });
+    assert.deepEqual(foreignOf(new Map([["p", optional]]), { signer: [] }), [
+      "signer: reaches native, which nobody allowed it",
+    ]);
+  });
+
+  it("are looked for in every process that an auditor must read", () => {
+    for (const process of ["signer", "ledger", "monitor", "custody-gateway", "broker"])
+      assert.ok(`@redoubt/${process}` in ALLOWED_FOREIGN, process);
+  });
 });

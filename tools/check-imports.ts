@@ -1,6 +1,7 @@
-// Two rules of what production code holds. No two files import values from each other in a circle (types may: they
+// Three rules of what production code holds. No two files import values from each other in a circle (types may: they
 // are gone at run time), and no package does. An operation of a socket is asked for by its definition in
-// packages/wire/src/protocol, never by a literal that nothing holds against it.
+// packages/wire/src/protocol, never by a literal that nothing holds against it. And what an auditor must read reaches no
+// foreign package but those that are named here (THREAT-33); `npm ci` pins each by its hash.
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
@@ -13,6 +14,22 @@ const FOR_TESTS = /\.test\.tsx?$|\/testing\/|^packages\/testkit\//;
 const OPERATION = /\bop: *["'`]([^"'`]*)/g;
 /** With what is imported, if anything is named. */
 const IMPORT = /^(?:import|export)\s+(type\s)?(?:[^"';]*?\sfrom\s+)?["'](\.[^"']+)["']/gm;
+
+/** Foreign packages that may be reached from the processes that keep keys and logs, or decide about them. */
+export const ALLOWED_FOREIGN: Readonly<Record<string, readonly string[]>> = {
+  "@redoubt/ledger": ["pkcs11js"],
+  "@redoubt/monitor": ["pkcs11js", "@noble/curves"],
+  "@redoubt/broker": ["pkcs11js"],
+  "@redoubt/custody-gateway": ["pkcs11js"],
+  // Those of the clouds are loaded where a cloud holds the keys.
+  "@redoubt/signer": [
+    "pkcs11js",
+    "@aws-sdk/client-kms",
+    "@azure/identity",
+    "@azure/keyvault-keys",
+    "@google-cloud/kms",
+  ],
+};
 
 type Files = ReadonlyMap<string, string>;
 type Graph = ReadonlyMap<string, readonly string[]>;
@@ -49,6 +66,27 @@ export function packageGraph(manifests: Files): Graph {
   );
 }
 
+/** Foreign packages that a process reaches and that nobody allowed it. */
+export function foreignOf(
+  manifests: Files,
+  allowed: Readonly<Record<string, readonly string[]>>,
+): string[] {
+  const graph = packageGraph(manifests);
+  return Object.entries(allowed).flatMap(([process, names]) => {
+    if (!graph.has(process)) return [`${process}: no such process`];
+    const reached = reachedFrom(graph, process).filter((name) => !graph.has(name));
+    return reached
+      .filter((name) => !names.includes(name))
+      .map((name) => `${process}: reaches ${name}, which nobody allowed it`);
+  });
+}
+
+function reachedFrom(graph: Graph, start: string): readonly string[] {
+  const reached = new Set([start]);
+  for (const node of reached) for (const next of graph.get(node) ?? []) reached.add(next);
+  return [...reached];
+}
+
 function member(value: unknown, name: string): unknown {
   const isObject = typeof value === "object" && value !== null;
   return isObject ? Object.entries(value).find(([key]) => key === name)?.[1] : undefined;
@@ -60,7 +98,9 @@ function nameOf(manifest: unknown, file: string): string {
 }
 
 function dependenciesOf(manifest: unknown): readonly string[] {
-  return Object.keys(Object(member(manifest, "dependencies") ?? {}));
+  return ["dependencies", "optionalDependencies"].flatMap((name) =>
+    Object.keys(Object(member(manifest, name) ?? {})),
+  );
 }
 
 /** A circle for each import that closes one, as the way around. */
@@ -93,6 +133,7 @@ if (import.meta.main) {
   const circles = [fileGraph(files), packageGraph(manifests)].flatMap(circlesOf);
   const problems = [
     ...checkOperations(files),
+    ...foreignOf(manifests, ALLOWED_FOREIGN),
     ...circles.map((circle) => `circle: ${circle.join(" → ")}`),
   ];
   console.log([...problems, `imports: ${files.size} files checked`].join("\n"));

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { benchAppend, postgresIsInstalled } from "./append.ts";
 import { benchEvidence, evidenceSamplesExist } from "./evidence.ts";
 import { benchIssuance } from "./issuance.ts";
+import { benchLeases } from "./leases.ts";
 import type { Measure } from "./measure.ts";
 import { benchVerification } from "./verification.ts";
 
@@ -15,6 +16,7 @@ const suites: Readonly<Record<string, () => AsyncGenerator<Measure>>> = {
   verify: benchVerification,
   append: benchAppend,
   evidence: benchEvidence,
+  leases: benchLeases,
 };
 
 refuseMemoryFileSystem();

@@ -8,6 +8,7 @@ import { TpmAttester } from "@redoubt/lease/agent";
 import { Deployment, refusalOf, WANTED } from "@redoubt/signer/testing/deployment";
 import { requesterOf } from "@redoubt/testkit";
 import { encodeVerifierKey } from "@redoubt/tlog";
+import { ask, SIGNER } from "@redoubt/wire";
 
 /** A real signer, whose keys a real gateway holds, with leases of a real broker. */
 class Leased implements AsyncDisposable {
@@ -86,6 +87,8 @@ test("P5: a signer with a lease issues, renews at half life, and goes on while t
   const { broker, deployment } = leased;
   const signer = await leased.openSigner();
   await signer.ready;
+  const { labels } = await ask(deployment.client("operator"), SIGNER.metadata, {});
+  assert.ok(labels.includes("hardware: none"));
   await leased.issue();
   await leased.pass(1200, () => signer.tick());
   await leased.issue();

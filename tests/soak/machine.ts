@@ -1,9 +1,11 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { loopbackPlan, setUp } from "@redoubt/cli";
+import { canonicalBytes } from "@redoubt/base";
+import { enableLeases, loopbackPlan, readSettings, setUp } from "@redoubt/cli";
 import { NO_SOFTHSM } from "@redoubt/custody/testing/softhsm";
+import { type JsonObject, parseJsonObject } from "@redoubt/verify/json";
 import { freeBasePort } from "../e2e/free-ports.ts";
 import { SmallDisk } from "../e2e/small-disk.ts";
 import { SoftHsm } from "../e2e/soft-hsm.ts";
@@ -18,6 +20,21 @@ export interface MachineOptions {
   readonly diskBytes?: number;
   /** Whether the keys of one realm are in an HSM. */
   readonly hasHsm?: boolean;
+  /** Of the leases before the keys, in seconds: renewed at half of it. Absent: no leases. */
+  readonly leaseSeconds?: number;
+  /** Whether one client may take all that the machine can do. */
+  readonly isUnbounded?: boolean;
+}
+
+async function setLeases(folder: string, leaseSeconds: number): Promise<void> {
+  await enableLeases(folder, readSettings(folder), Date.now());
+  changeConfig(folder, "broker", { leaseSeconds });
+}
+
+function changeConfig(folder: string, service: string, change: JsonObject): void {
+  const path = join(folder, service, "config.json");
+  const config = parseJsonObject(readFileSync(path));
+  writeFileSync(path, canonicalBytes({ ...config, ...change }), { mode: 0o600 });
 }
 
 /** A system, and what of the machine around it can fail. */
@@ -43,7 +60,12 @@ export class Machine implements AsyncDisposable {
     this.#owned = owned;
   }
 
-  static async start({ diskBytes, hasHsm = false }: MachineOptions = {}): Promise<Machine> {
+  static async start({
+    diskBytes,
+    hasHsm = false,
+    leaseSeconds,
+    isUnbounded = false,
+  }: MachineOptions = {}): Promise<Machine> {
     await using stack = new AsyncDisposableStack();
     const root = mkdtempSync(join(tmpdir(), "redoubt-soak-"));
     stack.defer(() => rmSync(root, { recursive: true, force: true }));
@@ -53,10 +75,14 @@ export class Machine implements AsyncDisposable {
     const hsm = hasHsm && NO_SOFTHSM === false ? stack.use(new SoftHsm("redoubt-soak")) : undefined;
     const port = await freeBasePort();
     await mkdir(folder, { mode: 0o700 });
-    if (hsm) {
+    if (hsm || leaseSeconds !== undefined || isUnbounded)
       await setUp(folder, loopbackPlan(port), new Date());
-      hsm.takeKeysOf(folder, `signer-${HSM_REALM}`);
-    }
+    if (hsm) hsm.takeKeysOf(folder, `signer-${HSM_REALM}`);
+    if (leaseSeconds !== undefined) await setLeases(folder, leaseSeconds);
+    if (isUnbounded)
+      changeConfig(folder, "signer-enterprise", {
+        budget: { perSecond: 1_000_000, burst: 1_000_000 },
+      });
     const system = stack.use(await startSystem({ folder, port }));
     return new Machine({ system, disk, hsm }, root, stack.move());
   }

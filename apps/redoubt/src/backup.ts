@@ -15,7 +15,7 @@ import { EXIT, fileArgument, type CommandContext } from "./command.ts";
 import { servicesOf, type ServiceName } from "./layout.ts";
 import { Operator } from "./operator.ts";
 import { isListening, openPlace } from "./running.ts";
-import { clusterNames, type Settings } from "./settings.ts";
+import { extentOf, type Settings } from "./settings.ts";
 
 interface Copied {
   readonly part: string;
@@ -33,7 +33,7 @@ interface OwnCopy {
  * copy of a log could be shorter than what the copy of the witness has seen, and such a log must be closed.
  */
 function orderOf(settings: Settings): readonly ("up" | ServiceName)[] {
-  const services = servicesOf(clusterNames(settings));
+  const services = servicesOf(extentOf(settings));
   return ["up", ...services.filter((service) => service !== "ledger"), "ledger"];
 }
 

@@ -1,3 +1,4 @@
+export { enableLeases } from "./leases/enable-leases.ts";
 export { drillStorm0558 } from "./drill/storm-0558.ts";
 export { readDemo, type Demo, type DemoClient } from "./demo.ts";
 export {

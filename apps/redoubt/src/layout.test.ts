@@ -14,6 +14,7 @@ import {
   SERVICES,
   servicesOf,
   tokenEndpoint,
+  NOTHING_MORE,
 } from "./layout.ts";
 
 test("five ports in a row, the issuer URLs on the first", () => {
@@ -69,26 +70,37 @@ test("every socket has a name that fits, relative to the data folder", () => {
 });
 
 test("a cluster adds a signer and a front, which have sockets at ledger and monitor", () => {
-  const clusters = ["prod", "kube-front-signer-12345678901234567890".slice(0, 32)];
-  const services = servicesOf(clusters);
+  const clusters: readonly string[] = [
+    "prod",
+    "kube-front-signer-12345678901234567890".slice(0, 32),
+  ];
+  const extent = { clusters, leased: [] };
+  const services = servicesOf(extent);
   assert.deepEqual(services.slice(0, SERVICES.length), SERVICES);
   assert.equal(new Set(services).size, SERVICES.length + 4);
   assert.deepEqual(roleOf("kube-front-prod"), { kind: "kube-front", realm: "prod" });
   assert.deepEqual(roleOf("signer-kube-front-a"), { kind: "signer", realm: "kube-front-a" });
   assert.deepEqual(roleOf("ledger"), { kind: "ledger" });
-  assert.deepEqual(callersOf("ledger", ["prod"]), [...CALLERS.ledger, "signer-prod"]);
+  assert.deepEqual(callersOf("ledger", { clusters: ["prod"], leased: [] }), [
+    ...CALLERS.ledger,
+    "signer-prod",
+  ]);
   const monitor = [...CALLERS.monitor, "signer-prod", "kube-front-prod"];
-  assert.deepEqual(callersOf("monitor", ["prod"]), monitor);
-  for (const service of SERVICES) assert.deepEqual(callersOf(service, []), CALLERS[service]);
+  assert.deepEqual(callersOf("monitor", { clusters: ["prod"], leased: [] }), monitor);
+  for (const service of SERVICES)
+    assert.deepEqual(callersOf(service, NOTHING_MORE), CALLERS[service]);
   for (const service of services)
-    for (const caller of [...callersOf(service, clusters), "kube-apiserver"])
+    for (const caller of [...callersOf(service, extent), "kube-apiserver"])
       assert.ok(Buffer.byteLength(socketPlace("", service, caller).path) <= 107);
 });
 
 // THREAT-01: service account tokens name no class that their readers look at.
 test("nobody reaches a cluster's signer but its front and the operator", () => {
-  assert.deepEqual(callersOf("signer-prod", ["prod"]), ["kube-front", "operator"]);
-  assert.deepEqual(callersOf("kube-front-prod", ["prod"]), []);
+  assert.deepEqual(callersOf("signer-prod", { clusters: ["prod"], leased: [] }), [
+    "kube-front",
+    "operator",
+  ]);
+  assert.deepEqual(callersOf("kube-front-prod", { clusters: ["prod"], leased: [] }), []);
   assert.equal(new Set([...CLUSTER_TENANTS, CONSUMER_TENANT]).size, 8);
 });
 

@@ -41,25 +41,42 @@ export const SERVICES = [
   "publisher",
 ] as const;
 type FixedService = (typeof SERVICES)[number];
-export type ServiceName = FixedService | `signer-${string}` | `kube-front-${string}`;
+export type ServiceName =
+  | FixedService
+  | "broker"
+  | `signer-${string}`
+  | `kube-front-${string}`
+  | `custody-${string}`;
 
-export function servicesOf(clusters: readonly string[]): readonly ServiceName[] {
+/** What a system has beside what every system has. */
+export interface Extent {
+  readonly clusters: readonly string[];
+  /** Realms whose signers need leases. */
+  readonly leased: readonly string[];
+}
+
+export const NOTHING_MORE: Extent = { clusters: [], leased: [] };
+
+export function servicesOf({ clusters, leased }: Extent): readonly ServiceName[] {
   return [
     ...SERVICES,
     ...clusters.flatMap((cluster) => [`signer-${cluster}`, `kube-front-${cluster}`] as const),
+    ...(leased.length > 0 ? (["broker"] as const) : []),
+    ...leased.map((realm) => `custody-${realm}` as const),
   ];
 }
 
-const REALM_KINDS = ["signer", "issuer", "kube-front"] as const;
+const REALM_KINDS = ["signer", "issuer", "kube-front", "custody"] as const;
+const SINGLE_KINDS = ["ledger", "monitor", "publisher", "broker"] as const;
 
 /** A process by its code, and its realm where it has one. */
 export type Role =
-  | { readonly kind: "ledger" | "monitor" | "publisher"; readonly realm?: undefined }
+  | { readonly kind: (typeof SINGLE_KINDS)[number]; readonly realm?: undefined }
   | { readonly kind: (typeof REALM_KINDS)[number]; readonly realm: string };
 
 export function roleOf(service: ServiceName): Role {
-  if (service === "ledger" || service === "monitor" || service === "publisher")
-    return { kind: service };
+  const single = SINGLE_KINDS.find((kind) => kind === service);
+  if (single !== undefined) return { kind: single };
   for (const kind of REALM_KINDS)
     if (service.startsWith(`${kind}-`)) return { kind, realm: service.slice(kind.length + 1) };
   throw new RangeError(`No such service: ${service}`);
@@ -68,6 +85,7 @@ export function roleOf(service: ServiceName): Role {
 const TENANT_PLACEHOLDER = "{tenantid}";
 
 export const REGISTRY_LOG = "redoubt.local/registry";
+export const BROKER_LOG = "redoubt.local/broker";
 
 export interface Ports {
   readonly publisher: number;
@@ -118,13 +136,22 @@ function isFixed(service: ServiceName): service is FixedService {
   return SERVICES.some((name) => name === service);
 }
 
-/** As `CALLERS`, with those that clusters add. kube-apiserver has no secret, so it is not among them. */
-export function callersOf(service: ServiceName, clusters: readonly string[]): readonly string[] {
-  const { kind } = roleOf(service);
+/** As `CALLERS`, with those that clusters and leases add. kube-apiserver has no secret, so it is not among them. */
+export function callersOf(service: ServiceName, extent: Extent): readonly string[] {
+  const { clusters, leased } = extent;
+  const { kind, realm } = roleOf(service);
+  const broker = leased.length > 0 ? ["broker"] : [];
   const fixed = isFixed(service) ? CALLERS[service] : [];
-  if (kind === "ledger") return [...fixed, ...clusters.map((cluster) => `signer-${cluster}`)];
+  if (kind === "broker") return leased.map((name) => `signer-${name}`);
+  if (kind === "custody") return [`signer-${realm}`];
+  if (kind === "ledger")
+    return [...fixed, ...clusters.map((cluster) => `signer-${cluster}`), ...broker];
   if (kind === "monitor")
-    return [...fixed, ...servicesOf(clusters).filter((name) => !isFixed(name))];
+    return [
+      ...fixed,
+      ...servicesOf({ clusters, leased: [] }).filter((name) => !isFixed(name)),
+      ...broker,
+    ];
   // No issuer and no drill: a cluster's realm has no key that makes access tokens.
   return kind === "signer" && !isFixed(service) ? ["kube-front", "operator"] : fixed;
 }

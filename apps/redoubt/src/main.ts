@@ -6,6 +6,7 @@ import { register as attest } from "./commands/attest.ts";
 import { register as backup } from "./commands/backup.ts";
 import { register as clients } from "./commands/clients.ts";
 import { register as clusters } from "./commands/clusters.ts";
+import { register as leases } from "./commands/leases.ts";
 import { register as conformance } from "./commands/conformance.ts";
 import { register as coverage } from "./commands/coverage.ts";
 import { register as drill } from "./commands/drill.ts";
@@ -52,6 +53,7 @@ const COMMANDS = [
   tenants,
   clients,
   clusters,
+  leases,
   reporters,
   keys,
   ledger,

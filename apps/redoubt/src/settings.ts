@@ -8,7 +8,7 @@ import {
   writeDurable,
 } from "@redoubt/base";
 import { isJsonObject, parseJsonObject, type JsonValue } from "@redoubt/verify/json";
-import { CLUSTER_TENANTS, REALMS, type Realm } from "./layout.ts";
+import { CLUSTER_TENANTS, type Extent, REALMS, type Realm } from "./layout.ts";
 
 /** Where the world finds one realm: URLs that hold `{tenantid}` where the realm has many tenants. */
 export interface RealmAddress {
@@ -32,6 +32,14 @@ export interface Cluster extends RealmKeys {
   readonly tenant: string;
   /** What its tokens may be for when it starts first; from then on the registry says it. */
   readonly audiences: readonly string[];
+}
+
+/** The broker's log, and the realms whose signers need leases. */
+export interface BrokerSettings {
+  readonly log: string;
+  readonly logKey: string;
+  readonly writer: string;
+  readonly realms: readonly Realm[];
 }
 
 /** Public keys, as verifier keys, that the processes of one machine must know of one another before they start. */
@@ -58,6 +66,8 @@ export interface Settings extends Identities, Addresses {
   readonly port: number;
   readonly realms: Readonly<Record<Realm, RealmAddress & RealmKeys>>;
   readonly clusters: readonly Cluster[];
+  /** Absent where no signer needs a lease. */
+  readonly broker?: BrokerSettings;
 }
 
 /** What a tenant's statement takes. */
@@ -65,11 +75,15 @@ export const MAX_AUDIENCES = 64;
 
 export const SETTINGS_FILE = "up/settings.json";
 
-export function writeSettings(folder: string, { realms, clusters, ...rest }: Settings): void {
+export function writeSettings(
+  folder: string,
+  { realms, clusters, broker, ...rest }: Settings,
+): void {
   const { consumer, enterprise } = realms;
   const value = {
     v: 1,
     ...rest,
+    ...(broker && { broker: { ...broker, realms: [...broker.realms] } }),
     realms: { consumer: { ...consumer }, enterprise: { ...enterprise } },
     clusters: clusters.map(({ audiences, ...cluster }) => ({
       ...cluster,
@@ -86,7 +100,8 @@ export function readSettings(folder: string): Settings {
   );
   reader.integer("v", 1, 1);
   const realms = reader.object("realms");
-  const settings = {
+  const settings: Settings = {
+    ...(reader.has("broker") && { broker: readBroker(reader.object("broker")) }),
     port: reader.integer("port", 1024, 65_530),
     reports: reader.string("reports"),
     rpId: reader.string("rpId"),
@@ -112,6 +127,18 @@ function readRealm(reader: MemberReader): RealmAddress & RealmKeys {
   return realm;
 }
 
+function readBroker(reader: MemberReader): BrokerSettings {
+  const names = reader.strings("realms", REALMS.length);
+  const broker = {
+    log: reader.string("log"),
+    logKey: reader.string("logKey"),
+    writer: reader.string("writer"),
+    realms: REALMS.filter((realm) => names.includes(realm)),
+  };
+  reader.done();
+  return broker;
+}
+
 function readCluster(value: JsonValue): Cluster {
   const reader = new MemberReader(isJsonObject(value) ? value : {}, "cluster");
   const cluster = {
@@ -133,6 +160,11 @@ function readKeys(reader: MemberReader): RealmKeys {
     writer: reader.string("writer"),
     ring: reader.string("ring"),
   };
+}
+
+/** What layout and supervisor must know of a system. */
+export function extentOf(settings: Pick<Settings, "clusters" | "broker">): Extent {
+  return { clusters: clusterNames(settings), leased: settings.broker?.realms ?? [] };
 }
 
 /** The names by which layout and supervisor know the clusters. */

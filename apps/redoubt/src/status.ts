@@ -22,7 +22,7 @@ import {
   type ProcessStatus,
 } from "./problems.ts";
 import { enterRunning, readStatusPage } from "./running.ts";
-import { clusterNames } from "./settings.ts";
+import { extentOf } from "./settings.ts";
 import { printable, span, table } from "./table.ts";
 
 export interface SystemStatus {
@@ -86,7 +86,7 @@ export async function status({ folder, terminal }: CommandContext): Promise<numb
     folder,
     client: (service) => operator.client(service),
     readKeys: (alarms) => readKeys(operator, { alarms, nowSeconds: now }),
-    services: servicesOf(clusterNames(settings)),
+    services: servicesOf(extentOf(settings)),
     witness: parseVerifierKey(settings.witness),
     now,
   });

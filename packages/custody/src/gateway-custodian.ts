@@ -31,6 +31,9 @@ interface Session {
   readonly id: Buffer;
 }
 
+/** A gateway that starts again is back soon, and so is a lease. */
+const RETRY_SECONDS = 1;
+
 /** What a gateway passes on as its custody said it. */
 const PASSED: ReadonlySet<string> = new Set<KeyErrorCode>([
   "ERR_KEY_ALG",
@@ -134,7 +137,7 @@ export class GatewayCustodian implements Custodian {
 
   async #current(): Promise<Session> {
     const lease = this.#options.lease();
-    if (lease === undefined) throw new KeyError("ERR_KEY_LEASE", "No lease, or none any more");
+    if (lease === undefined) throw noLease();
     if (this.#session?.lease === lease) return this.#session;
     const begun = this.#begin(lease);
     if (this.#session === undefined) return begun;
@@ -164,6 +167,12 @@ export class GatewayCustodian implements Custodian {
   }
 }
 
+function noLease(): KeyError {
+  return new KeyError("ERR_KEY_LEASE", "No lease, or none any more", {
+    retryAfterSeconds: RETRY_SECONDS,
+  });
+}
+
 function stringsOf(object: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {
   return Object.fromEntries(
     Object.entries(object).map(([name, value]) => {
@@ -176,13 +185,19 @@ function stringsOf(object: Readonly<Record<string, unknown>>): Readonly<Record<s
 
 function asKeyError(error: unknown): unknown {
   if (error instanceof WireError)
-    return new KeyError("ERR_KEY_BUSY", "Custody gateway does not answer", { cause: error });
+    return new KeyError("ERR_KEY_BUSY", "Custody gateway does not answer", {
+      cause: error,
+      retryAfterSeconds: RETRY_SECONDS,
+    });
   if (!(error instanceof RemoteError)) return error;
   const { code, message, retryAfterSeconds } = error;
   const wait = retryAfterSeconds === undefined ? {} : { retryAfterSeconds };
   if (isPassed(code)) return new KeyError(code, message, { cause: error, ...wait });
   if (code.startsWith("ERR_LEASE_"))
-    return new KeyError("ERR_KEY_LEASE", `Gateway refuses the lease: ${message}`, { cause: error });
+    return new KeyError("ERR_KEY_LEASE", `Gateway refuses the lease: ${message}`, {
+      cause: error,
+      retryAfterSeconds: RETRY_SECONDS,
+    });
   if (code.startsWith("ERR_WIRE_"))
     return new KeyError("ERR_KEY_BUSY", "Custody gateway is busy", { cause: error, ...wait });
   return new KeyError("ERR_KEY_CUSTODY", `Custody gateway failed (${code})`, { cause: error });

@@ -7,6 +7,14 @@ export {
   type CustodyLoaders,
 } from "./custody-config.ts";
 export {
+  custodyLabel,
+  custodyLaunch,
+  type CustodyLaunch,
+  type CustodyNeeds,
+  PLAIN_FILES,
+  readCustodyNeeds,
+} from "./custody-needs.ts";
+export {
   CUSTODY_LABELS,
   isCustodyAway,
   type Custodian,

@@ -1,5 +1,10 @@
 import { ConfigReader, REALM } from "@redoubt/base";
-import { type CustodyConfig, parseCustodyConfig } from "@redoubt/custody";
+import {
+  type CustodyConfig,
+  type CustodyNeeds,
+  parseCustodyConfig,
+  readCustodyNeeds,
+} from "@redoubt/custody";
 import { type GrantLog, readGrantLog } from "@redoubt/lease";
 import type { JsonObject } from "@redoubt/verify/json";
 
@@ -10,6 +15,7 @@ export interface GatewayConfig {
   /** The broker's log. */
   readonly log: GrantLog;
   readonly custody: CustodyConfig;
+  readonly custodyNeeds: CustodyNeeds;
 }
 
 const CALLER = /^signer-[a-z0-9-]{1,32}$/;
@@ -22,5 +28,6 @@ export function parseConfig(json: JsonObject | Uint8Array): GatewayConfig {
     signer: config.attempt((from) => from.string("signer", 64, CALLER)),
     log: config.attempt((from) => readGrantLog(from.object("log"))),
     custody: config.attempt((from) => parseCustodyConfig(from.rawObject("custody"))),
+    custodyNeeds: config.attempt(readCustodyNeeds),
   });
 }

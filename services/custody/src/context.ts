@@ -7,6 +7,7 @@ import type { GatewayConfig } from "./config.ts";
 import { gatewayEvents, type GatewayEvent } from "./events.ts";
 import { gatewayHandler } from "./handler.ts";
 import { HeldKeys } from "./held-keys.ts";
+import { KEYS_FOLDER } from "./keys-folder.ts";
 import { LeaseSessions } from "./lease-sessions.ts";
 import { TimeFloor } from "./time-floor.ts";
 
@@ -21,10 +22,9 @@ export interface GatewayOptions {
   readonly sink: EventSink<GatewayEvent | WireEvent>;
   /** Replaced by tests; default: what the configuration names. */
   readonly custodian?: () => Promise<Custodian>;
+  /** Called whenever custody is open: its native code is loaded, and no other may be. */
+  readonly onCustodyLoaded?: () => void;
 }
-
-/** Folder of sealed files, in the gateway's own. */
-export const KEYS_FOLDER = "keys";
 
 /** Wires one gateway: one process, one realm's keys, one caller. */
 export async function openGateway(options: GatewayOptions): Promise<Service> {
@@ -35,8 +35,15 @@ export async function openGateway(options: GatewayOptions): Promise<Service> {
   const { custodian = () => openCustodian(config.custody, join(folder, KEYS_FOLDER), { clock }) } =
     options;
   await using stack = new AsyncDisposableStack();
-  const keys = stack.use(new HeldKeys({ open: custodian, clock, events }));
-  const floor = new TimeFloor(join(folder, "state.json"));
+  const keys = stack.use(
+    new HeldKeys({
+      open: custodian,
+      clock,
+      events,
+      onLoaded: options.onCustodyLoaded ?? (() => undefined),
+    }),
+  );
+  const floor = new TimeFloor(join(folder, "state.json"), config.log.origin);
   const sessions = new LeaseSessions({ ...config, clock, floor, events });
   const place = socketPlace(root, service, config.signer);
   stack.use(

@@ -5,6 +5,7 @@ export const GATEWAY_EVENTS = {
   lease_begun: "security",
   lease_refused: "security",
   clock_behind: "security",
+  time_not_kept: "operation",
   key_made: "security",
   key_destroyed: "security",
   custody_failed: "operation",
@@ -17,6 +18,7 @@ export interface GatewayEvents {
   begun(lease: Lease, index: number): void;
   refused(error: unknown): void;
   clockBehind(seconds: number): void;
+  notRemembered(error: unknown): void;
   keyMade(id: string): void;
   keyDestroyed(id: string): void;
   custodyFailed(code: string): void;
@@ -27,6 +29,7 @@ export function gatewayEvents(sink: EventSink<GatewayEvent>): GatewayEvents {
     begun: ({ platform, hardware, expires }, index) =>
       sink("lease_begun", { platform, hardware, expires, index }),
     refused: (error) => sink("lease_refused", { code: errorCode(error) }),
+    notRemembered: (error) => sink("time_not_kept", { code: errorCode(error) }),
     clockBehind: (seconds) => sink("clock_behind", { seconds }),
     keyMade: (id) => sink("key_made", { id }),
     keyDestroyed: (id) => sink("key_destroyed", { id }),

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import type { CustodyKey } from "@redoubt/custody";
@@ -155,18 +155,38 @@ test("a gateway whose memory is not what it wrote does not start", async () => {
   await gateway.stop();
   const state = join(gateway.folder, "state.json");
   assert.equal(existsSync(state), false);
-  for (const text of ["{}", '{"seconds":-1,"index":0}', "x", '{"seconds":1,"index":0,"more":1}']) {
+  const good = { v: 1, log: gateway.log.origin, seconds: 1, index: 0 };
+  for (const damaged of [{}, { ...good, seconds: -1 }, { ...good, v: 2 }, { ...good, more: 1 }]) {
+    const text = JSON.stringify(damaged);
     writeFileSync(state, text, { mode: 0o600 });
     await assert.rejects(gateway.start(), Error, text);
   }
-  writeFileSync(state, '{"seconds":1,"index":0}', { mode: 0o600 });
+  // Of another broker's log: its places say nothing of this one's.
+  writeFileSync(state, JSON.stringify({ ...good, log: "other", index: 99 }), { mode: 0o600 });
   await gateway.start();
   await using client = gateway.connect();
   await begin(client, gateway.lease());
   assert.deepEqual(JSON.parse(readFileSync(state, "utf8")), {
+    ...good,
     seconds: gateway.clock.seconds,
-    index: 0,
   });
+});
+
+test("a disk that is full ends no session, but none begins before the time can be written down", async () => {
+  await using gateway = await running();
+  await using client = gateway.connect();
+  const session = await begin(client, gateway.lease());
+  // What stands where the new file would be written: every write fails.
+  const blocked = join(gateway.folder, "state.json.new");
+  mkdirSync(blocked);
+  gateway.clock.forward(120);
+  await ask(client, CUSTODY.list, { session });
+  await ask(client, CUSTODY.list, { session });
+  const failed = gateway.events.filter(({ name }) => name === "time_not_kept");
+  assert.equal(failed.length, 1);
+  await assert.rejects(begin(client, gateway.lease()));
+  rmdirSync(blocked);
+  await begin(client, gateway.lease());
 });
 
 test("sessions are bounded, the oldest gives way, and status tells how long keys can be used", async () => {

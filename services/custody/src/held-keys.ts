@@ -7,6 +7,8 @@ export interface HeldKeysOptions {
   readonly open: () => Promise<Custodian>;
   readonly clock: Pick<Clock, "monotonic">;
   readonly events: Pick<GatewayEvents, "custodyFailed">;
+  /** Called once custody's code is loaded, or was found missing: no other native code may be. */
+  readonly onLoaded: () => void;
 }
 
 /** How long custody that did not open is left alone: HSMs count wrong PINs. */
@@ -29,7 +31,9 @@ export class HeldKeys implements AsyncDisposable {
     if (this.#options.clock.monotonic() - this.#failedMs < PAUSE_MS) throw this.#failure;
     this.#custodian ??= this.#options.open();
     try {
-      return await this.#custodian;
+      const custodian = await this.#custodian;
+      this.#options.onLoaded();
+      return custodian;
     } catch (error) {
       if (this.#failure !== error) this.#options.events.custodyFailed(errorCode(error));
       this.#custodian = undefined;

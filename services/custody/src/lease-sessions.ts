@@ -12,7 +12,7 @@ export interface LeaseSessionsOptions {
   readonly log: GrantLog;
   readonly clock: Clock;
   readonly floor: TimeFloor;
-  readonly events: Pick<GatewayEvents, "begun" | "refused" | "clockBehind">;
+  readonly events: Pick<GatewayEvents, "begun" | "refused" | "clockBehind" | "notRemembered">;
 }
 
 export interface Begun {
@@ -43,6 +43,8 @@ export class LeaseSessions {
   readonly #options: LeaseSessionsOptions;
   readonly #challenges = new Map<string, number>();
   readonly #sessions = new Map<string, Session>();
+  /** When the time was to be written down last, monotonic milliseconds. */
+  #triedMs = -Infinity;
 
   constructor(options: LeaseSessionsOptions) {
     this.#options = options;
@@ -95,8 +97,19 @@ export class LeaseSessions {
       throw refusal("ERR_LEASE_SESSION", "No session of a lease that lasts: begin one");
     }
     this.#checkClock(now);
-    const { seconds, index } = floor.value;
-    if (now >= seconds + REMEMBER_SECONDS) floor.raise({ seconds: now, index });
+    if (now >= floor.value.seconds + REMEMBER_SECONDS) this.#remember(now);
+  }
+
+  /** A full disk ends no session: the next one cannot begin before the time is written down. */
+  #remember(now: number): void {
+    const { clock, floor, events } = this.#options;
+    if (clock.monotonic() < this.#triedMs + REMEMBER_SECONDS * 1000) return;
+    this.#triedMs = clock.monotonic();
+    try {
+      floor.raise({ seconds: now, index: floor.value.index });
+    } catch (error) {
+      events.notRemembered(error);
+    }
   }
 
   /** Leases that last, and until when the longest does (POSIX seconds). */

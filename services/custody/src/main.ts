@@ -9,5 +9,18 @@ const [service = "custody"] = process.argv.slice(2);
 
 await runService(service, { ...WIRE_EVENTS, ...GATEWAY_EVENTS }, ({ clock, sink }) => {
   const config = parseConfig(readPrivateFile(`${service}/config.json`));
-  return openGateway({ config, folder: service, root: "", service, clock, sink });
+  return openGateway({
+    config,
+    folder: service,
+    root: "",
+    service,
+    clock,
+    sink,
+    onCustodyLoaded: dropAddons,
+  });
 });
+
+function dropAddons(): void {
+  // Absent where the process was not started under the permission model, whatever the types say.
+  if ("permission" in process) process.permission.drop("addon");
+}

@@ -5,11 +5,9 @@ import { parseJsonObject } from "@redoubt/verify/json";
 export interface Remembered {
   /** POSIX seconds: no clock that is right was ever earlier. */
   readonly seconds: number;
-  /** Place of the newest lease in the broker's log. */
+  /** Place of the newest lease in the broker's log; -1 where none was used. */
   readonly index: number;
 }
-
-const NOTHING: Remembered = { seconds: 0, index: 0 };
 
 /**
  * The newest time and lease that this gateway saw, in a file: a clock that is set back, or a lease from before, is noticed
@@ -17,12 +15,17 @@ const NOTHING: Remembered = { seconds: 0, index: 0 };
  */
 export class TimeFloor {
   readonly #path: string;
+  readonly #log: string;
   #remembered: Remembered;
 
-  /** @throws ServiceError `ERR_FILE_*`, `ERR_REQUEST_MEMBER` for a file that is not ours */
-  constructor(path: string) {
+  /**
+   * @param log origin of the broker's log: places in another one say nothing of this one's
+   * @throws ServiceError `ERR_FILE_*`, `ERR_REQUEST_MEMBER` for a file that is not ours
+   */
+  constructor(path: string, log: string) {
     this.#path = path;
-    this.#remembered = privateFileExists(path) ? read(path) : NOTHING;
+    this.#log = log;
+    this.#remembered = privateFileExists(path) ? read(path, log) : { seconds: 0, index: -1 };
   }
 
   get value(): Remembered {
@@ -35,15 +38,17 @@ export class TimeFloor {
       seconds: Math.max(seconds, this.#remembered.seconds),
       index: Math.max(index, this.#remembered.index),
     };
-    writeDurable(this.#path, JSON.stringify(next));
+    writeDurable(this.#path, JSON.stringify({ v: 1, log: this.#log, ...next }));
     this.#remembered = next;
   }
 }
 
-function read(path: string): Remembered {
-  const reader = new MemberReader(parseJsonObject(readPrivateFile(path, 256)), "custody state");
+function read(path: string, log: string): Remembered {
+  const reader = new MemberReader(parseJsonObject(readPrivateFile(path, 1024)), "custody state");
+  reader.integer("v", 1, 1);
+  const of = reader.string("log", 256);
   const seconds = reader.integer("seconds", 0, Number.MAX_SAFE_INTEGER);
-  const index = reader.integer("index", 0, Number.MAX_SAFE_INTEGER);
+  const index = reader.integer("index", -1, Number.MAX_SAFE_INTEGER);
   reader.done();
-  return { seconds, index };
+  return { seconds, index: of === log ? index : -1 };
 }

@@ -1,5 +1,5 @@
 import { configError, ConfigReader, MemberReader, type ServiceError, REALM } from "@redoubt/base";
-import { type CustodyConfig } from "@redoubt/custody";
+import { type CustodyConfig, type CustodyNeeds, readCustodyNeeds } from "@redoubt/custody";
 import {
   KeyError,
   parseRotationPolicy,
@@ -16,7 +16,7 @@ import {
   type VerifierKey,
 } from "@redoubt/tlog";
 import { isJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
-import { readCustody, readCustodyNeeds, type CustodyNeeds } from "./custody/custody-settings.ts";
+import { readCustody } from "./custody/custody-settings.ts";
 import { type GatewayCustody, type LeaseSettings, readLease } from "./custody/lease-settings.ts";
 import {
   checkKubernetes,

@@ -1,2 +1,2 @@
 export { parseConfig } from "./config.ts";
-export { custodyLaunch, type CustodyLaunch } from "./custody/custody-settings.ts";
+export { custodyLaunch } from "./custody/custody-settings.ts";

@@ -5,7 +5,7 @@ import { initialise as initialiseLedger } from "@redoubt/ledger/initialise";
 import { initialise as initialiseSigner } from "@redoubt/signer/initialise";
 import { isJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
 import { createSocketPlace, socketPlace } from "@redoubt/wire";
-import { callersOf, issuanceLog, servicesOf } from "../layout.ts";
+import { callersOf, type Extent, issuanceLog, servicesOf } from "../layout.ts";
 import { changeConfig, readConfig } from "../recover/service-config.ts";
 import { writeSettings, type Cluster, type RealmKeys, type Settings } from "../settings.ts";
 import { clusterSignerConfig } from "../up/configs.ts";
@@ -33,12 +33,17 @@ export async function addCluster(
   return cluster;
 }
 
+/** A cluster by itself: what it adds. */
+function only(realm: string): Extent {
+  return { clusters: [realm], leased: [] };
+}
+
 function makePlaces(folder: string, realm: string): void {
   const front = join(folder, `kube-front-${realm}`, "s", "kube-apiserver");
   for (const path of [join(folder, `signer-${realm}`, "s"), front])
     mkdirSync(path, { recursive: true, mode: 0o700 });
-  for (const service of servicesOf([realm]))
-    for (const caller of callersOf(service, [realm]))
+  for (const service of servicesOf(only(realm)))
+    for (const caller of callersOf(service, only(realm)))
       createSocketPlace(socketPlace(folder, service, caller));
   const config = canonicalBytes({ v: 1, realm });
   writeDurable(join(folder, `kube-front-${realm}`, "config.json"), config);
@@ -87,7 +92,7 @@ function configureOthers(folder: string, { realm, log, writer }: Cluster): void 
   for (const service of ["ledger", "monitor"] as const)
     changeConfig(folder, service, (config) => ({
       ...config,
-      callers: [...new Set([...listOf(config["callers"]), ...callersOf(service, [realm])])],
+      callers: [...new Set([...listOf(config["callers"]), ...callersOf(service, only(realm))])],
     }));
   changeConfig(folder, "ledger", (config) => {
     const logs = listOf(config["logs"]).filter(isJsonObject);

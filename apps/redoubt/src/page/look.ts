@@ -9,7 +9,7 @@ import { withRootsLabel } from "../ceremony/root-state.ts";
 import { readKeys } from "../keys/key-list.ts";
 import { Operator } from "../operator.ts";
 import { servicesOf } from "../layout.ts";
-import { clusterNames, type Settings } from "../settings.ts";
+import { extentOf, type Settings } from "../settings.ts";
 import { readSystemStatus } from "../status.ts";
 import type { PageFacts } from "./facts.ts";
 import type { TokenRates } from "./token-rates.ts";
@@ -78,7 +78,7 @@ export class Look implements AsyncDisposable {
         readSystemStatus(page, {
           folder,
           client: (service) => operator.client(service),
-          services: servicesOf(clusterNames(settings)),
+          services: servicesOf(extentOf(settings)),
           readKeys: (alarms) => readKeys(operator, { alarms, nowSeconds: now }),
           witness: parseVerifierKey(settings.witness),
           now,

@@ -7,7 +7,7 @@ import { EXIT, type CommandContext } from "../command.ts";
 import { confirm } from "../confirm.ts";
 import { REGISTRY_LOG, roleOf, servicesOf, type ServiceName } from "../layout.ts";
 import { openPlace } from "../running.ts";
-import { clusterNames, realmNames, writeSettings, type Settings } from "../settings.ts";
+import { extentOf, realmNames, writeSettings, type Settings } from "../settings.ts";
 import { lockDataFolder } from "../up/data-folder.ts";
 import { readPins, rememberPin, type Pin } from "./pins.ts";
 import { changeConfig, readConfig } from "./service-config.ts";
@@ -122,7 +122,7 @@ function pinEverywhere(folder: string, settings: Settings, { what, key }: Pin): 
     for (const realm of realmNames(settings))
       changeConfig(folder, `signer-${realm}`, (config) => ({ ...config, witness: key }));
   if (what === "registry")
-    for (const service of servicesOf(clusterNames(settings)).filter(readsRegistry))
+    for (const service of servicesOf(extentOf(settings)).filter(readsRegistry))
       changeConfig(folder, service, (config) => withMember(config, "registry", { vkey: key }));
   const named = { witness: { witness: key }, registry: { registryKey: key }, ack: { ack: key } };
   if (what !== "events") writeSettings(folder, { ...settings, ...named[what] });

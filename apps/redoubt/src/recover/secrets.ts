@@ -4,9 +4,9 @@ import { errorCode, privateFileExists, Secret, ServiceError, writeDurable } from
 import { readSocketSecret, socketPlace, type SocketPlace } from "@redoubt/wire";
 import { EXIT, type CommandContext } from "../command.ts";
 import { confirm } from "../confirm.ts";
-import { callersOf, servicesOf, type ServiceName } from "../layout.ts";
+import { callersOf, type Extent, servicesOf, type ServiceName } from "../layout.ts";
 import { openPlace } from "../running.ts";
-import { clusterNames, readSettings, SETTINGS_FILE } from "../settings.ts";
+import { extentOf, readSettings, SETTINGS_FILE } from "../settings.ts";
 import { lockDataFolder } from "../up/data-folder.ts";
 
 export interface SecretsOptions {
@@ -28,12 +28,11 @@ export async function recoverSecrets(
   options: SecretsOptions,
 ): Promise<number> {
   const { folder, terminal } = context;
-  if (existsSync(join(folder, SETTINGS_FILE)))
-    makeFolders(folder, clusterNames(readSettings(folder)));
-  const clusters = clusterNames(openPlace(folder).settings);
+  if (existsSync(join(folder, SETTINGS_FILE))) makeFolders(folder, extentOf(readSettings(folder)));
+  const extent = extentOf(openPlace(folder).settings);
   // Held to the end: nothing starts with half of them.
   using _ = lockDataFolder(folder);
-  const sockets = findSockets(folder, clusters, options);
+  const sockets = findSockets(folder, extent, options);
   terminal.notice(
     `New secrets for ${sockets.length} of the sockets${describe(sockets)}. Every process reads them at its next start; nothing else knows them.`,
   );
@@ -53,9 +52,9 @@ export async function recoverSecrets(
 /**
  * Makes a caller's folder again that was lost with its secret. A lost folder of a service held more, and stays lost.
  */
-function makeFolders(folder: string, clusters: readonly string[]): void {
-  for (const service of servicesOf(clusters))
-    for (const part of ["s", ...callersOf(service, clusters).map((caller) => join("s", caller))])
+function makeFolders(folder: string, extent: Extent): void {
+  for (const service of servicesOf(extent))
+    for (const part of ["s", ...callersOf(service, extent).map((caller) => join("s", caller))])
       try {
         mkdirSync(join(folder, service, part), { mode: 0o700 });
       } catch (error) {
@@ -67,15 +66,15 @@ function makeFolders(folder: string, clusters: readonly string[]): void {
 /** @throws ServiceError `ERR_OPTION` where the options name no socket */
 function findSockets(
   folder: string,
-  clusters: readonly string[],
+  extent: Extent,
   { service: onlyService, caller: onlyCaller }: SecretsOptions,
 ): SocketSecret[] {
-  const every = servicesOf(clusters);
+  const every = servicesOf(extent);
   const services = every.filter((name) => onlyService === undefined || name === onlyService);
   if (services.length === 0)
     throw new ServiceError("ERR_OPTION", `No such service: they are ${every.join(", ")}`);
   const all = services.flatMap((service) =>
-    socketsOf(folder, service, clusters).map((caller) => ({ service, caller })),
+    socketsOf(folder, service, extent).map((caller) => ({ service, caller })),
   );
   const sockets = all.filter(({ caller }) => onlyCaller === undefined || caller === onlyCaller);
   if (sockets.length === 0)
@@ -91,12 +90,12 @@ function findSockets(
 }
 
 /** The callers of the one-machine profile, and any other that has a secret. */
-function socketsOf(folder: string, service: ServiceName, clusters: readonly string[]): string[] {
+function socketsOf(folder: string, service: ServiceName, extent: Extent): string[] {
   const others = readdirSync(join(folder, service, "s"), { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
     .map(({ name }) => name)
     .filter((name) => privateFileExists(join(folder, service, "s", name, "secret")));
-  return [...new Set([...callersOf(service, clusters), ...others])];
+  return [...new Set([...callersOf(service, extent), ...others])];
 }
 
 function look(place: SocketPlace): SocketSecret["found"] {

@@ -21,13 +21,14 @@ export interface RefusedCluster {
  */
 export async function stateBootstrap(
   operator: Operator,
-  { realms, clusters }: Pick<Settings, "realms" | "clusters">,
+  { realms, clusters, broker }: Pick<Settings, "realms" | "clusters" | "broker">,
   demo: Demo,
 ): Promise<readonly RefusedCluster[]> {
   const registry = await operator.readRegistry();
   await stateNew(operator, [
     ...REALMS.flatMap((realm) => realmStatements(realm, realms[realm])),
     ...demoStatements(demo),
+    ...(broker ? [{ type: "broker", ...broker } as const] : []),
   ]);
   for (const { secret, audience, ...name } of demo.clients) {
     const rights = { status: "active", audiences: [audience], scopes: DEMO_SCOPES } as const;

@@ -3,6 +3,7 @@ import type { JsonObject, JsonValue } from "@redoubt/verify/json";
 import {
   CALLERS,
   callersOf,
+  NOTHING_MORE,
   CONSUMER_TENANT,
   portsFrom,
   REALMS,
@@ -157,7 +158,7 @@ function anySignerConfig(
     realm,
     instance: `${realm}-1`,
     log,
-    callers: callersOf(`signer-${realm}`, []),
+    callers: callersOf(`signer-${realm}`, NOTHING_MORE),
     registry: { log: REGISTRY_LOG, vkey: settings.registryKey },
     operator: settings.operator,
     witness: settings.witness,

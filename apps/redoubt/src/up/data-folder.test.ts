@@ -33,9 +33,9 @@ function temporaryFolder(t: TestContext): string {
 /** The folders of a data folder, as set-up makes them; the check looks at no file but the settings. */
 function makeFolders(folder: string, clusters: readonly string[] = []): void {
   mkdirSync(join(folder, "up"), { recursive: true, mode: 0o700 });
-  for (const service of servicesOf(clusters)) {
+  for (const service of servicesOf({ clusters, leased: [] })) {
     mkdirSync(join(folder, service, "s"), { recursive: true, mode: 0o700 });
-    for (const caller of callersOf(service, clusters))
+    for (const caller of callersOf(service, { clusters, leased: [] }))
       mkdirSync(join(folder, service, "s", caller), { mode: 0o700 });
   }
   writeSettings(folder, { ...testSettings(), clusters: clusters.map(testCluster) });

@@ -11,7 +11,7 @@ import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { checkPrivateFolder, errorCode, ServiceError } from "@redoubt/base";
 import { callersOf, servicesOf } from "../layout.ts";
-import { clusterNames, readSettings, SETTINGS_FILE, type Settings } from "../settings.ts";
+import { extentOf, readSettings, SETTINGS_FILE, type Settings } from "../settings.ts";
 
 /**
  * THREAT-32: checks that every folder that must be there is there, belongs to us, and is closed to others. Returns the
@@ -28,10 +28,10 @@ export function checkDataFolder(folder: string): Settings {
     );
   checkFolder(join(folder, "up"));
   const settings = readSettings(folder);
-  const clusters = clusterNames(settings);
-  for (const service of servicesOf(clusters)) {
+  const extent = extentOf(settings);
+  for (const service of servicesOf(extent)) {
     checkFolder(join(folder, service));
-    for (const caller of callersOf(service, clusters)) {
+    for (const caller of callersOf(service, extent)) {
       checkFolder(join(folder, service, "s"));
       checkFolder(join(folder, service, "s", caller));
     }

@@ -1,8 +1,10 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readPrivateFile } from "@redoubt/base";
-import { custodyLaunch, parseConfig, type CustodyLaunch } from "@redoubt/signer/launch";
+import { custodyLaunch as gatewayLaunch, type CustodyLaunch } from "@redoubt/custody";
+import { parseConfig as parseGateway } from "@redoubt/custody-gateway/launch";
+import { custodyLaunch, parseConfig } from "@redoubt/signer/launch";
 import { isJsonObject, parseJsonObject } from "@redoubt/verify/json";
 import { roleOf, type ServiceName } from "../layout.ts";
 
@@ -36,6 +38,14 @@ function launchOf(service: ServiceName): Launch {
         reads: [`ledger/s/${service}`, `monitor/s/${service}`],
         flags: [NO_SQLITE],
       };
+    case "custody":
+      return { code: kind, reads: [], flags: [SMALL_NURSERY, NO_SQLITE] };
+    case "broker":
+      return {
+        code: kind,
+        reads: ["ledger/s/broker", "monitor/s/broker"],
+        flags: [SMALL_NURSERY, NO_SQLITE],
+      };
     case "issuer":
       return {
         code: kind,
@@ -59,14 +69,28 @@ const NO_CUSTODY: CustodyLaunch = { environment: {}, reads: [], addons: false };
 
 /** What the custody of a signer needs of the machine, by the signer's configuration; it gets that and no more. */
 function custodyOf(code: string, own: string, dataFolder: string): CustodyLaunch {
-  if (code !== "signer") return NO_CUSTODY;
+  if (code !== "signer" && code !== "custody") return NO_CUSTODY;
   try {
-    const config = parseConfig(readPrivateFile(join(own, "config.json")));
-    return custodyLaunch(config, dataFolder);
+    const json = readPrivateFile(join(own, "config.json"));
+    if (code === "custody") return gatewayLaunch(parseGateway(json), dataFolder);
+    const config = parseConfig(json);
+    const launched = custodyLaunch(config, dataFolder);
+    return { ...launched, reads: [...launched.reads, ...leasePlaces(config, own, dataFolder)] };
   } catch {
     // The signer reads the same file and says what is wrong with it.
     return NO_CUSTODY;
   }
+}
+
+/** The sockets of broker and gateway, for a signer that needs a lease. */
+function leasePlaces(
+  { lease, custody, realm }: ReturnType<typeof parseConfig>,
+  own: string,
+  dataFolder: string,
+): readonly string[] {
+  if (lease === null) return [];
+  const services = custody.kind === "gateway" ? ["broker", `custody-${realm}`] : ["broker"];
+  return services.map((service) => join(dataFolder, service, "s", basename(own)));
 }
 
 /** Files of its certificate, for a process that speaks TLS itself. */

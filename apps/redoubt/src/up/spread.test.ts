@@ -18,7 +18,7 @@ import { after, before, describe, it } from "node:test";
 import { checkPrivateFolder, readPrivateFile } from "@redoubt/base";
 import { readSocketSecret, socketPlace } from "@redoubt/wire";
 import { loopbackPlan } from "../init/init.ts";
-import { callersOf, SERVICES, userOf } from "../layout.ts";
+import { callersOf, NOTHING_MORE, SERVICES, userOf } from "../layout.ts";
 import { lockDataFolder } from "./data-folder.ts";
 import { setUp } from "./set-up.ts";
 import { readUsers, spread, type Owner, type User } from "./spread.ts";
@@ -63,7 +63,7 @@ describe("a data folder spread to its users", () => {
   it("THREAT-32: keeps the checks of folders and secrets, at both ends of each socket", () => {
     for (const service of SERVICES) {
       checkPrivateFolder(join(to, service, service));
-      for (const caller of callersOf(service, [])) {
+      for (const caller of callersOf(service, NOTHING_MORE)) {
         const known = readSocketSecret(socketPlace(from, service, caller)).reveal();
         const theirs = socketPlace(join(to, userOf(service, caller)), service, caller);
         for (const place of [socketPlace(join(to, service), service, caller), theirs])

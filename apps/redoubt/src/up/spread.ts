@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { ServiceError } from "@redoubt/base";
 import { socketPlace } from "@redoubt/wire";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
-import { callersOf, roleOf, SERVICES, userOf, type ServiceName } from "../layout.ts";
+import { callersOf, NOTHING_MORE, roleOf, SERVICES, userOf, type ServiceName } from "../layout.ts";
 import { changeConfig } from "../recover/service-config.ts";
 import { clusterNames } from "../settings.ts";
 import { checkDataFolder, lockDataFolder } from "./data-folder.ts";
@@ -47,8 +47,11 @@ export interface Spreading {
 export function spread({ from, to, sockets, users }: Spreading): void {
   const settings = checkDataFolder(from);
   using _ = lockDataFolder(from);
-  if (clusterNames(settings).length > 0)
-    throw new ServiceError("ERR_DATA_FOLDER", "There are no units for a cluster's processes yet");
+  if (clusterNames(settings).length > 0 || settings.broker)
+    throw new ServiceError(
+      "ERR_DATA_FOLDER",
+      "There are no units for processes of clusters and leases yet",
+    );
   for (const owner of OWNERS)
     if (existsSync(join(to, owner)))
       throw new ServiceError("ERR_DATA_FOLDER", `${join(to, owner)} is there already`);
@@ -56,7 +59,7 @@ export function spread({ from, to, sockets, users }: Spreading): void {
   for (const service of SERVICES) copyService(from, join(to, service), service);
   copyTree(join(from, "up"), join(to, "operator", "up"), new Set(["lock.db", "logs"]));
   for (const service of SERVICES)
-    for (const caller of callersOf(service, [])) {
+    for (const caller of callersOf(service, NOTHING_MORE)) {
       const place = socketPlace(join(to, userOf(service, caller)), service, caller);
       copySecret(from, place, service, caller);
       symlinkSync(join(sockets, service, caller, "sock"), place.path);
@@ -69,7 +72,7 @@ export function spread({ from, to, sockets, users }: Spreading): void {
 
 function copyService(from: string, root: string, service: ServiceName): void {
   copyTree(join(from, service), join(root, service), new Set(["s", "cache"]));
-  for (const caller of callersOf(service, []))
+  for (const caller of callersOf(service, NOTHING_MORE))
     copySecret(from, socketPlace(root, service, caller), service, caller);
   if (service === "ledger") openToAll(join(root, "ledger", "published"));
   if (roleOf(service).kind === "signer")

@@ -28,6 +28,7 @@ export interface SupervisorEvents {
 export const STOP_ORDER: readonly (readonly Role["kind"][])[] = [
   ["issuer", "kube-front", "publisher"],
   ["signer"],
+  ["custody", "broker"],
   ["monitor"],
   ["ledger"],
 ];

@@ -11,7 +11,7 @@ import { Look } from "../page/look.ts";
 import { statusPages } from "../page/pages.ts";
 import { TokenRates } from "../page/token-rates.ts";
 import { statePins } from "../recover/pins.ts";
-import { clusterNames, realmNames, type Settings } from "../settings.ts";
+import { extentOf, realmNames, type Settings } from "../settings.ts";
 import type { Terminal } from "../terminal.ts";
 import { stateBootstrap, stateDemoRoot } from "./bootstrap.ts";
 import { checkDataFolder, isMissingOrEmpty, lockDataFolder } from "./data-folder.ts";
@@ -42,7 +42,7 @@ export async function up(options: UpOptions, terminal: Terminal): Promise<void> 
   // Sockets have relative paths: a data folder may lie as deep as it likes.
   process.chdir(options.folder);
   const supervisor = owned.use(
-    new Supervisor(options.folder, servicesOf(clusterNames(settings)), {
+    new Supervisor(options.folder, servicesOf(extentOf(settings)), {
       onNotice: (line) => terminal.notice(line),
     }),
   );
@@ -147,7 +147,7 @@ async function bringUp(
     refused.every((other) => other.realm !== realm);
   // Root and pins last: nothing waits for them, and the ledger takes a signer's first keys only while the registry does
   // not move (compare-and-swap).
-  const services = servicesOf(clusterNames(settings));
+  const services = servicesOf(extentOf(settings));
   const ready = services.filter((service) => works(roleOf(service).realm));
   await Promise.all([supervisor.ready(ready), stateLater(operator, terminal)]);
   for (const realm of realmNames(settings).filter(works)) await operator.realmCaughtUp(realm);

@@ -65,6 +65,11 @@ export class LeaseAgent {
     return isOver ? undefined : held;
   }
 
+  /** Whether the first answer is still to come: there was no lease yet, and no failure either. */
+  get isFirstAwaited(): boolean {
+    return this.#held === undefined && this.#failures === 0;
+  }
+
   /** To be called every second: asks when it is time to. Never waited for. */
   look(): void {
     const { clock } = this.#options;

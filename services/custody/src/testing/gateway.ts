@@ -1,5 +1,5 @@
 import { createHash, generateKeyPairSync, type KeyObject } from "node:crypto";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Service } from "@redoubt/base";
@@ -26,7 +26,9 @@ import {
   socketPlace,
   type SocketPlace,
 } from "@redoubt/wire";
-import { KEYS_FOLDER, openGateway } from "../context.ts";
+import { openGateway } from "../context.ts";
+import { KEYS_FOLDER } from "../keys-folder.ts";
+import { initialise } from "../initialise.ts";
 
 /** A lease, and the key of its holder. */
 export interface TestLease extends HeldLease {
@@ -66,7 +68,7 @@ export class TestGateway implements AsyncDisposable {
     this.#root = around.root ?? mkdtempSync(join(tmpdir(), "redoubt-gateway-"));
     this.#trusted = around.trusted ?? this.log;
     createSocketPlace(this.#place());
-    mkdirSync(join(this.folder, KEYS_FOLDER), { mode: 0o700 });
+    initialise(this.folder);
   }
 
   get folder(): string {
@@ -89,6 +91,7 @@ export class TestGateway implements AsyncDisposable {
         signer: `signer-${this.#realm}`,
         log: { origin, logKey, writerKey },
         custody: { kind: "file", passphrase: "beside" },
+        custodyNeeds: { environment: {}, reads: [] },
       },
       folder: this.folder,
       root: this.#root,

@@ -4,7 +4,8 @@ import { ServiceError } from "@redoubt/base";
 import type { JsonObject } from "@redoubt/verify/json";
 import { parseConfig } from "../config.ts";
 import { Deployment } from "../testing/deployment.ts";
-import { custodyLabel, custodyLaunch, PLAIN_FILES } from "./custody-settings.ts";
+import { PLAIN_FILES } from "@redoubt/custody";
+import { custodyLabel, custodyLaunch } from "./custody-settings.ts";
 
 const PKCS11 = {
   kind: "pkcs11",

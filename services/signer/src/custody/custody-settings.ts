@@ -1,34 +1,20 @@
-import { resolve } from "node:path";
-import { configError, MemberReader } from "@redoubt/base";
-import { parseCustodyConfig, type CustodyConfig, type CustodyLabel } from "@redoubt/custody";
+import type { MemberReader } from "@redoubt/base";
+import {
+  type CustodyConfig,
+  type CustodyLabel,
+  type CustodyLaunch,
+  custodyLaunch as launchOf,
+  custodyLabel as labelOf,
+  type CustodyNeeds,
+  parseCustodyConfig,
+  PLAIN_FILES,
+} from "@redoubt/custody";
 import { type GatewayCustody, isGateway, readGateway } from "./lease-settings.ts";
-import { isJsonObject } from "@redoubt/verify/json";
-
-/** What custody's own software needs of the machine. A launcher lets this through, and nothing else. */
-export interface CustodyNeeds {
-  /** Exactly these variables, with exactly these values; nothing is inherited. */
-  readonly environment: Readonly<Record<string, string>>;
-  /** Files or folders to be read besides those that `custody` names. */
-  readonly reads: readonly string[];
-}
 
 export interface CustodySettings {
   readonly custody: CustodyConfig | GatewayCustody;
   readonly custodyNeeds: CustodyNeeds;
 }
-
-const MAX_VARIABLES = 32;
-const MAX_READS = 16;
-const MAX_VALUE = 4096;
-const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]{0,63}$/;
-const VALUE = /^[^\0]+$/;
-// THREAT-33: these variables decide which code runs in the process that signs. The size of the thread pool is harmless.
-const RUN_TIME =
-  /^(?:NODE_|LD_|DYLD_|UV_(?!THREADPOOL_SIZE$)|OPENSSL_|SSL_|MALLOC_|GLIBC_|PATH$|LANG$|ENV$|IFS$)/i;
-
-/** One machine without an HSM: sealed files, their passphrase beside them, and labelled so. */
-export const PLAIN_FILES: CustodyConfig = { kind: "file", passphrase: "beside" };
-const NO_NEEDS: CustodyNeeds = { environment: {}, reads: [] };
 
 /** @throws ServiceError `ERR_CONFIG` */
 export function readCustody(from: MemberReader): CustodyConfig | GatewayCustody {
@@ -37,87 +23,17 @@ export function readCustody(from: MemberReader): CustodyConfig | GatewayCustody 
   return isGateway(settings) ? readGateway(from.object("custody")) : parseCustodyConfig(settings);
 }
 
-/** @throws ServiceError `ERR_CONFIG`, `ERR_REQUEST_MEMBER` */
-export function readCustodyNeeds(from: MemberReader): CustodyNeeds {
-  if (!from.has("custodyNeeds")) return NO_NEEDS;
-  const needs = from.object("custodyNeeds");
-  const environment = needs.has("environment")
-    ? readEnvironment(needs.rawObject("environment"))
-    : {};
-  const reads = needs.has("reads") ? needs.strings("reads", MAX_READS, MAX_VALUE) : [];
-  needs.done();
-  return { environment, reads };
-}
-
-function readEnvironment(object: ReturnType<MemberReader["rawObject"]>): Record<string, string> {
-  const names = Object.keys(object);
-  if (names.length > MAX_VARIABLES) throw problem(`${MAX_VARIABLES} variables at most`);
-  const reader = new MemberReader(object, "custodyNeeds.environment");
-  return Object.fromEntries(
-    names.map((name) => {
-      if (!VARIABLE.test(name) || RUN_TIME.test(name))
-        throw problem(`${name.slice(0, 64)} is not for custody to set`);
-      return [name, reader.string(name, MAX_VALUE, VALUE)];
-    }),
-  );
-}
-
-function problem(message: string): Error {
-  return configError(`signer config: custodyNeeds.environment: ${message}`);
-}
-
 /** How key records and `status` name this custody. */
 export function custodyLabel(custody: CustodyConfig | GatewayCustody): CustodyLabel {
-  switch (custody.kind) {
-    case "gateway":
-      return custody.holds;
-    case "file":
-      return custody.passphrase === "beside" ? "plain-file" : "sealed-file";
-    case "pkcs11":
-      return "pkcs11";
-    case "aws-kms":
-    case "azure-keyvault":
-    case "google-kms":
-      return "kms";
-  }
+  return custody.kind === "gateway" ? custody.holds : labelOf(custody);
 }
 
-export interface CustodyLaunch {
-  readonly environment: Readonly<Record<string, string>>;
-  /** Absolute. */
-  readonly reads: readonly string[];
-  /** Whether native code is loaded; the signer gives the permission back once it is. */
-  readonly addons: boolean;
-}
-
-/** What a launcher gives the signer's process for its custody, and no more. `root` is where that process runs. */
+/** What a launcher gives the signer's process for its custody: nothing, where a gateway holds the keys. */
 export function custodyLaunch(
   { custody, custodyNeeds }: CustodySettings,
   root: string,
 ): CustodyLaunch {
-  const { environment, reads } = custodyNeeds;
-  return {
-    environment,
-    reads: [...namedFiles(custody), ...reads].map((path) => resolve(root, path)),
-    addons: custody.kind === "pkcs11",
-  };
-}
-
-function namedFiles(custody: CustodyConfig | GatewayCustody): readonly string[] {
-  switch (custody.kind) {
-    case "gateway":
-      return [];
-    case "file":
-      return custody.passphrase === "beside" ? [] : [custody.passphrase.file];
-    case "pkcs11":
-      return [custody.module, custody.pinFile];
-    case "azure-keyvault": {
-      const { identity } = custody.settings;
-      const path = isJsonObject(identity) ? identity["tokenFilePath"] : undefined;
-      return typeof path === "string" ? [path] : [];
-    }
-    case "aws-kms":
-    case "google-kms":
-      return [];
-  }
+  return custody.kind === "gateway"
+    ? { environment: {}, reads: [], addons: false }
+    : launchOf({ custody, custodyNeeds }, root);
 }

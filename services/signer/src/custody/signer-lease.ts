@@ -48,6 +48,20 @@ export class SignerLease implements AsyncDisposable {
     this.#held = held;
   }
 
+  get isFirstAwaited(): boolean {
+    return this.#agent.isFirstAwaited;
+  }
+
+  /**
+   * What relying parties are told. A TPM in software vouches for nothing; and where no gateway holds the keys, only this
+   * signer itself checks its lease.
+   */
+  labelsFor(custody: string): readonly string[] {
+    const { lease } = this.lease ?? {};
+    const hardware = `hardware: ${lease?.hardware === true ? lease.platform : "none"}`;
+    return custody === "gateway" ? [hardware] : [hardware, "lease: cooperative"];
+  }
+
   /** To be called every second. */
   look(): void {
     this.#agent.look();

@@ -169,7 +169,10 @@ export class SignerService implements Service {
   /** Reads the registry until this signer is in it, opens its log, and then follows the clock. */
   async #turn(isAsked: boolean): Promise<boolean> {
     await this.#parts.view.poll();
-    this.#parts.lease?.look();
+    const { lease } = this.#parts;
+    lease?.look();
+    // A moment, and no trouble of custody: without a lease nothing can be opened.
+    if (lease?.isFirstAwaited === true) return false;
     const core = (this.#core ??= await this.#takeUp());
     if (!core) return false;
     const closed = this.#parts.view.registry.closedLogs.get(this.#parts.config.origin);
@@ -267,9 +270,10 @@ export class SignerService implements Service {
   }
 
   #metadata(): SignerMetadata {
-    const { config } = this.#parts;
+    const { config, lease } = this.#parts;
     return describeSigner({
       config,
+      leaseLabels: lease === undefined ? [] : lease.labelsFor(config.custody.kind),
       instance: this.#instance,
       custody: this.#parts.custodian.label,
       isReady: this.#isReady(),

@@ -13,6 +13,7 @@ export interface SignerFacts {
   readonly core: SignerCore | undefined;
   readonly registrySize: number;
   readonly issuerStatements: number;
+  readonly leaseLabels: readonly string[];
   /** Why nothing is issued now: a code. */
   readonly whyNot: string | undefined;
 }
@@ -38,7 +39,11 @@ export function describeSigner(facts: SignerFacts): SignerMetadata {
     issuerStatements,
     pending: core?.writer.pending ?? 0,
     cosigned: cosigned ? { size: cosigned.size, timeSeconds: cosigned.timeSeconds } : null,
-    labels: [...config.labels, ...config.rings.flatMap((ring) => ring.labels)],
+    labels: [
+      ...config.labels,
+      ...facts.leaseLabels,
+      ...config.rings.flatMap((ring) => ring.labels),
+    ],
   };
 }
 

@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { parseJson, parseJsonObject } from "@redoubt/verify/json";
+import { freeBasePort } from "./free-ports.ts";
+import { redoubt, startSystem, type System } from "./system.ts";
+import { until } from "./until.ts";
+
+describe("redoubt leases enable, on a system that had its keys already", () => {
+  const root = mkdtempSync(join(tmpdir(), "redoubt-leases-"));
+  const data = join(root, "data");
+  let port = 0;
+  let system: System;
+
+  async function kids(): Promise<readonly string[]> {
+    const { stdout } = await redoubt(["--json", "--data", data, "keys", "list"]);
+    return [...stdout.matchAll(/"kid":"([\w-]{43})"/g)].map(([, kid = ""]) => kid).toSorted();
+  }
+
+  before(async () => {
+    port = await freeBasePort();
+  });
+  after(async () => {
+    await system[Symbol.asyncDispose]();
+    rmSync(root, { recursive: true, force: true });
+  });
+
+  it("a crash half way leaves a system that starts once the command has finished the work", async () => {
+    let known: readonly string[];
+    {
+      await using plain = await startSystem({ folder: data, port });
+      known = await kids();
+      const refused = await plain.redoubt(["leases", "enable"]);
+      assert.notEqual(refused.code, 0);
+    }
+    const blocked = join(data, "up", "settings.json.new");
+    mkdirSync(blocked);
+    assert.equal((await redoubt(["--data", data, "leases", "enable"])).code, 1);
+    rmdirSync(blocked);
+    const { code, stdout, stderr } = await redoubt(["--json", "--data", data, "leases", "enable"]);
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(parseJsonObject(stdout), {
+      log: "redoubt.local/broker",
+      realms: ["consumer", "enterprise"],
+      attester: "soft",
+      hardware: "none",
+    });
+    assert.deepEqual(readdirSync(join(data, "signer-consumer", "custody")), []);
+    assert.ok(existsSync(join(data, "custody-consumer", "keys", "passphrase")));
+    system = await startSystem({ folder: data, port });
+    assert.ok(known.length > 0);
+    const now = await kids();
+    assert.deepEqual(
+      known.filter((kid) => !now.includes(kid)),
+      [],
+      "the same keys go on",
+    );
+  });
+
+  it("P5: tokens are issued with leases, each of which stands in the broker's log, and nobody alarms", async () => {
+    for (const realm of ["consumer", "enterprise"]) {
+      const { code, stderr } = await system.redoubt(["token", "--realm", realm]);
+      assert.equal(code, 0, stderr);
+    }
+    const status = await system.status();
+    for (const service of ["broker", "custody-consumer", "custody-enterprise"])
+      assert.equal(typeof status[service]?.["pid"], "number", service);
+    await until(
+      "the broker's log is cosigned",
+      async () => (await system.redoubt(["--json", "status"])).stdout,
+      (shown) => /"redoubt\.local\/broker","size":\d+,"cosigned":\{"size":[1-9]/.test(shown),
+    );
+    const { stdout } = await system.redoubt(["--json", "alarms", "list"]);
+    assert.deepEqual(parseJson(stdout), { alarms: [], openCritical: 0 });
+    const { stdout: shown } = await system.redoubt(["--json", "status"]);
+    assert.match(shown, /"hardware: none"/);
+  });
+
+  it("the broker's end stops nothing while leases last, and it comes back", async () => {
+    const ended = await system.pidOf("broker");
+    process.kill(ended, "SIGKILL");
+    const { code, stderr } = await system.redoubt(["token"]);
+    assert.equal(code, 0, stderr);
+    await until(
+      "the broker is back",
+      async () => (await system.status())["broker"]?.["pid"],
+      (pid) => typeof pid === "number" && pid !== ended,
+    );
+  });
+
+  it("a gateway's end is made up for: the signer begins a new session with the lease it has", async () => {
+    process.kill(await system.pidOf("custody-enterprise"), "SIGKILL");
+    await until(
+      "a token is issued",
+      () => system.redoubt(["token"]),
+      ({ code }) => code === 0,
+    );
+  });
+});
