@@ -13,6 +13,7 @@ export {
 } from "./certificate-chain.ts";
 export { checkNotRevoked, verifyCrl, type VerifiedCrl } from "./crl.ts";
 export { decodePemChain } from "./pem.ts";
+export { parseSnpCertificateTable, type SnpCertificateName } from "./snp/certificate-table.ts";
 export { parseSnpReport, type SnpReport } from "./snp/report.ts";
 export { snpClaims } from "./snp/snp-claims.ts";
 export {
@@ -62,7 +63,7 @@ export {
 export { openTpmDevice } from "./tpm/device-transport.ts";
 export type { TpmKey, TpmObject } from "./tpm/key-commands.ts";
 export { makeCredential, type Credential } from "./tpm/make-credential.ts";
-export { readNv } from "./tpm/nv-commands.ts";
+export { readNv, writeNv } from "./tpm/nv-commands.ts";
 export { extendPcr, readPcrs } from "./tpm/pcr-commands.ts";
 export { connectTpmSocket } from "./tpm/socket-transport.ts";
 export { AK_P256, EK_P384, EK_RSA_2048, type KeyTemplate } from "./tpm/templates.ts";

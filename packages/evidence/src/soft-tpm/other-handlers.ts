@@ -15,10 +15,12 @@ const MAX_VALUES = 8;
 const POLICY = 1;
 const TRIAL = 3;
 const MAX_BRANCHES = 8;
+/** MAX_NV_BUFFER_SIZE of swtpm. */
+const MAX_NV_BYTES = 1024;
 /** TPM_ST_AUTH_SECRET. */
 const SECRET_TICKET = 0x8023;
-/** TPMA_NV: read by owner or with the index's own password, written. */
-const NV_ATTRIBUTES = (1 << 17) | (1 << 18) | (1 << 29);
+/** TPMA_NV: written and read by owner or with the index's own password, written. */
+const NV_ATTRIBUTES = (1 << 1) | (1 << 2) | (1 << 17) | (1 << 18) | (1 << 29);
 
 export function pcrRead(state: SoftState, command: SoftCommand): Buffer {
   const [selection, ...more] = readPcrList(command.parameters, 0);
@@ -164,4 +166,17 @@ export function nvRead(state: SoftState, command: SoftCommand): Buffer {
   command.parameters.end();
   if (offset + size > data.length) throw new TpmRefusal(RC.nvRange);
   return respond(command, sized(data.subarray(offset, offset + size)));
+}
+
+export function nvWrite(state: SoftState, command: SoftCommand): Buffer {
+  checkPassword(command);
+  const [writer = 0, index = 0] = command.handles;
+  const stored = nvData(state, index);
+  if (writer !== TPM_RH.owner && writer !== index) throw new TpmRefusal(RC.handle);
+  const data = readSized(command.parameters, MAX_NV_BYTES, "data");
+  const offset = command.parameters.u16be();
+  command.parameters.end();
+  if (offset + data.length > stored.length) throw new TpmRefusal(RC.nvRange);
+  stored.set(data, offset);
+  return respond(command, NOTHING);
 }

@@ -14,7 +14,7 @@ import { execute, TPM_CC, TPM_RH, type TpmCommand, type TpmCommandName } from ".
 import { withKey, withObject } from "../tpm/key-commands.ts";
 import { makeCredential } from "../tpm/make-credential.ts";
 import { sized, u16, u32 } from "../tpm/marshal.ts";
-import { readNv } from "../tpm/nv-commands.ts";
+import { readNv, writeNv } from "../tpm/nv-commands.ts";
 import { extendPcr, readPcrs } from "../tpm/pcr-commands.ts";
 import { encodeSelection } from "../tpm/pcr-selection.ts";
 import { parsePublicArea, TPMA_OBJECT } from "../tpm/public-area.ts";
@@ -68,6 +68,11 @@ function creation(
 function nvRead(reader: number, size: number, offset: number): TpmCommand {
   const parameters = Buffer.concat([u16(size), u16(offset)]);
   return { handles: [reader, 0x01c0_0002], authorizations: PASSWORD, parameters };
+}
+
+function nvWrite(writer: number, index: number, offset: number): TpmCommand {
+  const parameters = Buffer.concat([sized(Buffer.of(1)), u16(offset)]);
+  return { handles: [writer, index], authorizations: PASSWORD, parameters };
 }
 
 function start(parameters: Buffer, handle: number = TPM_RH.null): TpmCommand {
@@ -228,6 +233,19 @@ describe("soft TPM", () => {
     await refused(tpm, "NV_Read", nvRead(TPM_RH.endorsement, 1, 0), "0x18b TPM_RC_HANDLE");
     await tpm.close();
     await assert.rejects(readNv(tpm, 0x01c0_0002), { code: "ERR_TPM_TRANSPORT" });
+  });
+
+  it("writes NV indices that are there, within their size", async () => {
+    const index = 0x0140_0002;
+    const tpm = createSoftTpm({ nv: new Map([[index, Buffer.alloc(64)]]) });
+    const data = Buffer.alloc(64, 0xab);
+    await writeNv(tpm, index, data);
+    assert.deepEqual(await readNv(tpm, index), data);
+    await execute(tpm, "NV_Write", nvWrite(index, index, 63));
+    assert.deepEqual((await readNv(tpm, index)).subarray(62), Buffer.of(0xab, 1));
+    await refused(tpm, "NV_Write", nvWrite(TPM_RH.owner, index, 64), "0x146 TPM_RC_NV_RANGE");
+    await refused(tpm, "NV_Write", nvWrite(TPM_RH.endorsement, index, 0), "0x18b TPM_RC_HANDLE");
+    await refused(tpm, "NV_Write", nvWrite(TPM_RH.owner, 0x0140_0003, 0), "0x18b TPM_RC_HANDLE");
   });
 
   it("has other keys than every other one, and RSA keys that sign quotes", async () => {

@@ -7,6 +7,7 @@ import type { Transport } from "./transport.ts";
 /** TPM_CC, TPM 2.0 Part 2 §6.5.2. */
 export const TPM_CC = {
   CreatePrimary: 0x131,
+  NV_Write: 0x137,
   ActivateCredential: 0x147,
   NV_Read: 0x14e,
   PolicySecret: 0x151,

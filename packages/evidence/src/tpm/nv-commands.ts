@@ -2,10 +2,11 @@ import { EvidenceError } from "../evidence-error.ts";
 import { ByteReader } from "../byte-reader.ts";
 import { MAX_HASH_BYTES, readSized } from "./algorithms.ts";
 import { TPM_RH, execute } from "./command.ts";
-import { u16 } from "./marshal.ts";
+import { sized, u16 } from "./marshal.ts";
 import { MAX_RESPONSE_BYTES, type Transport } from "./transport.ts";
 
-/** TPMA_NV_OWNERREAD, TPM 2.0 Part 2 §13.4. */
+/** TPMA_NV, TPM 2.0 Part 2 §13.4. */
+const TPMA_NV_OWNERWRITE = 1 << 1;
 const TPMA_NV_OWNERREAD = 1 << 17;
 /** Every TPM of the PC Client profile gives this many bytes at once. */
 const CHUNK_BYTES = 512;
@@ -37,6 +38,34 @@ export async function readNv(transport: Transport, index: number): Promise<Buffe
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
+}
+
+/**
+ * Writes all bytes of an NV index at once, such as what an Azure machine wants to have in its report (0x01400002).
+ *
+ * @throws EvidenceError `ERR_TPM_RESPONSE`, also where there is no such index or it has another size
+ * @throws RangeError for more bytes than a TPM takes at once
+ */
+export async function writeNv(
+  transport: Transport,
+  index: number,
+  data: Uint8Array,
+): Promise<void> {
+  if (data.length > CHUNK_BYTES)
+    throw new RangeError(`NV index: expected at most ${CHUNK_BYTES} bytes`);
+  const { size, attributes } = await readNvPublic(transport, index);
+  if (size !== data.length)
+    throw new EvidenceError("ERR_TPM_RESPONSE", "NV index has another size", {
+      part: "NV_ReadPublic.dataSize",
+      found: size,
+      expected: data.length,
+    });
+  const writer = (attributes & TPMA_NV_OWNERWRITE) === 0 ? index : TPM_RH.owner;
+  await execute(transport, "NV_Write", {
+    handles: [writer, index],
+    authorizations: ["empty password"],
+    parameters: Buffer.concat([sized(data), u16(0)]),
+  });
 }
 
 /** TPMS_NV_PUBLIC, §13.6. */

@@ -7,6 +7,7 @@ import {
   type PcrSelection,
   quote,
   type TpmPlatform,
+  type TpmQuote,
   type Transport,
 } from "@redoubt/evidence";
 import { encodeBase64url } from "@redoubt/verify/base64url";
@@ -23,14 +24,17 @@ export interface Attester {
   openCredential?(credential: Credential): Promise<Buffer>;
 }
 
-export interface TpmAttesterOptions {
+/** TCG event log of firmware and loader, and systemd's own, read each time; absent where there is none. */
+export interface BootLogs {
+  readonly eventLog?: (() => Promise<Uint8Array>) | undefined;
+  readonly userspaceLog?: (() => Promise<Uint8Array>) | undefined;
+}
+
+export interface TpmAttesterOptions extends BootLogs {
   readonly transport: Transport;
   /** As it was enrolled. */
   readonly platform: TpmPlatform;
   readonly pcrs?: PcrSelection;
-  /** TCG event log of firmware and loader, and systemd's own, read each time; absent where there is none. */
-  readonly eventLog?: () => Promise<Uint8Array>;
-  readonly userspaceLog?: () => Promise<Uint8Array>;
 }
 
 /** A TPM quotes its PCRs over the data (TPM 2.0 Part 3 §18.4), by an attestation key that is made anew from its seed. */
@@ -44,24 +48,34 @@ export class TpmAttester implements Attester {
   async evidence(data: Buffer): Promise<string> {
     const { transport, platform, pcrs = DEFAULT_PCRS, eventLog, userspaceLog } = this.#options;
     const made = await quote(transport, AK_P256, pcrs, data);
-    const [log, later] = await Promise.all([eventLog?.(), userspaceLog?.()]);
     return JSON.stringify({
       v: 1,
       platform,
-      tpm: {
-        quote: encodeBase64url(made.quote),
-        signature: encodeBase64url(made.signature),
-        akPublic: encodeBase64url(made.akPublicArea),
-        pcrs: Object.fromEntries(
-          [...made.pcrs].map(([index, value]) => [String(index), encodeBase64url(value)]),
-        ),
-      },
-      ...(log && { eventLog: encodeBase64url(log) }),
-      ...(later && { userspaceLog: encodeBase64url(later) }),
+      tpm: { ...quoteMembers(made), akPublic: encodeBase64url(made.akPublicArea) },
+      ...(await logMembers({ eventLog, userspaceLog })),
     });
   }
 
   openCredential(credential: Credential): Promise<Buffer> {
     return activateCredential(this.#options.transport, { ek: EK_P384, ak: AK_P256 }, credential);
   }
+}
+
+/** Members of a quote in an envelope. */
+export function quoteMembers({ quote: quoted, signature, pcrs }: TpmQuote): object {
+  return {
+    quote: encodeBase64url(quoted),
+    signature: encodeBase64url(signature),
+    pcrs: Object.fromEntries(
+      [...pcrs].map(([index, value]) => [String(index), encodeBase64url(value)]),
+    ),
+  };
+}
+
+export async function logMembers({ eventLog, userspaceLog }: BootLogs): Promise<object> {
+  const [log, later] = await Promise.all([eventLog?.(), userspaceLog?.()]);
+  return {
+    ...(log && { eventLog: encodeBase64url(log) }),
+    ...(later && { userspaceLog: encodeBase64url(later) }),
+  };
 }

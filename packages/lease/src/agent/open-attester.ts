@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { configError, MemberReader, readPrivateFile } from "@redoubt/base";
+import { configError, errorLine, MemberReader, readPrivateFile } from "@redoubt/base";
 import {
   connectTpmSocket,
   createSoftTpm,
@@ -8,14 +7,19 @@ import {
   openTpmDevice,
   type Transport,
 } from "@redoubt/evidence";
-import { decodeBase64url } from "@redoubt/verify/base64url";
 import type { JsonObject } from "@redoubt/verify/json";
-import { type Attester, TpmAttester } from "./attester.ts";
+import { type Attester, type BootLogs, TpmAttester } from "./attester.ts";
+import { parseAttester, parseSeed, type AttesterSettings } from "./attester-settings.ts";
+import { AzureAttester } from "./azure-attester.ts";
+import { readBounded, readIfThere } from "./read-bounded.ts";
+import { readSnpChain } from "./snp-chain.ts";
+import { TsmAttester } from "./tsm-attester.ts";
+import { KERNEL_FILES } from "./tsm-files.ts";
 
-const KINDS = ["soft", "tpm"] as const;
-const PATH = /^[^\0]+$/;
-const MAX_PATH = 4096;
-const SEED_BYTES = 32;
+/** 64 digits, and the end of the line. */
+const MAX_SEED_TEXT = 66;
+/** Firmware that measures nothing has none. */
+const CCEL_TABLE = "/sys/firmware/acpi/tables/data/CCEL";
 
 export type OpenedAttester = Attester & AsyncDisposable;
 
@@ -23,55 +27,96 @@ export type OpenedAttester = Attester & AsyncDisposable;
  * Opens what a signer's configuration says vouches for its machine.
  *
  * - `{"kind":"soft","seedFile":"…"}`: a TPM in this process, for one machine without hardware; the 0600 file holds 32
- *   bytes in base64url. It proves nothing about the machine.
+ *   bytes in base64url or hexadecimal. It proves nothing about the machine.
  * - `{"kind":"tpm","platform":"tpm2"|"swtpm","device":"/dev/tpmrm0"}`, or `socket` in place of `device`, and
  *   `eventLog`, `userspaceLog`: files that are read each time.
+ * - `{"kind":"tsm"}`: SEV-SNP or TDX by configfs-tsm, and `chain` (files), `privilegeLevel`; `collateral`, `eventLog`.
+ * - `{"kind":"azure","device":"/dev/tpmrm0","chain":["…"]}`, and `eventLog`, `userspaceLog`.
  *
  * @param image what runs: a soft TPM measures it in place of firmware
  * @throws ServiceError `ERR_CONFIG`, `ERR_FILE_*`; EvidenceError `ERR_TPM_TRANSPORT`
  */
-export async function openAttester(settings: JsonObject, image: string): Promise<OpenedAttester> {
-  const from = new MemberReader(settings, "attester");
-  return from.oneOf("kind", KINDS) === "soft" ? openSoft(from, image) : openTpm(from);
+export async function openAttester(json: JsonObject, image: string): Promise<OpenedAttester> {
+  const settings = readSettings(json);
+  switch (settings.kind) {
+    case "soft":
+      return openSoft(settings.seedFile, image);
+    case "tpm": {
+      const { platform, tpm } = settings;
+      const transport = await openTransport(tpm);
+      return owningTpm(transport, new TpmAttester({ transport, platform, ...logsOf(settings) }));
+    }
+    case "azure": {
+      const transport = await openTransport(settings.tpm);
+      const chain = (): Promise<readonly Buffer[]> => readSnpChain(settings.chain);
+      return owning(transport, new AzureAttester({ transport, chain, ...logsOf(settings) }));
+    }
+    case "tsm":
+      return openTsm(settings);
+  }
 }
 
-async function openSoft(from: MemberReader, image: string): Promise<OpenedAttester> {
-  const seedFile = from.string("seedFile", MAX_PATH, PATH);
-  from.done();
-  const text = readPrivateFile(seedFile, 64).toString("latin1").trim();
-  const transport = createSoftTpm({ seed: decodeBase64url(text, { bytes: SEED_BYTES }) });
+function readSettings(json: JsonObject): AttesterSettings {
+  try {
+    return parseAttester(new MemberReader(json, "attester"));
+  } catch (error) {
+    throw configError(errorLine(error));
+  }
+}
+
+async function openSoft(seedFile: string, image: string): Promise<OpenedAttester> {
+  const text = readPrivateFile(seedFile, MAX_SEED_TEXT).toString("latin1").trim();
+  const transport = createSoftTpm({ seed: parseSeed(text, seedFile) });
   // What firmware and loader would do.
   await extendPcr(transport, 0, "sha256", sha256("redoubt soft boot"));
   await extendPcr(transport, SOFT_IMAGE_PCR, "sha256", sha256(image));
-  return owning(transport, new TpmAttester({ transport, platform: "soft" }));
+  return owningTpm(transport, new TpmAttester({ transport, platform: "soft" }));
 }
 
-async function openTpm(from: MemberReader): Promise<OpenedAttester> {
-  const platform = from.oneOf("platform", ["tpm2", "swtpm"]);
-  if (from.has("device") === from.has("socket"))
-    throw configError("attester: one of device and socket must be there");
-  const device = from.optionalString("device", MAX_PATH, PATH);
-  const socket = from.optionalString("socket", MAX_PATH, PATH);
-  const [eventLog, userspaceLog] = (["eventLog", "userspaceLog"] as const).map((name) =>
-    from.optionalString(name, MAX_PATH, PATH),
-  );
-  from.done();
-  const transport =
-    device === undefined ? await connectTpmSocket(socket ?? "") : await openTpmDevice(device);
-  const attester = new TpmAttester({
-    transport,
-    platform,
-    ...(eventLog !== undefined && { eventLog: () => readFile(eventLog) }),
-    ...(userspaceLog !== undefined && { userspaceLog: () => readFile(userspaceLog) }),
+function openTransport(tpm: { readonly device: string } | { readonly socket: string }) {
+  return "device" in tpm ? openTpmDevice(tpm.device) : connectTpmSocket(tpm.socket);
+}
+
+function logsOf({
+  eventLog,
+  userspaceLog,
+}: {
+  readonly eventLog: string | undefined;
+  readonly userspaceLog: string | undefined;
+}): BootLogs {
+  return {
+    eventLog: eventLog === undefined ? undefined : () => readBounded(eventLog),
+    userspaceLog: userspaceLog === undefined ? undefined : () => readBounded(userspaceLog),
+  };
+}
+
+function openTsm(settings: AttesterSettings & { readonly kind: "tsm" }): OpenedAttester {
+  const { chain, collateral, eventLog, folder, privilegeLevel } = settings;
+  const attester = new TsmAttester({
+    files: KERNEL_FILES,
+    folder,
+    privilegeLevel,
+    chain: chain.length === 0 ? undefined : () => readSnpChain(chain),
+    collateral: collateral === undefined ? undefined : () => readBounded(collateral),
+    eventLog: eventLog === undefined ? () => readIfThere(CCEL_TABLE) : () => readBounded(eventLog),
   });
-  return owning(transport, attester);
-}
-
-function owning(transport: Transport, attester: TpmAttester): OpenedAttester {
   return {
     evidence: (data) => attester.evidence(data),
-    openCredential: (credential) => attester.openCredential(credential),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+function owning(transport: Transport, attester: Attester): OpenedAttester {
+  return {
+    evidence: (data) => attester.evidence(data),
     [Symbol.asyncDispose]: () => transport.close(),
+  };
+}
+
+function owningTpm(transport: Transport, attester: TpmAttester): OpenedAttester {
+  return {
+    ...owning(transport, attester),
+    openCredential: (credential) => attester.openCredential(credential),
   };
 }
 
