@@ -9,6 +9,7 @@ import { parseConfig as parseSigner } from "@redoubt/signer/launch";
 import { loopbackPlan } from "../init/init.ts";
 import { changeConfig, readConfig } from "../recover/service-config.ts";
 import { readSettings } from "../settings.ts";
+import { commandOf } from "../up/launch.ts";
 import { setUp } from "../up/set-up.ts";
 import { enableLeases } from "./enable-leases.ts";
 
@@ -50,6 +51,32 @@ test("leases are put before the keys of both realms, and doing it again changes 
     const broker = parseBroker(readConfig(folder, "broker"));
     assert.deepEqual(broker.realms[1], { realm: "enterprise", signer: "signer-enterprise" });
     assert.equal(new Set(broker.enrolled.map(({ akName }) => akName)).size, 2);
+  });
+});
+
+test("a signer may reach what vouches for its machine, and broker and gateway by their sockets", async () => {
+  await withFolder(async (folder) => {
+    await enableLeases(folder, readSettings(folder), 0);
+    const soft = commandOf("signer-consumer", folder).args;
+    for (const place of ["broker", "custody-consumer"])
+      assert.ok(
+        soft.includes(`--allow-fs-read=${join(folder, place, "s", "signer-consumer")}`),
+        place,
+      );
+    const attester = {
+      kind: "tpm",
+      platform: "tpm2",
+      device: "/dev/tpmrm0",
+      eventLog: "/sys/kernel/security/tpm0/binary_bios_measurements",
+    };
+    changeConfig(folder, "signer-consumer", (config) => ({
+      ...config,
+      lease: { ...Object(config["lease"]), attester },
+    }));
+    const { args } = commandOf("signer-consumer", folder);
+    assert.ok(args.includes("--allow-fs-write=/dev/tpmrm0"));
+    assert.ok(args.includes(`--allow-fs-read=${attester.eventLog}`));
+    assert.equal(args.includes(`--allow-fs-write=${attester.eventLog}`), false);
   });
 });
 

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readPrivateFile } from "@redoubt/base";
 import { custodyLaunch as gatewayLaunch, type CustodyLaunch } from "@redoubt/custody";
@@ -65,17 +65,27 @@ function launchOf(service: ServiceName): Launch {
 
 /** For an HSM's module; the signer gives the permission back once it has loaded it. */
 const NATIVE_CODE = ["--allow-addons", "--disable-warning=PERM0001"];
-const NO_CUSTODY: CustodyLaunch = { environment: {}, reads: [], addons: false };
+/** What a process needs of the machine besides its own folder. */
+interface MachineNeeds extends CustodyLaunch {
+  readonly writes: readonly string[];
+}
+
+const NO_CUSTODY: MachineNeeds = { environment: {}, reads: [], addons: false, writes: [] };
 
 /** What the custody of a signer needs of the machine, by the signer's configuration; it gets that and no more. */
-function custodyOf(code: string, own: string, dataFolder: string): CustodyLaunch {
+function custodyOf(code: string, own: string, dataFolder: string): MachineNeeds {
   if (code !== "signer" && code !== "custody") return NO_CUSTODY;
   try {
     const json = readPrivateFile(join(own, "config.json"));
-    if (code === "custody") return gatewayLaunch(parseGateway(json), dataFolder);
+    if (code === "custody") return { ...gatewayLaunch(parseGateway(json), dataFolder), writes: [] };
     const config = parseConfig(json);
     const launched = custodyLaunch(config, dataFolder);
-    return { ...launched, reads: [...launched.reads, ...leasePlaces(config, own, dataFolder)] };
+    const { reads, writes } = attesterFiles(config, dataFolder);
+    return {
+      ...launched,
+      reads: [...launched.reads, ...leasePlaces(config, own, dataFolder), ...reads],
+      writes,
+    };
   } catch {
     // The signer reads the same file and says what is wrong with it.
     return NO_CUSTODY;
@@ -91,6 +101,24 @@ function leasePlaces(
   if (lease === null) return [];
   const services = custody.kind === "gateway" ? ["broker", `custody-${realm}`] : ["broker"];
   return services.map((service) => join(dataFolder, service, "s", basename(own)));
+}
+
+/** Where Linux makes reports of confidential VMs (configfs-tsm). */
+const TSM_FOLDER = "/sys/kernel/config/tsm/report";
+const CCEL_TABLE = "/sys/firmware/acpi/tables/data/CCEL";
+
+/** The files with which a machine vouches for itself, by the signer's configuration: a device is written to, too. */
+function attesterFiles({ lease }: ReturnType<typeof parseConfig>, dataFolder: string) {
+  const { kind, device, socket, folder, eventLog, userspaceLog, collateral, chain } =
+    lease?.attester ?? {};
+  const tsm = kind === "tsm" ? [folder ?? TSM_FOLDER, CCEL_TABLE] : [];
+  const pathsOf = (...values: readonly unknown[]): string[] =>
+    values
+      .flat()
+      .filter((path) => typeof path === "string")
+      .map((path) => resolve(dataFolder, path));
+  const writes = pathsOf(device, socket, tsm[0]);
+  return { writes, reads: [...writes, ...pathsOf(tsm, eventLog, userspaceLog, collateral, chain)] };
 }
 
 /** Files of its certificate, for a process that speaks TLS itself. */
@@ -141,7 +169,7 @@ export function commandOf(
   const args = [
     "--permission",
     ...readable.map((path) => `--allow-fs-read=${path}`),
-    `--allow-fs-write=${own}`,
+    ...[own, ...custody.writes].map((path) => `--allow-fs-write=${path}`),
     "--disable-sigusr1",
     ...flags,
     ...(custody.addons ? NATIVE_CODE : []),
