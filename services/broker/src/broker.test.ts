@@ -97,6 +97,20 @@ test("THREAT-14: a nonce is for one use, one caller and one minute", async () =>
   await send(client, rest[0], await evidenceOver(broker, rest[0]));
 });
 
+test("THREAT-26: a caller that asks without end is refused for a while, and the other realm's is not", async () => {
+  await using broker = await running();
+  await using client = broker.connect();
+  await Promise.all(Array.from({ length: 32 }, () => ask(client, BROKER.nonce, {})));
+  await assert.rejects(ask(client, BROKER.nonce, {}), {
+    code: "ERR_BROKER_BUSY",
+    retryAfterSeconds: 2,
+  });
+  await using other = broker.connect("enterprise");
+  await ask(other, BROKER.nonce, {});
+  broker.clock.forward(2);
+  await broker.agent(client).renew();
+});
+
 test("THREAT-14: evidence for another nonce or key, or of a TPM that is not enrolled, is refused", async () => {
   await using broker = await running();
   await using client = broker.connect();

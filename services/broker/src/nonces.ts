@@ -1,8 +1,13 @@
 import { randomBytes } from "node:crypto";
-import { ServiceError, type Clock } from "@redoubt/base";
+import { ServiceError, TokenBucket, type Clock } from "@redoubt/base";
 
 /** THREAT-26: what one caller can have waiting. */
 const MAX_WAITING = 16;
+/**
+ * What one caller may ask for: each nonce may cost a verification and an entry of the log. An agent asks every few minutes,
+ * and every 15 s where it fails.
+ */
+const LIMIT = { capacity: 32, perSecond: 0.5 };
 
 /** THREAT-14: nonces, each for one use by the caller that asked for it, within a time. */
 export class Nonces {
@@ -10,14 +15,26 @@ export class Nonces {
   readonly #validMs: number;
   /** By caller, the ends of its nonces in monotonic milliseconds. */
   readonly #waiting = new Map<string, Map<string, number>>();
+  readonly #buckets = new Map<string, TokenBucket>();
 
   constructor(clock: Pick<Clock, "monotonic">, validSeconds: number) {
     this.#clock = clock;
     this.#validMs = validSeconds * 1000;
   }
 
-  /** The oldest gives way where a caller asks for too many. */
+  /**
+   * The oldest gives way where a caller has too many waiting.
+   *
+   * @throws ServiceError `ERR_BROKER_BUSY` for a caller that asks too often
+   */
   give(caller: string): Buffer {
+    const now = this.#clock.monotonic();
+    const bucket = this.#buckets.get(caller) ?? new TokenBucket(LIMIT, now);
+    this.#buckets.set(caller, bucket);
+    if (!bucket.take(1, now))
+      throw new ServiceError("ERR_BROKER_BUSY", "This caller asks too often", {
+        fields: { retryAfterSeconds: 1 / LIMIT.perSecond },
+      });
     const waiting = this.#waiting.get(caller) ?? new Map<string, number>();
     this.#waiting.set(caller, waiting);
     const [oldest] = waiting.keys();
