@@ -270,7 +270,14 @@ test("P5: what the ledger answers counts only if both signed exactly the tree th
     };
   };
   const { grants } = broker;
+  let before = "";
+  answers((note) => {
+    before = note;
+    return note;
+  });
+  await agent.renew();
   for (const [what, other] of [
+    ["an older tree that both signed", () => before],
     ["without the writer's line", (note: string) => note.replace(`${lines(note)[1]}\n`, "")],
     ["without the ledger's line", (note: string) => note.replace(`${lines(note)[0]}\n`, "")],
     ["an older tree", () => grants.note(grants.size - 1, grants.root(grants.size - 1))],
