@@ -6,7 +6,7 @@ import { initialise as initialiseSigner } from "@redoubt/signer/initialise";
 import { isJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
 import { createSocketPlace, socketPlace } from "@redoubt/wire";
 import { callersOf, type Extent, issuanceLog, servicesOf } from "../layout.ts";
-import { changeConfig, readConfig } from "../recover/service-config.ts";
+import { addCallers, addLog, changeConfig, listOf, readConfig } from "../recover/service-config.ts";
 import { writeSettings, type Cluster, type RealmKeys, type Settings } from "../settings.ts";
 import { clusterSignerConfig } from "../up/configs.ts";
 import type { ClusterChoice } from "./choose-cluster.ts";
@@ -89,25 +89,12 @@ async function makeKeys(folder: string, realm: string, log: string): Promise<Rea
 }
 
 function configureOthers(folder: string, { realm, log, writer }: Cluster): void {
-  for (const service of ["ledger", "monitor"] as const)
-    changeConfig(folder, service, (config) => ({
-      ...config,
-      callers: [...new Set([...listOf(config["callers"]), ...callersOf(service, only(realm))])],
-    }));
-  changeConfig(folder, "ledger", (config) => {
-    const logs = listOf(config["logs"]).filter(isJsonObject);
-    const isThere = logs.some((one) => one["log"] === log);
-    const added = isThere ? [] : [{ log, writer, caller: `signer-${realm}` }];
-    return { ...config, logs: [...logs, ...added] };
-  });
+  addCallers(folder, only(realm));
+  addLog(folder, { log, writer, caller: `signer-${realm}` });
   changeConfig(folder, "publisher", (config) => ({
     ...config,
     tokenEndpoints: { ...objectOf(config["tokenEndpoints"]), [realm]: null },
   }));
-}
-
-function listOf(value: JsonValue | undefined): readonly JsonValue[] {
-  return Array.isArray(value) ? value : [];
 }
 
 function objectOf(value: JsonValue | undefined): JsonObject {

@@ -31,10 +31,10 @@ import { rawPublicKey } from "@redoubt/lease";
 import { softImageValue } from "@redoubt/lease/agent";
 import { IMAGE, IMAGE_VERSION } from "@redoubt/signer/image";
 import { encodeBase64url } from "@redoubt/verify/base64url";
-import { isJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
+import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { createSocketPlace, socketPlace } from "@redoubt/wire";
 import { BROKER_LOG, callersOf, type Extent, REALMS, type Realm, REGISTRY_LOG } from "../layout.ts";
-import { changeConfig, readConfig } from "../recover/service-config.ts";
+import { addCallers, addLog, changeConfig, readConfig } from "../recover/service-config.ts";
 import { extentOf, type BrokerSettings, type Settings, writeSettings } from "../settings.ts";
 
 const LEASE_SECONDS = 900;
@@ -100,7 +100,8 @@ export async function enableLeases(
       enrolled,
     }),
   );
-  configureOthers(folder, extent, broker);
+  addCallers(folder, extent);
+  addLog(folder, { log: broker.log, writer, caller: "broker" });
   for (const realm of REALMS) moveCustody(folder, realm, broker);
   writeSettings(folder, { ...settings, broker });
   return broker;
@@ -121,15 +122,11 @@ function checkCustody(folder: string, realm: Realm): void {
 }
 
 function makePlaces(folder: string, extent: Extent): void {
-  for (const service of ["ledger", "monitor", "broker"] as const)
+  const gateways = extent.leased.map((realm) => `custody-${realm}` as const);
+  for (const service of ["ledger", "monitor", "broker", ...gateways] as const)
     for (const caller of callersOf(service, extent))
       createSocketPlace(socketPlace(folder, service, caller));
-  for (const realm of extent.leased) {
-    const service = `custody-${realm}` as const;
-    for (const caller of callersOf(service, extent))
-      createSocketPlace(socketPlace(folder, service, caller));
-    initialiseGateway(join(folder, service));
-  }
+  for (const gateway of gateways) initialiseGateway(join(folder, gateway));
 }
 
 function releaseKeys(folder: string) {
@@ -173,23 +170,6 @@ async function enrol(folder: string, realm: Realm): Promise<JsonObject> {
 
 function seedFile(folder: string, realm: Realm): string {
   return join(folder, `signer-${realm}`, "attester.seed");
-}
-
-function configureOthers(folder: string, extent: Extent, { log, writer }: BrokerSettings): void {
-  for (const service of ["ledger", "monitor"] as const)
-    changeConfig(folder, service, (config) => ({
-      ...config,
-      callers: [...new Set([...listOf(config["callers"]), ...callersOf(service, extent)])],
-    }));
-  changeConfig(folder, "ledger", (config) => {
-    const logs = listOf(config["logs"]).filter(isJsonObject);
-    const isThere = logs.some((one) => one["log"] === log);
-    return { ...config, logs: isThere ? logs : [...logs, { log, writer, caller: "broker" }] };
-  });
-}
-
-function listOf(value: JsonValue | undefined): readonly JsonValue[] {
-  return Array.isArray(value) ? value : [];
 }
 
 /** The gateway gets the realm's custody as it is, with its sealed keys; the signer gets a lease in its place. */
