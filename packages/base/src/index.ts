@@ -3,6 +3,7 @@ export { backOffMs } from "./back-off.ts";
 export { canonicalBytes, encodeCanonical } from "./canonical.ts";
 export { nowSeconds, systemClock, type Clock } from "./clock.ts";
 export { ConfigReader, configError } from "./config-reader.ts";
+export { dropAddons } from "./drop-addons.ts";
 export { isOutOfSpace, readSpace, spaceOf, type ReadSpace, type Space } from "./disk-space.ts";
 export {
   checkPrivateFolder,

@@ -111,6 +111,16 @@ describe("MemberReader", () => {
     refused(() => reader({ rule: [] }).object("rule"), /^message: rule must be an object$/);
   });
 
+  it("reads a list of objects one by one, and nothing else may stand among them", () => {
+    const [first, second] = reader({ m: [{ a: "x" }, { b: 1 }] }).objects("m", 2);
+    assert.equal(first?.string("a"), "x");
+    refused(() => second?.done(), /^message m: unknown member b$/);
+    for (const value of [["x"], [{}, null], [[]]])
+      refused(() => reader({ m: value }).objects("m", 2), /^message: m must be .*hold objects$/);
+    for (const value of [{}, [{}, {}, {}], "x"])
+      refused(() => reader({ m: value }).objects("m", 2), /^message: m must be an array of/);
+  });
+
   it("tells null said aloud from any other value, and from absence", () => {
     const from = reader({ m: null });
     assert.equal(from.isNull("m"), true);

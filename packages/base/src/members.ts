@@ -70,6 +70,14 @@ export class MemberReader {
     return value;
   }
 
+  /** Readers of `max` objects at most; each needs a `done()` of its own. */
+  objects(name: string, max: number): readonly MemberReader[] {
+    return this.array(name, max).map((value) => {
+      if (!isJsonObject(value)) throw this.#refuse(name, "an array that must hold objects");
+      return new MemberReader(value, `${this.#what} ${name}`);
+    });
+  }
+
   /** A reader of the object within; it needs a `done()` of its own. */
   object(name: string): MemberReader {
     return new MemberReader(this.rawObject(name), `${this.#what} ${name}`);

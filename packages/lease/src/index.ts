@@ -11,5 +11,5 @@ export {
 } from "./grant.ts";
 export { encodeLease, MAX_LEASE_SECONDS, parseLease, type Lease } from "./lease.ts";
 export { readGrantLog } from "./read-grant-log.ts";
-export { rawPublicKey } from "./raw-key.ts";
+export { publicKeyOf, rawPublicKey } from "./raw-key.ts";
 export { openSealed, seal } from "./sealing.ts";

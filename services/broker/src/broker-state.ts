@@ -22,6 +22,7 @@ export interface Remembered {
 }
 
 const NOTHING: Remembered = { tree: undefined, seconds: 0, versions: new Map(), evaluation: 0 };
+const MAX_VERSIONS = 1000;
 const MAX_INTEGER = Number.MAX_SAFE_INTEGER;
 
 /** Remembers what it saw in a file. */
@@ -71,7 +72,7 @@ function parse(bytes: Uint8Array): Remembered {
     reader.integer("v", 1, 1);
     const tree = reader.has("tree") ? readTree(reader.object("tree")) : undefined;
     const seconds = reader.integer("seconds", 0, MAX_INTEGER);
-    const versions = new Map(reader.array("versions", 1000).map(readVersion));
+    const versions = new Map(reader.objects("versions", MAX_VERSIONS).map(readVersion));
     const evaluation = reader.integer("evaluation", 0, MAX_INTEGER);
     reader.done();
     return { tree, seconds, versions, evaluation };
@@ -87,8 +88,7 @@ function readTree(reader: MemberReader): TreeHead {
   return { size, root };
 }
 
-function readVersion(value: unknown): readonly [string, number] {
-  const reader = new MemberReader(parseJsonObject(JSON.stringify(value)), "broker state versions");
+function readVersion(reader: MemberReader): readonly [string, number] {
   const version = [reader.string("name", 128), reader.integer("version", 0, MAX_INTEGER)] as const;
   reader.done();
   return version;

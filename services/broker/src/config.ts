@@ -1,9 +1,10 @@
-import { createPublicKey, type KeyObject } from "node:crypto";
-import { configError, ConfigReader, MemberReader, REALM } from "@redoubt/base";
+import type { KeyObject } from "node:crypto";
+import { configError, ConfigReader, type MemberReader, REALM } from "@redoubt/base";
 import { parsePublicArea, type TpmPlatform } from "@redoubt/evidence";
+import { publicKeyOf } from "@redoubt/lease";
 import { parseVerifierKey, SIGNATURE_TYPE, type VerifierKey } from "@redoubt/tlog";
 import { decodeBase64url } from "@redoubt/verify/base64url";
-import { isJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
+import type { JsonObject } from "@redoubt/verify/json";
 import type { EnrolledTpm } from "./granting.ts";
 
 /** Whose leases are granted to whom. */
@@ -40,9 +41,7 @@ const MAX_KEYS = 16;
 export function parseConfig(json: JsonObject | Uint8Array): BrokerConfig {
   const config = new ConfigReader(json, "broker config");
   return config.finish<BrokerConfig>({
-    realms: config.attempt((from) =>
-      from.array("realms", MAX_REALMS).map((value) => readRealm(memberReader(value, "realms"))),
-    ),
+    realms: config.attempt((from) => from.objects("realms", MAX_REALMS).map(readRealm)),
     log: config.attempt((from) => readLog(from.object("log"))),
     registry: config.attempt((from) => from.string("registry", 256, ORIGIN)),
     witness: config.attempt((from) => parseVerifierKey(from.string("witness"))),
@@ -50,17 +49,8 @@ export function parseConfig(json: JsonObject | Uint8Array): BrokerConfig {
     image: config.attempt((from) => from.string("image", 128, REFERENCE)),
     leaseSeconds: config.attempt((from) => from.integer("leaseSeconds", 2, 900)),
     nonceSeconds: config.attempt((from) => from.integer("nonceSeconds", 1, 300)),
-    enrolled: config.attempt((from) =>
-      from
-        .array("enrolled", MAX_ENROLLED)
-        .map((value) => readEnrolled(memberReader(value, "enrolled"))),
-    ),
+    enrolled: config.attempt((from) => from.objects("enrolled", MAX_ENROLLED).map(readEnrolled)),
   });
-}
-
-function memberReader(value: JsonValue, what: string): MemberReader {
-  if (!isJsonObject(value)) throw configError(`broker config: ${what}: must hold objects`);
-  return new MemberReader(value, `broker config ${what}`);
 }
 
 function readRealm(reader: MemberReader): RealmConfig {
@@ -83,12 +73,7 @@ function readRelease(reader: MemberReader): BrokerConfig["release"] {
   const keys = reader
     .strings("keys", MAX_KEYS)
     .map((raw) => decodeBase64url(raw, { bytes: 32 }))
-    .map((raw) =>
-      createPublicKey({
-        key: { kty: "OKP", crv: "Ed25519", x: raw.toString("base64url") },
-        format: "jwk",
-      }),
-    );
+    .map((raw) => publicKeyOf(raw, "Ed25519"));
   const threshold = reader.integer("threshold", 1, MAX_KEYS);
   reader.done();
   if (threshold > keys.length)

@@ -57,9 +57,9 @@ export async function openBroker(options: BrokerOptions): Promise<Service> {
   const ledger = options.ledger ?? stack.use(peer(root, service, "ledger"));
   const monitor = options.monitor ?? stack.use(peer(root, service, "monitor"));
   const state = new BrokerState(join(folder, BROKER_FILES.state));
-  const grantLog = { ...config.log, ...writerOf(folder, config.log.origin) };
   const log = new GrantLogWriter({
-    ...grantLog,
+    ...config.log,
+    ...writerOf(folder, config.log.origin),
     client: ledger,
     known: () => state.value.tree,
   });
@@ -71,7 +71,6 @@ export async function openBroker(options: BrokerOptions): Promise<Service> {
     nonces,
     state,
     log,
-    grantLog,
     registry: () => askWitness(monitor, config.registry, config.witness),
     events: brokerEvents(sink),
     ...(options.roots && { roots: options.roots }),

@@ -27,6 +27,8 @@ export interface GrantLogWriterOptions extends LogSource {
 export interface Appended {
   /** What the lease's holder gets. */
   readonly grant: string;
+  /** Place of its entry. */
+  readonly index: number;
   readonly tree: TreeHead;
 }
 
@@ -71,8 +73,9 @@ export class GrantLogWriter {
     const checkpoint = await this.#commit(before.size, after, entry, body);
     this.#range = after;
     // The newest leaf's proof is what stood left of it.
-    const proof = { index: before.size, proof: before.hashes().toReversed(), checkpoint };
-    return { grant: encodeGrant(lease, commitment, proof), tree: after.head };
+    const index = before.size;
+    const proof = { index, proof: before.hashes().toReversed(), checkpoint };
+    return { grant: encodeGrant(lease, commitment, proof), index, tree: after.head };
   }
 
   async #open(): Promise<CompactRange> {

@@ -17,13 +17,11 @@ import {
   boundData,
   encodeLease,
   type Lease,
-  openGrant,
   seal,
 } from "@redoubt/lease";
 import type { TreeHead } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import type { JsonObject } from "@redoubt/verify/json";
-import type { GrantLog } from "@redoubt/lease";
 import type { BrokerState } from "./broker-state.ts";
 import type { RealmConfig } from "./config.ts";
 import type { BrokerEvents } from "./events.ts";
@@ -51,7 +49,6 @@ export interface GrantingOptions {
   readonly nonces: Nonces;
   readonly state: BrokerState;
   readonly log: GrantLogWriter;
-  readonly grantLog: GrantLog;
   /** What the witness holds of the registry now. */
   readonly registry: () => Promise<TreeHead>;
   readonly events: BrokerEvents;
@@ -133,14 +130,14 @@ export class Granting {
       evidence: hash("sha256", evidence, "buffer"),
     };
     const bytes = encodeLease(lease);
-    const { grant, tree } = await log.append(bytes, bodyOf(bytes, request, evidence));
+    const { grant, index, tree } = await log.append(bytes, bodyOf(bytes, request, evidence));
     state.raise({
       tree,
       seconds: now,
       versions: expected.versions,
       evaluation: evaluationOf(appraisal),
     });
-    this.#options.events.granted(lease, openGrant(grant, this.#options.grantLog).index);
+    this.#options.events.granted(lease, index);
     return this.#seal(appraisal, binding, grant);
   }
 

@@ -1,6 +1,14 @@
 import { ServiceError } from "@redoubt/base";
 import type { CustodyKey } from "@redoubt/custody";
-import { CUSTODY, type Handler, route, routesByName } from "@redoubt/wire";
+import {
+  CUSTODY,
+  type Handler,
+  type Operation,
+  route,
+  type Route,
+  routesByName,
+  routeWithBytes,
+} from "@redoubt/wire";
 import type { GatewayEvents } from "./events.ts";
 import type { HeldKeys } from "./held-keys.ts";
 import type { LeaseSessions } from "./lease-sessions.ts";
@@ -11,51 +19,49 @@ export interface GatewayParts {
   readonly events: Pick<GatewayEvents, "keyMade" | "keyDestroyed">;
 }
 
-/** P5: the lease is checked at each use, before anything else is done. */
+/** P5: every operation that names a session has its lease checked, before anything else is done. */
 export function gatewayHandler({ sessions, keys, events }: GatewayParts): Handler {
+  const leased = <Q extends { readonly session: Buffer }, A>(
+    operation: Operation<Q, A>,
+    handle: (request: Q) => Promise<A>,
+  ): Route =>
+    route(operation, (request) => {
+      sessions.check(request.session);
+      return handle(request);
+    });
   const routes = routesByName([
     route(CUSTODY.challenge, () => ({ challenge: sessions.challenge() })),
     route(CUSTODY.begin, async ({ challenge, grant, proof }) => {
       const begun = sessions.begin(challenge, grant, proof);
       return { ...begun, label: (await keys.custodian()).label };
     }),
-    route(CUSTODY.generate, async ({ session, alg }) => {
+    routeWithBytes(CUSTODY.sign, async ({ session, id }, { attachment }) => {
       sessions.check(session);
+      const key = await keys.key(id);
+      // Opening may have taken a while.
+      sessions.check(session);
+      return { answer: {}, attachment: await key.sign(attachment) };
+    }),
+    leased(CUSTODY.generate, async ({ alg }) => {
       const key = await (await keys.custodian()).generate(alg);
       events.keyMade(key.id);
       return shown(key);
     }),
-    route(CUSTODY.open, async ({ session, id }) => {
-      sessions.check(session);
-      return shown(await keys.key(id));
-    }),
-    route(CUSTODY.list, async ({ session }) => {
-      sessions.check(session);
-      return { ids: await (await keys.custodian()).list() };
-    }),
-    route(CUSTODY.destroy, async ({ session, id }) => {
-      sessions.check(session);
+    leased(CUSTODY.open, async ({ id }) => shown(await keys.key(id))),
+    leased(CUSTODY.list, async () => ({ ids: await (await keys.custodian()).list() })),
+    leased(CUSTODY.destroy, async ({ id }) => {
       await (await keys.custodian()).destroy(id);
       keys.forget(id);
       events.keyDestroyed(id);
       return {};
     }),
-    route(CUSTODY.audit, async ({ session }) => {
-      sessions.check(session);
+    leased(CUSTODY.audit, async () => {
       const refused = (await (await keys.custodian()).audit?.()) ?? [];
       for (const { id } of refused) keys.forget(id);
       return { refused };
     }),
   ]);
-  return async (call) => {
-    if (call.op === CUSTODY.sign.op) {
-      const { session, id } = CUSTODY.sign.request.read(call.head);
-      sessions.check(session);
-      const key = await keys.key(id);
-      // Opening may have taken a while.
-      sessions.check(session);
-      return { head: {}, attachment: await key.sign(call.attachment) };
-    }
+  return (call) => {
     const found = routes.get(call.op);
     if (!found) throw new ServiceError("ERR_CUSTODY_OP", "Custody gateway: unknown operation");
     return found.handle(call);

@@ -94,7 +94,7 @@ export class LeaseSessions {
     const id = session.toString("hex");
     const found = this.#sessions.get(id);
     const now = nowSeconds(clock);
-    if (found === undefined || clock.monotonic() >= found.endsMs || now >= found.expires) {
+    if (found === undefined || this.#isOver(found)) {
       this.#sessions.delete(id);
       throw refusal("ERR_LEASE_SESSION", "No session of a lease that lasts: begin one");
     }
@@ -165,9 +165,13 @@ export class LeaseSessions {
   }
 
   #sweep(): void {
+    for (const [id, session] of this.#sessions)
+      if (this.#isOver(session)) this.#sessions.delete(id);
+  }
+
+  #isOver({ expires, endsMs }: Session): boolean {
     const { clock } = this.#options;
-    for (const [id, { expires, endsMs }] of this.#sessions)
-      if (clock.monotonic() >= endsMs || nowSeconds(clock) >= expires) this.#sessions.delete(id);
+    return clock.monotonic() >= endsMs || nowSeconds(clock) >= expires;
   }
 }
 

@@ -1,4 +1,4 @@
-import { readPrivateFile, runService } from "@redoubt/base";
+import { dropAddons, readPrivateFile, runService } from "@redoubt/base";
 import { WIRE_EVENTS } from "@redoubt/wire";
 import { parseConfig } from "./config.ts";
 import { openGateway } from "./context.ts";
@@ -19,8 +19,3 @@ await runService(service, { ...WIRE_EVENTS, ...GATEWAY_EVENTS }, ({ clock, sink 
     onCustodyLoaded: dropAddons,
   });
 });
-
-function dropAddons(): void {
-  // Absent where the process was not started under the permission model, whatever the types say.
-  if ("permission" in process) process.permission.drop("addon");
-}

@@ -1,5 +1,5 @@
 import { basename } from "node:path";
-import { readPrivateFile, runService } from "@redoubt/base";
+import { dropAddons, readPrivateFile, runService } from "@redoubt/base";
 import { WIRE_EVENTS } from "@redoubt/wire";
 import { parseConfig } from "./config.ts";
 import { openSigner } from "./context.ts";
@@ -22,8 +22,3 @@ await runService(service, { ...WIRE_EVENTS, ...SIGNER_EVENTS }, async ({ clock, 
     onCustodyLoaded: dropAddons,
   });
 });
-
-function dropAddons(): void {
-  // Absent where the process was not started under the permission model, whatever the types say.
-  if ("permission" in process) process.permission.drop("addon");
-}

@@ -82,7 +82,8 @@ export class SignerCustody implements Custodian {
    * @throws ServiceError with the code of custody's KeyError
    */
   check(): void {
-    this.#checkLease();
+    // P5: also where custody itself cannot check it.
+    this.#options.mayUse?.();
     this.#health.check();
   }
 
@@ -106,16 +107,6 @@ export class SignerCustody implements Custodian {
     this.#isClosed = true;
     const custodian = this.#custodian ?? (await this.#opening?.catch(() => undefined));
     await custodian?.[Symbol.asyncDispose]();
-  }
-
-  /** P5: also where custody itself cannot check it. */
-  #checkLease(): void {
-    try {
-      this.#options.mayUse?.();
-    } catch (cause) {
-      if (!(cause instanceof KeyError)) throw cause;
-      throw new ServiceError(cause.code, cause.message, { cause });
-    }
   }
 
   #open(): Promise<Custodian> {

@@ -1,5 +1,4 @@
-import type { Clock } from "@redoubt/base";
-import { KeyError } from "@redoubt/keys";
+import { ServiceError, type Clock } from "@redoubt/base";
 import type { GrantLog, Lease } from "@redoubt/lease";
 import { LeaseAgent, type LeaseInHand, type OpenedAttester } from "@redoubt/lease/agent";
 import type { TreeHead } from "@redoubt/tlog";
@@ -67,10 +66,10 @@ export class SignerLease implements AsyncDisposable {
     this.#agent.look();
   }
 
-  /** @throws KeyError `ERR_KEY_LEASE` */
+  /** @throws ServiceError `ERR_KEY_LEASE` */
   check(): void {
     if (this.lease === undefined)
-      throw new KeyError("ERR_KEY_LEASE", "No lease, or none any more: see lease_failed");
+      throw new ServiceError("ERR_KEY_LEASE", "No lease, or none any more: see lease_failed");
   }
 
   /** THREAT-30: a signer that was shown an old registry learns here that there is a newer one. */
