@@ -80,6 +80,28 @@ test("THREAT-29: a clock that is set back lengthens no lease, one that is set ah
   await assert.rejects(ask(client, CUSTODY.list, { session: next }), { code: "ERR_LEASE_SESSION" });
 });
 
+test("THREAT-29: a lease that is begun again and again, with the clock set back in between, lasts no longer", async () => {
+  await using gateway = await running();
+  await using client = gateway.connect();
+  const lease = gateway.lease();
+  for (let passed = 0; passed < 560; passed += 80) {
+    const session = await begin(client, lease);
+    await ask(client, CUSTODY.list, { session });
+    gateway.clock.forward(80);
+    gateway.clock.set(-80);
+  }
+  const last = await begin(client, lease);
+  gateway.clock.forward(39);
+  await ask(client, CUSTODY.list, { session: last });
+  gateway.clock.forward(1);
+  gateway.clock.set(-40);
+  await assert.rejects(ask(client, CUSTODY.list, { session: last }), { code: "ERR_LEASE_SESSION" });
+  const again = await begin(client, lease);
+  await assert.rejects(ask(client, CUSTODY.list, { session: again }), {
+    code: "ERR_LEASE_SESSION",
+  });
+});
+
 test("P5: a lease of another realm, signer or log, of a thief, or out of its time, opens nothing", async () => {
   await using gateway = await running();
   await using client = gateway.connect();

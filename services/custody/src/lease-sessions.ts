@@ -43,6 +43,8 @@ export class LeaseSessions {
   readonly #options: LeaseSessionsOptions;
   readonly #challenges = new Map<string, number>();
   readonly #sessions = new Map<string, Session>();
+  /** The newest lease, and when it ends however often it is begun: the clock may be set back in between. */
+  #newest: { readonly index: number; readonly endsMs: number } | undefined;
   /** When the time was to be written down last, monotonic milliseconds. */
   #triedMs = -Infinity;
 
@@ -77,7 +79,7 @@ export class LeaseSessions {
       const now = nowSeconds(clock);
       this.#check(lease, index, now);
       floor.raise({ seconds: Math.max(now, lease.issued), index });
-      const session = this.#add(lease, now);
+      const session = this.#add(lease, index, now);
       events.begun(lease, index);
       return { session, expires: lease.expires };
     } catch (error) {
@@ -148,13 +150,16 @@ export class LeaseSessions {
     throw refusal("ERR_LEASE_CLOCK", "This clock was set back");
   }
 
-  #add({ issued, expires }: Lease, now: number): Buffer {
+  #add({ issued, expires }: Lease, index: number, now: number): Buffer {
     const { clock } = this.#options;
     this.#sweep();
     const [oldest] = this.#sessions.keys();
     if (this.#sessions.size >= MAX_SESSIONS && oldest !== undefined) this.#sessions.delete(oldest);
     const session = randomBytes(32);
-    const endsMs = clock.monotonic() + (expires - Math.max(now, issued)) * 1000;
+    const left = (expires - Math.max(now, issued)) * 1000;
+    const known = this.#newest?.index === index ? this.#newest.endsMs : Infinity;
+    const endsMs = Math.min(known, clock.monotonic() + left);
+    this.#newest = { index, endsMs };
     this.#sessions.set(session.toString("hex"), { expires, endsMs });
     return session;
   }

@@ -21,8 +21,9 @@ const MEASUREMENTS: ReadonlySet<string> = new Set([
   "snp.measurement",
   "tdx.mrtd",
   "nitro.pcrs.0",
+  // Not PCR 11: it is zero until a loader measures, so that a system which another loader started can fill it.
   "pcrs.4",
-  "pcrs.11",
+  "event-log.boot-applications",
   "x-ms-sevsnpvm-launchmeasurement",
   "x-ms-isolation-tee.x-ms-sevsnpvm-launchmeasurement",
 ]);
@@ -54,7 +55,7 @@ function lintAuthority({ authority, condition }: PolicyAuthority, part: string):
     [
       demands.has("measurement"),
       "no measurement: any image passes",
-      "compare a measurement (snp.measurement, tdx.mrtd, pcrs.11, nitro.pcrs.0) by `reference`, `in` or `equals`",
+      "compare a measurement (snp.measurement, tdx.mrtd, pcrs.4, nitro.pcrs.0) by `reference`, `in` or `equals`",
     ],
     [
       isTpm ? demands.has("secure-boot") : demands.has("not-debuggable"),

@@ -501,7 +501,7 @@ test("every way through a policy is held to it", () => {
 test("a TPM has no debug switch: Secure Boot is demanded instead", () => {
   const tpm = [
     { claim: "platform", equals: "tpm2" },
-    { claim: "pcrs.11", reference: "signer/pcr11" },
+    { claim: "pcrs.4", reference: "signer/pcr11" },
   ];
   assert.deepEqual(problems({ allOf: tpm }), ["a TPM without Secure Boot: any loader passes"]);
   assert.deepEqual(
@@ -512,6 +512,17 @@ test("a TPM has no debug switch: Secure Boot is demanded instead", () => {
     problems({ allOf: [...tpm, { claim: "event-log.secure-boot", equals: true }] }),
     [],
   );
+});
+
+test("THREAT-13: PCR 11 alone is no measurement: a system that another loader started can fill it", () => {
+  const found = problems({
+    allOf: [
+      { claim: "platform", equals: "tpm2" },
+      { claim: "pcrs.11", reference: "signer/pcr11" },
+      { claim: "event-log.secure-boot", equals: true },
+    ],
+  });
+  assert.deepEqual(found, ["no measurement: any image passes"]);
 });
 
 test("a policy that names SEV-SNP only inside a `not` is asked about Milan, too", () => {
