@@ -76,6 +76,18 @@ describe("redoubt leases enable, on a system that had its keys already", () => {
     assert.deepEqual(parseJson(stdout), { alarms: [], openCritical: 0 });
     const { stdout: shown } = await system.redoubt(["--json", "status"]);
     assert.match(shown, /"hardware: none"/);
+    const verified = await system.redoubt(["--json", "ledger", "verify"]);
+    assert.equal(verified.code, 0, verified.stdout);
+    const { logs } = parseJsonObject(verified.stdout);
+    assert.ok(Array.isArray(logs));
+    const broker = logs.find(
+      ({ origin }: { origin?: unknown }) => origin === "redoubt.local/broker",
+    );
+    assert.ok(typeof broker === "object" && broker !== null && "label" in broker);
+    assert.equal(broker.label, "verified");
+    const check = await system.redoubt(["--json", "recover", "check"]);
+    assert.equal(check.code, 0, check.stdout);
+    assert.match(check.stdout, /"log":"redoubt\.local\/broker","ok":true/);
   });
 
   it("the broker's end stops nothing while leases last, and it comes back", async () => {

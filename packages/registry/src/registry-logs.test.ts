@@ -200,4 +200,32 @@ describe("a broker's log", () => {
     isVoid(broker(fixture), /has a writer/);
     isVoid(fixture.writer({ ...enterprise, log: LOG }), /has a writer/);
   });
+
+  it("keeps its keys out of every other role, and takes no closed log's place", () => {
+    const fixture = new RegistryFixture().withRealms();
+    const { enterprise } = fixture;
+    const [writer, logKey] = [new NamedKey(`${LOG}/writer`), new NamedKey(LOG)];
+    fixture.must(broker(fixture, { writer: writer.vkey, logKey: logKey.vkey }));
+    const log = `${enterprise.log}-2`;
+    const next = { ...enterprise, log, writer: new NamedKey(`${log}/writer`) };
+    const taken = { ...next, writer: writer.renamed(`${log}/writer`) };
+    isVoid(fixture.writer({ ...taken, logKey: new NamedKey(log) }), /serves writer:/);
+    isVoid(fixture.writer({ ...next, logKey: logKey.renamed(log) }), /serves log:/);
+    const root = encodeBase64url(Buffer.alloc(32));
+    const closed = {
+      type: "log-closed",
+      realm: "enterprise",
+      size: 0,
+      root,
+      reason: "test",
+    } as const;
+    isVoid(
+      fixture.say({ ...closed, log: enterprise.log, successor: LOG }),
+      /Realm enterprise has no log/,
+    );
+    isVoid(
+      fixture.say({ ...closed, log: LOG, successor: enterprise.log }),
+      /Realm enterprise has no log/,
+    );
+  });
 });

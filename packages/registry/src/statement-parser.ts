@@ -88,7 +88,7 @@ function parseBody(reader: MemberReader, common: StatementCommon): Statement {
         log: reader.string("log", 256),
         writer: verifierKeyText(reader, "writer"),
         logKey: verifierKeyText(reader, "logKey"),
-        realms: distinct(reader, "realms", MAX_BROKER_REALMS),
+        realms: someRealms(reader),
       };
     case "log-closed":
       return {
@@ -216,6 +216,13 @@ function parseClient(
       credentialsHash: reader.string("credentialsHash", 43, SHA256),
     }),
   };
+}
+
+/** A broker that grants leases for nobody is none. */
+function someRealms(reader: MemberReader): readonly string[] {
+  const realms = distinct(reader, "realms", MAX_BROKER_REALMS);
+  if (realms.length === 0) throw malformed("realms must name a realm");
+  return realms;
 }
 
 /** A list that is a set: a repeated item, or one that does not match `pattern`, is refused. */

@@ -125,7 +125,7 @@ const cases: readonly Case[] = [
       log: ["", "x".repeat(257), 1],
       writer: verifierKeys,
       logKey: verifierKeys,
-      realms: ["consumer", ["consumer", "consumer"], [1], [""]],
+      realms: ["consumer", [], ["consumer", "consumer"], [1], [""]],
     },
   },
   {

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { ServiceError } from "@redoubt/base";
 import { encodeVerifierKey } from "@redoubt/tlog";
 import { parseConfig } from "./config.ts";
-import { createDeployment, REGISTRY } from "./testing/deployment.ts";
+import { CALLERS, createDeployment, REGISTRY } from "./testing/deployment.ts";
 
 /** The messages of a refused configuration, one for each problem. */
 function problemsOf(json: Parameters<typeof parseConfig>[0]): string[] {
@@ -22,7 +22,10 @@ test("parseConfig takes the whole form, as text too", async () => {
   const { configJson } = deployment;
   const config = parseConfig(Buffer.from(JSON.stringify(configJson)));
   assert.equal(config.registry, REGISTRY);
-  assert.equal(config.logs.length, 2);
+  assert.deepEqual(
+    config.logs.map(({ caller }) => caller),
+    ["signer-consumer", "signer-enterprise", "broker"],
+  );
   assert.deepEqual(problemsOf(configJson), []);
 });
 
@@ -39,9 +42,12 @@ test("parseConfig refuses each single mistake", async (t) => {
     "another version": { v: 2 },
     "an unknown member": { extra: 1 },
     "no callers": { callers: "x" },
-    "a caller that there is not": { callers: ["signer-consumer", "signer-enterprise", "root"] },
-    "a caller twice": { callers: ["signer-consumer", "signer-enterprise", "signer-consumer"] },
-    "a log whose caller is not listed": { callers: ["signer-consumer"] },
+    "a caller that there is not": { callers: [...CALLERS, "root"] },
+    "a caller twice": { callers: [...CALLERS, "signer-consumer"] },
+    "a log whose caller is not listed": { callers: ["signer-consumer", "broker"] },
+    "a broker that is not listed": { callers: ["signer-consumer", "signer-enterprise"] },
+    "a log that an issuer writes": { logs: [{ ...log, caller: "issuer-consumer" }] },
+    "a log that another broker writes": { logs: [{ ...log, caller: "broker-2" }] },
     "a registry of another organisation": { registry: "other.test/registry" },
     "an origin with a space": { logs: [{ ...log, log: "a b" }] },
     "a log twice": { logs: [log, log] },

@@ -20,6 +20,7 @@ import {
 import { parseJsonObject } from "@redoubt/verify/json";
 import type { SocketClient } from "@redoubt/wire";
 import {
+  BROKER,
   CONSUMER,
   createDeployment,
   ENTERPRISE,
@@ -114,6 +115,7 @@ test("logs.json names every log with the keys of its checkpoints", async () => {
     [REGISTRY, logId(REGISTRY), [REGISTRY]],
     [CONSUMER, logId(CONSUMER), [CONSUMER, `${CONSUMER}/writer`]],
     [ENTERPRISE, logId(ENTERPRISE), [ENTERPRISE, `${ENTERPRISE}/writer`]],
+    [BROKER, logId(BROKER), [BROKER, `${BROKER}/writer`]],
   ]);
 });
 

@@ -47,10 +47,25 @@ function parseKey(text: string): VerifierKey {
 }
 
 /**
- * The keys of this system: the registry's from the settings, those of issuance logs from the registry's `writer`
- * statements. An issuance log without its writer's signature counts for nothing (docs/spec/logs.md §3).
+ * The keys of every log of this system: the registry's from the settings, the others from its `writer` and `broker`
+ * statements. Such a log without its writer's signature counts for nothing (docs/spec/logs.md §3).
  */
 export function systemKeys(
+  settings: Pick<Settings, "registryKey" | "witness">,
+  registry: Pick<Registry, "writers" | "brokers" | "closedLogs" | "pinnedKeys">,
+): ReadonlyMap<string, LogKeys> {
+  const optional = [parseVerifierKey(settings.witness)];
+  const brokers = [...registry.brokers.values()].map(
+    ({ log, logKey, writer }) => [log, { required: [logKey, writer], optional }] as const,
+  );
+  return new Map<string, LogKeys>([...tokenKeys(settings, registry), ...brokers]);
+}
+
+/**
+ * As `systemKeys`, without the logs of brokers. THREAT-06: their entries have the form of a token's, and a broker that
+ * was taken over could enter the digest of a forged token; what stands there proves of no token that it was issued.
+ */
+export function tokenKeys(
   settings: Pick<Settings, "registryKey" | "witness">,
   { writers, closedLogs, pinnedKeys }: Pick<Registry, "writers" | "closedLogs" | "pinnedKeys">,
 ): ReadonlyMap<string, LogKeys> {

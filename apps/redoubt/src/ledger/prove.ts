@@ -15,7 +15,7 @@ import { EXIT, type CommandContext } from "../command.ts";
 import { withOperator } from "../operator.ts";
 import { lookUntil } from "../wait.ts";
 import { finding, isFinding } from "./finding.ts";
-import { missingSigner, systemKeys, type LogKeys } from "./log-keys.ts";
+import { missingSigner, tokenKeys, type LogKeys } from "./log-keys.ts";
 
 export interface LoggedToken {
   readonly log: string;
@@ -36,7 +36,7 @@ export function ledgerProve(context: CommandContext, subject: string): Promise<n
   const { terminal } = context;
   const digest = digestOf(subject);
   return withOperator(context, async (operator, { settings }) => {
-    const keys = systemKeys(settings, await operator.readRegistry());
+    const keys = tokenKeys(settings, await operator.readRegistry());
     const now = nowSeconds(systemClock);
     try {
       const found = await proveDigest(operator.client("ledger"), keys, digest, now);

@@ -15,7 +15,7 @@ import { DEFAULT_REALM } from "../layout.ts";
 import { withOperator, type Operator } from "../operator.ts";
 import { asciiJson, instant, table } from "../table.ts";
 import { finding, isFinding } from "./finding.ts";
-import { systemKeys, type LogKeys } from "./log-keys.ts";
+import { tokenKeys, type LogKeys } from "./log-keys.ts";
 import { digestOf, proveDigest, type LoggedToken } from "./prove.ts";
 
 export interface LedgerShowOptions {
@@ -57,7 +57,7 @@ export function ledgerShow(
   const subject = subjectOf(named);
   return withOperator(context, async (operator, { settings }) => {
     const registry = await operator.readRegistry();
-    const keys = systemKeys(settings, registry);
+    const keys = tokenKeys(settings, registry);
     try {
       const search = { context, operator, registry, keys, subject, options };
       const shown = subject.by === "digest" ? await showDigest(search) : await showJti(search);

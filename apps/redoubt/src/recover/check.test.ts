@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { judge, type Remedy } from "./check.ts";
+import { REGISTRY_LOG } from "../layout.ts";
+import { TestRegistry } from "../testing/registry.ts";
+import { judge, ownerOf, type Remedy } from "./check.ts";
 import type { LogState } from "./log-state.ts";
 
 const LOG = "redoubt.local/issuance/enterprise-1/2026q4";
@@ -46,7 +48,7 @@ const CASES: readonly (readonly [string, Partial<LogState>, Remedy, RegExp, RegE
 
 for (const [what, change, remedy, says, advice] of CASES)
   test(`${what}: ${remedy}`, () => {
-    const found = judge({ ...GOOD, ...change }, "enterprise");
+    const found = judge({ ...GOOD, ...change }, { realm: "enterprise" });
     assert.equal(found.remedy, remedy);
     assert.equal(found.ok, remedy === "none");
     assert.match(found.what, says);
@@ -54,12 +56,39 @@ for (const [what, change, remedy, says, advice] of CASES)
   });
 
 test("the registry is never closed: it comes from a copy", () => {
-  const found = judge({ ...GOOD, ledgerSize: 5 }, undefined);
+  const found = judge({ ...GOOD, ledgerSize: 5 }, "registry");
   assert.equal(found.remedy, "registry");
   assert.match(found.advice, /9 entries or more.*redoubt recover registry/);
 });
 
+test("a broker's log is nobody's to close: neither the registry nor a realm's log is given up for it", () => {
+  const wrong: readonly Partial<LogState>[] = [
+    { ledgerSize: 5 },
+    { ledgerProblem: "Log is halted: bit", ledgerSize: undefined },
+    { witnessHalt: "fork" },
+    { signerProblem: "ERR_LOG_SHORT: 5, it had 9" },
+  ];
+  for (const change of wrong) {
+    const found = judge({ ...GOOD, ...change }, "broker");
+    assert.deepEqual([found.ok, found.remedy], [false, "broker"]);
+    assert.doesNotMatch(found.advice, /redoubt recover/);
+    assert.match(found.advice, /no command closes a broker's log/);
+  }
+  const forgotten = judge({ ...GOOD, witnessHalt: "witness-rollback" }, "broker");
+  assert.equal(forgotten.remedy, "witness");
+  assert.equal(judge(GOOD, "broker").ok, true);
+});
+
+test("whose log it is: the registry says", () => {
+  const fixture = new TestRegistry();
+  fixture.broker("redoubt.local/broker");
+  const { registry } = fixture;
+  assert.equal(ownerOf(registry, "redoubt.local/broker"), "broker");
+  assert.equal(ownerOf(registry, REGISTRY_LOG), "registry");
+  assert.deepEqual(judge({ ...GOOD, ledgerSize: 5 }, ownerOf(registry, LOG)).remedy, "log");
+});
+
 test("what the ledger says is shown without its control characters", () => {
-  const { what } = judge({ ...GOOD, ledgerProblem: "a\u001B[2Jb" }, "enterprise");
+  const { what } = judge({ ...GOOD, ledgerProblem: "a\u001B[2Jb" }, { realm: "enterprise" });
   assert.ok(!what.includes("\u001B"));
 });

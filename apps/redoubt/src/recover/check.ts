@@ -1,9 +1,13 @@
+import type { Registry } from "@redoubt/registry";
 import { EXIT, type CommandContext } from "../command.ts";
-import { withOperator, type Operator } from "../operator.ts";
+import { withOperator } from "../operator.ts";
 import { printable } from "../table.ts";
 import { lookAtLogs, type LogState } from "./log-state.ts";
 
-export type Remedy = "none" | "wait" | "witness" | "log" | "registry";
+export type Remedy = "none" | "wait" | "witness" | "log" | "registry" | "broker";
+
+/** Whose log it is. */
+export type Owner = "registry" | "broker" | { readonly realm: string };
 
 /** What is wrong with a log, and what ends it. */
 export interface Finding {
@@ -19,7 +23,7 @@ export interface Finding {
 export function recoverCheck(context: CommandContext): Promise<number> {
   return withOperator(context, async (operator, place) => {
     const states = await lookAtLogs(operator, place);
-    const findings = states.map((state) => judge(state, realmOf(operator, state.log)));
+    const findings = states.map((state) => judge(state, ownerOf(operator.registry, state.log)));
     context.terminal.result({ json: findings, text: findings.map(findingText).join("\n") });
     return findings.every(({ ok }) => ok) ? EXIT.ok : EXIT.attention;
   });
@@ -29,15 +33,29 @@ function findingText({ log, ok, what, advice }: Finding): string {
   return ok ? `${log}: ${what}` : `${log}: ${what}\n  ${advice}`;
 }
 
-function realmOf(operator: Operator, log: string): string | undefined {
-  return operator.registry.writers.get(log)?.realm;
+export function ownerOf(
+  { writers, brokers }: Pick<Registry, "writers" | "brokers">,
+  log: string,
+): Owner {
+  return writers.get(log) ?? (brokers.has(log) ? "broker" : "registry");
+}
+
+/** What ends it where no copy has what is missing, and the command for it. */
+function lastResort(owner: Owner): readonly [Remedy, string] {
+  if (owner === "registry") return ["registry", "redoubt recover registry"];
+  if (owner === "broker")
+    return [
+      "broker",
+      "no command closes a broker's log: leases end, and signers stop with them, until it can go on",
+    ];
+  return ["log", `redoubt recover log --realm ${owner.realm}`];
 }
 
 /** One finding for each log: the first thing that is wrong. Remedies that give up nothing come before those that do. */
-export function judge(state: LogState, realm: string | undefined): Finding {
+export function judge(state: LogState, owner: Owner): Finding {
   const { log, ledgerSize, ledgerProblem, signerProblem, witness, witnessHalt, newest } = state;
-  const found = (what: string, remedy: Remedy, advice: string): Finding => {
-    return { log, ok: remedy === "none", what: printable(what), remedy, advice };
+  const found = (what: string, by: Remedy, advice: string): Finding => {
+    return { log, ok: by === "none", what: printable(what), remedy: by, advice };
   };
   const known = Math.max(newest?.size ?? 0, witness?.size ?? 0);
   if (witnessHalt === "witness-rollback")
@@ -46,24 +64,20 @@ export function judge(state: LogState, realm: string | undefined): Finding {
       "witness",
       "if a newer copy of monitor.db exists, restore that; else: redoubt recover witness",
     );
-  const close = realm ? `redoubt recover log --realm ${realm}` : "redoubt recover registry";
+  const [remedy, close] = lastResort(owner);
   const copy = `if a copy of ledger.db with ${known} entries or more exists, restore that; else: ${close}`;
   if (ledgerProblem !== undefined)
-    return found(`the ledger has halted it: ${ledgerProblem}`, realm ? "log" : "registry", copy);
+    return found(`the ledger has halted it: ${ledgerProblem}`, remedy, copy);
   if (ledgerSize !== undefined && ledgerSize < known)
     return found(
       `the ledger holds ${ledgerSize} entries, the witness has cosigned ${known}`,
-      realm ? "log" : "registry",
+      remedy,
       copy,
     );
   if (signerProblem !== undefined)
-    return found(
-      `the signer does not take it up: ${signerProblem}`,
-      realm ? "log" : "registry",
-      copy,
-    );
+    return found(`the signer does not take it up: ${signerProblem}`, remedy, copy);
   if (witnessHalt !== undefined)
-    return found(`the witness has halted it: ${witnessHalt}`, realm ? "log" : "registry", close);
+    return found(`the witness has halted it: ${witnessHalt}`, remedy, close);
   if (witness === undefined)
     return found(
       "the witness does not answer",

@@ -47,6 +47,15 @@ export class TestRegistry {
     this.state({ type: "writer", realm, log: ISSUANCE_LOG, writer: this.writer.text, logKey });
   }
 
+  /** Says that a broker writes this log, which grants leases for both realms. */
+  broker(log: string): { readonly log: TestKey; readonly writer: TestKey } {
+    const keys = { log: testKey(log), writer: testKey(`${log}/writer`) };
+    const realms = ["consumer", "enterprise"];
+    const { text: logKey } = keys.log;
+    this.state({ type: "broker", log, writer: keys.writer.text, logKey, realms });
+    return keys;
+  }
+
   #realm(realm: Realm, ring: TestKey): void {
     const tenantRule =
       realm === "consumer" ? { fixed: CONSUMER_TENANT } : { except: [CONSUMER_TENANT] };

@@ -22,6 +22,7 @@ import { TestWriter } from "./writer.ts";
 export const REGISTRY = "redoubt.test/registry";
 export const CONSUMER = "redoubt.test/consumer/2026q4";
 export const ENTERPRISE = "redoubt.test/enterprise/2026q4";
+export const BROKER = "redoubt.test/broker";
 export const CALLERS = [
   "operator",
   "monitor",
@@ -30,6 +31,7 @@ export const CALLERS = [
   "signer-enterprise",
   "issuer-consumer",
   "issuer-enterprise",
+  "broker",
 ] as const;
 export type TestCaller = (typeof CALLERS)[number];
 
@@ -45,6 +47,7 @@ export class Deployment implements AsyncDisposable {
   readonly logKeys: ReadonlyMap<string, VerifierKey>;
   readonly consumer: TestWriter = new TestWriter(CONSUMER);
   readonly enterprise: TestWriter = new TestWriter(ENTERPRISE);
+  readonly broker: TestWriter = new TestWriter(BROKER);
   readonly events: TestEvent[] = [];
   readonly witness: TestWitness;
   /** How far the clock of the witness is ahead. */
@@ -66,16 +69,20 @@ export class Deployment implements AsyncDisposable {
       () => nowSeconds(systemClock) + this.witnessAheadSeconds,
       (origin) => this.verifiers(origin),
     );
-    const writers = [this.consumer, this.enterprise];
+    const callers = new Map([
+      [this.consumer, "signer-consumer"],
+      [this.enterprise, "signer-enterprise"],
+      [this.broker, "broker"],
+    ]);
     this.configJson = {
       v: 1,
       org: "redoubt.test",
       callers: CALLERS,
       registry: REGISTRY,
-      logs: writers.map(({ log, key }) => ({
+      logs: [...callers].map(([{ log, key }, caller]) => ({
         log,
         writer: encodeVerifierKey(key),
-        caller: log === CONSUMER ? "signer-consumer" : "signer-enterprise",
+        caller,
       })),
       operator: encodeVerifierKey(this.operator),
       witness: { url: "http://127.0.0.1:9", vkey: encodeVerifierKey(this.witness.key) },
@@ -87,7 +94,7 @@ export class Deployment implements AsyncDisposable {
 
   /** Whose signatures every checkpoint of a log must have. */
   verifiers(origin: string): readonly VerifierKey[] {
-    const writer = [this.consumer, this.enterprise].find(({ log }) => log === origin);
+    const writer = [this.consumer, this.enterprise, this.broker].find(({ log }) => log === origin);
     const key = this.logKeys.get(origin);
     if (!key) throw new RangeError(`No such log: ${origin}`);
     return writer ? [key, writer.key] : [key];
@@ -152,7 +159,7 @@ export async function createDeployment(): Promise<Deployment> {
   const root = mkdtempSync(join(tmpdir(), "ledger-"));
   const folder = join(root, "ledger");
   mkdirSync(folder, { mode: 0o700 });
-  const { logs } = await initialise(folder, { logs: [REGISTRY, CONSUMER, ENTERPRISE] });
+  const { logs } = await initialise(folder, { logs: [REGISTRY, CONSUMER, ENTERPRISE, BROKER] });
   for (const caller of CALLERS) createSocketPlace(socketPlace(root, "ledger", caller));
   const keys = logs.map(({ log, vkey }) => [log, parseVerifierKey(vkey)] as const);
   return new Deployment(root, new Map(keys));

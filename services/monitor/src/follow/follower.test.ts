@@ -5,14 +5,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { reporterPublicKey, signStatement } from "@redoubt/registry";
 import { DemoRoots } from "@redoubt/registry/testing/demo-roots";
-import { FakeLog } from "@redoubt/testkit";
-import {
-  addSignature,
-  createVerifierKey,
-  ed25519Signer,
-  encodeVerifierKey,
-  SIGNATURE_TYPE,
-} from "@redoubt/tlog";
+import { addSignature } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { issue, START_SECONDS, vkeyOf } from "../testing/deployment.ts";
 import { MonitorWorld } from "../testing/monitor-world.ts";
@@ -44,23 +37,6 @@ function withOldMemory(world: MonitorWorld): MonitorWorld {
   return restored;
 }
 
-/** A broker's log at the ledger, and what says so in the registry. */
-function brokerLog({ deployment }: MonitorWorld): {
-  readonly log: FakeLog;
-  readonly say: () => void;
-} {
-  const { privateKey, publicKey } = generateKeyPairSync("ed25519");
-  const origin = "example.test/broker";
-  const name = `${origin}/writer`;
-  const writer = createVerifierKey({ name, type: SIGNATURE_TYPE.ed25519, publicKey });
-  const log = new FakeLog(origin, writer);
-  log.writerSigner = ed25519Signer(name, privateKey);
-  deployment.ledger.successors.push(log);
-  const keys = { writer: encodeVerifierKey(writer), logKey: encodeVerifierKey(log.key) };
-  const realms = ["consumer", "enterprise"];
-  return { log, say: () => deployment.say({ type: "broker", log: origin, ...keys, realms }) };
-}
-
 describe("following the logs", () => {
   it("reads every log that the registry names, in pieces too, and again as it grows", async () => {
     await using world = await MonitorWorld.open();
@@ -89,24 +65,6 @@ describe("following the logs", () => {
     // The ledger does not have this log yet: it is read as empty.
     assert.equal((await sizes(world))[origin], 0);
     assert.deepEqual(await world.alarms(), []);
-  });
-
-  it("follows a broker's log, whose entries nobody delivers, and alarms where it is forked", async () => {
-    await using world = await MonitorWorld.open();
-    const { log, say } = brokerLog(world);
-    say();
-    issue(log);
-    await world.tick();
-    assert.equal((await sizes(world))[log.origin], 1);
-    world.clock.advance(7_200_000);
-    await world.tick();
-    for (const kind of ["undelivered", "orphaned", "orphan-used", "bad-entry", "fork"])
-      assert.deepEqual(await world.alarms(kind), [], kind);
-    log.batches.splice(0, 1, ...log.fork(0).batches);
-    issue(log);
-    issue(log);
-    await world.tick();
-    assert.equal((await world.alarms("fork")).length, 1);
   });
 
   it("THREAT-06: an entry inserted by the ledger is found at the next reading, and nothing more is believed", async () => {
