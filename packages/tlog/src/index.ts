@@ -64,5 +64,5 @@ export {
 } from "./witness.ts";
 export type { AddCheckpointRequest, UnverifiedAddCheckpoint } from "./witness.ts";
 export { cosignWitnessed, openWitnessed } from "./witnessed.ts";
-export type { WitnessedQuestion } from "./witnessed.ts";
+export type { Witnessed, WitnessedQuestion } from "./witnessed.ts";
 export { logId } from "./log-id.ts";

@@ -13,6 +13,12 @@ export interface WitnessedQuestion {
   readonly nonce: string;
 }
 
+/** What a witness says that it holds. */
+export interface Witnessed extends TreeHead {
+  /** When it said so, by its own clock, in POSIX seconds. */
+  readonly timeSeconds: number;
+}
+
 /**
  * THREAT-38: a witness's signed answer to the question what it holds of a log now. An old cosignature that somebody kept
  * can be shown as new; this answer cannot, because it holds the asker's nonce. It has the form of a cosigned checkpoint,
@@ -33,12 +39,12 @@ export function openWitnessed(
   note: string,
   { log, nonce }: WitnessedQuestion,
   cosigner: VerifierKey,
-): TreeHead {
-  const { checkpoint } = verifyCosignature(note, cosigner);
+): Witnessed {
+  const { checkpoint, timeSeconds } = verifyCosignature(note, cosigner);
   const { origin, size, root, extensions } = checkpoint;
   if (origin !== originOf(nonce) || extensions.length !== 1 || extensions[0] !== log)
     throw new TlogError("ERR_TLOG_COSIGNATURE", "Witness answered another question");
-  return { size, root };
+  return { size, root, timeSeconds };
 }
 
 function originOf(nonce: string): string {

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { errorCode, ServiceError } from "@redoubt/base";
-import { openWitnessed, type VerifierKey, type TreeHead } from "@redoubt/tlog";
+import { openWitnessed, type VerifierKey, type Witnessed } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { RemoteError } from "./errors.ts";
 import { MONITOR } from "./protocol/monitor.ts";
@@ -18,7 +18,7 @@ export async function askWitness(
   monitor: Requester,
   origin: string,
   witness: VerifierKey,
-): Promise<TreeHead> {
+): Promise<Witnessed> {
   const question = { log: origin, nonce: encodeBase64url(randomBytes(NONCE_BYTES)) };
   const note = await askForNote(monitor, question);
   try {

@@ -75,7 +75,7 @@ async function brokerFor({ platform, pcr11, tpm }: Machine): Promise<TestBroker>
     parsePublicArea(await readTpmKey(tpm, EK_P384)),
   ];
   const broker = await TestBroker.create({
-    enrolled: [{ platform, akName: ak.name.toString("hex"), ek }],
+    enrolled: [{ signer: "signer-consumer", platform, akName: ak.name.toString("hex"), ek }],
   });
   broker.setPolicy({
     version: "1.1.0",

@@ -18,6 +18,7 @@ test("a broker's configuration is read, and every problem is named at once", asy
     ["consumer", "enterprise"],
   );
   assert.equal(read.release.keys.length, 2);
+  assert.equal(read.enrolled[0]?.signer, "signer-consumer");
   assert.deepEqual(read.enrolled[0]?.ek.name, broker.machine.enrolled.ek.name);
   const { publicKey } = generateKeyPairSync("ed25519");
   const type = SIGNATURE_TYPE.cosignature;
@@ -33,6 +34,7 @@ test("a broker's configuration is read, and every problem is named at once", asy
     [{ nonceSeconds: 301 }, /nonceSeconds/],
     [{ enrolled: [{ ...enrolled, ek: "AAAA" }] }, /.*/],
     [{ enrolled: [{ ...enrolled, ek, platform: "snp" }] }, /platform/],
+    [{ enrolled: [{ ...enrolled, ek, signer: "broker" }] }, /signer/],
     [{ image: "" }, /image/],
     [{ more: 1 }, /more/],
   ] as const)

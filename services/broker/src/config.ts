@@ -82,9 +82,10 @@ function readRelease(reader: MemberReader): BrokerConfig["release"] {
 }
 
 function readEnrolled(reader: MemberReader): EnrolledTpm {
+  const signer = reader.string("signer", 64, SIGNER);
   const platform = reader.oneOf("platform", TPMS);
   const akName = reader.string("akName", 100, AK_NAME);
   const ek = parsePublicArea(decodeBase64url(reader.string("ek", 1024), { maxBytes: 768 }));
   reader.done();
-  return { platform, akName, ek };
+  return { signer, platform, akName, ek };
 }

@@ -61,6 +61,7 @@ export async function openBroker(options: BrokerOptions): Promise<Service> {
     ...config.log,
     ...writerOf(folder, config.log.origin),
     client: ledger,
+    pendingFile: join(folder, BROKER_FILES.pending),
     known: () => state.value.tree,
   });
   const nonces = new Nonces(clock, config.nonceSeconds);
@@ -71,7 +72,8 @@ export async function openBroker(options: BrokerOptions): Promise<Service> {
     nonces,
     state,
     log,
-    registry: () => askWitness(monitor, config.registry, config.witness),
+    ownLog: config.log.origin,
+    witnessed: (origin) => askWitness(monitor, origin, config.witness),
     events: brokerEvents(sink),
     ...(options.roots && { roots: options.roots }),
   });

@@ -19,7 +19,7 @@ import {
   type Lease,
   seal,
 } from "@redoubt/lease";
-import type { TreeHead } from "@redoubt/tlog";
+import { isDatedAhead, type Witnessed } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import type { JsonObject } from "@redoubt/verify/json";
 import type { BrokerState } from "./broker-state.ts";
@@ -31,6 +31,8 @@ import { readExpected, type Expected } from "./references.ts";
 
 /** A TPM that was enrolled: what its attestation key is, and what a secret for it is made with. */
 export interface EnrolledTpm {
+  /** P5: the one caller whose machine it is in. */
+  readonly signer: string;
   readonly platform: TpmPlatform;
   /** TPM name of the attestation key, hexadecimal. */
   readonly akName: string;
@@ -49,8 +51,11 @@ export interface GrantingOptions {
   readonly nonces: Nonces;
   readonly state: BrokerState;
   readonly log: GrantLogWriter;
-  /** What the witness holds of the registry now. */
-  readonly registry: () => Promise<TreeHead>;
+  /** Origins of the registry and of the broker's own log. */
+  readonly registry: string;
+  readonly ownLog: string;
+  /** What the witness holds of a log now. */
+  readonly witnessed: (origin: string) => Promise<Witnessed>;
   readonly events: BrokerEvents;
   /** Further options of the appraisal, replaced by tests only: roots of their own. */
   readonly roots?: AppraisalOptions["roots"];
@@ -72,13 +77,9 @@ const MAX_BEHIND_SECONDS = 30;
 /** Appraises evidence and grants leases (docs/spec/leases.md §1, §6). Nothing that a lease says comes from its caller. */
 export class Granting {
   readonly #options: GrantingOptions;
-  readonly #enrolledKeys: ReadonlyMap<string, TpmPlatform>;
 
   constructor(options: GrantingOptions) {
     this.#options = options;
-    this.#enrolledKeys = new Map(
-      options.enrolled.map(({ akName, platform }) => [akName, platform]),
-    );
   }
 
   /**
@@ -87,6 +88,8 @@ export class Granting {
    */
   async grant(caller: string, request: GrantRequest, evidence: Buffer): Promise<SealedGrant> {
     const { nonces, events } = this.#options;
+    // THREAT-26: before anything is written or verified. No event: those of what was let through show the flood.
+    nonces.take(caller);
     try {
       // THREAT-14: whatever comes of it, this nonce is used.
       nonces.spend(caller, request.nonce);
@@ -98,7 +101,7 @@ export class Granting {
   }
 
   async #grant(caller: string, request: GrantRequest, evidence: Buffer): Promise<SealedGrant> {
-    const { clock, realms, folder, release, state, registry, leaseSeconds, log } = this.#options;
+    const { clock, realms, folder, release, state, leaseSeconds, log, events } = this.#options;
     const now = nowSeconds(clock);
     if (now < state.value.seconds - MAX_BEHIND_SECONDS)
       throw refusal("ERR_BROKER_CLOCK", "This clock was set back: no lease is granted");
@@ -114,7 +117,17 @@ export class Granting {
     const { versions, evaluation } = state.value;
     const expected = readExpected(folder, config.realm, release, versions, clock.now());
     const expectedData = boundData(request.nonce, binding);
-    const appraisal = this.#appraise(evidence, expectedData, expected, evaluation);
+    const enrolled = this.#options.enrolled.filter(({ signer }) => signer === caller);
+    const limits = { enrolled, minEvaluation: evaluation };
+    const appraisal = this.#appraise(evidence, expectedData, expected, limits);
+    const [registry, ownLog] = await this.#askWitness(now);
+    // What is remembered only refuses. It comes first: where it cannot be written, nothing is committed.
+    state.raise({
+      tree: undefined,
+      seconds: now,
+      versions: expected.versions,
+      evaluation: evaluationOf(appraisal),
+    });
     const lease: Lease = {
       v: 1,
       type: "lease",
@@ -125,34 +138,52 @@ export class Granting {
       hardware: appraisal.claims["hardware"] === true,
       issued: now,
       expires: now + leaseSeconds,
-      registry: await registry(),
-      minVersion: expected.versions.get(this.#options.image) ?? 0,
+      registry,
+      // THREAT-30: the floor, even where its reference values are gone.
+      minVersion: state.value.versions.get(this.#options.image) ?? 0,
       evidence: hash("sha256", evidence, "buffer"),
     };
     const bytes = encodeLease(lease);
-    const { grant, index, tree } = await log.append(bytes, bodyOf(bytes, request, evidence));
-    state.raise({
-      tree,
-      seconds: now,
-      versions: expected.versions,
-      evaluation: evaluationOf(appraisal),
-    });
-    this.#options.events.granted(lease, index);
-    return this.#seal(appraisal, binding, grant);
+    const { grant, index, tree } = await log.append(
+      bytes,
+      bodyOf(bytes, request, evidence),
+      ownLog,
+    );
+    state.raise({ ...state.value, tree });
+    events.granted(lease, index);
+    return sealTo(appraisal, binding, enrolled, grant);
+  }
+
+  /**
+   * What the witness holds of registry and own log (THREAT-38), asked before the log: it must hold as much then.
+   * THREAT-29: a clock that is ahead of the witness's is never remembered, so one that is set right is not before it.
+   */
+  async #askWitness(now: number): Promise<readonly [Witnessed, Witnessed]> {
+    const { registry, ownLog, witnessed } = this.#options;
+    const both = await Promise.all([witnessed(registry), witnessed(ownLog)]);
+    if (both.some(({ timeSeconds }) => isDatedAhead(now, timeSeconds)))
+      throw refusal(
+        "ERR_BROKER_CLOCK",
+        "This clock is ahead of the witness's: set the one that is wrong",
+      );
+    return both;
   }
 
   #appraise(
     bytes: Buffer,
     expected: Buffer,
     { policy }: Expected,
-    minEvaluation: number,
+    {
+      enrolled,
+      minEvaluation,
+    }: { readonly enrolled: readonly EnrolledTpm[]; readonly minEvaluation: number },
   ): Appraisal {
     const { clock, roots } = this.#options;
     const now = clock.now();
     const appraisal = appraise(parseEvidence(bytes), {
       now,
       expected,
-      enrolledKeys: this.#enrolledKeys,
+      enrolledKeys: new Map(enrolled.map(({ akName, platform }) => [akName, platform])),
       minEvaluation,
       ...(roots && { roots }),
     });
@@ -160,21 +191,26 @@ export class Granting {
     checkPolicy(policy, [{ authority: EVIDENCE_AUTHORITY, claims }], { now });
     return appraisal;
   }
+}
 
-  /** Where the machine has a TPM that was enrolled, only that TPM can open the lease. */
-  #seal({ claims }: Appraisal, binding: Binding, grant: string): SealedGrant {
-    const plain = Buffer.from(grant);
-    const akName: unknown = Object(claims["tpm"])["ak-name"];
-    const found = this.#options.enrolled.find((one) => one.akName === akName);
-    if (found === undefined) return { sealed: seal(binding.encryptionKey, undefined, plain) };
-    const secret = randomBytes(32);
-    const made = makeCredential(found.ek, Buffer.from(found.akName, "hex"), secret);
-    return {
-      sealed: seal(binding.encryptionKey, secret, plain),
-      credential: made.credentialBlob,
-      secret: made.encryptedSecret,
-    };
-  }
+/** Where the machine has a TPM that was enrolled, only that TPM can open the lease. */
+function sealTo(
+  { claims }: Appraisal,
+  { encryptionKey }: Binding,
+  enrolled: readonly EnrolledTpm[],
+  grant: string,
+): SealedGrant {
+  const plain = Buffer.from(grant);
+  const akName: unknown = Object(claims["tpm"])["ak-name"];
+  const found = enrolled.find((one) => one.akName === akName);
+  if (found === undefined) return { sealed: seal(encryptionKey, undefined, plain) };
+  const secret = randomBytes(32);
+  const made = makeCredential(found.ek, Buffer.from(found.akName, "hex"), secret);
+  return {
+    sealed: seal(encryptionKey, secret, plain),
+    credential: made.credentialBlob,
+    secret: made.encryptedSecret,
+  };
 }
 
 /** All that is needed to appraise it again (docs/spec/leases.md §3). */

@@ -8,6 +8,7 @@ import { encodeVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
 export const BROKER_FILES = {
   writer: "writer.key",
   state: "state.json",
+  pending: "pending.json",
   references: "references",
   policies: "policies",
 } as const;

@@ -4,7 +4,7 @@ import { ServiceError, TokenBucket, type Clock } from "@redoubt/base";
 /** THREAT-26: what one caller can have waiting. */
 const MAX_WAITING = 16;
 /**
- * What one caller may ask for: each nonce may cost a verification and an entry of the log. An agent asks every few minutes,
+ * What one caller may ask for, of nonces and of grants alike: each may cost a verification and an entry of the log. An agent asks every few minutes,
  * and every 15 s where it fails.
  */
 const LIMIT = { capacity: 32, perSecond: 0.5 };
@@ -15,7 +15,8 @@ export class Nonces {
   readonly #validMs: number;
   /** By caller, the ends of its nonces in monotonic milliseconds. */
   readonly #waiting = new Map<string, Map<string, number>>();
-  readonly #buckets = new Map<string, TokenBucket>();
+  readonly #gives = new Map<string, TokenBucket>();
+  readonly #grants = new Map<string, TokenBucket>();
 
   constructor(clock: Pick<Clock, "monotonic">, validSeconds: number) {
     this.#clock = clock;
@@ -28,13 +29,7 @@ export class Nonces {
    * @throws ServiceError `ERR_BROKER_BUSY` for a caller that asks too often
    */
   give(caller: string): Buffer {
-    const now = this.#clock.monotonic();
-    const bucket = this.#buckets.get(caller) ?? new TokenBucket(LIMIT, now);
-    this.#buckets.set(caller, bucket);
-    if (!bucket.take(1, now))
-      throw new ServiceError("ERR_BROKER_BUSY", "This caller asks too often", {
-        fields: { retryAfterSeconds: 1 / LIMIT.perSecond },
-      });
+    this.#limit(this.#gives, caller);
     const waiting = this.#waiting.get(caller) ?? new Map<string, number>();
     this.#waiting.set(caller, waiting);
     const [oldest] = waiting.keys();
@@ -42,6 +37,15 @@ export class Nonces {
     const nonce = randomBytes(32);
     waiting.set(nonce.toString("hex"), this.#clock.monotonic() + this.#validMs);
     return nonce;
+  }
+
+  /**
+   * To be called before a grant is looked at. Whoever asks with its own nonces alone is never refused here.
+   *
+   * @throws ServiceError `ERR_BROKER_BUSY` for a caller that asks too often
+   */
+  take(caller: string): void {
+    this.#limit(this.#grants, caller);
   }
 
   /** @throws ServiceError `ERR_BROKER_NONCE` for one that was used, is late, or was given to another caller */
@@ -52,5 +56,15 @@ export class Nonces {
     waiting?.delete(id);
     if (endsMs === undefined || this.#clock.monotonic() >= endsMs)
       throw new ServiceError("ERR_BROKER_NONCE", "Nonce is used, too old, or another caller's");
+  }
+
+  #limit(buckets: Map<string, TokenBucket>, caller: string): void {
+    const now = this.#clock.monotonic();
+    const bucket = buckets.get(caller) ?? new TokenBucket(LIMIT, now);
+    buckets.set(caller, bucket);
+    if (!bucket.take(1, now))
+      throw new ServiceError("ERR_BROKER_BUSY", "This caller asks too often", {
+        fields: { retryAfterSeconds: 1 / LIMIT.perSecond },
+      });
   }
 }

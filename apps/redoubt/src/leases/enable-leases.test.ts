@@ -7,6 +7,7 @@ import { parseConfig as parseBroker } from "@redoubt/broker";
 import { parseConfig as parseGateway } from "@redoubt/custody-gateway/launch";
 import { parseConfig as parseSigner } from "@redoubt/signer/launch";
 import { loopbackPlan } from "../init/init.ts";
+import { REALMS } from "../layout.ts";
 import { changeConfig, readConfig } from "../recover/service-config.ts";
 import { readSettings } from "../settings.ts";
 import { commandOf } from "../up/launch.ts";
@@ -35,6 +36,10 @@ test("leases are put before the keys of both realms, and doing it again changes 
     await enableLeases(folder, readSettings(folder), 0);
     const { enrolled } = parseBroker(readConfig(folder, "broker"));
     assert.equal(new Set(enrolled.map(({ akName }) => akName)).size, 2);
+    assert.deepEqual(
+      enrolled.map(({ signer }) => signer),
+      REALMS.map((realm) => `signer-${realm}`),
+    );
     const files = ["broker", "custody-enterprise", "signer-enterprise", "ledger", "monitor"].map(
       (service) => join(folder, service, "config.json"),
     );

@@ -165,7 +165,12 @@ async function enrol(folder: string, realm: Realm): Promise<JsonObject> {
   });
   const ak = parsePublicArea(await readTpmKey(transport, AK_P256));
   const ek = await readTpmKey(transport, EK_P384);
-  return { platform: "soft", akName: ak.name.toString("hex"), ek: encodeBase64url(ek) };
+  return {
+    signer: `signer-${realm}`,
+    platform: "soft",
+    akName: ak.name.toString("hex"),
+    ek: encodeBase64url(ek),
+  };
 }
 
 function seedFile(folder: string, realm: Realm): string {

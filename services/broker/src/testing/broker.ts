@@ -59,7 +59,10 @@ export interface TestMachine {
   readonly enrolled: BrokerConfig["enrolled"][number];
 }
 
-export async function makeMachine(seed?: Uint8Array): Promise<TestMachine> {
+export async function makeMachine(
+  seed?: Uint8Array,
+  signer = "signer-consumer",
+): Promise<TestMachine> {
   const transport = createSoftTpm(seed ? { seed } : {});
   // As firmware does.
   await extendPcr(transport, 0, "sha256", Buffer.alloc(32, 1));
@@ -67,7 +70,7 @@ export async function makeMachine(seed?: Uint8Array): Promise<TestMachine> {
     parsePublicArea(await readTpmKey(transport, AK_P256)),
     parsePublicArea(await readTpmKey(transport, EK_P384)),
   ];
-  return { transport, enrolled: { platform: "soft", akName: ak.name.toString("hex"), ek } };
+  return { transport, enrolled: { signer, platform: "soft", akName: ak.name.toString("hex"), ek } };
 }
 
 /** What a broker shares with others. */
@@ -92,6 +95,10 @@ export class TestBroker implements AsyncDisposable {
   readonly grants: FakeLog;
   readonly log: LeaseAgentOptions["log"];
   readonly machine: TestMachine;
+  /** What answers for the witness, where no other monitor was given. */
+  readonly witness: FakeMonitor;
+  /** How far the broker's clock is ahead of the witness's. */
+  aheadSeconds = 0;
   readonly #root: string;
   readonly #config: BrokerConfig;
   readonly #monitor: Requester;
@@ -125,13 +132,12 @@ export class TestBroker implements AsyncDisposable {
       { registry: new FakeLog("redoubt.test/registry"), issuance: this.grants },
       {
         signer: ed25519Cosigner(name, privateKey),
-        nowSeconds: () => this.clock.seconds,
+        nowSeconds: () => this.clock.seconds - this.aheadSeconds,
         isUp: true,
       },
     );
-    this.#monitor =
-      around.monitor ??
-      requesterOf(new FakeMonitor(undefined, this.ledger.witnessed).handler, "broker");
+    this.witness = new FakeMonitor(undefined, this.ledger.witnessed);
+    this.#monitor = around.monitor ?? requesterOf(this.witness.handler, "broker");
     const { key: logKey } = this.grants;
     this.log = { origin: ORIGIN, logKey, writerKey };
     this.#config = {
@@ -143,7 +149,7 @@ export class TestBroker implements AsyncDisposable {
       image: "signer",
       leaseSeconds: 600,
       nonceSeconds: 60,
-      enrolled: [machine.enrolled],
+      enrolled: REALMS.map((realm) => ({ ...machine.enrolled, signer: `signer-${realm}` })),
       ...change,
     };
     this.setPolicy(SOFT_POLICY);
@@ -168,7 +174,7 @@ export class TestBroker implements AsyncDisposable {
         keys: release.keys.map((key) => encodeBase64url(rawPublicKey(key, "Ed25519"))),
         threshold: release.threshold,
       },
-      enrolled: enrolled.map(({ platform, akName }) => ({ platform, akName })),
+      enrolled: enrolled.map(({ signer, platform, akName }) => ({ signer, platform, akName })),
     };
   }
 
