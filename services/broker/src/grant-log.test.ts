@@ -6,6 +6,7 @@ import { openKeyFile } from "@redoubt/custody";
 import { openGrant } from "@redoubt/lease";
 import { haltedLog } from "@redoubt/testkit";
 import { ed25519Signer, EMPTY_ROOT } from "@redoubt/tlog";
+import { readPending, writePending } from "./pending-grant.ts";
 import { ORIGIN, TestBroker } from "./testing/broker.ts";
 
 async function running(): Promise<TestBroker> {
@@ -121,6 +122,17 @@ test("a damaged file of what was sent is not treated as missing", async () => {
     await assert.rejects(broker.agent(again).renew(), { code: "ERR_BROKER_STATE" }, damaged);
   }
   assert.equal(broker.grants.size, 1);
+});
+
+test("THREAT-26: what is sent is bounded, so that the ledger's frame has room for it", async () => {
+  await using broker = await TestBroker.create();
+  const path = join(broker.folder, "pending.json");
+  const entry = Buffer.alloc(65, 1);
+  const largest = { first: 7, note: "note\n", entry, body: Buffer.alloc(3 * 1024 * 1024, 2) };
+  writePending(path, largest);
+  const larger = { ...largest, body: Buffer.alloc(largest.body.length + 1) };
+  assert.throws(() => writePending(path, larger), { code: "ERR_BROKER_LOG" });
+  assert.deepEqual(readPending(path), largest);
 });
 
 test("THREAT-05: a broker whose files cannot be written commits nothing, time after time", async () => {

@@ -4,8 +4,8 @@ import { ServiceError, TokenBucket, type Clock } from "@redoubt/base";
 /** THREAT-26: what one caller can have waiting. */
 const MAX_WAITING = 16;
 /**
- * What one caller may ask for, of nonces and of grants alike: each may cost a verification and an entry of the log. An agent asks every few minutes,
- * and every 15 s where it fails.
+ * What one caller may ask for, of nonces and of grants alike: each may cost a verification and an entry of the log. An
+ * agent asks every few minutes, and every 15 s where it fails.
  */
 const LIMIT = { capacity: 32, perSecond: 0.5 };
 

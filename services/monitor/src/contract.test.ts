@@ -29,7 +29,7 @@ interface Subject extends AsyncDisposable {
 const DRILL = "drill-enterprise";
 
 async function realMonitor(): Promise<Subject> {
-  const callers = ["operator", "issuer-enterprise", "signer-enterprise", DRILL];
+  const callers = ["operator", "issuer-enterprise", "signer-enterprise", "broker", DRILL];
   const world = await MonitorWorld.open({ callers }, (one) => one.preparePlace("monitor", DRILL));
   const { log } = world.deployment.enterprise;
   const submit = async (note: string): Promise<unknown> =>
@@ -143,13 +143,14 @@ for (const [name, start] of Object.entries({ realMonitor, fakeMonitor }))
       const held = async (caller: string, log = subject.log) => {
         const question = { log, nonce: encodeBase64url(randomBytes(16)) };
         const { note } = await ask(subject.as(caller), MONITOR.witnessed, question);
-        return openWitnessed(note, question, subject.witness);
+        const { size, root } = openWitnessed(note, question, subject.witness);
+        return { size, root };
       };
       const empty = { size: 0, root: EMPTY_ROOT };
       assert.deepEqual(await held("signer-enterprise"), empty);
       assert.deepEqual(await held("signer-enterprise", "example.test/none"), empty);
       const root = await subject.grow();
-      for (const caller of ["signer-enterprise", "operator"])
+      for (const caller of ["signer-enterprise", "broker", "operator"])
         assert.deepEqual(await held(caller), { size: 1, root });
       await subject.halt();
       await assert.rejects(held("signer-enterprise"), { code: "ERR_MONITOR_HALTED" });

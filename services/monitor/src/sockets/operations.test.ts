@@ -32,6 +32,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "issuer-enterprise": ["delivered", "event"],
   "kube-front-enterprise": ["delivered", "event"],
   "signer-enterprise": ["refusal", "event", "witnessed"],
+  broker: ["witnessed"],
 };
 
 describe("sockets", () => {

@@ -39,6 +39,7 @@ const CALLERS = [
   "issuer-enterprise",
   "kube-front-enterprise",
   "signer-enterprise",
+  "broker",
 ];
 
 /** A monitor in a folder of its own, with a ledger, a publisher and a clock that belong to the test. */
