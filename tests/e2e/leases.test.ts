@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import {
   existsSync,
   lstatSync,
@@ -121,22 +122,30 @@ describe("redoubt leases enable, on a system that had its keys already", () => {
   });
 
   it("docs/guide/backup.md: a copy of all parts, put elsewhere, goes on with the same keys and leases", async () => {
-    const restored = join(root, "restored");
-    const made = await system.redoubt(["--json", "backup", restored]);
+    const [copy, restored] = [join(root, "copy"), join(root, "restored")];
+    const made = await system.redoubt(["--json", "backup", copy]);
     assert.equal(made.code, 0, made.stderr);
     for (const file of ["broker/writer.key", "broker/state.json", ...GATEWAY_FILES])
-      assert.equal(lstatSync(join(restored, file)).mode & 0o077, 0, file);
+      assert.equal(lstatSync(join(copy, file)).mode & 0o077, 0, file);
     const known = await kids();
     await system.stop();
     data = restored;
-    const supervisor = new RedoubtProcess(["--data", restored, "up"], { isTied: true });
-    try {
-      await goesOn(restored);
-      assert.deepEqual(await kids(), known);
-    } finally {
-      supervisor.kill("SIGINT");
-      await supervisor.ended;
+    execFileSync("cp", ["-a", copy, restored]);
+    await goesOn(restored);
+    // These parts alone remember less than the others.
+    for (const part of ["broker", "custody-consumer", "custody-enterprise"]) {
+      rmSync(join(restored, part), { recursive: true });
+      execFileSync("cp", ["-a", join(copy, part), join(restored, part)]);
     }
+    await goesOn(restored, async () => {
+      assert.deepEqual(await kids(), known);
+      const args = ["recover", "log", "--realm", "enterprise", "--reason", "rehearsal", "--yes"];
+      const closed = await redoubt(["--json", "--data", restored, ...args]);
+      assert.equal(closed.code, 0, closed.stdout);
+      await settle(restored);
+      const { stdout } = await redoubt(["--json", "--data", restored, "status"]);
+      assert.match(stdout, /"hardware: none"/, "the signer that was started anew has a lease");
+    });
   });
 });
 
@@ -144,8 +153,19 @@ const GATEWAY_FILES = ["consumer", "enterprise"].flatMap((realm) =>
   ["config.json", "state.json", "keys/passphrase"].map((file) => `custody-${realm}/${file}`),
 );
 
-/** Does what `recover` names, and gets tokens. */
-async function goesOn(folder: string): Promise<void> {
+/** Starts it, does what `recover` names, and gets tokens. */
+async function goesOn(folder: string, also = async (): Promise<void> => undefined): Promise<void> {
+  const supervisor = new RedoubtProcess(["--data", folder, "up"], { isTied: true });
+  try {
+    await settle(folder);
+    await also();
+  } finally {
+    supervisor.kill("SIGINT");
+    await supervisor.ended;
+  }
+}
+
+async function settle(folder: string): Promise<void> {
   const run = (args: readonly string[]) => redoubt(["--json", "--data", folder, ...args]);
   await until(
     "recover says what is to do: nothing, or to move the witness",
