@@ -144,3 +144,22 @@ test("THREAT-13: a signer whose image was altered gets no lease, and signs nothi
   const denied = leased.broker.events.findLast(({ name }) => name === "lease_denied");
   assert.deepEqual(denied?.fields["refusals"], ["pcrs.11"]);
 });
+
+test("THREAT-29: a gateway that falls more often than one lease allows costs the signer a new lease, and no hand", async () => {
+  await using leased = await Leased.start();
+  const { broker, gateway } = leased;
+  const signer = await leased.openSigner();
+  await signer.ready;
+  await leased.issue();
+  const granted = () => broker.events.filter(({ name }) => name === "lease_granted").length;
+  const before = granted();
+  for (let fall = 1; fall <= 4; fall += 1) {
+    // oxlint-disable-next-line no-await-in-loop -- one fall after the other
+    await gateway.stop();
+    // oxlint-disable-next-line no-await-in-loop -- as above
+    await gateway.start();
+    // oxlint-disable-next-line no-await-in-loop -- as above
+    await leased.issueSoon(() => signer.tick());
+    assert.equal(granted() - before, fall === 4 ? 1 : 0, `after ${fall}`);
+  }
+});

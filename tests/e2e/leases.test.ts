@@ -1,16 +1,26 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmdirSync,
+  rmSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { parseJson, parseJsonObject } from "@redoubt/verify/json";
 import { freeBasePort } from "./free-ports.ts";
+import { RedoubtProcess } from "./redoubt-process.ts";
 import { redoubt, startSystem, type System } from "./system.ts";
 import { until } from "./until.ts";
 
 describe("redoubt leases enable, on a system that had its keys already", () => {
   const root = mkdtempSync(join(tmpdir(), "redoubt-leases-"));
-  const data = join(root, "data");
+  let data = join(root, "data");
   let port = 0;
   let system: System;
 
@@ -110,4 +120,77 @@ describe("redoubt leases enable, on a system that had its keys already", () => {
       ({ code }) => code === 0,
     );
   });
+
+  it("docs/guide/backup.md: a copy of all parts, put elsewhere, goes on with the same keys and leases", async () => {
+    const [copy, restored] = [join(root, "copy"), join(root, "restored")];
+    const made = await system.redoubt(["--json", "backup", copy]);
+    assert.equal(made.code, 0, made.stderr);
+    for (const file of ["broker/writer.key", "broker/state.json", ...GATEWAY_FILES])
+      assert.equal(lstatSync(join(copy, file)).mode & 0o077, 0, file);
+    const known = await kids();
+    await system.stop();
+    data = restored;
+    execFileSync("cp", ["-a", copy, restored]);
+    await goesOn(restored);
+    // These parts alone remember less than the others.
+    for (const part of ["broker", "custody-consumer", "custody-enterprise"]) {
+      rmSync(join(restored, part), { recursive: true });
+      execFileSync("cp", ["-a", join(copy, part), join(restored, part)]);
+    }
+    await goesOn(restored, async () => {
+      assert.deepEqual(await kids(), known);
+      const args = ["recover", "log", "--realm", "enterprise", "--reason", "rehearsal", "--yes"];
+      const closed = await redoubt(["--json", "--data", restored, ...args]);
+      assert.equal(closed.code, 0, closed.stdout);
+      await settle(restored);
+      const { stdout } = await redoubt(["--json", "--data", restored, "status"]);
+      assert.match(stdout, /"hardware: none"/, "the signer that was started anew has a lease");
+    });
+  });
 });
+
+const GATEWAY_FILES = ["consumer", "enterprise"].flatMap((realm) =>
+  ["config.json", "state.json", "keys/passphrase"].map((file) => `custody-${realm}/${file}`),
+);
+
+/** Starts it, does what `recover` names, and gets tokens. */
+async function goesOn(folder: string, also = async (): Promise<void> => undefined): Promise<void> {
+  const supervisor = new RedoubtProcess(["--data", folder, "up"], { isTied: true });
+  try {
+    await settle(folder);
+    await also();
+  } finally {
+    supervisor.kill("SIGINT");
+    await supervisor.ended;
+  }
+}
+
+async function settle(folder: string): Promise<void> {
+  const run = (args: readonly string[]) => redoubt(["--json", "--data", folder, ...args]);
+  await until(
+    "recover says what is to do: nothing, or to move the witness",
+    () => run(["recover"]),
+    ({ code, stdout }) => code === 0 || (code === 2 && stdout.includes("recover witness")),
+  );
+  const moved = await run(["recover", "witness", "--reason", "all parts restored", "--yes"]);
+  assert.equal(moved.code, 0, moved.stdout);
+  for (const realm of ["consumer", "enterprise"])
+    await until(
+      "a token is issued",
+      () => run(["token", "--realm", realm]),
+      ({ code }) => code === 0,
+    );
+  await until(
+    "every log can go on",
+    () => run(["recover"]),
+    ({ code, stdout }) => code === 0 && stdout.includes('"log":"redoubt.local/broker","ok":true'),
+  );
+  await until(
+    "every log is verified",
+    () => run(["ledger", "verify"]),
+    ({ code }) => code === 0,
+  );
+  const { stdout } = await run(["alarms", "list"]);
+  for (const kind of ["forged", "fork", "undelivered", "log-cut", "orphan-used"])
+    assert.ok(!stdout.includes(`"${kind}"`), stdout);
+}

@@ -1,6 +1,7 @@
 import {
   chmodSync,
   copyFileSync,
+  existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -12,7 +13,7 @@ import { backup as backupDatabase, DatabaseSync } from "node:sqlite";
 import { errorCode, errorLine, ServiceError } from "@redoubt/base";
 import { ask, ISSUER, MONITOR } from "@redoubt/wire";
 import { EXIT, fileArgument, type CommandContext } from "./command.ts";
-import { servicesOf, type ServiceName } from "./layout.ts";
+import { REALMS, servicesOf, type ServiceName } from "./layout.ts";
 import { Operator } from "./operator.ts";
 import { isListening, openPlace } from "./running.ts";
 import { extentOf, type Settings } from "./settings.ts";
@@ -30,11 +31,15 @@ interface OwnCopy {
 
 /**
  * The ledger last, so that its copy holds every entry that the copies of the other parts remember. In another order its
- * copy of a log could be shorter than what the copy of the witness has seen, and such a log must be closed.
+ * copy of a log could be shorter than what the copy of the witness has seen, and such a log must be closed. What leases
+ * add is copied wherever it is there: a crash while they are enabled leaves keys in it before the settings say so.
  */
-function orderOf(settings: Settings): readonly ("up" | ServiceName)[] {
-  const services = servicesOf(extentOf(settings));
-  return ["up", ...services.filter((service) => service !== "ledger"), "ledger"];
+function orderOf(folder: string, settings: Settings): readonly ("up" | ServiceName)[] {
+  const services = new Set(servicesOf(extentOf(settings)));
+  for (const name of ["broker", ...REALMS.map((realm) => `custody-${realm}` as const)] as const)
+    if (existsSync(join(folder, name))) services.add(name);
+  services.delete("ledger");
+  return ["up", ...services, "ledger"];
 }
 
 /**
@@ -57,7 +62,7 @@ export async function backup(context: CommandContext, target: string): Promise<n
   if (isRunning) process.chdir(folder);
   try {
     await using operator = isRunning ? new Operator("", settings) : undefined;
-    for (const part of orderOf(settings)) {
+    for (const part of orderOf(folder, settings)) {
       const own = await ownCopy(operator, part);
       copied.push(await copyPart(join(folder, part), join(to, part), { part, own }));
       terminal.notice(`${part}: ${describe(copied.at(-1))}`);

@@ -24,6 +24,8 @@ export interface GatewayCustodianOptions {
   readonly label: CustodyLabel;
   /** The lease of now; undefined where there is none, or none any more. */
   readonly lease: () => HeldLease | undefined;
+  /** Told once for a lease that the gateway takes no more, though it lasts: a new one is needed now. */
+  readonly onWornOut?: (lease: HeldLease) => void;
 }
 
 interface Session {
@@ -58,6 +60,8 @@ export class GatewayCustodian implements Custodian {
   /** The session that is used; while one of a newer lease begins, that of the older goes on. */
   #session: Session | undefined;
   #beginning: Promise<Session> | undefined;
+  /** The lease that the gateway takes no more. */
+  #wornOut: HeldLease | undefined;
   #isClosed = false;
 
   constructor(options: GatewayCustodianOptions) {
@@ -139,6 +143,10 @@ export class GatewayCustodian implements Custodian {
     const lease = this.#options.lease();
     if (lease === undefined) throw noLease();
     if (this.#session?.lease === lease) return this.#session;
+    if (this.#wornOut === lease) {
+      if (this.#session === undefined) throw noLease();
+      return this.#session;
+    }
     const begun = this.#begin(lease);
     if (this.#session === undefined) return begun;
     begun.catch(() => undefined);
@@ -159,11 +167,19 @@ export class GatewayCustodian implements Custodian {
       challenge,
       grant: lease.grant,
       proof: lease.prove(challenge),
-    });
+    }).catch((error: unknown) => this.#refused(lease, error));
     if (label !== this.label)
       throw new KeyError("ERR_KEY_DENIED", `Gateway holds its keys in ${label}, not ${this.label}`);
     this.#session = { lease, id: session };
     return this.#session;
+  }
+
+  #refused(lease: HeldLease, error: unknown): never {
+    if (error instanceof RemoteError && error.code === "ERR_LEASE_OLD") {
+      this.#wornOut = lease;
+      this.#options.onWornOut?.(lease);
+    }
+    throw error;
   }
 }
 

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import type { CustodyKey } from "@redoubt/custody";
+import { type Custodian, type CustodyKey, openFileCustodian } from "@redoubt/custody";
 import { custodyContract } from "@redoubt/custody/testing";
 import { KeyError } from "@redoubt/keys";
-import { until } from "@redoubt/testkit";
+import { TestClock, until } from "@redoubt/testkit";
 import { ask, askForBytes, CUSTODY, type SocketClient } from "@redoubt/wire";
 import { newHolder, TestGateway, type TestLease } from "./testing/gateway.ts";
 
@@ -102,6 +102,182 @@ test("THREAT-29: a lease that is begun again and again, with the clock set back 
   });
 });
 
+test("THREAT-29: restarts with the clock set back give no lease more than its life and three minutes", async () => {
+  await using gateway = await running();
+  const lease = gateway.lease();
+  const { id } = await madeKey(gateway, lease);
+  // Each of three further processes stops just before it would write down what was used.
+  for (let restart = 0; restart < 3; restart += 1) {
+    // One after the other: each is a process.
+    await gateway.stop();
+    await gateway.start();
+    await using client = gateway.connect();
+    const session = await begin(client, lease);
+    gateway.clock.forward(59);
+    gateway.clock.set(-59);
+    await askForBytes(client, CUSTODY.sign, { session, id }, INPUT);
+    // Beginning it again here is no restart.
+    await begin(client, lease);
+  }
+  await gateway.stop();
+  await gateway.start();
+  await using client = gateway.connect();
+  await assert.rejects(begin(client, lease), { code: "ERR_LEASE_OLD", message: /too many/ });
+  // A new one is taken at once.
+  const session = await begin(client, gateway.lease());
+  await askForBytes(client, CUSTODY.sign, { session, id }, INPUT);
+});
+
+test("THREAT-29: what a lease has left is remembered, whatever the clock says after a restart", async () => {
+  await using gateway = await running();
+  const lease = gateway.lease();
+  const { id } = await madeKey(gateway, lease);
+  {
+    await using client = gateway.connect();
+    const session = await begin(client, lease);
+    for (let passed = 0; passed < 540; passed += 60) {
+      gateway.clock.forward(60);
+      gateway.clock.set(-60);
+      await askForBytes(client, CUSTODY.sign, { session, id }, INPUT);
+    }
+  }
+  await gateway.stop();
+  await gateway.start();
+  await using client = gateway.connect();
+  const session = await begin(client, lease);
+  gateway.clock.forward(59);
+  gateway.clock.set(-59);
+  await askForBytes(client, CUSTODY.sign, { session, id }, INPUT);
+  gateway.clock.forward(1);
+  await assert.rejects(askForBytes(client, CUSTODY.sign, { session, id }, INPUT), {
+    code: "ERR_LEASE_SESSION",
+  });
+});
+
+test("a gateway that falls again and again under one lease: the signer gets another, and goes on by itself", async () => {
+  await using gateway = await running();
+  let lease = gateway.lease();
+  const wornOut: object[] = [];
+  await using custodian = gateway.custodian(
+    () => lease,
+    "plain-file",
+    (old) => void wornOut.push(old),
+  );
+  const key = await custodian.generate("Ed25519");
+  const first = lease;
+  const fall = async (): Promise<void> => {
+    await gateway.stop();
+    await assert.rejects(async () => key.sign(INPUT), { code: "ERR_KEY_BUSY" });
+    await gateway.start();
+  };
+  for (let restart = 0; restart < 3; restart += 1) {
+    // One after the other: each is a process.
+    await fall();
+    await key.sign(INPUT);
+  }
+  await fall();
+  assert.deepEqual(wornOut, []);
+  await assert.rejects(async () => key.sign(INPUT), noLease);
+  await assert.rejects(async () => key.sign(INPUT), noLease);
+  assert.deepEqual(wornOut, [first]);
+  const refused = () => gateway.events.filter(({ name }) => name === "lease_refused").length;
+  assert.equal(refused(), 1, "a lease that was refused is not shown again");
+  lease = gateway.lease();
+  await key.sign(INPUT);
+});
+
+test("whoever floods the gateway with leases gets 64, then one a second, and fills no log", async () => {
+  await using gateway = await running();
+  await using client = gateway.connect();
+  const thief = { ...gateway.lease(), prove: gateway.lease({}, newHolder()).prove };
+  const refused = () => gateway.events.filter(({ name }) => name === "lease_refused").length;
+  for (let i = 0; i < 64; i += 1)
+    // One after the other: so many challenges do not wait at once.
+    await assert.rejects(begin(client, thief), { code: "ERR_LEASE_HOLDER" });
+  const busy = { code: "ERR_LEASE_BUSY", retryAfterSeconds: 1 };
+  await assert.rejects(begin(client, thief), busy);
+  await assert.rejects(begin(client, gateway.lease()), busy);
+  assert.equal(refused(), 64);
+  gateway.clock.forward(1);
+  await begin(client, gateway.lease());
+  await assert.rejects(begin(client, gateway.lease()), busy);
+});
+
+test("P5: what custody took too long for is not answered once the lease has ended", async () => {
+  let slow = 0;
+  const clock = new TestClock();
+  const slowly = async <T>(answer: T): Promise<T> => {
+    clock.forward(slow);
+    return answer;
+  };
+  const open = async (folder: string): Promise<Custodian> => {
+    const files = openFileCustodian({ folder, passphrase: "beside" });
+    return {
+      label: files.label,
+      generate: async (alg) => slowly(await files.generate(alg)),
+      open: async (id) => slowly(await files.open(id)),
+      list: async () => slowly(await files.list()),
+      destroy: async (id) => slowly(await files.destroy(id)),
+      audit: async () => slowly([]),
+      [Symbol.asyncDispose]: async () => files[Symbol.asyncDispose](),
+    };
+  };
+  const gateway = new TestGateway(open, { clock });
+  await gateway.start();
+  await using _ = gateway;
+  await using client = gateway.connect();
+  const { id } = await madeKey(gateway);
+  const { id: other } = await madeKey(gateway);
+  slow = 600;
+  for (const use of [
+    (session: Buffer) => ask(client, CUSTODY.generate, { session, alg: "ES256" }),
+    (session: Buffer) => ask(client, CUSTODY.open, { session, id }),
+    (session: Buffer) => ask(client, CUSTODY.list, { session }),
+    (session: Buffer) => ask(client, CUSTODY.audit, { session }),
+    (session: Buffer) => askForBytes(client, CUSTODY.sign, { session, id: other }, INPUT),
+    (session: Buffer) => ask(client, CUSTODY.destroy, { session, id }),
+  ]) {
+    // One after the other: each ends the lease of its own.
+    const session = await begin(client, gateway.lease());
+    await assert.rejects(use(session), { code: "ERR_LEASE_SESSION" }, String(use));
+  }
+});
+
+test("custody that holds 1024 keys makes no more: their names must fit into one answer", async () => {
+  let held = 1022;
+  const gateway = new TestGateway(async (folder) => {
+    const files = openFileCustodian({ folder, passphrase: "beside" });
+    return {
+      label: files.label,
+      generate: async (alg) => {
+        held += 1;
+        return files.generate(alg);
+      },
+      open: async (id) => files.open(id),
+      list: async () => Array.from({ length: held }, () => "0".repeat(64)),
+      destroy: async (id) => files.destroy(id),
+      [Symbol.asyncDispose]: async () => files[Symbol.asyncDispose](),
+    };
+  });
+  await gateway.start();
+  await using _ = gateway;
+  await using client = gateway.connect();
+  const session = await begin(client, gateway.lease());
+  const made = await Promise.allSettled(
+    Array.from({ length: 8 }, () => ask(client, CUSTODY.generate, { session, alg: "ES256" })),
+  );
+  assert.ok(made.filter(({ status }) => status === "fulfilled").length <= 2);
+  held = 1023;
+  await ask(client, CUSTODY.generate, { session, alg: "ES256" });
+  await assert.rejects(ask(client, CUSTODY.generate, { session, alg: "ES256" }), {
+    code: "ERR_CUSTODY_FULL",
+  });
+  assert.equal((await ask(client, CUSTODY.list, { session })).ids.length, 1024);
+  const lease = gateway.lease();
+  await using custodian = gateway.custodian(() => lease);
+  await assert.rejects(custodian.generate("ES256"), { name: "KeyError", code: "ERR_KEY_CUSTODY" });
+});
+
 test("P5: a lease of another realm, signer or log, of a thief, or out of its time, opens nothing", async () => {
   await using gateway = await running();
   await using client = gateway.connect();
@@ -178,7 +354,14 @@ test("a gateway whose memory is not what it wrote does not start", async () => {
   const state = join(gateway.folder, "state.json");
   assert.equal(existsSync(state), false);
   const good = { v: 1, log: gateway.log.origin, seconds: 1, index: 0 };
-  for (const damaged of [{}, { ...good, seconds: -1 }, { ...good, v: 2 }, { ...good, more: 1 }]) {
+  for (const damaged of [
+    {},
+    { ...good, seconds: -1 },
+    { ...good, v: 2 },
+    { ...good, more: 1 },
+    { ...good, restarts: -1 },
+    { ...good, leftSeconds: 0.5 },
+  ]) {
     const text = JSON.stringify(damaged);
     writeFileSync(state, text, { mode: 0o600 });
     await assert.rejects(gateway.start(), Error, text);
@@ -191,6 +374,8 @@ test("a gateway whose memory is not what it wrote does not start", async () => {
   assert.deepEqual(JSON.parse(readFileSync(state, "utf8")), {
     ...good,
     seconds: gateway.clock.seconds,
+    restarts: 0,
+    leftSeconds: 600,
   });
 });
 
@@ -275,19 +460,25 @@ test("a gateway that starts again, is away, or holds keys elsewhere than agreed"
 
 test("custody that does not open is left alone for a while, and says why", async () => {
   let opened = 0;
-  const gateway = new TestGateway(async () => {
+  let failure: KeyError | undefined = new KeyError("ERR_KEY_MODULE", "Not installed");
+  const gateway = new TestGateway(async (folder) => {
     opened += 1;
-    throw new KeyError("ERR_KEY_DENIED", "PIN is refused");
+    if (failure) throw failure;
+    return openFileCustodian({ folder, passphrase: "beside" });
   });
   await gateway.start();
   await using _ = gateway;
   const lease = gateway.lease();
   await using custodian = gateway.custodian(() => lease);
-  const denied = { name: "KeyError", code: "ERR_KEY_DENIED" };
-  await assert.rejects(custodian.list(), denied);
-  await assert.rejects(custodian.list(), denied);
-  assert.equal(opened, 1);
+  await assert.rejects(custodian.list(), { name: "KeyError", code: "ERR_KEY_MODULE" });
+  await assert.rejects(custodian.list(), { name: "KeyError", code: "ERR_KEY_MODULE" });
+  assert.deepEqual([opened, gateway.loaded], [1, 0], "what is missing may still be loaded");
   gateway.clock.forward(5);
-  await assert.rejects(custodian.list(), denied);
-  assert.equal(opened, 2);
+  failure = new KeyError("ERR_KEY_DENIED", "PIN is refused");
+  await assert.rejects(custodian.list(), { name: "KeyError", code: "ERR_KEY_DENIED" });
+  assert.deepEqual([opened, gateway.loaded > 0], [2, true], "THREAT-33: nothing more is loaded");
+  gateway.clock.forward(5);
+  failure = undefined;
+  assert.deepEqual(await custodian.list(), []);
+  assert.equal(opened, 3);
 });

@@ -1,5 +1,5 @@
 import { ServiceError } from "@redoubt/base";
-import type { CustodyKey } from "@redoubt/custody";
+import type { Custodian, CustodyKey } from "@redoubt/custody";
 import {
   CUSTODY,
   type Handler,
@@ -19,15 +19,20 @@ export interface GatewayParts {
   readonly events: Pick<GatewayEvents, "keyMade" | "keyDestroyed">;
 }
 
-/** P5: every operation that names a session has its lease checked, before anything else is done. */
+/**
+ * P5: every operation that names a session has its lease checked before anything else is done, and again before it is
+ * answered: custody may have taken a while.
+ */
 export function gatewayHandler({ sessions, keys, events }: GatewayParts): Handler {
   const leased = <Q extends { readonly session: Buffer }, A>(
     operation: Operation<Q, A>,
-    handle: (request: Q) => Promise<A>,
+    handle: (custodian: Custodian, request: Q) => Promise<A>,
   ): Route =>
-    route(operation, (request) => {
+    route(operation, async (request) => {
       sessions.check(request.session);
-      return handle(request);
+      const answer = await handle(await keys.custodian(), request);
+      sessions.check(request.session);
+      return answer;
     });
   const routes = routesByName([
     route(CUSTODY.challenge, () => ({ challenge: sessions.challenge() })),
@@ -42,21 +47,21 @@ export function gatewayHandler({ sessions, keys, events }: GatewayParts): Handle
       sessions.check(session);
       return { answer: {}, attachment: await key.sign(attachment) };
     }),
-    leased(CUSTODY.generate, async ({ alg }) => {
-      const key = await (await keys.custodian()).generate(alg);
+    leased(CUSTODY.generate, async (custodian, { alg }) => {
+      const key = await keys.generate(custodian, alg);
       events.keyMade(key.id);
       return shown(key);
     }),
-    leased(CUSTODY.open, async ({ id }) => shown(await keys.key(id))),
-    leased(CUSTODY.list, async () => ({ ids: await (await keys.custodian()).list() })),
-    leased(CUSTODY.destroy, async ({ id }) => {
-      await (await keys.custodian()).destroy(id);
+    leased(CUSTODY.open, async (_, { id }) => shown(await keys.key(id))),
+    leased(CUSTODY.list, async (custodian) => ({ ids: await custodian.list() })),
+    leased(CUSTODY.destroy, async (custodian, { id }) => {
+      await custodian.destroy(id);
       keys.forget(id);
       events.keyDestroyed(id);
       return {};
     }),
-    leased(CUSTODY.audit, async () => {
-      const refused = (await (await keys.custodian()).audit?.()) ?? [];
+    leased(CUSTODY.audit, async (custodian) => {
+      const refused = (await custodian.audit?.()) ?? [];
       for (const { id } of refused) keys.forget(id);
       return { refused };
     }),

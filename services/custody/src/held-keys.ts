@@ -1,18 +1,19 @@
-import type { Clock } from "@redoubt/base";
+import { errorCode, ServiceError, type Clock } from "@redoubt/base";
 import type { Custodian, CustodyKey } from "@redoubt/custody";
-import { errorCode } from "@redoubt/base";
 import type { GatewayEvents } from "./events.ts";
 
 export interface HeldKeysOptions {
   readonly open: () => Promise<Custodian>;
   readonly clock: Pick<Clock, "monotonic">;
   readonly events: Pick<GatewayEvents, "custodyFailed">;
-  /** Called once custody's code is loaded, or was found missing: no other native code may be. */
+  /** Called once custody's code is loaded, also where custody does not open then: no other native code may be. */
   readonly onLoaded: () => void;
 }
 
 /** How long custody that did not open is left alone: HSMs count wrong PINs. */
 const PAUSE_MS = 5000;
+/** All of them, by name, must fit into the head of one answer (docs/spec/wire.md). A signer needs a few. */
+const MAX_KEYS = 1024;
 
 /** Custody that is opened when it can be, and its keys, opened once. */
 export class HeldKeys implements AsyncDisposable {
@@ -21,6 +22,8 @@ export class HeldKeys implements AsyncDisposable {
   #custodian: Promise<Custodian> | undefined;
   #failedMs = -Infinity;
   #failure: unknown;
+  /** Keys that are being made. */
+  #making = 0;
 
   constructor(options: HeldKeysOptions) {
     this.#options = options;
@@ -35,11 +38,29 @@ export class HeldKeys implements AsyncDisposable {
       this.#options.onLoaded();
       return custodian;
     } catch (error) {
+      // Code that is missing may be there at the next try, which needs the permission to load it.
+      if (errorCode(error) !== "ERR_KEY_MODULE") this.#options.onLoaded();
       if (this.#failure !== error) this.#options.events.custodyFailed(errorCode(error));
       this.#custodian = undefined;
       this.#failure = error;
       this.#failedMs = this.#options.clock.monotonic();
       throw error;
+    }
+  }
+
+  /** @throws ServiceError `ERR_CUSTODY_FULL`; as the adapter */
+  async generate(custodian: Custodian, alg: CustodyKey["alg"]): Promise<CustodyKey> {
+    this.#making += 1;
+    try {
+      const { length } = await custodian.list();
+      if (length + this.#making > MAX_KEYS)
+        throw new ServiceError(
+          "ERR_CUSTODY_FULL",
+          `Custody holds ${length} keys: destroy old ones`,
+        );
+      return await custodian.generate(alg);
+    } finally {
+      this.#making -= 1;
     }
   }
 

@@ -1,6 +1,6 @@
 import { createPublicKey, randomBytes } from "node:crypto";
-import { existsSync, readdirSync, renameSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readdirSync, renameSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import {
   canonicalBytes,
   privateFileExists,
@@ -64,7 +64,8 @@ const SOFT_POLICY = {
  * Each step can be done again, and the settings come last: until they name the broker nothing starts it. After a crash
  * another call finishes the work; a signer that was configured before the settings were written waits for its lease.
  *
- * @throws ServiceError `ERR_LEASES_CUSTODY` where a cloud holds keys: its own access control is what can check them
+ * @throws ServiceError `ERR_LEASES_CUSTODY`, with nothing changed: a cloud holds keys, whose own access control is what
+ *   can check them; a realm has two custodies; or keys would have to go to another file system
  */
 export async function enableLeases(
   folder: string,
@@ -119,6 +120,30 @@ function checkCustody(folder: string, realm: Realm): void {
       "ERR_LEASES_CUSTODY",
       `Keys of ${realm} are in a cloud's custody: no gateway stands before it yet`,
     );
+  const { from, to, names } = custodyMove(folder, realm);
+  for (const name of names)
+    if (existsSync(join(to, name)))
+      throw new ServiceError(
+        "ERR_LEASES_CUSTODY",
+        `${join(to, name)} is there already, and so is ${join(from, name)}: two custodies of one realm`,
+      );
+  if (names.length > 0 && statSync(from).dev !== statSync(nearest(to)).dev)
+    throw new ServiceError(
+      "ERR_LEASES_CUSTODY",
+      `${from} and ${to} are on different file systems: move one to the other's, so that keys move whole`,
+    );
+}
+
+/** What of a realm's custody has to move, and where. */
+function custodyMove(folder: string, realm: Realm) {
+  const from = join(folder, `signer-${realm}`, "custody");
+  const to = join(folder, `custody-${realm}`, "keys");
+  return { from, to, names: existsSync(from) ? readdirSync(from) : [] };
+}
+
+/** The path, or the nearest folder above it that is there. */
+function nearest(path: string): string {
+  return existsSync(path) ? path : nearest(dirname(path));
 }
 
 function makePlaces(folder: string, extent: Extent): void {
@@ -202,21 +227,10 @@ function moveCustody(folder: string, realm: Realm, broker: BrokerSettings): void
     lease: { log, attester: { kind: "soft", seedFile: `${service}/attester.seed` } },
   }));
   // Only now: a signer that still had its custody would begin a new one in the emptied folder.
-  moveFiles(join(folder, service, "custody"), join(folder, gateway, "keys"));
+  const { from, to, names } = custodyMove(folder, realm);
+  for (const name of names) renameSync(join(from, name), join(to, name));
 }
 
 function labelOf(custody: JsonObject): string {
   return custodyLabel(parseCustodyConfig(custody));
-}
-
-function moveFiles(from: string, to: string): void {
-  if (!existsSync(from)) return;
-  for (const name of readdirSync(from)) {
-    if (existsSync(join(to, name)))
-      throw new ServiceError(
-        "ERR_LEASES_CUSTODY",
-        `${join(to, name)} is there already, and so is ${join(from, name)}: two custodies of one realm`,
-      );
-    renameSync(join(from, name), join(to, name));
-  }
 }

@@ -183,3 +183,38 @@ test("THREAT-16: it asks at half life, not before and not twice, and again soon 
   await assert.rejects(other.renew(), { code: "ERR_WIRE_CLOSED" });
   assert.equal(other.isFirstAwaited, false);
 });
+
+test("a lease that the gateway takes no more is exchanged at the next look, more slowly where each is", async () => {
+  const scene = new Scene();
+  const agent = scene.agent();
+  const look = async (): Promise<number> => {
+    agent.look();
+    await new Promise(setImmediate);
+    await new Promise(setImmediate);
+    await new Promise(setImmediate);
+    return scene.asked;
+  };
+  const giveUp = () => agent.lease && agent.giveUp(agent.lease);
+  await look();
+  const first = agent.lease;
+  assert.ok(first);
+  assert.equal(await look(), 1);
+  agent.giveUp(first);
+  assert.equal(await look(), 2);
+  assert.notEqual(agent.lease, first);
+  agent.giveUp(first);
+  assert.equal(await look(), 2, "that one is gone already");
+  for (const pause of [1, 1, 2, 4, 8, 15, 15]) {
+    const before = scene.asked;
+    giveUp();
+    scene.seconds += pause - 1;
+    assert.equal(await look(), before, `${pause} s`);
+    scene.seconds += 1;
+    assert.equal(await look(), before + 1, `${pause} s`);
+  }
+  scene.seconds += 300;
+  const before = scene.asked;
+  assert.equal(await look(), before + 1, "one that lasted for half of its life");
+  giveUp();
+  assert.equal(await look(), before + 2);
+});

@@ -34,6 +34,8 @@ export interface LeaseInHand {
 interface Held extends LeaseInHand {
   /** Monotonic milliseconds. */
   readonly endsMs: number;
+  /** Half of its life, monotonic milliseconds. */
+  readonly renewMs: number;
 }
 
 /** The signer refuses when its clock is further from the broker's (docs/spec/leases.md §7). */
@@ -50,6 +52,8 @@ export class LeaseAgent {
   #held: Held | undefined;
   #nextMs = -Infinity;
   #failures = 0;
+  /** Leases in a row that were worn out before half of their life. */
+  #wornOut = 0;
   #isAsking = false;
 
   constructor(options: LeaseAgentOptions) {
@@ -78,6 +82,18 @@ export class LeaseAgent {
   }
 
   /**
+   * The gateway takes this lease no more, though it lasts: a new one is asked for at the next look. After several in a
+   * row it takes longer, up to 15 s: the broker writes each down for good.
+   */
+  giveUp(lease: Pick<LeaseInHand, "grant">): void {
+    const { clock } = this.#options;
+    if (lease !== this.#held || this.#isAsking) return;
+    this.#wornOut += 1;
+    const pause = backOffMs(this.#wornOut - 1, { firstMs: FIRST_RETRY_MS, maxMs: MAX_RETRY_MS });
+    this.#nextMs = Math.min(this.#nextMs, clock.monotonic() + pause);
+  }
+
+  /**
    * Asks for a lease now. One that fails leaves the lease that is held as it is.
    *
    * @throws RemoteError as the broker; ServiceError `ERR_LEASE_*`; EvidenceError
@@ -85,11 +101,11 @@ export class LeaseAgent {
   async renew(): Promise<void> {
     const { clock, onGranted, onFailed } = this.#options;
     this.#isAsking = true;
+    if (this.#held && clock.monotonic() >= this.#held.renewMs) this.#wornOut = 0;
     try {
       this.#held = await this.#ask();
       this.#failures = 0;
-      const { issued, expires } = this.#held.lease;
-      this.#nextMs = clock.monotonic() + ((expires - issued) * 1000) / 2;
+      this.#nextMs = this.#held.renewMs;
       onGranted(this.#held.lease);
     } catch (error) {
       this.#failures += 1;
@@ -124,11 +140,13 @@ export class LeaseAgent {
     const grant = openSealed(recipient.privateKey, secret, attachment).toString("utf8");
     const { lease, digest } = openGrant(grant, this.#options.log);
     const left = this.#check(lease, binding.holderKey);
+    const nowMs = this.#options.clock.monotonic();
     return {
       lease,
       grant,
       prove: (challenge) => proveHolder(holder.privateKey, challenge, digest),
-      endsMs: this.#options.clock.monotonic() + left * 1000,
+      endsMs: nowMs + left * 1000,
+      renewMs: nowMs + ((lease.expires - lease.issued) * 1000) / 2,
     };
   }
 

@@ -50,6 +50,8 @@ export class TestGateway implements AsyncDisposable {
   readonly clock: TestClock;
   readonly log = new TestGrantLog();
   readonly events: { readonly name: string; readonly fields: object }[] = [];
+  /** How often it said that custody's code is loaded. */
+  loaded = 0;
   readonly #root: string;
   readonly #realm: string;
   readonly #trusted: GrantLog;
@@ -99,6 +101,7 @@ export class TestGateway implements AsyncDisposable {
       clock: this.clock,
       sink: (name, fields = {}) => void this.events.push({ name, fields }),
       custodian: () => this.#open(join(this.folder, KEYS_FOLDER)),
+      onCustodyLoaded: () => void (this.loaded += 1),
     });
     return this.#running;
   }
@@ -116,8 +119,9 @@ export class TestGateway implements AsyncDisposable {
   custodian(
     lease: () => HeldLease | undefined,
     label: Custodian["label"] = "plain-file",
+    onWornOut: (lease: HeldLease) => void = () => undefined,
   ): GatewayCustodian {
-    return new GatewayCustodian({ client: this.connect(), label, lease });
+    return new GatewayCustodian({ client: this.connect(), label, lease, onWornOut });
   }
 
   /** As the broker grants it: from now, for ten minutes. */

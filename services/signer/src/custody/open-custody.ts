@@ -68,5 +68,6 @@ async function openConfigured({
     client: gateway(),
     label: custody.holds,
     lease: () => lease?.lease,
+    onWornOut: (held) => lease?.giveUp(held),
   });
 }

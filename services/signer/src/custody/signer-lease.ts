@@ -42,6 +42,11 @@ export class SignerLease implements AsyncDisposable {
     return this.#agent.lease;
   }
 
+  /** The gateway takes this lease no more: another is asked for at the next look. */
+  giveUp(lease: Pick<LeaseInHand, "grant">): void {
+    this.#agent.giveUp(lease);
+  }
+
   /** Says where the registry is read to: until then no lease is taken. */
   follow(held: () => TreeHead): void {
     this.#held = held;
