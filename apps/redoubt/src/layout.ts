@@ -200,5 +200,8 @@ export function userOf(service: ServiceName, caller: string): ServiceName | "ope
 }
 
 function isService(name: string): name is ServiceName {
-  return SERVICES.some((service) => service === name) || /^(?:signer|kube-front)-./.test(name);
+  return (
+    SERVICES.some((service) => service === name) ||
+    /^(?:broker$|(?:signer|kube-front)-.)/.test(name)
+  );
 }
