@@ -13,7 +13,9 @@ export function register(cli: Command, run: Run): void {
     .addHelpText("after", HELP)
     .action(
       run(async (context, names: readonly string[]) => {
-        await (await import("../up/run-processes.ts")).runProcesses(context, names);
+        const { stopSignal } = await import("../up/stop-signal.ts");
+        const { runProcesses } = await import("../up/run-processes.ts");
+        await runProcesses(context, names, stopSignal());
         return EXIT.ok;
       }),
     );

@@ -4,21 +4,20 @@ import { checkPrivateFolder, ServiceError } from "@redoubt/base";
 import type { CommandContext } from "../command.ts";
 import { SERVICES, type ServiceName } from "../layout.ts";
 import { lockDataFolder } from "./data-folder.ts";
-import { stopSignal } from "./stop-signal.ts";
 import { Supervisor } from "./supervisor.ts";
 
 /**
  * Runs those processes of a system that stand on this machine, as `redoubt up` does: started again when they end, with
  * their lines below `up/logs`. It says nothing in the registry, which an earlier `redoubt up` has done, and serves no
- * page. Says once that all of them can do their work; ends with a signal, or with the channel of its parent.
+ * page. Says once that all of them can do their work; ends when `stop` resolves.
  *
  * @throws ServiceError `ERR_OPTION`, `ERR_ALREADY_RUNNING`; THREAT-32: as `checkPrivateFolder`
  */
 export async function runProcesses(
   { folder, terminal }: Pick<CommandContext, "folder" | "terminal">,
   names: readonly string[],
+  stop: Promise<void>,
 ): Promise<void> {
-  const stop = stopSignal();
   checkPrivateFolder(folder);
   const services = [...new Set(names)].map((name) => serviceIn(folder, name));
   mkdirSync(join(folder, "up"), { recursive: true, mode: 0o700 });
