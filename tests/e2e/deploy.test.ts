@@ -7,11 +7,13 @@ import { after, before, describe, it } from "node:test";
 import { readSocketSecret, SocketClient, socketPlace } from "@redoubt/wire";
 import { changeConfig } from "../../apps/redoubt/src/recover/service-config.ts";
 import { freeBasePort } from "./free-ports.ts";
-import { blocksOf, type } from "./guide.ts";
+import { blocksOf, repository, type } from "./guide.ts";
 import { RedoubtProcess, type Ending } from "./redoubt-process.ts";
 import { until } from "./until.ts";
 
 const GUIDE = "deploy.md";
+/** Blocks of the guide that were typed. */
+const typed = new Set<string>();
 const LEASE_SECONDS = 8;
 const READY_MS = 40_000;
 
@@ -47,6 +49,7 @@ class Machine {
   /** Types the first block of a section; placeholders are filled in. */
   type(heading: string, filled: Readonly<Record<string, string>> = {}): Promise<string> {
     let [block = ""] = blocksOf(GUIDE, heading, "sh");
+    typed.add(block);
     for (const [placeholder, value] of Object.entries(filled))
       block = block.replace(placeholder, value);
     return type(block, { folder: this.folder, port: this.#port, namespace: this.namespace });
@@ -55,6 +58,7 @@ class Machine {
   /** Starts what stands alone in a block and goes on until it is stopped. */
   start(heading: string, place = 0): RedoubtProcess {
     const block = blocksOf(GUIDE, heading, "sh")[place] ?? assert.fail(`${heading}: no ${place}`);
+    typed.add(block);
     const args = block
       .trim()
       .replace(/^npm run -s redoubt -- /, "")
@@ -234,6 +238,16 @@ describe("docs/guide/deploy.md: two machines, joined by a link", { skip }, () =>
     );
     assert.ok(grants(signers) > granted);
     assert.deepEqual(pidsOf(signers.namespace, "src/main.ts"), pids);
+  });
+
+  it("has typed every command of the guide", () => {
+    const guide = readFileSync(join(repository, "docs", "guide", GUIDE), "utf8");
+    const blocks = [...guide.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block = ""]) => block);
+    assert.deepEqual(
+      blocks.filter((block) => !typed.has(block)),
+      [],
+    );
+    assert.equal(blocks.length, 9);
   });
 });
 
