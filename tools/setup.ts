@@ -32,6 +32,11 @@ const packages: readonly DebianPackage[] = [
     proof: "/usr/bin/systemd-socket-activate",
     why: "reads the units of deploy/systemd and hands sockets over; it is not started",
   },
+  {
+    name: "iproute2",
+    proof: "/usr/sbin/ip",
+    why: "makes the two machines of docs/guide/deploy.md",
+  },
   { name: "prometheus", proof: "/usr/bin/promtool", why: "reads the metrics and the alert rules" },
 ];
 

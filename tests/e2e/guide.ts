@@ -43,6 +43,8 @@ interface Reader {
   readonly port: number;
   /** Where the reader's own settings lie, such as `.curlrc`. */
   readonly home?: string;
+  /** Network namespace that stands for the reader's machine. */
+  readonly namespace?: string;
 }
 
 /** Types the commands of a section into one shell, in a folder that stands for the reader's; it ends at the first failure. */
@@ -54,11 +56,17 @@ export function follow(
 }
 
 /** Types commands of a guide into a shell; `npm run` stands for the same command without npm. */
-export async function type(commands: string, { folder, port, home }: Reader): Promise<string> {
+export async function type(
+  commands: string,
+  { folder, port, home, namespace }: Reader,
+): Promise<string> {
   const redoubt = `'${process.execPath}' '${MAIN}'`;
   const script = commands.replaceAll("npm run -s redoubt --", redoubt);
   const { PATH, HOME } = process.env;
-  const { stdout } = await run("bash", ["--norc", "-euo", "pipefail", "-c", script], {
+  const shell = ["bash", "--norc", "-euo", "pipefail", "-c", script];
+  const [command = "", ...args] =
+    namespace === undefined ? shell : ["ip", "netns", "exec", namespace, ...shell];
+  const { stdout } = await run(command, args, {
     cwd: folder,
     env: { PATH, HOME: home ?? HOME, LANG: "C.UTF-8", REDOUBT_PORT: String(port) },
     timeout: TIMEOUT_MS,

@@ -24,10 +24,18 @@ export class RedoubtProcess {
   /** With `isTied` the command is told, by the end of its channel, when this process ends however it ends. */
   constructor(
     args: readonly string[],
-    options: { readonly isTied?: boolean; readonly cwd?: string } = {},
+    options: {
+      readonly isTied?: boolean;
+      readonly cwd?: string;
+      /** Network namespace that stands for a machine. */
+      readonly namespace?: string;
+    } = {},
   ) {
-    const { isTied = false, cwd = repository } = options;
-    this.#child = spawn(process.execPath, [MAIN, ...args], {
+    const { isTied = false, cwd = repository, namespace } = options;
+    const command = [process.execPath, MAIN, ...args];
+    const inside =
+      namespace === undefined ? command : ["ip", "netns", "exec", namespace, ...command];
+    this.#child = spawn(inside[0] ?? "", inside.slice(1), {
       cwd,
       env: cleanEnvironment(),
       stdio: isTied ? ["pipe", "pipe", "pipe", "ipc"] : ["pipe", "pipe", "pipe"],

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import {
   chmodSync,
@@ -8,28 +9,30 @@ import {
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
+  writeFileSync,
 } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { loopbackPlan, setUp, SERVICES, type ServiceName } from "@redoubt/cli";
+import { loopbackPlan, setUp, type ServiceName } from "@redoubt/cli";
 import { parseJsonObject } from "@redoubt/verify/json";
-import { CALLERS, userOf } from "../../apps/redoubt/src/layout.ts";
+import { callersOf, REALMS, userOf } from "../../apps/redoubt/src/layout.ts";
+import { enableLeases } from "../../apps/redoubt/src/leases/enable-leases.ts";
+import { readSettings } from "../../apps/redoubt/src/settings.ts";
 import { commandOf } from "../../apps/redoubt/src/up/launch.ts";
-import { spread, type Owner, type User } from "../../apps/redoubt/src/up/spread.ts";
+import { ownersOf, spread, type Owner, type User } from "../../apps/redoubt/src/up/spread.ts";
 import { freeBasePort } from "./free-ports.ts";
 import { until } from "./until.ts";
 
 const ACTIVATE = "systemd-socket-activate";
 const FIRST_UID = 61_200;
+const EXTENT = { clusters: [], leased: REALMS };
 const USERS: ReadonlyMap<Owner, User> = new Map(
-  [...SERVICES, "operator" as const].map((owner, i) => [
-    owner,
-    { uid: FIRST_UID + i, gid: FIRST_UID + i },
-  ]),
+  ownersOf(EXTENT).map((owner, i) => [owner, { uid: FIRST_UID + i, gid: FIRST_UID + i }]),
 );
 
 const skip =
@@ -80,6 +83,11 @@ class Machine {
     const from = join(this.root, "data");
     mkdirSync(from, { mode: 0o700 });
     await setUp(from, loopbackPlan(await freeBasePort()), new Date());
+    // What seals the signer's keys, before a gateway gets both.
+    const custody = join(from, "signer-consumer", "custody");
+    const passphrase = randomBytes(32).toString("base64url");
+    writeFileSync(join(custody, "passphrase"), passphrase, { mode: 0o600 });
+    await enableLeases(from, readSettings(from), Date.now());
     mkdirSync(join(this.root, "lib"));
     const sockets = join(this.root, "run");
     spread({ from, to: join(this.root, "lib"), sockets, users: USERS });
@@ -97,10 +105,10 @@ class Machine {
     return this.#output.get(service) ?? "";
   }
 
-  async start(service: "ledger" | "monitor"): Promise<void> {
+  async start(service: ServiceName): Promise<void> {
     const { uid, gid } = userNamed(service);
     const command = commandOf(service, this.folder(service));
-    const callers = CALLERS[service];
+    const callers = callersOf(service, EXTENT);
     const sockets = callers.map((caller) => this.socket(service, caller));
     for (const caller of callers)
       mkdirSync(join(this.root, "run", service, caller), { recursive: true, mode: 0o755 });
@@ -136,7 +144,7 @@ class Machine {
       chownSync(path, owner.uid, owner.gid);
     }
     // It starts with the first connection, here of root.
-    const knock = connect(this.socket(service, "operator"));
+    const knock = connect(this.socket(service, callers[0] ?? ""));
     await once(knock, "connect");
     knock.destroy();
     await until(
@@ -165,6 +173,8 @@ describe("processes under users apart", { skip }, () => {
     await running().setUp();
     await running().start("ledger");
     await running().start("monitor");
+    await running().start("broker");
+    await running().start("custody-consumer");
   });
   after(() => machine?.remove());
 
@@ -185,10 +195,10 @@ describe("processes under users apart", { skip }, () => {
   });
 
   it("THREAT-32: nobody but a caller's own user connects to its socket", () => {
-    for (const caller of CALLERS.ledger) {
+    for (const caller of callersOf("ledger", EXTENT)) {
       const path = running().socket("ledger", caller);
       for (const owner of USERS.keys())
-        if (["monitor", "publisher", "operator", "issuer-consumer"].includes(owner))
+        if (["monitor", "publisher", "operator", "issuer-consumer", "broker"].includes(owner))
           assert.equal(
             connecting(owner, path),
             userOf("ledger", caller) === owner ? "ok" : "EACCES",
@@ -208,6 +218,29 @@ describe("processes under users apart", { skip }, () => {
     const secret = join(running().folder("monitor"), "ledger/s/monitor/secret");
     assert.equal(reading("monitor", secret), "ok");
     assert.equal(reading("signer-consumer", secret), "EACCES");
+  });
+
+  it("THREAT-32: a signer reaches its gateway and the broker, and nobody else does", () => {
+    for (const service of ["broker", "custody-consumer"] as const) {
+      const path = running().socket(service, "signer-consumer");
+      for (const owner of ["signer-consumer", "signer-enterprise", "ledger", "operator"] as const)
+        assert.equal(
+          connecting(owner, path),
+          owner === "signer-consumer" ? "ok" : "EACCES",
+          `${owner} at ${service}`,
+        );
+    }
+  });
+
+  it("THREAT-32: no signer reads the keys that its gateway holds, nor what the broker signs with", () => {
+    const keys = join(running().folder("custody-consumer"), "custody-consumer/keys/passphrase");
+    const writer = join(running().folder("broker"), "broker/writer.key");
+    assert.equal(reading("custody-consumer", keys), "ok");
+    assert.equal(reading("broker", writer), "ok");
+    for (const owner of ["signer-consumer", "signer-enterprise", "issuer-consumer"] as const)
+      for (const path of [keys, writer]) assert.equal(reading(owner, path), "EACCES", path);
+    const left = join(running().folder("signer-consumer"), "signer-consumer/custody");
+    assert.deepEqual(readdirSync(left), []);
   });
 
   it("no signer says any more that there is one user for all", () => {

@@ -44,6 +44,7 @@ type FixedService = (typeof SERVICES)[number];
 export type ServiceName =
   | FixedService
   | "broker"
+  | "link"
   | `signer-${string}`
   | `kube-front-${string}`
   | `custody-${string}`;
@@ -67,7 +68,7 @@ export function servicesOf({ clusters, leased }: Extent): readonly ServiceName[]
 }
 
 const REALM_KINDS = ["signer", "issuer", "kube-front", "custody"] as const;
-const SINGLE_KINDS = ["ledger", "monitor", "publisher", "broker"] as const;
+const SINGLE_KINDS = ["ledger", "monitor", "publisher", "broker", "link"] as const;
 
 /** A process by its code, and its realm where it has one. */
 export type Role =
@@ -200,5 +201,8 @@ export function userOf(service: ServiceName, caller: string): ServiceName | "ope
 }
 
 function isService(name: string): name is ServiceName {
-  return SERVICES.some((service) => service === name) || /^(?:signer|kube-front)-./.test(name);
+  return (
+    SERVICES.some((service) => service === name) ||
+    /^(?:broker$|(?:signer|kube-front)-.)/.test(name)
+  );
 }

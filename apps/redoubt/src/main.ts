@@ -16,6 +16,7 @@ import { register as ledger } from "./commands/ledger.ts";
 import { register as link } from "./commands/link.ts";
 import { register as recover } from "./commands/recover.ts";
 import { register as reporters } from "./commands/reporters.ts";
+import { register as runProcesses } from "./commands/run.ts";
 import { register as spread } from "./commands/spread.ts";
 import { register as status } from "./commands/status.ts";
 import { register as tenants } from "./commands/tenants.ts";
@@ -47,6 +48,7 @@ Exit codes: 0 done, 1 could not be done, 2 something needs attention, 3 refused:
 const COMMANDS = [
   init,
   up,
+  runProcesses,
   status,
   token,
   verify,

@@ -1,1 +1,2 @@
+export { parseConfig } from "./config.ts";
 export { initialiseLink, type LinkAlgorithm } from "./identity.ts";

@@ -4,8 +4,10 @@ import { fileURLToPath } from "node:url";
 import { readPrivateFile } from "@redoubt/base";
 import { custodyLaunch as gatewayLaunch, type CustodyLaunch } from "@redoubt/custody";
 import { parseConfig as parseGateway } from "@redoubt/custody-gateway/launch";
+import { parseConfig as parseLink } from "@redoubt/link";
 import { custodyLaunch, parseConfig } from "@redoubt/signer/launch";
 import { isJsonObject, parseJsonObject } from "@redoubt/verify/json";
+import { socketPlace } from "@redoubt/wire";
 import { roleOf, type ServiceName } from "../layout.ts";
 
 export const repository = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..", "..");
@@ -46,6 +48,8 @@ function launchOf(service: ServiceName): Launch {
         reads: ["ledger/s/broker", "monitor/s/broker"],
         flags: [SMALL_NURSERY, NO_SQLITE],
       };
+    case "link":
+      return { code: kind, reads: [], flags: [NO_SQLITE] };
     case "issuer":
       return {
         code: kind,
@@ -72,11 +76,12 @@ interface MachineNeeds extends CustodyLaunch {
 
 const NO_CUSTODY: MachineNeeds = { environment: {}, reads: [], addons: false, writes: [] };
 
-/** What the custody of a signer needs of the machine, by the signer's configuration; it gets that and no more. */
+/** What a process needs of the machine by its own configuration: for its custody, above all. It gets that and no more. */
 function custodyOf(code: string, own: string, dataFolder: string): MachineNeeds {
-  if (code !== "signer" && code !== "custody") return NO_CUSTODY;
+  if (code !== "signer" && code !== "custody" && code !== "link") return NO_CUSTODY;
   try {
     const json = readPrivateFile(join(own, "config.json"));
+    if (code === "link") return linkPlaces(parseLink(json), dataFolder);
     if (code === "custody") return { ...gatewayLaunch(parseGateway(json), dataFolder), writes: [] };
     const config = parseConfig(json);
     const launched = custodyLaunch(config, dataFolder);
@@ -87,9 +92,21 @@ function custodyOf(code: string, own: string, dataFolder: string): MachineNeeds 
       writes,
     };
   } catch {
-    // The signer reads the same file and says what is wrong with it.
+    // The process reads the same file and says what is wrong with it.
     return NO_CUSTODY;
   }
+}
+
+/** The places at which a link stands for a service of another machine, and those that it leads others to. */
+function linkPlaces(
+  { connect, peers }: ReturnType<typeof parseLink>,
+  dataFolder: string,
+): MachineNeeds {
+  const served = peers.flatMap(({ services }) => services);
+  const foldersOf = (pairs: readonly (typeof served)[number][]): readonly string[] =>
+    pairs.map(({ service, caller }) => socketPlace(dataFolder, service, caller).folder);
+  const writes = foldersOf(connect);
+  return { ...NO_CUSTODY, reads: [...writes, ...foldersOf(served)], writes };
 }
 
 /** The sockets of broker and gateway, for a signer that needs a lease. */

@@ -18,10 +18,14 @@ import { after, before, describe, it } from "node:test";
 import { checkPrivateFolder, readPrivateFile } from "@redoubt/base";
 import { readSocketSecret, socketPlace } from "@redoubt/wire";
 import { loopbackPlan } from "../init/init.ts";
-import { callersOf, NOTHING_MORE, SERVICES, userOf } from "../layout.ts";
+import { enableLeases } from "../leases/enable-leases.ts";
+import { callersOf, NOTHING_MORE, SERVICES, servicesOf, userOf } from "../layout.ts";
+import { addCluster } from "../clusters/add-cluster.ts";
+import { extentOf, readSettings } from "../settings.ts";
+import { CLUSTER_TENANTS } from "../layout.ts";
 import { lockDataFolder } from "./data-folder.ts";
 import { setUp } from "./set-up.ts";
-import { readUsers, spread, type Owner, type User } from "./spread.ts";
+import { ownersOf, readUsers, spread, type Owner, type User } from "./spread.ts";
 
 // This process stays the owner, so that the checks of every owner can be made by it.
 const ME: User = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
@@ -103,6 +107,72 @@ describe("a data folder spread to its users", () => {
   });
 });
 
+describe("a data folder with leases and a cluster, spread to its users", () => {
+  const root = mkdtempSync(join(tmpdir(), "redoubt-spread-"));
+  const from = join(root, "data");
+  const to = join(root, "lib");
+  const extent = { clusters: ["prod"], leased: ["consumer", "enterprise"] };
+  const users = new Map(ownersOf(extent).map((owner) => [owner, ME]));
+  before(async () => {
+    mkdirSync(from, { mode: 0o700 });
+    await setUp(from, loopbackPlan(7400), new Date());
+    const cluster = {
+      realm: "prod",
+      issuer: "https://prod.clusters.example",
+      tenant: CLUSTER_TENANTS[0] ?? "",
+      audiences: ["https://prod.clusters.example"],
+      maxLifetimeSeconds: undefined,
+    };
+    // What a signer had sealed before there were leases.
+    const custody = join(from, "signer-consumer", "custody");
+    mkdirSync(custody, { recursive: true, mode: 0o700 });
+    writeFileSync(join(custody, "passphrase"), "known", { mode: 0o600 });
+    await enableLeases(from, readSettings(from), 0);
+    await addCluster(from, readSettings(from), cluster, new Date());
+    assert.deepEqual(extentOf(readSettings(from)), extent);
+    mkdirSync(to);
+    spread({ from, to, sockets: SOCKETS, users });
+  });
+  after(() => rmSync(root, { recursive: true }));
+
+  it("gives broker, gateways and front a folder each, and a place at whom they call", () => {
+    assert.deepEqual(readdirSync(to).toSorted(), ownersOf(extent).toSorted());
+    assert.deepEqual(readdirSync(join(to, "broker")).toSorted(), ["broker", "ledger", "monitor"]);
+    assert.deepEqual(readdirSync(join(to, "custody-consumer")), ["custody-consumer"]);
+    assert.deepEqual(readdirSync(join(to, "signer-consumer")).toSorted(), [
+      "broker",
+      "custody-consumer",
+      "ledger",
+      "monitor",
+      "signer-consumer",
+    ]);
+    assert.deepEqual(readdirSync(join(to, "kube-front-prod")).toSorted(), [
+      "kube-front-prod",
+      "monitor",
+      "signer-prod",
+    ]);
+    for (const service of servicesOf(extent))
+      for (const caller of callersOf(service, extent)) {
+        const known = readSocketSecret(socketPlace(from, service, caller)).reveal();
+        const theirs = socketPlace(join(to, userOf(service, caller)), service, caller);
+        for (const place of [socketPlace(join(to, service), service, caller), theirs])
+          assert.equal(readSocketSecret(place).reveal(), known);
+        assert.equal(readlinkSync(theirs.path), join(SOCKETS, service, caller, "sock"));
+      }
+  });
+
+  it("THREAT-32: the keys are in the gateway's folder, and in nobody else's", () => {
+    const holders = readdirSync(to).filter((owner) =>
+      readdirSync(join(to, owner), { recursive: true }).some((path) =>
+        String(path).endsWith("/passphrase"),
+      ),
+    );
+    assert.deepEqual(holders, ["custody-consumer"]);
+    const keys = join(to, "custody-consumer", "custody-consumer", "keys", "passphrase");
+    assert.equal(readFileSync(keys, "utf8"), "known");
+  });
+});
+
 describe("the users of a machine", () => {
   it("are found by name, and root is none of them", () => {
     const passwd = [
@@ -113,6 +183,7 @@ describe("the users of a machine", () => {
       "redoubt-stranger:x:995:995::/:",
       "",
     ].join("\n");
-    assert.deepEqual([...readUsers(passwd)], [["ledger", { uid: 998, gid: 997 }]]);
+    const owners = ownersOf(NOTHING_MORE);
+    assert.deepEqual([...readUsers(passwd, owners)], [["ledger", { uid: 998, gid: 997 }]]);
   });
 });

@@ -14,9 +14,10 @@ import { join } from "node:path";
 import { ServiceError } from "@redoubt/base";
 import { socketPlace } from "@redoubt/wire";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
-import { callersOf, NOTHING_MORE, roleOf, SERVICES, userOf, type ServiceName } from "../layout.ts";
+import { callersOf, type Extent, roleOf, servicesOf, userOf, type ServiceName } from "../layout.ts";
 import { changeConfig } from "../recover/service-config.ts";
-import { clusterNames } from "../settings.ts";
+import { extentOf } from "../settings.ts";
+import { openPlace } from "../running.ts";
 import { checkDataFolder, lockDataFolder } from "./data-folder.ts";
 
 export interface User {
@@ -26,7 +27,11 @@ export interface User {
 
 /** One who gets a folder of his own: a service, or the operator. */
 export type Owner = ServiceName | "operator";
-const OWNERS: readonly Owner[] = [...SERVICES, "operator"];
+
+/** Everybody who gets one, in a system of this extent. */
+export function ownersOf(extent: Extent): readonly Owner[] {
+  return [...servicesOf(extent), "operator"];
+}
 
 export interface Spreading {
   /** A data folder on which nothing runs. It stays as it is, secrets and all. */
@@ -45,21 +50,19 @@ export interface Spreading {
  * @throws ServiceError `ERR_DATA_FOLDER`; as `checkDataFolder` and `lockDataFolder`
  */
 export function spread({ from, to, sockets, users }: Spreading): void {
-  const settings = checkDataFolder(from);
+  checkDataFolder(from);
   using _ = lockDataFolder(from);
-  if (clusterNames(settings).length > 0 || settings.broker)
-    throw new ServiceError(
-      "ERR_DATA_FOLDER",
-      "There are no units for processes of clusters and leases yet",
-    );
-  for (const owner of OWNERS)
+  // Only now: until then a command may be changing what this system has.
+  const extent = extentOf(checkDataFolder(from));
+  const [services, owners] = [servicesOf(extent), ownersOf(extent)];
+  for (const owner of owners)
     if (existsSync(join(to, owner)))
       throw new ServiceError("ERR_DATA_FOLDER", `${join(to, owner)} is there already`);
-  for (const owner of OWNERS) mkdirSync(join(to, owner), { mode: 0o700 });
-  for (const service of SERVICES) copyService(from, join(to, service), service);
+  for (const owner of owners) mkdirSync(join(to, owner), { mode: 0o700 });
+  for (const service of services) copyService(from, join(to, service), service, extent);
   copyTree(join(from, "up"), join(to, "operator", "up"), new Set(["lock.db", "logs"]));
-  for (const service of SERVICES)
-    for (const caller of callersOf(service, NOTHING_MORE)) {
+  for (const service of services)
+    for (const caller of callersOf(service, extent)) {
       const place = socketPlace(join(to, userOf(service, caller)), service, caller);
       copySecret(from, place, service, caller);
       symlinkSync(join(sockets, service, caller, "sock"), place.path);
@@ -67,12 +70,12 @@ export function spread({ from, to, sockets, users }: Spreading): void {
   // What the ledger publishes is mounted there.
   mkdirSync(join(to, "publisher", "ledger", "published"), { mode: 0o700 });
   // Last: until then nobody but root can enter, or change what is being copied.
-  for (const owner of OWNERS) giveAway(join(to, owner), userNamed(users, owner));
+  for (const owner of owners) giveAway(join(to, owner), userNamed(users, owner));
 }
 
-function copyService(from: string, root: string, service: ServiceName): void {
+function copyService(from: string, root: string, service: ServiceName, extent: Extent): void {
   copyTree(join(from, service), join(root, service), new Set(["s", "cache"]));
-  for (const caller of callersOf(service, NOTHING_MORE))
+  for (const caller of callersOf(service, extent))
     copySecret(from, socketPlace(root, service, caller), service, caller);
   if (service === "ledger") openToAll(join(root, "ledger", "published"));
   if (roleOf(service).kind === "signer")
@@ -136,11 +139,11 @@ function userNamed(users: ReadonlyMap<Owner, User>, owner: Owner): User {
 }
 
 /** Local users, which is where systemd-sysusers puts them. */
-export function readUsers(passwd: string): ReadonlyMap<Owner, User> {
+export function readUsers(passwd: string, owners: readonly Owner[]): ReadonlyMap<Owner, User> {
   const users = new Map<Owner, User>();
   for (const line of passwd.split("\n")) {
     const [name = "", , uid = "", gid = ""] = line.split(":");
-    const owner = OWNERS.find((one) => name === `redoubt-${one}`);
+    const owner = owners.find((one) => name === `redoubt-${one}`);
     if (owner !== undefined && /^[1-9]\d*$/.test(uid) && /^[1-9]\d*$/.test(gid))
       users.set(owner, { uid: Number(uid), gid: Number(gid) });
   }
@@ -152,11 +155,12 @@ export function spreadCommand(context: CommandContext, target: string): Promise<
   const to = fileArgument(context, target);
   if (process.getuid?.() !== 0)
     throw new ServiceError("ERR_OPTION", "Only root can give files to other users");
-  const users = readUsers(readFileSync("/etc/passwd", "utf8"));
-  for (const owner of OWNERS) userNamed(users, owner);
+  const owners = ownersOf(extentOf(openPlace(context.folder).settings));
+  const users = readUsers(readFileSync("/etc/passwd", "utf8"), owners);
+  for (const owner of owners) userNamed(users, owner);
   spread({ from: context.folder, to, sockets: "/run/redoubt", users });
   context.terminal.result({
-    json: { data: context.folder, spread: to, owners: OWNERS },
+    json: { data: context.folder, spread: to, owners },
     text: `Spread to ${to}, one folder for each user. ${context.folder} still holds every key: take it off this machine.`,
   });
   return Promise.resolve(EXIT.ok);

@@ -28,6 +28,8 @@ export interface SupervisorEvents {
 export const STOP_ORDER: readonly (readonly Role["kind"][])[] = [
   ["issuer", "kube-front", "publisher"],
   ["signer"],
+  // What signers have begun goes through it.
+  ["link"],
   ["custody", "broker"],
   ["monitor"],
   ["ledger"],

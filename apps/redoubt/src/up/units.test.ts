@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import {
   chmodSync,
-  cpSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -11,34 +10,72 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { describe, it } from "node:test";
-import { CALLERS, REALMS, roleOf, SERVICES, userOf, type ServiceName } from "../layout.ts";
+import { basename, dirname, join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { addCluster } from "../clusters/add-cluster.ts";
+import { loopbackPlan } from "../init/init.ts";
+import {
+  callersOf,
+  CLUSTER_TENANTS,
+  type Extent,
+  NOTHING_MORE,
+  REALMS,
+  roleOf,
+  SERVICES,
+  servicesOf,
+  userOf,
+  type ServiceName,
+} from "../layout.ts";
+import { enableLeases } from "../leases/enable-leases.ts";
+import { readSettings } from "../settings.ts";
 import { commandOf, repository } from "./launch.ts";
+import { setUp } from "./set-up.ts";
 import { STOP_ORDER } from "./supervisor.ts";
 
 const UNITS = join(repository, "deploy", "systemd");
-const FILES = readdirSync(UNITS);
 const INSTALLED = "/opt/redoubt";
 const NO_SYSTEMD =
   spawnSync("systemd-analyze", ["--version"]).status === 0
     ? false
     : "systemd is not installed (npm run setup)";
+const CLUSTER = "prod";
 
-/** The settings of one unit, each with its values in order; `%i` is the instance. */
+/** Files below deploy/systemd that are installed together, by the path that they get; `CLUSTER` is a cluster's name. */
+function filesOf(parts: readonly string[]): ReadonlyMap<string, string> {
+  const files = new Map<string, string>();
+  for (const part of parts)
+    for (const path of readdirSync(join(UNITS, part), { recursive: true }).map(String)) {
+      const isOfPart = part !== "" || !["leases", "clusters"].includes(path.split("/")[0] ?? "");
+      if (!isOfPart || !/\.(?:service|socket|conf)$/.test(path)) continue;
+      const text = readFileSync(join(UNITS, part, path), "utf8");
+      files.set(path.replace("CLUSTER", CLUSTER), text.replaceAll("CLUSTER", CLUSTER));
+    }
+  return files;
+}
+
+/** The settings of one unit and its drop-ins, each with its values in order; `%i` is the instance. */
 class Unit {
   readonly name: string;
   readonly #values = new Map<string, string[]>();
 
   /** @param name as systemd takes it, with an instance: `a@b.service` */
-  constructor(name: string) {
+  constructor(files: ReadonlyMap<string, string>, name: string) {
     this.name = name;
     const [, instance = ""] = /@([^.]*)\./.exec(name) ?? [];
-    const text = readFileSync(join(UNITS, name.replace(/@[^.]*\./, "@.")), "utf8");
-    for (const line of text.replaceAll(/\\\n\s*/g, "").split("\n")) {
+    const file = name.replace(/@[^.]*\./, "@.");
+    const dropIns = [...files].filter(([path]) => dirname(path) === `${file}.d`);
+    const texts = [
+      files.get(file) ?? assert.fail(`no ${file}`),
+      ...dropIns.map(([, text]) => text),
+    ];
+    for (const line of texts
+      .join("\n")
+      .replaceAll(/\\\n\s*/g, "")
+      .split("\n")) {
       const [, key, value] = /^([A-Za-z]+)=(.*)$/.exec(line.replaceAll("%i", instance)) ?? [];
       if (key === undefined || value === undefined) continue;
-      this.#values.set(key, [...(this.#values.get(key) ?? []), value]);
+      // systemd.unit(5): an empty value takes back those before.
+      this.#values.set(key, value === "" && key === "ExecStart" ? [] : [...this.all(key), value]);
     }
   }
 
@@ -58,97 +95,207 @@ class Unit {
   }
 }
 
-const FRONTS: readonly string[] = STOP_ORDER[0] ?? [];
-
-function unitOf(service: ServiceName): Unit {
+function unitName(service: ServiceName): string {
   const { kind, realm } = roleOf(service);
-  return new Unit(`redoubt-${kind}${realm === undefined ? "" : `@${realm}`}.service`);
+  const isCluster = realm !== undefined && !REALMS.some((name) => name === realm);
+  const code = isCluster && kind === "signer" ? "kube-signer" : kind;
+  return `redoubt-${code}${realm === undefined ? "" : `@${realm}`}.service`;
 }
 
-const SYSUSERS = readFileSync(join(UNITS, "redoubt.sysusers.conf"), "utf8");
-const USERS = new Map(
-  SYSUSERS.split("\n")
-    .map((line) => /^u (\S+) - "[^"]+" (\S+)$/.exec(line))
-    .flatMap((match) => (match ? [[match[1] ?? "", match[2] ?? ""] as const] : [])),
-);
+/** What is installed for one kind of system, and a data folder of that kind. */
+class Installation {
+  readonly extent: Extent;
+  readonly services: readonly ServiceName[];
+  readonly files: ReadonlyMap<string, string>;
+  readonly users: ReadonlyMap<string, string>;
 
-for (const service of SERVICES)
-  describe(`the unit of ${service}`, () => {
-    const unit = unitOf(service);
-    const folder = `/var/lib/redoubt/${service}`;
-    const command = commandOf(service, folder, INSTALLED);
+  constructor(parts: readonly string[], extent: Extent) {
+    this.extent = extent;
+    this.services = servicesOf(extent);
+    this.files = filesOf(parts);
+    const lines = [...this.files].flatMap(([path, text]) =>
+      path.endsWith(".sysusers.conf") ? text.split("\n") : [],
+    );
+    this.users = new Map(
+      lines
+        .map((line) => /^u (\S+) - "[^"]+" (\S+)$/.exec(line))
+        .flatMap((match) => (match ? [[match[1] ?? "", match[2] ?? ""] as const] : [])),
+    );
+  }
 
-    it("THREAT-33: starts what the supervisor starts, with these permissions and no more", () => {
-      assert.deepEqual(unit.words("ExecStart"), [`${INSTALLED}/bin/node`, ...command.args]);
-      assert.equal(unit.one("WorkingDirectory"), folder);
-      const variables = unit.words("Environment").map((word) => word.split("="));
-      assert.deepEqual(Object.fromEntries(variables), command.environment);
-      assert.deepEqual(unit.all("PassEnvironment"), []);
-      assert.deepEqual(unit.all("EnvironmentFile"), []);
+  unit(name: string): Unit {
+    return new Unit(this.files, name);
+  }
+
+  unitOf(service: ServiceName): Unit {
+    return this.unit(unitName(service));
+  }
+
+  async setUp(folder: string): Promise<void> {
+    await setUp(folder, loopbackPlan(7400), new Date());
+    if (this.extent.leased.length > 0) await enableLeases(folder, readSettings(folder), 0);
+    const cluster = {
+      realm: CLUSTER,
+      issuer: "https://prod.clusters.example",
+      tenant: CLUSTER_TENANTS[0] ?? "",
+      audiences: ["https://prod.clusters.example"],
+      maxLifetimeSeconds: undefined,
+    };
+    if (this.extent.clusters.length > 0)
+      await addCluster(folder, readSettings(folder), cluster, new Date());
+  }
+}
+
+const PLAIN = new Installation([""], NOTHING_MORE);
+const INSTALLATIONS = new Map([
+  ["a system", PLAIN],
+  ["a system with leases", new Installation(["", "leases"], { clusters: [], leased: REALMS })],
+  [
+    "a system with a cluster",
+    new Installation(["", "clusters"], { clusters: [CLUSTER], leased: [] }),
+  ],
+]);
+const SERVICE_FILES = readdirSync(UNITS, { recursive: true })
+  .map(String)
+  .filter((path) => path.endsWith(".service"));
+const FRONTS: readonly string[] = STOP_ORDER[0] ?? [];
+
+for (const [kind, installation] of INSTALLATIONS)
+  describe(`the units of ${kind}`, () => {
+    const root = mkdtempSync(join(tmpdir(), "redoubt-units-"));
+    const data = join(root, "data");
+    before(async () => {
+      mkdirSync(data, { mode: 0o700 });
+      await installation.setUp(data);
     });
+    after(() => rmSync(root, { recursive: true }));
 
-    it("has a user and a folder of its own, and leaves no core file", () => {
-      const user = `redoubt-${service}`;
-      assert.equal(unit.one("User"), user);
-      assert.equal(unit.one("Group"), user);
-      assert.deepEqual(unit.all("SupplementaryGroups"), []);
-      assert.equal(USERS.get(user), folder);
-      assert.equal(unit.one("StateDirectory"), `redoubt/${service}`);
-      assert.equal(unit.one("StateDirectoryMode"), "0700");
-      // THREAT-19.
-      assert.equal(unit.one("LimitCORE"), "0");
-      assert.equal(unit.one("CoredumpFilter"), "0x0");
-    });
+    for (const service of installation.services) {
+      const unit = installation.unitOf(service);
+      const folder = `/var/lib/redoubt/${service}`;
 
-    it("THREAT-32: has one socket for each caller, which that caller's user alone can open", () => {
-      const found = unit.words("Sockets").map((name): readonly [string, object] => {
-        const socket = new Unit(name);
-        assert.equal(socket.one("Service"), unit.name);
-        assert.equal(socket.one("SocketMode"), "0600");
-        assert.equal(socket.one("DirectoryMode"), "0755");
-        assert.equal(socket.one("SocketUser"), socket.one("SocketGroup"));
-        assert.ok(USERS.has(socket.one("SocketUser")), socket.one("SocketUser"));
-        return [
-          socket.one("FileDescriptorName"),
-          { user: socket.one("SocketUser"), path: socket.one("ListenStream") },
-        ];
+      it(`THREAT-33: ${service} is started as by the supervisor, with these permissions and no more`, () => {
+        const command = commandOf(service, data, INSTALLED);
+        const inFolder = (text: string): string => text.replaceAll(data, folder);
+        assert.deepEqual(unit.words("ExecStart"), [
+          `${INSTALLED}/bin/node`,
+          ...command.args.map(inFolder),
+        ]);
+        assert.equal(unit.one("WorkingDirectory"), folder);
+        const variables = unit.words("Environment").map((word) => word.split("="));
+        const wanted = Object.entries(command.environment);
+        assert.deepEqual(
+          Object.fromEntries(variables),
+          Object.fromEntries(wanted.map(([name, value]) => [name, inFolder(value)])),
+        );
+        assert.deepEqual(unit.all("PassEnvironment"), []);
+        assert.deepEqual(unit.all("EnvironmentFile"), []);
       });
-      const wanted = CALLERS[service].map((caller): readonly [string, object] => [
-        caller,
-        {
-          user: `redoubt-${userOf(service, caller)}`,
-          path: `/run/redoubt/${service}/${caller}/sock`,
-        },
-      ]);
-      assert.equal(found.length, wanted.length);
-      assert.deepEqual(Object.fromEntries(found), Object.fromEntries(wanted));
-      assert.deepEqual(unit.words("Requires"), unit.words("Sockets"));
+
+      it(`${service} has a user and a folder of its own, and leaves no core file`, () => {
+        const user = `redoubt-${service}`;
+        assert.equal(unit.one("User"), user);
+        assert.equal(unit.one("Group"), user);
+        assert.deepEqual(unit.all("SupplementaryGroups"), []);
+        assert.equal(installation.users.get(user), folder);
+        assert.equal(unit.one("StateDirectory"), `redoubt/${service}`);
+        assert.equal(unit.one("StateDirectoryMode"), "0700");
+        // THREAT-19.
+        assert.equal(unit.one("LimitCORE"), "0");
+        assert.equal(unit.one("CoredumpFilter"), "0x0");
+      });
+
+      it(`THREAT-32: ${service} has one socket for each caller, which that caller's user alone can open`, () => {
+        const found = unit.words("Sockets").map((name): readonly [string, object] => {
+          const socket = installation.unit(name);
+          assert.equal(socket.one("Service"), unit.name);
+          assert.equal(socket.one("SocketMode"), "0600");
+          assert.equal(socket.one("DirectoryMode"), "0755");
+          assert.equal(socket.one("SocketUser"), socket.one("SocketGroup"));
+          assert.ok(installation.users.has(socket.one("SocketUser")), socket.one("SocketUser"));
+          return [
+            socket.one("FileDescriptorName"),
+            { user: socket.one("SocketUser"), path: socket.one("ListenStream") },
+          ];
+        });
+        const wanted = callersOf(service, installation.extent).map(
+          (caller): readonly [string, object] => [
+            caller,
+            {
+              user: `redoubt-${userOf(service, caller)}`,
+              path: `/run/redoubt/${service}/${caller}/sock`,
+            },
+          ],
+        );
+        assert.equal(found.length, wanted.length);
+        assert.deepEqual(Object.fromEntries(found), Object.fromEntries(wanted));
+        assert.deepEqual(unit.words("Requires"), unit.words("Sockets"));
+      });
+    }
+
+    it("are each of a service, or a socket that a service names, or its drop-in", () => {
+      const units = installation.services.map((service) => installation.unitOf(service));
+      const used = units.flatMap((unit) => [unit.name, ...unit.words("Sockets")]);
+      const names = new Set(used.map((name) => name.replace(/@[^.]*\./, "@.")));
+      for (const path of installation.files.keys()) {
+        const [name = ""] = path.split("/");
+        const isUsed = names.has(name.replace(/\.d$/, "")) || name.endsWith(".sysusers.conf");
+        assert.ok(isUsed, path);
+      }
+    });
+
+    it("give who holds keys or grants their use no network at all, and nobody more than this machine", () => {
+      for (const service of installation.services) {
+        const unit = installation.unitOf(service);
+        assert.equal(unit.one("IPAddressDeny"), "any");
+        if (unit.all("PrivateNetwork").length === 0) {
+          assert.ok(!["signer", "custody", "broker"].includes(roleOf(service).kind), service);
+          assert.equal(unit.one("IPAddressAllow"), "localhost");
+          continue;
+        }
+        assert.equal(unit.one("PrivateNetwork"), "yes");
+        assert.equal(unit.one("RestrictAddressFamilies"), "AF_UNIX");
+        assert.deepEqual(unit.all("IPAddressAllow"), []);
+      }
+    });
+
+    it("are understood by systemd without a word", { skip: NO_SYSTEMD }, () => {
+      // Only Node.js itself is not where it will be: nothing may be put into /opt for a test.
+      const node = join(root, "node");
+      writeFileSync(node, "");
+      chmodSync(node, 0o755);
+      const units = join(root, "units");
+      for (const [path, text] of installation.files) {
+        mkdirSync(join(units, dirname(path)), { recursive: true });
+        writeFileSync(join(units, path), text.replaceAll(`${INSTALLED}/bin/node`, node));
+      }
+      const names = installation.services
+        .map((service) => installation.unitOf(service))
+        .flatMap((unit) => [unit.name, ...unit.words("Sockets")]);
+      const { status, stdout, stderr } = spawnSync(
+        "systemd-analyze",
+        ["verify", "--man=no", ...names],
+        { encoding: "utf8", env: { ...process.env, SYSTEMD_UNIT_PATH: `${units}:` } },
+      );
+      const lines = `${stdout}${stderr}`.split("\n").filter((line) => line.includes("redoubt"));
+      assert.deepEqual({ status, lines }, { status: 0, lines: [] });
+    });
+
+    it("stop one that asks before those that it asks", () => {
+      for (const service of installation.services)
+        for (const caller of callersOf(service, installation.extent)) {
+          const user = userOf(service, caller);
+          if (user === "operator") continue;
+          const asking = installation.unitOf(user);
+          assert.ok(asking.words("After").includes(unitName(service)), `${user} after ${service}`);
+        }
     });
   });
 
 describe("the units", () => {
-  it("are each of a service, or a socket that a service names", () => {
-    const used = SERVICES.map(unitOf).flatMap((unit) => [unit.name, ...unit.words("Sockets")]);
-    const files = new Set(used.map((name) => name.replace(/@[^.]*\./, "@.")));
-    assert.deepEqual([...files, "redoubt.sysusers.conf"].toSorted(), FILES.toSorted());
-  });
-
-  it("give signers no network at all, and nobody more than this machine", () => {
-    for (const service of SERVICES) {
-      const unit = unitOf(service);
-      assert.equal(unit.one("IPAddressDeny"), "any");
-      if (roleOf(service).kind !== "signer") {
-        assert.equal(unit.one("IPAddressAllow"), "localhost");
-        continue;
-      }
-      assert.equal(unit.one("PrivateNetwork"), "yes");
-      assert.equal(unit.one("RestrictAddressFamilies"), "AF_UNIX");
-      assert.deepEqual(unit.all("IPAddressAllow"), []);
-    }
-  });
-
   it("score at most 2.0 of 10 points of exposure", { skip: NO_SYSTEMD }, () => {
-    for (const name of FILES.filter((file) => file.endsWith(".service"))) {
+    assert.equal(SERVICE_FILES.length, 9);
+    for (const name of SERVICE_FILES) {
       const args = ["security", "--offline=yes", "--threshold=20", join(UNITS, name)];
       const { status, stdout } = spawnSync("systemd-analyze", args, { encoding: "utf8" });
       assert.equal(status, 0, stdout.slice(-200));
@@ -156,46 +303,40 @@ describe("the units", () => {
     }
   });
 
-  it("are understood by systemd without a word", { skip: NO_SYSTEMD }, (t) => {
-    const root = mkdtempSync(join(tmpdir(), "redoubt-units-"));
-    t.after(() => rmSync(root, { recursive: true }));
-    // Only Node.js itself is not where it will be: nothing may be put into /opt for a test.
-    const node = join(root, "node");
-    writeFileSync(node, "");
-    chmodSync(node, 0o755);
-    const units = join(root, "units");
-    mkdirSync(units);
-    for (const name of FILES) {
-      cpSync(join(UNITS, name), join(units, name));
-      const text = readFileSync(join(units, name), "utf8");
-      writeFileSync(join(units, name), text.replace(`${INSTALLED}/bin/node`, node));
-    }
-    const names = SERVICES.map(unitOf).flatMap((unit) => [unit.name, ...unit.words("Sockets")]);
-    const { status, stdout, stderr } = spawnSync(
-      "systemd-analyze",
-      ["verify", "--man=no", ...names],
-      { encoding: "utf8", env: { ...process.env, SYSTEMD_UNIT_PATH: `${units}:` } },
-    );
-    const lines = `${stdout}${stderr}`.split("\n").filter((line) => line.includes("redoubt"));
-    assert.deepEqual({ status, lines }, { status: 0, lines: [] });
+  it("have drop-ins that take nothing back of what a unit takes away", () => {
+    for (const { files } of INSTALLATIONS.values())
+      for (const [path, text] of files)
+        if (basename(dirname(path)).endsWith(".d")) {
+          const keys = [...text.matchAll(/^([A-Za-z]+)=/gm)].map(([, key]) => key);
+          const allowed = new Set(["Requires", "After", "Sockets", "ExecStart"]);
+          assert.deepEqual(
+            keys.filter((key) => !allowed.has(key ?? "")),
+            [],
+            path,
+          );
+        }
   });
 
-  it("stop one that asks before those that it asks, as the supervisor does", () => {
+  it("stop in the supervisor's order", () => {
     for (const service of SERVICES) {
       const { kind, realm } = roleOf(service);
-      const unit = unitOf(service);
-      const before = STOP_ORDER.flat().slice(0, STOP_ORDER.flat().indexOf(kind));
-      for (const other of SERVICES.filter((name) => before.includes(roleOf(name).kind))) {
+      const unit = PLAIN.unitOf(service);
+      const earlier = STOP_ORDER.flat().slice(0, STOP_ORDER.flat().indexOf(kind));
+      for (const other of SERVICES.filter((name) => earlier.includes(roleOf(name).kind))) {
         // An issuer and a publisher ask each other nothing; nor does one realm the other.
         const isApart = [kind, roleOf(other).kind].every((one) => FRONTS.includes(one));
         if (isApart || (realm !== undefined && roleOf(other).realm !== realm)) continue;
-        assert.ok(unitOf(other).words("After").includes(unit.name), `${other} after ${service}`);
+        assert.ok(
+          PLAIN.unitOf(other).words("After").includes(unit.name),
+          `${other} after ${service}`,
+        );
       }
     }
   });
 
   it("know every realm's users", () => {
     for (const realm of REALMS)
-      for (const kind of ["signer", "issuer"]) assert.ok(USERS.has(`redoubt-${kind}-${realm}`));
+      for (const kind of ["signer", "issuer"])
+        assert.ok(PLAIN.users.has(`redoubt-${kind}-${realm}`));
   });
 });

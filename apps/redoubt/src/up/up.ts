@@ -17,6 +17,7 @@ import { stateBootstrap, stateDemoRoot } from "./bootstrap.ts";
 import { checkDataFolder, isMissingOrEmpty, lockDataFolder } from "./data-folder.ts";
 import { metricsPages } from "./metrics.ts";
 import { serveStatusPage } from "./status-page.ts";
+import { stopSignal } from "./stop-signal.ts";
 import { Supervisor } from "./supervisor.ts";
 import { Waiting } from "./waiting.ts";
 
@@ -208,15 +209,4 @@ function announcement({ folder }: UpOptions, settings: Settings) {
       "Ctrl-C stops everything.",
     ].join("\n"),
   };
-}
-
-/**
- * Resolves when the supervisor is told to stop, by a signal or because its parent has gone; later ones change nothing.
- */
-function stopSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
-      process.on(signal, () => resolve());
-    process.on("disconnect", () => resolve());
-  });
 }

@@ -218,6 +218,7 @@ export class SignerService implements Service {
   #isReady(): boolean {
     const core = this.#core;
     if (!core || this.#refusal(core) !== undefined || this.#parts.custodian.failure) return false;
+    if (this.#withoutLease() !== undefined) return false;
     return codeOf(() => core.writer.check()) === undefined && core.ring.hasActive;
   }
 
@@ -266,7 +267,12 @@ export class SignerService implements Service {
   #whyNot(): string | undefined {
     const core = this.#core;
     const own = core && (this.#refusal(core) ?? codeOf(() => core.writer.check()));
-    return own ?? this.#parts.custodian.failure?.code;
+    return own ?? this.#withoutLease() ?? this.#parts.custodian.failure?.code;
+  }
+
+  /** P5: the code with which every use of a key is refused, where a lease is needed and there is none. */
+  #withoutLease(): string | undefined {
+    return codeOf(() => this.#parts.lease?.check());
   }
 
   #metadata(): SignerMetadata {
