@@ -1,6 +1,11 @@
 import { hash } from "node:crypto";
 import { canonicalBytes, REALM } from "@redoubt/base";
-import { bytes, message, text, type Values } from "@redoubt/wire";
+import { bytes, list, message, text, type Values } from "@redoubt/wire";
+
+/** docs/spec/key-record.md §1: a SHA-256 in base64url. */
+const KID = /^[A-Za-z0-9_-]{43}$/;
+/** Keys in one binding. */
+export const MAX_KIDS = 256;
 
 const BINDING = {
   realm: text(32, REALM),
@@ -10,6 +15,8 @@ const BINDING = {
   encryptionKey: bytes({ bytes: 32 }),
   /** Ed25519 public key, raw: its holder may use the lease. */
   holderKey: bytes({ bytes: 32 }),
+  /** Keys that this signer holds and that verifiers may know, by kid, in ascending order. */
+  kids: list(text(43, KID), MAX_KIDS),
 };
 
 /** What a machine vouches for when it shows evidence: who asks, and the keys that were made for this one lease. */

@@ -48,6 +48,8 @@ export interface Grant {
   readonly digest: Buffer;
   /** Place in the broker's log: a later lease has a higher one. */
   readonly index: number;
+  /** To what is kept beside the entry. */
+  readonly commitment: Buffer;
 }
 
 /** @throws ServiceError `ERR_LEASE_FORMAT`, `ERR_LEASE_PROOF` for one that is in no tree that both signed */
@@ -55,7 +57,8 @@ export function openGrant(grant: string, { origin, logKey, writerKey }: GrantLog
   try {
     const { index, proof, checkpoint, extra = Buffer.alloc(0) } = parseProofFile(grant);
     const bytes = extra.subarray(COMMITMENT_BYTES);
-    const leafHash = hashLeaf(leaseEntry(bytes, extra.subarray(0, COMMITMENT_BYTES)));
+    const commitment = Buffer.from(extra.subarray(0, COMMITMENT_BYTES));
+    const leafHash = hashLeaf(leaseEntry(bytes, commitment));
     const { size, root, verified } = openCheckpoint(checkpoint, {
       origin,
       verifiers: [logKey, writerKey],
@@ -64,7 +67,7 @@ export function openGrant(grant: string, { origin, logKey, writerKey }: GrantLog
     if (!names.has(logKey.name) || !names.has(writerKey.name))
       throw new RangeError("A signature is missing");
     verifyInclusion({ index, size, leafHash, root, proof });
-    return { lease: parseLease(bytes), digest: hash("sha256", bytes, "buffer"), index };
+    return { lease: parseLease(bytes), digest: hash("sha256", bytes, "buffer"), index, commitment };
   } catch (cause) {
     const isProof = cause instanceof TlogError || cause instanceof RangeError;
     if (!isProof) throw cause;

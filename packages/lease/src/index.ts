@@ -1,4 +1,16 @@
+export {
+  type AttestationTrust,
+  type AttestedKey,
+  encodeAttestation,
+  encodeGrantBody,
+  type GrantBody,
+  MAX_EXPECTED_BYTES,
+  MAX_REFERENCES,
+  parseGrantBody,
+  verifyAttestation,
+} from "./attestation.ts";
 export { bindingMessage, boundData, NONCE_BYTES, type Binding } from "./binding.ts";
+export { openEar, signEar, type EarSubject } from "./ear.ts";
 export {
   encodeGrant,
   holderKeyOf,

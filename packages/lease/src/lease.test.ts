@@ -79,6 +79,7 @@ test("P5: a lease counts only in a tree that broker and ledger signed", () => {
       lease,
       digest: createHash("sha256").update(bytes).digest(),
       index,
+      commitment: createHash("sha256").update("evidence").digest(),
     });
   const { log: logSigner, writer } = log.signers;
   const { logKey, writerKey } = log;
@@ -122,13 +123,15 @@ const binding: Binding = {
   signer: "signer-consumer",
   encryptionKey: Buffer.alloc(32, 3),
   holderKey: Buffer.alloc(32, 4),
+  kids: ["a".repeat(43)],
 };
 
 test("THREAT-14: what evidence is over tells nonce, realm, signer and keys apart", () => {
   const nonce = Buffer.alloc(32, 5);
   const text =
     '{"encryptionKey":"AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM",' +
-    '"holderKey":"BAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQ","realm":"consumer","signer":"signer-consumer"}';
+    `"holderKey":"BAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQ","kids":["${"a".repeat(43)}"],` +
+    '"realm":"consumer","signer":"signer-consumer"}';
   const digest = createHash("sha256").update(text).digest();
   const expected = createHash("sha256").update("attest-v1\0").update(nonce).update(digest).digest();
   assert.deepEqual(boundData(nonce, binding), expected);
@@ -137,6 +140,7 @@ test("THREAT-14: what evidence is over tells nonce, realm, signer and keys apart
     { signer: "signer-enterprise" },
     { encryptionKey: Buffer.alloc(32) },
     { holderKey: Buffer.alloc(32) },
+    { kids: [] },
   ])
     assert.notDeepEqual(boundData(nonce, { ...binding, ...other }), expected);
   assert.notDeepEqual(boundData(Buffer.alloc(32), binding), expected);

@@ -28,6 +28,7 @@ const binding = {
   signer: "signer-consumer",
   encryptionKey: Buffer.alloc(32, 9),
   holderKey: Buffer.alloc(32, 8),
+  kids: [],
 };
 
 async function evidenceOver(broker: TestBroker, nonce: Buffer, bound = binding): Promise<Buffer> {

@@ -57,9 +57,10 @@ export async function openBroker(options: BrokerOptions): Promise<Service> {
   const ledger = options.ledger ?? stack.use(peer(root, service, "ledger"));
   const monitor = options.monitor ?? stack.use(peer(root, service, "monitor"));
   const state = new BrokerState(join(folder, BROKER_FILES.state));
+  const keys = writerOf(folder, config.log.origin);
   const log = new GrantLogWriter({
     ...config.log,
-    ...writerOf(folder, config.log.origin),
+    ...keys,
     client: ledger,
     pendingFile: join(folder, BROKER_FILES.pending),
     known: () => state.value.tree,
@@ -72,6 +73,7 @@ export async function openBroker(options: BrokerOptions): Promise<Service> {
     nonces,
     state,
     log,
+    writer: keys.writer,
     ownLog: config.log.origin,
     witnessed: (origin) => askWitness(monitor, origin, config.witness),
     events: brokerEvents(sink),

@@ -35,6 +35,7 @@ test("THREAT-26: a caller that floods with made-up nonces is told to wait, and n
     signer: "signer-consumer",
     encryptionKey: Buffer.alloc(32, 9),
     holderKey: Buffer.alloc(32, 8),
+    kids: [],
   });
   const flood = () =>
     askForBytes(client, BROKER.grant, { nonce: randomBytes(32), binding }, Buffer.alloc(1));

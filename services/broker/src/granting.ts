@@ -1,5 +1,5 @@
 import { hash, randomBytes, type KeyObject } from "node:crypto";
-import { canonicalBytes, nowSeconds, ServiceError, type Clock } from "@redoubt/base";
+import { nowSeconds, ServiceError, type Clock } from "@redoubt/base";
 import {
   type Appraisal,
   appraise,
@@ -15,12 +15,13 @@ import {
   type Binding,
   bindingMessage,
   boundData,
+  encodeGrantBody,
   encodeLease,
   type Lease,
   seal,
+  signEar,
 } from "@redoubt/lease";
-import { isDatedAhead, type Witnessed } from "@redoubt/tlog";
-import { encodeBase64url } from "@redoubt/verify/base64url";
+import { isDatedAhead, type NoteSigner, type Witnessed } from "@redoubt/tlog";
 import type { JsonObject } from "@redoubt/verify/json";
 import type { BrokerState } from "./broker-state.ts";
 import type { RealmConfig } from "./config.ts";
@@ -51,6 +52,8 @@ export interface GrantingOptions {
   readonly nonces: Nonces;
   readonly state: BrokerState;
   readonly log: GrantLogWriter;
+  /** Signs attestation results. */
+  readonly writer: NoteSigner;
   /** Origins of the registry and of the broker's own log. */
   readonly registry: string;
   readonly ownLog: string;
@@ -144,11 +147,27 @@ export class Granting {
       evidence: hash("sha256", evidence, "buffer"),
     };
     const bytes = encodeLease(lease);
-    const { grant, index, tree } = await log.append(
-      bytes,
-      bodyOf(bytes, request, evidence),
-      ownLog,
+    const ear = signEar(
+      {
+        issued: now,
+        nonce: request.nonce,
+        signer: caller,
+        claims: appraisal.claims,
+        ...expected,
+      },
+      this.#options.writer,
     );
+    // All that is needed to appraise it again (docs/spec/leases.md §3).
+    const body = encodeGrantBody({
+      binding: request.binding,
+      ear,
+      evidence: evidence.toString("utf8"),
+      lease: bytes.toString("utf8"),
+      nonce: request.nonce,
+      policy: expected.policyFile.toString("utf8"),
+      references: expected.referenceFiles.map((file) => file.toString("utf8")),
+    });
+    const { grant, index, tree } = await log.append(bytes, body, ownLog);
     state.raise({ ...state.value, tree });
     events.granted(lease, index);
     return sealTo(appraisal, binding, enrolled, grant);
@@ -211,16 +230,6 @@ function sealTo(
     credential: made.credentialBlob,
     secret: made.encryptedSecret,
   };
-}
-
-/** All that is needed to appraise it again (docs/spec/leases.md §3). */
-function bodyOf(lease: Buffer, { nonce, binding }: GrantRequest, evidence: Buffer): Buffer {
-  return canonicalBytes({
-    binding,
-    evidence: evidence.toString("utf8"),
-    lease: lease.toString("utf8"),
-    nonce: encodeBase64url(nonce),
-  });
 }
 
 function evaluationOf({ claims }: Appraisal): number {

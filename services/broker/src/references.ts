@@ -8,6 +8,7 @@ import {
   type ReferenceValues,
   verifyReferenceValues,
 } from "@redoubt/evidence";
+import { MAX_EXPECTED_BYTES, MAX_REFERENCES } from "@redoubt/lease";
 import type { KeyObject } from "node:crypto";
 
 export interface Release {
@@ -17,13 +18,12 @@ export interface Release {
 
 export interface Expected {
   readonly policy: Policy;
+  readonly policyFile: Buffer;
+  /** The signed files, as they were read. */
+  readonly referenceFiles: readonly Buffer[];
   /** Versions of the reference values, by name. */
   readonly versions: ReadonlyMap<string, number>;
 }
-
-/** Each is read, and its signatures verified, at each grant. */
-const MAX_FILES = 64;
-const MAX_FILE_BYTES = 1024 * 1024;
 
 /**
  * Reads what is expected of a realm's signer, each time anew: an operator adds a release by adding a file. Every file
@@ -41,12 +41,20 @@ export function readExpected(
 ): Expected {
   try {
     const trust = { releaseKeys: keys, threshold, floors, now };
-    const all = referenceFiles(folder).map((path) =>
-      verifyReferenceValues(readPrivateFile(path, MAX_FILE_BYTES), trust),
+    const files = referencePaths(folder).map((path) => readPrivateFile(path, MAX_EXPECTED_BYTES));
+    const all = files.map((file) => verifyReferenceValues(file, trust));
+    const policyFile = readPrivateFile(
+      join(folder, "policies", `${realm}.json`),
+      MAX_EXPECTED_BYTES,
     );
-    const policy = readPrivateFile(join(folder, "policies", `${realm}.json`), MAX_FILE_BYTES);
+    // Each grant keeps them in the log.
+    const total = [policyFile, ...files].reduce((sum, { length }) => sum + length, 0);
+    if (total > MAX_EXPECTED_BYTES)
+      throw new RangeError(`Policy and reference values: more than ${MAX_EXPECTED_BYTES} bytes`);
     return {
-      policy: parsePolicy(policy, joinReferenceSets(all)),
+      policy: parsePolicy(policyFile, joinReferenceSets(all)),
+      policyFile,
+      referenceFiles: files,
       versions: versionsOf(all),
     };
   } catch (cause) {
@@ -56,9 +64,10 @@ export function readExpected(
   }
 }
 
-function referenceFiles(folder: string): readonly string[] {
+function referencePaths(folder: string): readonly string[] {
   const names = readdirSync(join(folder, "references")).filter((name) => name.endsWith(".json"));
-  if (names.length > MAX_FILES) throw new RangeError(`More than ${MAX_FILES} reference files`);
+  if (names.length > MAX_REFERENCES)
+    throw new RangeError(`More than ${MAX_REFERENCES} reference files`);
   return names.toSorted().map((name) => join(folder, "references", name));
 }
 

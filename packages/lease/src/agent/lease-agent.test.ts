@@ -20,6 +20,8 @@ class Scene {
   answer: { credential?: Buffer; secret?: Buffer } = {};
   sealedWith: Buffer | undefined;
   asked = 0;
+  /** Kids of the last binding. */
+  kids: readonly string[] = [];
   isAway = false;
 
   readonly broker: Requester = {
@@ -32,7 +34,9 @@ class Scene {
         );
       this.asked += 1;
       const { binding } = BROKER.grant.request.read(head);
-      return this.#grant(bindingMessage.read(binding));
+      const read = bindingMessage.read(binding);
+      this.kids = read.kids;
+      return this.#grant(read);
     },
   };
 
@@ -182,6 +186,34 @@ test("THREAT-16: it asks at half life, not before and not twice, and again soon 
   const other = scene.agent();
   await assert.rejects(other.renew(), { code: "ERR_WIRE_CLOSED" });
   assert.equal(other.isFirstAwaited, false);
+});
+
+test("a key that is new is named by evidence at the next look, and keys that stay cost no lease", async () => {
+  const scene = new Scene();
+  let kids: readonly string[] = [];
+  const agent = scene.agent({ kids: () => kids });
+  const look = async (): Promise<number> => {
+    agent.look();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    return scene.asked;
+  };
+  assert.equal(await look(), 1);
+  kids = ["b".repeat(43), "a".repeat(43)];
+  assert.equal(await look(), 2);
+  assert.deepEqual(scene.kids, ["a".repeat(43), "b".repeat(43)]);
+  kids = ["a".repeat(43), "b".repeat(43)];
+  assert.equal(await look(), 2, "the same keys in another order");
+  scene.isAway = true;
+  kids = ["c".repeat(43)];
+  await look();
+  scene.isAway = false;
+  assert.equal(await look(), 2, "a pause after a failure");
+  scene.seconds += 1;
+  assert.equal(await look(), 3);
+  kids = Array.from({ length: 300 }, (_, i) => String(i).padStart(43, "k"));
+  await look();
+  assert.equal(scene.kids.length, 256);
+  assert.equal(await look(), 4);
 });
 
 test("a lease that the gateway takes no more is exchanged at the next look, more slowly where each is", async () => {

@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from "node:crypto";
 import { backOffMs, nowSeconds, ServiceError, type Clock } from "@redoubt/base";
 import { askForBytes, BROKER, ask, type Requester } from "@redoubt/wire";
-import { bindingMessage, boundData } from "../binding.ts";
+import { bindingMessage, boundData, MAX_KIDS } from "../binding.ts";
 import { type GrantLog, openGrant, proveHolder } from "../grant.ts";
 import type { Lease } from "../lease.ts";
 import { rawPublicKey } from "../raw-key.ts";
@@ -20,6 +20,8 @@ export interface LeaseAgentOptions {
   readonly clock: Clock;
   /** Whether this process has read the registry as far as the lease asks; where not, the lease waits. */
   readonly hasRead: (registry: Lease["registry"]) => boolean;
+  /** Keys that this signer holds, by kid: where they are others than the lease was asked with, another is asked for. */
+  readonly kids?: () => readonly string[];
   readonly onGranted: (lease: Lease) => void;
   readonly onFailed: (error: unknown) => void;
 }
@@ -36,6 +38,7 @@ interface Held extends LeaseInHand {
   readonly endsMs: number;
   /** Half of its life, monotonic milliseconds. */
   readonly renewMs: number;
+  readonly kids: readonly string[];
 }
 
 /** The signer refuses when its clock is further from the broker's (docs/spec/leases.md §7). */
@@ -77,8 +80,18 @@ export class LeaseAgent {
   /** To be called every second: asks when it is time to. Never waited for. */
   look(): void {
     const { clock } = this.#options;
-    if (this.#isAsking || clock.monotonic() < this.#nextMs) return;
+    const isDue = clock.monotonic() >= this.#nextMs || (this.#failures === 0 && this.#hasOtherKeys);
+    if (this.#isAsking || !isDue) return;
     void this.renew().catch(() => undefined);
+  }
+
+  /** Relying parties find a key beside the evidence that names it: a new key does not wait for half of a lease. */
+  get #hasOtherKeys(): boolean {
+    return this.#held !== undefined && this.#held.kids.join() !== this.#kids().join();
+  }
+
+  #kids(): readonly string[] {
+    return this.#options.kids?.().slice(0, MAX_KIDS).toSorted() ?? [];
   }
 
   /**
@@ -123,7 +136,9 @@ export class LeaseAgent {
     const { nonce } = await ask(broker, BROKER.nonce, {});
     const holder = generateKeyPairSync("ed25519");
     const recipient = generateKeyPairSync("x25519");
+    const kids = this.#kids();
     const binding = {
+      kids,
       realm,
       signer,
       encryptionKey: rawPublicKey(recipient.publicKey, "X25519"),
@@ -147,6 +162,7 @@ export class LeaseAgent {
       prove: (challenge) => proveHolder(holder.privateKey, challenge, digest),
       endsMs: nowMs + left * 1000,
       renewMs: nowMs + ((lease.expires - lease.issued) * 1000) / 2,
+      kids,
     };
   }
 

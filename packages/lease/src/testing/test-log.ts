@@ -29,12 +29,15 @@ export class TestGrantLog implements GrantLog {
   readonly writerKey = this.#writer.key;
   readonly #leaves: Buffer[] = [];
 
-  /** @param signers who signs the tree: both, where nothing else is said */
+  /**
+   * @param signers who signs the tree: both, where nothing else is said
+   * @param commitment to what would be kept beside the entry
+   */
   grant(
     lease: Uint8Array,
     signers: readonly NoteSigner[] = [this.#log.signer, this.#writer.signer],
+    commitment: Buffer = createHash("sha256").update("evidence").digest(),
   ): string {
-    const commitment = createHash("sha256").update("evidence").digest();
     this.#leaves.push(hashLeaf(leaseEntry(lease, commitment)));
     return encodeGrant(lease, commitment, this.#proof(signers));
   }

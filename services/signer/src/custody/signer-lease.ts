@@ -23,6 +23,7 @@ export class SignerLease implements AsyncDisposable {
   readonly #owned = new AsyncDisposableStack();
   /** The registry as this signer has read it. */
   #held: () => TreeHead | undefined = () => undefined;
+  #kids: readonly string[] = [];
 
   constructor(options: SignerLeaseOptions) {
     const { broker, attester, service, events } = options;
@@ -32,6 +33,7 @@ export class SignerLease implements AsyncDisposable {
       ...options,
       signer: service,
       imageVersion: IMAGE_VERSION,
+      kids: () => this.#kids,
       hasRead: (asked) => this.#hasRead(asked),
       onGranted: (lease) => events.leaseGranted(lease),
       onFailed: (error) => events.leaseFailed(error),
@@ -66,8 +68,13 @@ export class SignerLease implements AsyncDisposable {
     return custody === "gateway" ? [hardware] : [hardware, "lease: cooperative"];
   }
 
-  /** To be called every second. */
-  look(): void {
+  /**
+   * To be called every second.
+   *
+   * @param kids keys that this signer holds: evidence names them, for those who rely on them
+   */
+  look(kids: readonly string[]): void {
+    this.#kids = kids;
     this.#agent.look();
   }
 

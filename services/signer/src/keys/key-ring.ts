@@ -151,6 +151,14 @@ export class KeyRing {
     return keys;
   }
 
+  /** Keys that sign, will, or did not long ago, and that custody holds. */
+  kids(): readonly string[] {
+    const states = ["prepublished", "active", "verify-only"];
+    return this.own()
+      .filter(({ state, record }) => states.includes(state) && this.custodyOf(record) !== undefined)
+      .map(({ kid }) => kid);
+  }
+
   hold(key: CustodyKey): void {
     this.#held.set(publicText(key.publicJwk), key);
   }

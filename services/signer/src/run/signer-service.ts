@@ -170,7 +170,7 @@ export class SignerService implements Service {
   async #turn(isAsked: boolean): Promise<boolean> {
     await this.#parts.view.poll();
     const { lease } = this.#parts;
-    lease?.look();
+    lease?.look(this.#core?.ring.kids() ?? []);
     // A moment, and no trouble of custody: without a lease nothing can be opened.
     if (lease?.isFirstAwaited === true) return false;
     const core = (this.#core ??= await this.#takeUp());
