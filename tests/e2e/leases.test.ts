@@ -98,6 +98,9 @@ describe("redoubt leases enable, on a system that had its keys already", () => {
     const check = await system.redoubt(["--json", "recover", "check"]);
     assert.equal(check.code, 0, check.stdout);
     assert.match(check.stdout, /"log":"redoubt\.local\/broker","ok":true/);
+    const unknown = await system.redoubt(["--json", "attest", "verify", "k".repeat(43)]);
+    assert.equal(unknown.code, 1);
+    assert.match(unknown.stdout + unknown.stderr, /ERR_ATTEST_KEY.*no such key/);
   });
 
   it("the broker's end stops nothing while leases last, and it comes back", async () => {

@@ -11,7 +11,8 @@ import {
   parsePolicy,
   verifyReferenceValues,
 } from "@redoubt/evidence";
-import { isJsonObject, parseJsonObject } from "@redoubt/verify/json";
+import { decodeBase64url } from "@redoubt/verify/base64url";
+import { isJsonObject, type JsonObject, parseJsonObject } from "@redoubt/verify/json";
 import {
   anyObject,
   BodyCommitments,
@@ -116,6 +117,28 @@ export function verifyAttestation(
   if (iat !== lease.issued)
     throw refusal("ERR_ATTESTATION_EAR", "Attestation result is of another time");
   return { lease, index, claims: appraiseAgain(body, binding, lease, trust) };
+}
+
+/** What an attestation says of itself. Nothing of it is verified. */
+export interface UnverifiedAttestation {
+  readonly lease: JsonObject;
+  readonly binding: JsonObject;
+  /** Claims of the broker's attestation result. */
+  readonly ear: JsonObject;
+  /** The broker's policy, as its file says. */
+  readonly policy: string;
+}
+
+/** @throws ServiceError `ERR_ATTESTATION_FORMAT` */
+export function unverifiedAttestation(document: Uint8Array): UnverifiedAttestation {
+  const { lease, binding, ear, policy } = parseAttestation(document).body;
+  const [, payload = ""] = ear.split(".");
+  return read(() => ({
+    lease: parseJsonObject(lease),
+    binding,
+    ear: parseJsonObject(decodeBase64url(payload, { maxBytes: MAX_EAR }), { maxBytes: MAX_EAR }),
+    policy,
+  }));
 }
 
 function parseAttestation(document: Uint8Array): {

@@ -7,6 +7,8 @@ export {
   MAX_EXPECTED_BYTES,
   MAX_REFERENCES,
   parseGrantBody,
+  unverifiedAttestation,
+  type UnverifiedAttestation,
   verifyAttestation,
 } from "./attestation.ts";
 export { bindingMessage, boundData, NONCE_BYTES, type Binding } from "./binding.ts";

@@ -1,15 +1,11 @@
-import type { Claims, ClaimValue } from "@redoubt/evidence";
+import { isJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
 
 /** One row for each claim, by its path as a policy names it. */
-export function claimRows(claims: Claims, prefix = ""): readonly (readonly [string, string])[] {
+export function claimRows(claims: JsonObject, prefix = ""): readonly (readonly [string, string])[] {
   return Object.entries(claims).flatMap(([name, value]) => rowsOf(`${prefix}${name}`, value));
 }
 
-function rowsOf(path: string, value: ClaimValue): readonly (readonly [string, string])[] {
-  if (isClaims(value)) return claimRows(value, `${path}.`);
+function rowsOf(path: string, value: JsonValue): readonly (readonly [string, string])[] {
+  if (isJsonObject(value)) return claimRows(value, `${path}.`);
   return [[path, typeof value === "object" ? JSON.stringify(value) : String(value)]];
-}
-
-function isClaims(value: ClaimValue): value is Claims {
-  return typeof value === "object" && !Array.isArray(value);
 }

@@ -43,10 +43,14 @@ export function readPolicy(
   file: string,
   references: ReferenceSets,
 ): Policy {
-  return parsePolicy(readInput(fileArgument(context, file), MAX_POLICY_BYTES), references);
+  return parsePolicy(readPolicyFile(context, file), references);
 }
 
-function parseFloor(text: string): readonly [string, number] {
+export function readPolicyFile(context: CommandContext, file: string): Buffer {
+  return readInput(fileArgument(context, file), MAX_POLICY_BYTES);
+}
+
+export function parseFloor(text: string): readonly [string, number] {
   const [, name, version] = /^([^=]+)=(\d{1,15})$/.exec(text) ?? [];
   if (name === undefined) throw optionError("--floor is <name>=<version>");
   return [name, Number(version)];

@@ -8,16 +8,16 @@ import {
   type Evidence,
   type Policy,
   type Refusal,
-  type TpmPlatform,
 } from "@redoubt/evidence";
 import { type CommandContext, EXIT, optionError } from "../command.ts";
 import { printable, table } from "../table.ts";
 import { claimRows } from "./claim-rows.ts";
 import { type Beside, readEvidence } from "./evidence-file.ts";
+import { parseEnrolled } from "./enrolled.ts";
 import { readPolicy, readReferences, type ReferenceOptions } from "./references.ts";
 
 export interface AttestVerifyOptions extends ReferenceOptions, Beside {
-  readonly policy: string;
+  readonly policy?: string;
   readonly expect?: string;
   readonly anyData?: boolean;
   readonly minEvaluation?: number;
@@ -26,22 +26,24 @@ export interface AttestVerifyOptions extends ReferenceOptions, Beside {
   readonly enrolled?: readonly string[];
 }
 
-type Verdict =
-  | { readonly valid: true; readonly claims: Claims }
-  | {
-      readonly valid: false;
-      readonly code: string;
-      readonly message: string;
-      readonly part?: string | undefined;
-      readonly claims?: Claims;
-      readonly refusals: readonly Refusal[];
-    };
+export interface Refused {
+  readonly valid: false;
+  readonly code: string;
+  readonly message: string;
+  readonly part?: string | undefined;
+  readonly claims?: Claims;
+  readonly refusals: readonly Refusal[];
+}
+
+type Verdict = Refused | { readonly valid: true; readonly claims: Claims };
 
 export async function attestVerify(
   context: CommandContext,
   file: string,
   options: AttestVerifyOptions,
 ): Promise<number> {
+  if (options.policy === undefined)
+    throw optionError("Name --policy with the file that says what the machine must prove");
   const now = parseTime(options.at);
   const appraisal = { now, ...parseAppraisal(options) };
   const references = readReferences(context, options, now);
@@ -68,10 +70,13 @@ function decide(read: () => Evidence, options: AppraisalOptions, policy: Policy)
 function verdictText(verdict: Verdict): string {
   if (verdict.valid)
     return `accepted: the evidence is genuine, and the policy is satisfied\n\n${table(claimRows(verdict.claims))}`;
-  if (verdict.claims === undefined)
-    return `refused: ${printable(verdict.message)} (${verdict.code})`;
-  const rows = verdict.refusals.map(({ claim, found, expected }) => [claim, found, expected]);
-  const hints = verdict.refusals.flatMap(({ claim, hint }) =>
+  return refusalText(verdict);
+}
+
+export function refusalText({ code, message, refusals }: Refused): string {
+  if (refusals.length === 0) return `refused: ${printable(message)} (${code})`;
+  const rows = refusals.map(({ claim, found, expected }) => [claim, found, expected]);
+  const hints = refusals.flatMap(({ claim, hint }) =>
     hint === undefined ? [] : [`${claim}: ${hint}`],
   );
   return [
@@ -87,8 +92,6 @@ function parseTime(at: string | undefined): number {
   if (Number.isNaN(time)) throw optionError("--at is a time like 2026-06-01T12:00:00Z");
   return time;
 }
-
-const PLATFORMS: readonly TpmPlatform[] = ["tpm2", "swtpm", "soft"];
 
 function parseAppraisal({
   expect,
@@ -115,16 +118,6 @@ function parseHex(text: string): Buffer {
   if (!/^(?:[0-9a-f]{2}){1,64}$/i.test(text))
     throw optionError("--expect is 1 to 64 bytes in hexadecimal");
   return Buffer.from(text, "hex");
-}
-
-function parseEnrolled(text: string): readonly [string, TpmPlatform] {
-  const [kind, name = "", ...rest] = text.split(":");
-  const platform = PLATFORMS.find((one) => one === kind);
-  if (platform === undefined || rest.length > 0 || !/^[0-9a-f]{8,140}$/.test(name))
-    throw optionError(
-      "--enrolled is tpm2:<name>, swtpm:<name> or soft:<name> of an attestation key",
-    );
-  return [name, platform];
 }
 
 function parsePcrs(text: string): { readonly bank: "sha256"; readonly indices: readonly number[] } {

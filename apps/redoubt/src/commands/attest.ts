@@ -1,19 +1,25 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { SnpVmm } from "@redoubt/evidence";
 import type { RimBuildOptions, RimCaptureOptions, RimSignOptions } from "../attest/rim.ts";
+import type { KeyOptions } from "../attest/key-attestation.ts";
 import type { ReferenceOptions } from "../attest/references.ts";
 import type { AttestVerifyOptions } from "../attest/verify-evidence.ts";
 import type { Run } from "../command.ts";
 import { collect, wholeNumber } from "./options.ts";
 
 const VERIFY_HELP = `
-Everything is decided offline, up to root certificates that are built in.
+Everything is decided offline, up to root certificates that are built in. A key that signs tokens is named by its kid:
+then its machine is verified as of when it last got a lease, by what the broker holds it to or by --policy. Of another's
+system, name everything yourself.
 
 Examples:
   redoubt attest verify evidence.json --policy production.json --expect 9f2c… \\
     --references signer.json --release-key anna.pem --release-key ben.pem
   redoubt attest verify report.bin --chain vcek.der --chain ask-ark.pem --policy p.json --any-data
   redoubt attest verify nitro.cose --policy p.json --any-data --at 2024-03-01T12:00:00Z
+  redoubt attest verify 5V1n… --policy production.json
+  redoubt attest verify 5V1n… --document 5V1n….json --realm consumer --log example.test/broker+1a2b… \\
+    --writer example.test/broker/writer+3c4d… --policy p.json --release-key anna.pem --release-key ben.pem
 
 Exit codes: 0 accepted, 3 refused: not genuine, or not what the policy asks for, 1 could not be decided.`;
 
@@ -21,6 +27,7 @@ const SHOW_HELP = `
 Examples:
   redoubt attest show evidence.json
   redoubt attest show report.bin --json
+  redoubt attest show 5V1n…
 
 Exit codes: 0 shown, 3 the file is no evidence.`;
 
@@ -83,8 +90,11 @@ export function register(cli: Command, run: Run): void {
     .addHelpText("after", VERIFY_HELP);
   withReferences(attest.command("verify"))
     .description("verify evidence offline and hold it to a policy")
-    .argument("<file>", "an envelope, an SNP report, a TDX quote, or a Nitro document")
-    .requiredOption("--policy <file>", "what the machine must prove")
+    .argument(
+      "<file>",
+      "an envelope, an SNP report, a TDX quote, a Nitro document, or a signing key's kid",
+    )
+    .option("--policy <file>", "what the machine must prove (of this system's keys: the broker's)")
     .option(
       "--expect <hex>",
       "the bytes that the machine was to bind: a nonce, or a digest over nonce and key",
@@ -111,24 +121,35 @@ export function register(cli: Command, run: Run): void {
       "an attestation key that was enrolled, by its TPM name; repeatable",
       collect,
     )
+    .option("--document <file>", "of a kid: what is published beside the key of another's system")
+    .option("--realm <name>", "with --document: the realm that the key's record says")
+    .option("--log <vkey>", "with --document: the key of the broker's log")
+    .option("--writer <vkey>", "with --document: the broker's own key")
     .addHelpText("after", VERIFY_HELP)
     .action(
-      run(async (context, file: string, options: AttestVerifyOptions) =>
-        (await import("../attest/verify-evidence.ts")).attestVerify(context, file, options),
-      ),
+      run(async (context, name: string, options: AttestVerifyOptions & KeyOptions) => {
+        const { isKid } = await import("../attest/key-attestation.ts");
+        return isKid(context, name)
+          ? (await import("../attest/verify-key.ts")).attestVerifyKey(context, name, options)
+          : (await import("../attest/verify-evidence.ts")).attestVerify(context, name, options);
+      }),
     );
   attest
     .command("show")
     .description("show what evidence says of itself, unverified")
     .argument(
       "<file>",
-      "an envelope, or one platform's own bytes: SNP, TDX, HCL, Nitro, an event log",
+      "an envelope, one platform's own bytes (SNP, TDX, HCL, Nitro, an event log), or a signing key's kid",
     )
+    .option("--document <file>", "of a kid: what is published beside the key of another's system")
     .addHelpText("after", SHOW_HELP)
     .action(
-      run(async (context, file: string) =>
-        (await import("../attest/show-evidence.ts")).attestShow(context, file),
-      ),
+      run(async (context, name: string, options: Pick<KeyOptions, "document">) => {
+        const { isKid } = await import("../attest/key-attestation.ts");
+        return isKid(context, name)
+          ? (await import("../attest/verify-key.ts")).attestShowKey(context, name, options)
+          : (await import("../attest/show-evidence.ts")).attestShow(context, name);
+      }),
     );
   const policy = attest
     .command("policy")
