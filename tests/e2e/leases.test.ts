@@ -197,3 +197,21 @@ async function settle(folder: string): Promise<void> {
   for (const kind of ["forged", "fork", "undelivered", "log-cut", "orphan-used"])
     assert.ok(!stdout.includes(`"${kind}"`), stdout);
 }
+
+it("init --leases: a new system whose keys need a lease from the first token on", async () => {
+  const root = mkdtempSync(join(tmpdir(), "redoubt-init-leases-"));
+  try {
+    const folder = join(root, "data");
+    const port = await freeBasePort();
+    const args = ["--json", "--data", folder, "init", "--leases", "--port", String(port)];
+    const made = await redoubt(args);
+    assert.equal(made.code, 0, made.stderr);
+    assert.equal(parseJsonObject(made.stdout)["leases"], true);
+    await using leased = await startSystem({ folder, port });
+    const { code, stderr } = await leased.redoubt(["token"]);
+    assert.equal(code, 0, stderr);
+    assert.equal(typeof (await leased.status())["custody-consumer"]?.["pid"], "number");
+  } finally {
+    rmSync(root, { recursive: true, force: true });
+  }
+});

@@ -3,7 +3,9 @@ import { ServiceError, systemClock } from "@redoubt/base";
 import { EXIT, type CommandContext } from "../command.ts";
 import { makeDemo } from "../demo.ts";
 import { REALMS } from "../layout.ts";
+import { enableLeases } from "../leases/enable-leases.ts";
 import { basePort, DEFAULT_PORT } from "../place.ts";
+import { readSettings } from "../settings.ts";
 import { createDataFolder, isMissingOrEmpty } from "../up/data-folder.ts";
 import { setUp, type Plan } from "../up/set-up.ts";
 import { chooseAddresses, hostsOf, loopbackAddresses, type AddressOptions } from "./addresses.ts";
@@ -19,6 +21,8 @@ import {
 export interface InitOptions
   extends Omit<AddressOptions, "listenPort">, CustodyOptions, ListenOptions, ProxyOptions {
   readonly port?: string;
+  /** Keys need a lease from the beginning. */
+  readonly leases?: boolean;
 }
 
 const NO_TLS =
@@ -36,11 +40,21 @@ export function loopbackPlan(port: number): Plan {
   };
 }
 
-/** Makes a data folder that is whole, or none: what is chosen here stands in it for ever. */
-export async function createSystem(folder: string, plan: Plan): Promise<void> {
-  await createDataFolder(folder, (temporary) =>
-    setUp(temporary, plan, new Date(systemClock.now())),
-  );
+/**
+ * Makes a data folder that is whole, or none: what is chosen here stands in it for ever.
+ *
+ * @throws ServiceError `ERR_LEASES_CUSTODY` for leases before keys that a cloud holds
+ */
+export async function createSystem(
+  folder: string,
+  plan: Plan,
+  { leases = false }: Pick<InitOptions, "leases"> = {},
+): Promise<void> {
+  await createDataFolder(folder, async (temporary) => {
+    const now = systemClock.now();
+    await setUp(temporary, plan, new Date(now));
+    if (leases) await enableLeases(temporary, readSettings(temporary), now);
+  });
 }
 
 function choosePlan(context: CommandContext, options: InitOptions): Plan {
@@ -74,11 +88,13 @@ export async function init(context: CommandContext, options: InitOptions): Promi
       `${folder} is not empty, and what init chooses cannot be changed: name another with --data`,
     );
   const plan = choosePlan(context, options);
-  await createSystem(folder, plan);
+  await createSystem(folder, plan, options);
+  const { leases = false } = options;
   terminal.result({
     json: {
       data: folder,
       port: plan.port,
+      leases,
       rpId: plan.rpId,
       reports: plan.reports,
       realms: plan.realms,
@@ -92,6 +108,7 @@ export async function init(context: CommandContext, options: InitOptions): Promi
       ]),
       `  ${"reports".padEnd(11)} ${plan.reports}`,
       `  ${"people".padEnd(11)} RP ID ${plan.rpId}`,
+      `  ${"keys".padEnd(11)} ${leases ? "need a lease; the machine shows a TPM in software (docs/guide/leases.md)" : "need no lease"}`,
       "",
       "These stand for ever: issuers are part of every key. Wrong? Remove the folder and run init again, now.",
       `Next: ${folder === join(context.typedIn, ".redoubt") ? "npm start" : `npm run -s redoubt -- --data ${folder} up`}`,
