@@ -54,6 +54,7 @@ describe("fromDiscovery() with a ring key", () => {
           lastError: null,
           lastErrorText: null,
           refusals: [],
+          attestation: null,
         },
       ]);
       verifier.close();
