@@ -14,6 +14,7 @@ import type { Verifier } from "./verifier.ts";
 const untyped: { fromDiscovery(options: unknown): unknown } = { fromDiscovery };
 const FOLDER = "/.well-known/attestation/";
 const GOOD = "measured";
+const NOT_YET = "Not loaded yet";
 
 type Documents = Record<string, SiteAnswer | Promise<SiteAnswer>>;
 
@@ -362,9 +363,7 @@ describe("attestation: what is slow", () => {
       await until(() => kidsOf(verifier).includes(issuer.kid(THREE)));
       issuer.now = NOW + 1800;
       verifier.verify(mint({ ...tokenAt(issuer, NOW + 1800) }));
-      assert.deepEqual(refusalsOf(verifier), [
-        [issuer.kid(TWO), "ERR_ATTESTATION_FETCH", "Not loaded yet"],
-      ]);
+      assert.deepEqual(refusalsOf(verifier), [[issuer.kid(TWO), "ERR_ATTESTATION_FETCH", NOT_YET]]);
       // It is under way, so that another load does not ask for it again.
       await issuer.refresh();
       slow.release();
@@ -477,6 +476,7 @@ describe("attestation: what is slow", () => {
       let turns = 0;
       await until(() => (turns += 1) > 20);
       assert.deepEqual([kidsOf(verifier), issuer.asked.length], [[issuer.kid(ONE)], 3]);
+      assert.deepEqual(new Set(refusalsOf(verifier).map(([, , text]) => text)), new Set([NOT_YET]));
     }));
 });
 
@@ -508,6 +508,20 @@ describe("attestation: prefer", () => {
           [four, "ERR_ATTESTATION_FETCH"],
         ],
       );
+      verifier.close();
+    }));
+
+  it("says why a key was refused last", () =>
+    withIssuer(async (issuer) => {
+      issuer.serve([issuer.attested(ONE, { body: "first" }), issuer.record(TWO).jwk]);
+      const check: AttestationOptions["check"] = (_, document) => {
+        throw new Error(`Not of ${Buffer.from(document).toString("utf8")} ${issuer.asked.length}`);
+      };
+      const verifier = await issuer.open({ mode: "prefer", check });
+      assert.equal(refusalsOf(verifier)[0]?.[2], "Not of first 1");
+      issuer.documents[issuer.kid(ONE)] = { body: "second" };
+      await verifier.reload();
+      assert.equal(refusalsOf(verifier)[0]?.[2], "Not of second 2");
       verifier.close();
     }));
 

@@ -664,6 +664,21 @@ describe("background refresh", () => {
       verifier.close();
     }));
 
+  it("says what failed last: no key that counts, or a load", () =>
+    withIssuer(async (issuer) => {
+      issuer.publish([issuer.record("ent-es256").jwk]);
+      const verifier = await issuer.verifier();
+      const lastError = () => verifier.status().sources[0]?.lastError;
+      assert.equal(lastError(), null);
+      issuer.publish([]);
+      await verifier.reload();
+      assert.equal(lastError(), "ERR_KEYSET_EMPTY");
+      issuer.site.serve({});
+      await rejects(verifier.reload(), "ERR_DISCOVERY_FETCH");
+      assert.equal(lastError(), "ERR_DISCOVERY_FETCH");
+      verifier.close();
+    }));
+
   it("two issuers with one kid: each key signs for its own, in whatever order they load", () =>
     withIssuer((first) =>
       withSite(async (site) => {

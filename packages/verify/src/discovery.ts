@@ -121,7 +121,7 @@ class IssuerState {
   }
 
   get lastError(): TrustError | null {
-    if (this.#loadError || this.#loadedAt === null || this.keys.length > 0) return this.#loadError;
+    if (this.#loadError || this.keys.length > 0) return this.#loadError;
     return noKeys(this.issuer, this.#passed.refusals);
   }
 
