@@ -34,7 +34,7 @@ export type AttestationPolicy = Required<AttestationOptions>;
 export interface KeyGate {
   /** Takes another set, begins to load what it needs, and says what counts until then. */
   take(set: ReadKeySet): PassedKeys;
-  /** Resolves when everything was loaded, or after the time that one document may take. */
+  /** Resolves when everything was loaded, or after the time that one document may take, which is twice `timeoutMs`. */
   settled(): Promise<void>;
 }
 
