@@ -1,3 +1,4 @@
+import type { AttestationOptions } from "./attestation-options.ts";
 import { isSecureUrl, type Schedule } from "./bounded-fetch.ts";
 import {
   checkProfile,
@@ -77,6 +78,8 @@ export interface DiscoveryOptions {
   readonly refreshSeconds?: number;
   /** How long keys count without a good load; default 3600, more than `refreshSeconds`, at most 86400. */
   readonly maxStaleSeconds?: number;
+  /** Whether keys of issuers with a ring count that no measured machine is known to use. Default `"off"`. */
+  readonly attestation?: "off" | AttestationOptions;
   readonly fetch?: typeof fetch;
   /** Called when a key set holds a private key, once for each: anybody may have it, so the key no longer counts. */
   readonly onAlarm?: (alarm: KeyAlarm) => void;
@@ -113,6 +116,7 @@ const NAMES = [
   "issuers",
   "refreshSeconds",
   "maxStaleSeconds",
+  "attestation",
   "fetch",
   "onAlarm",
   "allowLoopbackHttp",

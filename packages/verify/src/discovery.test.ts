@@ -54,6 +54,7 @@ describe("fromDiscovery() with a ring key", () => {
           lastError: null,
           lastErrorText: null,
           refusals: [],
+          attestation: null,
         },
       ]);
       verifier.close();
@@ -660,6 +661,21 @@ describe("background refresh", () => {
       await rejects(verifier.reload(), "ERR_DISCOVERY_DOCUMENT");
       const token = mint({ header: { kid: record.kid }, payload: issuer.payload });
       assert.equal(verifier.verify(token).key.kid, record.kid);
+      verifier.close();
+    }));
+
+  it("says what failed last: no key that counts, or a load", () =>
+    withIssuer(async (issuer) => {
+      issuer.publish([issuer.record("ent-es256").jwk]);
+      const verifier = await issuer.verifier();
+      const lastError = () => verifier.status().sources[0]?.lastError;
+      assert.equal(lastError(), null);
+      issuer.publish([]);
+      await verifier.reload();
+      assert.equal(lastError(), "ERR_KEYSET_EMPTY");
+      issuer.site.serve({});
+      await rejects(verifier.reload(), "ERR_DISCOVERY_FETCH");
+      assert.equal(lastError(), "ERR_DISCOVERY_FETCH");
       verifier.close();
     }));
 

@@ -1,3 +1,9 @@
+import {
+  checkAttestation,
+  type GateContext,
+  type KeyGate,
+  type PassedKeys,
+} from "./attestation-options.ts";
 import { scheduleUnref, type Schedule } from "./bounded-fetch.ts";
 import { checkIssuers, type CheckedIssuer, type DiscoveryOptions } from "./discovery-options.ts";
 import { loadIssuer, type LoadContext } from "./issuer-loader.ts";
@@ -37,11 +43,16 @@ export function fromDiscovery(options: DiscoveryOptions): TrustSource {
     least,
     86_400,
   );
+  const attestation = checkAttestation(options.attestation, issuers);
   return {
     isProfiled: issuers.every(({ trust }) => "declaration" in trust),
     open: async ({ now }: TrustContext): Promise<TrustReader> => {
+      // Loaded by those alone who ask for it.
+      const Gate = attestation && (await import("./attestation.ts")).AttestationGate;
       const reader = new DiscoveryReader(issuers, {
         now,
+        gateOf: (issuer, context) =>
+          Gate && issuer.trust.ring ? new Gate(issuer, attestation, context) : undefined,
         refreshSeconds,
         maxStaleSeconds,
         fetch: options.fetch ?? fetch,
@@ -57,6 +68,7 @@ export function fromDiscovery(options: DiscoveryOptions): TrustSource {
 }
 
 interface ReaderSettings extends TrustContext, Omit<LoadContext, "signal"> {
+  readonly gateOf: (issuer: CheckedIssuer, context: GateContext) => KeyGate | undefined;
   readonly refreshSeconds: number;
   readonly maxStaleSeconds: number;
   readonly schedule: Schedule;
@@ -72,14 +84,17 @@ class IssuerState {
   readonly #closing: AbortSignal;
   readonly #onLoaded: () => void;
   readonly #told = new Set<string>();
-  #loaded: ReadKeySet = { keys: [], refusals: [], ignored: 0 };
+  readonly #gate: KeyGate | undefined;
+  #ignored = 0;
+  /** Of the last set: what counts, and what does not. */
+  #passed: PassedKeys = { keys: [], refusals: [], attestation: null };
   /** Keys of this issuer that do not count, because another issuer's ring vouches for the same kid or key. */
   conflicts: readonly KeyRefusal[] = [];
   #loadedAt: number | null = null;
   #askedAt = -Infinity;
   #failures = 0;
   #failuresInRow = 0;
-  #lastError: TrustError | null = null;
+  #loadError: TrustError | null = null;
   #loading: Promise<void> | undefined;
   #cancelTimer: () => void = () => undefined;
 
@@ -92,14 +107,22 @@ class IssuerState {
     this.#settings = settings;
     this.#closing = closing;
     this.#onLoaded = onLoaded;
+    this.#gate = settings.gateOf(issuer, {
+      ...settings,
+      signal: closing,
+      onChange: (passed) => {
+        this.#publish(passed);
+      },
+    });
   }
 
   get keys(): readonly TrustedKey[] {
-    return this.#loaded.keys;
+    return this.#passed.keys;
   }
 
   get lastError(): TrustError | null {
-    return this.#lastError;
+    if (this.#loadError || this.keys.length > 0) return this.#loadError;
+    return noKeys(this.issuer, this.#passed.refusals);
   }
 
   get isReady(): boolean {
@@ -114,6 +137,12 @@ class IssuerState {
       this.#plan();
     });
     return this.#loading;
+  }
+
+  /** As `load`, and waits for the documents of its keys, for no longer than one of them may take. */
+  async loadAll(): Promise<void> {
+    await this.load();
+    await this.#gate?.settled();
   }
 
   /**
@@ -139,19 +168,25 @@ class IssuerState {
       const loaded = await loadIssuer(this.issuer, [this.#freshness], context);
       this.#tellPrivate(loaded);
       // An empty set, too: an issuer that withdraws every key means it.
-      this.#loaded = loaded;
+      this.#ignored = loaded.ignored;
       this.#loadedAt = startedAt;
       this.#freshness.freshUntil = startedAt + this.#settings.maxStaleSeconds * 1000;
-      this.#lastError = loaded.keys.length > 0 ? null : noKeys(this.issuer, loaded);
+      this.#loadError = null;
       this.#failuresInRow = 0;
-      this.#onLoaded();
+      this.#publish(this.#gate?.take(loaded) ?? { ...loaded, attestation: null });
     } catch (error) {
       // What was loaded before stays until it is stale: an outage of the issuer is not one of ours.
       this.#failures += 1;
       this.#failuresInRow += 1;
-      if (error instanceof TrustError) this.#lastError = error;
+      if (error instanceof TrustError) this.#loadError = error;
       throw error;
     }
+  }
+
+  /** P7: no key waits for another's document; each counts as soon as its own is good. */
+  #publish(passed: PassedKeys): void {
+    this.#passed = passed;
+    this.#onLoaded();
   }
 
   /** Whoever can read the set has the private key: that is an alarm. The key itself was left out by the load. */
@@ -182,8 +217,9 @@ class IssuerState {
   }
 
   describe(): TrustSourceStatus {
-    const { ignored } = this.#loaded;
-    const refusals = [...this.#loaded.refusals, ...this.conflicts];
+    const { attestation } = this.#passed;
+    const refusals = [...this.#passed.refusals, ...this.conflicts];
+    const { lastError } = this;
     return {
       kind: "discovery",
       issuer: this.issuer.issuer,
@@ -191,11 +227,12 @@ class IssuerState {
       loadedAt: this.#loadedAt,
       staleAt: this.#loadedAt === null ? null : this.#freshness.freshUntil,
       untrustedKeys: refusals.length,
-      ignoredKeys: ignored,
+      ignoredKeys: this.#ignored,
       failures: this.#failures,
-      lastError: this.#lastError?.code ?? null,
-      lastErrorText: this.#lastError?.message ?? null,
+      lastError: lastError?.code ?? null,
+      lastErrorText: lastError?.message ?? null,
       refusals,
+      attestation,
     };
   }
 }
@@ -220,7 +257,7 @@ class DiscoveryReader implements TrustReader {
 
   /** Starts if any issuer has a key: one that is down takes nothing from the others, and is asked again later. */
   async start(): Promise<void> {
-    const results = await Promise.allSettled(this.#states.map((state) => state.load()));
+    const results = await Promise.allSettled(this.#states.map((state) => state.loadAll()));
     if (this.#states.some(({ keys }) => keys.length > 0)) return;
     this.close();
     for (const result of results) if (result.status === "rejected") throw result.reason;
@@ -243,7 +280,7 @@ class DiscoveryReader implements TrustReader {
   }
 
   async reload(): Promise<void> {
-    const results = await Promise.allSettled(this.#states.map((state) => state.load()));
+    const results = await Promise.allSettled(this.#states.map((state) => state.loadAll()));
     for (const result of results) if (result.status === "rejected") throw result.reason;
   }
 
@@ -259,7 +296,7 @@ class DiscoveryReader implements TrustReader {
   }
 }
 
-function noKeys({ issuer }: CheckedIssuer, { refusals: [why] }: ReadKeySet): TrustError {
+function noKeys({ issuer }: CheckedIssuer, [why]: readonly KeyRefusal[]): TrustError {
   const reason = why ? `: ${why.reason}` : "";
   return new TrustError(
     why?.code ?? "ERR_KEYSET_EMPTY",

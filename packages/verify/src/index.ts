@@ -1,3 +1,4 @@
+export type { AttestationOptions, AttestedKey } from "./attestation-options.ts";
 export {
   Base64urlError,
   decodeBase64url,
@@ -87,7 +88,12 @@ export type { TokenPayload } from "./token-claims.ts";
 export { TOKEN_ERROR_CODES, TokenError, type TokenErrorCode } from "./token-error.ts";
 export type { TokenHeader } from "./token-header.ts";
 export { TrustError, type TrustErrorCode } from "./trust-error.ts";
-export type { TrustReader, TrustSource, TrustSourceStatus } from "./trust-source.ts";
+export type {
+  AttestationStatus,
+  TrustReader,
+  TrustSource,
+  TrustSourceStatus,
+} from "./trust-source.ts";
 export type { VerifiedKey, VerifiedToken } from "./verified-token.ts";
 export { createVerifier, type Verifier } from "./verifier.ts";
 export type { AcceptRule, VerifierOptions } from "./verifier-options.ts";

@@ -13,6 +13,8 @@ export interface LoadContext {
   readonly fetch: typeof fetch;
   readonly signal: AbortSignal;
   readonly allowLoopbackHttp: boolean;
+  /** Default 10000. */
+  readonly timeoutMs?: number;
 }
 
 /**
@@ -27,11 +29,13 @@ export async function loadIssuer(
   context: LoadContext,
 ): Promise<ReadKeySet> {
   const url = issuer.jwksUrl ?? (await discover(issuer, context));
-  return readKeySet(await get(url, MAX_KEY_SET_BYTES, context), issuer, freshness);
+  return readKeySet(await loadDocument(url, MAX_KEY_SET_BYTES, context), issuer, freshness);
 }
 
 async function discover(issuer: CheckedIssuer, context: LoadContext): Promise<URL> {
-  const metadata = parseMetadata(await get(issuer.metadataUrl, MAX_METADATA_BYTES, context));
+  const metadata = parseMetadata(
+    await loadDocument(issuer.metadataUrl, MAX_METADATA_BYTES, context),
+  );
   // OpenID Connect Discovery §4.3: exactly equal, or one server speaks for another.
   if (metadata["issuer"] !== issuer.issuer)
     throw new TrustError(
@@ -69,12 +73,17 @@ function parseMetadata(bytes: Uint8Array): JsonObject {
   }
 }
 
-async function get(url: URL, maxBytes: number, context: LoadContext): Promise<Uint8Array> {
-  const { fetch, signal } = context;
+/** @throws TrustError `ERR_DISCOVERY_FETCH` */
+export async function loadDocument(
+  url: URL,
+  maxBytes: number,
+  context: LoadContext,
+): Promise<Uint8Array> {
+  const { fetch, signal, timeoutMs = TIMEOUT_MS } = context;
   const init = { headers: { accept: "application/json" } };
   let response;
   try {
-    response = await fetchBounded({ fetch, url, init, maxBytes, timeoutMs: TIMEOUT_MS, signal });
+    response = await fetchBounded({ fetch, url, init, maxBytes, timeoutMs, signal });
   } catch (cause) {
     throw new TrustError("ERR_DISCOVERY_FETCH", `Discovery: cannot load ${url.href}`, { cause });
   }

@@ -32,6 +32,8 @@ export interface ReadKeySet {
   readonly refusals: readonly KeyRefusal[];
   /** Keys for another use or algorithm. */
   readonly ignored: number;
+  /** What each JWK has as `x-attestation`, by kid; read by whoever asks for attestation. */
+  readonly attestations: ReadonlyMap<string, JsonValue>;
 }
 
 export const MAX_KEY_SET_BYTES = 4_194_304;
@@ -52,6 +54,7 @@ export function readKeySet(
   const found: TrustedKey[] = [];
   const leaked: JsonObject[] = [];
   const refusals: KeyRefusal[] = [];
+  const attestations = new Map<string, JsonValue>();
   let ignored = 0;
   for (const jwk of parseKeySet(bytes))
     try {
@@ -59,7 +62,11 @@ export function readKeySet(
       const scopes = isForSignatures(jwk) ? readScopes(jwk, issuer) : [];
       const declaration = "declaration" in issuer.trust ? issuer.trust.declaration : undefined;
       if (scopes.length === 0) ignored += 1;
-      for (const scope of scopes) found.push(new TrustedKey(scope, freshness, declaration));
+      for (const scope of scopes) {
+        found.push(new TrustedKey(scope, freshness, declaration));
+        const { "x-attestation": stated } = jwk;
+        if (stated !== undefined) attestations.set(scope.kid, stated);
+      }
     } catch (error) {
       const why = refusalOf(error);
       if (why.code === "ERR_KEYSET_PRIVATE") leaked.push(jwk);
@@ -67,7 +74,7 @@ export function readKeySet(
     }
   const kept = found.filter((key) => !leaked.some((jwk) => isPublicHalf(key, jwk)));
   const { keys, conflicts } = withoutConflicts(kept);
-  return { keys, refusals: [...refusals, ...conflicts], ignored };
+  return { keys, refusals: [...refusals, ...conflicts], ignored, attestations };
 }
 
 /** Whoever read a private key in this set can sign as its public half, so that one goes, too, whatever its kid is. */

@@ -167,6 +167,7 @@ function staticSource(
     lastError: null,
     lastErrorText: null,
     refusals: [],
+    attestation: null,
   };
   const reader: TrustReader = {
     keys,

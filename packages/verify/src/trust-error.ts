@@ -1,5 +1,8 @@
 /** Why a key, a record or a key set does not count; stable. */
 export type TrustErrorCode =
+  | "ERR_ATTESTATION_FETCH"
+  | "ERR_ATTESTATION_MISSING"
+  | "ERR_ATTESTATION_REFUSED"
   | "ERR_DISCOVERY_DOCUMENT"
   | "ERR_DISCOVERY_FETCH"
   | "ERR_DISCOVERY_ISSUER"

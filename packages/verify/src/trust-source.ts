@@ -41,6 +41,14 @@ export interface KeyRefusal {
   readonly reason: string;
 }
 
+/** What is known of the machines that use the keys of a source. */
+export interface AttestationStatus {
+  /** Keys whose document satisfied the check. */
+  readonly attestedKeys: number;
+  /** With `prefer`: each key that counts although it is not attested, and why it is not. */
+  readonly unattested: readonly KeyRefusal[];
+}
+
 export interface TrustSourceStatus {
   readonly kind: "static-keys" | "static-records" | "discovery";
   readonly issuer?: string;
@@ -61,4 +69,6 @@ export interface TrustSourceStatus {
   readonly lastErrorText: string | null;
   /** Each key of the last key set that does not count, and why. */
   readonly refusals: readonly KeyRefusal[];
+  /** Null where no attestation is asked for. */
+  readonly attestation: AttestationStatus | null;
 }
