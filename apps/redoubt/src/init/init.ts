@@ -59,7 +59,7 @@ export async function createSystem(
 
 function choosePlan(context: CommandContext, options: InitOptions): Plan {
   const { port: base, listen, tlsCertificate, tlsKey, ...others } = options;
-  const { issuer, rpId, proxy, hops, ...custody } = others;
+  const { issuer, rpId, proxy, hops, leases: _leases, ...custody } = others;
   const port = basePort(base, process.env) ?? DEFAULT_PORT;
   const listener = readListen(listen);
   const proxies = chooseProxies({ proxy, hops });
