@@ -3,7 +3,7 @@ export interface Outcome {
   readonly threat: string;
   readonly attempt: string;
   /** Who had to stop or notice it. */
-  readonly layer: "verifier" | "jwks" | "signer" | "registry" | "audit";
+  readonly layer: "verifier" | "jwks" | "signer" | "registry" | "audit" | "broker" | "gateway";
   /** Refused, or alarmed: either way it did not pass quietly. */
   readonly stopped: boolean;
   readonly alarmed?: boolean;
@@ -23,7 +23,7 @@ export function outcomeLine(outcome: Outcome): string {
   const { threat, layer, code } = outcome;
   const verdict = isGood(outcome) ? "ok  " : "FAIL";
   const what = outcome.control ? "accepted" : outcome.alarmed ? "alarmed" : "stopped";
-  return `${verdict} ${threat} ${layer.padEnd(8)} ${what.padEnd(8)} ${code.padEnd(28)} ${outcome.attempt}`;
+  return `${verdict} ${threat.padEnd(9)} ${layer.padEnd(8)} ${what.padEnd(8)} ${code.padEnd(28)} ${outcome.attempt}`;
 }
 
 /** Does what an attacker would; an error is the refusal, and its code is shown. */
