@@ -26,7 +26,6 @@ interface Progress {
 }
 
 interface Pass {
-  readonly broker: BrokerInfo;
   readonly source: LogSource;
   readonly progress: Progress;
   readonly head: TreeHead;
@@ -107,7 +106,7 @@ export class AttestationReader implements AsyncDisposable {
     const sought = new Set(unfound.keys());
     const progress = this.#progress.get(origin) ?? BEGINNING;
     const { head } = (await readLogState(source, [progress.head])).range;
-    await this.#readBack({ broker, source, progress, head, unfound });
+    await this.#readBack({ source, progress, head, unfound });
     this.#progress.set(origin, { head, sought });
   }
 
@@ -128,10 +127,9 @@ export class AttestationReader implements AsyncDisposable {
     if (failures.length > 0 && pass.unfound.size > 0) throw failures[0];
   }
 
-  /** P5: only keys of the lease's realm, and only of a realm for which this broker grants leases. */
-  #take({ broker, unfound }: Pass, { shown, named }: Awaited<ReturnType<typeof readGrant>>): void {
+  /** P5: only keys of the lease's realm. `unfound` holds none of a realm for which this broker grants no leases. */
+  #take({ unfound }: Pass, { shown, named }: Awaited<ReturnType<typeof readGrant>>): void {
     const { lease, binding } = named;
-    if (!broker.realms.includes(lease.realm)) return;
     for (const kid of binding.kids) {
       if (unfound.get(kid) !== lease.realm) continue;
       unfound.delete(kid);

@@ -159,11 +159,17 @@ describe("which attestation a key has", () => {
     grants.name(deployment, ["consumer"]);
     grants.grant({ realm: "consumer", kids: [mine, other] });
     grants.grant({ realm: "enterprise", kids: [mine, other] });
+    const both = new TestGrants("test.example/broker-of-both");
+    both.name(deployment);
+    both.grant({ realm: "consumer", kids: [other] });
     await using system = new System(deployment);
-    system.ledger.successors.push(grants.log);
+    system.ledger.successors.push(grants.log, both.log);
     await system.start();
     await system.publisher.ready;
     await until(async () => (await system.attested(CONSUMER))[mine] !== undefined);
+    const states = () => system.ledger.calls.filter(({ op }) => op === "state").length;
+    const asked = states();
+    await until(() => states() >= asked + 4);
     assert.deepEqual(await system.attested(ENTERPRISE), { [other]: undefined });
     assert.equal((await fetch(system.origin + pathOf(other))).status, 404);
   });
