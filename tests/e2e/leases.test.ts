@@ -5,6 +5,7 @@ import {
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   readdirSync,
   rmdirSync,
   rmSync,
@@ -12,7 +13,10 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { parseJson, parseJsonObject } from "@redoubt/verify/json";
+import { parseConfig as parseBrokerConfig } from "@redoubt/broker";
+import { type AttestationTrust, verifyAttestation } from "@redoubt/lease";
+import { parseVerifierKey } from "@redoubt/tlog";
+import { isJsonObject, type JsonObject, parseJson, parseJsonObject } from "@redoubt/verify/json";
 import { freeBasePort } from "./free-ports.ts";
 import { RedoubtProcess } from "./redoubt-process.ts";
 import { redoubt, startSystem, type System } from "./system.ts";
@@ -103,6 +107,34 @@ describe("redoubt leases enable, on a system that had its keys already", () => {
     assert.match(unknown.stdout + unknown.stderr, /ERR_ATTEST_KEY.*no such key/);
   });
 
+  it("P5: each JWKS names its keys' attestations, and who has the system's trust verifies them offline", async () => {
+    for (const { realm, issuer } of system.announcement.issuers) {
+      const keys = await until(
+        `every key of ${realm} has its attestation`,
+        () => keysOf(issuer),
+        (shown) => shown.length > 0 && shown.every((key) => "x-attestation" in key),
+      );
+      for (const { kid, "x-attestation": attestation } of keys) {
+        assert.ok(typeof kid === "string");
+        const uri = `${new URL(issuer).origin}/.well-known/attestation/${kid}.json`;
+        assert.deepEqual(attestation, { uri, hardware: "none" });
+        const answer = await fetch(uri);
+        assert.equal(answer.headers.get("content-type"), "application/json");
+        const document = Buffer.from(await answer.arrayBuffer());
+        const asked = { kid, realm };
+        const { lease, claims } = verifyAttestation(document, asked, trustOf(data, realm));
+        assert.deepEqual([lease.hardware, claims["platform"]], [false, "soft"]);
+        const other = realm === "consumer" ? "enterprise" : "consumer";
+        assert.throws(
+          () => verifyAttestation(document, { ...asked, realm: other }, trustOf(data, realm)),
+          { code: "ERR_ATTESTATION_KEY" },
+        );
+      }
+    }
+    const { stdout } = await system.redoubt(["--json", "alarms", "list"]);
+    assert.deepEqual(parseJson(stdout), { alarms: [], openCritical: 0 });
+  });
+
   it("the broker's end stops nothing while leases last, and it comes back", async () => {
     const ended = await system.pidOf("broker");
     process.kill(ended, "SIGKILL");
@@ -151,6 +183,25 @@ describe("redoubt leases enable, on a system that had its keys already", () => {
     });
   });
 });
+
+async function keysOf(issuer: string): Promise<readonly JsonObject[]> {
+  const { keys } = parseJsonObject(await (await fetch(`${issuer}/keys`)).text());
+  return Array.isArray(keys) ? keys.filter(isJsonObject) : [];
+}
+
+/** What an operator would hand to those who rely on this system's keys. */
+function trustOf(folder: string, realm: string): AttestationTrust {
+  const read = (...names: string[]) => readFileSync(join(folder, ...names));
+  const { log, release, enrolled } = parseBrokerConfig(read("broker", "config.json"));
+  const { broker } = parseJsonObject(read("up", "settings.json"));
+  assert.ok(isJsonObject(broker) && typeof broker["writer"] === "string");
+  return {
+    log: { ...log, writerKey: parseVerifierKey(broker["writer"]) },
+    policy: read("broker", "policies", `${realm}.json`),
+    release,
+    enrolledKeys: new Map(enrolled.map(({ akName, platform }) => [akName, platform])),
+  };
+}
 
 const GATEWAY_FILES = ["consumer", "enterprise"].flatMap((realm) =>
   ["config.json", "state.json", "keys/passphrase"].map((file) => `custody-${realm}/${file}`),

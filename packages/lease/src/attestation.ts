@@ -92,6 +92,35 @@ export interface AttestedKey {
   readonly claims: Claims;
 }
 
+export interface Attestation {
+  readonly lease: Lease;
+  /** Place in the broker's log. */
+  readonly index: number;
+  readonly binding: Binding;
+  readonly body: GrantBody;
+}
+
+/**
+ * Opens what the broker's log proves of a document: that this evidence was shown, for this lease and these keys. Nothing
+ * is appraised yet.
+ *
+ * @throws ServiceError `ERR_ATTESTATION_FORMAT`, `_EVIDENCE` for evidence that is not the logged one, `_EAR`;
+ *   `ERR_LEASE_FORMAT`, `ERR_LEASE_PROOF`
+ */
+export function openAttestation(document: Uint8Array, log: GrantLog): Attestation {
+  const { grant, body, committed } = parseAttestation(document);
+  const { lease, index, commitment } = openGrant(grant, log);
+  const binding = readBinding(body);
+  if (!new BodyCommitments(committed).of(0).equals(commitment))
+    throw refusal("ERR_ATTESTATION_EVIDENCE", "This is not what the log holds beside the lease");
+  if (!hash("sha256", body.evidence, "buffer").equals(lease.evidence) || !isOf(lease, binding))
+    throw refusal("ERR_ATTESTATION_EVIDENCE", "Lease was granted for other evidence");
+  const { iat } = openEar(body.ear, log.writerKey);
+  if (iat !== lease.issued)
+    throw refusal("ERR_ATTESTATION_EAR", "Attestation result is of another time");
+  return { lease, index, binding, body };
+}
+
 /**
  * Verifies offline that a key is used by a machine which is what the policy asks for: its evidence names the key, was
  * logged, and is appraised here anew, at the time at which it was logged.
@@ -104,18 +133,9 @@ export function verifyAttestation(
   { kid, realm }: { readonly kid: string; readonly realm: string },
   trust: AttestationTrust,
 ): AttestedKey {
-  const { grant, body, committed } = parseAttestation(document);
-  const { lease, index, commitment } = openGrant(grant, trust.log);
-  const binding = readBinding(body);
-  if (!new BodyCommitments(committed).of(0).equals(commitment))
-    throw refusal("ERR_ATTESTATION_EVIDENCE", "This is not what the log holds beside the lease");
-  if (!hash("sha256", body.evidence, "buffer").equals(lease.evidence) || !isOf(lease, binding))
-    throw refusal("ERR_ATTESTATION_EVIDENCE", "Lease was granted for other evidence");
+  const { lease, index, binding, body } = openAttestation(document, trust.log);
   if (lease.realm !== realm || !binding.kids.includes(kid))
     throw refusal("ERR_ATTESTATION_KEY", "Evidence does not name this key of this realm");
-  const { iat } = openEar(body.ear, trust.log.writerKey);
-  if (iat !== lease.issued)
-    throw refusal("ERR_ATTESTATION_EAR", "Attestation result is of another time");
   return { lease, index, claims: appraiseAgain(body, binding, lease, trust) };
 }
 

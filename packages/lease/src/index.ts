@@ -1,4 +1,5 @@
 export {
+  type Attestation,
   type AttestationTrust,
   type AttestedKey,
   encodeAttestation,
@@ -6,6 +7,7 @@ export {
   type GrantBody,
   MAX_EXPECTED_BYTES,
   MAX_REFERENCES,
+  openAttestation,
   parseGrantBody,
   unverifiedAttestation,
   type UnverifiedAttestation,

@@ -11,7 +11,13 @@ export {
   type ClientSecret,
   type CredentialsDocument,
 } from "./client-credentials.ts";
-export { jwkOf, keysForIssuer, type RedoubtJwk } from "./jwks.ts";
+export {
+  attestationMember,
+  attestationPath,
+  jwkOf,
+  keysForIssuer,
+  type RedoubtJwk,
+} from "./jwks.ts";
 export type {
   ClientInfo,
   ClosedLog,

@@ -34,6 +34,17 @@ export function jwkOf({
   };
 }
 
+/** Where a publisher serves what vouches for a key's signer (docs/spec/leases.md §8), on the host of its issuers. */
+export function attestationPath(kid: string): string {
+  return `/.well-known/attestation/${kid}.json`;
+}
+
+/** The member of a JWK that names its attestation. `hardware`: whose hardware vouches for the signer, or `none`. */
+export function attestationMember(issuer: string, kid: string, hardware: string) {
+  const uri = new URL(issuer).origin + attestationPath(kid);
+  return { "x-attestation": { uri, hardware } } as const;
+}
+
 /**
  * The keys that an issuer's JWKS lists: its realm's, covering its tenant, published, not past their time.
  * Ordinary clients ignore scope, so this separation is what protects them (THREAT-01). Drill keys are never listed:

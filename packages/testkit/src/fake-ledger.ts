@@ -12,6 +12,7 @@ import {
   cosignWitnessed,
   ed25519Cosigner,
   EMPTY_ROOT,
+  encodeEntryBundle,
   encodeVerifierKey,
   openCheckpoint,
   parseCheckpoint,
@@ -75,6 +76,7 @@ export class FakeLedger extends FakeService {
     route(LEDGER.commit, (request, call) => this.#commit(request, call)),
     route(LEDGER.append, (request, call) => this.#append(request, call)),
     routeWithBytes(LEDGER.entries, (request, call) => this.#entries(request, call)),
+    routeWithBytes(LEDGER.batch, ({ log, index }, call) => batchOf(this.#log(log, call), index)),
     route(LEDGER.registry, (request, call) => this.#registry(request, call)),
     route(LEDGER.prove, (request, call) => this.#prove(request, call)),
     route(LEDGER.proveGrowth, ({ log, ...sizes }, call) => {
@@ -241,6 +243,18 @@ export class FakeLedger extends FakeService {
     log.append(entries, Buffer.from(attachment), note);
     return { size, checkpoint: checkpointAt(log, size) };
   }
+}
+
+/** Only batches of one entry are read so. */
+function batchOf(log: FakeLog, index: number) {
+  const { entries, bytes } = log.batchAt(index) ?? {};
+  if (!entries || !bytes) throw new ServiceError("ERR_LEDGER_NOT_FOUND", "No batch begins here");
+  const answer = {
+    first: index,
+    count: entries.length,
+    entriesBytes: encodeEntryBundle(entries).length,
+  };
+  return { answer, attachment: bytes };
 }
 
 /** Of whom nothing was ever heard. */

@@ -5,6 +5,7 @@ import type { Log } from "./log.ts";
 /** Callers are named by the socket they came in on (docs/spec/wire.md §1), never by a message. */
 const SIGNER = "signer-";
 const ISSUER = "issuer-";
+const BROKER = "broker";
 
 const READERS_OF_ALL: readonly string[] = ["operator", "monitor", "publisher"];
 
@@ -32,9 +33,13 @@ export function canFind(caller: string): boolean {
   return caller === "operator" || caller === "monitor";
 }
 
-/** Sealed bodies say in clear whose tenant and day they are (THREAT-35), and only the operator can have one opened. */
-export function canReadBodies(caller: string, log: Log): boolean {
-  return caller === "operator" && log.identity.kind === "issuance";
+/**
+ * Sealed bodies say in clear whose tenant and day they are (THREAT-35), and only the operator can have one opened. What is
+ * kept beside a grant is evidence and what it was held to, nobody's data: the publisher shows it beside keys.
+ */
+export function canReadBodies(caller: string, { identity }: Log): boolean {
+  if (identity.kind !== "issuance") return false;
+  return caller === "operator" || (caller === "publisher" && identity.caller === BROKER);
 }
 
 /**

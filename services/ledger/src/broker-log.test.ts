@@ -64,6 +64,21 @@ test("the operator reads a grant with the body that nobody sealed, and it is the
   assert.deepEqual(commitTo([entry ?? assert.fail()], bodies), [entry]);
 });
 
+test("THREAT-35: who shows what stands beside grants reads no body beside a token, nor any of the registry", async () => {
+  await using deployment = await createDeployment();
+  await deployment.open();
+  await using signer = deployment.connect("signer-consumer");
+  const batch = deployment.consumer.next(randomEntries(1));
+  await signer.request(batch.head, batch.attachment);
+  await using publisher = deployment.connect("publisher");
+  for (const log of [CONSUMER, REGISTRY])
+    assert.equal(
+      await refusalOf(publisher.request({ op: "batch", log, index: 0 })),
+      "ERR_LEDGER_DENIED",
+      log,
+    );
+});
+
 test("P12: a body that is not the committed one is refused, sealed or not", async () => {
   await using deployment = await createDeployment();
   const ledger = await deployment.open();
@@ -88,7 +103,7 @@ test("P5: a broker's log is the broker's: others read as their part is, and none
       undefined,
       "operator monitor publisher broker",
     ],
-    ["its bodies", { op: "batch", log: BROKER, index: 0 }, undefined, "operator"],
+    ["its bodies", { op: "batch", log: BROKER, index: 0 }, undefined, "operator publisher"],
     [
       "opening it",
       { op: "openLog", log: BROKER, writer: encodeVerifierKey(deployment.broker.key) },

@@ -150,6 +150,20 @@ for (const [name, start] of Object.entries({ realLedger, fakeLedger }))
       assert.deepEqual(await ask(monitor, LEDGER.find, { log: CONSUMER, digest }), { index: 6 });
     });
 
+    it("gives a batch of one back as it was committed", async () => {
+      await using subject = await start();
+      const signer = subject.as("signer-consumer");
+      const { head, attachment } = subject.writer.next(randomEntries(1));
+      await ask(signer, LEDGER.commit, head, attachment);
+      const operator = subject.as("operator");
+      const batch = await askForBytes(operator, LEDGER.batch, { log: CONSUMER, index: 0 });
+      const { entriesBytes } = head;
+      assert.deepEqual(batch.answer, { first: 0, count: 1, entriesBytes });
+      assert.deepEqual(batch.attachment, attachment);
+      const none = operator.request({ op: "batch", log: CONSUMER, index: 1 });
+      assert.equal(await refusalOf(none), "ERR_LEDGER_NOT_FOUND");
+    });
+
     it("appends statements, and shows them", async () => {
       await using subject = await start();
       const [operator, monitor] = [subject.as("operator"), subject.as("monitor")];

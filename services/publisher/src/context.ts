@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { checkPrivateFolder, type Clock, type EventSink, type Service } from "@redoubt/base";
 import { serveEverywhere, type HttpEvent, type HttpLimits } from "@redoubt/http";
 import { readSocketSecret, samplesOf, SocketClient, socketPlace } from "@redoubt/wire";
+import { AttestationReader } from "./attestation-reader.ts";
 import type { PublisherConfig } from "./config.ts";
 import { publisherEvents, type PublisherEvent } from "./events.ts";
 import { FileCache } from "./file-cache.ts";
@@ -21,6 +22,7 @@ export interface PublisherOptions {
   readonly sink: EventSink<PublisherEvent | HttpEvent>;
   readonly httpLimits?: Partial<HttpLimits>;
   readonly cacheBytes?: number;
+  readonly attestationBytes?: number;
   readonly retryMs?: number;
   readonly tickMs?: number;
 }
@@ -45,13 +47,19 @@ export async function openPublisher(options: PublisherOptions): Promise<Publishe
   const cache = new FileCache(options.cacheBytes ?? CACHE_BYTES);
   const www = new Www(wwwFolder, cache, events);
   const place = socketPlace(root, "ledger", "publisher");
-  const client = new SocketClient({
-    path: place.path,
-    secret: readSocketSecret(place),
-    timeoutMs: LEDGER_TIMEOUT_MS,
+  const secret = readSocketSecret(place);
+  const connect = () =>
+    new SocketClient({ path: place.path, secret, timeoutMs: LEDGER_TIMEOUT_MS });
+  const { retryMs = 1000, tickMs = 5000, attestationBytes: maxBytes } = options;
+  const attestations = new AttestationReader({
+    client: connect(),
+    clock,
+    events,
+    ...(maxBytes !== undefined && { maxBytes }),
   });
-  const { retryMs = 1000, tickMs = 5000 } = options;
-  const follower = stack.use(new Follower({ config, client, www, clock, events, retryMs, tickMs }));
+  const follower = stack.use(
+    new Follower({ config, client: connect(), attestations, www, clock, events, retryMs, tickMs }),
+  );
   const web = new Web(www, new PublishedLogs(join(root, config.publishedFolder), cache, events));
   const server = stack.use(
     await serveEverywhere(config.http, {

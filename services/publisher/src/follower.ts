@@ -1,6 +1,7 @@
 import { errorCode, nowSeconds, type Clock } from "@redoubt/base";
-import { RegistryReader } from "@redoubt/registry";
+import { type Registry, RegistryReader } from "@redoubt/registry";
 import type { SocketClient } from "@redoubt/wire";
+import type { AttestationReader } from "./attestation-reader.ts";
 import type { PublisherConfig } from "./config.ts";
 import type { PublisherEvents } from "./events.ts";
 import { buildSite } from "./site.ts";
@@ -9,6 +10,7 @@ import type { Www } from "./www.ts";
 export interface FollowerOptions {
   readonly config: PublisherConfig;
   readonly client: SocketClient;
+  readonly attestations: AttestationReader;
   readonly www: Www;
   readonly clock: Clock;
   readonly events: PublisherEvents;
@@ -35,6 +37,9 @@ export class Follower implements AsyncDisposable {
   #heardAt: number | undefined;
   #changesAt = Number.MAX_SAFE_INTEGER;
   #issuers = 0;
+  #served: ReadonlyMap<string, string> = new Map();
+  /** Reads attestations. */
+  #reading: Promise<void> | undefined;
   #isFailing = false;
   #isBuilt = false;
 
@@ -75,6 +80,7 @@ export class Follower implements AsyncDisposable {
       issuers: this.#issuers,
       keys: this.#reader.registry.keys.size,
       documents: this.#options.www.size,
+      attestations: this.#options.attestations.size,
     };
   }
 
@@ -97,21 +103,24 @@ export class Follower implements AsyncDisposable {
   }
 
   async #rebuild(): Promise<void> {
-    const { config, clock, www, events } = this.#options;
+    const { config, clock, www, events, attestations } = this.#options;
     const { tokenEndpoints } = config;
     const site = buildSite({
       registry: this.#reader.registry,
       tokenEndpoints,
       nowSeconds: nowSeconds(clock),
+      attestations,
     });
     this.#changesAt = site.changesAt;
+    this.#served = site.served;
+    this.#readAttestations();
     this.#issuers = site.issuers;
     for (const problem of site.problems) events.issuerLeftOut(problem);
     events.siteBuilt(this.#reader.registry.size, site.issuers, this.#reader.registry.keys.size);
     await www.replace(site.documents);
   }
 
-  async #rebuildByTime(): Promise<void> {
+  async #tryRebuild(): Promise<void> {
     try {
       await this.#rebuild();
     } catch (error) {
@@ -119,18 +128,35 @@ export class Follower implements AsyncDisposable {
     }
   }
 
+  /** On its own: however long the ledger takes over it, keys and metadata do not wait. */
+  #readAttestations(): void {
+    const { brokers } = this.#reader.registry;
+    if (this.#reading || brokers.size === 0 || this.#stop.signal.aborted) return;
+    this.#reading = this.#showAttestations(brokers).finally(() => {
+      this.#reading = undefined;
+    });
+  }
+
+  async #showAttestations(brokers: Registry["brokers"]): Promise<void> {
+    const isChanged = await this.#options.attestations.read(brokers.values(), this.#served);
+    if (isChanged) await this.#tryRebuild();
+  }
+
   /** Keys end by time, without an entry. A damaged file and what a full disk refused are written again. */
   #onTick(): void {
     const { clock, www } = this.#options;
     if (nowSeconds(clock) < this.#changesAt && !www.isDamaged) void www.retry();
-    else void this.#rebuildByTime();
+    else void this.#tryRebuild();
+    this.#readAttestations();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     clearInterval(this.#tick);
     await this.#options.client[Symbol.asyncDispose]();
+    await this.#options.attestations[Symbol.asyncDispose]();
     await this.#loop;
+    await this.#reading;
     await this.#options.www.retry();
   }
 }

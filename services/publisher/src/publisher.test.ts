@@ -361,6 +361,7 @@ describe("start and stop", () => {
       issuers: 0,
       keys: 0,
       documents: 0,
+      attestations: 0,
       cachedBytes: 0,
       http: { requests: 0, inFlight: 0, unproven: 0, named: 0, evicted: 0 },
     });

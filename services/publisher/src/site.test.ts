@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { KeyState } from "@redoubt/keys";
-import { buildSite, type Site } from "./site.ts";
+import { buildSite, type Site, type SiteInput } from "./site.ts";
 import { CONSUMER_TENANT, Deployment, NOW, OTHER_TENANT, TENANT } from "./testing/deployment.ts";
 
 const tokenEndpoints = new Map([
@@ -9,8 +9,17 @@ const tokenEndpoints = new Map([
   ["enterprise", "https://token.example/{tenantid}/token"],
 ]);
 
-function build(deployment: Deployment, nowSeconds = NOW): Site {
-  return buildSite({ registry: deployment.registry(), tokenEndpoints, nowSeconds });
+function build(
+  deployment: Deployment,
+  nowSeconds = NOW,
+  attestations: SiteInput["attestations"] = new Map(),
+): Site {
+  return buildSite({
+    registry: deployment.registry(),
+    tokenEndpoints,
+    nowSeconds,
+    attestations,
+  });
 }
 
 function kids(site: Site, path: string): readonly string[] | undefined {
@@ -106,6 +115,54 @@ describe("the site that a registry makes", () => {
     assert.equal(after.changesAt, NOW + 5000);
   });
 
+  test("an attestation stands once beside its key, and each JWKS names it at its issuer's own host", () => {
+    const deployment = new Deployment();
+    deployment.realm("consumer", "https://id.example/consumer", { fixed: CONSUMER_TENANT });
+    deployment.realm("enterprise", "https://login.example/{tenantid}", {
+      except: [CONSUMER_TENANT],
+    });
+    deployment.tenant("consumer", CONSUMER_TENANT);
+    deployment.tenant("enterprise", TENANT);
+    const consumer = deployment.key("consumer", CONSUMER_TENANT);
+    const enterprise = deployment.key("enterprise", TENANT);
+    const plain = deployment.key("enterprise", TENANT);
+    const unlisted = deployment.key("enterprise", TENANT, { states: [] });
+    const site = build(
+      deployment,
+      NOW,
+      new Map([
+        [consumer, { document: "consumer's", hardware: "none" }],
+        [enterprise, { document: "enterprise's", hardware: "snp" }],
+        [unlisted, { document: "nobody's", hardware: "none" }],
+      ]),
+    );
+    const body = (path: string) => site.documents.find((one) => one.path === path)?.body;
+    const members = (path: string) => {
+      const { keys }: { keys: Record<string, unknown>[] } = JSON.parse(body(path) ?? "");
+      return keys.map((key) => key["x-attestation"]);
+    };
+    assert.deepEqual(members("/consumer/keys"), [
+      { uri: `https://id.example/.well-known/attestation/${consumer}.json`, hardware: "none" },
+    ]);
+    assert.deepEqual(members(`/${TENANT}/keys`), [
+      { uri: `https://login.example/.well-known/attestation/${enterprise}.json`, hardware: "snp" },
+      undefined,
+    ]);
+    const beside = site.documents.filter(({ path }) => path.includes("/attestation/"));
+    assert.deepEqual(
+      beside.map((document) => document.body),
+      ["consumer's", "enterprise's"],
+    );
+    assert.deepEqual(
+      [...site.served],
+      [
+        [consumer, "consumer"],
+        [enterprise, "enterprise"],
+        [plain, "enterprise"],
+      ],
+    );
+  });
+
   test("a suspended tenant has no documents", () => {
     const deployment = Deployment.standard();
     deployment.tenant("enterprise", TENANT, "suspended");
@@ -179,6 +236,7 @@ describe("the site that a registry makes", () => {
       registry: deployment.registry(),
       tokenEndpoints: new Map([...tokenEndpoints, ["consumer", null]]),
       nowSeconds: NOW,
+      attestations: new Map(),
     });
     const own = site.documents.filter(({ path }) => path.includes("/consumer/v2.0"));
     assert.deepEqual(
@@ -197,7 +255,12 @@ describe("the site that a registry makes", () => {
 
   test("a realm without a token endpoint is left out and named", () => {
     const { registry } = { registry: Deployment.standard().registry() };
-    const site = buildSite({ registry, tokenEndpoints: new Map(), nowSeconds: NOW });
+    const site = buildSite({
+      registry,
+      tokenEndpoints: new Map(),
+      nowSeconds: NOW,
+      attestations: new Map(),
+    });
     assert.deepEqual([site.issuers, site.problems.length], [0, 2]);
   });
 });

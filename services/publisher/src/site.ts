@@ -1,4 +1,6 @@
 import {
+  attestationMember,
+  attestationPath,
   jwkOf,
   keysForIssuer,
   type KeyInfo,
@@ -6,6 +8,7 @@ import {
   type Registry,
 } from "@redoubt/registry";
 import { issuerFor } from "@redoubt/verify";
+import type { KeyAttestation } from "./attestations.ts";
 import { clusterMetadataOf, metadataOf } from "./metadata.ts";
 
 /** One public document, by the path under which it is served. */
@@ -17,6 +20,8 @@ export interface SiteDocument {
 export interface Site {
   readonly documents: readonly SiteDocument[];
   readonly issuers: number;
+  /** Keys that some issuer lists: the realm of each, by kid. */
+  readonly served: ReadonlyMap<string, string>;
   /** From this second on the site says something else, without any new entry. */
   readonly changesAt: number;
   /** What was left out, and why. */
@@ -28,6 +33,8 @@ export interface SiteInput {
   /** null: a cluster's realm, whose tokens kube-apiserver hands out. */
   readonly tokenEndpoints: ReadonlyMap<string, string | null>;
   readonly nowSeconds: number;
+  /** What stands beside keys whose signers have leases, by kid. */
+  readonly attestations: Pick<ReadonlyMap<string, KeyAttestation>, "get">;
 }
 
 interface Issuer {
@@ -60,10 +67,15 @@ export function buildSite(input: SiteInput): Site {
       issuers.push(issuer);
     }
   }
-  const jwks = jwksOf();
+  const jwks = jwksOf(input.attestations);
+  const served = servedBy(issuers);
   return {
-    documents: issuers.flatMap((issuer) => documentsOf(issuer, jwks(issuer.keys))),
+    documents: [
+      ...issuers.flatMap((issuer) => documentsOf(issuer, jwks(issuer))),
+      ...attestationsOf(served, input.attestations),
+    ],
     issuers: issuers.length,
+    served,
     changesAt: changesAt(issuers),
     problems,
   };
@@ -74,6 +86,20 @@ function changesAt(issuers: readonly Issuer[]): number {
   for (const { keys } of issuers)
     for (const { record } of keys) first = Math.min(first, record.verifyUntil);
   return first;
+}
+
+function servedBy(issuers: readonly Issuer[]): ReadonlyMap<string, string> {
+  return new Map(issuers.flatMap(({ keys }) => keys.map(({ kid, realm }) => [kid, realm])));
+}
+
+function attestationsOf(
+  served: ReadonlyMap<string, string>,
+  attestations: SiteInput["attestations"],
+): readonly SiteDocument[] {
+  return [...served.keys()].flatMap((kid) => {
+    const found = attestations.get(kid);
+    return found ? [{ path: attestationPath(kid), body: found.document }] : [];
+  });
 }
 
 function* activeTenants({
@@ -126,13 +152,19 @@ function documentsOf(
   return [{ path: openid, body }, ...(path === "" ? [] : [oauth]), keySet];
 }
 
-/** Tenants that share their keys share the text. */
-function jwksOf(): (keys: readonly KeyInfo[]) => string {
+/** Tenants that share their keys and their host share the text. */
+function jwksOf(attestations: SiteInput["attestations"]): (issuer: Issuer) => string {
   const known = new Map<string, string>();
-  return (keys) => {
-    const name = keys.map(({ kid }) => kid).join();
-    const jwks = known.get(name) ?? JSON.stringify({ keys: keys.map(jwkOf) });
+  return ({ issuer, keys }) => {
+    const name = [new URL(issuer).origin, ...keys.map(({ kid }) => kid)].join();
+    const jwks = known.get(name) ?? JSON.stringify({ keys: keys.map((key) => shown(key, issuer)) });
     known.set(name, jwks);
     return jwks;
   };
+
+  function shown(key: KeyInfo, issuer: string) {
+    const { hardware } = attestations.get(key.kid) ?? {};
+    const member = hardware !== undefined && attestationMember(issuer, key.kid, hardware);
+    return { ...jwkOf(key), ...member };
+  }
 }

@@ -15,6 +15,8 @@ export interface WwwDocument {
 }
 
 const MAX_DOCUMENT_BYTES = 4 * 1024 * 1024;
+/** A larger document is hot only once somebody asks for it: attestations change often, and hardly anybody reads them. */
+const MAX_WARM_BYTES = 64 * 1024;
 
 /**
  * The site: an index of what is served, and its files, which any static server may serve as well. A file that is
@@ -60,7 +62,8 @@ export class Www {
       if (this.#index.get(path)?.etag === etag && !this.#damaged.has(path)) continue;
       const bytes = ownBytes(Buffer.from(body, "utf8"));
       this.#unwritten.set(path, bytes);
-      this.#cache.set(path, bytes);
+      if (bytes.length <= MAX_WARM_BYTES) this.#cache.set(path, bytes);
+      else this.#cache.delete(path);
     }
     this.#damaged.clear();
     const gone = [...this.#index.keys()].filter((path) => !index.has(path));

@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import { encodeCanonical } from "@redoubt/base";
-import { jwkOf, type KeyInfo } from "@redoubt/registry";
+import { attestationMember, jwkOf, type KeyInfo } from "@redoubt/registry";
 import {
   importPublicJwk,
   KEY_ALGORITHMS,
@@ -46,9 +46,20 @@ export function readJwksUri(body: Uint8Array, issuer: string): string | undefine
   return document?.["issuer"] === issuer && typeof uri === "string" ? uri : undefined;
 }
 
-/** What a JWKS has to show for a registered key, in canonical form. */
-export function canonicalJwk(key: KeyInfo): string {
-  return encodeCanonical(parseJson(JSON.stringify(jwkOf(key))));
+/**
+ * Whether a JWKS shows a registered key as it has to: exactly, but that it may name the attestation of a key whose signer
+ * has leases, at the one address where that is (docs/spec/leases.md §8).
+ */
+export function isShownAs(key: KeyInfo, served: ServedKey, issuer: string, mayAttest: boolean) {
+  const hardware = mayAttest ? attestedHardware(served.jwk) : undefined;
+  const member = hardware !== undefined && attestationMember(issuer, key.kid, hardware);
+  const shown = { ...jwkOf(key), ...member };
+  return served.canonical === encodeCanonical(parseJson(JSON.stringify(shown)));
+}
+
+function attestedHardware({ "x-attestation": attestation }: JsonObject): string | undefined {
+  const { hardware } = isJsonObject(attestation) ? attestation : {};
+  return typeof hardware === "string" && /^[a-z0-9-]{1,16}$/.test(hardware) ? hardware : undefined;
 }
 
 /** Every way in which a client could verify with such a key: an RSA key without `alg` has two. */

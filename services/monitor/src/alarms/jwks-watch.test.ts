@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { randomBytes } from "node:crypto";
+import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { describe, it } from "node:test";
 import { jwkOf, Registry } from "@redoubt/registry";
 import { generateKeyPair, publicJwk } from "@redoubt/keys";
@@ -60,6 +60,10 @@ async function open(): Promise<{
   return { world, consumer, enterprise };
 }
 
+function addressOf(kid: string): string {
+  return `${PUBLISHER}/.well-known/attestation/${kid}.json`;
+}
+
 async function jwksAlarms(world: MonitorWorld): Promise<unknown[]> {
   return [...(await world.alarms("foreign-key")), ...(await world.alarms("jwks-unreachable"))];
 }
@@ -117,6 +121,56 @@ describe("the JWKS of our issuers", () => {
     serve(world, ENTERPRISE, [jwk, jwkFor(deployment, generated.kid)]);
     await world.tickFor(16);
     assert.equal((await world.alarms("foreign-key")).length, variants.length);
+  });
+
+  it("THREAT-27: a key may name its attestation, where a broker grants leases for its realm, and nothing else", async () => {
+    const { world, consumer, enterprise } = await open();
+    await using _ = world;
+    const { deployment } = world;
+    const shown = (kid: string, attestation: unknown) => ({
+      ...jwkFor(deployment, kid),
+      "x-attestation": attestation,
+    });
+    const honest = { uri: addressOf(enterprise.kid), hardware: "none" };
+    const [log, other] = ["redoubt.test/broker", "redoubt.test/broker/writer"].map((name) =>
+      vkeyOf(name, generateKeyPairSync("ed25519").publicKey),
+    );
+    deployment.say({
+      type: "broker",
+      log: "redoubt.test/broker",
+      writer: other ?? "",
+      logKey: log ?? "",
+      realms: ["enterprise"],
+    });
+    for (const hardware of ["none", "snp"]) {
+      serve(world, ENTERPRISE, [shown(enterprise.kid, { ...honest, hardware })]);
+      await world.tickFor(16);
+      assert.deepEqual(await jwksAlarms(world), [], hardware);
+    }
+    const variants = [
+      { ...honest, uri: "https://attacker.example/attestation.json" },
+      { ...honest, uri: addressOf(consumer.kid) },
+      { ...honest, hardware: 1 },
+      { ...honest, hardware: "" },
+      { ...honest, more: 1 },
+      honest.uri,
+      {},
+    ];
+    for (const [i, variant] of variants.entries()) {
+      serve(world, ENTERPRISE, [shown(enterprise.kid, variant)]);
+      await world.tickFor(16);
+      assert.equal((await world.alarms("foreign-key")).length, i + 1, `variant ${i}`);
+    }
+    serve(world, ENTERPRISE, [jwkFor(deployment, enterprise.kid)]);
+    serve(world, CONSUMER, [
+      shown(consumer.kid, { uri: addressOf(consumer.kid), hardware: "none" }),
+    ]);
+    await world.tickFor(16);
+    assert.equal(
+      (await world.alarms("foreign-key")).length,
+      variants.length + 1,
+      "no leases there",
+    );
   });
 
   it("THREAT-27: a JWKS that a strict reader refuses, or metadata that leads elsewhere", async () => {

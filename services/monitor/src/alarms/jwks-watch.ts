@@ -5,13 +5,7 @@ import { issuerFor, tenantCovered } from "@redoubt/verify";
 import type { Alarms } from "./alarms.ts";
 import type { HttpAnswer, HttpRequest } from "../sockets/outgoing-http.ts";
 import type { EvidenceKey } from "../joins/evidence/evidence-signature.ts";
-import {
-  canonicalJwk,
-  readJwksUri,
-  readServedKeys,
-  usesOf,
-  type ServedKey,
-} from "./jwks-document.ts";
+import { isShownAs, readJwksUri, readServedKeys, usesOf, type ServedKey } from "./jwks-document.ts";
 
 /** A key that some JWKS of ours served and that the registry does not allow there. */
 export interface ForeignKey extends EvidenceKey {
@@ -154,10 +148,12 @@ export class JwksWatch {
     }
   }
 
-  #isRegistered({ realm, tenant }: Issuer, { kid, canonical }: ServedKey): boolean {
+  #isRegistered({ issuer, realm, tenant }: Issuer, served: ServedKey): boolean {
     const { registry, clock } = this.#parts;
+    const { kid } = served;
     const key = registry.keys.get(kid);
-    if (!key || canonical !== canonicalJwk(key)) return false;
+    const hasLeases = [...registry.brokers.values()].some(({ realms }) => realms.includes(realm));
+    if (!key || !isShownAs(key, served, issuer, hasLeases)) return false;
     const now = nowSeconds(clock);
     if (keysForIssuer(registry, realm, tenant, now).some((one) => one.kid === kid)) return true;
     return isJustWithdrawn(key, realm, tenant, now);

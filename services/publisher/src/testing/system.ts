@@ -1,7 +1,8 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { FakeLedger } from "@redoubt/testkit";
+import { FakeLedger, type Honest } from "@redoubt/testkit";
+import type { Answer, Call } from "@redoubt/wire";
 import { openPublisher, type Publisher, type PublisherOptions } from "../context.ts";
 import { LOG, NOW, type Deployment } from "./deployment.ts";
 
@@ -15,6 +16,8 @@ export class System implements AsyncDisposable {
   readonly deployment: Deployment;
   /** Changes the answer to `registry` before it leaves. */
   lie: (answer: Record<string, unknown>) => object = (answer) => answer;
+  /** Answers in the place of the ledger, where it answers at all. */
+  meddle: ((call: Call, honest: Honest) => Promise<Answer> | undefined) | undefined;
   readonly #waiting = new Set<() => void>();
   readonly #options: Partial<PublisherOptions>;
   #publisher: Publisher | undefined;
@@ -26,7 +29,10 @@ export class System implements AsyncDisposable {
     this.ledger = new FakeLedger({ registry: deployment.log }, undefined, place);
     // Small pages, so that a reading takes several.
     this.ledger.pageItems = 3;
-    this.ledger.misbehave = async ({ op, head }, honest) => {
+    this.ledger.misbehave = async (call, honest) => {
+      const { op, head } = call;
+      const answered = this.meddle?.(call, honest);
+      if (answered) return answered;
       if (op === "wait" && deployment.log.size <= Number(head["size"]))
         await new Promise<void>((resolve) => this.#waiting.add(resolve));
       const answer = await honest();
@@ -112,6 +118,13 @@ export class System implements AsyncDisposable {
     const answer = await fetch(`${this.origin}${path}/keys`);
     const body: { keys?: { kid: string }[] } = JSON.parse(await answer.text());
     return answer.status === 200 ? body.keys?.map(({ kid }) => kid) : undefined;
+  }
+
+  /** A JWKS' x-attestation of each key, by kid. */
+  async attested(path: string): Promise<Readonly<Record<string, unknown>>> {
+    const answer = await fetch(`${this.origin}${path}/keys`);
+    const { keys }: { keys: Record<string, unknown>[] } = JSON.parse(await answer.text());
+    return Object.fromEntries(keys.map((key) => [String(key["kid"]), key["x-attestation"]]));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
