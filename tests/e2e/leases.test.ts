@@ -16,6 +16,7 @@ import { after, before, describe, it } from "node:test";
 import { parseConfig as parseBrokerConfig } from "@redoubt/broker";
 import { type AttestationTrust, verifyAttestation } from "@redoubt/lease";
 import { parseVerifierKey } from "@redoubt/tlog";
+import { createVerifier, fromDiscovery } from "@redoubt/verify";
 import { isJsonObject, type JsonObject, parseJson, parseJsonObject } from "@redoubt/verify/json";
 import { freeBasePort } from "./free-ports.ts";
 import { RedoubtProcess } from "./redoubt-process.ts";
@@ -135,6 +136,49 @@ describe("redoubt leases enable, on a system that had its keys already", () => {
     assert.deepEqual(parseJson(stdout), { alarms: [], openCritical: 0 });
   });
 
+  it("redoubt attest show and verify take a key by its kid, and say what vouches for it", async () => {
+    const { issuer = "" } = system.announcement.issuers[0] ?? {};
+    const [first] = await keysOf(issuer);
+    const kid = first?.["kid"];
+    assert.ok(typeof kid === "string");
+    const shown = await system.redoubt(["--json", "attest", "show", kid]);
+    assert.equal(shown.code, 0, shown.stderr);
+    assert.ok(shown.stdout.includes(kid));
+    const { code, stdout, stderr } = await system.redoubt(["--json", "attest", "verify", kid]);
+    assert.equal(code, 0, stderr + stdout);
+    const { valid, hardware } = parseJsonObject(stdout);
+    assert.deepEqual({ valid, hardware }, { valid: true, hardware: "none" });
+  });
+
+  it("P5: a service that requires attested keys takes their tokens, and no others", async () => {
+    const { realm = "", issuer = "" } = system.announcement.issuers[0] ?? {};
+    const { stdout } = await system.redoubt(["--json", "token", "--realm", realm]);
+    const { access_token: token } = parseJsonObject(stdout);
+    assert.ok(typeof token === "string");
+    const ring = ringOf(data, realm);
+    const verifierWith = (trust: AttestationTrust) =>
+      createVerifier({
+        trust: fromDiscovery({
+          issuers: [{ issuer, realm, ring }],
+          allowLoopbackHttp: true,
+          attestation: {
+            mode: "require",
+            check: (key, document) => void verifyAttestation(document, key, trust),
+          },
+        }),
+        audience: `api://demo-${realm}`,
+        accept: [{ issuer, realm, tenants: "any" }],
+        issuance: "off",
+      });
+    const trust = trustOf(data, realm);
+    await using verifier = await verifierWith(trust);
+    assert.equal(verifier.verify(token).key.realm, realm);
+    await assert.rejects(
+      verifierWith({ ...trust, policy: String(trust.policy).replace('"soft"', '"snp"') }),
+      { code: "ERR_ATTESTATION_REFUSED", message: /ERR_EVIDENCE_REFUSED/ },
+    );
+  });
+
   it("the broker's end stops nothing while leases last, and it comes back", async () => {
     const ended = await system.pidOf("broker");
     process.kill(ended, "SIGKILL");
@@ -201,6 +245,11 @@ function trustOf(folder: string, realm: string): AttestationTrust {
     release,
     enrolledKeys: new Map(enrolled.map(({ akName, platform }) => [akName, platform])),
   };
+}
+
+function ringOf(folder: string, realm: string): string {
+  const settings: unknown = JSON.parse(readFileSync(join(folder, "up", "settings.json"), "utf8"));
+  return String(Object(settings).realms[realm].ring);
 }
 
 const GATEWAY_FILES = ["consumer", "enterprise"].flatMap((realm) =>
