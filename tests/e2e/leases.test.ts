@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import {
+  copyFileSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -298,20 +299,82 @@ async function settle(folder: string): Promise<void> {
     assert.ok(!stdout.includes(`"${kind}"`), stdout);
 }
 
-it("init --leases: a new system whose keys need a lease from the first token on", async () => {
+describe("init --leases", () => {
   const root = mkdtempSync(join(tmpdir(), "redoubt-init-leases-"));
-  try {
-    const folder = join(root, "data");
-    const port = await freeBasePort();
-    const args = ["--json", "--data", folder, "init", "--leases", "--port", String(port)];
-    const made = await redoubt(args);
+  const data = join(root, "data");
+  const ledger = join(data, "ledger", "ledger.db");
+  let port = 0;
+  const run = (args: readonly string[]) => redoubt(["--json", "--data", data, ...args]);
+  after(() => rmSync(root, { recursive: true, force: true }));
+
+  it("a new system, whose keys need a lease from the first token on", async () => {
+    port = await freeBasePort();
+    const made = await run(["init", "--leases", "--port", String(port)]);
     assert.equal(made.code, 0, made.stderr);
     assert.equal(parseJsonObject(made.stdout)["leases"], true);
-    await using leased = await startSystem({ folder, port });
+    await using leased = await startSystem({ folder: data, port });
     const { code, stderr } = await leased.redoubt(["token"]);
     assert.equal(code, 0, stderr);
     assert.equal(typeof (await leased.status())["custody-consumer"]?.["pid"], "number");
-  } finally {
-    rmSync(root, { recursive: true, force: true });
-  }
+  });
+
+  it("an old ledger.db that lost leases: recover log --broker, and tokens are issued again", async () => {
+    copyFileSync(ledger, join(root, "old.db"));
+    {
+      // No token and no statement: what grows is the broker's log alone.
+      await using leased = await startSystem({ folder: data, port });
+      await until(
+        "new leases are cosigned",
+        async () => parseJson((await leased.redoubt(["--json", "recover"])).stdout),
+        (found) => Array.isArray(found) && found.every((one) => Object(one).ok === true),
+      );
+      await until(
+        "the ledger holds more",
+        () => leased.redoubt(["--json", "ledger", "verify"]),
+        ({ code }) => code === 0,
+      );
+    }
+    copyFileSync(join(root, "old.db"), ledger);
+    const supervisor = new RedoubtProcess(["--data", data, "up"], { isTied: true });
+    try {
+      const { stdout } = await until(
+        "the broker's log is found to be short",
+        () => run(["recover"]),
+        (found) => found.code === 2 && found.stdout.includes("recover log --broker"),
+      );
+      assert.ok(!stdout.includes("recover log --realm"), stdout);
+      const args = ["recover", "log", "--broker", "--reason", "old ledger.db", "--yes"];
+      const closed = await run(args);
+      assert.equal(closed.code, 0, closed.stdout + closed.stderr);
+      assert.equal(parseJsonObject(closed.stdout)["successor"], "redoubt.local/broker-2");
+      for (const realm of ["consumer", "enterprise"])
+        await until(
+          `a token of ${realm}`,
+          () => run(["token", "--realm", realm]),
+          ({ code }) => code === 0,
+        );
+      await until(
+        "every log can go on",
+        () => run(["recover"]),
+        ({ code }) => code === 0,
+      );
+      await until(
+        "every log is verified",
+        () => run(["ledger", "verify"]),
+        ({ code }) => code === 0,
+      );
+    } finally {
+      supervisor.kill("SIGINT");
+      await supervisor.ended;
+    }
+  });
+
+  it("whose log is to be closed must be said, and once", async () => {
+    for (const whose of [[], ["--realm", "consumer", "--broker"]]) {
+      // oxlint-disable-next-line no-await-in-loop -- one command after the other
+      const { code, stdout } = await run(["recover", "log", ...whose, "--reason", "x", "--yes"]);
+      assert.equal(code, 1);
+      assert.match(stdout, /Name --realm, or --broker/);
+    }
+  });
 });

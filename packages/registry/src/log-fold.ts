@@ -5,8 +5,11 @@ import type { RoleKeys } from "./role-keys.ts";
 import { conflict } from "./scope-rules.ts";
 import type { BrokerStatement, LogClosedStatement, WriterStatement } from "./statement-types.ts";
 
+/** Owner of brokers' logs; no realm is called so. */
+const BROKER = "/broker";
+
 /**
- * The issuance logs of all realms. A log that cannot go on, or whose keys are to be others, is closed for good and
+ * The issuance logs of all realms, and the logs of brokers. A log that cannot go on, or whose keys are to be others, is closed for good and
  * another goes on in its place: what was fixed for the first holds for all that follow it.
  */
 export class LogFold {
@@ -31,7 +34,7 @@ export class LogFold {
   /** A broker's log is of no realm: its keys serve nothing else. */
   takeBroker(statement: BrokerStatement, roleKeys: RoleKeys): void {
     const { log, realms } = statement;
-    this.brokers.set(log, { log, realms, ...this.#takeKeys(statement, "/broker", roleKeys) });
+    this.brokers.set(log, { log, realms, ...this.#takeKeys(statement, BROKER, roleKeys) });
   }
 
   #takeKeys(
@@ -56,17 +59,27 @@ export class LogFold {
   }
 
   takeClosed({ realm, log, size, root, successor, reason, at }: LogClosedStatement): void {
+    const owner = realm ?? BROKER;
     for (const origin of [log, successor]) {
-      if (this.writers.get(origin)?.realm !== realm)
-        throw conflict(`Realm ${realm} has no log ${origin}`);
+      if (this.#ownerOf(origin) !== owner)
+        throw conflict(
+          `${realm === undefined ? "A broker" : `Realm ${realm}`} has no log ${origin}`,
+        );
       if (this.closed.has(origin)) throw conflict(`Log ${origin} is closed`);
     }
+    // P5: another broker's word is no reason to give leases of a realm away.
+    if (realmsText(this.brokers.get(log)) !== realmsText(this.brokers.get(successor)))
+      throw conflict(`Log ${successor} is of other realms`);
     // Otherwise two rings, each with an active key, would become one.
     const isTaken = log === successor || this.#first.has(successor) || this.#named.has(successor);
     if (isTaken) throw conflict(`Log ${successor} must be a new one`);
     this.#first.set(successor, this.lineage(log));
     const bytes = decodeBase64url(root, { bytes: 32 });
     this.closed.set(log, { realm, log, size, root: bytes, successor, reason, at });
+  }
+
+  #ownerOf(origin: string): string | undefined {
+    return this.writers.get(origin)?.realm ?? (this.brokers.has(origin) ? BROKER : undefined);
   }
 
   /** Notes that a key record names this log, which therefore can succeed no other. */
@@ -80,4 +93,8 @@ export class LogFold {
       throw conflict("Key record names a log that is not its realm's");
     if (this.closed.has(log)) throw conflict("Key record names a log that is closed");
   }
+}
+
+function realmsText(broker: BrokerInfo | undefined): string | undefined {
+  return broker?.realms.toSorted().join();
 }

@@ -28,6 +28,10 @@ function close(
   return fixture.say({ type: "log-closed", ...body }, by);
 }
 
+function named(log: string) {
+  return { log, writer: new NamedKey(`${log}/writer`).vkey, logKey: new NamedKey(log).vkey };
+}
+
 function isVoid(result: FoldResult, reason: RegExp): void {
   assert.equal(result.kind, "void");
   assert.match(result.reason, reason);
@@ -227,5 +231,32 @@ describe("a broker's log", () => {
       fixture.say({ ...closed, log: LOG, successor: enterprise.log }),
       /Realm enterprise has no log/,
     );
+  });
+
+  it("ends as a realm's does: another broker's log of the same realms takes its place", () => {
+    const fixture = new RegistryFixture().withRealms();
+    fixture.must(broker(fixture));
+    const next = `${LOG}-2`;
+    const end = (change: object = {}) =>
+      fixture.say({
+        type: "log-closed",
+        log: LOG,
+        size: 5,
+        root: encodeBase64url(ROOT),
+        successor: next,
+        reason: REASON,
+        ...change,
+      });
+    isVoid(end(), /A broker has no log/);
+    fixture.must(broker(fixture, named(next)));
+    isVoid(end({ realm: "enterprise" }), /Realm enterprise has no log/);
+    isVoid(end({ log: fixture.enterprise.log }), /A broker has no log/);
+    isVoid(end({ successor: LOG }), /must be a new one/);
+    fixture.must(broker(fixture, { ...named(`${LOG}-3`), realms: ["consumer"] }));
+    isVoid(end({ successor: `${LOG}-3` }), /is of other realms/);
+    fixture.must(end());
+    const { realm, successor } = fixture.registry.closedLogs.get(LOG) ?? assert.fail();
+    assert.deepEqual([realm, successor], [undefined, next]);
+    isVoid(end(), /is closed/);
   });
 });

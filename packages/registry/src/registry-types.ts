@@ -28,7 +28,8 @@ export interface BrokerInfo {
 }
 /** A log that ended: its tree is that of `size` entries, and `successor` goes on in its place. */
 export interface ClosedLog {
-  readonly realm: string;
+  /** Undefined for a broker's log. */
+  readonly realm: string | undefined;
   readonly log: string;
   readonly size: number;
   readonly root: Buffer;

@@ -94,7 +94,7 @@ function parseBody(reader: MemberReader, common: StatementCommon): Statement {
       return {
         ...common,
         type,
-        realm: realm(reader),
+        ...(reader.has("realm") && { realm: realm(reader) }),
         ...parseTree(reader),
         successor: reader.string("successor", 256),
         reason: reader.string("reason", 256),

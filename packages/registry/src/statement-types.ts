@@ -35,7 +35,8 @@ export interface BrokerStatement extends StatementCommon {
 /** A log ends at the tree that the witness cosigned last. Another log, which has a `writer` already, takes its place. */
 export interface LogClosedStatement extends StatementCommon {
   readonly type: "log-closed";
-  readonly realm: string;
+  /** Absent for a broker's log, which is of no realm. */
+  readonly realm?: string;
   readonly log: string;
   readonly size: number;
   /** Of the tree of that size, base64url. */

@@ -28,12 +28,17 @@ const MAX_INTEGER = Number.MAX_SAFE_INTEGER;
 /** Remembers what it saw in a file. */
 export class BrokerState {
   readonly #path: string;
+  readonly #log: string;
   #value: Remembered;
 
-  /** @throws ServiceError `ERR_BROKER_STATE` for a damaged file: it is not treated as missing */
-  constructor(path: string) {
+  /**
+   * @param log origin of the broker's log: a tree of another one, whose place this one took, says nothing of it
+   * @throws ServiceError `ERR_BROKER_STATE` for a damaged file: it is not treated as missing
+   */
+  constructor(path: string, log: string) {
     this.#path = path;
-    this.#value = privateFileExists(path) ? parse(readPrivateFile(path)) : NOTHING;
+    this.#log = log;
+    this.#value = privateFileExists(path) ? parse(readPrivateFile(path), log) : NOTHING;
   }
 
   get value(): Remembered {
@@ -51,14 +56,15 @@ export class BrokerState {
       versions: all,
       evaluation: Math.max(evaluation, before.evaluation),
     };
-    writeDurable(this.#path, encode(next));
+    writeDurable(this.#path, encode(next, this.#log));
     this.#value = next;
   }
 }
 
-function encode({ tree, seconds, versions, evaluation }: Remembered): string {
+function encode({ tree, seconds, versions, evaluation }: Remembered, log: string): string {
   return JSON.stringify({
     v: 1,
+    log,
     ...(tree && { tree: { size: tree.size, root: encodeBase64url(tree.root) } }),
     seconds,
     versions: [...versions].map(([name, version]) => ({ name, version })),
@@ -66,16 +72,18 @@ function encode({ tree, seconds, versions, evaluation }: Remembered): string {
   });
 }
 
-function parse(bytes: Uint8Array): Remembered {
+function parse(bytes: Uint8Array, log: string): Remembered {
   try {
     const reader = new MemberReader(parseJsonObject(bytes), "broker state");
     reader.integer("v", 1, 1);
+    // Files from before a log could take another's place do not name theirs.
+    const of = reader.has("log") ? reader.string("log", 256) : log;
     const tree = reader.has("tree") ? readTree(reader.object("tree")) : undefined;
     const seconds = reader.integer("seconds", 0, MAX_INTEGER);
     const versions = new Map(reader.objects("versions", MAX_VERSIONS).map(readVersion));
     const evaluation = reader.integer("evaluation", 0, MAX_INTEGER);
     reader.done();
-    return { tree, seconds, versions, evaluation };
+    return { tree: of === log ? tree : undefined, seconds, versions, evaluation };
   } catch (cause) {
     throw new ServiceError("ERR_BROKER_STATE", "State file is damaged", { cause });
   }

@@ -30,7 +30,7 @@ import type { BrokerConfig } from "./config.ts";
 import { brokerEvents, type BrokerEvent } from "./events.ts";
 import { GrantLogWriter } from "./grant-log.ts";
 import { Granting } from "./granting.ts";
-import { BROKER_FILES } from "./initialise.ts";
+import { BROKER_FILES, logFiles } from "./initialise.ts";
 import { Nonces } from "./nonces.ts";
 
 export interface BrokerOptions {
@@ -56,13 +56,13 @@ export async function openBroker(options: BrokerOptions): Promise<Service> {
   await using stack = new AsyncDisposableStack();
   const ledger = options.ledger ?? stack.use(peer(root, service, "ledger"));
   const monitor = options.monitor ?? stack.use(peer(root, service, "monitor"));
-  const state = new BrokerState(join(folder, BROKER_FILES.state));
+  const state = new BrokerState(join(folder, BROKER_FILES.state), config.log.origin);
   const keys = writerOf(folder, config.log.origin);
   const log = new GrantLogWriter({
     ...config.log,
     ...keys,
     client: ledger,
-    pendingFile: join(folder, BROKER_FILES.pending),
+    pendingFile: join(folder, logFiles(config.log.origin).pending),
     known: () => state.value.tree,
   });
   const nonces = new Nonces(clock, config.nonceSeconds);
@@ -110,7 +110,7 @@ function peer(root: string, service: string, name: string): SocketClient {
 }
 
 function writerOf(folder: string, origin: string) {
-  const { privateKey, publicKey } = openKeyFile(join(folder, BROKER_FILES.writer));
+  const { privateKey, publicKey } = openKeyFile(join(folder, logFiles(origin).writer));
   const name = `${origin}/writer`;
   return {
     writer: ed25519Signer(name, privateKey),

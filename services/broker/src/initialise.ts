@@ -6,12 +6,16 @@ import { encodeVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
 
 /** Names of a broker's own files, below its folder. */
 export const BROKER_FILES = {
-  writer: "writer.key",
   state: "state.json",
-  pending: "pending.json",
   references: "references",
   policies: "policies",
 } as const;
+
+/** Files of one log: a log that takes another's place has a key and a memory of its own, named by its number. */
+export function logFiles(origin: string): { readonly writer: string; readonly pending: string } {
+  const [number = ""] = /-\d+$/.exec(origin) ?? [];
+  return { writer: `writer${number}.key`, pending: `pending${number}.json` };
+}
 
 /**
  * Makes the key with which a broker signs its log, and its folders. Running it again after a crash keeps the key.
@@ -21,7 +25,7 @@ export const BROKER_FILES = {
 export function initialise(folder: string, origin: string): string {
   for (const name of [BROKER_FILES.references, BROKER_FILES.policies])
     mkdirSync(join(folder, name), { recursive: true, mode: 0o700 });
-  const path = join(folder, BROKER_FILES.writer);
+  const path = join(folder, logFiles(origin).writer);
   const { publicKey } = privateFileExists(path)
     ? openKeyFile(path)
     : createKeyFile(path, "Ed25519");

@@ -1,5 +1,5 @@
 import { errorCode, nowSeconds, type Clock } from "@redoubt/base";
-import { type Registry, RegistryReader } from "@redoubt/registry";
+import { type BrokerInfo, RegistryReader } from "@redoubt/registry";
 import type { SocketClient } from "@redoubt/wire";
 import type { AttestationReader } from "./attestation-reader.ts";
 import type { PublisherConfig } from "./config.ts";
@@ -130,15 +130,16 @@ export class Follower implements AsyncDisposable {
 
   /** On its own: however long the ledger takes over it, keys and metadata do not wait. */
   #readAttestations(): void {
-    const { brokers } = this.#reader.registry;
-    if (this.#reading || brokers.size === 0 || this.#stop.signal.aborted) return;
+    const { brokers: all, closedLogs } = this.#reader.registry;
+    const brokers = [...all.values()].filter(({ log }) => !closedLogs.has(log));
+    if (this.#reading || brokers.length === 0 || this.#stop.signal.aborted) return;
     this.#reading = this.#showAttestations(brokers).finally(() => {
       this.#reading = undefined;
     });
   }
 
-  async #showAttestations(brokers: Registry["brokers"]): Promise<void> {
-    const isChanged = await this.#options.attestations.read(brokers.values(), this.#served);
+  async #showAttestations(brokers: Iterable<BrokerInfo>): Promise<void> {
+    const isChanged = await this.#options.attestations.read(brokers, this.#served);
     if (isChanged) await this.#tryRebuild();
   }
 

@@ -8,7 +8,13 @@ import type { IdentityOptions } from "../recover/identity.ts";
 import type { RegistryOptions } from "../recover/registry.ts";
 import type { SecretsOptions } from "../recover/secrets.ts";
 import type { WitnessOptions } from "../recover/witness.ts";
-import { collect, reasonOption, requiredRealmOption, yesOption } from "./options.ts";
+import {
+  anyRealmOption,
+  collect,
+  reasonOption,
+  requiredRealmOption,
+  yesOption,
+} from "./options.ts";
 
 const HELP = `
 Examples:
@@ -16,6 +22,7 @@ Examples:
   redoubt recover witness --reason "monitor.db restored"     after an old monitor.db was restored
   redoubt recover registry                                   after an old ledger.db was restored
   redoubt recover log --realm enterprise --reason "bit flip" close a log that cannot go on
+  redoubt recover log --broker --reason "old copy"           the same of the broker's
   redoubt recover secrets                                    secrets of sockets were lost or stolen
   redoubt recover operator                                   another operator key; also: recover ring
   redoubt recover identity witness --reason "disk stolen"    another witness key; also: registry, ack, events
@@ -50,8 +57,9 @@ export function register(cli: Command, run: Run): void {
     );
   recover
     .command("log")
-    .description("close a realm's log at what was cosigned last, and let another take its place")
-    .addOption(requiredRealmOption())
+    .description("close a log at what was cosigned last, and let another take its place")
+    .addOption(anyRealmOption("whose log it is"))
+    .option("--broker", "the broker's log")
     .addOption(reasonOption())
     .addOption(yesOption())
     .addHelpText("after", HELP)

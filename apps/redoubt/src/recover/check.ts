@@ -4,7 +4,7 @@ import { withOperator } from "../operator.ts";
 import { printable } from "../table.ts";
 import { lookAtLogs, type LogState } from "./log-state.ts";
 
-export type Remedy = "none" | "wait" | "witness" | "log" | "registry" | "broker";
+export type Remedy = "none" | "wait" | "witness" | "log" | "registry";
 
 /** Whose log it is. */
 export type Owner = "registry" | "broker" | { readonly realm: string };
@@ -43,11 +43,7 @@ export function ownerOf(
 /** What ends it where no copy has what is missing, and the command for it. */
 function lastResort(owner: Owner): readonly [Remedy, string] {
   if (owner === "registry") return ["registry", "redoubt recover registry"];
-  if (owner === "broker")
-    return [
-      "broker",
-      "no command closes a broker's log: leases end, and signers stop with them, until it can go on",
-    ];
+  if (owner === "broker") return ["log", "redoubt recover log --broker"];
   return ["log", `redoubt recover log --realm ${owner.realm}`];
 }
 

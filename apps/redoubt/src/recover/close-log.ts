@@ -1,14 +1,17 @@
 import { join } from "node:path";
 import { MemberReader, ServiceError } from "@redoubt/base";
+import { initialise as initialiseBroker } from "@redoubt/broker/initialise";
 import { initialise as initialiseLedger } from "@redoubt/ledger/initialise";
+import type { StatementBody } from "@redoubt/registry";
 import { initialiseLog } from "@redoubt/signer/initialise";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
-import { EXIT, type CommandContext } from "../command.ts";
+import { EXIT, type CommandContext, optionError } from "../command.ts";
 import { confirm } from "../confirm.ts";
+import type { ServiceName } from "../layout.ts";
 import { checkRealm, withOperator, type Operator } from "../operator.ts";
 import type { Place } from "../running.ts";
-import { readSettings, withKeys, writeSettings } from "../settings.ts";
+import { type BrokerSettings, readSettings, withKeys, writeSettings } from "../settings.ts";
 import type { Terminal } from "../terminal.ts";
 import { lookUntil } from "../wait.ts";
 import { lookAtLogs, monitorLogs } from "./log-state.ts";
@@ -16,27 +19,32 @@ import { PATIENCE, restartServices } from "./restart.ts";
 import { changeConfig, readConfig } from "./service-config.ts";
 
 export interface LogOptions {
-  readonly realm: string;
+  readonly realm?: string;
+  /** The broker's log, which is of no realm. */
+  readonly broker?: boolean;
   readonly reason: string;
   readonly yes?: boolean;
 }
 
-/** Closes a realm's log and lets another take its place, with new keys of log and writer. */
+/** Closes a log and lets another take its place, with new keys of log and writer. */
 export function recoverLog(context: CommandContext, options: LogOptions): Promise<number> {
   const { terminal } = context;
+  if ((options.realm === undefined) === (options.broker !== true))
+    throw optionError("Whose log? Name --realm, or --broker");
   return withOperator(context, async (operator, place) => {
     const plan = await planClosing(operator, place, options.realm);
     for (const line of plan.lines) terminal.notice(line);
     await confirm(context, `Closing ${plan.log}`, options.yes);
     const done = await closeLog(operator, place, { plan, reason: options.reason, terminal });
-    const text = `${done.log} is closed at ${done.size} entries; ${done.successor} takes its place, and ${options.realm} issues again`;
+    const text = `${done.log} is closed at ${done.size} entries; ${done.successor} takes its place, and ${options.realm === undefined ? "leases are granted" : `${options.realm} issues`} again`;
     terminal.result({ json: done, text });
     return EXIT.ok;
   });
 }
 
 interface ClosingPlan {
-  readonly realm: string;
+  /** Undefined for the broker's log. */
+  readonly realm: string | undefined;
   readonly log: string;
   /** What the witness cosigned last: where the log ends. */
   readonly size: number;
@@ -49,19 +57,20 @@ interface ClosingPlan {
 }
 
 interface Closed {
-  readonly realm: string;
+  readonly realm?: string;
   readonly log: string;
   readonly size: number;
   readonly successor: string;
 }
 
 /** @throws ServiceError `ERR_RECOVER` if the log cannot be closed now; the message says what must be done before */
-async function planClosing(operator: Operator, place: Place, realm: string): Promise<ClosingPlan> {
-  checkRealm(operator, realm);
+async function planClosing(
+  operator: Operator,
+  place: Place,
+  realm: string | undefined,
+): Promise<ClosingPlan> {
+  const log = writtenLog(operator, place, realm);
   const registry = await operator.readRegistry();
-  const log = new MemberReader(readConfig(operator.folder, `signer-${realm}`), "config").string(
-    "log",
-  );
   const stated = registry.closedLogs.get(log);
   if (stated) return { ...stated, realm, isStated: true, lines: linesOf(stated, undefined) };
   const states = await lookAtLogs(operator, place);
@@ -88,18 +97,34 @@ async function planClosing(operator: Operator, place: Place, realm: string): Pro
   return { ...plan, isStated: false, lines: linesOf(plan, state.ledgerSize) };
 }
 
+/** The log that is written now: as its writer's configuration says, which changes last. */
+function writtenLog(operator: Operator, { settings }: Place, realm: string | undefined): string {
+  if (realm !== undefined) {
+    checkRealm(operator, realm);
+    const config = readConfig(operator.folder, `signer-${realm}`);
+    return new MemberReader(config, "config").string("log");
+  }
+  if (settings.broker === undefined)
+    throw new ServiceError("ERR_RECOVER", "There is no broker here: redoubt leases enable");
+  return new MemberReader(readConfig(operator.folder, "broker"), "config")
+    .object("log")
+    .string("origin");
+}
+
 function linesOf(
-  {
-    log,
-    size,
-    successor,
-    realm,
-  }: Omit<ClosingPlan, "isStated" | "lines" | "realm"> & { readonly realm: string },
+  { log, size, successor, realm }: Omit<ClosingPlan, "isStated" | "lines">,
   ledgerSize: number | undefined,
 ): string[] {
   const held = ledgerSize === undefined ? "" : `; the ledger holds ${ledgerSize}`;
+  const ends = `${log} ends at ${size} entries, what the witness cosigned last${held}.`;
+  if (realm === undefined)
+    return [
+      ends,
+      `${successor} takes its place, with new keys of log and writer. Leases of the old log end at once.`,
+      "Ledger, broker, gateways and signers are restarted: no tokens for some seconds.",
+    ];
   return [
-    `${log} ends at ${size} entries, what the witness cosigned last${held}.`,
+    ends,
     `${successor} takes its place, with new keys of log and writer; token keys and issuers stay as they are.`,
     `Entries that no witness has seen are appended there again from the signer's journal.`,
     `Ledger and signer-${realm} are restarted: no tokens of ${realm} for a few seconds.`,
@@ -126,44 +151,93 @@ async function closeLog(
   }: { readonly plan: ClosingPlan; readonly reason: string; readonly terminal: Terminal },
 ): Promise<Closed> {
   const { realm, log, size, root, successor } = plan;
-  const keys = await makeKeys(operator.folder, realm, successor);
+  const { folder } = operator;
+  const broker = realm === undefined ? readSettings(folder).broker : undefined;
+  const keys = await makeKeys(folder, realm, successor);
   const registry = await operator.readRegistry();
-  if (!registry.writers.has(successor))
-    await operator.state({ type: "writer", realm, log: successor, ...keys });
+  const isNamed = registry.writers.has(successor) || registry.brokers.has(successor);
+  if (!isNamed) await operator.state(writerStatement({ realm, log: successor, ...keys }, broker));
   if (!plan.isStated) {
-    const body = { realm, log, size, root: encodeBase64url(root), successor, reason };
-    await operator.state({ type: "log-closed", ...body });
+    const body = { log, size, root: encodeBase64url(root), successor, reason };
+    await operator.state({ type: "log-closed", ...(realm !== undefined && { realm }), ...body });
   }
   await monitorClosed(operator, log, terminal);
-  const settings = readSettings(operator.folder);
-  writeSettings(operator.folder, withKeys(settings, realm, { log: successor, ...keys }));
-  changeConfig(
-    operator.folder,
-    "ledger",
-    closeInLedger({ realm, log, successor, writer: keys.writer }),
-  );
-  changeConfig(operator.folder, `signer-${realm}`, (config) => ({ ...config, log: successor }));
-  await restartServices(place, ["ledger", `signer-${realm}`]);
-  return { realm, log, size, successor };
+  const caller = realm === undefined ? "broker" : `signer-${realm}`;
+  changeConfig(folder, "ledger", closeInLedger({ caller, log, successor, writer: keys.writer }));
+  const next = { log: successor, ...keys };
+  const changed = realm === undefined ? toBrokerLog(folder, next) : toRealmLog(folder, realm, next);
+  await restartServices(place, ["ledger", ...changed]);
+  return { ...(realm !== undefined && { realm }), log, size, successor };
+}
+
+interface NextLog {
+  readonly log: string;
+  readonly logKey: string;
+  readonly writer: string;
+}
+
+function writerStatement(
+  { realm, ...next }: NextLog & { readonly realm: string | undefined },
+  broker: BrokerSettings | undefined,
+): StatementBody {
+  if (realm !== undefined) return { type: "writer", realm, ...next };
+  return { type: "broker", ...next, realms: broker?.realms ?? [] };
+}
+
+/** @returns whom it concerns, beside the ledger */
+function toRealmLog(folder: string, realm: string, next: NextLog): readonly ServiceName[] {
+  writeSettings(folder, withKeys(readSettings(folder), realm, next));
+  const signer = `signer-${realm}` as const;
+  changeConfig(folder, signer, (config) => ({ ...config, log: next.log }));
+  return [signer];
+}
+
+/** The broker's own configuration comes last: until then the same command goes on. */
+function toBrokerLog(folder: string, next: NextLog): readonly ServiceName[] {
+  const settings = readSettings(folder);
+  const { broker } = settings;
+  if (broker === undefined) throw new TypeError("There was a broker when the plan was made");
+  writeSettings(folder, { ...settings, broker: { ...broker, ...next } });
+  const pinned = { origin: next.log, key: next.logKey, writer: next.writer };
+  const gateways = broker.realms.map((realm) => `custody-${realm}` as const);
+  const signers = broker.realms.map((realm) => `signer-${realm}` as const);
+  for (const gateway of gateways)
+    changeConfig(folder, gateway, (config) => ({ ...config, log: pinned }));
+  for (const signer of signers)
+    changeConfig(folder, signer, (config) => ({
+      ...config,
+      lease: { ...memberOf(config, "lease"), log: pinned },
+    }));
+  const log = { origin: next.log, key: next.logKey };
+  changeConfig(folder, "broker", (config) => ({ ...config, log }));
+  return ["broker", ...gateways, ...signers];
+}
+
+function memberOf(config: JsonObject, name: string): JsonObject {
+  const value = config[name];
+  return isJsonObject(value) ? value : {};
 }
 
 async function makeKeys(
   folder: string,
-  realm: string,
+  realm: string | undefined,
   successor: string,
 ): Promise<{ readonly logKey: string; readonly writer: string }> {
   const { logs } = await initialiseLedger(join(folder, "ledger"), { logs: [successor] });
-  const writer = initialiseLog(join(folder, `signer-${realm}`), successor);
+  const writer =
+    realm === undefined
+      ? initialiseBroker(join(folder, "broker"), successor)
+      : initialiseLog(join(folder, `signer-${realm}`), successor);
   return { logKey: logs[0]?.vkey ?? "", writer };
 }
 
 function closeInLedger({
-  realm,
+  caller,
   log,
   successor,
   writer,
 }: {
-  readonly realm: string;
+  readonly caller: string;
   readonly log: string;
   readonly successor: string;
   readonly writer: string;
@@ -172,7 +246,7 @@ function closeInLedger({
     const logs = Array.isArray(config["logs"]) ? config["logs"].filter(isJsonObject) : [];
     const others = logs.filter((one) => one["log"] !== successor);
     const closed = others.map((one) => (one["log"] === log ? { ...one, closed: true } : one));
-    const next = { log: successor, writer, caller: `signer-${realm}` };
+    const next = { log: successor, writer, caller };
     return { ...config, logs: [...closed, next] };
   };
 }
