@@ -15,7 +15,7 @@ describe("the status page in a browser", { skip: NO_CHROMIUM }, () => {
   let browser: Browser;
   before(async () => {
     [system, browser] = await Promise.all([
-      startSystem(),
+      startSystem({ leases: true }),
       // Its sandbox needs another user than the one that tests may run as.
       chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] }),
     ]);

@@ -56,7 +56,7 @@ async function identity(system: System) {
 describe("redoubt up", () => {
   let system: System;
   before(async () => {
-    system = await startSystem();
+    system = await startSystem({ leases: true });
   });
   after(() => system[Symbol.asyncDispose]());
 
@@ -84,7 +84,7 @@ describe("redoubt up", () => {
     assert.equal(page.status, 200);
     assert.match(page.headers.get("content-security-policy") ?? "", /default-src 'none'/);
     assert.equal((await fetch(system.announcement.status, { method: "POST" })).status, 405);
-    assert.equal(Object.keys(await system.status()).length, 7);
+    assert.equal(Object.keys(await system.status()).length, 10);
   });
 
   it("a second start on the same folder fails in one line, and harms nothing", async () => {
@@ -94,6 +94,19 @@ describe("redoubt up", () => {
     failsInOneLine(await redoubt([...args, "--port", "7999"]), /was made for port|already running/);
     assert.deepEqual(await system.pids(), pids);
     assert.equal((await system.redoubt(["status"])).code, 0);
+  });
+
+  it("P5: keys are with the gateways from the first one on, and each use has a lease", async () => {
+    for (const realm of ["consumer", "enterprise"]) {
+      assert.deepEqual(readdirSync(join(system.folder, `signer-${realm}`, "custody")), []);
+      assert.notDeepEqual(readdirSync(join(system.folder, `custody-${realm}`, "keys")), []);
+    }
+    const { stdout, code } = await system.redoubt(["status"]);
+    assert.equal(code, 0, stdout);
+    assert.match(stdout, /hardware: none/);
+    const plain = ["--data", system.folder, "up", "--no-leases"];
+    failsInOneLine(await redoubt(plain), /has leases, and keeps them/);
+    assert.equal((await system.redoubt(["drill", "storm-0558"])).code, 0);
   });
 
   it("THREAT-32: the data folder is closed to everybody else, and every secret in it", () => {
@@ -145,12 +158,12 @@ test("stopped while it starts, it leaves no process behind", async (t) => {
   );
   const page = `http://127.0.0.1:${base + 4}/status.json`;
   const pids = await until(
-    "seven processes have started",
+    "ten processes have started",
     async () => {
       const answer = await fetch(page).catch(() => undefined);
       return answer ? servicePids(parseJsonObject(await answer.text())) : [];
     },
-    (started) => started.length === 7 || !up.isRunning,
+    (started) => started.length === 10 || !up.isRunning,
   );
   up.kill("SIGINT");
   const ending = await up.ended;
@@ -176,11 +189,11 @@ describe("a data folder outlives its processes", () => {
   });
 
   it("Ctrl-C ends every process, and the supervisor with exit code 0", async () => {
-    running = await startSystem({ folder });
+    running = await startSystem({ folder, leases: true });
     token = (await running.redoubt(["token"])).stdout.trim();
     known = await identity(running);
     const pids = await running.pids();
-    assert.equal(pids.length, 8);
+    assert.equal(pids.length, 11);
     const ending = await running.stop();
     assert.deepEqual({ code: ending.code, signal: ending.signal }, { code: 0, signal: null });
     assert.equal(ending.stderr, "");

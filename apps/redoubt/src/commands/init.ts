@@ -14,7 +14,6 @@ Examples:
   redoubt init --custody pkcs11 --pkcs11-module /usr/lib/softhsm/libsofthsm2.so --pkcs11-token 'redoubt-{realm}' \\
     --pkcs11-pin-file 'hsm/pin-{realm}' --pkcs11-env SOFTHSM2_CONF=/srv/redoubt/hsm/softhsm2.conf
   redoubt init --custody kms.json
-  redoubt init --leases
 
 One machine: docs/guide/one-machine.md. HSMs: docs/guide/hsm.md. Clouds: docs/guide/kms-aws.md, -azure, -gcp.`;
 
@@ -44,7 +43,7 @@ export function register(cli: Command, run: Run): void {
     .option("--pkcs11-token <label>", "label of the token; {realm} stands for the realm")
     .option("--pkcs11-pin-file <file>", "file with the PIN alone, mode 0600; {realm} likewise")
     .option("--pkcs11-env <name=value>", "variable that the module needs; may be repeated", collect)
-    .option("--leases", "keys need a lease from the beginning (docs/guide/leases.md)")
+    .option("--no-leases", "let signers open their keys themselves (docs/guide/leases.md)")
     .addHelpText("after", HELP)
     .action(
       run(async (context, options: InitOptions) => {

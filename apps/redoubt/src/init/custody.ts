@@ -1,4 +1,5 @@
 import { ServiceError } from "@redoubt/base";
+import { CLOUD_CUSTODY } from "@redoubt/custody";
 import {
   isJsonObject,
   JsonError,
@@ -50,6 +51,14 @@ export function chooseCustody(
     );
   const [consumer, enterprise] = REALMS.map((realm) => named(members, realm));
   return { consumer: consumer ?? {}, enterprise: enterprise ?? {} };
+}
+
+/** Whether a cloud holds the keys of any realm: no gateway stands before one yet. */
+export function isInCloud(custody: CustodyMembers): boolean {
+  return REALMS.some((realm) => {
+    const { custody: one } = custody[realm];
+    return isJsonObject(one) && CLOUD_CUSTODY.some((kind) => kind === one["kind"]);
+  });
 }
 
 function pkcs11Members(

@@ -3,13 +3,12 @@ import { ServiceError, systemClock } from "@redoubt/base";
 import { EXIT, type CommandContext } from "../command.ts";
 import { makeDemo } from "../demo.ts";
 import { REALMS } from "../layout.ts";
-import { enableLeases } from "../leases/enable-leases.ts";
 import { basePort, DEFAULT_PORT } from "../place.ts";
 import { readSettings } from "../settings.ts";
 import { createDataFolder, isMissingOrEmpty } from "../up/data-folder.ts";
 import { setUp, type Plan } from "../up/set-up.ts";
 import { chooseAddresses, hostsOf, loopbackAddresses, type AddressOptions } from "./addresses.ts";
-import { chooseCustody, PLAIN_FILES, type CustodyOptions } from "./custody.ts";
+import { chooseCustody, isInCloud, PLAIN_FILES, type CustodyOptions } from "./custody.ts";
 import {
   chooseListen,
   chooseProxies,
@@ -21,7 +20,7 @@ import {
 export interface InitOptions
   extends Omit<AddressOptions, "listenPort">, CustodyOptions, ListenOptions, ProxyOptions {
   readonly port?: string;
-  /** Keys need a lease from the beginning. */
+  /** False where the signers are to hold the keys themselves. */
   readonly leases?: boolean;
 }
 
@@ -41,25 +40,31 @@ export function loopbackPlan(port: number): Plan {
 }
 
 /**
- * Makes a data folder that is whole, or none: what is chosen here stands in it for ever.
+ * Makes a data folder that is whole, or none: what is chosen here stands in it for ever. Its keys are behind custody
+ * gateways from the first one on, unless a cloud holds them, whose own access control checks their use.
  *
- * @throws ServiceError `ERR_LEASES_CUSTODY` for leases before keys that a cloud holds
+ * @returns whether there are leases
  */
 export async function createSystem(
   folder: string,
   plan: Plan,
-  { leases = false }: Pick<InitOptions, "leases"> = {},
-): Promise<void> {
+  { leases }: { readonly leases: boolean },
+): Promise<boolean> {
+  const isLeased = leases && !isInCloud(plan.custody);
   await createDataFolder(folder, async (temporary) => {
     const now = systemClock.now();
     await setUp(temporary, plan, new Date(now));
-    if (leases) await enableLeases(temporary, readSettings(temporary), now);
+    if (!isLeased) return;
+    // What reads evidence is not loaded where a folder is there already.
+    const { enableLeases } = await import("../leases/enable-leases.ts");
+    await enableLeases(temporary, readSettings(temporary), now);
   });
+  return isLeased;
 }
 
 function choosePlan(context: CommandContext, options: InitOptions): Plan {
-  const { port: base, listen, tlsCertificate, tlsKey, ...others } = options;
-  const { issuer, rpId, proxy, hops, leases: _leases, ...custody } = others;
+  const { port: base, listen, tlsCertificate, tlsKey, leases: _, ...others } = options;
+  const { issuer, rpId, proxy, hops, ...custody } = others;
   const port = basePort(base, process.env) ?? DEFAULT_PORT;
   const listener = readListen(listen);
   const proxies = chooseProxies({ proxy, hops });
@@ -79,6 +84,12 @@ function choosePlan(context: CommandContext, options: InitOptions): Plan {
   return plan;
 }
 
+function keysText({ custody }: Plan, isLeased: boolean): string {
+  if (isLeased) return "behind custody gateways, with a lease for each use (docs/guide/leases.md)";
+  if (isInCloud(custody)) return "in a cloud's KMS, whose access control checks each use; no leases";
+  return "opened by the signers themselves; redoubt leases enable changes that";
+}
+
 /** Makes a data folder and starts nothing. */
 export async function init(context: CommandContext, options: InitOptions): Promise<number> {
   const { folder, terminal } = context;
@@ -88,16 +99,16 @@ export async function init(context: CommandContext, options: InitOptions): Promi
       `${folder} is not empty, and what init chooses cannot be changed: name another with --data`,
     );
   const plan = choosePlan(context, options);
-  await createSystem(folder, plan, options);
-  const { leases = false } = options;
+  const { leases = true } = options;
+  const isLeased = await createSystem(folder, plan, { leases });
   terminal.result({
     json: {
       data: folder,
       port: plan.port,
-      leases,
       rpId: plan.rpId,
       reports: plan.reports,
       realms: plan.realms,
+      leases: isLeased,
     },
     text: [
       `Made ${folder}. Nothing runs yet.`,
@@ -108,7 +119,7 @@ export async function init(context: CommandContext, options: InitOptions): Promi
       ]),
       `  ${"reports".padEnd(11)} ${plan.reports}`,
       `  ${"people".padEnd(11)} RP ID ${plan.rpId}`,
-      `  ${"keys".padEnd(11)} ${leases ? "need a lease; the machine shows a TPM in software (docs/guide/leases.md)" : "need no lease"}`,
+      `  ${"keys".padEnd(11)} ${keysText(plan, isLeased)}`,
       "",
       "These stand for ever: issuers are part of every key. Wrong? Remove the folder and run init again, now.",
       `Next: ${folder === join(context.typedIn, ".redoubt") ? "npm start" : `npm run -s redoubt -- --data ${folder} up`}`,

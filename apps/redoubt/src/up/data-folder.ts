@@ -82,7 +82,8 @@ export async function createDataFolder(
     renameSync(temporary, folder);
   } catch (error) {
     rmSync(temporary, { recursive: true, force: true });
-    throw notUsable(folder, error);
+    // Ours says already what is wrong, and it is not the folder.
+    throw error instanceof ServiceError ? error : notUsable(folder, error);
   }
 }
 

@@ -4,6 +4,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { errorCode, errorLine, readSpace, ServiceError } from "@redoubt/base";
 import { createSystem, loopbackPlan } from "../init/init.ts";
 import { readDemo } from "../demo.ts";
+import { optionError } from "../command.ts";
 import { DEFAULT_PORT } from "../place.ts";
 import { atTenant, onLoopback, portsFrom, roleOf, servicesOf, type Ports } from "../layout.ts";
 import { Operator } from "../operator.ts";
@@ -25,6 +26,8 @@ export interface UpOptions {
   readonly folder: string;
   /** What the person chose; undefined takes the folder's own, or the default for a new one. */
   readonly port: number | undefined;
+  /** Whether a new folder gets leases; one that is there stays as it is. */
+  readonly leases: boolean;
   readonly json: boolean;
 }
 
@@ -79,10 +82,10 @@ export async function up(options: UpOptions, terminal: Terminal): Promise<void> 
   await stop;
 }
 
-async function prepare({ folder, port }: UpOptions): Promise<Settings> {
+async function prepare({ folder, port, leases }: UpOptions): Promise<Settings> {
   if (isMissingOrEmpty(folder)) {
     await checkPortsFree(portsFrom(port ?? DEFAULT_PORT));
-    await createSystem(folder, loopbackPlan(port ?? DEFAULT_PORT));
+    await createSystem(folder, loopbackPlan(port ?? DEFAULT_PORT), { leases });
   }
   const settings = checkDataFolder(folder);
   // Issuer URLs are part of every key record: a system cannot move to other ports.
@@ -91,6 +94,9 @@ async function prepare({ folder, port }: UpOptions): Promise<Settings> {
       "ERR_PORT",
       `Data folder ${folder} was made for port ${settings.port}: leave --port out, or name another folder`,
     );
+  // P5: what stands before the keys is never left out for one start.
+  if (!leases && settings.broker)
+    throw optionError(`--no-leases is for a new folder: ${folder} has leases, and keeps them`);
   return settings;
 }
 
