@@ -163,11 +163,11 @@ it("docs/guide/one-machine.md: every command of its table", async (t) => {
   const folder = temporaryFolder(t);
   chmodSync(folder, 0o700);
   const port = await freeBasePort();
-  await using system = await startSystem({ folder: join(folder, ".redoubt"), port });
+  await using system = await startSystem({ folder: join(folder, ".redoubt"), port, leases: true });
   const commands = tableCommands("one-machine.md");
   assert.ok(commands.length >= 12, String(commands.length));
   for (const command of commands) {
-    // oxlint-disable-next-line no-await-in-loop -- in the order of the table; the last one attacks
+    // oxlint-disable-next-line no-await-in-loop -- in the order of the table; the last ones attack
     const said = await type(command, { folder, port }).catch((error: unknown) => {
       // `alarms` ends with 2 where some are open: the reading of a record is one.
       const isOpen = command.endsWith("alarms") && Reflect.get(Object(error), "code") === 2;

@@ -299,7 +299,7 @@ async function settle(folder: string): Promise<void> {
     assert.ok(!stdout.includes(`"${kind}"`), stdout);
 }
 
-describe("init --leases", () => {
+describe("a new system, as init makes it", () => {
   const root = mkdtempSync(join(tmpdir(), "redoubt-init-leases-"));
   const data = join(root, "data");
   const ledger = join(data, "ledger", "ledger.db");
@@ -307,9 +307,9 @@ describe("init --leases", () => {
   const run = (args: readonly string[]) => redoubt(["--json", "--data", data, ...args]);
   after(() => rmSync(root, { recursive: true, force: true }));
 
-  it("a new system, whose keys need a lease from the first token on", async () => {
+  it("needs a lease for its keys, from the first token on", async () => {
     port = await freeBasePort();
-    const made = await run(["init", "--leases", "--port", String(port)]);
+    const made = await run(["init", "--port", String(port)]);
     assert.equal(made.code, 0, made.stderr);
     assert.equal(parseJsonObject(made.stdout)["leases"], true);
     await using leased = await startSystem({ folder: data, port });

@@ -40,7 +40,7 @@ function readers(value: JsonValue): MemberReader[] {
   return value.map((item: JsonValue) => new MemberReader(isJsonObject(item) ? item : {}, "item"));
 }
 
-/** Kids of all keys, and the size of each log. */
+/** Kids of all keys, and the size of each log but the broker's: each start asks for leases. */
 async function identity(system: System) {
   const keys = readers(parseJson((await system.redoubt(["--json", "keys", "list"])).stdout));
   const status = new MemberReader(
@@ -50,7 +50,10 @@ async function identity(system: System) {
   const sizes = readers(status.array("logs", 16)).map(
     (log) => [log.string("log"), log.integer("size", 0, 10_000)] as const,
   );
-  return { kids: keys.map((key) => key.string("kid")).toSorted(), sizes: new Map(sizes) };
+  return {
+    kids: keys.map((key) => key.string("kid")).toSorted(),
+    sizes: new Map(sizes.filter(([log]) => log !== "redoubt.local/broker")),
+  };
 }
 
 describe("redoubt up", () => {
@@ -196,7 +199,8 @@ describe("a data folder outlives its processes", () => {
     assert.equal(pids.length, 11);
     const ending = await running.stop();
     assert.deepEqual({ code: ending.code, signal: ending.signal }, { code: 0, signal: null });
-    assert.equal(ending.stderr, "");
+    // A slow machine is told what is waited for.
+    assert.equal(ending.stderr.replaceAll(/^Waiting for .*\n/gm, ""), "");
     assert.deepEqual(await survivors(pids, SETTLE_MS), []);
     const status = await running.redoubt(["status"]);
     failsInOneLine(status, /Redoubt is not running on .*: start it with npm start/);
@@ -220,7 +224,7 @@ describe("a data folder outlives its processes", () => {
     const system = running ?? assert.fail("not started");
     const last = (await system.redoubt(["token"])).stdout.trim();
     const pids = await system.pids();
-    assert.equal(pids.length, 8);
+    assert.equal(pids.length, 11);
     system.supervisor.kill("SIGKILL");
     assert.deepEqual(await survivors(pids, SETTLE_MS), []);
     running = await startSystem({ folder, port: system.base });

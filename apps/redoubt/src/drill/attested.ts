@@ -25,13 +25,13 @@ import {
 } from "@redoubt/wire";
 import { EXIT } from "../command.ts";
 import type { ServiceName } from "../layout.ts";
+import { RELEASE_KEYS } from "../leases/enable-leases.ts";
 import type { Terminal } from "../terminal.ts";
 import { attempt, control, isGood, outcomeLine, type Outcome } from "./outcome.ts";
 import { OwnSystem } from "./own-system.ts";
 
 const REALM = "consumer";
 const SIGNER = "signer-consumer";
-const RELEASE_KEYS = ["release-1.key", "release-2.key"] as const;
 const DAY_MS = 86_400_000;
 
 /**

@@ -86,7 +86,8 @@ function choosePlan(context: CommandContext, options: InitOptions): Plan {
 
 function keysText({ custody }: Plan, isLeased: boolean): string {
   if (isLeased) return "behind custody gateways, with a lease for each use (docs/guide/leases.md)";
-  if (isInCloud(custody)) return "in a cloud's KMS, whose access control checks each use; no leases";
+  if (isInCloud(custody))
+    return "in a cloud's KMS, whose access control checks each use; no leases";
   return "opened by the signers themselves; redoubt leases enable changes that";
 }
 

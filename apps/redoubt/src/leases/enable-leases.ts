@@ -39,8 +39,8 @@ import { extentOf, type BrokerSettings, type Settings, writeSettings } from "../
 
 const LEASE_SECONDS = 900;
 const NONCE_SECONDS = 60;
-/** Of the release keys of one machine: both lie in its own folder. */
-const RELEASE_KEYS = ["release-1.key", "release-2.key"] as const;
+/** Files of the release keys of one machine, below `up`: both lie in its own folder. */
+export const RELEASE_KEYS = ["release-1.key", "release-2.key"] as const;
 const REFERENCE_DAYS = 3650;
 const IMAGE_NAME = "signer";
 const BESIDE = { kind: "file", passphrase: "beside" } as const;

@@ -10,6 +10,9 @@ const MEANINGS: Readonly<Record<string, string>> = {
   "log-keys: plain-file": "the logs' keys lie on this disk, and the passphrase beside them",
   "identity: plain-file": "the witness's key lies on this disk, and the passphrase beside it",
   "witness: same-machine": "whoever owns this machine owns the logs and their witness",
+  "hardware: none":
+    "signers prove their image with a TPM in software: keys need a lease, and the machine is not proven",
+  "lease: cooperative": "signers hold their keys themselves, and look at their lease themselves",
   "presence: none": "nothing proved that a person was there",
   "self-reported": "issuers or verifiers are believed what they say of themselves",
 };
