@@ -9,7 +9,7 @@ test("a system that does not start is said, and no process stays", async () => {
   const folder = mkdtempSync(join(tmpdir(), "redoubt-drill-test-"));
   try {
     writeFileSync(join(folder, "something"), "that is no data folder");
-    await assert.rejects(startIn(folder), { code: "ERR_DRILL_START" });
+    await assert.rejects(startIn(folder, 20_000), { code: "ERR_DRILL_START" });
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -38,9 +38,10 @@ export class OwnSystem implements AsyncDisposable {
     const root = mkdtempSync(join(tmpdir(), "redoubt-drill-"));
     const folder = join(root, "data");
     try {
-      await createSystem(folder, loopbackPlan(await freePort()), { leases: true });
+      const port = await freePort();
+      await createSystem(folder, loopbackPlan(port), { leases: true });
       changeConfig(folder, "broker", (config) => ({ ...config, leaseSeconds: LEASE_SECONDS }));
-      return new OwnSystem(folder, await startIn(folder));
+      return new OwnSystem(folder, await startIn(folder, port));
     } catch (error) {
       rmSync(root, { recursive: true, force: true });
       throw error;
@@ -73,10 +74,10 @@ async function freePort(): Promise<number> {
 }
 
 /** @throws ServiceError `ERR_DRILL_START` */
-export async function startIn(folder: string): Promise<ChildProcess> {
-  const running = spawn(process.execPath, [MAIN, "--json", "--data", folder, "up"], {
-    stdio: ["ignore", "pipe", "ignore"],
-  });
+export async function startIn(folder: string, port: number): Promise<ChildProcess> {
+  // The port is named: REDOUBT_PORT is that of the operator's own system.
+  const args = [MAIN, "--json", "--data", folder, "up", "--port", String(port)];
+  const running = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "ignore"] });
   const force = setTimeout(() => running.kill("SIGKILL"), START_MS);
   for await (const line of createInterface(running.stdout))
     if (line.includes('"ready":true')) {
