@@ -35,6 +35,7 @@ import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { createSocketPlace, socketPlace } from "@redoubt/wire";
 import { BROKER_LOG, callersOf, type Extent, REALMS, type Realm, REGISTRY_LOG } from "../layout.ts";
 import { addCallers, addLog, changeConfig, readConfig } from "../recover/service-config.ts";
+import { copyCompileCache } from "../up/compile-cache.ts";
 import { extentOf, type BrokerSettings, type Settings, writeSettings } from "../settings.ts";
 
 const LEASE_SECONDS = 900;
@@ -152,6 +153,7 @@ function makePlaces(folder: string, extent: Extent): void {
     for (const caller of callersOf(service, extent))
       createSocketPlace(socketPlace(folder, service, caller));
   for (const gateway of gateways) initialiseGateway(join(folder, gateway));
+  copyCompileCache(folder, ["broker", ...gateways]);
 }
 
 function releaseKeys(folder: string) {

@@ -22,7 +22,7 @@ export interface Plan extends Addresses, ConfigChoices {
 /** Fills a fresh data folder for one machine: identities, sockets, configurations, demo clients. */
 export async function setUp(folder: string, plan: Plan, now: Date): Promise<void> {
   makeFolders(folder);
-  copyCompileCache(folder);
+  copyCompileCache(folder, SERVICES);
   const { custody, listen, proxies, demo, ...places } = plan;
   const settings = withAddresses(places, await makeIdentities(folder, now));
   for (const [service, config] of makeConfigs(settings, { custody, listen, proxies }))
