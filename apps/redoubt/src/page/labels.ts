@@ -11,7 +11,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
   "identity: plain-file": "the witness's key lies on this disk, and the passphrase beside it",
   "witness: same-machine": "whoever owns this machine owns the logs and their witness",
   "hardware: none":
-    "signers prove their image with a TPM in software: keys need a lease, and the machine is not proven",
+    "leases rest on a TPM in software: they prove nothing about the machine that a signer runs on",
   "lease: cooperative": "signers hold their keys themselves, and look at their lease themselves",
   "presence: none": "nothing proved that a person was there",
   "self-reported": "issuers or verifiers are believed what they say of themselves",

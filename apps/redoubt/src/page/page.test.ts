@@ -39,6 +39,7 @@ test("healthy: title and first sentence say that nobody is needed", () => {
   assert.match(words, /kLkO_5A4… active pkcs11 212 tenants \(all\) verify-only in 2 d/);
   assert.match(words, /registry 1,204 2 s ago all of it/);
   assert.match(words, /On disk, all logs together: 6\.2 GB/);
+  assert.match(words, /hardware: none leases rest on a TPM in software: they prove nothing about/);
   assert.match(words, /isolation: none all processes run under one user: a compromised one reads/);
   assert.doesNotMatch(page, / style=|<style|<script>|\son[a-z]+=/);
 });

@@ -74,7 +74,7 @@ const WELL: Found = {
   alarms: { open: 0, critical: 0, newest: [] },
   openAlarms: [],
   disk: { freeBytes: 79e9, level: "enough" },
-  labels: ["isolation: none", "roots: demo"],
+  labels: ["isolation: none", "roots: demo", "hardware: none"],
   problems: [],
   keys: [
     keyOf(),
