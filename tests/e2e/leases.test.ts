@@ -15,7 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { parseConfig as parseBrokerConfig } from "@redoubt/broker";
-import { type AttestationTrust, verifyAttestation } from "@redoubt/lease";
+import { type AttestationTrust, verifyAttestation } from "@redoubt/lease/attestation";
 import { parseVerifierKey } from "@redoubt/tlog";
 import { createVerifier, fromDiscovery } from "@redoubt/verify";
 import { isJsonObject, type JsonObject, parseJson, parseJsonObject } from "@redoubt/verify/json";

@@ -1,20 +1,4 @@
-export {
-  type Attestation,
-  type AttestationTrust,
-  type AttestedKey,
-  encodeAttestation,
-  encodeGrantBody,
-  type GrantBody,
-  MAX_EXPECTED_BYTES,
-  MAX_REFERENCES,
-  openAttestation,
-  parseGrantBody,
-  unverifiedAttestation,
-  type UnverifiedAttestation,
-  verifyAttestation,
-} from "./attestation.ts";
 export { bindingMessage, boundData, NONCE_BYTES, type Binding } from "./binding.ts";
-export { openEar, signEar, type EarSubject } from "./ear.ts";
 export {
   encodeGrant,
   holderKeyOf,

@@ -11,7 +11,7 @@ import {
   parseGrantBody,
   signEar,
   verifyAttestation,
-} from "@redoubt/lease";
+} from "@redoubt/lease/attestation";
 import { TestGrantLog } from "@redoubt/lease/testing/test-log";
 import { encodeEntryBundle } from "@redoubt/tlog";
 import { BodyCommitments, splitBlobs } from "@redoubt/wire";

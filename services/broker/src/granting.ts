@@ -15,12 +15,11 @@ import {
   type Binding,
   bindingMessage,
   boundData,
-  encodeGrantBody,
   encodeLease,
   type Lease,
   seal,
-  signEar,
 } from "@redoubt/lease";
+import { encodeGrantBody, signEar } from "@redoubt/lease/attestation";
 import { isDatedAhead, type NoteSigner, type Witnessed } from "@redoubt/tlog";
 import type { JsonObject } from "@redoubt/verify/json";
 import type { BrokerState } from "./broker-state.ts";

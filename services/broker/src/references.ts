@@ -8,7 +8,7 @@ import {
   type ReferenceValues,
   verifyReferenceValues,
 } from "@redoubt/evidence";
-import { MAX_EXPECTED_BYTES, MAX_REFERENCES } from "@redoubt/lease";
+import { MAX_EXPECTED_BYTES, MAX_REFERENCES } from "@redoubt/lease/attestation";
 import type { KeyObject } from "node:crypto";
 
 export interface Release {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createPublicKey } from "node:crypto";
 import { describe, test } from "node:test";
 import { SOFT_POLICY, TestBroker } from "@redoubt/broker/testing/broker";
-import { openAttestation, verifyAttestation } from "@redoubt/lease";
+import { openAttestation, verifyAttestation } from "@redoubt/lease/attestation";
 import { until } from "@redoubt/testkit";
 import { encodeVerifierKey } from "@redoubt/tlog";
 import type { Answer } from "@redoubt/wire";

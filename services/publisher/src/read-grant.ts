@@ -1,10 +1,10 @@
+import { encodeGrant } from "@redoubt/lease";
 import {
   type Attestation,
   encodeAttestation,
-  encodeGrant,
   openAttestation,
   parseGrantBody,
-} from "@redoubt/lease";
+} from "@redoubt/lease/attestation";
 import {
   ask,
   askForBytes,

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { readPrivateFile, ServiceError } from "@redoubt/base";
 import { parseConfig as parseBrokerConfig } from "@redoubt/broker";
-import type { AttestationTrust } from "@redoubt/lease";
+import type { AttestationTrust } from "@redoubt/lease/attestation";
 import type { Registry } from "@redoubt/registry";
 import { parseVerifierKey } from "@redoubt/tlog";
 import { type CommandContext, fileArgument, optionError } from "../command.ts";

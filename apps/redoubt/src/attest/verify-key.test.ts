@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { TestBroker } from "@redoubt/broker/testing/broker";
-import { encodeAttestation, parseGrantBody } from "@redoubt/lease";
+import { encodeAttestation, parseGrantBody } from "@redoubt/lease/attestation";
 import { encodeEntryBundle, encodeVerifierKey } from "@redoubt/tlog";
 import { parseJsonObject } from "@redoubt/verify/json";
 import { splitBlobs } from "@redoubt/wire";

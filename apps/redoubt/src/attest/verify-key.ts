@@ -1,6 +1,7 @@
 import { ServiceError } from "@redoubt/base";
 import { EvidenceError } from "@redoubt/evidence";
-import { type Lease, unverifiedAttestation, verifyAttestation } from "@redoubt/lease";
+import { type Lease } from "@redoubt/lease";
+import { unverifiedAttestation, verifyAttestation } from "@redoubt/lease/attestation";
 import { type CommandContext, EXIT } from "../command.ts";
 import { instant, table } from "../table.ts";
 import { claimRows } from "./claim-rows.ts";

@@ -1,13 +1,7 @@
 import { hash, type KeyObject } from "node:crypto";
 import { parsePolicy } from "@redoubt/evidence";
-import {
-  type Binding,
-  bindingMessage,
-  encodeGrantBody,
-  encodeLease,
-  leaseEntry,
-  signEar,
-} from "@redoubt/lease";
+import { type Binding, bindingMessage, encodeLease, leaseEntry } from "@redoubt/lease";
+import { encodeGrantBody, signEar } from "@redoubt/lease/attestation";
 import { FakeLog } from "@redoubt/testkit";
 import { ed25519Signer, encodeEntryBundle, encodeVerifierKey } from "@redoubt/tlog";
 import { BodyCommitments, joinBlobs } from "@redoubt/wire";

@@ -23,10 +23,10 @@ import {
   type Message,
   type Values,
 } from "@redoubt/wire";
-import { type Binding, bindingMessage, boundData, NONCE_BYTES } from "./binding.ts";
+import { type Binding, bindingMessage, boundData, NONCE_BYTES } from "../binding.ts";
 import { openEar } from "./ear.ts";
-import { type GrantLog, openGrant } from "./grant.ts";
-import type { Lease } from "./lease.ts";
+import { type GrantLog, openGrant } from "../grant.ts";
+import type { Lease } from "../lease.ts";
 
 /** Characters: of evidence, and of policy and reference values together. */
 const MAX_EVIDENCE = 1_048_576;
