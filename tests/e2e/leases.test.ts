@@ -368,13 +368,4 @@ describe("a new system, as init makes it", () => {
       await supervisor.ended;
     }
   });
-
-  it("whose log is to be closed must be said, and once", async () => {
-    for (const whose of [[], ["--realm", "consumer", "--broker"]]) {
-      // oxlint-disable-next-line no-await-in-loop -- one command after the other
-      const { code, stdout } = await run(["recover", "log", ...whose, "--reason", "x", "--yes"]);
-      assert.equal(code, 1);
-      assert.match(stdout, /Name --realm, or --broker/);
-    }
-  });
 });

@@ -137,6 +137,7 @@ const MISTAKES = [
   ["recover", "log", "--reason", "r"],
   ["recover", "log", "--realm", "consumer"],
   ["recover", "log", "--realm", "consumer", "--reason", "r".repeat(257)],
+  ["recover", "log", "--realm", "consumer", "--broker", "--reason", "r"],
   ["tenants", "set-status", "t", "asleep"],
   ["clients", "disable"],
   ["clients", "add"],

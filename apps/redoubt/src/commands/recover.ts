@@ -60,6 +60,11 @@ export function register(cli: Command, run: Run): void {
     .description("close a log at what was cosigned last, and let another take its place")
     .addOption(anyRealmOption("whose log it is"))
     .option("--broker", "the broker's log")
+    .hook("preAction", (command) => {
+      const { realm, broker } = command.opts<LogOptions>();
+      if ((realm === undefined) === (broker !== true))
+        command.error("error: whose log? Name --realm, or --broker");
+    })
     .addOption(reasonOption())
     .addOption(yesOption())
     .addHelpText("after", HELP)

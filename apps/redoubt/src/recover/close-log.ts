@@ -6,7 +6,7 @@ import type { StatementBody } from "@redoubt/registry";
 import { initialiseLog } from "@redoubt/signer/initialise";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
-import { EXIT, type CommandContext, optionError } from "../command.ts";
+import { EXIT, type CommandContext } from "../command.ts";
 import { confirm } from "../confirm.ts";
 import type { ServiceName } from "../layout.ts";
 import { checkRealm, withOperator, type Operator } from "../operator.ts";
@@ -29,8 +29,6 @@ export interface LogOptions {
 /** Closes a log and lets another take its place, with new keys of log and writer. */
 export function recoverLog(context: CommandContext, options: LogOptions): Promise<number> {
   const { terminal } = context;
-  if ((options.realm === undefined) === (options.broker !== true))
-    throw optionError("Whose log? Name --realm, or --broker");
   return withOperator(context, async (operator, place) => {
     const plan = await planClosing(operator, place, options.realm);
     for (const line of plan.lines) terminal.notice(line);
