@@ -358,6 +358,12 @@ describe("a new system, as init makes it", () => {
         () => run(["recover"]),
         ({ code }) => code === 0,
       );
+      const [, kid = ""] = /"kid":"([\w-]{43})"/.exec((await run(["keys", "list"])).stdout) ?? [];
+      await until(
+        "keys are attested in the new log",
+        () => run(["attest", "verify", kid]),
+        ({ code }) => code === 0,
+      );
       await until(
         "every log is verified",
         () => run(["ledger", "verify"]),

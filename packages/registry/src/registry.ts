@@ -114,6 +114,10 @@ export class Registry {
   get brokers(): ReadonlyMap<string, BrokerInfo> {
     return this.#logs.brokers;
   }
+  /** Those whose logs go on: only they grant leases. */
+  get grantingBrokers(): readonly BrokerInfo[] {
+    return [...this.brokers.values()].filter(({ log }) => !this.closedLogs.has(log));
+  }
   /** Logs that nothing is added to any more, by origin. */
   get closedLogs(): ReadonlyMap<string, ClosedLog> {
     return this.#logs.closed;

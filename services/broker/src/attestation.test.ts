@@ -13,24 +13,12 @@ import {
   verifyAttestation,
 } from "@redoubt/lease/attestation";
 import { TestGrantLog } from "@redoubt/lease/testing/test-log";
-import { encodeEntryBundle } from "@redoubt/tlog";
-import { BodyCommitments, splitBlobs } from "@redoubt/wire";
-import { TestBroker } from "./testing/broker.ts";
+import { BodyCommitments } from "@redoubt/wire";
+import { SOFT_POLICY, TestBroker } from "./testing/broker.ts";
 
 const KID = "k".repeat(43);
 const KEY = { kid: KID, realm: "consumer" };
-const POLICY = JSON.stringify({
-  version: "1.1.0",
-  anyOf: [
-    {
-      authority: "urn:redoubt:evidence",
-      allOf: [
-        { claim: "platform", equals: "soft" },
-        { claim: "pcrs.11", reference: "signer/pcr11" },
-      ],
-    },
-  ],
-});
+const POLICY = JSON.stringify(SOFT_POLICY);
 
 interface Granted {
   readonly broker: TestBroker;
@@ -47,8 +35,7 @@ async function granted(): Promise<Granted> {
   await using client = broker.connect();
   const agent = broker.agent(client, { kids: () => [KID] });
   await agent.renew();
-  const { bytes = Buffer.alloc(0), entries } = broker.grants.batches[0] ?? assert.fail();
-  const [body = Buffer.alloc(0)] = splitBlobs(bytes.subarray(encodeEntryBundle(entries).length));
+  const body = broker.bodyOf(0);
   const { grant } = agent.lease ?? assert.fail();
   const trust = {
     log: broker.log,

@@ -130,8 +130,7 @@ export class Follower implements AsyncDisposable {
 
   /** On its own: however long the ledger takes over it, keys and metadata do not wait. */
   #readAttestations(): void {
-    const { brokers: all, closedLogs } = this.#reader.registry;
-    const brokers = [...all.values()].filter(({ log }) => !closedLogs.has(log));
+    const brokers = this.#reader.registry.grantingBrokers;
     if (this.#reading || brokers.length === 0 || this.#stop.signal.aborted) return;
     this.#reading = this.#showAttestations(brokers).finally(() => {
       this.#reading = undefined;

@@ -10,8 +10,13 @@ import { readInput } from "../input.ts";
 import { withOperator } from "../operator.ts";
 import { readConfig } from "../recover/service-config.ts";
 import { parseEnrolled } from "./enrolled.ts";
-import { parseFloor, readPolicyFile, type ReferenceOptions } from "./references.ts";
-import { readPublicKey } from "./release-key.ts";
+import {
+  MAX_POLICY_BYTES,
+  noReleaseKey,
+  readPolicyFile,
+  readRelease,
+  type ReferenceOptions,
+} from "./references.ts";
 
 export interface KeyOptions extends ReferenceOptions {
   /** The attestation, of a system that is another's; then the rest is named, too. */
@@ -33,8 +38,6 @@ export interface KeyQuestion {
 
 const KID = /^[A-Za-z0-9_-]{43}$/;
 const MAX_DOCUMENT_BYTES = 4_194_304;
-const MAX_POLICY_BYTES = 262_144;
-const DEFAULT_THRESHOLD = 2;
 
 /** Whether an argument names a key, and no file. */
 export function isKid(context: CommandContext, name: string): boolean {
@@ -66,8 +69,7 @@ function fromFile(context: CommandContext, options: KeyOptions): KeyQuestion {
   const { document = "", realm, log, writer, policy, releaseKey, minEvaluation } = options;
   if (realm === undefined || log === undefined || writer === undefined || policy === undefined)
     throw optionError("With --document, name --realm, --log, --writer, --policy and --release-key");
-  if (releaseKey === undefined)
-    throw optionError("Name --release-key for each key that may sign reference values");
+  if (releaseKey === undefined) throw noReleaseKey();
   const logKey = parseVerifierKey(log);
   return {
     document: readInput(fileArgument(context, document), MAX_DOCUMENT_BYTES),
@@ -75,11 +77,7 @@ function fromFile(context: CommandContext, options: KeyOptions): KeyQuestion {
     trust: {
       log: { origin: logKey.name, logKey, writerKey: parseVerifierKey(writer) },
       policy: readPolicyFile(context, policy),
-      release: {
-        keys: releaseKey.map((name) => readPublicKey(context, name)),
-        threshold: options.threshold ?? DEFAULT_THRESHOLD,
-      },
-      floors: new Map((options.floor ?? []).map(parseFloor)),
+      ...readRelease(context, options),
       enrolledKeys: new Map((options.enrolled ?? []).map(parseEnrolled)),
       ...(minEvaluation !== undefined && { minEvaluation }),
     },
@@ -118,7 +116,7 @@ async function fromSystem(
 function placeOf(registry: Registry, kid: string) {
   const realm = registry.keys.get(kid)?.realm;
   if (realm === undefined) throw noAttestation(kid, "The registry has no such key");
-  const broker = [...registry.brokers.values()].find(({ realms }) => realms.includes(realm));
+  const broker = registry.grantingBrokers.find(({ realms }) => realms.includes(realm));
   if (broker === undefined)
     throw noAttestation(kid, `Keys of ${realm} need no lease here: redoubt leases enable`);
   const { log: origin, logKey, writer: writerKey } = broker;

@@ -24,6 +24,7 @@ import {
   encodeVerifierKey,
   parseVerifierKey,
   SIGNATURE_TYPE,
+  encodeEntryBundle,
 } from "@redoubt/tlog";
 import { encodeBase64url } from "@redoubt/verify/base64url";
 import {
@@ -32,6 +33,7 @@ import {
   type Requester,
   SocketClient,
   socketPlace,
+  splitBlobs,
 } from "@redoubt/wire";
 import type { BrokerConfig } from "../config.ts";
 import { openBroker } from "../context.ts";
@@ -222,6 +224,13 @@ export class TestBroker implements AsyncDisposable {
 
   async stop(): Promise<void> {
     await this.#service?.[Symbol.asyncDispose]();
+  }
+
+  /** What the log keeps beside a grant. */
+  bodyOf(index: number): Buffer {
+    const { bytes = Buffer.alloc(0), entries } = this.grants.batchAt(index) ?? { entries: [] };
+    const [body = Buffer.alloc(0)] = splitBlobs(bytes.subarray(encodeEntryBundle(entries).length));
+    return body;
   }
 
   connect(realm: (typeof REALMS)[number] = "consumer"): SocketClient {

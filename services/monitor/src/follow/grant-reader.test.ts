@@ -7,7 +7,7 @@ import type { FakeLog } from "@redoubt/testkit";
 import { addSignature, parseVerifierKey, verifyCosignature } from "@redoubt/tlog";
 import { brokerLog, type BrokerLog } from "../testing/broker-log.ts";
 import { issue } from "../testing/deployment.ts";
-import { MonitorWorld, type Answered } from "../testing/monitor-world.ts";
+import { MonitorWorld } from "../testing/monitor-world.ts";
 
 /** A monitor that has read that the broker has this log. */
 async function withBroker(): Promise<[MonitorWorld, BrokerLog]> {
@@ -20,16 +20,6 @@ async function withBroker(): Promise<[MonitorWorld, BrokerLog]> {
 
 function grow(log: FakeLog, grants: number): Buffer[] {
   return Array.from({ length: grants }, () => issue(log));
-}
-
-function submit(
-  world: MonitorWorld,
-  note: string,
-  oldSize = 0,
-  proof: readonly Buffer[] = [],
-): Promise<Answered> {
-  const lines = proof.map((node) => node.toString("base64"));
-  return world.post("/add-checkpoint", [`old ${oldSize}`, ...lines, "", note].join("\n"));
 }
 
 async function read(world: MonitorWorld, { origin }: FakeLog): Promise<unknown> {
@@ -47,15 +37,15 @@ describe("a broker's log", () => {
     await using world = await MonitorWorld.open();
     const { log, say } = brokerLog(world);
     grow(log, 1);
-    assert.equal((await submit(world, log.note())).status, 404);
+    assert.equal((await world.submit(log.note())).status, 404);
     say();
     await world.tick();
     const key = parseVerifierKey(world.keys.witness);
-    const first = await submit(world, log.note());
+    const first = await world.submit(log.note());
     assert.equal(first.status, 200);
     assert.equal(verifyCosignature(addSignature(log.note(), first.body), key).checkpoint.size, 1);
     grow(log, 3);
-    assert.equal((await submit(world, log.note(), 1, log.proveGrowth(1))).status, 200);
+    assert.equal((await world.submit(log.note(), 1, log.proveGrowth(1))).status, 200);
     assert.deepEqual(await kinds(world), []);
   });
 
@@ -91,12 +81,12 @@ describe("a broker's log", () => {
     const [opened, { log }] = await withBroker();
     await using world = opened;
     grow(log, 2);
-    assert.equal((await submit(world, log.note())).status, 200);
+    assert.equal((await world.submit(log.note())).status, 200);
     // The ledger enters a lease of its own: its key signs, the broker's does not.
     grow(log, 1);
     const inserted = log.note(3, log.root(), [log.signer]);
     log.cut(2);
-    assert.equal((await submit(world, inserted, 2)).status, 403);
+    assert.equal((await world.submit(inserted, 2)).status, 403);
     await world.tickFor(12);
     const [alarm] = await world.alarms("unsigned-batch");
     assert.deepEqual([alarm?.["severity"], alarm?.["log"]], ["critical", log.origin]);
@@ -116,15 +106,15 @@ describe("a broker's log", () => {
     const [opened, { log }] = await withBroker();
     await using world = opened;
     grow(log, 3);
-    assert.equal((await submit(world, log.note())).status, 200);
-    assert.equal((await submit(world, log.note(3, randomBytes(32)), 3)).status, 409);
+    assert.equal((await world.submit(log.note())).status, 200);
+    assert.equal((await world.submit(log.note(3, randomBytes(32)), 3)).status, 409);
     const [alarm] = await world.alarms("fork");
     assert.deepEqual([alarm?.["severity"], alarm?.["log"]], ["critical", log.origin]);
-    assert.equal((await submit(world, log.note(), 3)).status, 403);
+    assert.equal((await world.submit(log.note(), 3)).status, 403);
     // Realms go on.
     const { log: realms } = world.deployment.enterprise;
     issue(realms);
-    assert.equal((await submit(world, realms.note())).status, 200);
+    assert.equal((await world.submit(realms.note())).status, 200);
   });
 
   it("THREAT-06: another history than was read is a fork, after a restart, too", async () => {
@@ -158,7 +148,7 @@ describe("a broker's log", () => {
     await using world = opened;
     grow(log, 2);
     const note = log.note();
-    const { status, body } = await submit(world, note);
+    const { status, body } = await world.submit(note);
     assert.equal(status, 200);
     await using restored = new MonitorWorld();
     cpSync(join(world.root, "monitor"), join(restored.root, "monitor"), {
@@ -171,6 +161,6 @@ describe("a broker's log", () => {
     await restored.tickFor(2);
     const [alarm] = await restored.alarms("witness-rollback");
     assert.deepEqual([alarm?.["severity"], alarm?.["log"]], ["critical", log.origin]);
-    assert.equal((await submit(restored, note)).status, 403);
+    assert.equal((await restored.submit(note)).status, 403);
   });
 });

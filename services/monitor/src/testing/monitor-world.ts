@@ -188,6 +188,12 @@ export class MonitorWorld implements AsyncDisposable {
     return alarms.filter((alarm) => kind === undefined || alarm.kind === kind);
   }
 
+  /** Asks the witness to cosign, as C2SP tlog-witness says. */
+  submit(note: string, oldSize = 0, proof: readonly Buffer[] = []): Promise<Answered> {
+    const lines = proof.map((node) => `${node.toString("base64")}\n`).join("");
+    return this.post("/add-checkpoint", `old ${oldSize}\n${lines}\n${note}`);
+  }
+
   post(
     path: string,
     body: string | Uint8Array,

@@ -16,16 +16,6 @@ import {
 import { issue, REGISTRY, START_SECONDS } from "../testing/deployment.ts";
 import { MonitorWorld, type Answered } from "../testing/monitor-world.ts";
 
-function submit(
-  world: MonitorWorld,
-  note: string,
-  oldSize = 0,
-  proof: readonly Buffer[] = [],
-): Promise<Answered> {
-  const lines = proof.map((node) => `${node.toString("base64")}\n`).join("");
-  return world.post("/add-checkpoint", `old ${oldSize}\n${lines}\n${note}`);
-}
-
 function grow(log: FakeLog, entries: number): void {
   for (let i = 0; i < entries; i++) issue(log);
 }
@@ -36,39 +26,39 @@ describe("witness: C2SP tlog-witness", () => {
     const { log } = world.deployment.enterprise;
     grow(log, 3);
     const key = parseVerifierKey(world.keys.witness);
-    const first = await submit(world, log.note());
+    const first = await world.submit(log.note());
     assert.equal(first.status, 200);
     const cosigned = verifyCosignature(addSignature(log.note(), first.body), key);
     assert.equal(cosigned.checkpoint.size, 3);
     assert.equal(cosigned.timeSeconds, START_SECONDS);
     grow(log, 5);
-    const second = await submit(world, log.note(), 3, log.proveGrowth(3));
+    const second = await world.submit(log.note(), 3, log.proveGrowth(3));
     assert.equal(second.status, 200);
     assert.equal(verifyCosignature(addSignature(log.note(), second.body), key).checkpoint.size, 8);
-    assert.equal((await submit(world, log.note(), 8)).status, 200);
+    assert.equal((await world.submit(log.note(), 8)).status, 200);
     assert.deepEqual(await world.alarms(), []);
   });
 
   it("200: takes the registry log with its one signature", async () => {
     await using world = await MonitorWorld.open();
     const { registry } = world.ledger;
-    assert.equal((await submit(world, registry.note())).status, 200);
+    assert.equal((await world.submit(registry.note())).status, 200);
   });
 
   it("409: answers its size to another old size, as text/x.tlog.size", async () => {
     await using world = await MonitorWorld.open();
     const { log } = world.deployment.enterprise;
     grow(log, 4);
-    await submit(world, log.note());
+    await world.submit(log.note());
     grow(log, 2);
     for (const old of [0, 3, 5]) {
-      const answer = await submit(world, log.note(), old, log.proveGrowth(old));
+      const answer = await world.submit(log.note(), old, log.proveGrowth(old));
       assert.equal(answer.status, 409);
       assert.equal(answer.headers["content-type"], "text/x.tlog.size");
       assert.equal(answer.body, "4\n");
     }
     // A smaller tree than was cosigned.
-    const smaller = await submit(world, log.note(2), 2);
+    const smaller = await world.submit(log.note(2), 2);
     assert.equal(smaller.status, 409);
     assert.equal(smaller.body, "4\n");
   });
@@ -87,7 +77,7 @@ describe("witness: C2SP tlog-witness", () => {
       encodeCheckpoint({ origin: log.origin, size: 3, root: log.root() }),
       Array.from({ length: 60 }, () => stranger),
     ).replace("\n\n", `\n\n${note.split("\n\n")[1] ?? ""}`);
-    const first = await submit(world, padded);
+    const first = await world.submit(padded);
     assert.equal(first.status, 200);
     const answer = await newest(log.origin);
     assert.equal(answer.status, 200);
@@ -96,14 +86,14 @@ describe("witness: C2SP tlog-witness", () => {
     // Cosigned again, later and larger.
     world.clock.advance(10_000);
     grow(log, 1);
-    const second = await submit(world, log.note(), 3, log.proveGrowth(3));
+    const second = await world.submit(log.note(), 3, log.proveGrowth(3));
     assert.equal((await newest(log.origin)).body, addSignature(log.note(), second.body));
     const key = parseVerifierKey(world.keys.witness);
     const { timeSeconds, checkpoint } = verifyCosignature((await newest(log.origin)).body, key);
     assert.deepEqual([timeSeconds, checkpoint.size], [START_SECONDS + 10, 4]);
     // A refused checkpoint does not change the newest one, and neither a restart nor a halt takes it away.
-    assert.equal((await submit(world, log.note(2), 2)).status, 409);
-    assert.equal((await submit(world, log.note(4, randomBytes(32)), 4)).status, 409);
+    assert.equal((await world.submit(log.note(2), 2)).status, 409);
+    assert.equal((await world.submit(log.note(4, randomBytes(32)), 4)).status, 409);
     assert.equal((await world.alarms("fork")).length, 1);
     await world.stop();
     await world.start();
@@ -121,7 +111,7 @@ describe("witness: C2SP tlog-witness", () => {
     const origin = "example.test/unknown";
     const body = encodeCheckpoint({ origin, size: 0, root: EMPTY_ROOT });
     const note = signNote(body, [ed25519Signer(origin, privateKey)]);
-    assert.equal((await submit(world, note)).status, 404);
+    assert.equal((await world.submit(note)).status, 404);
   });
 
   it("404 becomes 200 when the registry has named the log a moment ago", async () => {
@@ -132,9 +122,9 @@ describe("witness: C2SP tlog-witness", () => {
     const { log } = world.deployment.enterprise;
     grow(log, 1);
     // Nothing was read so far.
-    assert.equal((await submit(world, log.note())).status, 503);
+    assert.equal((await world.submit(log.note())).status, 503);
     await world.tick();
-    assert.equal((await submit(world, log.note())).status, 200);
+    assert.equal((await world.submit(log.note())).status, 200);
   });
 
   it("403: not signed by the log, or signed by its key for another origin", async () => {
@@ -143,9 +133,9 @@ describe("witness: C2SP tlog-witness", () => {
     grow(log, 1);
     const body = encodeCheckpoint({ origin: log.origin, size: 1, root: log.root() });
     const stranger = ed25519Signer(log.origin, generateKeyPairSync("ed25519").privateKey);
-    assert.equal((await submit(world, signNote(body, [stranger]))).status, 403);
+    assert.equal((await world.submit(signNote(body, [stranger]))).status, 403);
     const other = encodeCheckpoint({ origin: REGISTRY, size: 1, root: log.root() });
-    assert.equal((await submit(world, signNote(other, [log.signer]))).status, 403);
+    assert.equal((await world.submit(signNote(other, [log.signer]))).status, 403);
     await world.tickFor(15);
     assert.deepEqual(await world.alarms("unsigned-batch"), []);
   });
@@ -155,24 +145,24 @@ describe("witness: C2SP tlog-witness", () => {
     const { log } = world.deployment.enterprise;
     grow(log, 3);
     const node = randomBytes(32);
-    assert.equal((await submit(world, log.note(), 0, [node])).status, 422);
-    await submit(world, log.note());
+    assert.equal((await world.submit(log.note(), 0, [node])).status, 422);
+    await world.submit(log.note());
     grow(log, 4);
     const proof = log.proveGrowth(3);
     const bad = [[], proof.slice(1), [...proof, node], [node, ...proof.slice(1)]];
-    for (const one of bad) assert.equal((await submit(world, log.note(), 3, one)).status, 422);
+    for (const one of bad) assert.equal((await world.submit(log.note(), 3, one)).status, 422);
     // The checkpoint was genuine: whoever sends broken proofs for it can neither alarm nor halt anything.
     await world.tickFor(15);
     assert.deepEqual(await world.alarms("fork"), []);
-    assert.equal((await submit(world, log.note(), 3, proof)).status, 200);
+    assert.equal((await world.submit(log.note(), 3, proof)).status, 200);
   });
 
   it("422: a repetition with a proof", async () => {
     await using world = await MonitorWorld.open();
     const { log } = world.deployment.enterprise;
     grow(log, 2);
-    await submit(world, log.note());
-    assert.equal((await submit(world, log.note(), 2, [randomBytes(32)])).status, 422);
+    await world.submit(log.note());
+    assert.equal((await world.submit(log.note(), 2, [randomBytes(32)])).status, 422);
   });
 
   it("400: everything that is no request", async () => {
@@ -206,13 +196,13 @@ describe("witness: C2SP tlog-witness", () => {
     await using world = await MonitorWorld.open();
     const { log } = world.deployment.enterprise;
     grow(log, 1);
-    await submit(world, log.note());
+    await world.submit(log.note());
     grow(log, 1);
     const [two, proofTwo] = [log.note(), log.proveGrowth(1)];
     grow(log, 1);
     const answers = await Promise.all([
-      submit(world, two, 1, proofTwo),
-      submit(world, log.note(), 1, log.proveGrowth(1)),
+      world.submit(two, 1, proofTwo),
+      world.submit(log.note(), 1, log.proveGrowth(1)),
     ]);
     assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200, 409]));
   });
@@ -223,20 +213,20 @@ describe("witness: logs that lie", () => {
     await using world = await MonitorWorld.open();
     const { log } = world.deployment.enterprise;
     grow(log, 3);
-    await submit(world, log.note());
+    await world.submit(log.note());
     const forged = log.note(3, randomBytes(32));
-    assert.equal((await submit(world, forged, 3)).status, 409);
+    assert.equal((await world.submit(forged, 3)).status, 409);
     const [alarm] = await world.alarms("fork");
     assert.equal(alarm?.["severity"], "critical");
     const detail = JSON.stringify(alarm?.["detail"]);
     for (const root of [log.root(), Buffer.from(forged.split("\n")[2] ?? "", "base64")])
       assert.ok(detail.includes(root.toString("base64")));
     // Also what it held before is not cosigned again.
-    assert.equal((await submit(world, log.note(), 3)).status, 403);
+    assert.equal((await world.submit(log.note(), 3)).status, 403);
     grow(log, 1);
-    assert.equal((await submit(world, log.note(), 3, log.proveGrowth(3))).status, 403);
+    assert.equal((await world.submit(log.note(), 3, log.proveGrowth(3))).status, 403);
     // Other logs go on.
-    assert.equal((await submit(world, world.ledger.registry.note())).status, 200);
+    assert.equal((await world.submit(world.ledger.registry.note())).status, 200);
   });
 
   it("THREAT-38: a signer is told what is held now, in answer to its nonce; of a halted log, that it is halted", async () => {
@@ -252,14 +242,14 @@ describe("witness: logs that lie", () => {
     };
     assert.deepEqual(await ask(), { size: 0, root: EMPTY_ROOT });
     grow(log, 3);
-    await submit(world, log.note());
+    await world.submit(log.note());
     assert.deepEqual(await ask(), { size: 3, root: log.root() });
     const asked = { op: "witnessed", log: log.origin };
     for (const nonce of ["", "short", "n".repeat(65), `${"n".repeat(22)}\n`])
       await assert.rejects(world.ask("signer-enterprise", { ...asked, nonce }), {
         code: "ERR_REQUEST_MEMBER",
       });
-    await submit(world, log.note(3, randomBytes(32)), 3);
+    await world.submit(log.note(3, randomBytes(32)), 3);
     await assert.rejects(ask(), { code: "ERR_MONITOR_HALTED" });
   });
 
@@ -267,24 +257,24 @@ describe("witness: logs that lie", () => {
     await using world = await MonitorWorld.open();
     const { log } = world.deployment.enterprise;
     grow(log, 3);
-    await submit(world, log.note());
+    await world.submit(log.note());
     grow(log, 2);
     await world.tick();
     const other = log.note(5, hashLeaf(randomBytes(65)));
-    assert.equal((await submit(world, other, 3, log.proveGrowth(3, 5))).status, 422);
+    assert.equal((await world.submit(other, 3, log.proveGrowth(3, 5))).status, 422);
     await world.tick();
     const [alarm] = await world.alarms("fork");
     assert.equal(alarm?.["log"], log.origin);
-    assert.equal((await submit(world, log.note(), 3, log.proveGrowth(3))).status, 403);
+    assert.equal((await world.submit(log.note(), 3, log.proveGrowth(3))).status, 403);
   });
 
   it("THREAT-06: a signed checkpoint beyond what the ledger shows is an alarm after a short patience", async () => {
     await using world = await MonitorWorld.open();
     const { log } = world.deployment.enterprise;
     grow(log, 3);
-    await submit(world, log.note());
+    await world.submit(log.note());
     const hidden = log.note(9, randomBytes(32));
-    assert.equal((await submit(world, hidden, 3, [randomBytes(32)])).status, 422);
+    assert.equal((await world.submit(hidden, 3, [randomBytes(32)])).status, 422);
     await world.tickFor(8);
     assert.deepEqual(await world.alarms("fork"), []);
     await world.tickFor(5);
@@ -295,12 +285,12 @@ describe("witness: logs that lie", () => {
     await using world = await MonitorWorld.open();
     const { log } = world.deployment.enterprise;
     grow(log, 2);
-    await submit(world, log.note());
+    await world.submit(log.note());
     // The ledger adds an entry of its own: its key signs, the signer's does not.
     grow(log, 1);
     const inserted = log.note(3, log.root(), [log.signer]);
     log.cut(2);
-    assert.equal((await submit(world, inserted, 2)).status, 403);
+    assert.equal((await world.submit(inserted, 2)).status, 403);
     await world.tickFor(12);
     const [alarm] = await world.alarms("unsigned-batch");
     assert.equal(alarm?.["severity"], "critical");
@@ -312,7 +302,7 @@ describe("witness: logs that lie", () => {
     const { log } = world.deployment.enterprise;
     grow(log, 2);
     const cut = log.note(2, log.root(), [log.signer]);
-    assert.equal((await submit(world, cut)).status, 403);
+    assert.equal((await world.submit(cut)).status, 403);
     await world.tickFor(15);
     assert.deepEqual(await world.alarms("unsigned-batch"), []);
   });
@@ -322,9 +312,9 @@ describe("witness: logs that lie", () => {
     const { registry } = world.ledger;
     const [size, genuine] = [registry.size, registry.root()];
     // THREAT-06: the registry has no writer, so that its key alone can sign two histories.
-    assert.equal((await submit(world, registry.note(size, randomBytes(32)))).status, 200);
+    assert.equal((await world.submit(registry.note(size, randomBytes(32)))).status, 200);
     await world.tick();
     assert.equal((await world.alarms("fork")).length, 1);
-    assert.equal((await submit(world, registry.note(size, genuine), size)).status, 403);
+    assert.equal((await world.submit(registry.note(size, genuine), size)).status, 403);
   });
 });
