@@ -13,6 +13,10 @@ export interface LeafOptions {
   readonly notAfter?: number;
   /** `null` leaves the extension out, which WebAuthn §8.2.1 allows for a vendor with one model. */
   readonly aaguid: string | null;
+  /** Makes it a certificate of this host, as that which signs metadata. */
+  readonly host?: string;
+  /** Kind of the leaf's key; default "ec", which is P-256. */
+  readonly kind?: "ec" | "rsa";
 }
 
 const NOT_BEFORE = Date.UTC(2020, 0);
@@ -21,6 +25,7 @@ const ECDSA_SHA256 = sequence(oid(0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02
 /** 1.3.6.1.4.1.45724.1.1.4, id-fido-gen-ce-aaguid. */
 const AAGUID_EXTENSION = oid(0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0xe5, 0x1c, 0x01, 0x01, 0x04);
 const BASIC_CONSTRAINTS = oid(0x55, 0x1d, 0x13);
+const SUBJECT_ALT_NAME = oid(0x55, 0x1d, 0x11);
 const KEY_USAGE = oid(0x55, 0x1d, 0x0f);
 
 /** A vendor's root of its own: certifies attestation keys as WebAuthn §8.2.1 demands. */
@@ -41,7 +46,10 @@ export class AttestationAuthority {
   }
 
   leaf(options: LeafOptions): AttestationLeaf {
-    const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const { publicKey, privateKey } =
+      options.kind === "rsa"
+        ? generateKeyPairSync("rsa", { modulusLength: 2048 })
+        : generateKeyPairSync("ec", { namedCurve: "P-256" });
     const subject = sequence(
       attribute(6, "SE"),
       attribute(10, "Test vendor"),
@@ -52,6 +60,10 @@ export class AttestationAuthority {
     if (options.aaguid !== null) {
       const value = der(0x04, Buffer.from(options.aaguid.replaceAll("-", ""), "hex"));
       extensions.push(sequence(AAGUID_EXTENSION, der(0x04, value)));
+    }
+    if (options.host !== undefined) {
+      const names = sequence(der(0x82, Buffer.from(options.host)));
+      extensions.push(sequence(SUBJECT_ALT_NAME, der(0x04, names)));
     }
     return { privateKey, x5c: [this.#certify(subject, publicKey, options, extensions)] };
   }
