@@ -13,6 +13,7 @@ import { decodeBase64url } from "@redoubt/verify/base64url";
 import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { KeyError } from "@redoubt/keys";
 import { KEY_STATES } from "@redoubt/keys";
+import { readClientLogin } from "./client-login.ts";
 import { MAX_ROOT_VERSION, ROOT_KINDS } from "./root-document.ts";
 import { MAX_SIGNED_ROOT_BYTES } from "./root-signature.ts";
 import { PINNED } from "./statement-types.ts";
@@ -215,6 +216,7 @@ function parseClient(
     ...(reader.has("credentialsHash") && {
       credentialsHash: reader.string("credentialsHash", 43, SHA256),
     }),
+    ...(reader.has("login") && { login: readClientLogin(reader.object("login")) }),
   };
 }
 

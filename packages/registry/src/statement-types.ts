@@ -1,4 +1,5 @@
 import type { KeyState } from "@redoubt/keys";
+import type { ClientLogin } from "./client-login.ts";
 import type { RootKind } from "./root-document.ts";
 
 /** docs/spec/logs.md §4. Without `nonce`, whoever guesses a statement could confirm it by its public digest. */
@@ -98,6 +99,8 @@ export interface ClientStatement extends StatementCommon {
   readonly scopes: readonly string[];
   /** SHA-256 of the document that says how it proves itself, base64url; absent where it cannot. */
   readonly credentialsHash?: string;
+  /** Absent where it gets tokens for itself alone. */
+  readonly login?: ClientLogin;
 }
 export interface ReporterStatement extends StatementCommon {
   readonly type: "reporter";

@@ -78,6 +78,7 @@ export {
   ISSUE_REFUSAL,
   SIGNER,
   type DrillKeyRequest,
+  type ExactRequest,
   type ExactSignature,
   type IssuedToken,
   type OpenedBody,

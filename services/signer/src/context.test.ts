@@ -3,7 +3,6 @@ import { hash } from "node:crypto";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { openSealedFile, readPassphrase } from "@redoubt/custody";
-import { Registry } from "@redoubt/registry";
 import { readMetrics, splitBlobs } from "@redoubt/wire";
 import { isSignedBy, list, readToken, text } from "./testing/answers.ts";
 import {
@@ -17,14 +16,6 @@ import {
   WANTED,
 } from "./testing/deployment.ts";
 import { idOf, openBlob } from "./testing/open-blob.ts";
-
-/** What anybody who may read the registry knows. */
-function foldRegistry(deployment: Deployment): Registry {
-  const registry = new Registry({ operator: deployment.operatorKey });
-  for (const [index, item] of deployment.ledger.registry.items.entries())
-    registry.apply({ index, ...item });
-  return registry;
-}
 
 describe("a token", () => {
   it("says exactly what RFC 9068 and docs/spec/key-record.md §4 want, and nothing of the caller's", async () => {
@@ -49,7 +40,7 @@ describe("a token", () => {
       scope: "read",
     });
     assert.equal(Buffer.from(text(head, "jti"), "base64url").length, 16);
-    assert.equal(isSignedBy(foldRegistry(deployment), token), true);
+    assert.equal(isSignedBy(deployment.foldRegistry(), token), true);
     assert.equal(head["expiresIn"], 600);
     assert.equal(head["log"], deployment.ledger.issuance.origin);
   });

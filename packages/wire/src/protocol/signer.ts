@@ -145,6 +145,16 @@ const EXACT_SIGNATURE = {
 };
 export type ExactSignature = Values<typeof EXACT_SIGNATURE>;
 
+/** The same of a caller that serves many clients: it names whose token this is, and the signer judges whether it may be. */
+const SIGN_EXACT_FOR = {
+  handle: group({ realm: text(32), tenant: text(36), class: text(16) }),
+  client: text(128),
+  /** What the caller takes for the header; the token is refused where the active key's is another. */
+  header: text(1024, /^[\w-]+$/),
+  payload: text(MAX_TOKEN_CHARACTERS, /^[\w-]+$/),
+};
+export type ExactRequest = Values<typeof SIGN_EXACT_FOR>;
+
 const RING_KEY = {
   kid: KID,
   state: text(32),
@@ -211,6 +221,7 @@ export const SIGNER = {
     { results: list(anything, MAX_BATCH_ITEMS) },
   ),
   signExact: operation("signExact", SIGN_EXACT, EXACT_SIGNATURE),
+  signExactFor: operation("signExactFor", SIGN_EXACT_FOR, ISSUED),
   openBody: operation("openBody", OPEN_BODY, OPENED_BODY),
   fetchKeys: operation("fetchKeys", { since: optional(integer()) }, REALM_KEYS),
   metadata: operation("metadata", {}, METADATA),

@@ -116,6 +116,20 @@ const SAMPLES: readonly Sample[] = [
     badAnswers: [{ header: "h.p" }, { signature: "" }, { signature: "s\n" }],
   },
   {
+    asked: SIGNER.signExactFor,
+    request: { handle: HANDLE, client: "app", header: "h", payload: "p".repeat(16_384) },
+    answer: TOKEN,
+    badRequests: [
+      { handle: { ...HANDLE, kid: "k" } },
+      { header: "" },
+      { header: "h.p" },
+      { payload: "p".repeat(16_385) },
+      { payload: "p=" },
+      { kid: KID },
+    ],
+    badAnswers: [{ token: "a.b" }, { kid: "k" }],
+  },
+  {
     asked: SIGNER.openBody,
     request: { log: "l", by: "digest", token: KID, entry: "A".repeat(87), position: 0xffff },
     answer: { position: 0, body: { sub: "u" } },

@@ -8,18 +8,21 @@ import {
   SIGNER,
   type Answer,
   type Call,
+  type ExactRequest,
   type IssuedToken,
   type IssueRequest,
   type RealmKeys,
   type Route,
 } from "@redoubt/wire";
 import type { SignerConfig } from "../config.ts";
+import { personHandle } from "../people/person-handle.ts";
 import { isDrillCaller } from "../keys/drill-key.ts";
 import { describeKeys, keysOfRealm } from "../keys/fetch-keys.ts";
 import type { Budgets } from "./budgets.ts";
 import { parseIssueRequest, refuseReserved, refuseReservedOfIssue } from "./issue-request.ts";
 import type { Mint } from "./mint.ts";
 import type { Grant, Policy, PolicyInput } from "./policy.ts";
+import { ExactSigner } from "./sign-exact.ts";
 import type { UnsignedToken } from "./token.ts";
 
 export interface HandlerOptions {
@@ -34,6 +37,8 @@ export interface HandlerOptions {
   readonly clock: Clock;
   /** Throws while the registry cannot be relied on. */
   readonly checkRegistry: () => void;
+  /** Throws while nothing can be committed. */
+  readonly checkLog: () => void;
   readonly refused: (caller: string, error: unknown) => void;
   /** When a witness last vouched for the registry as it was read; 0 before the first time. */
   readonly registryTimeSeconds: () => number;
@@ -47,10 +52,18 @@ const RESULT_CHARS = 1024;
 /** The signer's contract (docs/spec/wire.md §3). No call signs a digest, and none names a key (P2). */
 export class SignerHandler {
   readonly #options: HandlerOptions;
+  readonly #exact: ExactSigner;
   readonly #routes: ReadonlyMap<string, Route>;
 
   constructor(options: HandlerOptions) {
     this.#options = options;
+    this.#exact = new ExactSigner({
+      ...options,
+      mint: {
+        check: () => options.mint.check(),
+        issue: (unsigned) => this.#mint(unsigned),
+      },
+    });
     this.#routes = routesByName([
       guarded(
         checkIssue,
@@ -59,6 +72,10 @@ export class SignerHandler {
       guarded(
         checkIssueBatch,
         route(SIGNER.issueBatch, ({ items }, { caller }) => this.#issueBatch(caller, items)),
+      ),
+      guarded(
+        ({ caller }) => checkForPeople(caller),
+        route(SIGNER.signExactFor, (request, { caller }) => this.#signExact(caller, request)),
       ),
       route(SIGNER.fetchKeys, ({ since = 0 }) => this.#fetchKeys(since)),
       guarded((call) => this.#checkDrill(call), options.drillRoute),
@@ -126,6 +143,11 @@ export class SignerHandler {
     }
   }
 
+  async #signExact(caller: string, request: ExactRequest): Promise<IssuedToken> {
+    const { header, payload } = request;
+    return this.#exact.sign({ caller, header, payload }, (input) => personHandle(input, request));
+  }
+
   #fetchKeys(since: number): RealmKeys {
     const { config, registry, clock, checkRegistry, registryTimeSeconds } = this.#options;
     // Half a registry would look like a realm without keys.
@@ -173,6 +195,12 @@ function checkIssueBatch({ caller, head }: Call): void {
 function checkIssuer(caller: string): void {
   if (caller !== "issuer" && !isDrillCaller(caller))
     throw new ServiceError("ERR_SIGNER_OP", "This caller does not issue");
+}
+
+/** Drills have no people. */
+function checkForPeople(caller: string): void {
+  if (caller !== "issuer")
+    throw new ServiceError("ERR_SIGNER_OP", "This caller has no people who sign in");
 }
 
 /**

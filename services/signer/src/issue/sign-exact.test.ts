@@ -9,6 +9,7 @@ import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { joinBlobs, MAX_FRAME_BYTES, MAX_HEAD_BYTES } from "@redoubt/wire";
 import { parseKubernetesClaims } from "../kubernetes/kubernetes-claims.ts";
 import { CLUSTER, ISSUER, podClaims, segment } from "../testing/cluster.ts";
+import { encodeHeader } from "../keys/key-ring.ts";
 import { ringKey, type RecordChange } from "../testing/unsigned-token.ts";
 import { BodySealer } from "./bodies.ts";
 import { decideExact, type ExactHandle } from "./sign-exact.ts";
@@ -19,7 +20,7 @@ const HANDLE: ExactHandle = {
   tenant: CLUSTER,
   class: "oidc",
   client: "kube-apiserver",
-  typ: "JWT",
+  header: (alg, kid) => encodeHeader(alg, kid, "JWT"),
   audiences: "tenant",
   maxLifetimeSeconds: 3600,
   parse: parseKubernetesClaims,

@@ -3,9 +3,9 @@ import { nowSeconds, ServiceError, type Clock } from "@redoubt/base";
 import { Base64urlError, decodeBase64url } from "@redoubt/verify/base64url";
 import { JsonError, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { issuerFor } from "@redoubt/verify/record";
-import type { ExactSignature } from "@redoubt/wire";
+import type { IssuedToken } from "@redoubt/wire";
 import { isDrillAudience } from "../keys/drill-key.ts";
-import { encodeHeader, type RingKey } from "../keys/key-ring.ts";
+import type { RingKey } from "../keys/key-ring.ts";
 import { checkKeyCovers, type PolicyInput } from "./policy.ts";
 import type { UnsignedToken } from "./token.ts";
 
@@ -23,12 +23,13 @@ export interface ExactClaims {
 /** What one caller may have signed: (realm, tenant, class) and the rules of one protocol. */
 export interface ExactHandle {
   readonly tenant: string;
-  readonly class: "oidc";
+  readonly class: "at" | "oidc";
   /** Who asks, as it stands in the sealed body and in budgets. */
   readonly client: string;
-  readonly typ: "JWT";
-  /** The audiences of the registry's tenant, or any. */
-  readonly audiences: "tenant" | "any";
+  /** The header's segment for a key: no caller chooses what is in it. */
+  readonly header: (alg: string, kid: string) => string;
+  /** The audiences of the registry's tenant, or any, or these and no other. */
+  readonly audiences: "tenant" | "any" | readonly string[];
   readonly maxLifetimeSeconds: number;
   /**
    * The protocol's own rules: which members there may be, and which values belong together.
@@ -49,6 +50,14 @@ const MAX_IAT_OFF_SECONDS = 5;
 /** A caller made the claims before it waited for this signer: a minute for a client of kube-apiserver, 20 s for its front. */
 const MAX_WAIT_SECONDS = 90;
 
+interface ExactBytes {
+  readonly caller: string;
+  readonly payload: string;
+  /** What the caller took for the header; absent where it leaves that to the signer. */
+  readonly header?: string;
+  readonly nowSeconds: number;
+}
+
 /**
  * P2 for bytes that the caller built: they are parsed strictly and held against the handle, and signed only as the
  * handle could have produced them; nothing is corrected. The header is ours: no caller names a key or an algorithm.
@@ -58,7 +67,7 @@ const MAX_WAIT_SECONDS = 90;
 export function decideExact(
   input: PolicyInput,
   handle: ExactHandle,
-  request: { readonly caller: string; readonly payload: string; readonly nowSeconds: number },
+  request: ExactBytes,
 ): UnsignedToken {
   const payload = parsePayload(request.payload);
   const claims = handle.parse(payload);
@@ -68,8 +77,12 @@ export function decideExact(
   const key = input.activeKey(handle.tenant, handle.class);
   if (!key) throw new ServiceError("ERR_SIGNER_NO_KEY", "No active key for this handle", RETRY);
   checkScope(input, handle, claims, key);
+  const header = handle.header(key.record.alg, key.kid);
+  // The key changed meanwhile, as keys do: the caller builds its token anew.
+  if (request.header !== undefined && request.header !== header)
+    throw new ServiceError("ERR_SIGNER_NO_KEY", "Header is not the active key's", RETRY);
   checkWait(claims, request.nowSeconds);
-  return unsignedToken(handle, claims, { ...request, context: payload, key });
+  return unsignedToken(handle, claims, { ...request, header, context: payload, key });
 }
 
 const RETRY = { fields: { retryAfterSeconds: 1 } } as const;
@@ -96,7 +109,10 @@ function checkAudiences(
   handle: ExactHandle,
   { audiences }: ExactClaims,
 ): void {
-  const allowed = registry.tenants.get(`${realm}/${handle.tenant}`)?.audiences ?? [];
+  const allowed =
+    typeof handle.audiences === "string"
+      ? (registry.tenants.get(`${realm}/${handle.tenant}`)?.audiences ?? [])
+      : handle.audiences;
   const isAllowed = (audience: string): boolean =>
     !isDrillAudience(audience) && (handle.audiences === "any" || allowed.includes(audience));
   // A token without an audience would be for everybody (RFC 8725 §3.9).
@@ -147,16 +163,17 @@ function checkScope(
 interface Decided {
   readonly caller: string;
   readonly payload: string;
+  readonly header: string;
   readonly context: JsonObject;
   readonly key: RingKey;
 }
 
 function unsignedToken(
-  { tenant, client, typ }: ExactHandle,
+  { tenant, client }: ExactHandle,
   { issuer, subject, audiences, issuedAt, expires, jti }: ExactClaims,
-  { caller, payload, context, key }: Decided,
+  { caller, payload, header, context, key }: Decided,
 ): UnsignedToken {
-  const signingInput = `${encodeHeader(key.record.alg, key.kid, typ)}.${payload}`;
+  const signingInput = `${header}.${payload}`;
   const grant = {
     key,
     issuer,
@@ -179,11 +196,10 @@ function refusal(code: string, message: string): ServiceError {
 
 export interface ExactSignerOptions {
   readonly policyInput: PolicyInput;
-  readonly handle: ExactHandle;
   readonly budgets: { take(caller: string, tenant: string, client: string): void };
   readonly mint: {
     check(): void;
-    issue(unsigned: UnsignedToken): Promise<{ readonly token: string }>;
+    issue(unsigned: UnsignedToken): Promise<IssuedToken>;
   };
   readonly clock: Clock;
   /** Throws while the registry cannot be relied on. */
@@ -200,18 +216,25 @@ export class ExactSigner {
     this.#options = options;
   }
 
-  /** @throws ServiceError */
-  async sign(caller: string, payload: string): Promise<ExactSignature> {
-    const { policyInput, handle, budgets, mint, clock } = this.#options;
+  /**
+   * @param handleOf asked once the registry may be relied on
+   * @throws ServiceError
+   */
+  async sign(
+    request: Omit<ExactBytes, "nowSeconds">,
+    handleOf: (input: PolicyInput) => ExactHandle,
+  ): Promise<IssuedToken> {
+    const { policyInput, budgets, mint, clock } = this.#options;
     this.#options.checkRegistry();
     // With a wrong clock each honest request would look as if it were dated back.
     mint.check();
     this.#options.checkLog();
-    const now = nowSeconds(clock);
-    const unsigned = decideExact(policyInput, handle, { caller, payload, nowSeconds: now });
-    budgets.take(caller, handle.tenant, handle.client);
-    const { token } = await mint.issue(unsigned);
-    const [header = "", , signature = ""] = token.split(".");
-    return { header, signature };
+    const handle = handleOf(policyInput);
+    const unsigned = decideExact(policyInput, handle, {
+      ...request,
+      nowSeconds: nowSeconds(clock),
+    });
+    budgets.take(request.caller, handle.tenant, handle.client);
+    return mint.issue(unsigned);
   }
 }

@@ -37,6 +37,7 @@ describe("THREAT-04: a compromised kube-front on the raw socket", () => {
         "issue",
         "issueBatch",
         "openBody",
+        "signExactFor",
         "rings",
         "retain",
         "rollback",

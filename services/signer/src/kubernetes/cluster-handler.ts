@@ -1,13 +1,22 @@
 import { nowSeconds, ServiceError } from "@redoubt/base";
 import { keysForIssuer, type KeyInfo } from "@redoubt/registry";
-import { route, routesByName, SIGNER, type Answer, type Call, type RealmKeys } from "@redoubt/wire";
+import {
+  route,
+  routesByName,
+  SIGNER,
+  type Answer,
+  type Call,
+  type ExactSignature,
+  type RealmKeys,
+} from "@redoubt/wire";
 import type { SignerConfig } from "../config.ts";
 import { ExactSigner, type ExactHandle, type ExactSignerOptions } from "../issue/sign-exact.ts";
 import { describeKeys } from "../keys/fetch-keys.ts";
+import { encodeHeader } from "../keys/key-ring.ts";
 import type { KubernetesPolicy } from "./config.ts";
 import { parseKubernetesClaims } from "./kubernetes-claims.ts";
 
-interface Surroundings extends Omit<ExactSignerOptions, "handle"> {
+interface Surroundings extends ExactSignerOptions {
   /** When a witness last vouched for the registry as it was read; 0 before the first time. */
   readonly registryTimeSeconds: () => number;
 }
@@ -39,23 +48,30 @@ export function openCluster(
 export class ClusterHandler {
   readonly #options: ClusterOptions;
   readonly #signer: ExactSigner;
+  readonly #handle: ExactHandle;
   readonly #routes = routesByName([
-    route(SIGNER.signExact, ({ payload }, { caller }) => this.#signer.sign(caller, payload)),
+    route(SIGNER.signExact, ({ payload }, { caller }) => this.#sign(caller, payload)),
     route(SIGNER.fetchKeys, ({ since = 0 }) => this.#fetchKeys(since)),
   ]);
 
   constructor(options: ClusterOptions) {
     const { kubernetes, maxLifetimeSeconds } = options;
-    const handle: ExactHandle = {
+    this.#handle = {
       ...kubernetes,
       class: "oidc",
-      typ: "JWT",
+      header: (alg, kid) => encodeHeader(alg, kid, "JWT"),
       client: "kube-apiserver",
       maxLifetimeSeconds,
       parse: parseKubernetesClaims,
     };
     this.#options = options;
-    this.#signer = new ExactSigner({ ...options, handle });
+    this.#signer = new ExactSigner(options);
+  }
+
+  async #sign(caller: string, payload: string): Promise<ExactSignature> {
+    const { token } = await this.#signer.sign({ caller, payload }, () => this.#handle);
+    const [header = "", , signature = ""] = token.split(".");
+    return { header, signature };
   }
 
   async handle(call: Call): Promise<Answer> {

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openKeyFile } from "@redoubt/custody";
-import { signStatement, type StatementBody, type TenantRule } from "@redoubt/registry";
+import { Registry, signStatement, type StatementBody, type TenantRule } from "@redoubt/registry";
 import {
   createVerifierKey,
   ed25519Cosigner,
@@ -179,6 +179,14 @@ export class Deployment implements AsyncDisposable {
     this.state({ ...client, client: DISABLED_CLIENT, status: "disabled", audiences: [AUDIENCE] });
     if (tenant === SUSPENDED_TENANT)
       this.state({ type: "tenant", realm, tenant, status: "suspended", audiences });
+  }
+
+  /** What anybody who may read the registry knows. */
+  foldRegistry(): Registry {
+    const registry = new Registry({ operator: this.operatorKey });
+    for (const [index, item] of this.ledger.registry.items.entries())
+      registry.apply({ index, ...item });
+    return registry;
   }
 
   /** An operator's statement, in the registry at once. */
