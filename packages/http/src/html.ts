@@ -37,9 +37,7 @@ const MAX_SHOWN = 1024;
 /** Control and format characters go, too: they can turn a line around, or hide a part of it. */
 function escapeHtml(text: string): string {
   const shown = text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
-  const clean = shown
-    .toWellFormed()
-    .replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?");
+  const clean = shown.toWellFormed().replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?");
   return entities(clean);
 }
 

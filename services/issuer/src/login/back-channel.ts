@@ -22,7 +22,11 @@ export interface BackChannelParts {
 type Form = ReadonlyMap<string, string>;
 
 /** Ways by which a client may prove itself; the library hears nothing of them. */
-const CREDENTIALS: readonly string[] = ["client_secret", "client_assertion", "client_assertion_type"];
+const CREDENTIALS: readonly string[] = [
+  "client_secret",
+  "client_assertion",
+  "client_assertion_type",
+];
 
 /**
  * What clients ask for without a browser: tokens for a code or a refresh token, a pushed request, the end of a token.

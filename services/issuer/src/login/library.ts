@@ -9,10 +9,11 @@ import { keysOfTenant } from "./signing-keys.ts";
 
 export interface LibraryParts extends Omit<
   ProviderParts,
-  "tenant" | "issuer" | "keys" | "client" | "sign" | "interactionPath"
+  "tenant" | "issuer" | "keys" | "client" | "sign" | "interactionPath" | "mount"
 > {
   readonly issuerOf: (tenant: string) => string;
-  readonly interactionPathOf: (tenant: string, uid: string) => string;
+  /** The tenant's part of the path. */
+  readonly mountOf: (tenant: string) => string;
   readonly client: (tenant: string, client: string) => ReturnType<ProviderParts["client"]>;
   /** The realm's keys as the signer last listed them, always the same array while they are the same. */
   readonly keys: () => readonly RealmKey[];
@@ -78,7 +79,8 @@ export class Library {
     const keys = this.#parts.keys();
     const known = this.#opened.get(tenant);
     this.#opened.delete(tenant);
-    const opened = known?.keys === keys && now < known.until ? known : this.#open(tenant, keys, now);
+    const opened =
+      known?.keys === keys && now < known.until ? known : this.#open(tenant, keys, now);
     this.#opened.set(tenant, opened);
     const [oldest] = this.#opened.keys();
     if (this.#opened.size > MAX_PROVIDERS && oldest !== undefined) this.#opened.delete(oldest);
@@ -92,13 +94,15 @@ export class Library {
       throw new OAuthError("ERR_ISSUER_SIGNER_DOWN", "temporarily_unavailable", "Try again later", {
         retryAfterSeconds: 2,
       });
+    const mount = parts.mountOf(tenant);
     const provider = openProvider({
       ...parts,
       tenant,
       keys: own,
       issuer: parts.issuerOf(tenant),
       client: (client) => parts.client(tenant, client),
-      interactionPath: (uid) => parts.interactionPathOf(tenant, uid),
+      mount,
+      interactionPath: (uid) => `${mount}/interaction/${uid}`,
       sign: (kind, input) => this.#sign(tenant, kind, input),
     });
     provider.on("server_error", (_ctx, error) => parts.onError(errorLine(error)));

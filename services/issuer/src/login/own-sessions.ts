@@ -35,7 +35,11 @@ export class OwnSessions {
   }
 
   /** @returns the header that gives it to the browser */
-  async begin(kind: OwnSessionKind, { id: accountId, tenant }: Person, by: string): Promise<string> {
+  async begin(
+    kind: OwnSessionKind,
+    { id: accountId, tenant }: Person,
+    by: string,
+  ): Promise<string> {
     const secret = randomBytes(ID_BYTES).toString("base64url");
     const since = nowSeconds(this.#clock);
     await this.#store.protocol.upsert({

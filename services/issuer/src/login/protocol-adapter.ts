@@ -44,7 +44,7 @@ export class ProtocolAdapter implements Adapter {
     if (this.#kind === "Client") return this.#findClient(id);
     const row = await this.#parts.rows.find(this.#kind, this.#name(id));
     if (!row) return undefined;
-    const payload = { ...readPayload(row), jti: id };
+    const payload: JsonObject & { jti: string } = { ...readPayload(row), jti: id };
     const { ctx } = Provider;
     const seed = payload["seed"];
     if (typeof seed === "string" && ctx) rememberSuccessor(ctx.state, id, seed);
@@ -112,7 +112,11 @@ export class ProtocolAdapter implements Adapter {
     for (let attempt = 0; attempt < MERGE_ATTEMPTS; attempt += 1) {
       // eslint-disable-next-line no-await-in-loop -- each attempt looks at what the one before lost against
       const current = await rows.find(this.#kind, this.#name(id));
-      const row = this.#row(id, current ? mergeSession(readPayload(current), payload) : payload, expiresIn);
+      const row = this.#row(
+        id,
+        current ? mergeSession(readPayload(current), payload) : payload,
+        expiresIn,
+      );
       const isSaved = current
         ? // eslint-disable-next-line no-await-in-loop -- as above
           await rows.update(row, current.version)
@@ -146,7 +150,7 @@ export class ProtocolAdapter implements Adapter {
   }
 
   #name(id: string): string {
-    return hash("sha256", `${this.#parts.tenant}/${id}`, "base64url");
+    return rowName(this.#parts.tenant, id);
   }
 }
 
@@ -156,6 +160,24 @@ export class ProtocolAdapter implements Adapter {
  */
 function successorOf(token: string, seed: string): string {
   return createHmac("sha256", seed).update(token).digest("base64url");
+}
+
+/**
+ * A code or refresh token was spent and no token was signed for it: its owner may use it again. Of a refresh token the
+ * successor, which nobody got, stays what it is: the next attempt leads to the same.
+ */
+export async function giveBack(
+  rows: Pick<ProtocolRepository, "release">,
+  tenant: string,
+  form: ReadonlyMap<string, string>,
+): Promise<void> {
+  const [code, refreshToken] = [form.get("code"), form.get("refresh_token")];
+  if (code !== undefined) await rows.release("AuthorizationCode", rowName(tenant, code));
+  if (refreshToken !== undefined) await rows.release("RefreshToken", rowName(tenant, refreshToken));
+}
+
+function rowName(tenant: string, id: string): string {
+  return hash("sha256", `${tenant}/${id}`, "base64url");
 }
 
 const SUCCESSOR = Symbol("successor");

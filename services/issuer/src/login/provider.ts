@@ -12,6 +12,7 @@ import {
 } from "oidc-provider";
 import { isConfidential } from "./client-metadata.ts";
 import { pages } from "./pages/index.ts";
+import { NOT_NOW, START_AGAIN } from "./pages/messages.ts";
 import { TIER_CLAIMS } from "./passkeys/tier.ts";
 import { ProtocolAdapter, successorIn } from "./protocol-adapter.ts";
 import { SignerKey, type SignElsewhere, type TenantKeys } from "./signing-keys.ts";
@@ -31,6 +32,8 @@ export interface ProviderParts {
   readonly sign: SignElsewhere;
   readonly store: Pick<PeopleStore, "protocol" | "people">;
   readonly client: (client: string) => ClientInfo | undefined;
+  /** The tenant's part of the path. */
+  readonly mount: string;
   /** Where the pages of one sign-in are. */
   readonly interactionPath: (uid: string) => string;
   readonly isSecure: boolean;
@@ -73,17 +76,20 @@ export function openProvider(parts: ProviderParts): Provider {
 
 /** A refresh token that takes the place of another is the one that follows from it: an answer can be given again. */
 function followRotation({ RefreshToken }: Provider): void {
-  const generate = RefreshToken.prototype.generateTokenId;
-  RefreshToken.prototype.generateTokenId = function next(this: typeof RefreshToken.prototype) {
+  const { prototype } = RefreshToken;
+  const generate: unknown = Reflect.get(prototype, "generateTokenId");
+  // The library's types do not know it: a version without it must not pass in silence.
+  if (typeof generate !== "function") throw new TypeError("RefreshToken.generateTokenId is gone");
+  Reflect.set(prototype, "generateTokenId", function next(this: object): unknown {
     const { ctx } = Provider;
     const rotated = ctx?.oidc.entities.RotatedRefreshToken;
     const successor = ctx && rotated && successorIn(ctx.state, rotated.jti);
-    return successor ?? generate.call(this);
-  };
+    return successor ?? Reflect.apply(generate, this, []);
+  });
 }
 
 function configuration(parts: ProviderParts): Configuration {
-  const { keys, sign, tenant, store, client, clock } = parts;
+  const { keys, sign, tenant, store, client, clock, mount } = parts;
   const alg = algorithmOf(keys.oidc.alg);
   return {
     adapter: (kind: string) =>
@@ -120,7 +126,7 @@ function configuration(parts: ProviderParts): Configuration {
       redirectUris.some((uri) => URL.parse(uri)?.origin === origin),
     renderError: (ctx, { error }) => {
       ctx.type = "html";
-      ctx.body = pages.failed(error);
+      ctx.body = pages.failed({ mount, text: error === "server_error" ? NOT_NOW : START_AGAIN });
     },
     allowOmittingSingleRegisteredRedirectUri: false,
     clockTolerance: 5,
@@ -136,7 +142,11 @@ function isConstrained({ client }: ProviderParts, clientId: string): boolean {
 }
 
 // THREAT-18: no feature that would let a person in by another way; nothing that is not needed.
-function features({ client, dpopSecret }: ProviderParts): NonNullable<Configuration["features"]> {
+function features({
+  client,
+  dpopSecret,
+  mount,
+}: ProviderParts): NonNullable<Configuration["features"]> {
   return {
     devInteractions: { enabled: false },
     dPoP: { enabled: true, nonceSecret: dpopSecret },
@@ -152,15 +162,16 @@ function features({ client, dpopSecret }: ProviderParts): NonNullable<Configurat
         return only !== undefined && second === undefined ? only : [];
       },
       useGrantedResource: () => false,
-      getResourceServerInfo: (_ctx, resource, { clientId }) => resourceServer(client(clientId), resource),
+      getResourceServerInfo: (_ctx, resource, { clientId }) =>
+        resourceServer(client(clientId), resource),
     },
     rpInitiatedLogout: {
       enabled: true,
       logoutSource: (ctx, form) => {
-        ctx.body = pages.signOut(form);
+        ctx.body = pages.signOut({ mount, form });
       },
       postLogoutSuccessSource: (ctx) => {
-        ctx.body = pages.signedOut();
+        ctx.body = pages.signedOut({ mount });
       },
     },
   };
@@ -205,7 +216,8 @@ function ttl({ times, clock }: ProviderParts): NonNullable<Configuration["ttl"]>
     Grant: Math.max(sessionSeconds, refreshSeconds),
     // THREAT-16: counted from the sign-in. Using a session or rotating a token adds nothing.
     Session: (_ctx, { loginTs }) => left(loginTs ?? nowSeconds(clock), sessionSeconds),
-    RefreshToken: (_ctx, { authTime, iiat }) => left(authTime ?? iiat, refreshSeconds),
+    RefreshToken: (_ctx, { authTime, iiat }) =>
+      left(authTime ?? iiat ?? nowSeconds(clock), refreshSeconds),
   };
 }
 
@@ -226,7 +238,7 @@ async function findAccount(
   { store, tenant }: ProviderParts,
   id: string,
 ): Promise<Account | undefined> {
-  const person = await store.people.find(tenant, id);
+  const person = await store.people.find(tenant, { id });
   if (person?.status !== "active") return undefined;
   return { accountId: person.id, claims: (use) => Promise.resolve(claimsOf(use, person)) };
 }
@@ -256,7 +268,7 @@ function policy(): interactionPolicy.DefaultPolicy {
     "acr_values",
     "A stronger passkey is needed",
     "login_required",
-    ({ oidc }) => !meets(oidc.params["acr_values"], oidc.session?.acr),
+    ({ oidc }) => !meets(oidc.params?.["acr_values"], oidc.session?.acr),
   );
   base.get("login")?.checks.add(check);
   return base;

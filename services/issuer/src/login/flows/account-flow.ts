@@ -2,6 +2,7 @@ import { nowSeconds, type Clock } from "@redoubt/base";
 import { readForm, type HttpAnswer, type HttpRequest } from "@redoubt/http";
 import { StoreError, type PeopleStore } from "@redoubt/store";
 import { Base64urlError, decodeBase64url, encodeBase64url } from "@redoubt/verify/base64url";
+import type { JsonObject } from "@redoubt/verify/json";
 import type { TenantPath } from "../login-place.ts";
 import type { OwnSession, OwnSessions } from "../own-sessions.ts";
 import { pageAnswer, scriptAnswer, seeOther } from "../page-answer.ts";
@@ -32,10 +33,11 @@ export class AccountFlow {
   async answer(
     request: HttpRequest,
     place: TenantPath,
-    body: () => unknown,
+    body: () => JsonObject,
   ): Promise<HttpAnswer | undefined> {
     const { path, tenant, mount } = place;
-    if (path === "/registered" && request.method === "GET") return pageAnswer(pages.registered({ mount }));
+    if (path === "/registered" && request.method === "GET")
+      return pageAnswer(pages.registered({ mount }));
     if (path === "/passkeys" && request.method === "GET") return this.#show(request, place);
     if (request.method !== "POST" || !path.startsWith("/passkeys/")) return undefined;
     if (path === "/passkeys/sign-in") return this.#enter(place, body());

@@ -1,6 +1,7 @@
 import type { HttpAnswer, HttpRequest } from "@redoubt/http";
 import type { ClientInfo } from "@redoubt/registry";
 import type { PeopleStore } from "@redoubt/store";
+import type { JsonObject } from "@redoubt/verify/json";
 import { errors, type Provider } from "oidc-provider";
 import type { Library, LibraryExchange } from "../library.ts";
 import type { LoginPaths, TenantPath } from "../login-place.ts";
@@ -25,7 +26,7 @@ export interface InteractionParts {
 export interface EndedSession {
   readonly tenant: string;
   readonly accountId: string;
-  readonly authorizations: Readonly<Record<string, { readonly sid?: string }>>;
+  readonly authorizations: Readonly<Record<string, { readonly sid?: string | undefined }>>;
 }
 
 type Interaction = Awaited<ReturnType<Provider["interactionDetails"]>>;
@@ -44,7 +45,7 @@ export class InteractionFlow {
   async answer(
     request: HttpRequest,
     place: TenantPath,
-    body: () => unknown,
+    body: () => JsonObject,
   ): Promise<HttpAnswer | undefined> {
     const [whole, uid = "", step] = PATH.exec(place.path) ?? [];
     if (whole === undefined) return undefined;
@@ -54,14 +55,20 @@ export class InteractionFlow {
       path: place.path,
     });
     const interaction = await this.#find(exchange, uid);
-    if (!interaction) return pageAnswer(pages.failed({ ...place, text: START_AGAIN }), { status: 400 });
+    if (!interaction)
+      return pageAnswer(pages.failed({ ...place, text: START_AGAIN }), { status: 400 });
     const flow = { ...place, exchange, interaction, uid };
     if (request.method === "GET" && step === undefined) return this.#show(flow);
     if (request.method !== "POST") return undefined;
     if (step === "/passkey") return this.#proven(flow, body());
     if (step === "/consent") return this.#consented(flow);
     if (step === "/cancel")
-      return seeOther(await this.#finish(flow, { error: "access_denied", error_description: "The person said no" }));
+      return seeOther(
+        await this.#finish(flow, {
+          error: "access_denied",
+          error_description: "The person said no",
+        }),
+      );
     return undefined;
   }
 
@@ -147,7 +154,8 @@ export class InteractionFlow {
     const client = clientOf(interaction);
     if (accountId === undefined)
       return pageAnswer(pages.failed({ mount: flow.mount, text: START_AGAIN }), { status: 400 });
-    const known = interaction.grantId === undefined ? undefined : await Grant.find(interaction.grantId);
+    const known =
+      interaction.grantId === undefined ? undefined : await Grant.find(interaction.grantId);
     const grant = known ?? new Grant({ accountId, clientId: client });
     const { openid, resources } = missingOf(interaction);
     if (openid.length > 0) grant.addOIDCScope(openid.join(" "));
@@ -156,7 +164,10 @@ export class InteractionFlow {
     return seeOther(await this.#finish(flow, { consent: { grantId } }));
   }
 
-  #finish({ exchange }: Flow, result: Parameters<Provider["interactionResult"]>[2]): Promise<string> {
+  #finish(
+    { exchange }: Flow,
+    result: Parameters<Provider["interactionResult"]>[2],
+  ): Promise<string> {
     const { provider, request, response } = exchange;
     return provider.interactionResult(request, response, result);
   }

@@ -91,7 +91,10 @@ export function fromStore(stored: StoredPasskey): Passkey {
   const trust = TRUSTS.find((one) => one === stored.trust);
   const format = FORMATS.find((one) => one === stored.format);
   if (!algorithm || !trust || !format)
-    throw new PasskeyError("ERR_PASSKEY_FORM", "Stored passkey: unknown algorithm, trust or format");
+    throw new PasskeyError(
+      "ERR_PASSKEY_FORM",
+      "Stored passkey: unknown algorithm, trust or format",
+    );
   return {
     credentialId: encodeBase64url(stored.credentialId),
     publicKey: new Uint8Array(stored.publicKey),

@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
 import { readForm, type HttpAnswer, type HttpRequest } from "@redoubt/http";
 import type { PassRefusal, PeopleStore } from "@redoubt/store";
-import { isJsonObject } from "@redoubt/base";
+import type { JsonObject } from "@redoubt/verify/json";
 import type { TenantPath } from "../login-place.ts";
 import type { OwnSession, OwnSessions } from "../own-sessions.ts";
 import { pageAnswer, scriptAnswer, seeOther } from "../page-answer.ts";
@@ -32,7 +32,7 @@ export class RegistrationFlow {
   async answer(
     request: HttpRequest,
     place: TenantPath,
-    body: () => unknown,
+    body: () => JsonObject,
   ): Promise<HttpAnswer | undefined> {
     const { path, tenant, mount } = place;
     if (path === "/register/pass" && request.method === "POST") return this.#spend(request, place);
@@ -82,7 +82,7 @@ export class RegistrationFlow {
     { request, place, body }: Registering,
   ): Promise<HttpAnswer> {
     const { registration, sessions } = this.#parts;
-    const { response, name } = isJsonObject(body) ? body : {};
+    const { response, name } = body;
     const { missing } = await registration.verify(person, createdBy(by), {
       response,
       name: typeof name === "string" ? name : "",
@@ -96,7 +96,7 @@ export class RegistrationFlow {
 interface Registering {
   readonly request: HttpRequest;
   readonly place: TenantPath;
-  readonly body: unknown;
+  readonly body: JsonObject;
 }
 
 function createdBy(by: string): RegisteredBy {

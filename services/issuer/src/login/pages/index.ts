@@ -73,9 +73,11 @@ export const pages = {
       title: "Sign in",
       mount: view.mount,
       hasScript: true,
-      content: html`${view.client === undefined
-          ? html`<p class="soft">to see to your passkeys.</p>`
-          : html`<p class="soft">to <strong>${view.client}</strong>.</p>`}
+      content: html`${
+          view.client === undefined
+            ? html`<p class="soft">to see to your passkeys.</p>`
+            : html`<p class="soft">to <strong>${view.client}</strong>.</p>`
+        }
         <label class="soft"
           >Passkey
           <input name="username" autocomplete="username webauthn" placeholder="choose a passkey" />
@@ -117,10 +119,12 @@ export const pages = {
       hasScript: true,
       content: html`<p>
           For <strong>${view.person}</strong>.
-          ${view.missing > 1
-            ? html`You need ${view.missing} more, on different devices: if one is lost, the other lets
-              you in.`
-            : ""}
+          ${
+            view.missing > 1
+              ? html`You need ${view.missing} more, on different devices: if one is lost, the other
+                lets you in.`
+              : ""
+          }
         </p>
         <label>Name it <input name="name" maxlength="64" placeholder="this laptop" /></label>
         ${button("create", view, "Register a passkey")} ${status()}`,
@@ -152,15 +156,17 @@ export const pages = {
                   ${one.isSynced ? "copied between devices" : "on one device"}, registered
                   ${day(one.created)}, last used ${day(one.lastUsed)}
                 </p>
-                ${view.passkeys.length > view.required
-                  ? action(
-                      `${view.mount}/passkeys/remove`,
-                      `Delete ${one.name}`,
-                      html`<input type="hidden" name="id" value="${one.id}" />`,
-                    )
-                  : html`<p class="soft">
-                      Not to be deleted: you need ${view.required}. Register another one first.
-                    </p>`}
+                ${
+                  view.passkeys.length > view.required
+                    ? action(
+                        `${view.mount}/passkeys/remove`,
+                        `Delete ${one.name}`,
+                        html`<input type="hidden" name="id" value="${one.id}" />`,
+                      )
+                    : html`<p class="soft">
+                        Not to be deleted: you need ${view.required}. Register another one first.
+                      </p>`
+                }
               </li>`,
           )}
         </ul>

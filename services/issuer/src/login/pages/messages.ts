@@ -13,7 +13,8 @@ const MESSAGES: Partial<Readonly<Record<PasskeyErrorCode, string>>> = {
   ERR_PASSKEY_MODEL_STATUS:
     "The maker of this passkey has reported a weakness in it. Ask your administrator for another one.",
   ERR_PASSKEY_KNOWN: "This passkey is registered already.",
-  ERR_PASSKEY_COUNT: "You have as many passkeys as one may have. Delete one that you no longer use.",
+  ERR_PASSKEY_COUNT:
+    "You have as many passkeys as one may have. Delete one that you no longer use.",
 };
 
 const OTHERWISE =

@@ -14,7 +14,8 @@ const FAILURES = {
   NotAllowedError:
     "No passkey was used. Perhaps you cancelled, it took too long, or there is none on this device: then use another device, or a security key.",
   InvalidStateError: "This device has a passkey for you already.",
-  SecurityError: "This address cannot use passkeys. Use the address that your administrator gave you.",
+  SecurityError:
+    "This address cannot use passkeys. Use the address that your administrator gave you.",
   NotSupportedError: "This device cannot make the kind of passkey that is needed here.",
 };
 

@@ -27,6 +27,10 @@ export type PasskeyErrorCode =
   | "ERR_PASSKEY_OWNER"
   /** A key bound to its device counted backwards: there may be a copy. */
   | "ERR_PASSKEY_COUNTER"
+  /** Registered already, to this person or another. */
+  | "ERR_PASSKEY_KNOWN"
+  /** The person has as many as one may have. */
+  | "ERR_PASSKEY_COUNT"
   | "ERR_PASSKEY_UNATTESTED"
   | "ERR_PASSKEY_SYNCED"
   /** The model is denied, or not among those allowed. */
