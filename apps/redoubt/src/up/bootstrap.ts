@@ -33,7 +33,7 @@ export async function stateBootstrap(
   for (const { secret, audience, ...name } of demo.clients) {
     const rights = { status: "active", audiences: [audience], scopes: DEMO_SCOPES } as const;
     if (!isKnown(registry, { type: "client", ...name, ...rights }))
-      await stateClient(operator, { ...name, ...rights }, secretCredentials(secret));
+      await stateClient(operator, { ...name, ...rights, login: null }, secretCredentials(secret));
   }
   return stateClusters(operator, clusters);
 }

@@ -12,12 +12,17 @@ import {
   type Realm,
   type ServiceName,
 } from "../layout.ts";
-import type { Settings } from "../settings.ts";
+import type { RealmAddress, Settings } from "../settings.ts";
 
 /** Members of a signer's configuration that say where its keys are kept. */
 export type CustodyMembers = Readonly<Record<Realm, JsonObject>>;
 
 const MAX_TTL_SECONDS = 3600;
+/** A working day, and what a person may leave an application with before she signs in again. */
+const SESSION_SECONDS = 43_200;
+const REFRESH_SECONDS = 604_800;
+/** In an organisation a lost passkey must lock nobody out; a consumer has a recovery code. */
+const PASSKEYS_REQUIRED: Readonly<Record<Realm, number>> = { consumer: 1, enterprise: 2 };
 /** kube-apiserver asks for 3607 s for each pod by itself. */
 const CLUSTER_TTL_SECONDS = 3660;
 /**
@@ -119,6 +124,10 @@ function ledgerConfig({ realms, operator, witness }: Settings, ports: Ports): Js
 
 function publisherConfig({ realms }: Settings) {
   return {
+    loginOrigins: {
+      consumer: loginOriginOf(realms.consumer),
+      enterprise: loginOriginOf(realms.enterprise),
+    },
     tokenEndpoints: {
       consumer: realms.consumer.tokenEndpoint,
       enterprise: realms.enterprise.tokenEndpoint,
@@ -128,8 +137,13 @@ function publisherConfig({ realms }: Settings) {
 }
 
 function signerConfig(realm: Realm, settings: Settings): JsonObject {
-  const ring = { class: "at", alg: "ES256", maxLifetimeSeconds: MAX_TTL_SECONDS };
-  return anySignerConfig({ realm, log: settings.realms[realm].log, ring }, settings);
+  // Two keys: what is meant for an API, and what tells a client who signed in (ARCHITECTURE §5.2).
+  const rings = (["at", "oidc"] as const).map((tokenClass) => ({
+    class: tokenClass,
+    alg: "ES256",
+    maxLifetimeSeconds: MAX_TTL_SECONDS,
+  }));
+  return anySignerConfig({ realm, log: settings.realms[realm].log, rings }, settings);
 }
 
 interface ClusterSigner {
@@ -146,11 +160,17 @@ export function clusterSignerConfig(
 ): JsonObject {
   const ring = { class: "oidc", alg: "ES256", maxLifetimeSeconds };
   const kubernetes = { tenant, audiences: "tenant" };
-  return { ...anySignerConfig({ realm, log, ring }, settings), kubernetes };
+  return { ...anySignerConfig({ realm, log, rings: [ring] }, settings), kubernetes };
+}
+
+interface SignerPlan {
+  readonly realm: string;
+  readonly log: string;
+  readonly rings: readonly JsonObject[];
 }
 
 function anySignerConfig(
-  { realm, log, ring }: { readonly realm: string; readonly log: string; readonly ring: JsonObject },
+  { realm, log, rings }: SignerPlan,
   settings: Settings,
 ): JsonObject {
   return {
@@ -163,13 +183,13 @@ function anySignerConfig(
     operator: settings.operator,
     witness: settings.witness,
     maxUnwitnessedSeconds: 900,
-    rings: [ring],
+    rings: [...rings],
     budget: BUDGET,
     labels: ["isolation: none", "roots: demo", "witness: same-machine"],
   };
 }
 
-function issuerConfig(realm: Realm, { realms }: Settings): JsonObject {
+function issuerConfig(realm: Realm, { realms, rpId }: Settings): JsonObject {
   return {
     v: 1,
     realm,
@@ -178,5 +198,25 @@ function issuerConfig(realm: Realm, { realms }: Settings): JsonObject {
     tenant: realm === "consumer" ? CONSUMER_TENANT : null,
     callers: CALLERS[`issuer-${realm}`],
     maxTtlSeconds: MAX_TTL_SECONDS,
+    people: {
+      loginOrigin: loginOriginOf(realms[realm]),
+      rp: { id: rpId, name: "Redoubt" },
+      passkeysRequired: PASSKEYS_REQUIRED[realm],
+      passkeys: {
+        attestation: "none",
+        synced: "allowed",
+        allowAaguids: null,
+        denyAaguids: [],
+        roots: [],
+      },
+      sessionSeconds: SESSION_SECONDS,
+      refreshSeconds: REFRESH_SECONDS,
+    },
   };
+}
+
+/** WebAuthn §5.1.2: no passkey works at an IP address; at `localhost` it does, over plain HTTP, too. */
+function loginOriginOf({ tokenEndpoint }: RealmAddress): string {
+  const { origin } = new URL(tokenEndpoint.replace("{tenantid}", "x"));
+  return origin.replace("://127.0.0.1", "://localhost");
 }
