@@ -2,6 +2,7 @@ export { changed, FakeLedger, type Honest } from "./fake-ledger.ts";
 export { FakeLog } from "./fake-log.ts";
 export { FakeMonitor, haltedLog } from "./fake-monitor.ts";
 export { FakeService } from "./fake-service.ts";
+export { NO_POSTGRES, startPostgresServer, type PostgresServer } from "./postgres.ts";
 export { requesterOf } from "./requester.ts";
 export { makeCertificate, NO_OPENSSL } from "./self-signed.ts";
 export { TestClock } from "./test-clock.ts";
