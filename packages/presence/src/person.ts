@@ -8,6 +8,9 @@ export const CREDENTIAL_ID: RegExp = /^[\w-]+$/;
 export const MAX_CREDENTIAL_BYTES = 1023;
 export const MAX_CREDENTIAL_TEXT = 1364;
 
+/** WebAuthn §5.4.2: a domain, in the one spelling that browsers use. */
+export const RP_ID: RegExp = /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/;
+
 /** What the registry calls a person by: SHA-256 of the id, base64url. THREAT-35: the registry's readers learn no ids. */
 export function personHash(person: string): string {
   return hash("sha256", person, "base64url");

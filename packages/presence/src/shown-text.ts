@@ -28,7 +28,7 @@ const LETTERS: readonly (readonly [first: number, last: number])[] = [
  * second line spells it: a Cyrillic letter that looks like a Latin one shows there.
  */
 export function shownLines(label: string, value: string): readonly string[] {
-  const characters = [...value];
+  const characters = Array.from(value);
   const line = `${label}: "${characters.map((one) => shown(one)).join("")}"`;
   if (characters.every((one) => isPlain(one))) return [line];
   return [line, `  spelled "${characters.map((one) => spelled(one)).join("")}"`];

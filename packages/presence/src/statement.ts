@@ -3,6 +3,7 @@ import { canonicalBytes, MemberReader, REALM, SHA256 } from "@redoubt/base";
 import { decodeBase64url, encodeBase64url } from "@redoubt/verify/base64url";
 import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { ACTION_NAMES, ACTIONS, type ActionName, type Said } from "./actions/index.ts";
+import { RP_ID } from "./person.ts";
 import { PresenceError, refuseAs } from "./presence-error.ts";
 import { rendererOf, renderLines, textHash } from "./renderer.ts";
 
@@ -12,7 +13,6 @@ export const MAX_STATEMENT_BYTES = 8192;
 export const MAX_LIFE_SECONDS = 86_400;
 export const MAX_SECONDS = 2 ** 40;
 const NONCE_BYTES = 16;
-const RP_ID = /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/;
 /** RFC 6454 §6.2, as browsers write it; plain http is for loopback names only. */
 const ORIGIN =
   /^(?:https:\/\/[a-z0-9][a-z0-9.-]{0,252}|http:\/\/(?:[a-z0-9-]+\.)*localhost)(?::[1-9][0-9]{0,4})?$/;
