@@ -40,9 +40,14 @@ describe("people sign in through an unmodified openid-client", () => {
     ({ tenant } = demo);
     login = `http://localhost:${portsFrom(system.base)["issuer-enterprise"]}/${tenant}/oauth2/v2.0`;
     const added = await system.redoubt([
-      ...["clients", "add", "--tenant", tenant, "--client", "portal", "--public"],
-      ...["--redirect-uri", CALLBACK, "--logout-uri", "http://127.0.0.1/bye", "--json"],
-      ...["--scope", "orders.read"],
+      "clients",
+      "add",
+      `--tenant=${tenant}`,
+      "--client=portal",
+      "--public",
+      `--redirect-uri=${CALLBACK}`,
+      "--logout-uri=http://127.0.0.1/bye",
+      "--scope=orders.read",
     ]);
     assert.equal(added.code, 0, added.stderr);
   });
@@ -117,7 +122,7 @@ describe("people sign in through an unmodified openid-client", () => {
     await browser.usePasskey(key);
     assert.match(browser.body, /Allow portal\?/);
     const { location, body } = await browser.submit("/consent");
-    assert.ok(location?.startsWith(CALLBACK), body);
+    assert.ok(location !== undefined && location.startsWith(CALLBACK), body);
     const tokens = await authorizationCodeGrant(
       config,
       new URL(location),

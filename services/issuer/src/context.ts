@@ -175,15 +175,18 @@ async function openPeopleOf(
   const place = { path: join(folder, PEOPLE_FILE) };
   const store = stack.use(await openPeopleStore(place, { realm: config.realm, clock }));
   const { openPeople } = await import("./login/open-people.ts");
-  return openPeople({
-    ...config,
-    ...parts,
-    config: config.people,
-    store,
-    signer,
-    clock,
-    dpopSecret: randomBytes(32),
-  });
+  return openPeople(
+    {
+      ...config,
+      ...parts,
+      config: config.people,
+      store,
+      signer,
+      clock,
+      dpopSecret: randomBytes(32),
+    },
+    stack,
+  );
 }
 
 function openRegistry(

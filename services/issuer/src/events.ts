@@ -13,6 +13,7 @@ export const ISSUER_EVENTS = {
   signer_keys_failed: "operation",
   // The library of sign-in failed in a way that it should not.
   login_failed: "operation",
+  logout_notice_failed: "operation",
   // Anybody can show what is no pass.
   pass_refused: "stranger",
   registry_failed: "operation",
@@ -47,6 +48,12 @@ export interface IssuerEvents extends DeliveryEvents {
   signerKeysFailed(code: string): void;
   /** Of the protocol library: what it says of its own failure. */
   loginFailed(message: string): void;
+  /** A client did not take the word that a session is over; the last attempt is said as such. */
+  logoutNoticeFailed(fields: {
+    readonly client: string;
+    readonly code: string;
+    readonly isLast: boolean;
+  }): void;
   /** Why a pass did not work. */
   passRefused(tenant: string, why: string): void;
   registryFailed(code: string): void;
@@ -70,6 +77,7 @@ export function issuerEvents(sink: EventSink<IssuerEvent>): IssuerEvents {
     signerAnswer: () => sink("signer_answer_malformed"),
     signerKeysFailed: (code) => sink("signer_keys_failed", { code }),
     loginFailed: (message) => sink("login_failed", { message }),
+    logoutNoticeFailed: (fields) => sink("logout_notice_failed", fields),
     passRefused: (tenant, why) => sink("pass_refused", { tenant, why }),
     signerState: (ready, reason) => sink("signer_state", { ready, reason }),
     registryFailed: (code) => sink("registry_failed", { code }),

@@ -223,7 +223,10 @@ export function planClient(registry: Registry, options: ClientAddOptions): Plan 
     );
   const login = planLogin(known?.login ?? null, options);
   if (options.public === true && login === null)
-    throw new ServiceError("ERR_OPTION", "--public needs --redirect-uri: alone it could do nothing");
+    throw new ServiceError(
+      "ERR_OPTION",
+      "--public needs --redirect-uri: alone it could do nothing",
+    );
   const isChanged =
     !known ||
     !isSameSet(known.audiences, audiences) ||
@@ -303,7 +306,9 @@ export async function listClients(operator: Operator): Promise<ClientView[]> {
   return REALMS.flatMap((realm) =>
     all
       .filter((known) => known.realm === realm && known.status !== "removed")
-      .map((known) => viewOf({ ...known, realm, login: known.login ?? null }, knownCredentials(known))),
+      .map((known) =>
+        viewOf({ ...known, realm, login: known.login ?? null }, knownCredentials(known)),
+      ),
   );
 }
 

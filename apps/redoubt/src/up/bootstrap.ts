@@ -112,6 +112,8 @@ function isKnown(registry: Registry, body: StatementBody): boolean {
       return registry.clients.has(`${body.realm}/${body.tenant}/${body.client}`);
     case "reporter":
       return registry.reporters.has(body.reporter);
+    case "enrolment":
+      return registry.enrolments.has(`${body.realm}/${body.credential}`);
     case "log-closed":
     case "witness-forward":
     case "pinned-key":

@@ -169,10 +169,7 @@ interface SignerPlan {
   readonly rings: readonly JsonObject[];
 }
 
-function anySignerConfig(
-  { realm, log, rings }: SignerPlan,
-  settings: Settings,
-): JsonObject {
+function anySignerConfig({ realm, log, rings }: SignerPlan, settings: Settings): JsonObject {
   return {
     v: 1,
     realm,

@@ -1,5 +1,6 @@
 import type { Selectable } from "kysely";
 import type { Database } from "./database.ts";
+import type { OutboxMessage } from "./standing.ts";
 import type { OutboxTable } from "./tables.ts";
 
 /** A message and how often it was leased: whoever leases it after that holds it instead. */
@@ -7,6 +8,8 @@ export type Leased = Readonly<Selectable<OutboxTable>>;
 
 /** What others are to be told, written with what happened and sent afterwards, at least once. */
 export interface Outbox {
+  /** Due at once. A change of a person's standing writes its own. @throws StoreError `ERR_STORE_CONFLICT` */
+  add(message: OutboxMessage): Promise<void>;
   /** Messages that are due, longest first; nobody else gets them for so many seconds. */
   lease(leaseSeconds: number, limit: number): Promise<readonly Leased[]>;
   /** It was sent. @returns false where somebody else holds it by now */
@@ -17,6 +20,12 @@ export interface Outbox {
 
 export function outboxRepository(database: Database): Outbox {
   return {
+    add: (message) =>
+      database.run("tell others", async (db) => {
+        const now = database.now();
+        const row = { ...message, created: now, nextAttempt: now, attempts: 0 };
+        await db.insertInto("outbox").values(row).execute();
+      }),
     lease: (leaseSeconds, limit) => lease(database, leaseSeconds, limit),
     done: ({ id, attempts }) =>
       database.run("message was sent", async (db) => {

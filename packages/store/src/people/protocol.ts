@@ -39,6 +39,8 @@ export interface ProtocolRepository {
   update(row: ProtocolRow, version: number): Promise<boolean>;
   /** Of any number of calls at once, one is told true. */
   consume(kind: string, id: string): Promise<boolean>;
+  /** Undoes `consume`: what it was spent for did not come about. */
+  release(kind: string, id: string): Promise<void>;
   destroy(kind: string, id: string): Promise<void>;
   /** @returns how many rows went */
   revokeByGrantId(grantId: string): Promise<number>;
@@ -67,6 +69,15 @@ export function protocolRepository(database: Database): ProtocolRepository {
     insertIfAbsent: (row) => insertIfAbsent(database, row),
     update: (row, version) => update(database, row, version),
     consume: (kind, id) => consume(database, kind, id),
+    release: (kind, id) =>
+      database.run("release a protocol row", async (db) => {
+        await db
+          .updateTable("protocol")
+          .set((eb) => ({ consumedAt: null, version: eb("version", "+", 1) }))
+          .where("kind", "=", kind)
+          .where("id", "=", id)
+          .execute();
+      }),
     destroy: (kind, id) =>
       database.run("remove a protocol row", async (db) => {
         const query = db.deleteFrom("protocol").where("kind", "=", kind);

@@ -17,7 +17,6 @@ export function clientMetadata(client: ClientInfo): ClientMetadata | undefined {
     grant_types: ["authorization_code", "refresh_token"],
     response_types: ["code"],
     token_endpoint_auth_method: "none",
-    scope: ["openid", "offline_access", "profile", "email", ...client.scopes].join(" "),
   };
 }
 

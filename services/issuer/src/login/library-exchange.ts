@@ -12,7 +12,7 @@ export class LibraryRequest extends IncomingMessage {
   readonly originalUrl: string;
   readonly body: Buffer;
   /** Why no token was signed, where one was asked for. */
-  refusal: unknown;
+  refusal: Error | undefined;
 
   constructor(
     request: Pick<HttpRequest, "method" | "headers" | "rawHeaders" | "query" | "body">,

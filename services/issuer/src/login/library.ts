@@ -70,7 +70,7 @@ export class Library {
     await provider.callback()(request, response);
     response.end();
     const answer = await response.answer;
-    if (request.refusal !== undefined && answer.status >= 500) throw request.refusal;
+    if (request.refusal && answer.status >= 500) throw request.refusal;
     return answer;
   }
 
@@ -115,7 +115,7 @@ export class Library {
     try {
       return await this.#parts.sign(tenant, kind, input);
     } catch (error) {
-      if (request instanceof LibraryRequest) request.refusal = error;
+      if (request instanceof LibraryRequest && error instanceof Error) request.refusal = error;
       throw error;
     }
   }

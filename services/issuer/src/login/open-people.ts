@@ -12,12 +12,14 @@ import { OAuthError } from "../errors.ts";
 import { BackChannel } from "./back-channel.ts";
 import { Ceremonies } from "./ceremonies.ts";
 import { AccountFlow } from "./flows/account-flow.ts";
-import { InteractionFlow, type EndedSession } from "./flows/interaction-flow.ts";
+import { InteractionFlow } from "./flows/interaction-flow.ts";
 import { PasskeyRegistration } from "./flows/passkey-registration.ts";
 import { PasskeySignIn, type PasskeyPlace } from "./flows/passkey-sign-in.ts";
+import { SignOutFlow } from "./flows/sign-out-flow.ts";
 import { RegistrationFlow } from "./flows/registration-flow.ts";
 import { Library } from "./library.ts";
 import { LoginPaths } from "./login-place.ts";
+import { LogoutNotices, postLogoutToken, type EndedSession } from "./logout-notices.ts";
 import { OwnSessions } from "./own-sessions.ts";
 import type { PeopleConfig } from "./people-config.ts";
 import { PeopleLogin } from "./people-login.ts";
@@ -32,7 +34,10 @@ export interface OpenPeopleOptions {
   readonly issuer: string;
   readonly tokenEndpoint: string;
   readonly store: PeopleStore;
-  readonly registry: Pick<RealmRegistry, "client" | "tenant" | "checkUsable" | "signerKnows">;
+  readonly registry: Pick<
+    RealmRegistry,
+    "client" | "clientsOf" | "tenant" | "checkUsable" | "signerKnows"
+  >;
   readonly authenticator: ClientAuthenticator;
   readonly signer: Pick<SignerPort, "signExact">;
   readonly watch: Pick<SignerWatch, "isReady">;
@@ -43,7 +48,7 @@ export interface OpenPeopleOptions {
 }
 
 /** Wires what people meet. */
-export function openPeople(options: OpenPeopleOptions): PeopleLogin {
+export function openPeople(options: OpenPeopleOptions, stack: AsyncDisposableStack): PeopleLogin {
   const { config, store, registry, clock, events, keys } = options;
   const paths = new LoginPaths({ ...options, loginOrigin: config.loginOrigin });
   const tokenOrigin = new URL(new URL(options.tokenEndpoint.replace("{tenantid}", "x")).origin);
@@ -74,7 +79,20 @@ export function openPeople(options: OpenPeopleOptions): PeopleLogin {
   const signIn = new PasskeySignIn({ store, ceremonies, place, clock });
   const required = config.passkeysRequired;
   const registration = new PasskeyRegistration({ store, ceremonies, place, required, clock });
-  const sessionEnded = (_ended: EndedSession): Promise<void> => Promise.resolve();
+  const notices = stack.use(
+    new LogoutNotices({
+      store,
+      client,
+      clock,
+      clients: (tenant) => registry.clientsOf(tenant),
+      issuerOf: (tenant) => options.issuer.replace("{tenantid}", tenant),
+      keys: () => keys.keys,
+      sign: (tenant, kind, input) => signOf(options, { tenant, kind, input }),
+      send: postLogoutToken,
+      failed: (fields) => events.logoutNoticeFailed(fields),
+    }),
+  );
+  const sessionEnded = (ended: EndedSession): Promise<void> => notices.sessionEnded(ended);
   const passRefused = (tenant: string, why: string): void => events.passRefused(tenant, why);
   return new PeopleLogin({
     library,
@@ -94,6 +112,7 @@ export function openPeople(options: OpenPeopleOptions): PeopleLogin {
       new RegistrationFlow({ registration, sessions, store, passRefused }),
       new AccountFlow({ signIn, sessions, store, required, clock }),
     ],
+    signOut: new SignOutFlow({ library, paths, sessionEnded }),
     isActive: (tenant) => registry.tenant(tenant)?.status === "active",
     refused: (fields) => events.refused(fields),
   });

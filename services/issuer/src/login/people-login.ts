@@ -14,6 +14,7 @@ import { OAuthError } from "../errors.ts";
 import type { BackChannel } from "./back-channel.ts";
 import type { AccountFlow } from "./flows/account-flow.ts";
 import type { InteractionFlow } from "./flows/interaction-flow.ts";
+import type { SignOutFlow } from "./flows/sign-out-flow.ts";
 import type { RegistrationFlow } from "./flows/registration-flow.ts";
 import type { Library } from "./library.ts";
 import type { LoginPaths, TenantPath } from "./login-place.ts";
@@ -30,6 +31,7 @@ export interface PeopleLoginParts {
   readonly tokenOrigin: URL;
   readonly backChannel: BackChannel;
   readonly flows: readonly (AccountFlow | InteractionFlow | RegistrationFlow)[];
+  readonly signOut: SignOutFlow;
   /** Whether the tenant is there and active. */
   readonly isActive: (tenant: string) => boolean;
   /** Somebody was refused; the code is for the log. */
@@ -86,14 +88,17 @@ export class PeopleLogin {
   }
 
   async #route(request: HttpRequest, place: TenantPath): Promise<HttpAnswer | undefined> {
-    const { backChannel, library, paths, tokenOrigin, flows } = this.#parts;
+    const { backChannel, library, paths, tokenOrigin, flows, signOut } = this.#parts;
     const { tenant, mount, path } = place;
     if (BACK_CHANNEL.includes(path) && request.method === "POST")
       return backChannel.answer(request, readForm(request), { tenant, path });
     if (path === ROUTES.userinfo || (BACK_CHANNEL.includes(path) && request.method === "OPTIONS"))
       return library.answer(request, tenant, { origin: tokenOrigin, mount, path });
     if (FRONT_CHANNEL.test(path))
-      return library.answer(request, tenant, { origin: paths.loginOrigin, mount, path });
+      return (
+        (await signOut.answer(request, place)) ??
+        library.answer(request, tenant, { origin: paths.loginOrigin, mount, path })
+      );
     this.#checkOrigin(request);
     for (const flow of flows) {
       // eslint-disable-next-line no-await-in-loop -- each looks at the path only, until one answers

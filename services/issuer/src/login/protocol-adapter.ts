@@ -127,7 +127,7 @@ export class ProtocolAdapter implements Adapter {
     throw new errors.TemporarilyUnavailable("session is busy");
   }
 
-  #row(id: string, { jti: _, ...payload }: AdapterPayload, expiresIn: number) {
+  #row(id: string, { jti: _jti, ...payload }: AdapterPayload, expiresIn: number) {
     const { grantId, accountId, uid, session, ...rest } = payload;
     // An interaction is told which session it began in; that session's id stays with the browser.
     const { cookie: _cookie, ...shown } = isRecord(session) ? session : {};

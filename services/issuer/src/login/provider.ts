@@ -124,8 +124,7 @@ function configuration(parts: ProviderParts): Configuration {
     interactions: { url: (_ctx, { uid }) => parts.interactionPath(uid), policy: policy() },
     clientBasedCORS: (_ctx, origin, { redirectUris = [] }) =>
       redirectUris.some((uri) => URL.parse(uri)?.origin === origin),
-    renderError: (ctx, { error }, cause) => {
-      ctx.body = `DEBUG ${String(cause)} ${JSON.stringify(cause)} ${cause.stack}`; return;
+    renderError: (ctx, { error }) => {
       ctx.type = "html";
       ctx.body = pages.failed({ mount, text: error === "server_error" ? NOT_NOW : START_AGAIN });
     },

@@ -8,6 +8,7 @@ import type { LoginPaths, TenantPath } from "../login-place.ts";
 import { pageAnswer, scriptAnswer, seeOther } from "../page-answer.ts";
 import { pages } from "../pages/index.ts";
 import { START_AGAIN } from "../pages/messages.ts";
+import type { EndedSession } from "../logout-notices.ts";
 import type { OwnSessions } from "../own-sessions.ts";
 import type { PasskeySignIn } from "./passkey-sign-in.ts";
 
@@ -20,13 +21,6 @@ export interface InteractionParts {
   readonly client: (tenant: string, client: string) => ClientInfo | undefined;
   /** Told when a browser changes from one person to another, which ends the first one's session. */
   readonly sessionEnded: (ended: EndedSession) => Promise<void>;
-}
-
-/** Whom to tell that a session is over (OpenID Connect Back-Channel Logout 1.0). */
-export interface EndedSession {
-  readonly tenant: string;
-  readonly accountId: string;
-  readonly authorizations: Readonly<Record<string, { readonly sid?: string | undefined }>>;
 }
 
 type Interaction = Awaited<ReturnType<Provider["interactionDetails"]>>;

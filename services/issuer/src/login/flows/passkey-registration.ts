@@ -129,7 +129,7 @@ export class PasskeyRegistration {
 /** A name that the person gave, or none; control characters and the like are nothing that a page could show. */
 export function cleanName(name: string): string {
   const clean = name.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, "").trim();
-  return [...clean].slice(0, MAX_NAME).join("") || "Passkey";
+  return clean.slice(0, MAX_NAME).toWellFormed() || "Passkey";
 }
 
 function coseOf({ algorithm }: Passkey): number {

@@ -42,11 +42,11 @@ async function finish(credential, path, kind) {
 
 function begin(button, extra) {
   const { passkey, options, answer } = button.dataset;
-  const parse =
+  const json = JSON.parse(options);
+  const publicKey =
     passkey === "create"
-      ? PublicKeyCredential.parseCreationOptionsFromJSON
-      : PublicKeyCredential.parseRequestOptionsFromJSON;
-  const publicKey = parse(JSON.parse(options));
+      ? PublicKeyCredential.parseCreationOptionsFromJSON(json)
+      : PublicKeyCredential.parseRequestOptionsFromJSON(json);
   const credential = navigator.credentials[passkey]({ publicKey, ...extra });
   return finish(credential, answer, passkey);
 }
