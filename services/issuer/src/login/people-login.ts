@@ -25,13 +25,13 @@ import { PasskeyError } from "./passkeys/passkey-error.ts";
 import { ROUTES } from "./provider.ts";
 
 export interface PeopleLoginParts {
-  readonly library: Library;
+  readonly library: Pick<Library, "answer">;
   readonly paths: LoginPaths;
   /** Of the token endpoint: there the library is asked by clients and not by browsers. */
   readonly tokenOrigin: URL;
-  readonly backChannel: BackChannel;
-  readonly flows: readonly (AccountFlow | InteractionFlow | RegistrationFlow)[];
-  readonly signOut: SignOutFlow;
+  readonly backChannel: Pick<BackChannel, "answer">;
+  readonly flows: readonly Pick<AccountFlow | InteractionFlow | RegistrationFlow, "answer">[];
+  readonly signOut: Pick<SignOutFlow, "answer">;
   /** Whether the tenant is there and active. */
   readonly isActive: (tenant: string) => boolean;
   /** Somebody was refused; the code is for the log. */

@@ -146,6 +146,7 @@ function features({
   client,
   dpopSecret,
   mount,
+  keys,
 }: ProviderParts): NonNullable<Configuration["features"]> {
   return {
     devInteractions: { enabled: false },
@@ -163,7 +164,7 @@ function features({
       },
       useGrantedResource: () => false,
       getResourceServerInfo: (_ctx, resource, { clientId }) =>
-        resourceServer(client(clientId), resource),
+        resourceServer(client(clientId), resource, keys),
     },
     rpInitiatedLogout: {
       enabled: true,
@@ -177,13 +178,14 @@ function features({
   };
 }
 
-function resourceServer(client: ClientInfo | undefined, resource: string) {
+function resourceServer(client: ClientInfo | undefined, resource: string, { at }: TenantKeys) {
   if (!client?.audiences.includes(resource)) throw new errors.InvalidTarget();
   return {
     scope: client.scopes.join(" "),
     audience: resource,
     accessTokenFormat: "jwt" as const,
     accessTokenTTL: ACCESS_SECONDS,
+    jwt: { sign: { alg: algorithmOf(at.alg), kid: at.kid } },
   };
 }
 
