@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import type { Proxies } from "@redoubt/http";
 import type { JsonObject, JsonValue } from "@redoubt/verify/json";
 import {
@@ -124,10 +125,12 @@ function ledgerConfig({ realms, operator, witness }: Settings, ports: Ports): Js
 
 function publisherConfig({ realms }: Settings) {
   return {
-    loginOrigins: {
-      consumer: loginOriginOf(realms.consumer),
-      enterprise: loginOriginOf(realms.enterprise),
-    },
+    loginOrigins: Object.fromEntries(
+      REALMS.flatMap((realm) => {
+        const origin = loginOriginOf(realms[realm]);
+        return origin === undefined ? [] : [[realm, origin]];
+      }),
+    ),
     tokenEndpoints: {
       consumer: realms.consumer.tokenEndpoint,
       enterprise: realms.enterprise.tokenEndpoint,
@@ -187,6 +190,7 @@ function anySignerConfig({ realm, log, rings }: SignerPlan, settings: Settings):
 }
 
 function issuerConfig(realm: Realm, { realms, rpId }: Settings): JsonObject {
+  const loginOrigin = loginOriginOf(realms[realm]);
   return {
     v: 1,
     realm,
@@ -195,25 +199,33 @@ function issuerConfig(realm: Realm, { realms, rpId }: Settings): JsonObject {
     tenant: realm === "consumer" ? CONSUMER_TENANT : null,
     callers: CALLERS[`issuer-${realm}`],
     maxTtlSeconds: MAX_TTL_SECONDS,
-    people: {
-      loginOrigin: loginOriginOf(realms[realm]),
-      rp: { id: rpId, name: "Redoubt" },
-      passkeysRequired: PASSKEYS_REQUIRED[realm],
-      passkeys: {
-        attestation: "none",
-        synced: "allowed",
-        allowAaguids: null,
-        denyAaguids: [],
-        roots: [],
-      },
-      sessionSeconds: SESSION_SECONDS,
-      refreshSeconds: REFRESH_SECONDS,
-    },
+    people:
+      loginOrigin === undefined
+        ? null
+        : {
+            loginOrigin,
+            rp: { id: rpId, name: "Redoubt" },
+            passkeysRequired: PASSKEYS_REQUIRED[realm],
+            passkeys: {
+              attestation: "none",
+              synced: "allowed",
+              allowAaguids: null,
+              denyAaguids: [],
+              roots: [],
+            },
+            sessionSeconds: SESSION_SECONDS,
+            refreshSeconds: REFRESH_SECONDS,
+          },
   };
 }
 
-/** WebAuthn §5.1.2: no passkey works at an IP address; at `localhost` it does, over plain HTTP, too. */
-function loginOriginOf({ tokenEndpoint }: RealmAddress): string {
-  const { origin } = new URL(tokenEndpoint.replace("{tenantid}", "x"));
-  return origin.replace("://127.0.0.1", "://localhost");
+/**
+ * WebAuthn §5.1.2: no passkey works at an IP address, so no people sign in there; at `localhost` it does, over plain HTTP,
+ * too.
+ */
+function loginOriginOf({ tokenEndpoint }: RealmAddress): string | undefined {
+  const { origin, hostname } = new URL(
+    tokenEndpoint.replace("{tenantid}", "x").replace("://127.0.0.1", "://localhost"),
+  );
+  return isIP(hostname.replace(/^\[|\]$/g, "")) === 0 ? origin : undefined;
 }
