@@ -1,3 +1,5 @@
+export { checkTime } from "./accept-approval.ts";
+export { checkUnverifiedAssertion, type Assertion } from "./assertion.ts";
 export { MAX_COSE_BYTES, parseCoseKey } from "./cose-key.ts";
 export {
   CREDENTIAL_CLASSES,
@@ -7,3 +9,6 @@ export {
   type Enrolments,
 } from "./enrolment.ts";
 export { CREDENTIAL_ID, MAX_CREDENTIAL_BYTES, MAX_CREDENTIAL_TEXT, RP_ID } from "./person.ts";
+export { PresenceError, type PresenceErrorCode } from "./presence-error.ts";
+export { readAssertion } from "./read-assertion.ts";
+export { makeStatement, openStatement, ORIGIN, type OpenedStatement } from "./statement.ts";

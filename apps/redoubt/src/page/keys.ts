@@ -2,7 +2,7 @@ import { isDrill } from "@redoubt/keys";
 import { nextText, tenantsText, type KeyView } from "../keys/key-list.ts";
 import type { PageFacts } from "./facts.ts";
 import { countText, dayText } from "./figure-text.ts";
-import { html, type Html } from "./html.ts";
+import { html, type Html } from "@redoubt/http";
 import { shortKid, stateLevel, stateText } from "./key-words.ts";
 import { dataTable } from "./table.ts";
 import { timelines } from "./timeline.ts";

@@ -121,6 +121,12 @@ const OF_KIND = {
       help: "1 while the ledger was heard within the last minute",
     },
   },
+  presence: {
+    redoubt_presence_statements_shown: {
+      type: "gauge",
+      help: "Statements that wait for an approval, and those that ended lately",
+    },
+  },
   "kube-front": {
     redoubt_kube_signer_connected: { type: "gauge", help: "1 while there is a signer" },
     redoubt_kube_calls_under_way: {
