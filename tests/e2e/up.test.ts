@@ -131,7 +131,7 @@ test("a taken port is named in one line, and nothing is made", async (t) => {
     const ending = await redoubt(["--data", folder, "up", "--port", String(base)]);
     failsInOneLine(
       ending,
-      new RegExp(`Port ${base + 3} is taken: choose five free ports with --port`),
+      new RegExp(`Port ${base + 3} is taken: choose six free ports with --port`),
     );
     assert.equal(existsSync(folder), false);
   } finally {

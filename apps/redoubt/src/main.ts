@@ -34,7 +34,7 @@ interface GlobalOptions {
 
 const EXAMPLES = `
 Examples:
-  redoubt init --issuer https://login.example.org --proxy 127.0.0.1
+  redoubt init --issuer https://login.example.org --presence-origin https://approve.login.example.org --proxy 127.0.0.1
                                               make a data folder that the world can reach
   redoubt up                                  start everything on this machine
   redoubt token --realm enterprise            get a token as the demo client

@@ -1,3 +1,4 @@
+export type { Said } from "./actions/index.ts";
 export { checkTime } from "./accept-approval.ts";
 export { checkUnverifiedAssertion, type Assertion } from "./assertion.ts";
 export { MAX_COSE_BYTES, parseCoseKey } from "./cose-key.ts";

@@ -147,12 +147,12 @@ const SHARED = {
   redoubt_http_connections: {
     type: "gauge",
     help: "HTTP connections that are open",
-    of: ["issuer", "publisher"],
+    of: ["issuer", "publisher", "presence"],
   },
   redoubt_http_connections_evicted_total: {
     type: "counter",
     help: "HTTP connections that lost their place to a newcomer",
-    of: ["issuer", "publisher"],
+    of: ["issuer", "publisher", "presence"],
   },
   redoubt_sqlite_wal_bytes: {
     type: "gauge",
