@@ -14,6 +14,7 @@ import { register as init } from "./commands/init.ts";
 import { register as keys } from "./commands/keys.ts";
 import { register as ledger } from "./commands/ledger.ts";
 import { register as link } from "./commands/link.ts";
+import { register as presence } from "./commands/presence.ts";
 import { register as recover } from "./commands/recover.ts";
 import { register as reporters } from "./commands/reporters.ts";
 import { register as runProcesses } from "./commands/run.ts";
@@ -60,6 +61,7 @@ const COMMANDS = [
   keys,
   ledger,
   attest,
+  presence,
   alarms,
   coverage,
   backup,
