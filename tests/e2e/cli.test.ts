@@ -60,7 +60,7 @@ describe("the commands, on a running system", () => {
     assert.equal(status.boolean("healthy"), true);
     assert.equal(status.integer("port", 0, 65_535), system.base);
     const processes = readers(status.array("processes", 16));
-    assert.equal(processes.length, 7);
+    assert.equal(processes.length, 8);
     for (const process of processes) assert.equal(process.boolean("ready"), true);
     const labels = status.strings("labels", 64);
     for (const label of [

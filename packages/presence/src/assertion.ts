@@ -45,10 +45,36 @@ const FLAGS_OF_MORE_DATA = 0xc0;
  * @throws PresenceError `ERR_PRESENCE_ASSERTION`, `ERR_PRESENCE_SIGNATURE`
  */
 export function verifyAssertion(
-  { challenge, rpId, origin, credential }: ExpectedAssertion,
+  { credential, ...expected }: ExpectedAssertion,
+  assertion: Assertion,
+): VerifiedAssertion {
+  check(assertion.credentialId === credential.id, "credentialId");
+  const said = readChecked(expected, assertion);
+  const { clientDataJSON, authenticatorData, signature } = assertion;
+  const signed = Buffer.concat([authenticatorData, hash("sha256", clientDataJSON, "buffer")]);
+  const { algorithm, key } = credential;
+  if (!verify(algorithm === "Ed25519" ? null : "sha256", signed, key, signature))
+    throw new PresenceError("ERR_PRESENCE_SIGNATURE", "Assertion is not signed by the credential");
+  return said;
+}
+
+/**
+ * All that can be checked without the key. Whoever collects assertions can tell a person at once that one will not be
+ * taken; nothing may rest on it.
+ *
+ * @throws PresenceError `ERR_PRESENCE_ASSERTION`
+ */
+export function checkUnverifiedAssertion(
+  expected: Omit<ExpectedAssertion, "credential">,
+  assertion: Assertion,
+): void {
+  readChecked(expected, assertion);
+}
+
+function readChecked(
+  { challenge, rpId, origin }: Omit<ExpectedAssertion, "credential">,
   { credentialId, clientDataJSON, authenticatorData, signature }: Assertion,
 ): VerifiedAssertion {
-  check(credentialId === credential.id, "credentialId");
   check(signature.length <= MAX_SIGNATURE_BYTES, "signature");
   const client = refuseAs("ERR_PRESENCE_ASSERTION", "Client data", () =>
     // §5.8.1: browsers add members that nobody knows, to keep others from comparing the text.
@@ -70,10 +96,6 @@ export function verifyAssertion(
   check(has(flags, "userPresent"), "userPresent");
   check(has(flags, "userVerified"), "userVerified");
   check(backupEligible || !backedUp, "backedUp");
-  const signed = Buffer.concat([data, hash("sha256", clientDataJSON, "buffer")]);
-  const { algorithm, key } = credential;
-  if (!verify(algorithm === "Ed25519" ? null : "sha256", signed, key, signature))
-    throw new PresenceError("ERR_PRESENCE_SIGNATURE", "Assertion is not signed by the credential");
   const counter = data.readUInt32BE(33);
   return Object.freeze({ credentialId, userVerified: true, backupEligible, backedUp, counter });
 }

@@ -4,15 +4,10 @@ import { decodeBase64url, encodeBase64url } from "@redoubt/verify/base64url";
 import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { checkTime, MAX_SKEW_SECONDS } from "./accept-approval.ts";
 import { MAX_ASSERTIONS, verifyApprovers, type Approver, type Ceremony } from "./approvers.ts";
-import {
-  AUTHENTICATOR_DATA_BYTES,
-  MAX_CLIENT_DATA_BYTES,
-  MAX_SIGNATURE_BYTES,
-  type Assertion,
-} from "./assertion.ts";
+import type { Assertion } from "./assertion.ts";
 import type { Enrolments } from "./enrolment.ts";
-import { CREDENTIAL_ID, MAX_CREDENTIAL_TEXT } from "./person.ts";
 import { PresenceError, refuseAs } from "./presence-error.ts";
+import { readAssertion } from "./read-assertion.ts";
 import { MAX_SECONDS, openStatement, type OpenedStatement } from "./statement.ts";
 
 /** in-toto Attestation Framework v1: the media type of a Statement in a DSSE envelope. */
@@ -190,26 +185,6 @@ function encodeAssertion(assertion: Assertion): JsonObject {
     authenticatorData: encodeBase64url(assertion.authenticatorData),
     signature: encodeBase64url(assertion.signature),
   };
-}
-
-/**
- * Reads an assertion's members, each in base64url, as browsers and envelopes have them; the caller calls `done()`.
- *
- * @throws ServiceError, Base64urlError
- */
-function readAssertion(reader: MemberReader): Assertion {
-  const assertion = {
-    credentialId: reader.string("credentialId", MAX_CREDENTIAL_TEXT, CREDENTIAL_ID),
-    clientDataJSON: bytesOf(reader, "clientDataJSON", MAX_CLIENT_DATA_BYTES),
-    authenticatorData: bytesOf(reader, "authenticatorData", AUTHENTICATOR_DATA_BYTES),
-    signature: bytesOf(reader, "signature", MAX_SIGNATURE_BYTES),
-  };
-  reader.done();
-  return assertion;
-}
-
-function bytesOf(reader: MemberReader, name: string, maxBytes: number): Buffer {
-  return decodeBase64url(reader.string(name, Math.ceil((maxBytes * 4) / 3)), { maxBytes });
 }
 
 /** One envelope has one spelling, so that its digest names it. */

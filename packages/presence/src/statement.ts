@@ -14,7 +14,7 @@ export const MAX_LIFE_SECONDS = 86_400;
 export const MAX_SECONDS = 2 ** 40;
 const NONCE_BYTES = 16;
 /** RFC 6454 §6.2, as browsers write it; plain http is for loopback names only. */
-const ORIGIN =
+export const ORIGIN: RegExp =
   /^(?:https:\/\/[a-z0-9][a-z0-9.-]{0,252}|http:\/\/(?:[a-z0-9-]+\.)*localhost)(?::[1-9][0-9]{0,4})?$/;
 // docs/spec/presence.md §2: nothing else that is hashed in this product begins so.
 const CHALLENGE_CONTEXT = Buffer.from("redoubt/presence/v1\n", "utf8");

@@ -34,7 +34,7 @@ const BUDGET = { perSecond: 3000, burst: 3000 };
 /** Where the processes that serve the world listen besides loopback. */
 export interface Listen {
   readonly address: string;
-  /** First of four: publisher, both issuers, monitor. */
+  /** First of six: publisher, both issuers, monitor, none (the status page is for this machine), ceremony page. */
   readonly port: number;
   /** `null`: plain HTTP, for the proxies alone. */
   readonly tls: { readonly certificate: string; readonly key: string } | null;
@@ -80,6 +80,7 @@ export function makeConfigs(
         http: places(choices, ports, "publisher"),
       },
     ],
+    ...presenceConfig(settings, choices, ports),
     ...REALMS.flatMap((realm): (readonly [ServiceName, JsonValue])[] => [
       [`signer-${realm}`, { ...signerConfig(realm, settings), ...choices.custody[realm] }],
       [
@@ -92,6 +93,19 @@ export function makeConfigs(
       ],
     ]),
   ]);
+}
+
+function presenceConfig(
+  { presence, rpId }: Settings,
+  choices: ConfigChoices,
+  ports: Ports,
+): readonly (readonly [ServiceName, JsonValue])[] {
+  if (presence === undefined) return [];
+  // Plain http is of this machine: nobody elsewhere could approve there.
+  const isLocal = presence.startsWith("http:");
+  const http = places({ ...choices, ...(isLocal && { listen: null }) }, ports, "presence");
+  const callers = [...callersOf("presence", NOTHING_MORE)];
+  return [["presence", { v: 1, http, rpId, origin: presence, callers }]];
 }
 
 /** Where one process listens, on loopback and for the world. */
