@@ -26,6 +26,7 @@ export async function makeAgedFolder(
   await until(
     "every realm has published a standby",
     async () => [...(await system.operator.readRegistry()).keys.values()].map(({ state }) => state),
-    (states) => states.filter((state) => state === "prepublished").length === REALMS.length,
+    // Each has a ring for access tokens and one for ID tokens.
+    (states) => states.filter((state) => state === "prepublished").length === 2 * REALMS.length,
   );
 }

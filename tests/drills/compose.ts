@@ -42,7 +42,7 @@ export interface Replacements {
   readonly clock?: MovableClock;
   /** Clocks of single services, by name. */
   readonly clocks?: Readonly<Record<string, Clock>>;
-  /** A folder to fill and to keep, and the first of its five ports; default: a new one that is removed at the end. */
+  /** A folder to fill and to keep, and the first of its six ports; default: a new one that is removed at the end. */
   readonly place?: { readonly folder: string; readonly port: number };
 }
 

@@ -126,9 +126,9 @@ describe("an emergency: a realm's key must go now", () => {
 /** Puts every clock forward until the standbys are known everywhere, before the first token. */
 async function letStandbysAge(system: Composed, clock: MovableClock): Promise<void> {
   await until(
-    "both realms have published a standby",
+    "each ring of both realms has published a standby",
     async () => [...(await system.operator.readRegistry()).keys.values()].map(({ state }) => state),
-    (states) => states.filter((state) => state === "prepublished").length === 2,
+    (states) => states.filter((state) => state === "prepublished").length === 4,
   );
   clock.forward(1000 * LEAD_SECONDS);
   // A new entry brings a new cosignature: without one of this time, the signers do not sign.

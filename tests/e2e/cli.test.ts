@@ -60,7 +60,7 @@ describe("the commands, on a running system", () => {
     assert.equal(status.boolean("healthy"), true);
     assert.equal(status.integer("port", 0, 65_535), system.base);
     const processes = readers(status.array("processes", 16));
-    assert.equal(processes.length, 7);
+    assert.equal(processes.length, 8);
     for (const process of processes) assert.equal(process.boolean("ready"), true);
     const labels = status.strings("labels", 64);
     for (const label of [
@@ -312,14 +312,20 @@ describe("the commands, on a running system", () => {
     );
   });
 
-  it("keys list: one key that signs and one standby in each realm, and what becomes of them", async () => {
+  it("keys list: one key that signs and one standby in each ring, and what becomes of them", async () => {
     const keys = list(await ok(["--json", "keys", "list"]));
-    const states = keys.map((key) => `${key.string("realm")} ${key.string("state")}`).toSorted();
+    const states = keys
+      .map((key) => `${key.string("realm")} ${key.string("class")} ${key.string("state")}`)
+      .toSorted();
     assert.deepEqual(states, [
-      "consumer active",
-      "consumer prepublished",
-      "enterprise active",
-      "enterprise prepublished",
+      "consumer at active",
+      "consumer at prepublished",
+      "consumer oidc active",
+      "consumer oidc prepublished",
+      "enterprise at active",
+      "enterprise at prepublished",
+      "enterprise oidc active",
+      "enterprise oidc prepublished",
     ]);
     for (const key of keys) {
       assert.equal(key.string("signer"), key.string("state"));

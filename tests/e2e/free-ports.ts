@@ -1,7 +1,7 @@
 import { randomInt } from "node:crypto";
 import { createServer, type Server } from "node:net";
 
-const PORTS = 5;
+const PORTS = 6;
 // Below the ports that the system hands out by itself, so that no test on port 0 takes one in between.
 const LOWEST = 12_000;
 const HIGHEST = 32_000;
@@ -9,7 +9,7 @@ const BLOCKS = Math.floor((HIGHEST - LOWEST) / (PORTS + 1));
 const ATTEMPTS = 50;
 
 /**
- * The first of five ports in a row on which nobody listens now. Until this process ends they are its own: it keeps the
+ * The first of six ports in a row on which nobody listens now. Until this process ends they are its own: it keeps the
  * port after them, so that a second copy of the tests chooses others, also before anybody listens on these.
  */
 export async function freeBasePort(): Promise<number> {
@@ -19,7 +19,7 @@ export async function freeBasePort(): Promise<number> {
     if (claim && (await areFree(base))) return base;
     claim?.close();
   }
-  throw new Error("No five free ports found");
+  throw new Error("No six free ports found");
 }
 
 async function areFree(base: number): Promise<boolean> {

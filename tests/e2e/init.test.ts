@@ -61,6 +61,8 @@ it("init: a system that the world knows by an address of its own, below a path",
   const folder = join(temporaryFolder(t), "data");
   const port = await freeBasePort();
   const init = ["--json", "--data", folder, "init", "--port", String(port), "--issuer", BASE];
+  assert.match((await redoubt(init)).stdout, /--presence-origin is missing/);
+  init.push("--presence-origin", "https://approve.login.example.org");
   assert.match((await redoubt(init)).stdout, /Who speaks TLS/);
   init.push("--proxy", "127.0.0.1");
   const made = await redoubt(init);

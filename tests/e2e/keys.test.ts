@@ -53,9 +53,11 @@ describe("the key commands, on a running system whose standbys are known", () =>
     assert.ok(Array.isArray(value));
     return readers(value);
   };
-  /** The kids of a realm, by state. */
+  /** The kids of a realm's access tokens, by state. */
   const kidsOf = async (realm: string): Promise<Readonly<Record<string, string>>> => {
-    const own = (await keys()).filter((key) => key.string("realm") === realm);
+    const own = (await keys()).filter(
+      (key) => key.string("realm") === realm && key.string("class") === "at",
+    );
     return Object.fromEntries(own.map((key) => [key.string("state"), key.string("kid")]));
   };
   /** The key that signs now, as a client's token says. */

@@ -69,7 +69,7 @@ describe("what an operator's monitoring sees", () => {
     for (const name of named) assert.ok(METRICS.has(name.replace(/_bucket$/, "")), name);
   });
 
-  it("numbers of all seven processes, each that is declared for them", async () => {
+  it("numbers of all eight processes, each that is declared for them", async () => {
     const text = await until(
       "the token is issued, committed and cosigned",
       async () => (await get("/metrics")).text,
@@ -78,7 +78,7 @@ describe("what an operator's monitoring sees", () => {
         /^redoubt_batches_committed_total\{process="ledger"\} [1-9]/m.test(seen) &&
         seen.match(/^redoubt_signer_cosignature_age_seconds\{/gm)?.length === 1,
     );
-    assert.equal(text.match(/^redoubt_up\{[^}]*\} 1$/gm)?.length, 7);
+    assert.equal(text.match(/^redoubt_up\{[^}]*\} 1$/gm)?.length, 8);
     assert.match(text, /^redoubt_alarms_open\{process="monitor",severity="critical"\} 0$/m);
     assert.match(
       text,

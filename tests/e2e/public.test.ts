@@ -23,9 +23,9 @@ async function startNginx(folder: string, base: number, port: number) {
   const [block = ""] = blocksOf(GUIDE, "2. nginx", "nginx");
   const files = makeCertificate(folder, ["login.example.org", "DNS:login.example.org"]);
   const server = block
-    .replace("listen 443 ssl", `listen 127.0.0.1:${port} ssl`)
-    .replace("/etc/redoubt/tls.pem", files.certificate)
-    .replace("/etc/redoubt/tls.key", files.key)
+    .replaceAll("listen 443 ssl", `listen 127.0.0.1:${port} ssl`)
+    .replaceAll("/etc/redoubt/tls.pem", files.certificate)
+    .replaceAll("/etc/redoubt/tls.key", files.key)
     .replaceAll(/127\.0\.0\.1:740(\d)/g, (_, offset) => `127.0.0.1:${base + Number(offset)}`);
   const paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
     (name) => `${name}_temp_path ${folder}/nginx-${name};`,

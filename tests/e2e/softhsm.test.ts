@@ -69,7 +69,7 @@ class HsmMachine {
     assert.ok(Array.isArray(keys));
     return keys
       .filter(isJsonObject)
-      .filter(({ realm }) => realm === "enterprise")
+      .filter((key) => key["realm"] === "enterprise" && key["class"] === "at")
       .map((key) => ["kid", "state", "custody"].map((name) => textOf(key[name])));
   }
 

@@ -20,7 +20,7 @@ export interface Announcement {
 }
 
 export interface SystemOptions {
-  /** First of five ports; default: five that are free. */
+  /** First of six ports; default: six that are free. */
   readonly port?: number;
   /** A data folder to use and to keep; default: a new one that is removed at the end. */
   readonly folder?: string;

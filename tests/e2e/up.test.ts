@@ -87,7 +87,7 @@ describe("redoubt up", () => {
     assert.equal(page.status, 200);
     assert.match(page.headers.get("content-security-policy") ?? "", /default-src 'none'/);
     assert.equal((await fetch(system.announcement.status, { method: "POST" })).status, 405);
-    assert.equal(Object.keys(await system.status()).length, 10);
+    assert.equal(Object.keys(await system.status()).length, 11);
   });
 
   it("a second start on the same folder fails in one line, and harms nothing", async () => {
@@ -131,7 +131,7 @@ test("a taken port is named in one line, and nothing is made", async (t) => {
     const ending = await redoubt(["--data", folder, "up", "--port", String(base)]);
     failsInOneLine(
       ending,
-      new RegExp(`Port ${base + 3} is taken: choose five free ports with --port`),
+      new RegExp(`Port ${base + 3} is taken: choose six free ports with --port`),
     );
     assert.equal(existsSync(folder), false);
   } finally {
@@ -161,12 +161,12 @@ test("stopped while it starts, it leaves no process behind", async (t) => {
   );
   const page = `http://127.0.0.1:${base + 4}/status.json`;
   const pids = await until(
-    "ten processes have started",
+    "eleven processes have started",
     async () => {
       const answer = await fetch(page).catch(() => undefined);
       return answer ? servicePids(parseJsonObject(await answer.text())) : [];
     },
-    (started) => started.length === 10 || !up.isRunning,
+    (started) => started.length === 11 || !up.isRunning,
   );
   up.kill("SIGINT");
   const ending = await up.ended;
@@ -196,7 +196,7 @@ describe("a data folder outlives its processes", () => {
     token = (await running.redoubt(["token"])).stdout.trim();
     known = await identity(running);
     const pids = await running.pids();
-    assert.equal(pids.length, 11);
+    assert.equal(pids.length, 12);
     const ending = await running.stop();
     assert.deepEqual({ code: ending.code, signal: ending.signal }, { code: 0, signal: null });
     // A slow machine is told what is waited for.
@@ -224,7 +224,7 @@ describe("a data folder outlives its processes", () => {
     const system = running ?? assert.fail("not started");
     const last = (await system.redoubt(["token"])).stdout.trim();
     const pids = await system.pids();
-    assert.equal(pids.length, 11);
+    assert.equal(pids.length, 12);
     system.supervisor.kill("SIGKILL");
     assert.deepEqual(await survivors(pids, SETTLE_MS), []);
     running = await startSystem({ folder, port: system.base });

@@ -30,7 +30,7 @@ import { until } from "./until.ts";
 
 const ACTIVATE = "systemd-socket-activate";
 const FIRST_UID = 61_200;
-const EXTENT = { clusters: [], leased: REALMS };
+const EXTENT = { clusters: [], leased: REALMS, presence: true };
 const USERS: ReadonlyMap<Owner, User> = new Map(
   ownersOf(EXTENT).map((owner, i) => [owner, { uid: FIRST_UID + i, gid: FIRST_UID + i }]),
 );

@@ -15,13 +15,14 @@ import {
   servicesOf,
   tokenEndpoint,
   NOTHING_MORE,
+  userOf,
 } from "./layout.ts";
 
-test("five ports in a row, the issuer URLs on the first", () => {
+test("six ports in a row, the issuer URLs on the first", () => {
   const ports = portsFrom(7400);
   assert.deepEqual(
     Object.values(ports).toSorted((a, b) => a - b),
-    [7400, 7401, 7402, 7403, 7404],
+    [7400, 7401, 7402, 7403, 7404, 7405],
   );
   assert.equal(ports.publisher, 7400);
   assert.equal(ports.status, 7404);
@@ -108,4 +109,17 @@ test("only issuers reach a signer's issuing socket, and nobody reaches the publi
   assert.deepEqual(CALLERS.publisher, []);
   for (const realm of REALMS)
     assert.deepEqual(CALLERS[`signer-${realm}`], ["issuer", "drill", "operator"]);
+});
+
+test("THREAT-20: the ceremony page hears the operator and the issuers, and is there where it was set up", () => {
+  assert.equal(servicesOf(NOTHING_MORE).includes("presence"), false);
+  const extent = { ...NOTHING_MORE, presence: true };
+  assert.deepEqual(servicesOf(extent), [...SERVICES, "presence"]);
+  assert.deepEqual(roleOf("presence"), { kind: "presence" });
+  const callers = ["operator", "issuer-consumer", "issuer-enterprise"];
+  assert.deepEqual(callersOf("presence", extent), callers);
+  assert.deepEqual(
+    callers.map((caller) => userOf("presence", caller)),
+    callers,
+  );
 });

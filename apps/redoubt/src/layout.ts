@@ -45,6 +45,7 @@ export type ServiceName =
   | FixedService
   | "broker"
   | "link"
+  | "presence"
   | `signer-${string}`
   | `kube-front-${string}`
   | `custody-${string}`;
@@ -54,13 +55,16 @@ export interface Extent {
   readonly clusters: readonly string[];
   /** Realms whose signers need leases. */
   readonly leased: readonly string[];
+  /** Whether there is a ceremony page: systems made before there was one go on without. */
+  readonly presence?: boolean;
 }
 
 export const NOTHING_MORE: Extent = { clusters: [], leased: [] };
 
-export function servicesOf({ clusters, leased }: Extent): readonly ServiceName[] {
+export function servicesOf({ clusters, leased, presence }: Extent): readonly ServiceName[] {
   return [
     ...SERVICES,
+    ...(presence === true ? (["presence"] as const) : []),
     ...clusters.flatMap((cluster) => [`signer-${cluster}`, `kube-front-${cluster}`] as const),
     ...(leased.length > 0 ? (["broker"] as const) : []),
     ...leased.map((realm) => `custody-${realm}` as const),
@@ -68,7 +72,7 @@ export function servicesOf({ clusters, leased }: Extent): readonly ServiceName[]
 }
 
 const REALM_KINDS = ["signer", "issuer", "kube-front", "custody"] as const;
-const SINGLE_KINDS = ["ledger", "monitor", "publisher", "broker", "link"] as const;
+const SINGLE_KINDS = ["ledger", "monitor", "publisher", "broker", "link", "presence"] as const;
 
 /** A process by its code, and its realm where it has one. */
 export type Role =
@@ -94,6 +98,7 @@ export interface Ports {
   readonly "issuer-enterprise": number;
   readonly monitor: number;
   readonly status: number;
+  readonly presence: number;
 }
 
 export function portsFrom(base: number): Ports {
@@ -103,6 +108,7 @@ export function portsFrom(base: number): Ports {
     "issuer-enterprise": base + 2,
     monitor: base + 3,
     status: base + 4,
+    presence: base + 5,
   };
 }
 
@@ -133,6 +139,9 @@ export const CALLERS: Readonly<Record<FixedService, readonly string[]>> = {
   publisher: [],
 };
 
+/** Of the ceremony page. Issuers have what their own realm's people do approved. */
+const PRESENCE_CALLERS = ["operator", "issuer-consumer", "issuer-enterprise"] as const;
+
 function isFixed(service: ServiceName): service is FixedService {
   return SERVICES.some((name) => name === service);
 }
@@ -143,6 +152,7 @@ export function callersOf(service: ServiceName, extent: Extent): readonly string
   const { kind, realm } = roleOf(service);
   const broker = leased.length > 0 ? ["broker"] : [];
   const fixed = isFixed(service) ? CALLERS[service] : [];
+  if (kind === "presence") return PRESENCE_CALLERS;
   if (kind === "broker") return leased.map((name) => `signer-${name}`);
   if (kind === "custody") return [`signer-${realm}`];
   if (kind === "ledger")

@@ -14,6 +14,7 @@ import { register as init } from "./commands/init.ts";
 import { register as keys } from "./commands/keys.ts";
 import { register as ledger } from "./commands/ledger.ts";
 import { register as link } from "./commands/link.ts";
+import { register as presence } from "./commands/presence.ts";
 import { register as recover } from "./commands/recover.ts";
 import { register as reporters } from "./commands/reporters.ts";
 import { register as runProcesses } from "./commands/run.ts";
@@ -34,7 +35,7 @@ interface GlobalOptions {
 
 const EXAMPLES = `
 Examples:
-  redoubt init --issuer https://login.example.org --proxy 127.0.0.1
+  redoubt init --issuer https://login.example.org --presence-origin https://approve.login.example.org --proxy 127.0.0.1
                                               make a data folder that the world can reach
   redoubt up                                  start everything on this machine
   redoubt token --realm enterprise            get a token as the demo client
@@ -60,6 +61,7 @@ const COMMANDS = [
   keys,
   ledger,
   attest,
+  presence,
   alarms,
   coverage,
   backup,

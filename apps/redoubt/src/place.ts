@@ -23,7 +23,7 @@ export function dataFolder(flag: string | undefined, env: Environment, cwd: stri
   return isAbsolute(chosen) ? resolve(chosen) : resolve(typedIn(env, cwd), chosen);
 }
 
-/** The first of the five ports; undefined where nobody chose one. */
+/** The first of the six ports; undefined where nobody chose one. */
 export function basePort(flag: string | undefined, env: Environment): number | undefined {
   const text = flag ?? said(env.REDOUBT_PORT);
   if (text === undefined) return undefined;

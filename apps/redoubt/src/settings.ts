@@ -57,12 +57,16 @@ export interface Addresses {
   readonly reports: string;
   /** Relying-party identifier of people's keys (WebAuthn §4): a key made for one is of no use under another. */
   readonly rpId: string;
+  /**
+   * Origin at which people approve, and nothing else is (THREAT-20). Absent in systems made before there was such a page.
+   */
+  readonly presence?: string;
   readonly realms: Readonly<Record<Realm, RealmAddress>>;
 }
 
 /** What the commands need to know of a data folder: its places, and the keys by which they check answers. */
 export interface Settings extends Identities, Addresses {
-  /** First of the five loopback ports. */
+  /** First of the six loopback ports. */
   readonly port: number;
   readonly realms: Readonly<Record<Realm, RealmAddress & RealmKeys>>;
   readonly clusters: readonly Cluster[];
@@ -105,6 +109,7 @@ export function readSettings(folder: string): Settings {
     port: reader.integer("port", 1024, 65_530),
     reports: reader.string("reports"),
     rpId: reader.string("rpId"),
+    ...(reader.has("presence") && { presence: reader.string("presence") }),
     operator: reader.string("operator"),
     registryKey: reader.string("registryKey"),
     witness: reader.string("witness"),
@@ -163,8 +168,12 @@ function readKeys(reader: MemberReader): RealmKeys {
 }
 
 /** What layout and supervisor must know of a system. */
-export function extentOf(settings: Pick<Settings, "clusters" | "broker">): Extent {
-  return { clusters: clusterNames(settings), leased: settings.broker?.realms ?? [] };
+export function extentOf(settings: Pick<Settings, "clusters" | "broker" | "presence">): Extent {
+  return {
+    clusters: clusterNames(settings),
+    leased: settings.broker?.realms ?? [],
+    ...(settings.presence !== undefined && { presence: true }),
+  };
 }
 
 /** The names by which layout and supervisor know the clusters. */

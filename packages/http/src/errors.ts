@@ -9,7 +9,9 @@ export type HttpErrorCode =
   | "ERR_HTTP_HEADER"
   | "ERR_HTTP_JSON"
   | "ERR_HTTP_METHOD"
-  | "ERR_HTTP_NOT_FOUND";
+  | "ERR_HTTP_NOT_FOUND"
+  /** Asked by a page of another origin (RFC 6454 §7). */
+  | "ERR_HTTP_ORIGIN";
 
 const STATUS: Readonly<Record<HttpErrorCode, number>> = {
   ERR_HTTP_BODY_TOO_LARGE: 413,
@@ -22,6 +24,7 @@ const STATUS: Readonly<Record<HttpErrorCode, number>> = {
   ERR_HTTP_JSON: 400,
   ERR_HTTP_METHOD: 405,
   ERR_HTTP_NOT_FOUND: 404,
+  ERR_HTTP_ORIGIN: 403,
 };
 
 /** A refusal that the server answers as problem+json. The message goes to the client: it quotes no input. */

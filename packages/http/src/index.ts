@@ -3,7 +3,9 @@ export { addressBlock, isAddressRange, type Proxies } from "./client-address.ts"
 export { HTTP_EVENTS, type HttpEvent } from "./events.ts";
 export { HttpError, type HttpErrorCode } from "./errors.ts";
 export { decodeFormText, readForm, requireContentType, type FormLimits } from "./form.ts";
+export { html, Html, jsonText } from "./html.ts";
 export { readJson } from "./json-body.ts";
+export { LOOK } from "./look.ts";
 export {
   jsonAnswer,
   problemAnswer,

@@ -67,6 +67,7 @@ export {
   type RootSignature,
   type SignedRoot,
 } from "./root-signature.ts";
+export { checkLoginUri, type ClientLogin } from "./client-login.ts";
 export { checkApart, DRILL_AUDIENCE } from "./scope-rules.ts";
 export { MAX_STATEMENT_BYTES, parseStatement } from "./statement-parser.ts";
 export {

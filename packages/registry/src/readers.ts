@@ -14,8 +14,8 @@ const OF_KEY_SETS: readonly string[] = [
   "key-retain",
   "root",
 ];
-/** What an issuer folds of its own realm. */
-const OF_CLIENTS: readonly string[] = ["realm", "tenant", "client"];
+/** What an issuer folds of its own realm: it acts on what enrolled people approve, so it verifies that (P8). */
+const OF_CLIENTS: readonly string[] = ["realm", "tenant", "client", "enrolment"];
 
 /**
  * docs/spec/logs.md §4: whose statements the ledger shows to a caller of its socket. To everybody else they are an

@@ -1,11 +1,13 @@
 import { hash, type KeyObject } from "node:crypto";
 import { parseVerifierKey, SIGNATURE_TYPE, type VerifierKey } from "@redoubt/tlog";
+import type { Enrolments } from "@redoubt/presence";
 import { decodeBase64url } from "@redoubt/verify/base64url";
 import type { KeyRecord } from "@redoubt/verify/record";
 import { KeyError } from "@redoubt/keys";
 import { checkTransition, isDrill, isPublished } from "@redoubt/keys";
 import { verifyKeyRecord, type SignedKeyRecord } from "@redoubt/keys";
 import { credentialsOf, type ClientCredentials } from "./client-credentials.ts";
+import { EnrolmentFold } from "./enrolment-fold.ts";
 import { LogFold } from "./log-fold.ts";
 import type {
   ClientInfo,
@@ -33,6 +35,7 @@ import { parseStatement } from "./statement-parser.ts";
 import type {
   BodyReadStatement,
   ClientStatement,
+  EnrolmentStatement,
   KeyRetainStatement,
   KeyStatement,
   KeyStateStatement,
@@ -64,6 +67,7 @@ export class Registry {
   readonly #tenants = new Map<string, TenantStatement>();
   readonly #clients = new Map<string, ClientInfo>();
   readonly #reporters = new Map<string, ReporterStatement>();
+  readonly #enrolments = new EnrolmentFold();
   readonly #keys = new Map<string, KeyInfo>();
   readonly #pinnedKeys: PinnedKeyStatement[] = [];
   readonly #bodyReads: BodyReadStatement[] = [];
@@ -145,6 +149,10 @@ export class Registry {
   }
   get reporters(): ReadonlyMap<string, ReporterStatement> {
     return this.#reporters;
+  }
+  /** Passkeys that count for approvals, or did once; keyed by `realm/credential`. */
+  get enrolments(): Enrolments {
+    return this.#enrolments.all;
   }
   get keys(): ReadonlyMap<string, KeyInfo> {
     return this.#keys;
@@ -237,6 +245,7 @@ export class Registry {
       case "tenant":
       case "client":
       case "reporter":
+      case "enrolment":
       case "root":
         return this.#operator;
     }
@@ -264,6 +273,8 @@ export class Registry {
         return this.#takeClient(index, statement, credentials);
       case "reporter":
         return this.#takeReporter(statement);
+      case "enrolment":
+        return this.#takeEnrolment(statement);
       case "key":
         return this.#takeKey(index, statement);
       case "key-state":
@@ -379,6 +390,11 @@ export class Registry {
   #takeReporter(statement: ReporterStatement): void {
     refuseOlder(statement, this.#reporters.get(statement.reporter));
     this.#reporters.set(statement.reporter, statement);
+  }
+
+  #takeEnrolment(statement: EnrolmentStatement): void {
+    this.#realm(statement.realm);
+    this.#enrolments.take(statement, this.#roleKeys);
   }
 
   #takeKey(index: number, { realm: name, kid, record: text, ring, at }: KeyStatement): void {

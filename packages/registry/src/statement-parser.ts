@@ -7,6 +7,15 @@ import {
   SHA256,
   UUID,
 } from "@redoubt/base";
+import {
+  CREDENTIAL_CLASSES,
+  CREDENTIAL_ID,
+  MAX_COSE_BYTES,
+  MAX_CREDENTIAL_BYTES,
+  MAX_CREDENTIAL_TEXT,
+  parseCoseKey,
+  RP_ID,
+} from "@redoubt/presence";
 import { parseVerifierKey, SIGNATURE_TYPE, type VerifierKey } from "@redoubt/tlog";
 import { parsePublicJwk } from "@redoubt/verify";
 import { decodeBase64url } from "@redoubt/verify/base64url";
@@ -19,6 +28,7 @@ import { MAX_SIGNED_ROOT_BYTES } from "./root-signature.ts";
 import { PINNED } from "./statement-types.ts";
 import type {
   ClientStatement,
+  EnrolmentStatement,
   LogClosedStatement,
   RealmStatement,
   Statement,
@@ -28,6 +38,7 @@ import type {
 export const MAX_STATEMENT_BYTES = 128 * 1024;
 const MAX_BROKER_REALMS = 64;
 const MAX_RECORD_TEXT = 96 * 1024;
+const MAX_COSE_TEXT = Math.ceil((MAX_COSE_BYTES * 4) / 3);
 const MAX_ROOT_TEXT = Math.ceil((MAX_SIGNED_ROOT_BYTES * 4) / 3);
 // RFC 6749 §3.3: a scope with a space in it would be two.
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
@@ -65,6 +76,7 @@ function parseBody(reader: MemberReader, common: StatementCommon): Statement {
     "tenant",
     "client",
     "reporter",
+    "enrolment",
     "key",
     "key-state",
     "key-retain",
@@ -142,6 +154,8 @@ function parseBody(reader: MemberReader, common: StatementCommon): Statement {
         publicKey: ed25519Text(reader),
         status: reader.oneOf("status", ["active", "disabled"]),
       };
+    case "enrolment":
+      return { ...common, type, realm: realm(reader), ...parseEnrolment(reader) };
     case "key":
       return {
         ...common,
@@ -218,6 +232,23 @@ function parseClient(
     }),
     ...(reader.has("login") && { login: readClientLogin(reader.object("login")) }),
   };
+}
+
+function parseEnrolment(
+  reader: MemberReader,
+): Omit<EnrolmentStatement, keyof StatementCommon | "type" | "realm"> {
+  const enrolment = {
+    person: reader.string("person", 43, SHA256),
+    credential: reader.string("credential", MAX_CREDENTIAL_TEXT, CREDENTIAL_ID),
+    publicKey: reader.string("publicKey", MAX_COSE_TEXT),
+    class: reader.oneOf("class", CREDENTIAL_CLASSES),
+    rpId: reader.string("rpId", 253, RP_ID),
+    status: reader.oneOf("status", ["active", "removed"]),
+    ...(reader.has("aaguid") && { aaguid: reader.string("aaguid", 36, UUID) }),
+  };
+  decodeBase64url(enrolment.credential, { maxBytes: MAX_CREDENTIAL_BYTES });
+  parseCoseKey(decodeBase64url(enrolment.publicKey, { maxBytes: MAX_COSE_BYTES }));
+  return enrolment;
 }
 
 /** A broker that grants leases for nobody is none. */

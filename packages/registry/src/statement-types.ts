@@ -1,4 +1,5 @@
 import type { KeyState } from "@redoubt/keys";
+import type { CredentialClass } from "@redoubt/presence";
 import type { ClientLogin } from "./client-login.ts";
 import type { RootKind } from "./root-document.ts";
 
@@ -109,6 +110,25 @@ export interface ReporterStatement extends StatementCommon {
   readonly publicKey: string;
   readonly status: "active" | "disabled";
 }
+/**
+ * A person's passkey that counts for approvals (docs/spec/presence.md §5). `removed` repeats what was enrolled, and is
+ * the last word about it.
+ */
+export interface EnrolmentStatement extends StatementCommon {
+  readonly type: "enrolment";
+  readonly realm: string;
+  /** SHA-256 of the person's id, base64url. */
+  readonly person: string;
+  /** Id of the credential, base64url. */
+  readonly credential: string;
+  /** COSE key, base64url, in its one spelling. */
+  readonly publicKey: string;
+  readonly class: CredentialClass;
+  readonly rpId: string;
+  readonly status: "active" | "removed";
+  /** Lower case, where an attestation vouches for it. */
+  readonly aaguid?: string;
+}
 export interface KeyStatement extends StatementCommon {
   readonly type: "key";
   readonly realm: string;
@@ -155,6 +175,7 @@ export type Statement =
   | TenantStatement
   | ClientStatement
   | ReporterStatement
+  | EnrolmentStatement
   | KeyStatement
   | KeyStateStatement
   | KeyRetainStatement

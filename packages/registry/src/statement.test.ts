@@ -8,6 +8,7 @@ import { parseJsonObject, type JsonObject, type JsonValue } from "@redoubt/verif
 import fc from "fast-check";
 import { KeyError } from "@redoubt/keys";
 import { reporterPublicKey } from "./reporter-key.ts";
+import { coseKey } from "./testing/cose-key.ts";
 import { MAX_STATEMENT_BYTES, parseStatement } from "./statement-parser.ts";
 import type { StatementBody } from "./statement-types.ts";
 import { registryEntry, signStatement, verifyStatementAuthor } from "./statement.ts";
@@ -16,6 +17,7 @@ import { NamedKey, TENANT_A, TENANT_B } from "./testing/registry-fixture.ts";
 const author = new NamedKey("redoubt.test/operator");
 const digest = encodeBase64url(Buffer.alloc(32, 1));
 const publicKey = reporterPublicKey(digest);
+const COSE_KEY = coseKey();
 const vkey = new NamedKey("redoubt.test/log").vkey;
 const cosigner = encodeVerifierKey({
   name: "redoubt.test/witness",
@@ -171,6 +173,36 @@ const cases: readonly Case[] = [
         .map((byte): JsonValue => encodeBase64url(Buffer.from(byte.repeat(32), "hex")))
         .concat(publicKey.slice(1), `${publicKey}A`, "", 1),
       status: ["x", 1],
+    },
+  },
+  {
+    body: {
+      type: "enrolment",
+      realm: "enterprise",
+      person: digest,
+      credential: "AQID",
+      publicKey: COSE_KEY,
+      class: "attested",
+      rpId: "login.test",
+      status: "active",
+    },
+    wrong: {
+      realm: realmNames,
+      person: digests,
+      credential: ["", "A", "AB", "a=", "A".repeat(1365), 1],
+      // Bytes behind the key, one less, another curve, and base64url with spare bits.
+      publicKey: [
+        `${COSE_KEY}AA`,
+        COSE_KEY.slice(4),
+        COSE_KEY.replace("pQECAyYgASFY", "pQECAyYgAiFY"),
+        "",
+        "AB",
+        1,
+      ],
+      class: ["", "Attested", 1],
+      rpId: ["", "Login.test", "https://login.test", "x".repeat(254), 1],
+      status: ["", "disabled", 1],
+      aaguid: ["", TENANT_A.toUpperCase(), "00", 1],
     },
   },
   {

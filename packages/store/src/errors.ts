@@ -11,14 +11,32 @@ export type StoreErrorCode =
   | "ERR_STORE_FULL"
   /** One owner has as much as one may have; others are not concerned. */
   | "ERR_STORE_SHARE"
+  /** Something else is there: a name that is taken, a version that has moved on. Nothing was changed. */
+  | "ERR_STORE_CONFLICT"
+  /** What is to be changed, or what it is to belong to, is not there. */
+  | "ERR_STORE_MISSING"
+  /** A value that may not stand where it should. */
+  | "ERR_STORE_VALUE"
+  /** The database would acknowledge what a power cut takes back. */
+  | "ERR_STORE_UNSAFE"
+  /** Not something that this engine does. */
+  | "ERR_STORE_UNSUPPORTED"
+  /** The environment failed. Of a change that was to be stored at this moment, only the database knows the fate. */
   | "ERR_STORE_IO";
+
+export interface StoreErrorOptions extends ErrorOptions {
+  /** Which of the values is concerned. */
+  readonly part?: string;
+}
 
 export class StoreError extends Error {
   override readonly name = "StoreError";
   readonly code: StoreErrorCode;
+  readonly part: string | undefined;
 
-  constructor(code: StoreErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: StoreErrorCode, message: string, options?: StoreErrorOptions) {
     super(message, options);
     this.code = code;
+    this.part = options?.part;
   }
 }

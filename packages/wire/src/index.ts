@@ -74,6 +74,7 @@ export {
   type MetricName,
 } from "./protocol/metrics.ts";
 export { ISSUER, type IssuerStatus } from "./protocol/issuer.ts";
+export { PRESENCE, PRESENCE_LIMITS } from "./protocol/presence.ts";
 export {
   ISSUE_REFUSAL,
   SIGNER,

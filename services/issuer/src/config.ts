@@ -2,6 +2,7 @@ import { configError, ConfigReader, type MemberReader, UUID, REALM } from "@redo
 import { readHttpPlaces, type HttpPlaces } from "@redoubt/http";
 import { readEd25519Key, readPinnedRegistry, type PinnedRegistry } from "@redoubt/registry";
 import type { VerifierKey } from "@redoubt/tlog";
+import { readPeople, type PeopleConfig } from "./login/people-config.ts";
 
 export interface IssuerConfig {
   readonly realm: string;
@@ -17,6 +18,8 @@ export interface IssuerConfig {
   readonly operator: VerifierKey;
   /** Lifetime asked for each token; the signer must allow it. */
   readonly maxTtlSeconds: number;
+  /** Where the realm's people sign in; null where none do. */
+  readonly people: PeopleConfig | null;
 }
 
 const CALLERS: readonly string[] = ["operator"];
@@ -46,6 +49,10 @@ export function parseConfig(bytes: Uint8Array): IssuerConfig {
     operator: config.attempt((from) => readEd25519Key(from, "operator")),
     // ARCHITECTURE §3.4: tokens live an hour at most.
     maxTtlSeconds: config.attempt((from) => from.integer("maxTtlSeconds", 60, 3600)),
+    // Configurations from before there were people do not speak of them.
+    people: config.attempt((from) =>
+      from.has("people") && !from.isNull("people") ? readPeople(from.object("people")) : null,
+    ),
   });
 }
 

@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { join } from "node:path";
 import {
   checkPrivateFolder,
@@ -14,7 +14,7 @@ import {
   type HttpLimits,
   type HttpListeners,
 } from "@redoubt/http";
-import { openSqliteStore, type RegistryRepository } from "@redoubt/store";
+import { openPeopleStore, openSqliteStore, type RegistryRepository } from "@redoubt/store";
 import {
   processHandler,
   Deliveries,
@@ -36,6 +36,8 @@ import type { IssuerConfig } from "./config.ts";
 import { issuerEvents, type IssuerEvent, type IssuerEvents } from "./events.ts";
 import { FailedAttempts } from "./failed-attempts.ts";
 import type { FailureLimits } from "./failure-limiter.ts";
+import type { PeopleLogin } from "./login/people-login.ts";
+import { SignerKeys } from "./login/signer-keys.ts";
 import { operatorHandler } from "./operator.ts";
 import { IssueBatches } from "./issue-batches.ts";
 import { RealmRegistry } from "./realm-registry.ts";
@@ -74,6 +76,7 @@ const LEDGER_TIMEOUT_MS = 15_000;
 const WATCH_INTERVAL_MS = 1000;
 
 const BACKUP_FILE = "backup.sqlite";
+const PEOPLE_FILE = "people.sqlite";
 
 /** Wires one realm's issuer; what it owns is given up in the reverse order, deliveries after the last token. */
 export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
@@ -90,28 +93,35 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
     signer.watch?.askNow();
   });
   const signer: { watch?: SignerWatch } = {};
-  const { port, watch } = openSigner(options, { events, deliveries, registry }, stack);
+  const { port, watch, keys } = openSigner(options, { events, deliveries, registry }, stack);
   signer.watch = watch;
+  const authenticator = new ClientAuthenticator({
+    registry,
+    replay: store.replay,
+    failed: new FailedAttempts({
+      clock,
+      events,
+      alarm: (detail) => deliveries.tell("guessing", detail),
+      ...(options.failureLimits ? { limits: options.failureLimits } : {}),
+    }),
+    turns: new SignatureTurns(clock),
+    clock,
+    issuerOf: (tenant) => config.issuer.replace("{tenantid}", tenant),
+    tokenEndpointOf: (tenant) => config.tokenEndpoint.replace("{tenantid}", tenant),
+  });
+  const people = await openPeopleOf(
+    options,
+    { events, registry, authenticator, port, watch, keys },
+    stack,
+  );
   const endpoint = new TokenEndpoint({
     tokenEndpoint: config.tokenEndpoint,
     tenant: config.tenant,
     registry,
-    authenticator: new ClientAuthenticator({
-      registry,
-      replay: store.replay,
-      failed: new FailedAttempts({
-        clock,
-        events,
-        alarm: (detail) => deliveries.tell("guessing", detail),
-        ...(options.failureLimits ? { limits: options.failureLimits } : {}),
-      }),
-      turns: new SignatureTurns(clock),
-      clock,
-      issuerOf: (tenant) => config.issuer.replace("{tenantid}", tenant),
-      tokenEndpointOf: (tenant) => config.tokenEndpoint.replace("{tenantid}", tenant),
-    }),
+    authenticator,
     signer: port,
     events,
+    people,
   });
   const parts = { config, registry, deliveries, port, watch, endpoint };
   const http: { server?: HttpListeners } = {};
@@ -128,7 +138,9 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
   await serveOperator(options, processHandler({ status, metrics }, operator), stack);
   const server = stack.use(
     await serveEverywhere(config.http, {
-      handler: (request) => endpoint.handle(request),
+      handler: people
+        ? async (request) => (await people.answer(request)) ?? endpoint.handle(request)
+        : (request) => endpoint.handle(request),
       sink,
       ready: () => watch.isReady && registry.problem === undefined,
       // THREAT-36: every place for a connection is taken, and others cannot come in. Told again when it is over.
@@ -145,6 +157,36 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
     metrics,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+interface PeopleSurroundings extends SignerSide {
+  readonly events: IssuerEvents;
+  readonly registry: RealmRegistry;
+  readonly authenticator: ClientAuthenticator;
+}
+
+/** Undefined where no people sign in: then none of their code is loaded. */
+async function openPeopleOf(
+  { config, folder, clock }: IssuerOptions,
+  { port: signer, ...parts }: PeopleSurroundings,
+  stack: AsyncDisposableStack,
+): Promise<PeopleLogin | undefined> {
+  if (!config.people) return undefined;
+  const place = { path: join(folder, PEOPLE_FILE) };
+  const store = stack.use(await openPeopleStore(place, { realm: config.realm, clock }));
+  const { openPeople } = await import("./login/open-people.ts");
+  return openPeople(
+    {
+      ...config,
+      ...parts,
+      config: config.people,
+      store,
+      signer,
+      clock,
+      dpopSecret: randomBytes(32),
+    },
+    stack,
+  );
 }
 
 function openRegistry(
@@ -192,11 +234,17 @@ interface SignerParts {
   readonly registry: RealmRegistry;
 }
 
+interface SignerSide {
+  readonly port: SignerPort;
+  readonly watch: SignerWatch;
+  readonly keys: SignerKeys;
+}
+
 function openSigner(
   { root, config, ...options }: IssuerOptions,
   { events, deliveries, registry }: SignerParts,
   stack: AsyncDisposableStack,
-): { readonly port: SignerPort; readonly watch: SignerWatch } {
+): SignerSide {
   const { realm, maxTtlSeconds: ttlSeconds } = config;
   const place = socketPlace(root, `signer-${realm}`, "issuer");
   const client = stack.use(
@@ -208,7 +256,9 @@ function openSigner(
       onClose: () => port.connectionEnded(),
     }),
   );
+  const keys = new SignerKeys({ client, failed: (code) => events.signerKeysFailed(code) });
   const port = new SignerPort({
+    client,
     batches: new IssueBatches(client),
     realm,
     ttlSeconds,
@@ -226,11 +276,14 @@ function openSigner(
       silenceMs: options.signerSilenceMs ?? SIGNER_SILENCE_MS,
       onSilent: () => port.signerSilent(),
       onHeard: () => port.signerHeard(),
-      onRegistryRead: (reading) => registry.signerRead(reading),
+      onRegistryRead: (reading) => {
+        registry.signerRead(reading);
+        if (config.people) keys.signerRead(reading);
+      },
       isBehind: () => registry.isAheadOfSigner,
     }),
   );
-  return { port, watch };
+  return { port, watch, keys };
 }
 
 async function serveOperator(

@@ -10,6 +10,12 @@ export const ISSUER_EVENTS = {
   signer_refused: "operation",
   signer_answer_malformed: "security",
   signer_state: "operation",
+  signer_keys_failed: "operation",
+  // The library of sign-in failed in a way that it should not.
+  login_failed: "operation",
+  logout_notice_failed: "operation",
+  // Anybody can show what is no pass.
+  pass_refused: "stranger",
   registry_failed: "operation",
   registry_back: "operation",
   registry_withheld: "security",
@@ -38,6 +44,18 @@ export interface IssuerEvents extends DeliveryEvents {
   signerRefused(code: string): void;
   signerAnswer(): void;
   signerState(ready: boolean, reason?: string): void;
+  /** The keys that sign could not be asked for. */
+  signerKeysFailed(code: string): void;
+  /** Of the protocol library: what it says of its own failure. */
+  loginFailed(message: string): void;
+  /** A client did not take the word that a session is over; the last attempt is said as such. */
+  logoutNoticeFailed(fields: {
+    readonly client: string;
+    readonly code: string;
+    readonly isLast: boolean;
+  }): void;
+  /** Why a pass did not work. */
+  passRefused(tenant: string, why: string): void;
   registryFailed(code: string): void;
   registryBack(size: number): void;
   /** The signer was shown statements of this realm that we were not: all is read anew. */
@@ -57,6 +75,10 @@ export function issuerEvents(sink: EventSink<IssuerEvent>): IssuerEvents {
     guessing: (fields) => sink("guessing", fields),
     signerRefused: (code) => sink("signer_refused", { code }),
     signerAnswer: () => sink("signer_answer_malformed"),
+    signerKeysFailed: (code) => sink("signer_keys_failed", { code }),
+    loginFailed: (message) => sink("login_failed", { message }),
+    logoutNoticeFailed: (fields) => sink("logout_notice_failed", fields),
+    passRefused: (tenant, why) => sink("pass_refused", { tenant, why }),
     signerState: (ready, reason) => sink("signer_state", { ready, reason }),
     registryFailed: (code) => sink("registry_failed", { code }),
     registryBack: (size) => sink("registry_back", { size }),

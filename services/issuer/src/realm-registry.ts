@@ -101,6 +101,14 @@ export class RealmRegistry implements AsyncDisposable {
     return this.#reader.registry.clients.get(`${this.#options.realm}/${tenant}/${client}`);
   }
 
+  /** All of a tenant, whatever their status. */
+  clientsOf(tenant: string): readonly ClientInfo[] {
+    const { realm } = this.#options;
+    return [...this.#reader.registry.clients.values()].filter(
+      (client) => client.realm === realm && client.tenant === tenant,
+    );
+  }
+
   counts(): { readonly tenants: number; readonly clients: number } {
     const { tenants, clients } = this.#reader.registry;
     return { tenants: tenants.size, clients: clients.size };

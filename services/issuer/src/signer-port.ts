@@ -1,6 +1,15 @@
+import { hash } from "node:crypto";
 import { errorCode, ServiceError } from "@redoubt/base";
 import type { JsonObject } from "@redoubt/verify/json";
-import { RemoteError, SIGNER, WireError, type IssuedToken } from "@redoubt/wire";
+import {
+  ask,
+  RemoteError,
+  SIGNER,
+  WireError,
+  type ExactRequest,
+  type IssuedToken,
+  type Requester,
+} from "@redoubt/wire";
 import { digestOfUnsigned } from "./unsigned-token.ts";
 import { OAuthError } from "./errors.ts";
 import type { IssuerEvents } from "./events.ts";
@@ -15,6 +24,7 @@ export interface Intent {
 }
 
 export interface SignerPortOptions {
+  readonly client: Requester;
   readonly batches: Pick<IssueBatches, "issue" | "giveUp">;
   readonly realm: string;
   readonly ttlSeconds: number;
@@ -86,6 +96,49 @@ export class SignerPort {
     }
   }
 
+  /** Has a token signed that the protocol library built; nothing else is taken for it. @throws OAuthError */
+  async signExact(asked: ExactRequest, audience: string): Promise<Buffer> {
+    if (this.#isSilent) throw unavailable("ERR_ISSUER_SIGNER_SILENT", 2);
+    const signingInput = `${asked.header}.${asked.payload}`;
+    const digest = hash("sha256", signingInput, "base64url");
+    this.#underWay += 1;
+    try {
+      const { token } = await ask(this.#options.client, SIGNER.signExactFor, asked);
+      const [header, payload, signature = ""] = token.split(".");
+      if (`${header}.${payload}` !== signingInput) throw this.#lostAnswer();
+      this.#options.deliveries.add(digest, audience);
+      return Buffer.from(signature, "base64url");
+    } catch (error) {
+      throw this.#exactRefusal(error, { digest, signingInput, audience });
+    } finally {
+      this.#underWay -= 1;
+    }
+  }
+
+  #exactRefusal(
+    error: unknown,
+    {
+      digest,
+      signingInput,
+      audience,
+    }: { readonly [name in "digest" | "signingInput" | "audience"]: string },
+  ): unknown {
+    if (error instanceof OAuthError) return error;
+    // What came is no answer: there may be a token all the same.
+    if (error instanceof ServiceError) return this.#lostAnswer();
+    if (error instanceof RemoteError && error.details["committed"] === true) {
+      if (error.details["unsigned"] === signingInput)
+        this.#options.deliveries.add(digest, audience);
+      else this.#options.events.signerAnswer();
+    }
+    return this.#remoteRefusal(error);
+  }
+
+  #lostAnswer(): OAuthError {
+    this.#options.deliveries.lost(1);
+    return this.#badAnswer();
+  }
+
   #take(head: JsonObject, intent: Intent): IssuedToken {
     const { deliveries } = this.#options;
     const issued = readIssued(head);
@@ -132,6 +185,12 @@ export class SignerPort {
       return unavailable(error.code, 2, error);
     }
     if (error instanceof QueueFull) return tooMany(error.code, 1, error);
+    if (error instanceof RemoteError && error.details["committed"] === true)
+      this.#account(error.details["unsigned"], intent);
+    return this.#remoteRefusal(error);
+  }
+
+  #remoteRefusal(error: unknown): unknown {
     if (error instanceof WireError) {
       // The signer may have signed; a connection that broke is counted where it is seen to break.
       if (error.code === "ERR_WIRE_TIMEOUT") this.#timedOut();
@@ -139,7 +198,6 @@ export class SignerPort {
     }
     if (!(error instanceof RemoteError)) return error;
     this.#options.events.signerRefused(errorCode(error));
-    if (error.details["committed"] === true) this.#account(error.details["unsigned"], intent);
     return refusalOf(error);
   }
 

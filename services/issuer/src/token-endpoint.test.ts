@@ -538,6 +538,7 @@ describe("when the signer refuses or is not there", () => {
   test("THREAT-36: whose own queue is full gets 429, and nothing is lost", async () => {
     const lost: number[] = [];
     const port = new SignerPort({
+      client: { request: () => Promise.reject(new Error("not asked")) },
       batches: {
         issue: () => Promise.reject(new QueueFull("Too many requests wait")),
         giveUp: () => undefined,

@@ -6,6 +6,7 @@ import { readCredentials, type ClientAuthenticator } from "./client-auth.ts";
 import { JSON_HEADERS, OAuthError, type IssuerErrorCode } from "./errors.ts";
 import type { IssuerEvents } from "./events.ts";
 import type { RealmRegistry } from "./realm-registry.ts";
+import type { PeopleLogin } from "./login/people-login.ts";
 import type { SignerPort } from "./signer-port.ts";
 import { readTokenRequest } from "./token-request.ts";
 
@@ -18,7 +19,12 @@ export interface TokenEndpointParts {
   readonly authenticator: ClientAuthenticator;
   readonly signer: SignerPort;
   readonly events: IssuerEvents;
+  /** Of the people, where they sign in here; all other grants than the clients' own are theirs. */
+  readonly people?: Pick<PeopleLogin, "token"> | undefined;
 }
+
+/** RFC 6749 §4.1.3, §6. */
+const GRANTS_OF_PEOPLE: readonly (string | undefined)[] = ["authorization_code", "refresh_token"];
 
 /** `client_credentials` (RFC 6749 §4.4) to an RFC 9068 access token. */
 export class TokenEndpoint {
@@ -76,10 +82,12 @@ export class TokenEndpoint {
   }
 
   async #issue(tenant: string, request: HttpRequest): Promise<HttpAnswer> {
-    const { authenticator, signer, registry } = this.#parts;
+    const { authenticator, signer, registry, people } = this.#parts;
     const startMs = performance.now();
     registry.checkUsable();
     const form = readForm(request);
+    if (people && GRANTS_OF_PEOPLE.includes(form.get("grant_type")))
+      return people.token(request, tenant, form);
     const credentials = readCredentials(request, form);
     const authenticated = authenticator.authenticate(tenant, credentials, request.address);
     const client = authenticated instanceof Promise ? await authenticated : authenticated;

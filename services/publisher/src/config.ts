@@ -11,6 +11,8 @@ export interface PublisherConfig {
   readonly operator: VerifierKey;
   /** Token endpoint of each realm; may hold `{tenantid}`. null, said aloud, is a cluster's realm: it has none. */
   readonly tokenEndpoints: ReadonlyMap<string, string | null>;
+  /** Origin of the sign-in pages of each realm whose people sign in. */
+  readonly loginOrigins: ReadonlyMap<string, string>;
   /** Where the ledger publishes its logs, below the data folder. */
   readonly publishedFolder: string;
 }
@@ -25,6 +27,10 @@ export function parseConfig(bytes: Uint8Array): PublisherConfig {
     registry: config.attempt((from) => readPinnedRegistry(from.object("registry"))),
     operator: config.attempt((from) => readEd25519Key(from, "operator")),
     tokenEndpoints: config.attempt((from) => readEndpoints(from.rawObject("tokenEndpoints"))),
+    // Configurations from before there were people do not speak of them.
+    loginOrigins: config.attempt((from) =>
+      from.has("loginOrigins") ? readOrigins(from.rawObject("loginOrigins")) : new Map(),
+    ),
     publishedFolder: config.attempt((from) => readFolder(from.string("publishedFolder"))),
   });
 }
@@ -39,6 +45,18 @@ function readEndpoints(object: JsonObject): ReadonlyMap<string, string | null> {
           "config: tokenEndpoints must give each realm an http or https URL, or null for a cluster's",
         );
       return [realm, template];
+    }),
+  );
+}
+
+function readOrigins(object: JsonObject): ReadonlyMap<string, string> {
+  const entries = Object.entries(object);
+  if (entries.length > MAX_REALMS) throw configError("config: loginOrigins has too many realms");
+  return new Map(
+    entries.map(([realm, origin]) => {
+      if (!REALM.test(realm) || typeof origin !== "string" || URL.parse(origin)?.origin !== origin)
+        throw configError("config: loginOrigins must give each realm an http or https origin");
+      return [realm, origin];
     }),
   );
 }

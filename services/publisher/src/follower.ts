@@ -104,10 +104,11 @@ export class Follower implements AsyncDisposable {
 
   async #rebuild(): Promise<void> {
     const { config, clock, www, events, attestations } = this.#options;
-    const { tokenEndpoints } = config;
+    const { tokenEndpoints, loginOrigins } = config;
     const site = buildSite({
       registry: this.#reader.registry,
       tokenEndpoints,
+      loginOrigins,
       nowSeconds: nowSeconds(clock),
       attestations,
     });

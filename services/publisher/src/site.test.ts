@@ -17,6 +17,7 @@ function build(
   return buildSite({
     registry: deployment.registry(),
     tokenEndpoints,
+    loginOrigins: new Map(),
     nowSeconds,
     attestations,
   });
@@ -234,6 +235,7 @@ describe("the site that a registry makes", () => {
     deployment.key("enterprise", TENANT);
     const site = buildSite({
       registry: deployment.registry(),
+      loginOrigins: new Map(),
       tokenEndpoints: new Map([...tokenEndpoints, ["consumer", null]]),
       nowSeconds: NOW,
       attestations: new Map(),
@@ -257,6 +259,7 @@ describe("the site that a registry makes", () => {
     const { registry } = { registry: Deployment.standard().registry() };
     const site = buildSite({
       registry,
+      loginOrigins: new Map(),
       tokenEndpoints: new Map(),
       nowSeconds: NOW,
       attestations: new Map(),

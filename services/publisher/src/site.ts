@@ -32,6 +32,7 @@ export interface SiteInput {
   readonly registry: Registry;
   /** null: a cluster's realm, whose tokens kube-apiserver hands out. */
   readonly tokenEndpoints: ReadonlyMap<string, string | null>;
+  readonly loginOrigins: ReadonlyMap<string, string>;
   readonly nowSeconds: number;
   /** What stands beside keys whose signers have leases, by kid. */
   readonly attestations: Pick<ReadonlyMap<string, KeyAttestation>, "get">;
@@ -42,6 +43,8 @@ interface Issuer {
   /** Path of the issuer URL, without a slash at its end. */
   readonly path: string;
   readonly tokenEndpoint: string | null;
+  /** Undefined where no people sign in. */
+  readonly loginOrigin: string | undefined;
   readonly keys: readonly KeyInfo[];
 }
 
@@ -114,7 +117,7 @@ function* activeTenants({
 
 /** @returns what is wrong, where the issuer cannot be served */
 function describeIssuer(
-  { registry, tokenEndpoints, nowSeconds }: SiteInput,
+  { registry, tokenEndpoints, loginOrigins, nowSeconds }: SiteInput,
   { realm, issuer: template }: RealmInfo,
   tenant: string,
 ): Issuer | string {
@@ -124,7 +127,9 @@ function describeIssuer(
   const endpoint = tokenEndpoints.get(realm);
   if (endpoint === undefined) return `Realm ${realm} has no token endpoint`;
   const tokenEndpoint = endpoint?.replace("{tenantid}", tenant) ?? null;
-  return { issuer, path, tokenEndpoint, keys: keysForIssuer(registry, realm, tenant, nowSeconds) };
+  const loginOrigin = loginOrigins.get(realm);
+  const keys = keysForIssuer(registry, realm, tenant, nowSeconds);
+  return { issuer, path, tokenEndpoint, loginOrigin, keys };
 }
 
 /** The path becomes a file name and a route: only what reads the same everywhere is taken. */
@@ -138,14 +143,14 @@ function pathOf(issuer: string): string | undefined {
 }
 
 function documentsOf(
-  { issuer, path, tokenEndpoint, keys }: Issuer,
+  { issuer, path, tokenEndpoint, loginOrigin, keys }: Issuer,
   jwks: string,
 ): readonly SiteDocument[] {
   const openid = `${path}/.well-known/openid-configuration`;
   const keySet = { path: `${path}/keys`, body: jwks };
   if (tokenEndpoint === null)
     return [{ path: openid, body: JSON.stringify(clusterMetadataOf(issuer, keys)) }, keySet];
-  const body = JSON.stringify(metadataOf(issuer, tokenEndpoint, keys));
+  const body = JSON.stringify(metadataOf({ issuer, tokenEndpoint, loginOrigin, keys }));
   // RFC 8414 §3.1: the well-known part stands before the path of the issuer. Without a path it would be a file where
   // the others need a folder.
   const oauth = { path: `/.well-known/oauth-authorization-server${path}`, body };

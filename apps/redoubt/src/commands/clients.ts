@@ -8,6 +8,7 @@ Examples:
   redoubt clients list
   redoubt clients add --tenant <uuid> --client billing --audience api://orders --scope orders.read
   redoubt clients add --tenant <uuid> --client robot --jwks robot.jwks     private_key_jwt, no secret
+  redoubt clients add --tenant <uuid> --client portal --redirect-uri https://portal.example.org/callback
   redoubt clients show billing --tenant <uuid>                             and when its secrets end
   redoubt clients rotate billing --tenant <uuid>                           a new secret; the old one for another day
   redoubt clients disable billing --tenant <uuid>                          no token for it from now on`;
@@ -72,6 +73,14 @@ function registerAdd(clients: Command, run: Run): void {
     )
     .option("--scope <name>", "a scope that it may have; repeatable", collect)
     .option("--jwks <file>", "its public keys, for private_key_jwt")
+    .option(
+      "--redirect-uri <url>",
+      "people sign in through it, and come back here; repeatable",
+      collect,
+    )
+    .option("--logout-uri <url>", "where they may be sent after sign-out; repeatable", collect)
+    .option("--backchannel-logout-uri <url>", "told when a person's session ends")
+    .option("--public", "it runs in a browser or on people's devices, and has no secret")
     .option(
       "--unsafe-token-endpoint-audience",
       "take its assertions for the token endpoint, too, not for the issuer alone",

@@ -7,10 +7,10 @@ const HELP = `
 Nothing that is chosen here can be changed later: issuers stand in every key, and people's keys belong to one RP ID.
 
 Examples:
-  redoubt init --issuer https://login.example.org --proxy 127.0.0.1
+  redoubt init --issuer https://login.example.org --presence-origin https://approve.login.example.org --proxy 127.0.0.1
   redoubt init --issuer https://login.example.org --listen 0.0.0.0:443 --tls-certificate tls.pem --tls-key tls.key
   redoubt init --issuer enterprise=https://login.example.org/sso --issuer consumer=https://id.example.org \\
-    --rp-id example.org --listen 10.0.0.5:8080 --proxy 10.0.0.0/28
+    --rp-id example.org --presence-origin https://approve.example.org --listen 10.0.0.5:8080 --proxy 10.0.0.0/28
   redoubt init --custody pkcs11 --pkcs11-module /usr/lib/softhsm/libsofthsm2.so --pkcs11-token 'redoubt-{realm}' \\
     --pkcs11-pin-file 'hsm/pin-{realm}' --pkcs11-env SOFTHSM2_CONF=/srv/redoubt/hsm/softhsm2.conf
   redoubt init --custody kms.json
@@ -25,9 +25,10 @@ export function register(cli: Command, run: Run): void {
     .description("make the data folder, with addresses and custody, and start nothing")
     .option("--issuer <url>", "public base URL, for all realms or <realm>=<url>", collect)
     .option("--rp-id <domain>", "domain of people's keys (default: the issuer's host)")
+    .option("--presence-origin <url>", "where people approve: an origin at which nothing else is")
     .option(
       "--listen <address:port>",
-      "first of four public ports, with TLS; default: loopback alone",
+      "first of six public ports, with TLS; default: loopback alone",
     )
     .option("--tls-certificate <file>", "PEM, with its chain; read again when it is renewed")
     .option("--tls-key <file>", "PEM, mode 0600")
@@ -37,7 +38,7 @@ export function register(cli: Command, run: Run): void {
       collect,
     )
     .option("--hops <n>", "how many proxies a request passes (default 1)", hops)
-    .option("--port <base>", "first of five loopback ports (REDOUBT_PORT; default 7400)")
+    .option("--port <base>", "first of six loopback ports (REDOUBT_PORT; default 7400)")
     .option("--custody <kind>", "file, pkcs11, or a JSON file with custody and custodyNeeds")
     .option("--pkcs11-module <file>", "the HSM's PKCS#11 module")
     .option("--pkcs11-token <label>", "label of the token; {realm} stands for the realm")

@@ -77,10 +77,10 @@ function registerRotate(keys: Command, run: Run): void {
     .description("let the standby sign now; the key that signed verifies only")
     .addOption(requiredRealmOption())
     .addOption(
-      new Option("--class <class>", "kind of tokens, where the signer makes several").choices([
-        "at",
-        "oidc",
-      ]),
+      new Option(
+        "--class <class>",
+        "kind of tokens: access tokens (at), or ID tokens (oidc); default: at",
+      ).choices(["at", "oidc"]),
     )
     .addOption(reasonOption({ maxLength: MAX_REASON }))
     .option("--early", "if no key signs: take a standby that some relying party may not know yet")

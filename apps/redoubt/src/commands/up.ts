@@ -6,7 +6,7 @@ export function register(cli: Command, run: Run): void {
   cli
     .command("up")
     .description("start every process on this machine, until Ctrl-C")
-    .option("--port <base>", "first of five ports (REDOUBT_PORT; default 7400)")
+    .option("--port <base>", "first of six ports (REDOUBT_PORT; default 7400)")
     .option("--no-leases", "for a new folder: let signers open their keys themselves")
     .addHelpText("after", "\nExample:\n  redoubt up --data /srv/redoubt --port 7500")
     .action(

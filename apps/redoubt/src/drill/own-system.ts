@@ -58,7 +58,7 @@ export class OwnSystem implements AsyncDisposable {
   }
 }
 
-/** The first of five ports that nobody has. */
+/** The first of six ports that nobody has. */
 async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < PORT_ATTEMPTS; attempt += 1) {
     const port = randomInt(LOWEST_PORT, HIGHEST_PORT);
@@ -70,7 +70,7 @@ async function freePort(): Promise<number> {
       if (errorCode(error) !== "ERR_PORT") throw error;
     }
   }
-  throw new ServiceError("ERR_DRILL_START", "No five free ports for the drill's own system");
+  throw new ServiceError("ERR_DRILL_START", "No six free ports for the drill's own system");
 }
 
 /** @throws ServiceError `ERR_DRILL_START` */

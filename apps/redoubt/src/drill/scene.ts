@@ -15,6 +15,8 @@ import {
   type RealmKey,
   type SocketPlace,
 } from "@redoubt/wire";
+import { decodeBase64url } from "@redoubt/verify/base64url";
+import { parseKeyRecord } from "@redoubt/verify/record";
 import { readDemo, type DemoClient } from "../demo.ts";
 import { readServedKeys } from "../keys/served-keys.ts";
 import { atTenant, portsFrom, REALMS, type Ports, type Realm } from "../layout.ts";
@@ -143,9 +145,12 @@ export async function fetchKeys(operator: Operator, realm: Realm): Promise<reado
   return (await ask(drillSocket(operator, realm), SIGNER.fetchKeys, {})).keys;
 }
 
-/** The key that signs for a realm now. */
+/** The key that signs a realm's access tokens now. */
 export async function activeKid(operator: Operator, realm: Realm): Promise<string> {
-  const active = (await fetchKeys(operator, realm)).find(({ state }) => state === "active");
+  const active = (await fetchKeys(operator, realm)).find(
+    ({ state, record }) =>
+      state === "active" && parseKeyRecord(decodeBase64url(record)).class === "at",
+  );
   if (!active) throw new RemoteError("ERR_NO_ACTIVE_KEY", `No active key in realm ${realm}`);
   return active.kid;
 }

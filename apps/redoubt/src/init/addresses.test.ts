@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { chooseAddresses, loopbackAddresses } from "./addresses.ts";
+import { chooseAddresses, hostsOf, loopbackAddresses } from "./addresses.ts";
 
-const choose = (issuer: readonly string[], rpId?: string) =>
-  chooseAddresses({ issuer, ...(rpId === undefined ? {} : { rpId }) }, 7400);
+const APPROVE = "https://approve.login.example.org";
+const choose = (
+  issuer: readonly string[],
+  rpId?: string,
+  presenceOrigin: string | undefined = APPROVE,
+) => chooseAddresses({ issuer, rpId, presenceOrigin }, 7400);
 
 test("without a public address everything is on loopback", () => {
   const found = chooseAddresses({}, 7500);
@@ -11,6 +15,7 @@ test("without a public address everything is on loopback", () => {
   assert.equal(found.realms.enterprise.issuer, "http://127.0.0.1:7500/{tenantid}/v2.0");
   assert.equal(found.reports, "http://127.0.0.1:7503");
   assert.equal(found.rpId, "localhost");
+  assert.equal(found.presence, "http://localhost:7505");
 });
 
 test("one address for all realms, also below a path", () => {
@@ -62,13 +67,16 @@ test("an address has one spelling, and is https where others can reach it", () =
     "",
   ])
     assert.throws(() => choose([issuer]), { code: "ERR_OPTION" }, issuer);
-  assert.equal(choose(["http://localhost:8080"]).rpId, "localhost");
-  assert.equal(choose(["https://192.0.2.1"]).rpId, "localhost");
+  for (const issuer of [["http://localhost:8080"], ["https://192.0.2.1"]]) {
+    const { rpId, presence } = chooseAddresses({ issuer }, 7400);
+    assert.deepEqual([rpId, presence], ["localhost", "http://localhost:7405"]);
+  }
 });
 
 test("where we speak TLS ourselves each process has a port", () => {
   const issuer = ["https://login.example.org/sso"];
-  const { realms, reports } = chooseAddresses({ issuer, listenPort: 443 }, 7400);
+  const { realms, reports, presence } = chooseAddresses({ issuer, listenPort: 443 }, 7400);
+  assert.equal(presence, "https://login.example.org:448");
   assert.equal(realms.consumer.issuer, "https://login.example.org/sso/consumer/v2.0");
   assert.equal(
     realms.consumer.tokenEndpoint,
@@ -103,4 +111,37 @@ test("an RP ID is the host of every issuer, or a domain above it", () => {
     assert.throws(() => choose(["https://login.example.org"], rpId), { code: "ERR_OPTION" }, rpId);
   assert.equal(choose(["https://login.example.org"], "example.org").rpId, "example.org");
   assert.throws(() => choose([], "example.org"), /need --issuer/);
+});
+
+test("THREAT-20: people approve at an origin at which they do not sign in, and which their passkeys are for", () => {
+  const issuer = ["consumer=https://id.example.org", "enterprise=https://login.example.org/sso"];
+  const at = (presenceOrigin?: string, listenPort?: number) =>
+    chooseAddresses({ issuer, rpId: "example.org", presenceOrigin, listenPort }, 7400);
+  for (const good of ["https://approve.example.org", "https://login.example.org:8443"]) {
+    const found = at(good);
+    assert.equal(found.presence, good);
+    assert.deepEqual(hostsOf(found), [
+      ...new Set(["id.example.org", "login.example.org", new URL(good).hostname]),
+    ]);
+  }
+  assert.throws(() => at(), { code: "ERR_OPTION", message: /is missing.*approve\.example\.org/ });
+  for (const [bad, why] of [
+    ["https://login.example.org", /people sign in there/],
+    ["https://id.example.org", /people sign in there/],
+    ["https://approve.example.com", /RP ID example\.org/],
+    ["https://approveexample.org", /RP ID example\.org/],
+    ["https://approve.example.org/", /nothing else/],
+    ["https://approve.example.org/p", /nothing else/],
+    ["https://approve.example.org:443", /nothing else/],
+    ["https://APPROVE.example.org", /nothing else/],
+    ["http://approve.example.org", /nothing else/],
+    ["approve.example.org", /nothing else/],
+  ] as const)
+    assert.throws(() => at(bad), { code: "ERR_OPTION", message: why }, bad);
+  assert.equal(
+    at("https://approve.example.org:448", 443).presence,
+    "https://approve.example.org:448",
+  );
+  assert.throws(() => at("https://approve.example.org", 443), /port 448/);
+  assert.throws(() => chooseAddresses({ presenceOrigin: APPROVE }, 7400), /need --issuer/);
 });

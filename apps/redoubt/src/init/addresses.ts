@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { ORIGIN as PRESENCE_ORIGIN } from "@redoubt/presence";
 import { optionError } from "../command.ts";
 import {
   issuerBelow,
@@ -16,7 +17,9 @@ export interface AddressOptions {
   /** `https://login.example.org/sso` for every realm, or `<realm>=<url>` once for each. */
   readonly issuer?: readonly string[] | undefined;
   readonly rpId?: string | undefined;
-  /** First of the four ports on which we speak TLS ourselves; without it a proxy does. */
+  /** Where people approve: an origin at which nothing else is. */
+  readonly presenceOrigin?: string | undefined;
+  /** First of the six ports on which we speak TLS ourselves; without it a proxy does. */
   readonly listenPort?: number | undefined;
 }
 
@@ -33,8 +36,14 @@ export function loopbackAddresses(port: number): Addresses {
   return {
     reports: `http://127.0.0.1:${ports.monitor}`,
     rpId: LOCAL_RP,
+    presence: loopbackPresence(port),
     realms: { consumer: realm("consumer"), enterprise: realm("enterprise") },
   };
+}
+
+/** RP ID `localhost` covers every port, and each port is an origin. */
+function loopbackPresence(port: number): string {
+  return `http://${LOCAL_RP}:${portsFrom(port).presence}`;
 }
 
 /**
@@ -44,10 +53,10 @@ export function loopbackAddresses(port: number): Addresses {
  * @throws ServiceError `ERR_OPTION`
  */
 export function chooseAddresses(options: AddressOptions, port: number): Addresses {
-  const { issuer = [], rpId, listenPort } = options;
+  const { issuer = [], rpId: domain, presenceOrigin, listenPort } = options;
   if (issuer.length === 0) {
-    if (rpId !== undefined || listenPort !== undefined)
-      throw optionError("--rp-id and --listen need --issuer");
+    if (domain !== undefined || presenceOrigin !== undefined || listenPort !== undefined)
+      throw optionError("--rp-id, --presence-origin and --listen need --issuer");
     return loopbackAddresses(port);
   }
   const bases = readBases(issuer);
@@ -61,6 +70,7 @@ export function chooseAddresses(options: AddressOptions, port: number): Addresse
     url.port = String(listenPort + offsets[service]);
     return url.href.replace(/\/$/, "");
   };
+  const rpId = chooseRpId(bases, domain);
   const realm = (name: Realm) => ({
     issuer: issuerBelow(bases[name], name),
     tokenEndpoint: tokenEndpointBelow(place(name, `issuer-${name}`), name),
@@ -71,14 +81,19 @@ export function chooseAddresses(options: AddressOptions, port: number): Addresse
       listenPort === undefined
         ? `${bases.enterprise}/reports/`
         : `${new URL(place("enterprise", "monitor")).origin}/`,
-    rpId: chooseRpId(bases, rpId),
+    rpId,
+    presence:
+      choosePresence({ chosen: presenceOrigin, bases, rpId, listenPort }) ?? loopbackPresence(port),
     realms: { consumer: realm("consumer"), enterprise: realm("enterprise") },
   };
 }
 
-/** Hosts of the issuers. */
-export function hostsOf({ realms }: Addresses): readonly string[] {
-  return [...new Set(REALMS.map((realm) => hostOf(realms[realm].issuer)))];
+/** Hosts that the world connects to. */
+export function hostsOf({ realms, presence, rpId }: Addresses): readonly string[] {
+  const issuers = REALMS.map((realm) => hostOf(realms[realm].issuer));
+  // Under this RP ID nobody elsewhere has a passkey, and the page is for this machine.
+  const approvals = presence === undefined || rpId === LOCAL_RP ? [] : [hostOf(presence)];
+  return [...new Set([...issuers, ...approvals])];
 }
 
 function hostOf(url: string): string {
@@ -139,4 +154,54 @@ function chooseRpId(bases: Readonly<Record<Realm, string>>, chosen: string | und
       `--rp-id ${rpId}: expected a domain name that is, or ends, the host of each issuer (${hosts.join(", ")})`,
     );
   return rpId;
+}
+
+interface PresenceChoices {
+  readonly chosen: string | undefined;
+  readonly bases: Readonly<Record<Realm, string>>;
+  readonly rpId: string;
+  readonly listenPort: number | undefined;
+}
+
+/**
+ * THREAT-20: a script on the page where people sign in must not reach the page where they approve. Paths do not keep them
+ * apart, origins do.
+ *
+ * @returns undefined where people have passkeys on this machine alone
+ */
+function choosePresence(choices: PresenceChoices): string | undefined {
+  const { chosen, bases, rpId, listenPort } = choices;
+  const port = listenPort === undefined ? undefined : portsFrom(listenPort).presence;
+  if (chosen === undefined && rpId === LOCAL_RP) return undefined;
+  // A port of its own is an origin of its own.
+  const origin = chosen ?? (port === undefined ? undefined : atPort(bases.enterprise, port));
+  if (origin === undefined)
+    throw optionError(
+      `--presence-origin is missing: people approve at an address of its own, which a script on the page where they sign in cannot reach; name one whose requests the proxy sends to the ceremony page, such as https://approve.${rpId}`,
+    );
+  const problem = presenceProblem(origin, { ...choices, port });
+  if (problem !== undefined) throw optionError(`--presence-origin ${origin}: ${problem}`);
+  return origin;
+}
+
+function presenceProblem(
+  origin: string,
+  { bases, rpId, port }: PresenceChoices & { readonly port: number | undefined },
+): string | undefined {
+  const url = URL.canParse(origin) ? new URL(origin) : undefined;
+  if (!url || url.origin !== origin || !PRESENCE_ORIGIN.test(origin))
+    return "expected a scheme, a host and nothing else, such as https://approve.example.org";
+  if (url.hostname !== rpId && !url.hostname.endsWith(`.${rpId}`))
+    return `expected a host that is, or ends with, the RP ID ${rpId}`;
+  if (REALMS.some((realm) => new URL(bases[realm]).origin === origin))
+    return "people sign in there; expected another host or port";
+  if (port !== undefined && Number(url.port || "443") !== port)
+    return `expected port ${port}, the sixth of --listen`;
+  return undefined;
+}
+
+function atPort(base: string, port: number): string {
+  const url = new URL(base);
+  url.port = String(port);
+  return url.origin;
 }

@@ -64,12 +64,12 @@ export async function createSystem(
 
 function choosePlan(context: CommandContext, options: InitOptions): Plan {
   const { port: base, listen, tlsCertificate, tlsKey, leases: _, ...others } = options;
-  const { issuer, rpId, proxy, hops, ...custody } = others;
+  const { issuer, rpId, presenceOrigin, proxy, hops, ...custody } = others;
   const port = basePort(base, process.env) ?? DEFAULT_PORT;
   const listener = readListen(listen);
   const proxies = chooseProxies({ proxy, hops });
   const listenPort = tlsCertificate === undefined ? undefined : listener?.port;
-  const addresses = chooseAddresses({ issuer, rpId, listenPort }, port);
+  const addresses = chooseAddresses({ issuer, rpId, presenceOrigin, listenPort }, port);
   const hosts = hostsOf(addresses);
   const plan = {
     port,
@@ -107,6 +107,7 @@ export async function init(context: CommandContext, options: InitOptions): Promi
       data: folder,
       port: plan.port,
       rpId: plan.rpId,
+      presence: plan.presence ?? null,
       reports: plan.reports,
       realms: plan.realms,
       leases: isLeased,
@@ -120,6 +121,7 @@ export async function init(context: CommandContext, options: InitOptions): Promi
       ]),
       `  ${"reports".padEnd(11)} ${plan.reports}`,
       `  ${"people".padEnd(11)} RP ID ${plan.rpId}`,
+      `  ${"approvals".padEnd(11)} ${plan.presence ?? "none"}`,
       `  ${"keys".padEnd(11)} ${keysText(plan, isLeased)}`,
       "",
       "These stand for ever: issuers are part of every key. Wrong? Remove the folder and run init again, now.",

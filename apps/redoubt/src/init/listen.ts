@@ -4,7 +4,7 @@ import { fileArgument, optionError, type CommandContext } from "../command.ts";
 import type { Listen } from "../up/configs.ts";
 
 export interface ListenOptions {
-  /** `<address>:<port>`, the first of four ports. */
+  /** `<address>:<port>`, the first of six ports. */
   readonly listen?: string | undefined;
   readonly tlsCertificate?: string | undefined;
   readonly tlsKey?: string | undefined;
@@ -37,7 +37,7 @@ interface TlsChoices extends Omit<ListenOptions, "listen"> {
 
 type Listener = Pick<Listen, "address" | "port">;
 
-const MAX_PORT = 65_532;
+const MAX_PORT = 65_530;
 
 /**
  * Where the world connects to, besides loopback.

@@ -38,7 +38,7 @@ interface Wish {
   readonly early: boolean;
 }
 
-/** Which of a signer's rings is meant. @throws ServiceError `ERR_OPTION` that lists them */
+/** Which of a signer's rings is meant: that of access tokens, unless said. @throws ServiceError `ERR_OPTION` that lists them */
 export async function classOf(
   operator: Asker,
   realm: string,
@@ -46,8 +46,7 @@ export async function classOf(
 ): Promise<RingStatus["class"]> {
   const { rings } = await order(operator, realm, SIGNER.rings, {});
   const classes = rings.map((ring) => ring.class);
-  const [only, ...others] = classes;
-  const found = wanted ?? (others.length === 0 ? only : undefined);
+  const found = wanted ?? (classes.includes("at") ? "at" : classes[0]);
   if (found !== undefined && classes.includes(found)) return found;
   throw new ServiceError(
     "ERR_OPTION",

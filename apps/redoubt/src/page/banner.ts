@@ -1,6 +1,6 @@
 import type { Problem } from "../problems.ts";
 import { countText } from "./figure-text.ts";
-import { html, type Html } from "./html.ts";
+import { html, type Html } from "@redoubt/http";
 
 const SHOWN = 8;
 

@@ -2,7 +2,7 @@ import type { KeyView } from "../keys/key-list.ts";
 import { span } from "../table.ts";
 import type { PageFacts } from "./facts.ts";
 import { bytesText, countText, dayText, shareText } from "./figure-text.ts";
-import { html, type Html } from "./html.ts";
+import { html, type Html } from "@redoubt/http";
 import { nextChange } from "./key-words.ts";
 
 /** The numbers that a person looks at first. */

@@ -2,7 +2,7 @@ import { isDrill } from "@redoubt/keys";
 import { nextText, tenantsText, type KeyView } from "../keys/key-list.ts";
 import type { PageFacts } from "./facts.ts";
 import { countText, dayText } from "./figure-text.ts";
-import { html, type Html } from "./html.ts";
+import { html, type Html } from "@redoubt/http";
 import { shortKid, stateLevel, stateText } from "./key-words.ts";
 import { dataTable } from "./table.ts";
 import { timelines } from "./timeline.ts";
@@ -53,7 +53,7 @@ function row(key: KeyView, now: number): readonly (Html | string)[] {
   const { realm, kid, state, custody, held, tenants, activeTenants, alarms } = key;
   const alarm = alarms[0];
   return [
-    realm,
+    key.class === "oidc" ? html`${realm} <span class="soft">ID tokens</span>` : realm,
     html`<span class="mono" title="${kid}">${shortKid(kid)}</span>`,
     html`<span class="state ${stateLevel(state)}">${stateText(state)}</span
       >${alarm ? html` <span class="state bad">alarm ${alarm.id}</span>` : ""}`,

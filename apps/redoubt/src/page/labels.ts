@@ -1,5 +1,5 @@
 import type { PageFacts } from "./facts.ts";
-import { html, type Html } from "./html.ts";
+import { html, type Html } from "@redoubt/http";
 
 /** docs/spec/architecture.md §9. */
 const MEANINGS: Readonly<Record<string, string>> = {

@@ -2,7 +2,7 @@ import { LATE_SECONDS, type LogStatus } from "../problems.ts";
 import { span } from "../table.ts";
 import type { PageFacts } from "./facts.ts";
 import { bytesText, countText } from "./figure-text.ts";
-import { html, type Html } from "./html.ts";
+import { html, type Html } from "@redoubt/http";
 import { dataTable } from "./table.ts";
 
 /** A compromised ledger may tell of any number of logs. */

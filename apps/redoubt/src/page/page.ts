@@ -3,7 +3,7 @@ import { banner, verdict } from "./banner.ts";
 import type { PageFacts } from "./facts.ts";
 import { timeText } from "./figure-text.ts";
 import { figures } from "./figures.ts";
-import { html, type Html } from "./html.ts";
+import { html, type Html } from "@redoubt/http";
 import { keysSection } from "./keys.ts";
 import { labelsSection } from "./labels.ts";
 import { logsSection } from "./logs.ts";

@@ -1,15 +1,18 @@
 import { readFileSync } from "node:fs";
 import { errorLine } from "@redoubt/base";
+import { LOOK } from "@redoubt/http";
 import type { PlainPage } from "../up/status-page.ts";
 import type { PageFacts } from "./facts.ts";
 import { renderFailure, renderFragment, renderPage } from "./page.ts";
 
 const HTML = "text/html; charset=utf-8";
-/** Beside this file, as they are: nothing is built. */
+/** As they are: nothing is built. */
 const FILES = {
-  "/style.css": "text/css; charset=utf-8",
-  "/live.js": "text/javascript; charset=utf-8",
-  "/icon.svg": "image/svg+xml",
+  ...LOOK,
+  "/live.js": {
+    type: "text/javascript; charset=utf-8",
+    file: new URL("./live.js", import.meta.url),
+  },
 } as const;
 
 /** The status page for people, with what it needs. */
@@ -27,8 +30,8 @@ export function statusPages(
     "/": show(renderPage),
     "/fragment": show(renderFragment),
     ...Object.fromEntries(
-      Object.entries(FILES).map(([path, type]) => {
-        const body = readFileSync(new URL(`.${path}`, import.meta.url), "utf8");
+      Object.entries(FILES).map(([path, { type, file }]) => {
+        const body = readFileSync(file, "utf8");
         return [path, () => Promise.resolve({ status: 200, type, body } as const)];
       }),
     ),

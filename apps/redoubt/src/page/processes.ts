@@ -2,7 +2,7 @@ import type { ProcessStatus } from "../problems.ts";
 import { span } from "../table.ts";
 import type { PageFacts } from "./facts.ts";
 import { countText } from "./figure-text.ts";
-import { html, type Html } from "./html.ts";
+import { html, type Html } from "@redoubt/http";
 import { dataTable } from "./table.ts";
 
 const HEADINGS = ["Process", "State", "Runs", "Process id", "Restarts"];

@@ -1,7 +1,7 @@
 import type { KeyState } from "@redoubt/keys";
 import type { KeyView } from "../keys/key-list.ts";
 import { dayText } from "./figure-text.ts";
-import { html, type Html } from "./html.ts";
+import { html, type Html } from "@redoubt/http";
 import { nextChange, shortKid, stateText } from "./key-words.ts";
 
 interface Shape {

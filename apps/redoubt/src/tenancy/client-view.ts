@@ -1,4 +1,4 @@
-import type { ClientCredentials, ClientInfo } from "@redoubt/registry";
+import type { ClientCredentials, ClientInfo, ClientLogin } from "@redoubt/registry";
 import type { Realm } from "../layout.ts";
 import { instant, table } from "../table.ts";
 import type { TenantName } from "./names.ts";
@@ -22,6 +22,8 @@ export interface ClientView extends TenantName<Realm> {
   readonly credentials: readonly CredentialView[] | null;
   /** Its assertions may name the token endpoint as their audience, which is unsafe. */
   readonly unsafeTokenEndpointAudience: boolean;
+  /** Null where it gets tokens for itself alone. */
+  readonly login: ClientLogin | null;
 }
 
 /** What the statement of a client says, without what it proves itself with. */
@@ -40,8 +42,8 @@ export function viewOf(
     ...credentials.keys.map((one) => credentialView("key", one.kid, one)),
   ];
   const unsafeTokenEndpointAudience = credentials?.unsafeTokenEndpointAudience === true;
-  const { realm, tenant, client, status, audiences, scopes } = rights;
-  const named = { realm, tenant, client, status, audiences, scopes };
+  const { realm, tenant, client, status, audiences, scopes, login } = rights;
+  const named = { realm, tenant, client, status, audiences, scopes, login };
   return { ...named, credentials: shown ?? null, unsafeTokenEndpointAudience };
 }
 
@@ -77,7 +79,7 @@ export function clientTable(clients: readonly ClientView[]): string {
 }
 
 /** RFC 7591 §2: the names of the methods; of a secret what its two have in common, in the header or in the body. */
-function authentication({ credentials, unsafeTokenEndpointAudience }: ClientView): string {
+function authentication({ credentials, unsafeTokenEndpointAudience, login }: ClientView): string {
   if (credentials === null) return "lost";
   const kinds = new Set(credentials.map(({ kind }) => kind));
   const methods = [
@@ -85,7 +87,20 @@ function authentication({ credentials, unsafeTokenEndpointAudience }: ClientView
     ...(kinds.has("key") ? ["private_key_jwt"] : []),
     ...(unsafeTokenEndpointAudience ? ["unsafe-token-endpoint-audience"] : []),
   ];
-  return methods.join(" ") || "none";
+  return methods.join(" ") || (login === null ? "none" : "public");
+}
+
+/** Where people who sign in through it are sent. */
+export function loginTable({ login }: ClientView): string {
+  if (login === null) return "";
+  const rows = [
+    ...login.redirectUris.map((uri) => ["redirect", uri]),
+    ...login.logoutUris.map((uri) => ["after sign-out", uri]),
+    ...(login.backchannelLogoutUri === undefined
+      ? []
+      : [["told of sign-out", login.backchannelLogoutUri]]),
+  ];
+  return table([["PEOPLE SIGN IN", "ADDRESS"], ...rows]);
 }
 
 export function credentialTable({ credentials }: ClientView): string {

@@ -1,8 +1,10 @@
-import { nowSeconds, ServiceError, systemClock } from "@redoubt/base";
+import { errorLine, nowSeconds, ServiceError, systemClock } from "@redoubt/base";
 import {
+  checkLoginUri,
   encodeCredentials,
   type ClientCredentials,
   type ClientInfo,
+  type ClientLogin,
   type Registry,
 } from "@redoubt/registry";
 import type { JsonObject } from "@redoubt/verify/json";
@@ -12,6 +14,7 @@ import { withOperator, type Operator } from "../operator.ts";
 import {
   clientTable,
   credentialTable,
+  loginTable,
   viewOf,
   type ClientRights,
   type ClientView,
@@ -52,6 +55,12 @@ export interface ClientAddOptions extends ClientName {
   readonly jwks?: readonly JsonObject[] | undefined;
   /** Whether its assertions may name the token endpoint as their audience; undefined leaves it as it is. */
   readonly unsafeTokenEndpointAudience?: boolean;
+  /** Where people who sign in through it are sent back to; added to what it has. */
+  readonly redirectUri?: readonly string[];
+  readonly logoutUri?: readonly string[];
+  readonly backchannelLogoutUri?: string;
+  /** It runs where nothing can be kept secret: it gets no secret. */
+  readonly public?: boolean;
 }
 
 export interface ClientRotateOptions extends ClientName {
@@ -76,6 +85,7 @@ interface Plan extends TenantName<Realm> {
   readonly status: ClientStatus;
   readonly audiences: readonly string[];
   readonly scopes: readonly string[];
+  readonly login: ClientLogin | null;
 }
 
 /** Registers a client, or adds audiences and scopes to one. */
@@ -146,7 +156,8 @@ export function clientsSetStatus(
 export function clientsShow(context: CommandContext, name: ClientName): Promise<number> {
   return withOperator(context, async (operator) => {
     const view = await showClient(operator, name);
-    const text = `${clientTable([view])}\n\n${credentialTable(view)}`;
+    const parts = [clientTable([view]), credentialTable(view), loginTable(view)];
+    const text = parts.filter((part) => part !== "").join("\n\n");
     context.terminal.result({ json: view, text });
     return EXIT.ok;
   });
@@ -167,9 +178,7 @@ export async function addClient(
       "ERR_OPTION",
       `Client ${plan.client} exists: redoubt clients rotate --jwks gives it other keys`,
     );
-  const { credentials: before, secret } = known
-    ? { credentials: requireCredentials(known) }
-    : newCredentials(options.jwks);
+  const { credentials: before, secret } = credentialsFor(known, options);
   const credentials = withAudience(before, options.unsafeTokenEndpointAudience);
   const changed = plan.isChanged || credentials !== before;
   if (changed) await stateClient(operator, plan, credentials);
@@ -179,6 +188,15 @@ export async function addClient(
     changed,
     ...(secret !== undefined && { secret }),
   };
+}
+
+function credentialsFor(
+  known: ClientInfo | undefined,
+  { jwks, public: isPublic = false }: ClientAddOptions,
+): { readonly credentials: ClientCredentials; readonly secret?: string } {
+  if (known)
+    return { credentials: known.credentialsHash === undefined ? NONE : requireCredentials(known) };
+  return isPublic ? { credentials: NONE } : newCredentials(jwks);
 }
 
 export function planClient(registry: Registry, options: ClientAddOptions): Plan {
@@ -203,10 +221,46 @@ export function planClient(registry: Registry, options: ClientAddOptions): Plan 
       "ERR_OPTION",
       `Name --audience: the tenant has ${owned.join(", ") || "none"}`,
     );
+  const login = planLogin(known?.login ?? null, options);
+  if (options.public === true && login === null)
+    throw new ServiceError(
+      "ERR_OPTION",
+      "--public needs --redirect-uri: alone it could do nothing",
+    );
   const isChanged =
-    !known || !isSameSet(known.audiences, audiences) || !isSameSet(known.scopes, scopes);
+    !known ||
+    !isSameSet(known.audiences, audiences) ||
+    !isSameSet(known.scopes, scopes) ||
+    JSON.stringify(login) !== JSON.stringify(known.login ?? null);
   const status = known?.status ?? "active";
-  return { ...name, client, known, isChanged, status, audiences, scopes };
+  return { ...name, client, known, isChanged, status, audiences, scopes, login };
+}
+
+function planLogin(
+  known: ClientLogin | null,
+  { redirectUri = [], logoutUri = [], backchannelLogoutUri }: ClientAddOptions,
+): ClientLogin | null {
+  const redirectUris = union(known?.redirectUris ?? [], redirectUri.map(checkLoginOption));
+  const logoutUris = union(known?.logoutUris ?? [], logoutUri.map(checkLoginOption));
+  const told = backchannelLogoutUri ?? known?.backchannelLogoutUri;
+  if (redirectUris.length === 0) {
+    if (logoutUris.length > 0 || told !== undefined)
+      throw new ServiceError("ERR_OPTION", "Name --redirect-uri: where people come back to");
+    return null;
+  }
+  return {
+    redirectUris,
+    logoutUris,
+    ...(told !== undefined && { backchannelLogoutUri: checkLoginOption(told) }),
+  };
+}
+
+function checkLoginOption(uri: string): string {
+  try {
+    return checkLoginUri(uri);
+  } catch (cause) {
+    throw new ServiceError("ERR_OPTION", `${uri}: ${errorLine(cause)}`, { cause });
+  }
 }
 
 /** Gives a client a new secret, or other keys. What it had before is taken for the overlap, so that nothing stops. */
@@ -220,8 +274,9 @@ export async function rotateClient(
   const before = known.credentials ?? NONE;
   const { secret, ...fresh } = newCredentials(options.jwks);
   const credentials = succeed(before, fresh.credentials, now, now + options.overlapSeconds);
-  await stateClient(operator, { ...known, ...name }, credentials);
-  return { ...viewOf({ ...known, ...name }, credentials), ...(secret !== undefined && { secret }) };
+  const rights = { ...known, ...name, login: known.login ?? null };
+  await stateClient(operator, rights, credentials);
+  return { ...viewOf(rights, credentials), ...(secret !== undefined && { secret }) };
 }
 
 /** Disables or enables a client, or removes it for good, with its rights and credentials. */
@@ -235,14 +290,15 @@ export async function setClientStatus(
   // If its credentials were lost, the statement names none: a client must be able to be disabled all the same.
   const credentials = isRemoved ? NONE : (known.credentials ?? NONE);
   const rights = isRemoved ? { audiences: [], scopes: [] } : known;
-  const next = { ...name, audiences: rights.audiences, scopes: rights.scopes, status };
+  const login = isRemoved ? null : (known.login ?? null);
+  const next = { ...name, audiences: rights.audiences, scopes: rights.scopes, status, login };
   if (known.status !== status) await stateClient(operator, next, credentials);
   return viewOf(next, credentials);
 }
 
 export async function showClient(operator: Operator, options: ClientName): Promise<ClientView> {
   const { known, ...name } = findClient(await operator.readRegistry(), options);
-  return viewOf({ ...known, ...name }, knownCredentials(known));
+  return viewOf({ ...known, ...name, login: known.login ?? null }, knownCredentials(known));
 }
 
 export async function listClients(operator: Operator): Promise<ClientView[]> {
@@ -250,7 +306,9 @@ export async function listClients(operator: Operator): Promise<ClientView[]> {
   return REALMS.flatMap((realm) =>
     all
       .filter((known) => known.realm === realm && known.status !== "removed")
-      .map((known) => viewOf({ ...known, realm }, knownCredentials(known))),
+      .map((known) =>
+        viewOf({ ...known, realm, login: known.login ?? null }, knownCredentials(known)),
+      ),
   );
 }
 
@@ -272,10 +330,19 @@ function findClient(
 /** Appends the statement of a client: its status and rights, and the hash of its credentials, which go with it. */
 export async function stateClient(
   operator: Operator,
-  { realm, tenant, client, status, audiences, scopes }: ClientRights,
+  { realm, tenant, client, status, audiences, scopes, login }: ClientRights,
   credentials: ClientCredentials,
 ): Promise<void> {
-  const body = { type: "client", realm, tenant, client, status, audiences, scopes } as const;
+  const body = {
+    type: "client",
+    realm,
+    tenant,
+    client,
+    status,
+    audiences,
+    scopes,
+    ...(login && { login }),
+  } as const;
   if (credentials.secrets.length + credentials.keys.length === 0) {
     await operator.state(body);
     return;

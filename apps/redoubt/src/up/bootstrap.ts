@@ -33,7 +33,7 @@ export async function stateBootstrap(
   for (const { secret, audience, ...name } of demo.clients) {
     const rights = { status: "active", audiences: [audience], scopes: DEMO_SCOPES } as const;
     if (!isKnown(registry, { type: "client", ...name, ...rights }))
-      await stateClient(operator, { ...name, ...rights }, secretCredentials(secret));
+      await stateClient(operator, { ...name, ...rights, login: null }, secretCredentials(secret));
   }
   return stateClusters(operator, clusters);
 }
@@ -112,6 +112,8 @@ function isKnown(registry: Registry, body: StatementBody): boolean {
       return registry.clients.has(`${body.realm}/${body.tenant}/${body.client}`);
     case "reporter":
       return registry.reporters.has(body.reporter);
+    case "enrolment":
+      return registry.enrolments.has(`${body.realm}/${body.credential}`);
     case "log-closed":
     case "witness-forward":
     case "pinned-key":

@@ -14,7 +14,7 @@ const TEMPLATE = join(repository, "node_modules", ".cache", "redoubt", "services
 /** Keeps what the processes of `dataFolder` compiled. */
 export function keepCompileCache(dataFolder: string): void {
   rmSync(TEMPLATE, { recursive: true, force: true });
-  for (const service of servicesOf({ clusters: [], leased: REALMS }))
+  for (const service of servicesOf({ clusters: [], leased: REALMS, presence: true }))
     copy(join(dataFolder, service, "cache"), join(TEMPLATE, service));
 }
 

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import type { Proxies } from "@redoubt/http";
 import type { JsonObject, JsonValue } from "@redoubt/verify/json";
 import {
@@ -12,12 +13,17 @@ import {
   type Realm,
   type ServiceName,
 } from "../layout.ts";
-import type { Settings } from "../settings.ts";
+import type { RealmAddress, Settings } from "../settings.ts";
 
 /** Members of a signer's configuration that say where its keys are kept. */
 export type CustodyMembers = Readonly<Record<Realm, JsonObject>>;
 
 const MAX_TTL_SECONDS = 3600;
+/** A working day, and what a person may leave an application with before she signs in again. */
+const SESSION_SECONDS = 43_200;
+const REFRESH_SECONDS = 604_800;
+/** In an organisation a lost passkey must lock nobody out; a consumer has a recovery code. */
+const PASSKEYS_REQUIRED: Readonly<Record<Realm, number>> = { consumer: 1, enterprise: 2 };
 /** kube-apiserver asks for 3607 s for each pod by itself. */
 const CLUSTER_TTL_SECONDS = 3660;
 /**
@@ -28,7 +34,7 @@ const BUDGET = { perSecond: 3000, burst: 3000 };
 /** Where the processes that serve the world listen besides loopback. */
 export interface Listen {
   readonly address: string;
-  /** First of four: publisher, both issuers, monitor. */
+  /** First of six: publisher, both issuers, monitor, none (the status page is for this machine), ceremony page. */
   readonly port: number;
   /** `null`: plain HTTP, for the proxies alone. */
   readonly tls: { readonly certificate: string; readonly key: string } | null;
@@ -74,6 +80,7 @@ export function makeConfigs(
         http: places(choices, ports, "publisher"),
       },
     ],
+    ...presenceConfig(settings, choices, ports),
     ...REALMS.flatMap((realm): (readonly [ServiceName, JsonValue])[] => [
       [`signer-${realm}`, { ...signerConfig(realm, settings), ...choices.custody[realm] }],
       [
@@ -86,6 +93,19 @@ export function makeConfigs(
       ],
     ]),
   ]);
+}
+
+function presenceConfig(
+  { presence, rpId }: Settings,
+  choices: ConfigChoices,
+  ports: Ports,
+): readonly (readonly [ServiceName, JsonValue])[] {
+  if (presence === undefined) return [];
+  // Plain http is of this machine: nobody elsewhere could approve there.
+  const isLocal = presence.startsWith("http:");
+  const http = places({ ...choices, ...(isLocal && { listen: null }) }, ports, "presence");
+  const callers = [...callersOf("presence", NOTHING_MORE)];
+  return [["presence", { v: 1, http, rpId, origin: presence, callers }]];
 }
 
 /** Where one process listens, on loopback and for the world. */
@@ -119,6 +139,12 @@ function ledgerConfig({ realms, operator, witness }: Settings, ports: Ports): Js
 
 function publisherConfig({ realms }: Settings) {
   return {
+    loginOrigins: Object.fromEntries(
+      REALMS.flatMap((realm) => {
+        const origin = loginOriginOf(realms[realm]);
+        return origin === undefined ? [] : [[realm, origin]];
+      }),
+    ),
     tokenEndpoints: {
       consumer: realms.consumer.tokenEndpoint,
       enterprise: realms.enterprise.tokenEndpoint,
@@ -128,8 +154,13 @@ function publisherConfig({ realms }: Settings) {
 }
 
 function signerConfig(realm: Realm, settings: Settings): JsonObject {
-  const ring = { class: "at", alg: "ES256", maxLifetimeSeconds: MAX_TTL_SECONDS };
-  return anySignerConfig({ realm, log: settings.realms[realm].log, ring }, settings);
+  // Two keys: what is meant for an API, and what tells a client who signed in (ARCHITECTURE §5.2).
+  const rings = (["at", "oidc"] as const).map((tokenClass) => ({
+    class: tokenClass,
+    alg: "ES256",
+    maxLifetimeSeconds: MAX_TTL_SECONDS,
+  }));
+  return anySignerConfig({ realm, log: settings.realms[realm].log, rings }, settings);
 }
 
 interface ClusterSigner {
@@ -146,13 +177,16 @@ export function clusterSignerConfig(
 ): JsonObject {
   const ring = { class: "oidc", alg: "ES256", maxLifetimeSeconds };
   const kubernetes = { tenant, audiences: "tenant" };
-  return { ...anySignerConfig({ realm, log, ring }, settings), kubernetes };
+  return { ...anySignerConfig({ realm, log, rings: [ring] }, settings), kubernetes };
 }
 
-function anySignerConfig(
-  { realm, log, ring }: { readonly realm: string; readonly log: string; readonly ring: JsonObject },
-  settings: Settings,
-): JsonObject {
+interface SignerPlan {
+  readonly realm: string;
+  readonly log: string;
+  readonly rings: readonly JsonObject[];
+}
+
+function anySignerConfig({ realm, log, rings }: SignerPlan, settings: Settings): JsonObject {
   return {
     v: 1,
     realm,
@@ -163,13 +197,14 @@ function anySignerConfig(
     operator: settings.operator,
     witness: settings.witness,
     maxUnwitnessedSeconds: 900,
-    rings: [ring],
+    rings: [...rings],
     budget: BUDGET,
     labels: ["isolation: none", "roots: demo", "witness: same-machine"],
   };
 }
 
-function issuerConfig(realm: Realm, { realms }: Settings): JsonObject {
+function issuerConfig(realm: Realm, { realms, rpId }: Settings): JsonObject {
+  const loginOrigin = loginOriginOf(realms[realm]);
   return {
     v: 1,
     realm,
@@ -178,5 +213,33 @@ function issuerConfig(realm: Realm, { realms }: Settings): JsonObject {
     tenant: realm === "consumer" ? CONSUMER_TENANT : null,
     callers: CALLERS[`issuer-${realm}`],
     maxTtlSeconds: MAX_TTL_SECONDS,
+    people:
+      loginOrigin === undefined
+        ? null
+        : {
+            loginOrigin,
+            rp: { id: rpId, name: "Redoubt" },
+            passkeysRequired: PASSKEYS_REQUIRED[realm],
+            passkeys: {
+              attestation: "none",
+              synced: "allowed",
+              allowAaguids: null,
+              denyAaguids: [],
+              roots: [],
+            },
+            sessionSeconds: SESSION_SECONDS,
+            refreshSeconds: REFRESH_SECONDS,
+          },
   };
+}
+
+/**
+ * WebAuthn §5.1.2: no passkey works at an IP address, so no people sign in there; at `localhost` it does, over plain HTTP,
+ * too.
+ */
+function loginOriginOf({ tokenEndpoint }: RealmAddress): string | undefined {
+  const { origin, hostname } = new URL(
+    tokenEndpoint.replace("{tenantid}", "x").replace("://127.0.0.1", "://localhost"),
+  );
+  return isIP(hostname.replace(/^\[|\]$/g, "")) === 0 ? origin : undefined;
 }

@@ -50,6 +50,8 @@ function launchOf(service: ServiceName): Launch {
       };
     case "link":
       return { code: kind, reads: [], flags: [NO_SQLITE] };
+    case "presence":
+      return { code: kind, reads: [], flags: [SMALL_NURSERY, NO_SQLITE] };
     case "issuer":
       return {
         code: kind,

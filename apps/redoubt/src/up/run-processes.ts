@@ -46,7 +46,7 @@ function serviceIn(folder: string, name: string): ServiceName {
 }
 
 /** Beside what every system has. The name becomes a path. */
-const MORE = /^(?:broker|link|(?:signer|kube-front|custody)-[a-z0-9-]{1,40})$/;
+const MORE = /^(?:broker|link|presence|(?:signer|kube-front|custody)-[a-z0-9-]{1,40})$/;
 
 function isProcess(name: string): name is ServiceName {
   return SERVICES.some((service) => service === name) || MORE.test(name);

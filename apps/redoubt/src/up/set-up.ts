@@ -7,23 +7,38 @@ import { initialise as initialiseMonitor } from "@redoubt/monitor/initialise";
 import { initialise as initialiseSigner } from "@redoubt/signer/initialise";
 import { encodeVerifierKey, SIGNATURE_TYPE } from "@redoubt/tlog";
 import { writeDemo, type Demo } from "../demo.ts";
-import { CALLERS, issuanceLog, REALMS, REGISTRY_LOG, SERVICES, type Realm } from "../layout.ts";
-import { writeSettings, type Addresses, type Identities, type Settings } from "../settings.ts";
+import {
+  callersOf,
+  issuanceLog,
+  REALMS,
+  REGISTRY_LOG,
+  servicesOf,
+  type Extent,
+  type Realm,
+} from "../layout.ts";
+import {
+  extentOf,
+  writeSettings,
+  type Addresses,
+  type Identities,
+  type Settings,
+} from "../settings.ts";
 import { copyCompileCache } from "./compile-cache.ts";
 import { makeConfigs, type ConfigChoices } from "./configs.ts";
 
 /** What is chosen when a data folder is made, and never again. */
 export interface Plan extends Addresses, ConfigChoices {
-  /** First of the five loopback ports. */
+  /** First of the six loopback ports. */
   readonly port: number;
   readonly demo: Demo;
 }
 
 /** Fills a fresh data folder for one machine: identities, sockets, configurations, demo clients. */
 export async function setUp(folder: string, plan: Plan, now: Date): Promise<void> {
-  makeFolders(folder);
-  copyCompileCache(folder, SERVICES);
   const { custody, listen, proxies, demo, ...places } = plan;
+  const extent = extentOf({ ...places, clusters: [] });
+  makeFolders(folder, extent);
+  copyCompileCache(folder, servicesOf(extent));
   const settings = withAddresses(places, await makeIdentities(folder, now));
   for (const [service, config] of makeConfigs(settings, { custody, listen, proxies }))
     writeDurable(join(folder, service, "config.json"), canonicalBytes(config));
@@ -42,12 +57,12 @@ function withAddresses(places: Addresses & Pick<Plan, "port">, ids: Identities):
   };
 }
 
-function makeFolders(folder: string): void {
+function makeFolders(folder: string, extent: Extent): void {
   mkdirSync(join(folder, "up"), { mode: 0o700 });
-  for (const service of SERVICES) {
+  for (const service of servicesOf(extent)) {
     mkdirSync(join(folder, service), { mode: 0o700 });
     mkdirSync(join(folder, service, "s"), { mode: 0o700 });
-    for (const caller of CALLERS[service]) {
+    for (const caller of callersOf(service, extent)) {
       mkdirSync(join(folder, service, "s", caller), { mode: 0o700 });
       const secret = Secret.random();
       writeDurable(join(folder, service, "s", caller, "secret"), secret.reveal());

@@ -30,8 +30,9 @@ import { ownersOf, readUsers, spread, type Owner, type User } from "./spread.ts"
 // This process stays the owner, so that the checks of every owner can be made by it.
 const ME: User = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
 const USERS: ReadonlyMap<Owner, User> = new Map(
-  [...SERVICES, "operator" as const].map((owner) => [owner, ME]),
+  [...SERVICES, "presence" as const, "operator" as const].map((owner) => [owner, ME]),
 );
+const EXTENT = { ...NOTHING_MORE, presence: true };
 const SOCKETS = "/run/redoubt";
 
 describe("a data folder spread to its users", () => {
@@ -49,7 +50,7 @@ describe("a data folder spread to its users", () => {
   after(() => rmSync(root, { recursive: true }));
 
   it("gives each its own folder, and of the others the places where it calls them", () => {
-    assert.deepEqual(readdirSync(to).toSorted(), [...SERVICES, "operator"].toSorted());
+    assert.deepEqual(readdirSync(to).toSorted(), ownersOf(EXTENT).toSorted());
     assert.deepEqual(readdirSync(join(to, "signer-consumer")).toSorted(), [
       "ledger",
       "monitor",
@@ -58,16 +59,16 @@ describe("a data folder spread to its users", () => {
     assert.deepEqual(readdirSync(join(to, "signer-consumer", "ledger", "s")), ["signer-consumer"]);
     assert.equal(existsSync(join(to, "operator", "up", "operator.key")), true);
     assert.equal(existsSync(join(to, "operator", "up", "lock.db")), false);
-    for (const service of SERVICES) {
+    for (const service of servicesOf(EXTENT)) {
       const config = readPrivateFile(join(to, service, service, "config.json"));
       assert.ok(config.length > 0);
     }
   });
 
   it("THREAT-32: keeps the checks of folders and secrets, at both ends of each socket", () => {
-    for (const service of SERVICES) {
+    for (const service of servicesOf(EXTENT)) {
       checkPrivateFolder(join(to, service, service));
-      for (const caller of callersOf(service, NOTHING_MORE)) {
+      for (const caller of callersOf(service, EXTENT)) {
         const known = readSocketSecret(socketPlace(from, service, caller)).reveal();
         const theirs = socketPlace(join(to, userOf(service, caller)), service, caller);
         for (const place of [socketPlace(join(to, service), service, caller), theirs])
@@ -111,7 +112,7 @@ describe("a data folder with leases and a cluster, spread to its users", () => {
   const root = mkdtempSync(join(tmpdir(), "redoubt-spread-"));
   const from = join(root, "data");
   const to = join(root, "lib");
-  const extent = { clusters: ["prod"], leased: ["consumer", "enterprise"] };
+  const extent = { clusters: ["prod"], leased: ["consumer", "enterprise"], presence: true };
   const users = new Map(ownersOf(extent).map((owner) => [owner, ME]));
   before(async () => {
     mkdirSync(from, { mode: 0o700 });

@@ -27,7 +27,8 @@ export interface SupervisorEvents {
  */
 export const STOP_ORDER: readonly (readonly Role["kind"][])[] = [
   ["issuer", "kube-front", "publisher"],
-  ["signer"],
+  // Issuers have things approved; whoever waits at the page hears that there will be no approval.
+  ["signer", "presence"],
   // What signers have begun goes through it.
   ["link"],
   ["custody", "broker"],

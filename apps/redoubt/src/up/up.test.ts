@@ -23,26 +23,25 @@ async function withServer(work: (port: number) => Promise<void>): Promise<void> 
 }
 
 function allOn(port: number): Ports {
-  const names = ["publisher", "issuer-consumer", "issuer-enterprise", "monitor", "status"] as const;
-  const [publisher, consumer, enterprise, monitor, status] = names.map(() => port);
   return {
-    publisher: publisher ?? 0,
-    "issuer-consumer": consumer ?? 0,
-    "issuer-enterprise": enterprise ?? 0,
-    monitor: monitor ?? 0,
-    status: status ?? 0,
+    publisher: port,
+    "issuer-consumer": port,
+    "issuer-enterprise": port,
+    monitor: port,
+    status: port,
+    presence: port,
   };
 }
 
 test("THREAT-32: a port that somebody holds is named, in one line that says what to do", async () => {
   await withServer(async (port) => {
-    for (const name of ["publisher", "monitor", "status"] as const) {
+    for (const name of ["publisher", "monitor", "status", "presence"] as const) {
       const ports = { ...allOn(0), [name]: port };
       await assert.rejects(checkPortsFree(ports), (error) => {
         assert.equal(errorCode(error), "ERR_PORT");
         assert.match(
           error instanceof Error ? error.message : "",
-          new RegExp(`^Port ${port} is taken: choose five free ports with --port$`),
+          new RegExp(`^Port ${port} is taken: choose six free ports with --port$`),
         );
         assert.doesNotMatch(errorLine(error), /\n/);
         return true;

@@ -111,7 +111,7 @@ function checkFree(port: number): Promise<void> {
     probe.once("error", (cause) => {
       const message =
         errorCode(cause) === "EADDRINUSE"
-          ? `Port ${port} is taken: choose five free ports with --port`
+          ? `Port ${port} is taken: choose six free ports with --port`
           : `Port ${port} cannot be used (${errorCode(cause)}): choose others with --port`;
       reject(new ServiceError("ERR_PORT", message, { cause }));
     });

@@ -121,6 +121,12 @@ const OF_KIND = {
       help: "1 while the ledger was heard within the last minute",
     },
   },
+  presence: {
+    redoubt_presence_statements_shown: {
+      type: "gauge",
+      help: "Statements that wait for an approval, and those that ended lately",
+    },
+  },
   "kube-front": {
     redoubt_kube_signer_connected: { type: "gauge", help: "1 while there is a signer" },
     redoubt_kube_calls_under_way: {
@@ -141,12 +147,12 @@ const SHARED = {
   redoubt_http_connections: {
     type: "gauge",
     help: "HTTP connections that are open",
-    of: ["issuer", "publisher"],
+    of: ["issuer", "publisher", "presence"],
   },
   redoubt_http_connections_evicted_total: {
     type: "counter",
     help: "HTTP connections that lost their place to a newcomer",
-    of: ["issuer", "publisher"],
+    of: ["issuer", "publisher", "presence"],
   },
   redoubt_sqlite_wal_bytes: {
     type: "gauge",

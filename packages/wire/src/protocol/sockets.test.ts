@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import type { JsonObject } from "@redoubt/verify/json";
 import { ISSUER } from "./issuer.ts";
 import type { Operation } from "./operation.ts";
+import { PRESENCE } from "./presence.ts";
 import { ISSUE_REFUSAL, SIGNER } from "./signer.ts";
 
 const TENANT = "11111111-1111-4111-8111-111111111111";
@@ -64,8 +65,17 @@ const POLICY = {
   notes: ["n"],
 };
 const TAKEOVER = { kid: KID, before: null, presence: "none" };
+const CEREMONY = "c".repeat(22);
+const ASSERTION = {
+  credentialId: "c",
+  clientDataJSON: "A".repeat(2731),
+  authenticatorData: "A".repeat(50),
+  signature: "A".repeat(683),
+};
 const BAD_REASONS = [{ reason: "" }, { reason: "x".repeat(161) }, { reason: "a\nb" }];
 const BAD_KIDS = [{ kid: "short" }, { kid: `${KID}k` }, { kid: `${KID.slice(1)}.` }];
+
+const copies = (length: number) => Array.from({ length }, () => ({ ...ASSERTION }));
 
 const SAMPLES: readonly Sample[] = [
   {
@@ -264,9 +274,56 @@ const SAMPLES: readonly Sample[] = [
     },
     badAnswers: [{ tokens: {} }],
   },
+  {
+    asked: PRESENCE.open,
+    request: {
+      statement: "A".repeat(10_923),
+      approvers: 8,
+      credentials: ["a".repeat(1364), "b-_"],
+    },
+    answer: { id: CEREMONY, url: `http://localhost:7405/${CEREMONY}`, code: "0Z9AHJMN" },
+    badRequests: [
+      { statement: "A".repeat(10_924) },
+      { statement: "A=" },
+      { approvers: 0 },
+      { approvers: 9 },
+      { credentials: [] },
+      { credentials: Array(33).fill("a") },
+      { credentials: ["a".repeat(1365)] },
+      { credentials: ["a/b"] },
+    ],
+    badAnswers: [
+      { id: `${CEREMONY}c` },
+      { id: CEREMONY.slice(1) },
+      { url: "" },
+      { code: "0Z9AHJM" },
+      { code: "0Z9AHJMI" },
+    ],
+  },
+  {
+    asked: PRESENCE.collect,
+    request: { id: CEREMONY, waitMs: 20_000 },
+    answer: { state: "collected", assertions: copies(8) },
+    badRequests: [{ id: "c" }, { waitMs: -1 }, { waitMs: 20_001 }, { waitMs: 0.5 }],
+    badAnswers: [
+      { state: "approved" },
+      { assertions: copies(9) },
+      { assertions: [{ ...ASSERTION, credentialId: "" }] },
+      { assertions: [{ ...ASSERTION, clientDataJSON: "A".repeat(2732) }] },
+      { assertions: [{ ...ASSERTION, authenticatorData: "A".repeat(48) }] },
+      { assertions: [{ ...ASSERTION, signature: "A".repeat(684) }] },
+      { assertions: [{ ...ASSERTION, userHandle: "AA" }] },
+    ],
+  },
+  {
+    asked: PRESENCE.close,
+    request: { id: CEREMONY },
+    answer: {},
+    badRequests: [{ id: "../../../../etc/passwd" }],
+  },
 ];
 
-describe("the sockets of signer and issuer", () => {
+describe("the sockets of signer, issuer and ceremony page", () => {
   for (const { asked, request, answer, badRequests = [], badAnswers = [] } of SAMPLES) {
     it(`${asked.op}: what is written is read, in both directions`, () => {
       assert.deepEqual(asked.request.write(asked.request.read(request)), request);
@@ -283,7 +340,9 @@ describe("the sockets of signer and issuer", () => {
   }
 
   it("every operation has a sample", () => {
-    const all = [...Object.values(SIGNER), ...Object.values(ISSUER)].map(({ op }) => op);
+    const all = [SIGNER, ISSUER, PRESENCE]
+      .flatMap((socket) => Object.values(socket))
+      .map(({ op }) => op);
     assert.deepEqual(new Set(SAMPLES.map(({ asked }) => asked.op)), new Set(all));
   });
 

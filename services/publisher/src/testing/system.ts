@@ -92,6 +92,7 @@ export class System implements AsyncDisposable {
         http: { port: 0, proxies: null, public: null },
         registry: { log: LOG, vkey: log.key },
         operator: operator.vkey,
+        loginOrigins: new Map(),
         tokenEndpoints: new Map([
           ["consumer", "https://token.example/consumer/oauth2/v2.0/token"],
           ["enterprise", "https://token.example/{tenantid}/oauth2/v2.0/token"],

@@ -115,9 +115,18 @@ export class KeyRing {
     return state === "active" || state === "verify-only";
   }
 
+  /**
+   * Whether access tokens are signed, where this signer makes any. A realm whose ID tokens have no key says so by its
+   * keys' alarms: that nobody can sign in must not take services' tokens away, too.
+   */
   get hasActive(): boolean {
-    const now = nowSeconds(this.#options.clock);
-    return this.#active.some(({ key, signUntil }) => now >= key.record.signFrom && now < signUntil);
+    const { clock, policies } = this.#options;
+    const now = nowSeconds(clock);
+    const wanted = policies.some((policy) => policy.class === "at") ? "at" : "oidc";
+    return this.#active.some(
+      ({ key: { record }, signUntil }) =>
+        record.class === wanted && now >= record.signFrom && now < signUntil,
+    );
   }
 
   /** Finds the active keys anew, by what the registry says now. */

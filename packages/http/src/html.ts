@@ -20,6 +20,11 @@ function markup(value: Shown): string {
   return escapeHtml(String(value));
 }
 
+/** A value for a script of ours, to stand in a quoted attribute; whole, for a script can do nothing with a part. */
+export function jsonText(value: object): Html {
+  return new Html(entities(JSON.stringify(value)));
+}
+
 const ENTITIES: Readonly<Record<string, string>> = {
   "&": "&amp;",
   "<": "&lt;",
@@ -32,8 +37,10 @@ const MAX_SHOWN = 1024;
 /** Control and format characters go, too: they can turn a line around, or hide a part of it. */
 function escapeHtml(text: string): string {
   const shown = text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
-  return shown
-    .toWellFormed()
-    .replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?")
-    .replaceAll(/[&<>"']/g, (character) => ENTITIES[character] ?? "");
+  const clean = shown.toWellFormed().replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?");
+  return entities(clean);
+}
+
+function entities(text: string): string {
+  return text.replaceAll(/[&<>"']/g, (character) => ENTITIES[character] ?? "");
 }

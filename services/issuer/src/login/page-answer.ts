@@ -1,0 +1,86 @@
+import type { HttpAnswer } from "@redoubt/http";
+
+export interface PageOptions {
+  readonly status?: number;
+  /** Origins that a form of this page may lead to by a redirect, besides our own (CSP `form-action`). */
+  readonly formOrigins?: readonly string[];
+  readonly cookies?: readonly string[];
+}
+
+/** Nothing from elsewhere, nothing inline, in nobody's frame; the address of a page goes nowhere. */
+export function pagePolicy(formOrigins: readonly string[] = []): string {
+  return [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self'",
+    "connect-src 'self'",
+    `form-action ${["'self'", ...formOrigins].join(" ")}`,
+    "frame-ancestors 'none'",
+    "base-uri 'none'",
+  ].join("; ");
+}
+
+export const PAGE_HEADERS: readonly string[] = [
+  "cache-control",
+  "no-store",
+  "referrer-policy",
+  "no-referrer",
+  "x-content-type-options",
+  "nosniff",
+  "x-frame-options",
+  "DENY",
+  "cross-origin-opener-policy",
+  "same-origin",
+  "permissions-policy",
+  "publickey-credentials-get=(self), publickey-credentials-create=(self)",
+];
+
+export function pageAnswer(
+  body: string,
+  { status = 200, formOrigins = [], cookies = [] }: PageOptions = {},
+): HttpAnswer {
+  return {
+    status,
+    headers: [
+      "content-type",
+      "text/html; charset=utf-8",
+      "content-security-policy",
+      pagePolicy(formOrigins),
+      ...PAGE_HEADERS,
+      ...cookies.flatMap((cookie) => ["set-cookie", cookie]),
+    ],
+    body,
+  };
+}
+
+/** RFC 9110 §15.4.4: the next request is a GET. */
+export function seeOther(location: string, cookies: readonly string[] = []): HttpAnswer {
+  return {
+    status: 303,
+    headers: [
+      "location",
+      location,
+      ...PAGE_HEADERS,
+      ...cookies.flatMap((cookie) => ["set-cookie", cookie]),
+    ],
+    body: "",
+  };
+}
+
+/** To a page's script: where the browser goes next, or what comes next. */
+export function scriptAnswer(
+  value: object,
+  { status = 200, cookies = [] }: Pick<PageOptions, "status" | "cookies"> = {},
+): HttpAnswer {
+  return {
+    status,
+    headers: [
+      "content-type",
+      "application/json",
+      ...PAGE_HEADERS,
+      ...cookies.flatMap((cookie) => ["set-cookie", cookie]),
+    ],
+    body: JSON.stringify(value),
+  };
+}

@@ -1,0 +1,2 @@
+export { parseConfig, type PresenceConfig } from "./config.ts";
+export { openPresence, type Presence, type PresenceOptions } from "./context.ts";

@@ -1,0 +1,182 @@
+import assert from "node:assert/strict";
+import { hash, randomBytes, randomUUID } from "node:crypto";
+import { join } from "node:path";
+import {
+  allowInsecureRequests,
+  buildAuthorizationUrl,
+  calculatePKCECodeChallenge,
+  ClientSecretBasic,
+  discovery,
+  None,
+  randomPKCECodeVerifier,
+  randomState,
+  type Configuration,
+} from "openid-client";
+import { systemClock } from "@redoubt/base";
+import { issuerTemplate, portsFrom, readDemo } from "@redoubt/cli";
+import { openPeopleStore, type PeopleStore } from "@redoubt/store";
+import { SoftAuthenticator } from "@redoubt/testkit";
+import { startSystem, type System } from "../e2e/system.ts";
+import { SoftBrowser } from "./soft-browser.ts";
+
+export const CALLBACK = "http://127.0.0.1/callback";
+export const PORTAL = "portal";
+
+export interface TestPerson {
+  readonly id: string;
+  readonly browser: SoftBrowser;
+  readonly keys: readonly SoftAuthenticator[];
+}
+
+/** A running system with one tenant whose people sign in through a public client, and their store. */
+export class PeopleSystem implements AsyncDisposable {
+  readonly system: System;
+  readonly tenant: string;
+  /** Below which everything of the tenant's people is. */
+  readonly login: string;
+  readonly store: PeopleStore;
+
+  private constructor(parts: Pick<PeopleSystem, "system" | "tenant" | "login" | "store">) {
+    this.system = parts.system;
+    this.tenant = parts.tenant;
+    this.login = parts.login;
+    this.store = parts.store;
+  }
+
+  static async start(): Promise<PeopleSystem> {
+    const system = await startSystem();
+    const demo = readDemo(system.folder).clients.find(({ realm }) => realm === "enterprise");
+    assert.ok(demo);
+    const { tenant } = demo;
+    const port = portsFrom(system.base)["issuer-enterprise"];
+    const path = join(system.folder, "issuer-enterprise", "people.sqlite");
+    const store = await openPeopleStore({ path }, { realm: "enterprise", clock: systemClock });
+    const login = `http://localhost:${port}/${tenant}/oauth2/v2.0`;
+    const people = new PeopleSystem({ system, tenant, login, store });
+    await people.addClient(PORTAL, ["--public", "--logout-uri=http://127.0.0.1/bye"]);
+    return people;
+  }
+
+  async addClient(client: string, options: readonly string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.system.redoubt([
+      "clients",
+      "add",
+      `--tenant=${this.tenant}`,
+      `--client=${client}`,
+      `--redirect-uri=${CALLBACK}`,
+      "--scope=orders.read",
+      "--json",
+      ...options,
+    ]);
+    assert.equal(code, 0, stderr);
+    const added: unknown = JSON.parse(stdout);
+    return typeof added === "object" && added !== null && "secret" in added
+      ? String(added.secret)
+      : "";
+  }
+
+  async addPerson(tenant: string = this.tenant): Promise<string> {
+    const id = randomUUID();
+    await this.store.people.add({
+      id,
+      tenant,
+      userName: `${id}@example.org`,
+      externalId: null,
+      displayName: "Ada",
+      givenName: "Ada",
+      familyName: "Lovelace",
+      emails: [{ value: "ada@example.org", primary: true }],
+      isAdministrator: false,
+      onboardedAt: null,
+      status: "active",
+      handle: randomBytes(32),
+      source: "command",
+    });
+    return id;
+  }
+
+  /** A pass that may be used from `notBefore` on, in seconds from now. */
+  async addPass(personId: string, notBefore = 0, seconds = 3600): Promise<string> {
+    const secret = randomBytes(20).toString("base64url");
+    const now = Math.floor(Date.now() / 1000);
+    await this.store.passes.issue({
+      hashes: [hash("sha256", secret, "buffer")],
+      personId,
+      purpose: "onboarding",
+      notBefore: now + notBefore,
+      expires: now + notBefore + seconds,
+      issuedBy: "operator",
+    });
+    return secret;
+  }
+
+  /** A browser in which a pass was just spent: it may register passkeys. */
+  async spendPass(personId: string): Promise<SoftBrowser> {
+    const browser = new SoftBrowser();
+    await browser.open(`${this.login}/register`);
+    await browser.submit("/register/pass", { pass: await this.addPass(personId) });
+    return browser;
+  }
+
+  /** A person with so many passkeys. */
+  async person(count = 2): Promise<TestPerson> {
+    const id = await this.addPerson();
+    const keys = Array.from({ length: count }, () => new SoftAuthenticator({ rpId: "localhost" }));
+    const browser = await this.spendPass(id);
+    for (const key of keys) await browser.usePasskey(key, { name: "key" });
+    return { id, browser: new SoftBrowser(), keys };
+  }
+
+  issuer(): string {
+    const template = issuerTemplate("enterprise", portsFrom(this.system.base).publisher);
+    return template.replace("{tenantid}", this.tenant);
+  }
+
+  configure(client: string = PORTAL, secret?: string): Promise<Configuration> {
+    const auth = secret === undefined ? None() : ClientSecretBasic(secret);
+    const options = { execute: [allowInsecureRequests] };
+    return discovery(new URL(this.issuer()), client, secret, auth, options);
+  }
+
+  async request(
+    config: Configuration,
+    parameters: Readonly<Record<string, string>> = {},
+  ): Promise<{ readonly url: string; readonly verifier: string; readonly state: string }> {
+    const verifier = randomPKCECodeVerifier();
+    const state = randomState();
+    const url = buildAuthorizationUrl(config, {
+      redirect_uri: CALLBACK,
+      scope: "openid",
+      code_challenge: await calculatePKCECodeChallenge(verifier),
+      code_challenge_method: "S256",
+      state,
+      ...parameters,
+    });
+    return { url: url.href, verifier, state };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.store[Symbol.asyncDispose]();
+    await this.system[Symbol.asyncDispose]();
+  }
+}
+
+/** Opens a request and does what its pages ask, to the address at the client. */
+export async function signIn(
+  { browser, keys }: TestPerson,
+  url: string,
+): Promise<{ readonly location: string; readonly hadPages: readonly string[] }> {
+  let seen = await browser.open(url);
+  const hadPages: string[] = [];
+  for (let page = 0; page < 4 && seen.location === undefined; page += 1) {
+    hadPages.push(/<title>(.*?)<\/title>/.exec(browser.body)?.[1] ?? "");
+    const [key] = keys;
+    assert.ok(key);
+    // eslint-disable-next-line no-await-in-loop -- one page leads to the next
+    seen = await (browser.body.includes('data-passkey="get"')
+      ? browser.usePasskey(key)
+      : browser.submit("/consent"));
+  }
+  assert.ok(seen.location, `${seen.status} ${seen.body}`);
+  return { location: seen.location, hadPages };
+}
