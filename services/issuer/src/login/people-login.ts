@@ -162,8 +162,7 @@ function framed(request: HttpRequest, answer: HttpAnswer): HttpAnswer {
 
 /** Where the form of the sign-out page leads in the end. The library refuses what is not the client's. */
 function onwardOrigins(request: HttpRequest): readonly string[] {
-  const form =
-    request.method === "POST" ? readForm(request) : new URLSearchParams(request.query);
+  const form = request.method === "POST" ? readForm(request) : new URLSearchParams(request.query);
   const url = URL.parse(form.get(AFTER) ?? "");
   return url && /^https?:$/.test(url.protocol) ? [url.origin] : [];
 }

@@ -82,17 +82,17 @@ export class AccountFlow {
   async #list({ person }: OwnSession, mount: string, kept?: Uint8Array): Promise<HttpAnswer> {
     const { store, signIn, required } = this.#parts;
     const passkeys = await store.passkeys.list(person.id);
-    const { userName: name, displayName = name } = person;
+    const displayName = person.displayName ?? person.userName;
     return pageAnswer(
       pages.passkeys({
         mount,
-        person: displayName ?? name,
+        person: displayName,
         required,
         signals: {
           rpId: signIn.rpId,
           userId: encodeBase64url(person.handle),
-          name,
-          displayName: displayName ?? name,
+          name: person.userName,
+          displayName,
         },
         ...(kept && { kept: encodeBase64url(kept) }),
         passkeys: passkeys.map(({ credentialId, name, created, lastUsed, backupEligible }) => ({

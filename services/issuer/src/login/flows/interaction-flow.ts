@@ -6,7 +6,7 @@ import type { Library, LibraryExchange } from "../library.ts";
 import type { LoginPaths, TenantPath } from "../login-place.ts";
 import { pageAnswer, scriptAnswer, seeOther } from "../page-answer.ts";
 import { pages } from "../pages/index.ts";
-import { START_AGAIN } from "../pages/messages.ts";
+import { SIGN_IN_OVER } from "../pages/messages.ts";
 import type { AskedScope } from "../pages/sign-in-pages.ts";
 import type { EndedSession } from "../logout-notices.ts";
 import type { OwnSessions } from "../own-sessions.ts";
@@ -53,7 +53,7 @@ export class InteractionFlow {
     if (!interaction && step === "/passkey")
       return scriptAnswer({ location: `${place.mount}/interaction/${uid}` });
     if (!interaction)
-      return pageAnswer(pages.failed({ ...place, text: START_AGAIN }), { status: 400 });
+      return pageAnswer(pages.failed({ ...place, text: SIGN_IN_OVER }), { status: 400 });
     const flow = { ...place, exchange, interaction, uid };
     if (request.method === "GET" && step === undefined) return this.#show(flow);
     if (request.method !== "POST") return undefined;
@@ -157,7 +157,7 @@ export class InteractionFlow {
     const accountId = interaction.session?.accountId;
     const client = clientOf(interaction);
     if (accountId === undefined)
-      return pageAnswer(pages.failed({ mount: flow.mount, text: START_AGAIN }), { status: 400 });
+      return pageAnswer(pages.failed({ mount: flow.mount, text: SIGN_IN_OVER }), { status: 400 });
     const known =
       interaction.grantId === undefined ? undefined : await Grant.find(interaction.grantId);
     const grant = known ?? new Grant({ accountId, clientId: client });

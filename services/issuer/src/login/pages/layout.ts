@@ -19,7 +19,7 @@ export function page({ title, mount, content, hasScript = false, failure }: Page
   const script = html`<script src="${mount}/passkey.js" defer></script>`;
   const texts = html`<div data-texts="${jsonText(SCRIPT_TEXTS)}" hidden></div>
     <noscript><p class="notice bad">${TEXTS.noScript}</p></noscript>`;
-  const head = failure === undefined || failure.title === title ? "" : `${failure.title} · `;
+  const head = failure === undefined ? "" : `${failure.title} · `;
   return html`<!doctype html>
     <html lang="en">
       <head>

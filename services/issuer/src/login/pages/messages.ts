@@ -58,21 +58,30 @@ export function failureOf(code: string): Failure {
   return Object.entries(REFUSALS).find(([known]) => known === code)?.[1] ?? OTHERWISE;
 }
 
+/** A failure that has a page of its own, whose heading says what to do. */
+export interface FailedPage extends Failure {
+  readonly todo: string;
+}
+
 export const PASS_REFUSED: Failure = {
   title: "This pass does not work",
   text: "It may have been used, or its time is over. Ask your administrator for a new one.",
 };
-export const START_AGAIN: Failure = {
+/** What the protocol library refuses. */
+export const START_AGAIN: FailedPage = {
+  todo: "Start again at the application",
   title: "This sign-in cannot go on",
-  text: "Go back to the application and start again there.",
-  perhaps: [
-    "It took too long, or was finished in another tab.",
-    "The application asked for something that it may not have: then tell the people who run it.",
-  ],
+  text: "Go back to the application and start again there. If it happens again, tell the people who run it: perhaps it asked for something that it may not have.",
 };
-export const NOT_NOW: Failure = {
+export const SIGN_IN_OVER: FailedPage = {
+  todo: "Start again at the application",
+  title: "This sign-in is over",
+  text: "It took too long, or was finished in another tab. Go back to the application and start again there.",
+};
+export const NOT_NOW: FailedPage = {
+  todo: "Try again in a minute",
   title: "Signing in is not possible at the moment",
-  text: "It is not your fault, and nothing is lost. Try again in a minute.",
+  text: "It is not your fault, and nothing is lost.",
 };
 
 const NO_PASSKEYS: Failure = {
@@ -157,8 +166,8 @@ export const TEXTS = {
     askOwn: html`Use your passkey to see, name, add or delete your passkeys`,
     again: "A change needs you again: use your passkey once more, then repeat it.",
     button: "Use a passkey",
-    how: "Your phone, your computer or a security key asks for your face, finger or PIN. There is nothing to type, so nothing that you type can be stolen.",
-    field: "Or choose one of this device here",
+    how: "Your phone, your computer or a security key asks for your face, finger or PIN. Nothing is typed here, so nothing that you type can be stolen.",
+    field: "Or choose it from the list in this field",
     none: "I have no passkey on this device",
     elsewhere: [
       "On your phone or another computer: press the button, choose “another device” in what your browser shows, and scan the code with that device.",
@@ -183,7 +192,7 @@ export const TEXTS = {
       email: "see your e-mail address",
       offline_access: "stay signed in while you are away",
     },
-    scope: (resource: string): string => `use this right of yours at ${resource}`,
+    scope: (resource: string): string => `act for you at ${resource} with the right`,
   },
   pass: {
     title: "Enter your pass",

@@ -1,6 +1,6 @@
 import { html, type Html } from "@redoubt/http";
 import { notice, page } from "./layout.ts";
-import { TEXTS, type Failure } from "./messages.ts";
+import { TEXTS, type FailedPage } from "./messages.ts";
 import { action, passkeyButton, whatIsIt, type CeremonyView } from "./parts.ts";
 
 export interface SignInView extends CeremonyView {
@@ -107,7 +107,7 @@ export function signedOutPage({ mount }: { readonly mount: string }): string {
   return page({ title, mount, content });
 }
 
-export function failedPage(view: { readonly mount: string; readonly text: Failure }): string {
+export function failedPage(view: { readonly mount: string; readonly text: FailedPage }): string {
   const { mount, text: failure } = view;
-  return page({ title: failure.title, mount, failure, content: notice(failure) });
+  return page({ title: failure.todo, mount, failure, content: notice(failure) });
 }
