@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
-import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
+import { chromium, type Browser, type Page } from "playwright-core";
 import { allowInsecureRequests, discovery, None } from "openid-client";
 import { issuerTemplate, portsFrom, readDemo } from "@redoubt/cli";
 import { startSystem, type System } from "../e2e/system.ts";
@@ -10,20 +10,10 @@ import { addPerson, peopleOf } from "./add-person.ts";
 import { assertFailure, assertLooks } from "./looks.ts";
 import { RelyingParty } from "./relying-party.ts";
 import { VirtualKey, virtualKeys } from "./virtual-key.ts";
+import { comeFrom, heading, press, pressByKeyboard, visit, type Visit } from "./visit.ts";
 
 const CHROMIUM = "/usr/bin/chromium";
 const NO_CHROMIUM = !existsSync(CHROMIUM) && "Debian package chromium is missing: npm run setup";
-
-const PATIENCE_MS = 6000;
-
-/** Somebody at a browser, with the keys in reach. */
-interface Visit extends AsyncDisposable {
-  readonly page: Page;
-  readonly laptop: VirtualKey;
-  readonly stick: VirtualKey;
-  /** What the browser refused or threw. */
-  readonly complaints: readonly string[];
-}
 
 describe("people sign in with a browser", { skip: NO_CHROMIUM }, () => {
   let system: System;
@@ -75,33 +65,6 @@ describe("people sign in with a browser", { skip: NO_CHROMIUM }, () => {
     party.configuration = await discovery(url, client, undefined, None(), options);
   }
 
-  /** A browser that nobody used before. */
-  async function visit({ isSynced = false } = {}): Promise<Visit> {
-    const context: BrowserContext = await browser.newContext();
-    const page = await context.newPage();
-    page.setDefaultTimeout(PATIENCE_MS);
-    const complaints: string[] = [];
-    page.on("console", (message) => {
-      // A refusal is an answer with a status of its own; the console tells of each.
-      if (!/status of (?:403|409|400|503)/.test(message.text())) complaints.push(message.text());
-    });
-    page.on("pageerror", ({ message }) => complaints.push(message));
-    const session = await virtualKeys(page);
-    const laptop = await VirtualKey.add(session, { transport: "internal", isSynced });
-    const stick = await VirtualKey.add(session, { transport: "usb" });
-    return {
-      page,
-      laptop,
-      stick,
-      complaints,
-      [Symbol.asyncDispose]: () => context.close(),
-    };
-  }
-
-  const press = (page: Page, name: string | RegExp) => page.getByRole("button", { name }).click();
-  const heading = (page: Page, name: string | RegExp) =>
-    page.getByRole("heading", { level: 1, name }).waitFor();
-
   async function enrol({ page, laptop, stick }: Visit): Promise<void> {
     visitors += 1;
     const pass = await addPerson(system, tenant, `Person${visitors}`);
@@ -118,16 +81,8 @@ describe("people sign in with a browser", { skip: NO_CHROMIUM }, () => {
     await stick.setPresent(false);
   }
 
-  /** Opens an application, which sends the person to us; the keys are out of reach. */
-  async function comeFrom(party: RelyingParty, { page, laptop, stick }: Visit): Promise<void> {
-    await laptop.setPresent(false);
-    await stick.setPresent(false);
-    await page.goto(`${party.origin}/`);
-    await heading(page, /^Sign in to /);
-  }
-
   it("from the pass to two passkeys, an application, a second one, and out", async () => {
-    await using visitor = await visit();
+    await using visitor = await visit(browser);
     const { page, laptop, stick, complaints } = visitor;
     const pass = await addPerson(system, tenant, "Ada");
     await page.goto(`${login}/register#${pass}`);
@@ -181,7 +136,7 @@ describe("people sign in with a browser", { skip: NO_CHROMIUM }, () => {
   });
 
   it("autofill: the passkey that the browser offers in the field is enough", async () => {
-    await using visitor = await visit();
+    await using visitor = await visit(browser);
     const { page, laptop, complaints } = visitor;
     await enrol(visitor);
     await laptop.setPresent(true);
@@ -190,8 +145,59 @@ describe("people sign in with a browser", { skip: NO_CHROMIUM }, () => {
     assert.deepEqual(complaints, []);
   });
 
+  it("autofill that was refused: who comes back to the field is asked again", async () => {
+    await using visitor = await visit(browser);
+    const { page, laptop } = visitor;
+    await enrol(visitor);
+    await laptop.lie({ isBogusSignature: true });
+    await laptop.setPresent(true);
+    await page.goto(`${orders.origin}/`);
+    await assertFailure(page, "This passkey does not work here");
+    await laptop.lie();
+    await page.getByRole("textbox").focus();
+    await heading(page, "Allow orders?");
+  });
+
+  it("M5: with one passkey of two, an application leads to the second one first", async () => {
+    await using visitor = await visit(browser);
+    const { page, laptop, stick } = visitor;
+    const pass = await addPerson(system, tenant, "Eve");
+    await page.goto(`${login}/register#${pass}`);
+    await press(page, "Go on");
+    await stick.setPresent(false);
+    await press(page, "Register a passkey");
+    await heading(page, "Register passkey 2 of 2");
+    await page.goto(`${orders.origin}/`);
+    await heading(page, "Register 1 more passkey");
+    await assertLooks(page);
+    await press(page, "Register another passkey");
+    await heading(page, "Register passkey 2 of 2");
+    await laptop.setPresent(false);
+    await stick.setPresent(true);
+    await press(page, "Register a passkey");
+    await heading(page, "You are ready");
+  });
+
+  it("no answer, or no time for one: the button reloads the page, and then it works", async () => {
+    await using visitor = await visit(browser);
+    const { page, laptop } = visitor;
+    await enrol(visitor);
+    await comeFrom(orders, visitor);
+    await page.route("**/passkey", (route) => route.abort());
+    await laptop.setPresent(true);
+    await press(page, "Use a passkey");
+    await assertFailure(page, "No answer came");
+    await page.unroute("**/passkey");
+    await laptop.setPresent(false);
+    await press(page, "Reload this page");
+    await page.getByRole("button", { name: "Use a passkey" }).waitFor();
+    await laptop.setPresent(true);
+    await press(page, "Use a passkey");
+    await heading(page, "Allow orders?");
+  });
+
   it("keyboard only: sign in and consent, after a reload", async () => {
-    await using visitor = await visit();
+    await using visitor = await visit(browser);
     const { page, laptop } = visitor;
     await enrol(visitor);
     await comeFrom(orders, visitor);
@@ -204,7 +210,7 @@ describe("people sign in with a browser", { skip: NO_CHROMIUM }, () => {
   });
 
   it("a key that does not verify its user, one without passkeys: what it may have been, and a try that works", async () => {
-    await using visitor = await visit();
+    await using visitor = await visit(browser);
     const { page, laptop, stick, complaints } = visitor;
     await enrol(visitor);
     await comeFrom(orders, visitor);
@@ -221,7 +227,7 @@ describe("people sign in with a browser", { skip: NO_CHROMIUM }, () => {
   });
 
   it("a forged signature, flags that lie, a challenge that is over: refused, and the next click has a new one", async () => {
-    await using visitor = await visit();
+    await using visitor = await visit(browser);
     const { page, laptop, complaints } = visitor;
     await enrol(visitor);
     await comeFrom(orders, visitor);
@@ -245,7 +251,7 @@ describe("people sign in with a browser", { skip: NO_CHROMIUM }, () => {
   });
 
   it("ERR_PASSKEY_DELETED: a passkey that was deleted elsewhere is forgotten by the device", async () => {
-    await using visitor = await visit();
+    await using visitor = await visit(browser);
     const { page, laptop } = visitor;
     await enrol(visitor);
     const [credentialId = ""] = await laptop.credentials();
@@ -264,7 +270,7 @@ describe("people sign in with a browser", { skip: NO_CHROMIUM }, () => {
   });
 
   it("my passkeys: named, added, deleted, and never fewer than needed", async () => {
-    await using visitor = await visit({ isSynced: true });
+    await using visitor = await visit(browser, { isSynced: true });
     const { page, laptop, complaints } = visitor;
     await enrol(visitor);
     await laptop.setPresent(true);
@@ -292,7 +298,7 @@ describe("people sign in with a browser", { skip: NO_CHROMIUM }, () => {
     const other = await page.context().newPage();
     await other.goto(`${login}/passkeys`);
     await removeOne(other, "Linux computer");
-    await other.getByText("You have 2 passkeys.").waitFor();
+    await other.getByText("you have 2 passkeys. That is as many as you need.").waitFor();
     await removeOne(page, HOSTILE);
     await assertFailure(page, "The passkey was not deleted");
     assert.match(await item(HOSTILE).innerText(), /You need 2\. Register another one first/);
@@ -300,7 +306,7 @@ describe("people sign in with a browser", { skip: NO_CHROMIUM }, () => {
   });
 
   it("says so where the browser has no passkeys, where the pass is not known, where the sign-in is over", async () => {
-    await using visitor = await visit();
+    await using visitor = await visit(browser);
     const { page } = visitor;
     await page.goto(`${login}/register#nothing`);
     await press(page, "Go on");
@@ -317,21 +323,9 @@ describe("people sign in with a browser", { skip: NO_CHROMIUM }, () => {
 });
 
 const HOSTILE = `<b>"Stick"</b>`;
-const MAX_TABS = 20;
 
 async function removeOne(page: Page, name: string): Promise<void> {
   const item = page.getByRole("listitem").filter({ hasText: name });
   await item.getByText(`Delete ${name}`).first().click();
   await item.getByRole("button", { name: `Delete ${name}` }).click();
-}
-
-async function pressByKeyboard(page: Page, name: string): Promise<void> {
-  for (let tabs = 0; tabs < MAX_TABS; tabs += 1) {
-    // eslint-disable-next-line no-await-in-loop -- as a person does it
-    await page.keyboard.press("Tab");
-    // eslint-disable-next-line no-await-in-loop -- as above
-    const text = await page.evaluate("document.activeElement.textContent.trim()");
-    if (text === name) return page.keyboard.press("Enter");
-  }
-  assert.fail(`No way to ${name} with the keyboard`);
 }

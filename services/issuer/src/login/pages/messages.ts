@@ -224,9 +224,9 @@ export const TEXTS = {
   passkeys: {
     title: "My passkeys",
     ask: (count: number, required: number): string =>
-      count === 1
-        ? `You have 1 passkey. ${enough(count, required)}`
-        : `You have ${count} passkeys. ${enough(count, required)}`,
+      count < required
+        ? `You have ${passkeysInWords(count)}, and need ${required}: register another one on another device.`
+        : `Nothing needs you: you have ${passkeysInWords(count)}. ${count > required ? "Delete those that you lost." : "That is as many as you need."}`,
     needed: (count: number): string => `Register ${count} more passkey${count === 1 ? "" : "s"}`,
     neededWhy:
       "You cannot sign in to applications before: if one is lost, the other must let you in.",
@@ -262,8 +262,6 @@ export const TEXTS = {
   },
 } as const;
 
-function enough(count: number, required: number): string {
-  return count < required
-    ? `You need ${required}.`
-    : "Keep each where you find it, and delete those that you lost.";
+function passkeysInWords(count: number): string {
+  return count === 1 ? "1 passkey" : `${count} passkeys`;
 }
