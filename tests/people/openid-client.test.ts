@@ -1,6 +1,4 @@
 import assert from "node:assert/strict";
-import { hash, randomBytes, randomUUID } from "node:crypto";
-import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import {
   allowInsecureRequests,
@@ -18,11 +16,10 @@ import {
   refreshTokenGrant,
   type Configuration,
 } from "openid-client";
-import { systemClock } from "@redoubt/base";
 import { issuerTemplate, portsFrom, readDemo } from "@redoubt/cli";
-import { openPeopleStore } from "@redoubt/store";
 import { SoftAuthenticator } from "@redoubt/testkit";
 import { startSystem, type System } from "../e2e/system.ts";
+import { addPerson } from "./add-person.ts";
 import { SoftBrowser } from "./soft-browser.ts";
 
 const CALLBACK = "http://127.0.0.1/callback";
@@ -53,41 +50,6 @@ describe("people sign in through an unmodified openid-client", () => {
   });
   after(() => system[Symbol.asyncDispose]());
 
-  async function addPerson(): Promise<string> {
-    const path = join(system.folder, "issuer-enterprise", "people.sqlite");
-    await using store = await openPeopleStore(
-      { path },
-      { realm: "enterprise", clock: systemClock },
-    );
-    const id = randomUUID();
-    await store.people.add({
-      id,
-      tenant,
-      userName: "ada@example.org",
-      externalId: null,
-      displayName: "Ada",
-      givenName: null,
-      familyName: null,
-      emails: [{ value: "ada@example.org", primary: true }],
-      isAdministrator: false,
-      onboardedAt: null,
-      status: "active",
-      handle: randomBytes(32),
-      source: "command",
-    });
-    const secret = randomBytes(20).toString("base64url");
-    const now = Math.floor(Date.now() / 1000);
-    await store.passes.issue({
-      hashes: [hash("sha256", secret, "buffer")],
-      personId: id,
-      purpose: "onboarding",
-      notBefore: now,
-      expires: now + 3600,
-      issuedBy: "operator",
-    });
-    return secret;
-  }
-
   function configure(): Promise<Configuration> {
     const issuer = issuerTemplate("enterprise", portsFrom(system.base).publisher);
     return discovery(new URL(issuer.replace("{tenantid}", tenant)), "portal", undefined, None(), {
@@ -96,7 +58,7 @@ describe("people sign in through an unmodified openid-client", () => {
   }
 
   it("registers two passkeys with a pass, signs in, reads userinfo, refreshes, signs out", async () => {
-    const pass = await addPerson();
+    const pass = await addPerson(system, tenant);
     const browser = new SoftBrowser();
     await browser.open(`${login}/register`);
     await browser.submit("/register/pass", { pass });
@@ -116,7 +78,7 @@ describe("people sign in through an unmodified openid-client", () => {
       state,
     });
     await browser.open(authorize.href);
-    assert.match(browser.body, /to <strong>portal<\/strong>/);
+    assert.match(browser.body, /go on to\s+<strong>portal<\/strong>/);
     const [key] = keys;
     assert.ok(key);
     await browser.usePasskey(key);

@@ -108,7 +108,7 @@ export function openPeople(options: OpenPeopleOptions, stack: AsyncDisposableSta
       giveBack: (tenant, form) => giveBack(store.protocol, tenant, form),
     }),
     flows: [
-      new InteractionFlow({ library, paths, signIn, sessions, store, client, sessionEnded }),
+      new InteractionFlow({ library, paths, signIn, sessions, store, sessionEnded }),
       new RegistrationFlow({ registration, sessions, store, passRefused }),
       new AccountFlow({ signIn, sessions, store, required, clock }),
     ],

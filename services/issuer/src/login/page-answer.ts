@@ -24,8 +24,9 @@ export function pagePolicy(formOrigins: readonly string[] = []): string {
 export const PAGE_HEADERS: readonly string[] = [
   "cache-control",
   "no-store",
+  // To nobody else. With `no-referrer`, browsers would send our own forms with `Origin: null` (Fetch §3.2).
   "referrer-policy",
-  "no-referrer",
+  "same-origin",
   "x-content-type-options",
   "nosniff",
   "x-frame-options",

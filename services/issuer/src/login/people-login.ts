@@ -15,13 +15,14 @@ import type { BackChannel } from "./back-channel.ts";
 import type { AccountFlow } from "./flows/account-flow.ts";
 import type { InteractionFlow } from "./flows/interaction-flow.ts";
 import type { SignOutFlow } from "./flows/sign-out-flow.ts";
+import { RefusedCeremony } from "./flows/refused-ceremony.ts";
 import type { RegistrationFlow } from "./flows/registration-flow.ts";
 import type { Library } from "./library.ts";
 import type { LoginPaths, TenantPath } from "./login-place.ts";
 import { PAGE_HEADERS, pageAnswer, scriptAnswer } from "./page-answer.ts";
 import { pages } from "./pages/index.ts";
-import { messageOf, NOT_NOW } from "./pages/messages.ts";
-import { PasskeyError } from "./passkeys/passkey-error.ts";
+import { isPage } from "./pages/layout.ts";
+import { failureOf, NOT_NOW } from "./pages/messages.ts";
 import { ROUTES } from "./provider.ts";
 
 export interface PeopleLoginParts {
@@ -95,9 +96,10 @@ export class PeopleLogin {
     if (path === ROUTES.userinfo || (BACK_CHANNEL.includes(path) && request.method === "OPTIONS"))
       return library.answer(request, tenant, { origin: tokenOrigin, mount, path });
     if (FRONT_CHANNEL.test(path))
-      return (
+      return framed(
+        request,
         (await signOut.answer(request, place)) ??
-        library.answer(request, tenant, { origin: paths.loginOrigin, mount, path })
+          (await library.answer(request, tenant, { origin: paths.loginOrigin, mount, path })),
       );
     this.#checkOrigin(request);
     for (const flow of flows) {
@@ -119,9 +121,12 @@ export class PeopleLogin {
   #failed(request: HttpRequest, { tenant, mount }: TenantPath, error: unknown): HttpAnswer {
     const isScript = request.headers["content-type"]?.startsWith("application/json") === true;
     const refused = { requestId: request.id, tenant, code: errorCode(error) };
-    if (error instanceof PasskeyError) {
-      this.#parts.refused(refused);
-      return scriptAnswer({ code: error.code, message: messageOf(error.code) }, { status: 403 });
+    if (error instanceof RefusedCeremony) {
+      const { options, cause } = error;
+      this.#parts.refused({ ...refused, code: cause.code });
+      const isDeleted = cause.code === "ERR_PASSKEY_DELETED";
+      const failure = failureOf(cause.code);
+      return scriptAnswer({ code: cause.code, failure, options, isDeleted }, { status: 403 });
     }
     if (error instanceof OAuthError) {
       this.#parts.refused({ ...refused, cause: errorCode(error.cause) });
@@ -143,8 +148,29 @@ const FRONT_CHANNEL = new RegExp(
   `^(?:${ROUTES.authorization}(?:/[\\w-]{16,64})?|${ROUTES.end_session}(?:/confirm|/success)?)$`,
 );
 
+/** Pages of ours that the library sends get the headers of all others. */
+function framed(request: HttpRequest, answer: HttpAnswer): HttpAnswer {
+  if (!isPage(answer.body)) return answer;
+  const cookies = answer.headers.filter((_, i, all) => i % 2 === 1 && all[i - 1] === "set-cookie");
+  const formOrigins = answer.status === 200 ? onwardOrigins(request) : [];
+  return pageAnswer(Buffer.from(answer.body).toString(), {
+    status: answer.status,
+    formOrigins,
+    cookies,
+  });
+}
+
+/** Where the form of the sign-out page leads in the end. The library refuses what is not the client's. */
+function onwardOrigins(request: HttpRequest): readonly string[] {
+  const form = request.method === "POST" ? readForm(request) : new URLSearchParams(request.query);
+  const url = URL.parse(form.get(AFTER) ?? "");
+  return url && /^https?:$/.test(url.protocol) ? [url.origin] : [];
+}
+
+const AFTER = "post_logout_redirect_uri";
+
 function unavailable(mount: string, isScript: boolean): HttpAnswer {
   return isScript
-    ? scriptAnswer({ code: "ERR_UNAVAILABLE", message: NOT_NOW }, { status: 503 })
+    ? scriptAnswer({ code: "ERR_UNAVAILABLE", failure: NOT_NOW }, { status: 503 })
     : pageAnswer(pages.failed({ mount, text: NOT_NOW }), { status: 503 });
 }

@@ -9,6 +9,7 @@ import { pageAnswer, scriptAnswer, seeOther } from "../page-answer.ts";
 import { pages } from "../pages/index.ts";
 import { cleanName } from "./passkey-registration.ts";
 import type { PasskeySignIn } from "./passkey-sign-in.ts";
+import { orRetry } from "./refused-ceremony.ts";
 
 export interface AccountParts {
   readonly signIn: PasskeySignIn;
@@ -20,6 +21,8 @@ export interface AccountParts {
 
 /** M8: whoever finds an open browser must not register a passkey of his own in it. */
 const RECENT_SECONDS = 300;
+/** Query of the page that says why it asks for the passkey once more. */
+const AGAIN = "again";
 
 /** A person's own passkeys: names, last use, another one, one less. */
 export class AccountFlow {
@@ -49,35 +52,49 @@ export class AccountFlow {
     if (!session) return seeOther(home);
     // A change needs the person, not only her browser.
     if (nowSeconds(this.#parts.clock) - session.since > RECENT_SECONDS)
-      return seeOther(home, [await sessions.end("Account", tenant, request)]);
+      return seeOther(`${home}?${AGAIN}`, [await sessions.end("Account", tenant, request)]);
     if (path === "/passkeys/add")
       return seeOther(`${mount}/register`, [
         await sessions.begin("Registration", session.person, "passkey"),
       ]);
     if (path === "/passkeys/rename") return this.#rename(request, session, home);
-    if (path === "/passkeys/remove") return this.#remove(request, session, home);
+    if (path === "/passkeys/remove") return this.#remove(request, session, place);
     return undefined;
   }
 
   async #show(request: HttpRequest, place: TenantPath): Promise<HttpAnswer> {
     const { tenant, mount } = place;
-    const { sessions, signIn, store, required } = this.#parts;
+    const { sessions, signIn } = this.#parts;
     const session = await sessions.find("Account", tenant, request);
     if (!session)
       return pageAnswer(
         pages.signIn({
           mount,
+          organisation: signIn.organisation,
+          isAgain: request.query === AGAIN,
           options: await signIn.options(purposeOf(tenant)),
           answerPath: `${mount}/passkeys/sign-in`,
         }),
       );
-    const { person } = session;
+    return this.#list(session, mount);
+  }
+
+  async #list({ person }: OwnSession, mount: string, kept?: Uint8Array): Promise<HttpAnswer> {
+    const { store, signIn, required } = this.#parts;
     const passkeys = await store.passkeys.list(person.id);
+    const displayName = person.displayName ?? person.userName;
     return pageAnswer(
       pages.passkeys({
         mount,
-        person: person.displayName ?? person.userName,
+        person: displayName,
         required,
+        signals: {
+          rpId: signIn.rpId,
+          userId: encodeBase64url(person.handle),
+          name: person.userName,
+          displayName,
+        },
+        ...(kept && { kept: encodeBase64url(kept) }),
         passkeys: passkeys.map(({ credentialId, name, created, lastUsed, backupEligible }) => ({
           id: encodeBase64url(credentialId),
           name,
@@ -86,12 +103,16 @@ export class AccountFlow {
           isSynced: backupEligible,
         })),
       }),
+      { status: kept ? 409 : 200 },
     );
   }
 
   async #enter({ tenant, mount }: TenantPath, response: unknown): Promise<HttpAnswer> {
     const { signIn, sessions } = this.#parts;
-    const { person } = await signIn.verify(tenant, purposeOf(tenant), response);
+    const purpose = purposeOf(tenant);
+    const { person } = await orRetry(signIn.verify(tenant, purpose, response), () =>
+      signIn.options(purpose),
+    );
     const cookie = await sessions.begin("Account", person, "sign-in");
     return scriptAnswer({ location: `${mount}/passkeys` }, { cookies: [cookie] });
   }
@@ -112,12 +133,18 @@ export class AccountFlow {
     }
   }
 
-  async #remove(request: HttpRequest, { person }: OwnSession, home: string): Promise<HttpAnswer> {
+  async #remove(
+    request: HttpRequest,
+    session: OwnSession,
+    { mount }: TenantPath,
+  ): Promise<HttpAnswer> {
     const { store, required } = this.#parts;
     const id = readId(readForm(request, { maxParameters: 1 }));
     // Nobody deletes the way in that is left: the store counts in the same transaction.
-    if (id) await store.passkeys.remove(person.id, id, { atLeast: required });
-    return seeOther(home);
+    const outcome =
+      id && (await store.passkeys.remove(session.person.id, id, { atLeast: required }));
+    if (outcome === "too-few") return this.#list(session, mount, id);
+    return seeOther(`${mount}/passkeys`);
   }
 }
 

@@ -1,5 +1,4 @@
 import type { HttpAnswer, HttpRequest } from "@redoubt/http";
-import type { ClientInfo } from "@redoubt/registry";
 import type { PeopleStore } from "@redoubt/store";
 import type { JsonObject } from "@redoubt/verify/json";
 import { errors, type Provider } from "oidc-provider";
@@ -7,10 +6,12 @@ import type { Library, LibraryExchange } from "../library.ts";
 import type { LoginPaths, TenantPath } from "../login-place.ts";
 import { pageAnswer, scriptAnswer, seeOther } from "../page-answer.ts";
 import { pages } from "../pages/index.ts";
-import { START_AGAIN } from "../pages/messages.ts";
+import { SIGN_IN_OVER } from "../pages/messages.ts";
+import type { AskedScope } from "../pages/sign-in-pages.ts";
 import type { EndedSession } from "../logout-notices.ts";
 import type { OwnSessions } from "../own-sessions.ts";
 import type { PasskeySignIn } from "./passkey-sign-in.ts";
+import { orRetry } from "./refused-ceremony.ts";
 
 export interface InteractionParts {
   readonly library: Library;
@@ -18,7 +19,6 @@ export interface InteractionParts {
   readonly signIn: PasskeySignIn;
   readonly sessions: OwnSessions;
   readonly store: Pick<PeopleStore, "people">;
-  readonly client: (tenant: string, client: string) => ClientInfo | undefined;
   /** Told when a browser changes from one person to another, which ends the first one's session. */
   readonly sessionEnded: (ended: EndedSession) => Promise<void>;
 }
@@ -49,8 +49,11 @@ export class InteractionFlow {
       path: place.path,
     });
     const interaction = await this.#find(exchange, uid);
+    // Its page says that the sign-in is over; the script can only go there.
+    if (!interaction && step === "/passkey")
+      return scriptAnswer({ location: `${place.mount}/interaction/${uid}` });
     if (!interaction)
-      return pageAnswer(pages.failed({ ...place, text: START_AGAIN }), { status: 400 });
+      return pageAnswer(pages.failed({ ...place, text: SIGN_IN_OVER }), { status: 400 });
     const flow = { ...place, exchange, interaction, uid };
     if (request.method === "GET" && step === undefined) return this.#show(flow);
     if (request.method !== "POST") return undefined;
@@ -81,15 +84,18 @@ export class InteractionFlow {
   }
 
   async #show(flow: Flow): Promise<HttpAnswer> {
-    const { interaction, mount, uid, tenant } = flow;
+    const { interaction, mount, uid } = flow;
+    const { organisation } = this.#parts.signIn;
     const client = clientOf(interaction);
-    const formOrigins = this.#originsOf(tenant, client);
+    const { origin, host } = placeOf(interaction);
+    const formOrigins = [origin];
     const base = `${mount}/interaction/${uid}`;
     if (interaction.prompt.name === "login")
       return pageAnswer(
         pages.signIn({
           mount,
           client,
+          organisation,
           options: await this.#parts.signIn.options(purposeOf(flow)),
           answerPath: `${base}/passkey`,
           cancelPath: `${base}/cancel`,
@@ -101,6 +107,8 @@ export class InteractionFlow {
       pages.consent({
         mount,
         client,
+        organisation,
+        host,
         person: person?.displayName ?? person?.userName ?? "",
         scopes: askedScopes(interaction),
         consentPath: `${base}/consent`,
@@ -113,7 +121,9 @@ export class InteractionFlow {
   async #proven(flow: Flow, response: unknown): Promise<HttpAnswer> {
     const { signIn, sessions } = this.#parts;
     const { tenant, interaction, mount } = flow;
-    const { person, claims } = await signIn.verify(tenant, purposeOf(flow), response);
+    const { person, claims } = await orRetry(signIn.verify(tenant, purposeOf(flow), response), () =>
+      signIn.options(purposeOf(flow)),
+    );
     // M5: nobody gets a token with one passkey, whose loss would lock the person out.
     if (person.onboardedAt === null) {
       const cookie = await sessions.begin("Account", person, "sign-in");
@@ -147,7 +157,7 @@ export class InteractionFlow {
     const accountId = interaction.session?.accountId;
     const client = clientOf(interaction);
     if (accountId === undefined)
-      return pageAnswer(pages.failed({ mount: flow.mount, text: START_AGAIN }), { status: 400 });
+      return pageAnswer(pages.failed({ mount: flow.mount, text: SIGN_IN_OVER }), { status: 400 });
     const known =
       interaction.grantId === undefined ? undefined : await Grant.find(interaction.grantId);
     const grant = known ?? new Grant({ accountId, clientId: client });
@@ -170,12 +180,6 @@ export class InteractionFlow {
     const id = interaction.session?.accountId;
     return id === undefined ? undefined : this.#parts.store.people.find(tenant, { id });
   }
-
-  /** Chromium holds the redirect after a form against `form-action`, too. */
-  #originsOf(tenant: string, client: string): readonly string[] {
-    const uris = this.#parts.client(tenant, client)?.login?.redirectUris ?? [];
-    return [...new Set(uris.map((uri) => new URL(uri).origin))];
-  }
 }
 
 interface Flow extends TenantPath {
@@ -192,6 +196,16 @@ function purposeOf({ tenant, uid }: Flow): string {
 function clientOf({ params }: Interaction): string {
   const { client_id: client } = params;
   return typeof client === "string" ? client : "";
+}
+
+/**
+ * Where the person goes on to. Chromium holds the redirect after a form against `form-action`, too; and an application
+ * on this machine chooses its port (RFC 8252 §7.3), so what it asked for says more than what is registered.
+ */
+function placeOf({ params }: Interaction): URL {
+  const { redirect_uri: uri } = params;
+  if (typeof uri !== "string") throw new TypeError("An interaction without a redirect URI");
+  return new URL(uri);
 }
 
 interface Missing {
@@ -213,7 +227,10 @@ function texts(value: unknown): readonly string[] {
   return Array.isArray(value) ? value.filter((one) => typeof one === "string") : [];
 }
 
-function askedScopes(interaction: Interaction): readonly string[] {
+function askedScopes(interaction: Interaction): readonly AskedScope[] {
   const { openid, resources } = missingOf(interaction);
-  return [...openid, ...resources.flatMap(([, scopes]) => scopes)];
+  return [
+    ...openid.map((scope) => ({ scope })),
+    ...resources.flatMap(([resource, scopes]) => scopes.map((scope) => ({ scope, resource }))),
+  ];
 }

@@ -37,6 +37,10 @@ export class PasskeyRegistration {
     this.#parts = parts;
   }
 
+  get organisation(): string {
+    return this.#parts.place.rp.name;
+  }
+
   get required(): number {
     return this.#parts.required;
   }

@@ -43,6 +43,15 @@ export class PasskeySignIn {
     this.#parts = parts;
   }
 
+  /** How the organisation calls itself. */
+  get organisation(): string {
+    return this.#parts.place.rp.name;
+  }
+
+  get rpId(): string {
+    return this.#parts.place.rp.id;
+  }
+
   /** What a page needs; the answer is good for this purpose alone. */
   async options(purpose: string) {
     const { ceremonies, place } = this.#parts;
@@ -60,6 +69,10 @@ export class PasskeySignIn {
     const challenge = await ceremonies.take("sign-in", purpose, clientData);
     const person = await store.people.findByHandle(userHandle);
     const stored = await store.passkeys.find(decodeBase64url(id));
+    // WebAuthn §5.1.10.3: the authenticator may forget it, for good. So this is said only where both hold: this very
+    // store made the handle, and has no such passkey. Another realm's store may have it under the same domain.
+    if (person?.tenant === tenant && person.status === "active" && !stored)
+      throw new PasskeyError("ERR_PASSKEY_DELETED", "Sign-in: the passkey was deleted");
     // An id that is nobody's, or somebody's of another tenant, or of a person who is disabled: told apart to nobody.
     if (!person || person.tenant !== tenant || stored?.personId !== person.id)
       throw new PasskeyError("ERR_PASSKEY_CREDENTIAL", "Sign-in: no such passkey here");

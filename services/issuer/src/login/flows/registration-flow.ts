@@ -8,6 +8,7 @@ import { pageAnswer, scriptAnswer, seeOther } from "../page-answer.ts";
 import { pages } from "../pages/index.ts";
 import { PASS_REFUSED } from "../pages/messages.ts";
 import type { PasskeyRegistration, RegisteredBy } from "./passkey-registration.ts";
+import { orRetry } from "./refused-ceremony.ts";
 
 export interface RegistrationFlowParts {
   readonly registration: PasskeyRegistration;
@@ -57,7 +58,7 @@ export class RegistrationFlow {
         : undefined;
     if (!("pass" in outcome) || person?.status !== "active") {
       passRefused(tenant, "pass" in outcome ? "unknown" : outcome.refusal);
-      return pageAnswer(pages.pass({ mount, error: PASS_REFUSED }), { status: 403 });
+      return pageAnswer(pages.pass({ mount, failure: PASS_REFUSED }), { status: 403 });
     }
     const cookie = await sessions.begin("Registration", person, outcome.pass.purpose);
     return seeOther(`${mount}/register`, [cookie]);
@@ -70,7 +71,9 @@ export class RegistrationFlow {
       pages.register({
         mount,
         person: person.displayName ?? person.userName,
-        missing: registration.required - length,
+        organisation: registration.organisation,
+        count: length,
+        required: registration.required,
         options: await registration.options(person),
         answerPath: `${mount}/register/passkey`,
       }),
@@ -83,10 +86,13 @@ export class RegistrationFlow {
   ): Promise<HttpAnswer> {
     const { registration, sessions } = this.#parts;
     const { response, name } = body;
-    const { missing } = await registration.verify(person, createdBy(by), {
-      response,
-      name: typeof name === "string" ? name : "",
-    });
+    const { missing } = await orRetry(
+      registration.verify(person, createdBy(by), {
+        response,
+        name: typeof name === "string" ? name : "",
+      }),
+      () => registration.options(person),
+    );
     if (missing > 0) return scriptAnswer({ location: `${place.mount}/register` });
     const cookie = await sessions.end("Registration", place.tenant, request);
     return scriptAnswer({ location: `${place.mount}/registered` }, { cookies: [cookie] });

@@ -4,6 +4,8 @@ export type PasskeyErrorCode =
   | "ERR_PASSKEY_FORM"
   /** The answer is about another credential than it says, or than was asked. */
   | "ERR_PASSKEY_CREDENTIAL"
+  /** It was of the person whose it says it is, and was deleted. */
+  | "ERR_PASSKEY_DELETED"
   | "ERR_PASSKEY_TYPE"
   | "ERR_PASSKEY_CHALLENGE"
   | "ERR_PASSKEY_ORIGIN"
