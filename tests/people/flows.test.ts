@@ -187,7 +187,7 @@ describe("sign-in of people, on a running system", () => {
       ["made at another origin", { origin: "http://localhost" }, "ERR_PASSKEY_ORIGIN"],
       ["in a frame", { crossOrigin: true }, "ERR_PASSKEY_CROSS_ORIGIN"],
       ["without verification", { flags: { UV: false } }, "ERR_PASSKEY_USER_VERIFICATION"],
-      ["of another credential", { credentialId: "AAAA" }, "ERR_PASSKEY_CREDENTIAL"],
+      ["of a credential that is nobody's", { credentialId: "AAAA" }, "ERR_PASSKEY_DELETED"],
       ["that names nobody", { userHandle: "AAAA" }, "ERR_PASSKEY_CREDENTIAL"],
       ["with a broken signature", { signature: "flip" }, "ERR_PASSKEY_SIGNATURE"],
     ] as const)
@@ -276,7 +276,7 @@ describe("sign-in of people, on a running system", () => {
       for (const parameters of [{ prompt: "login" }, { max_age: "0" }]) {
         const { url } = await people.request(config, parameters);
         const { hadPages } = await signIn(person, url);
-        assert.equal(hadPages[0], "Sign in");
+        assert.match(hadPages[0] ?? "", /^Sign in/);
       }
       const later = decodeJwt((await tokensFor(person)).tokens.id_token ?? "");
       assert.ok(Number(later["auth_time"]) > Number(first["auth_time"]));

@@ -52,7 +52,7 @@ describe("what people see when something fails", () => {
     const login = loginThat(new StoreError("ERR_STORE_IO", "Store failed"), refused);
     const told = await login.answer(request("/passkeys/sign-in"));
     assert.equal(told?.status, 503);
-    assert.deepEqual(Object.keys(JSON.parse(String(told?.body))), ["code", "message"]);
+    assert.deepEqual(Object.keys(JSON.parse(String(told?.body))), ["code", "failure"]);
     assert.match(String(told?.body), /"code":"ERR_UNAVAILABLE"/);
     const page = await login.answer(request("/passkeys/rename", { headers: {} }));
     assert.equal(page?.status, 503);
