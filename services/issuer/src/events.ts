@@ -14,6 +14,8 @@ export const ISSUER_EVENTS = {
   // The library of sign-in failed in a way that it should not.
   login_failed: "operation",
   logout_notice_failed: "operation",
+  passkey_metadata_failed: "operation",
+  passkey_metadata: "operation",
   // Anybody can show what is no pass.
   pass_refused: "stranger",
   registry_failed: "operation",
@@ -48,6 +50,9 @@ export interface IssuerEvents extends DeliveryEvents {
   signerKeysFailed(code: string): void;
   /** Of the protocol library: what it says of its own failure. */
   loginFailed(message: string): void;
+  /** The file about models of passkeys could not be taken; what was read before counts on. */
+  passkeyMetadataFailed(code: string): void;
+  passkeyMetadata(fields: { readonly number: number; readonly isStale: boolean }): void;
   /** A client did not take the word that a session is over; the last attempt is said as such. */
   logoutNoticeFailed(fields: {
     readonly client: string;
@@ -77,6 +82,8 @@ export function issuerEvents(sink: EventSink<IssuerEvent>): IssuerEvents {
     signerAnswer: () => sink("signer_answer_malformed"),
     signerKeysFailed: (code) => sink("signer_keys_failed", { code }),
     loginFailed: (message) => sink("login_failed", { message }),
+    passkeyMetadataFailed: (code) => sink("passkey_metadata_failed", { code }),
+    passkeyMetadata: (fields) => sink("passkey_metadata", fields),
     logoutNoticeFailed: (fields) => sink("logout_notice_failed", fields),
     passRefused: (tenant, why) => sink("pass_refused", { tenant, why }),
     signerState: (ready, reason) => sink("signer_state", { ready, reason }),

@@ -1,5 +1,6 @@
 import { configError, type MemberReader } from "@redoubt/base";
-import { readPasskeyPolicy } from "./passkeys/read-policy.ts";
+import type { Certificate } from "@redoubt/evidence";
+import { readCertificates, readPasskeyPolicy } from "./passkeys/read-policy.ts";
 import type { PasskeyPolicy } from "./passkeys/policy.ts";
 
 export interface PeopleConfig {
@@ -10,8 +11,19 @@ export interface PeopleConfig {
   /** How many passkeys a person must have before anything is open. */
   readonly passkeysRequired: number;
   readonly policy: PasskeyPolicy;
+  /** Absent where nothing is known of models but what the policy says. */
+  readonly metadata?: PasskeyMetadataSource;
   readonly sessionSeconds: number;
   readonly refreshSeconds: number;
+}
+
+/** FIDO metadata from a file. */
+export interface PasskeyMetadataSource {
+  /** In this process's own folder, where alone it may read. */
+  readonly file: string;
+  readonly roots: readonly Certificate[];
+  /** Whom the signing certificate is for: `mds.fidoalliance.org`. */
+  readonly host: string;
 }
 
 const DAY = 86_400;
@@ -26,12 +38,23 @@ export function readPeople(reader: MemberReader): PeopleConfig {
     rp,
     passkeysRequired: reader.integer("passkeysRequired", 1, MAX_REQUIRED),
     policy: readPasskeyPolicy(reader.object("passkeys")),
+    ...(reader.has("metadata") && { metadata: readMetadata(reader.object("metadata")) }),
     // THREAT-16: however often it is used, a sign-in ends.
     sessionSeconds: reader.integer("sessionSeconds", 300, 7 * DAY),
     refreshSeconds: reader.integer("refreshSeconds", 300, 90 * DAY),
   };
   reader.done();
   return people;
+}
+
+function readMetadata(reader: MemberReader): PasskeyMetadataSource {
+  const source = {
+    file: reader.string("file", 64, /^[A-Za-z0-9][A-Za-z0-9._-]*$/),
+    roots: readCertificates(reader.string("roots", 65_536)),
+    host: reader.string("host", 253, /^[a-z0-9.-]+$/),
+  };
+  reader.done();
+  return source;
 }
 
 // WebAuthn §5.1.2: passkeys work on secure origins only, and never on an IP address.

@@ -1,60 +1,20 @@
 import assert from "node:assert/strict";
-import { sign } from "node:crypto";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { AttestationAuthority, SOFT_AAGUID, type LeafOptions } from "@redoubt/testkit";
+import { AttestationAuthority, SOFT_AAGUID } from "@redoubt/testkit";
 import { isStale, verifyMetadata, type MetadataTrust, type ModelMetadata } from "./metadata.ts";
 import { PasskeyError } from "./passkey-error.ts";
 import {
-  certificateOf,
-  NOW,
-  register,
-  signIn,
-  softKey,
-  VENDOR,
-  VENDOR_ROOT,
-} from "./testing/ceremony.ts";
-
-const HOST = "mds.test";
-const PUBLISHER = new AttestationAuthority("Test metadata root");
-const TRUST: MetadataTrust = {
-  roots: [certificateOf(PUBLISHER)],
-  host: HOST,
-  now: NOW,
-  lastNumber: 0,
-};
-
-const ENTRY = {
-  aaguid: SOFT_AAGUID,
-  metadataStatement: {
-    description: "Test model",
-    attestationRootCertificates: [VENDOR.certificate.toString("base64")],
-    userVerificationDetails: [[{ userVerificationMethod: "passcode_internal" }]],
-  },
-  statusReports: [{ status: "FIDO_CERTIFIED_L1", effectiveDate: "2025-01-01" }],
-};
-const BODY = { legalHeader: "x", no: 7, nextUpdate: "2026-06-30", entries: [ENTRY] };
-
-interface Making {
-  readonly authority?: AttestationAuthority;
-  readonly leaf?: Partial<LeafOptions>;
-  readonly alg?: string;
-  readonly x5c?: (made: readonly string[]) => unknown;
-}
-
-function encode(json: unknown): string {
-  return Buffer.from(JSON.stringify(json)).toString("base64url");
-}
-
-function blobOf(body: unknown, making: Making = {}): Buffer {
-  const { authority = PUBLISHER, leaf, alg = leaf?.kind === "rsa" ? "RS256" : "ES256" } = making;
-  const { privateKey, x5c } = authority.leaf({ aaguid: null, host: HOST, ...leaf });
-  const certificates = x5c.map((der) => der.toString("base64"));
-  const head = { alg, typ: "JWT", x5c: making.x5c?.(certificates) ?? certificates };
-  const signed = `${encode(head)}.${encode(body)}`;
-  const key = { key: privateKey, dsaEncoding: "ieee-p1363" } as const;
-  return Buffer.from(`${signed}.${sign("sha256", Buffer.from(signed), key).toString("base64url")}`);
-}
+  blobOf,
+  BODY,
+  encode,
+  ENTRY,
+  HOST,
+  PUBLISHER,
+  TRUST,
+  type Making,
+} from "./testing/metadata-blob.ts";
+import { NOW, register, signIn, softKey, VENDOR_ROOT } from "./testing/ceremony.ts";
 
 function codeOf(blob: Uint8Array, trust: MetadataTrust = TRUST): string {
   try {

@@ -51,7 +51,8 @@ function readRoots(from: MemberReader): PasskeyPolicy["roots"] {
   return roots;
 }
 
-function readCertificates(pem: string): readonly Certificate[] {
+/** @throws ServiceError `ERR_CONFIG` */
+export function readCertificates(pem: string): readonly Certificate[] {
   try {
     const options = { maxCertificates: MAX_CERTIFICATES, what: "root" };
     return decodePemChain(pem, options).map((der) => parseCertificate(der, "root"));
