@@ -75,7 +75,7 @@ describe("people sign in through an unmodified openid-client", () => {
       handle: randomBytes(32),
       source: "command",
     });
-    const secret = randomBytes(20).toString("base64url");
+    const secret = randomBytes(20).toString("hex").toUpperCase();
     const now = Math.floor(Date.now() / 1000);
     await store.passes.issue({
       hashes: [hash("sha256", secret, "buffer")],

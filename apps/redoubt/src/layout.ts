@@ -170,6 +170,18 @@ export function atTenant(template: string, tenant: string): string {
   return template.replace(TENANT_PLACEHOLDER, tenant);
 }
 
+/** WebAuthn §5.1.2: no passkey works at an IP address; at `localhost` it does, over plain HTTP, too. */
+export function loginOrigin(endpoint: string): string {
+  const { origin } = new URL(endpoint.replace(TENANT_PLACEHOLDER, "x"));
+  return origin.replace("://127.0.0.1", "://localhost");
+}
+
+/** Where the people of a tenant sign in: all that is theirs is beside the token endpoint. */
+export function loginUrl(endpoint: string, tenant: string): string {
+  const { pathname } = new URL(atTenant(endpoint, tenant));
+  return `${loginOrigin(endpoint)}${pathname.replace(/\/token$/, "")}`;
+}
+
 /** The same path at a port of this machine: our own commands need neither DNS nor the proxy in front. */
 export function onLoopback(url: string, port: number): string {
   return url.replace(/^https?:\/\/[^/]+/, `http://127.0.0.1:${port}`);

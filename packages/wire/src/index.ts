@@ -74,6 +74,7 @@ export {
   type MetricName,
 } from "./protocol/metrics.ts";
 export { ISSUER, type IssuerStatus } from "./protocol/issuer.ts";
+export type { PasskeyView, PersonView } from "./protocol/people.ts";
 export {
   ISSUE_REFUSAL,
   SIGNER,
