@@ -132,7 +132,8 @@ describe("accounts", () => {
         ],
       }),
     ])
-      assert.throws(() => void add(bad), { code: "ERR_PERSON_DETAILS" });
+      // oxlint-disable-next-line no-await-in-loop -- each by itself
+      await assert.rejects(add(bad), { code: "ERR_PERSON_DETAILS" });
   });
 
   it("are listed in pages that lead through all of them", async () => {

@@ -59,7 +59,7 @@ export class Accounts {
   }
 
   /** @throws ServiceError `ERR_PERSON_DETAILS`, `ERR_PERSON_TAKEN` */
-  add(
+  async add(
     tenant: string,
     details: SaidDetails,
     given: {
@@ -77,7 +77,7 @@ export class Accounts {
    * @throws ServiceError `ERR_PERSON_DETAILS`, `ERR_PERSON_TAKEN`, `ERR_PERSON_CHANGED`: somebody else changed it
    *   meanwhile; `ERR_PERSON_UNKNOWN`
    */
-  change(person: Person, changes: Partial<SaidDetails>): Promise<Person> {
+  async change(person: Person, changes: Partial<SaidDetails>): Promise<Person> {
     checkDetails(changes);
     const { tenant, id, version } = person;
     return translated(() => this.#parts.store.people.update(tenant, id, version, changes));

@@ -9,6 +9,8 @@ import type { RealmRegistry } from "../realm-registry.ts";
 import type { SignerPort } from "../signer-port.ts";
 import type { SignerWatch } from "../signer-watch.ts";
 import { OAuthError } from "../errors.ts";
+import { Scim } from "../scim/scim.ts";
+import { ScimUsers } from "../scim/users.ts";
 import { Accounts } from "./accounts.ts";
 import { BackChannel } from "./back-channel.ts";
 import { Ceremonies } from "./ceremonies.ts";
@@ -66,12 +68,16 @@ export function openPeople(options: OpenPeopleOptions, stack: AsyncDisposableSta
   });
   const hasTenant = (tenant: string): boolean => registry.tenant(tenant) !== undefined;
   return {
-    login: openLogin(options, stack),
+    login: openLogin(options, accounts, stack),
     routes: peopleRoutes({ accounts, store, hasTenant }),
   };
 }
 
-function openLogin(options: OpenPeopleOptions, stack: AsyncDisposableStack): PeopleLogin {
+function openLogin(
+  options: OpenPeopleOptions,
+  accounts: Accounts,
+  stack: AsyncDisposableStack,
+): PeopleLogin {
   const { config, store, registry, clock, events, keys } = options;
   const paths = new LoginPaths({ ...options, loginOrigin: config.loginOrigin });
   const tokenOrigin = new URL(new URL(options.tokenEndpoint.replace("{tenantid}", "x")).origin);
@@ -136,6 +142,12 @@ function openLogin(options: OpenPeopleOptions, stack: AsyncDisposableStack): Peo
       new AccountFlow({ signIn, sessions, store, required, clock }),
     ],
     signOut: new SignOutFlow({ library, paths, sessionEnded }),
+    scim: new Scim({
+      users: new ScimUsers({ accounts, store }),
+      store,
+      origin: tokenOrigin.origin,
+      refused: (fields) => events.refused(fields),
+    }),
     isActive: (tenant) => registry.tenant(tenant)?.status === "active",
     refused: (fields) => events.refused(fields),
   });
