@@ -1,7 +1,15 @@
 import type { Email, Person } from "@redoubt/store";
-import { isJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
+import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { changeEmails } from "./emails.ts";
 import { ScimError } from "./scim-error.ts";
+import {
+  invalid,
+  readFlag,
+  textOrNull,
+  type AttributePath,
+  type Change,
+  type PatchOp,
+} from "./values.ts";
 
 /** What a directory may say of a person. */
 export interface Draft {
@@ -12,22 +20,6 @@ export interface Draft {
   readonly familyName: string | null;
   readonly emails: readonly Email[];
   readonly active: boolean;
-}
-
-export type PatchOp = "add" | "replace" | "remove";
-
-/** One change. `value` is the directory's, and may be anything. */
-export interface Change {
-  readonly op: PatchOp;
-  readonly value: JsonValue | undefined;
-}
-
-/** A path of RFC 7644 §3.5.2, taken apart; names in lower case (RFC 7643 §2.1). */
-export interface AttributePath {
-  readonly name: string;
-  /** What stands in brackets. */
-  readonly filter: string | undefined;
-  readonly part: string | undefined;
 }
 
 export const EMPTY_DRAFT: Draft = {
@@ -97,7 +89,8 @@ export function changeOne(draft: Draft, path: AttributePath, change: Change): Dr
     case "name":
       return changeName(draft, path.part, change);
     case "active":
-      return { ...draft, active: readFlag(change) };
+      if (change.op === "remove") throw invalid("active cannot be removed");
+      return { ...draft, active: readFlag(change.value) };
     case "emails":
       return { ...draft, emails: changeEmails(draft.emails, path, change) };
     default:
@@ -123,24 +116,4 @@ function requiredText(change: Change): string {
   const text = textOrNull(change);
   if (text === null) throw invalid("userName is required");
   return text;
-}
-
-/** An empty text is none: that is how some directories take something away. */
-function textOrNull({ op, value }: Change): string | null {
-  if (op === "remove" || value === null || value === undefined || value === "") return null;
-  if (typeof value !== "string") throw invalid("The attribute is a text");
-  return value;
-}
-
-/** Entra writes "False" and "True" unless it is told otherwise. */
-export function readFlag({ op, value }: Change): boolean {
-  const said = typeof value === "string" ? value.toLowerCase() : value;
-  if (op === "remove") throw invalid("The attribute cannot be removed");
-  if (said === true || said === "true") return true;
-  if (said === false || said === "false") return false;
-  throw invalid("The attribute is true or false");
-}
-
-export function invalid(detail: string): ScimError {
-  return new ScimError("ERR_SCIM_VALUE", detail);
 }

@@ -1,7 +1,7 @@
 import type { Email } from "@redoubt/store";
 import { isJsonObject, type JsonValue } from "@redoubt/verify/json";
-import { invalid, readFlag, type AttributePath, type Change } from "./draft.ts";
 import { ScimError } from "./scim-error.ts";
+import { invalid, readFlag, type AttributePath, type Change } from "./values.ts";
 
 type Matcher = Partial<Email>;
 
@@ -56,12 +56,19 @@ function changePart(
   }
   const email = { ...changed, value };
   if (!known) return onePrimary([...emails, email]);
-  return onePrimary(emails.map((one) => (one === known ? email : one)), email);
+  return onePrimary(
+    emails.map((one) => (one === known ? email : one)),
+    email,
+  );
 }
 
 /** Undefined for a part that is not kept. */
-function withPart(email: Matcher, part: string, { op, value }: Change): Matcher | undefined {
-  if (part === "primary") return { ...email, primary: readFlag({ op, value }) };
+function withPart(
+  email: Matcher,
+  part: string,
+  { value }: Pick<Change, "value">,
+): Matcher | undefined {
+  if (part === "primary") return { ...email, primary: readFlag(value) };
   if (part !== "value" && part !== "type") return undefined;
   if (value === null || value === undefined || value === "") {
     const { [part]: _, ...others } = email;
@@ -104,9 +111,7 @@ function readEmail(value: JsonValue | undefined, given: Matcher): Email {
   return {
     value: address,
     ...(typeof type === "string" && type !== "" && { type }),
-    ...(primary !== undefined && primary !== null
-      ? { primary: readFlag({ op: "replace", value: primary }) }
-      : {}),
+    ...(primary !== undefined && primary !== null ? { primary: readFlag(primary) } : {}),
   };
 }
 

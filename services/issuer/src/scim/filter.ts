@@ -29,7 +29,10 @@ export function parseFilter(text: string): Filter {
     if (terms === MAX_TERMS) throw refused("The filter has too many terms");
     TERM.lastIndex = at;
     const found = TERM.exec(text);
-    if (!found) throw refused("Filters are equalities of userName, externalId, id, active or emails, joined by and");
+    if (!found)
+      throw refused(
+        "Filters are equalities of userName, externalId, id, active or emails, joined by and",
+      );
     const [, name = "", type, quoted = "", end = ""] = found;
     filter = withTerm(filter, { name: name.toLowerCase(), type, value: readValue(quoted) });
     at = TERM.lastIndex;
@@ -79,7 +82,8 @@ function refused(detail: string): ScimError {
 
 export function satisfies(person: Person, filter: Filter): boolean {
   const { userName, externalId, id, email, active } = filter;
-  if (userName !== undefined && userNameKey(person.userName) !== userNameKey(userName)) return false;
+  if (userName !== undefined && userNameKey(person.userName) !== userNameKey(userName))
+    return false;
   if (externalId !== undefined && person.externalId !== externalId) return false;
   if (id !== undefined && person.id !== id) return false;
   if (active !== undefined && (person.status === "active") !== active) return false;

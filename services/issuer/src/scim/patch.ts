@@ -1,6 +1,7 @@
 import { isJsonObject, type JsonObject, type JsonValue } from "@redoubt/verify/json";
-import { changeAll, changeOne, parsePath, type Draft, type PatchOp } from "./draft.ts";
+import { changeAll, changeOne, parsePath, type Draft } from "./draft.ts";
 import { ScimError } from "./scim-error.ts";
+import type { PatchOp } from "./values.ts";
 
 const OPS: readonly PatchOp[] = ["add", "replace", "remove"];
 const MAX_OPERATIONS = 100;
@@ -28,7 +29,8 @@ function applyOne(draft: Draft, { op, path, value }: Operation): Draft {
     return parsed ? changeOne(draft, parsed, { op, value }) : draft;
   }
   if (op === "remove") throw new ScimError("ERR_SCIM_PATH", "What is removed needs a path");
-  if (!isJsonObject(value)) throw new ScimError("ERR_SCIM_VALUE", "Without a path the value is an object");
+  if (!isJsonObject(value))
+    throw new ScimError("ERR_SCIM_VALUE", "Without a path the value is an object");
   return changeAll(draft, op, value);
 }
 

@@ -71,7 +71,10 @@ export class ScimError extends Error {
 export function scimFailure(
   status: number,
   detail: string,
-  { scimType, headers = [] }: { readonly scimType?: ScimType; readonly headers?: readonly string[] },
+  {
+    scimType,
+    headers = [],
+  }: { readonly scimType?: ScimType; readonly headers?: readonly string[] },
 ): HttpAnswer {
   const schemas = ["urn:ietf:params:scim:api:messages:2.0:Error"];
   return scimAnswer(status, { schemas, status: String(status), scimType, detail }, headers);

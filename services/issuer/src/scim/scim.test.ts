@@ -3,7 +3,7 @@ import { after, before, describe, it } from "node:test";
 import fc from "fast-check";
 import type { JsonObject, JsonValue } from "@redoubt/verify/json";
 import { sqlite, STORE_KINDS, type StoreKind, type StoreMaker } from "../testing/people-stores.ts";
-import { ORIGIN, MOUNT, ScimService } from "../testing/scim-service.ts";
+import { idOf, MOUNT, ORIGIN, ScimService } from "../testing/scim-service.ts";
 import { OTHER_TENANT } from "../testing/system.ts";
 
 const ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
@@ -56,12 +56,12 @@ function contract(kind: StoreKind): void {
 
     it("takes Entra's cycle: test, create, change, disable, enable, delete", async () => {
       const scim = await open();
-      const empty = await scim.ask("GET", '/Users?filter=userName%20eq%20%22no-such%22');
+      const empty = await scim.ask("GET", "/Users?filter=userName%20eq%20%22no-such%22");
       assert.equal(empty.status, 200);
       assert.deepEqual(empty.body["Resources"], []);
       const added = await scim.ask("POST", "/Users", ENTRA_NEW);
       assert.equal(added.status, 201);
-      const id = String(added.body["id"]);
+      const id = idOf(added);
       const location = `${ORIGIN}${MOUNT}/scim/v2/Users/${id}`;
       assert.ok(added.headers.includes(location));
       const state = {
@@ -149,7 +149,7 @@ function contract(kind: StoreKind): void {
       const added = await scim.ask("POST", "/Users", OKTA_NEW, { contentType: "application/json" });
       assert.equal(added.status, 201);
       assert.equal(added.text.includes("1mz050nq"), false);
-      const id = String(added.body["id"]);
+      const id = idOf(added);
       const off = await scim.patch(id, { op: "replace", value: { active: false } });
       assert.equal(off.body["active"], false);
       const on = await scim.patch(id, { op: "replace", value: { active: true } });
@@ -183,6 +183,7 @@ function contract(kind: StoreKind): void {
       ]) {
         assert.equal(told.status, 409, told.text);
         assert.equal(told.body["scimType"], "uniqueness");
+        assert.equal(scim.refused.at(-1)?.code, "ERR_SCIM_TAKEN");
       }
       const all = await scim.ask("GET", "/Users");
       assert.equal(all.body["totalResults"], 2);
@@ -195,7 +196,7 @@ function contract(kind: StoreKind): void {
         await scim.add({ userName: `p${i}@x.test` });
       for (const count of [1, 3, 7, 24, 25, 26, 200]) {
         const seen: unknown[] = [];
-        for (let startIndex = 1; startIndex <= 25; ) {
+        for (let startIndex = 1; startIndex <= 25;) {
           const path = `/Users?startIndex=${startIndex}&count=${count}`;
           // oxlint-disable-next-line no-await-in-loop -- each page says how long it is
           const { body } = await scim.ask("GET", path);
@@ -239,6 +240,7 @@ function contract(kind: StoreKind): void {
         await scim.ask("DELETE", `/Users/${person.id}`),
       ])
         assert.equal(told.status, 403, told.text);
+      assert.equal(scim.refused.at(-1)?.code, "ERR_SCIM_FORBIDDEN");
       assert.equal((await scim.ask("GET", `/Users/${person.id}`)).body["active"], true);
       const id = await scim.add({ userName: "a@x.test" });
       const link = (value: string) => scim.patch(id, { op: "replace", path: "externalId", value });
@@ -246,6 +248,7 @@ function contract(kind: StoreKind): void {
       assert.equal((await link("one")).status, 200);
       const moved = await link("two");
       assert.deepEqual([moved.status, moved.body["scimType"]], [400, "mutability"]);
+      assert.equal(scim.refused.at(-1)?.code, "ERR_SCIM_MUTABILITY");
       const dropped = await scim.patch(id, { op: "remove", path: "externalId" });
       assert.equal(dropped.status, 400);
     });
@@ -265,7 +268,10 @@ function contract(kind: StoreKind): void {
         'userName eq "\\q"',
         Array.from({ length: 9 }, () => 'id eq "a"').join(" and "),
       ];
-      const bad: readonly (readonly [number, Promise<{ status: number; body: JsonObject; text: string }>])[] = [
+      const bad: readonly (readonly [
+        number,
+        Promise<{ status: number; body: JsonObject; text: string }>,
+      ])[] = [
         [400, scim.ask("POST", "/Users", "{")],
         [400, scim.ask("POST", "/Users", "[]")],
         [400, scim.ask("POST", "/Users", {})],
@@ -313,8 +319,18 @@ function contract(kind: StoreKind): void {
       }
       const shown = await scim.ask("GET", `/Users/${id}`);
       assert.deepEqual(known(shown), { userName: "a@x.test", emails: [], active: true });
-      for (const code of ["ERR_SCIM_SYNTAX", "ERR_SCIM_PATH", "ERR_SCIM_VALUE", "ERR_SCIM_FILTER"])
-        assert.ok(scim.refused.some((one) => one.code === code), code);
+      for (const code of [
+        "ERR_SCIM_SYNTAX",
+        "ERR_SCIM_PATH",
+        "ERR_SCIM_VALUE",
+        "ERR_SCIM_FILTER",
+        "ERR_SCIM_UNKNOWN",
+        "ERR_SCIM_METHOD",
+      ])
+        assert.ok(
+          scim.refused.some((one) => one.code === code),
+          code,
+        );
     });
   });
 }
@@ -338,7 +354,10 @@ describe("SCIM", () => {
     const scim = await ScimService.open(store, clock);
     const { token } = await scim.accounts.addScimToken(OTHER_TENANT, "other", 30);
     const asked = (authorization: string | null, tenant?: string) =>
-      scim.ask("GET", "/Users", undefined, { authorization, ...(tenant !== undefined && { tenant }) });
+      scim.ask("GET", "/Users", undefined, {
+        authorization,
+        ...(tenant !== undefined && { tenant }),
+      });
     assert.equal((await scim.ask("GET", "/Users")).status, 200);
     assert.equal((await asked(`bearer ${token}`, OTHER_TENANT)).status, 200);
     const refused = [
@@ -381,9 +400,10 @@ describe("SCIM", () => {
     const { store, clock } = await maker.open();
     const scim = await ScimService.open(store, clock);
     const id = await scim.add({ userName: "a@x.test" });
-    const update = store.people.update;
+    const { people } = store;
     const conflicts = { left: 4 };
-    Object.assign(store.people, {
+    const update = people.update.bind(people);
+    Object.assign(people, {
       update: async (...args: Parameters<typeof update>) => {
         conflicts.left -= 1;
         const [tenant, person, version, changes] = args;
@@ -396,7 +416,7 @@ describe("SCIM", () => {
     conflicts.left = 5;
     const told = await scim.patch(id, { ...change, value: "B" });
     assert.equal(told.status, 409);
-    assert.equal(scim.refused.at(-1)?.code, "ERR_PERSON_CHANGED");
+    assert.equal(scim.refused.at(-1)?.code, "ERR_SCIM_CHANGED");
   });
 
   it("never fails, whatever a directory sends", async () => {
@@ -405,7 +425,11 @@ describe("SCIM", () => {
     const id = await scim.add({ userName: "a@x.test" });
     const path = fc.oneof(
       fc.constantFrom("active", "emails", "name", "userName", "externalId", "name.givenName"),
-      fc.constantFrom('emails[type eq "work"].value', "emails[primary eq true].value", "emails.value"),
+      fc.constantFrom(
+        'emails[type eq "work"].value',
+        "emails[primary eq true].value",
+        "emails.value",
+      ),
       fc.string({ unit: "binary", maxLength: 40 }),
     );
     const operation = fc.record({
@@ -422,7 +446,10 @@ describe("SCIM", () => {
     );
     await fc.assert(
       fc.asyncProperty(fc.string({ unit: "binary" }), async (filter) => {
-        const { status } = await scim.ask("GET", `/Users?filter=${encodeURIComponent(filter.toWellFormed())}`);
+        const { status } = await scim.ask(
+          "GET",
+          `/Users?filter=${encodeURIComponent(filter.toWellFormed())}`,
+        );
         assert.ok(status < 500);
       }),
     );

@@ -38,7 +38,8 @@ export class Scim {
     try {
       await this.#authenticate(request, tenant);
       return await this.#route(request, place);
-    } catch (error) {
+    } catch (cause) {
+      const error = cause instanceof ServiceError ? scimErrorOf(cause) : cause;
       this.#parts.refused({ requestId: request.id, tenant, code: errorCode(error) });
       return failureOf(error);
     }
@@ -51,12 +52,16 @@ export class Scim {
       token === undefined
         ? undefined
         : await this.#parts.store.scimTokens.find(hash("sha256", token, "buffer"));
-    if (known?.tenant !== tenant) throw new ScimError("ERR_SCIM_TOKEN", "A token of this tenant is needed");
+    if (known?.tenant !== tenant)
+      throw new ScimError("ERR_SCIM_TOKEN", "A token of this tenant is needed");
     // THREAT-36: its connection has one of its own places now.
     request.promote(`scim:${tenant}`);
   }
 
-  #route(request: HttpRequest, { tenant, mount, path }: TenantPath): HttpAnswer | Promise<HttpAnswer> {
+  #route(
+    request: HttpRequest,
+    { tenant, mount, path }: TenantPath,
+  ): HttpAnswer | Promise<HttpAnswer> {
     const { users, origin } = this.#parts;
     const base = `${origin}${mount}${ROOT}`;
     const [kind = "", id, ...more] = path.slice(ROOT.length + 1).split("/");
@@ -90,22 +95,20 @@ function unknown(): ScimError {
 }
 
 /** A directory waits for hours after a 5xx: only what is no fault of the request is one. */
-function failureOf(error: unknown): HttpAnswer {
-  const known = error instanceof ServiceError ? scimErrorOf(error) : error;
+function failureOf(known: unknown): HttpAnswer {
   if (known instanceof ScimError) return known.answer();
   if (known instanceof HttpError) return scimFailure(known.status, known.message, {});
   if (known instanceof StoreError && known.code === "ERR_STORE_VALUE")
     return new ScimError("ERR_SCIM_VALUE", "A text cannot be stored").answer();
   if (known instanceof StoreError)
     return scimFailure(503, "Try again later", { headers: ["retry-after", "5"] });
-  throw error;
+  throw known;
 }
 
 function scimErrorOf(error: ServiceError): Error {
-  const { code, message, fields } = error;
+  const { code, message } = error;
   if (code === "ERR_PERSON_DETAILS") return new ScimError("ERR_SCIM_VALUE", message);
-  if (code === "ERR_PERSON_TAKEN")
-    return new ScimError("ERR_SCIM_TAKEN", `Another person has this ${String(fields["part"])}`);
+  if (code === "ERR_PERSON_TAKEN") return new ScimError("ERR_SCIM_TAKEN", message);
   if (code === "ERR_PERSON_CHANGED")
     return new ScimError("ERR_SCIM_CHANGED", "The person is being changed: try again");
   return code === "ERR_PERSON_UNKNOWN" ? unknown() : error;

@@ -5,11 +5,12 @@ import { JsonError, parseJsonObject, type JsonObject } from "@redoubt/verify/jso
 import type { Accounts } from "../login/accounts.ts";
 import type { SaidDetails } from "../login/person-details.ts";
 import { MAX_RESULTS } from "./discovery.ts";
-import { changeAll, draftOf, EMPTY_DRAFT, invalid, type Draft } from "./draft.ts";
+import { changeAll, draftOf, EMPTY_DRAFT, type Draft } from "./draft.ts";
 import { parseFilter, satisfies, type Filter } from "./filter.ts";
 import { applyPatch } from "./patch.ts";
 import { listOf, locationOf, userResource } from "./resource.ts";
 import { ScimError, scimAnswer } from "./scim-error.ts";
+import { invalid } from "./values.ts";
 
 export interface ScimUsersParts {
   readonly accounts: Accounts;
@@ -105,7 +106,9 @@ export class ScimUsers {
     const candidates = by
       ? [await people.find(tenant, by)]
       : await people.findByEmail(tenant, email?.value ?? "", MAX_RESULTS);
-    return candidates.filter((person) => person !== undefined).filter((person) => satisfies(person, filter));
+    return candidates
+      .filter((person) => person !== undefined)
+      .filter((person) => satisfies(person, filter));
   }
 
   /** Made again from the newest state where somebody else was quicker. */
@@ -125,7 +128,10 @@ export class ScimUsers {
     const before = draftOf(person);
     const next = withName(edit(before));
     if (person.isAdministrator)
-      throw new ScimError("ERR_SCIM_FORBIDDEN", "Administrators are not provisioned: redoubt people");
+      throw new ScimError(
+        "ERR_SCIM_FORBIDDEN",
+        "Administrators are not provisioned: redoubt people",
+      );
     checkLink(before, next);
     // First and whatever becomes of the rest: who is to go is gone, also where a name that came with it is taken.
     if (!next.active) {

@@ -90,11 +90,16 @@ export class ScimService {
   async add(body: JsonObject): Promise<string> {
     const told = await this.ask("POST", "/Users", body);
     assert.equal(told.status, 201, told.text);
-    return String(told.body["id"]);
+    return idOf(told);
   }
 
   patch(id: string, ...operations: readonly JsonObject[]): Promise<Told> {
     const schemas = ["urn:ietf:params:scim:api:messages:2.0:PatchOp"];
     return this.ask("PATCH", `/Users/${id}`, { schemas, Operations: [...operations] });
   }
+}
+
+export function idOf({ body: { id } }: Told): string {
+  assert.ok(typeof id === "string");
+  return id;
 }
