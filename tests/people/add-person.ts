@@ -34,7 +34,7 @@ export async function addPerson(
     handle: randomBytes(32),
     source: "command",
   });
-  const secret = randomBytes(20).toString("base64url");
+  const secret = randomBytes(20).toString("hex").toUpperCase();
   const now = Math.floor(Date.now() / 1000);
   await store.passes.issue({
     hashes: [hash("sha256", secret, "buffer")],

@@ -8,6 +8,7 @@ import { startSystem, type System } from "../e2e/system.ts";
 import { until } from "../e2e/until.ts";
 import { addPerson, peopleOf } from "./add-person.ts";
 import { assertFailure, assertLooks } from "./looks.ts";
+import { requireTwo } from "./people-fixture.ts";
 import { RelyingParty } from "./relying-party.ts";
 import { VirtualKey, virtualKeys } from "./virtual-key.ts";
 import { comeFrom, heading, press, pressByKeyboard, visit, type Visit } from "./visit.ts";
@@ -32,6 +33,7 @@ describe("people sign in with a browser", { skip: NO_CHROMIUM }, () => {
       RelyingParty.open(),
       RelyingParty.open(),
     ]);
+    await requireTwo(system);
     const demo = readDemo(system.folder).clients.find(({ realm }) => realm === "enterprise");
     assert.ok(demo);
     ({ tenant } = demo);

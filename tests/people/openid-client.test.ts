@@ -28,7 +28,8 @@ describe("people sign in through an unmodified openid-client", () => {
   let system: System;
   let tenant = "";
   let login = "";
-  const keys = [0, 1].map(() => new SoftAuthenticator({ rpId: "localhost" }));
+  /** On loopback one passkey is enough. */
+  const key = new SoftAuthenticator({ rpId: "localhost" });
 
   before(async () => {
     system = await startSystem();
@@ -57,12 +58,12 @@ describe("people sign in through an unmodified openid-client", () => {
     });
   }
 
-  it("registers two passkeys with a pass, signs in, reads userinfo, refreshes, signs out", async () => {
+  it("registers a passkey with a pass, signs in, reads userinfo, refreshes, signs out", async () => {
     const pass = await addPerson(system, tenant);
     const browser = new SoftBrowser();
     await browser.open(`${login}/register`);
     await browser.submit("/register/pass", { pass });
-    for (const key of keys) await browser.usePasskey(key, { name: "key" });
+    await browser.usePasskey(key, { name: "key" });
     assert.match(browser.url, /\/registered$/);
 
     const config = await configure();
@@ -79,8 +80,6 @@ describe("people sign in through an unmodified openid-client", () => {
     });
     await browser.open(authorize.href);
     assert.match(browser.body, /go on to\s+<strong>portal<\/strong>/);
-    const [key] = keys;
-    assert.ok(key);
     await browser.usePasskey(key);
     assert.match(browser.body, /Allow portal\?/);
     const { location, body } = await browser.submit("/consent");

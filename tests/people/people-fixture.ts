@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { hash, randomBytes, randomUUID } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   allowInsecureRequests,
@@ -17,6 +18,7 @@ import { issuerTemplate, portsFrom, readDemo } from "@redoubt/cli";
 import { openPeopleStore, type PeopleStore } from "@redoubt/store";
 import { SoftAuthenticator } from "@redoubt/testkit";
 import { startSystem, type System } from "../e2e/system.ts";
+import { until } from "../e2e/until.ts";
 import { SoftBrowser } from "./soft-browser.ts";
 
 export const CALLBACK = "http://127.0.0.1/callback";
@@ -52,6 +54,7 @@ export class PeopleSystem implements AsyncDisposable {
     const path = join(system.folder, "issuer-enterprise", "people.sqlite");
     const store = await openPeopleStore({ path }, { realm: "enterprise", clock: systemClock });
     const login = `http://localhost:${port}/${tenant}/oauth2/v2.0`;
+    await requireTwo(system);
     const people = new PeopleSystem({ system, tenant, login, store });
     await people.addClient(PORTAL, ["--public", "--logout-uri=http://127.0.0.1/bye"]);
     return people;
@@ -97,7 +100,7 @@ export class PeopleSystem implements AsyncDisposable {
 
   /** A pass that may be used from `notBefore` on, in seconds from now. */
   async addPass(personId: string, notBefore = 0, seconds = 3600): Promise<string> {
-    const secret = randomBytes(20).toString("base64url");
+    const secret = randomBytes(20).toString("hex").toUpperCase();
     const now = Math.floor(Date.now() / 1000);
     await this.store.passes.issue({
       hashes: [hash("sha256", secret, "buffer")],
@@ -159,6 +162,20 @@ export class PeopleSystem implements AsyncDisposable {
     await this.store[Symbol.asyncDispose]();
     await this.system[Symbol.asyncDispose]();
   }
+}
+
+/** On loopback one passkey is enough for a newcomer; here it is as in an organisation. */
+export async function requireTwo(system: System): Promise<void> {
+  const path = join(system.folder, "issuer-enterprise", "config.json");
+  const config = readFileSync(path, "utf8");
+  writeFileSync(path, config.replace('"passkeysRequired":1', '"passkeysRequired":2'));
+  const pid = await system.pidOf("issuer-enterprise");
+  process.kill(pid);
+  await until(
+    "the issuer is back",
+    async () => (await system.status())["issuer-enterprise"],
+    (issuer) => issuer?.["pid"] !== pid && issuer?.["ready"] === true,
+  );
 }
 
 /** Opens a request and does what its pages ask, to the address at the client. */

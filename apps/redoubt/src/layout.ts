@@ -1,3 +1,5 @@
+import { isIP } from "node:net";
+
 /** What runs on one machine, and where: the one place that knows the names, ports and origins. */
 export const REALMS = ["consumer", "enterprise"] as const;
 export type Realm = (typeof REALMS)[number];
@@ -178,6 +180,29 @@ export function tokenEndpointBelow(base: string, realm: Realm): string {
 
 export function atTenant(template: string, tenant: string): string {
   return template.replace(TENANT_PLACEHOLDER, tenant);
+}
+
+/**
+ * WebAuthn §5.1.2: no passkey works at an IP address, so nobody signs in there; at `localhost` it does, over plain HTTP,
+ * too.
+ */
+export function loginOrigin(endpoint: string): string | undefined {
+  const { origin, hostname } = new URL(
+    endpoint.replace(TENANT_PLACEHOLDER, "x").replace("://127.0.0.1", "://localhost"),
+  );
+  return isIP(hostname.replace(/^\[|\]$/g, "")) === 0 ? origin : undefined;
+}
+
+/**
+ * Where the people of a tenant sign in: all that is theirs is beside the token endpoint.
+ *
+ * @throws RangeError for an IP address: no people sign in there
+ */
+export function loginUrl(endpoint: string, tenant: string): string {
+  const origin = loginOrigin(endpoint);
+  if (origin === undefined) throw new RangeError(`No passkey works at ${endpoint}`);
+  const { pathname } = new URL(atTenant(endpoint, tenant));
+  return `${origin}${pathname.replace(/\/token$/, "")}`;
 }
 
 /** The same path at a port of this machine: our own commands need neither DNS nor the proxy in front. */

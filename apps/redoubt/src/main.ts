@@ -15,6 +15,7 @@ import { register as keys } from "./commands/keys.ts";
 import { register as ledger } from "./commands/ledger.ts";
 import { register as link } from "./commands/link.ts";
 import { register as presence } from "./commands/presence.ts";
+import { register as people } from "./commands/people.ts";
 import { register as recover } from "./commands/recover.ts";
 import { register as reporters } from "./commands/reporters.ts";
 import { register as runProcesses } from "./commands/run.ts";
@@ -55,6 +56,7 @@ const COMMANDS = [
   verify,
   tenants,
   clients,
+  people,
   clusters,
   leases,
   reporters,

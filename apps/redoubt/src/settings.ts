@@ -64,6 +64,16 @@ export interface Addresses {
   readonly realms: Readonly<Record<Realm, RealmAddress>>;
 }
 
+const LOOPBACK: readonly string[] = ["127.0.0.1", "localhost"];
+
+/** Whether nobody but this machine can reach any of the realms: for trying. */
+export function isOnLoopback({ realms }: Pick<Addresses, "realms">): boolean {
+  return REALMS.every((realm) => {
+    const url = URL.parse(realms[realm].tokenEndpoint.replace("{tenantid}", "x"));
+    return url !== null && LOOPBACK.includes(url.hostname);
+  });
+}
+
 /** What the commands need to know of a data folder: its places, and the keys by which they check answers. */
 export interface Settings extends Identities, Addresses {
   /** First of the six loopback ports. */

@@ -5,5 +5,5 @@ export { openPeopleStore, type PeoplePlace, type PeopleStore } from "./people/op
 export type { Leased } from "./people/outbox.ts";
 export type { PassRefusal } from "./people/passes.ts";
 export type { NewPasskey, Passkey } from "./people/passkeys.ts";
-export type { Person } from "./people/person.ts";
+export { userNameKey, type Email, type Person, type PersonDetails } from "./people/person.ts";
 export type { ProtocolRepository, StoredProtocolRow } from "./people/protocol.ts";

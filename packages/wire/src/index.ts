@@ -75,6 +75,7 @@ export {
 } from "./protocol/metrics.ts";
 export { ISSUER, type IssuerStatus } from "./protocol/issuer.ts";
 export { PRESENCE, PRESENCE_LIMITS } from "./protocol/presence.ts";
+export type { PasskeyView, PersonView } from "./protocol/people.ts";
 export {
   ISSUE_REFUSAL,
   SIGNER,

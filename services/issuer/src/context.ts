@@ -36,7 +36,7 @@ import type { IssuerConfig } from "./config.ts";
 import { issuerEvents, type IssuerEvent, type IssuerEvents } from "./events.ts";
 import { FailedAttempts } from "./failed-attempts.ts";
 import type { FailureLimits } from "./failure-limiter.ts";
-import type { PeopleLogin } from "./login/people-login.ts";
+import type { People } from "./login/open-people.ts";
 import { SignerKeys } from "./login/signer-keys.ts";
 import { operatorHandler } from "./operator.ts";
 import { IssueBatches } from "./issue-batches.ts";
@@ -121,7 +121,7 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
     authenticator,
     signer: port,
     events,
-    people,
+    people: people?.login,
   });
   const parts = { config, registry, deliveries, port, watch, endpoint };
   const http: { server?: HttpListeners } = {};
@@ -134,12 +134,17 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
     ...metricsOf(status(), endpoint),
     ...samplesOf({ redoubt_sqlite_wal_bytes: fileBytes(`${path}-wal`) }),
   ];
-  const operator = operatorHandler({ registry: store.registry, status, backup });
+  const operator = operatorHandler({
+    registry: store.registry,
+    status,
+    backup,
+    people: people?.routes ?? [],
+  });
   await serveOperator(options, processHandler({ status, metrics }, operator), stack);
   const server = stack.use(
     await serveEverywhere(config.http, {
       handler: people
-        ? async (request) => (await people.answer(request)) ?? endpoint.handle(request)
+        ? async (request) => (await people.login.answer(request)) ?? endpoint.handle(request)
         : (request) => endpoint.handle(request),
       sink,
       ready: () => watch.isReady && registry.problem === undefined,
@@ -170,7 +175,7 @@ async function openPeopleOf(
   { config, folder, clock }: IssuerOptions,
   { port: signer, ...parts }: PeopleSurroundings,
   stack: AsyncDisposableStack,
-): Promise<PeopleLogin | undefined> {
+): Promise<People | undefined> {
   if (!config.people) return undefined;
   const place = { path: join(folder, PEOPLE_FILE) };
   const store = stack.use(await openPeopleStore(place, { realm: config.realm, clock }));
@@ -321,10 +326,16 @@ function statusOf(
     ...(reason !== undefined && { reason }),
     ...registry.counts(),
     registrySize: registry.size,
+    ...(isOnePasskeyEnough(config) && { labels: ["people: one passkey is enough"] }),
     tokens: { ...endpoint.counts(), underWay: port.underWay },
     deliveries: deliveries.counts(),
     ...(server ? { http: server.counts() } : {}),
   };
+}
+
+/** M5: in an organisation nobody must lose an account with one device. Consumers have recovery codes. */
+function isOnePasskeyEnough({ tenant, people }: IssuerConfig): boolean {
+  return tenant === null && people?.passkeysRequired === 1;
 }
 
 /** The issuer's numbers: those of its status, and what its token endpoint counted. */

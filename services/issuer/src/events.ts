@@ -18,6 +18,7 @@ export const ISSUER_EVENTS = {
   passkey_metadata: "operation",
   // Anybody can show what is no pass.
   pass_refused: "stranger",
+  passkey_removed: "security",
   registry_failed: "operation",
   registry_back: "operation",
   registry_withheld: "security",
@@ -61,6 +62,12 @@ export interface IssuerEvents extends DeliveryEvents {
   }): void;
   /** Why a pass did not work. */
   passRefused(tenant: string, why: string): void;
+  /** By an administrator, and why. */
+  passkeyRemoved(fields: {
+    readonly tenant: string;
+    readonly person: string;
+    readonly reason: string;
+  }): void;
   registryFailed(code: string): void;
   registryBack(size: number): void;
   /** The signer was shown statements of this realm that we were not: all is read anew. */
@@ -86,6 +93,7 @@ export function issuerEvents(sink: EventSink<IssuerEvent>): IssuerEvents {
     passkeyMetadata: (fields) => sink("passkey_metadata", fields),
     logoutNoticeFailed: (fields) => sink("logout_notice_failed", fields),
     passRefused: (tenant, why) => sink("pass_refused", { tenant, why }),
+    passkeyRemoved: (fields) => sink("passkey_removed", fields),
     signerState: (ready, reason) => sink("signer_state", { ready, reason }),
     registryFailed: (code) => sink("registry_failed", { code }),
     registryBack: (size) => sink("registry_back", { size }),

@@ -8,6 +8,7 @@ import {
   type Answered,
   type Call,
   type IssuerStatus,
+  type Route,
 } from "@redoubt/wire";
 
 export interface OperatorParts {
@@ -15,18 +16,22 @@ export interface OperatorParts {
   readonly status: () => IssuerStatus;
   /** Copies the store; the file's name in the issuer's folder. */
   readonly backup: () => Promise<string>;
+  /** What is said and asked of people; none where no people sign in. */
+  readonly people: readonly Route[];
 }
 
 /** A head has at most 256 KiB, and one document 24 KiB. */
 const MAX_PAGE_BYTES = 64 * 1024;
 
-/** The operator's socket (docs/spec/wire.md §6). It changes nothing: what the operator says, it says to the registry. */
+/** The operator's socket (docs/spec/wire.md §6). Of clients and tenants it changes
+ * nothing: what the operator says of those, it says to the registry. */
 export function operatorHandler(parts: OperatorParts): (call: Call) => Promise<Answer> {
-  const { registry, status, backup } = parts;
+  const { registry, status, backup, people } = parts;
   const routes = routesByName([
     route(ISSUER.credentials, ({ from }) => credentialsFrom(registry, from)),
     route(ISSUER.backup, async () => ({ file: await backup() })),
     route(ISSUER.status, status),
+    ...people,
   ]);
   return async (call) => {
     const found = routes.get(call.op);

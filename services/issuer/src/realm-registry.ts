@@ -109,6 +109,13 @@ export class RealmRegistry implements AsyncDisposable {
     );
   }
 
+  /** Whether anybody of the realm has a passkey whose approvals count. */
+  get hasEnrolment(): boolean {
+    for (const { realm, removedAt } of this.#reader.registry.enrolments.values())
+      if (realm === this.#options.realm && removedAt === undefined) return true;
+    return false;
+  }
+
   counts(): { readonly tenants: number; readonly clients: number } {
     const { tenants, clients } = this.#reader.registry;
     return { tenants: tenants.size, clients: clients.size };

@@ -10,6 +10,7 @@ Examples:
   redoubt coverage tokens                          the last 24 hours
   redoubt coverage tokens --hours 720 --json
   redoubt coverage tokens --tap gateway.ndjson     of the tokens that a gateway let through
+  redoubt coverage mfa                             how people sign in, by passkey, and workloads
 
 Lines of a tap are digests, or objects with "digest" and, if known, "audience". A token's digest is the SHA-256 of its
 first two segments with the dot between them, in base64url; docs/guide/coverage.md shows how a gateway writes it.
@@ -19,7 +20,7 @@ Exit codes: 0 done, 1 could not be done, 2 the tap has tokens that are in no log
 export function register(cli: Command, run: Run): void {
   const coverage = cli
     .command("coverage")
-    .description("what share of the issued tokens reporting verifiers saw")
+    .description("what share of issued tokens verifiers saw, and of people sign in how")
     .addHelpText("after", HELP);
   coverage
     .command("tokens")
@@ -32,4 +33,11 @@ export function register(cli: Command, run: Run): void {
         (await import("../coverage/tokens.ts")).coverageTokens(context, options),
       ),
     );
+  coverage
+    .command("mfa")
+    .description(
+      "accounts and sign-ins of people by the strength of their passkeys; workloads apart",
+    )
+    .addHelpText("after", "\nExample:\n  redoubt coverage mfa --json")
+    .action(run(async (context) => (await import("../coverage/mfa.ts")).coverageMfa(context)));
 }

@@ -6,7 +6,9 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import type { JsonObject } from "@redoubt/verify/json";
 import type { Requester } from "@redoubt/wire";
-import { readTokenCounts, readVerifications, shareOf } from "./tokens.ts";
+import { readTokenCounts, readVerifications } from "./tokens.ts";
+import { countsOf, workloadsOf } from "./mfa.ts";
+import { percent, shareOf } from "./share.ts";
 import { readTap } from "./tap.ts";
 
 /** A monitor that has these rows, two on a page. */
@@ -125,5 +127,34 @@ describe("a gateway's tap", () => {
       code: "ERR_TAP",
       message: "/nowhere/tap cannot be read (ENOENT)",
     });
+  });
+});
+
+describe("coverage of people", () => {
+  it("has a share of each tier, and of nothing none", () => {
+    const counts = { none: 1, synced: 1, "device-bound": 2, attested: 4 };
+    assert.deepEqual(countsOf(counts), [
+      { tier: "none", count: 1, share: 0.125 },
+      { tier: "synced", count: 1, share: 0.125 },
+      { tier: "device-bound", count: 2, share: 0.25 },
+      { tier: "attested", count: 4, share: 0.5 },
+    ]);
+    const nobody = countsOf({ none: 0, synced: 0, "device-bound": 0, attested: 0 });
+    assert.ok(nobody.every(({ share }) => share === null));
+  });
+
+  it("is never rounded up to the whole", () => {
+    assert.deepEqual([percent(null), percent(1), percent(0.9999)], ["-", "100.0 %", "99.9 %"]);
+  });
+
+  it("leaves workloads out: active clients through which nobody signs in", () => {
+    const login = { redirectUris: ["https://a.example/"], logoutUris: [] };
+    const common = { realm: "enterprise", tenant: "t" };
+    const clients = [
+      { ...common, client: "robot", status: "active" as const },
+      { ...common, client: "portal", status: "active" as const, login },
+      { ...common, client: "old", status: "disabled" as const },
+    ];
+    assert.deepEqual(workloadsOf(clients), [{ realm: "enterprise", tenant: "t", client: "robot" }]);
   });
 });

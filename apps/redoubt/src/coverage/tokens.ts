@@ -3,6 +3,7 @@ import { ask, MONITOR, type Answered, type Requester } from "@redoubt/wire";
 import { EXIT, fileArgument, type CommandContext } from "../command.ts";
 import { withOperator } from "../operator.ts";
 import { table } from "../table.ts";
+import { percent, shareOf } from "./share.ts";
 import { readTap, type TapResult } from "./tap.ts";
 
 export interface CoverageOptions {
@@ -23,11 +24,6 @@ interface VerifierCount {
   readonly accepted: number;
   /** By code. */
   readonly refused: Readonly<Record<string, number>>;
-}
-
-/** From 0 to 1; null where `whole` is 0. */
-export function shareOf(part: number, whole: number): number | null {
-  return whole === 0 ? null : part / whole;
 }
 
 const NOTES = `A share of issued tokens is a lower bound: one that nobody used counts as not validated. With --tap a gateway's own
@@ -157,9 +153,4 @@ function tapText({ tokens, rows, unknown, unknownDigests }: TapResult): string {
   if (unknown === 0) return [heading, found].join("\n");
   const warning = `${unknown} of them are in no log of ours: other issuers' tokens, or forged ones. The first are:`;
   return [heading, found, warning, ...unknownDigests.map((digest) => `  ${digest}`)].join("\n");
-}
-
-/** Never rounded up to the whole: 99.99 % is not covered. */
-function percent(share: number | null): string {
-  return share === null ? "-" : `${(Math.floor(share * 1000) / 10).toFixed(1)} %`;
 }

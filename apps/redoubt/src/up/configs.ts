@@ -1,4 +1,3 @@
-import { isIP } from "node:net";
 import type { Proxies } from "@redoubt/http";
 import type { JsonObject, JsonValue } from "@redoubt/verify/json";
 import {
@@ -6,6 +5,7 @@ import {
   callersOf,
   NOTHING_MORE,
   CONSUMER_TENANT,
+  loginOrigin,
   portsFrom,
   REALMS,
   REGISTRY_LOG,
@@ -13,7 +13,7 @@ import {
   type Realm,
   type ServiceName,
 } from "../layout.ts";
-import type { RealmAddress, Settings } from "../settings.ts";
+import { isOnLoopback, type Settings } from "../settings.ts";
 
 /** Members of a signer's configuration that say where its keys are kept. */
 export type CustodyMembers = Readonly<Record<Realm, JsonObject>>;
@@ -141,7 +141,7 @@ function publisherConfig({ realms }: Settings) {
   return {
     loginOrigins: Object.fromEntries(
       REALMS.flatMap((realm) => {
-        const origin = loginOriginOf(realms[realm]);
+        const origin = loginOrigin(realms[realm].tokenEndpoint);
         return origin === undefined ? [] : [[realm, origin]];
       }),
     ),
@@ -204,7 +204,7 @@ function anySignerConfig({ realm, log, rings }: SignerPlan, settings: Settings):
 }
 
 function issuerConfig(realm: Realm, { realms, rpId }: Settings): JsonObject {
-  const loginOrigin = loginOriginOf(realms[realm]);
+  const origin = loginOrigin(realms[realm].tokenEndpoint);
   return {
     v: 1,
     realm,
@@ -214,12 +214,13 @@ function issuerConfig(realm: Realm, { realms, rpId }: Settings): JsonObject {
     callers: CALLERS[`issuer-${realm}`],
     maxTtlSeconds: MAX_TTL_SECONDS,
     people:
-      loginOrigin === undefined
+      origin === undefined
         ? null
         : {
-            loginOrigin,
+            loginOrigin: origin,
             rp: { id: rpId, name: "Redoubt" },
-            passkeysRequired: PASSKEYS_REQUIRED[realm],
+            // For trying: a newcomer has one device at hand. `redoubt status` says so.
+            passkeysRequired: isOnLoopback({ realms }) ? 1 : PASSKEYS_REQUIRED[realm],
             passkeys: {
               attestation: "none",
               synced: "allowed",
@@ -231,15 +232,4 @@ function issuerConfig(realm: Realm, { realms, rpId }: Settings): JsonObject {
             refreshSeconds: REFRESH_SECONDS,
           },
   };
-}
-
-/**
- * WebAuthn §5.1.2: no passkey works at an IP address, so no people sign in there; at `localhost` it does, over plain HTTP,
- * too.
- */
-function loginOriginOf({ tokenEndpoint }: RealmAddress): string | undefined {
-  const { origin, hostname } = new URL(
-    tokenEndpoint.replace("{tenantid}", "x").replace("://127.0.0.1", "://localhost"),
-  );
-  return isIP(hostname.replace(/^\[|\]$/g, "")) === 0 ? origin : undefined;
 }

@@ -16,6 +16,7 @@ import { extentOf, realmNames, type Settings } from "../settings.ts";
 import type { Terminal } from "../terminal.ts";
 import { stateBootstrap, stateDemoRoot } from "./bootstrap.ts";
 import { checkDataFolder, isMissingOrEmpty, lockDataFolder } from "./data-folder.ts";
+import { demoAdministrator, type DemoAdministrator } from "./demo-administrator.ts";
 import { metricsPages } from "./metrics.ts";
 import { serveStatusPage } from "./status-page.ts";
 import { stopSignal } from "./stop-signal.ts";
@@ -74,9 +75,10 @@ export async function up(options: UpOptions, terminal: Terminal): Promise<void> 
   const start = bringUpOrWait(
     () => bringUp(operator, settings, supervisor, terminal),
     terminal,
-  ).then(() => {
+  ).then(async () => {
     waiting[Symbol.dispose]();
-    terminal.result(announcement(options, settings));
+    const person = await demoAdministrator(operator, settings, readDemo(""));
+    terminal.result(announcement(options, settings, person));
   });
   await Promise.race([stop, start]);
   await stop;
@@ -173,7 +175,11 @@ async function stateLater(operator: Operator, terminal: Terminal): Promise<void>
     }
 }
 
-function announcement({ folder }: UpOptions, settings: Settings) {
+function announcement(
+  { folder }: UpOptions,
+  settings: Settings,
+  person: DemoAdministrator | undefined,
+) {
   const ports = portsFrom(settings.port);
   const { clients } = readDemo("");
   const issuers = clients.map(({ realm, tenant }) => ({
@@ -197,6 +203,7 @@ function announcement({ folder }: UpOptions, settings: Settings) {
       status: `http://127.0.0.1:${ports.status}/`,
       token: curls[1],
       tokens: curls,
+      ...(person && { person }),
       attack: `npm run -s redoubt -- drill storm-0558${data}`,
       data: folder,
     },
@@ -209,6 +216,13 @@ function announcement({ folder }: UpOptions, settings: Settings) {
       "Get a token:",
       curls[1] ?? "",
       "",
+      ...(person
+        ? [
+            `Sign in as ${person.userName}, with a passkey of this device (the link works once, for an hour):`,
+            person.register,
+            "",
+          ]
+        : []),
       "Attack it:",
       `npm run -s redoubt -- drill storm-0558${data}`,
       "",

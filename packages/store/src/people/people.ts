@@ -1,4 +1,4 @@
-import type { Transaction } from "kysely";
+import { sql, type Transaction } from "kysely";
 import { StoreError } from "../errors.ts";
 import type { Database } from "./database.ts";
 import { detailsToRow, personOf, userNameKey, type NewPerson, type Person } from "./person.ts";
@@ -21,6 +21,12 @@ export interface PeopleRepository {
    */
   list(tenant: string, page: { startIndex: number; count: number }): Promise<PeoplePage>;
   /**
+   * Those of whom one address reads so, whatever its case; at most `limit`. The caller looks at the rest of the address.
+   */
+  findByEmail(tenant: string, address: string, limit: number): Promise<readonly Person[]>;
+  /** Active people of all tenants, by the weakest passkey that each has. */
+  countPasskeys(): Promise<readonly PasskeyCount[]>;
+  /**
    * Changes what is named, where the person still is of the version that was read.
    *
    * @throws StoreError `ERR_STORE_MISSING`, `ERR_STORE_CONFLICT` with `part`: `version`, `userName` or `externalId`
@@ -37,6 +43,14 @@ export type PersonKey =
   | { readonly id: string }
   | { readonly userName: string }
   | { readonly externalId: string };
+
+export interface PasskeyCount {
+  /** Null for people without a passkey; otherwise whether one can be copied. */
+  readonly hasSynced: boolean | null;
+  /** First and last in the alphabet of the trusts of a person's passkeys: one, where all are the same. */
+  readonly trusts: readonly string[];
+  readonly people: number;
+}
 
 export interface PeoplePage {
   /** In the tenant, on all pages. */
@@ -62,6 +76,8 @@ export function peopleRepository(database: Database): PeopleRepository {
         return row && personOf(row);
       }),
     list: (tenant, page) => listPeople(database, tenant, page),
+    findByEmail: (tenant, address, limit) => findByEmail(database, { tenant, address, limit }),
+    countPasskeys: () => countPasskeys(database),
     update: (tenant, id, version, changes) =>
       database.transact("change a person", async (tx) => {
         const row = await lockPerson(database, tx, id);
@@ -138,4 +154,61 @@ function listPeople(
       .execute();
     return { total, people: rows.map(personOf) };
   });
+}
+
+function findByEmail(
+  database: Database,
+  { tenant, address, limit }: { tenant: string; address: string; limit: number },
+): Promise<readonly Person[]> {
+  // As it stands in the JSON, whose other members cannot hold this text: a quote in them is escaped.
+  const text = `"value":${JSON.stringify(address)}`.toLowerCase();
+  const pattern = `%${text.replaceAll(/[\\%_]/g, (sign) => `\\${sign}`)}%`;
+  return database.run("find people by address", async (db) => {
+    const rows = await db
+      .selectFrom("people")
+      .selectAll()
+      .where("tenant", "=", tenant)
+      .where(sql<boolean>`lower(emails) like ${pattern} escape ${"\\"}`)
+      .orderBy("created")
+      .orderBy("id")
+      .limit(limit)
+      .execute();
+    return rows.map(personOf);
+  });
+}
+
+function countPasskeys(database: Database): Promise<readonly PasskeyCount[]> {
+  return database.run("count passkeys", async (db) => {
+    const each = db
+      .selectFrom("people")
+      .leftJoin("passkeys", "passkeys.personId", "people.id")
+      .where("people.status", "=", "active")
+      .groupBy("people.id")
+      .select(({ fn }) => [
+        "people.id",
+        fn.max("passkeys.backupEligible").as("hasSynced"),
+        fn.min("passkeys.trust").as("lowTrust"),
+        fn.max("passkeys.trust").as("highTrust"),
+      ]);
+    const rows = await db
+      .selectFrom(each.as("each"))
+      .groupBy(["hasSynced", "lowTrust", "highTrust"])
+      .select(({ fn }) => [
+        "hasSynced",
+        "lowTrust",
+        "highTrust",
+        fn.countAll<number>().as("people"),
+      ])
+      .execute();
+    return rows.map(({ hasSynced, lowTrust, highTrust, people }) => ({
+      hasSynced: hasSynced === null ? null : hasSynced === 1,
+      trusts: distinct([lowTrust, highTrust]),
+      people,
+    }));
+  });
+}
+
+/** Whether all are the same shows in the first and the last of them. */
+function distinct(trusts: readonly (string | null)[]): readonly string[] {
+  return [...new Set(trusts)].filter((trust) => trust !== null);
 }

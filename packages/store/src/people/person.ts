@@ -4,8 +4,8 @@ import type { PeopleTable } from "./tables.ts";
 
 export interface Email {
   readonly value: string;
-  readonly type?: string;
-  readonly primary?: boolean;
+  readonly type?: string | undefined;
+  readonly primary?: boolean | undefined;
 }
 
 /** What one who may change a person may change; the status has ways of its own. */

@@ -1,6 +1,7 @@
 import { bytes, flag, integer, text, type Values } from "./member.ts";
 import { group, list, optional } from "./message.ts";
 import { operation } from "./operation.ts";
+import { PEOPLE } from "./people.ts";
 
 const STATUS = {
   realm: text(32),
@@ -11,6 +12,8 @@ const STATUS = {
   clients: integer(),
   /** Entries of the registry that it has read. */
   registrySize: integer(),
+  /** What a deployment is not, in words. */
+  labels: optional(list(text(64), 16)),
   tokens: group({ issued: integer(), refused: integer(), underWay: integer() }),
   deliveries: group({ waiting: integer(), lost: integer(), failing: flag }),
   /** Absent until it listens. */
@@ -39,4 +42,5 @@ export const ISSUER = {
   ),
   backup: operation("backup", {}, { file: text(64, /^backup\.\w+$/) }),
   status: operation("status", {}, STATUS),
+  ...PEOPLE,
 };

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { JsonObject } from "@redoubt/verify/json";
 import { ISSUER } from "./issuer.ts";
+import { PEOPLE_SAMPLES } from "../testing/people-samples.ts";
 import type { Operation } from "./operation.ts";
 import { PRESENCE } from "./presence.ts";
 import { ISSUE_REFUSAL, SIGNER } from "./signer.ts";
@@ -252,6 +253,7 @@ const SAMPLES: readonly Sample[] = [
       ready: false,
       reason: "ERR_X",
       registrySize: 7,
+      labels: ["people: one passkey is enough"],
       tenants: 1,
       clients: 1,
       tokens: {
@@ -272,7 +274,7 @@ const SAMPLES: readonly Sample[] = [
         evicted: 0,
       },
     },
-    badAnswers: [{ tokens: {} }],
+    badAnswers: [{ tokens: {} }, { labels: "people" }, { labels: [""] }],
   },
   {
     asked: PRESENCE.open,
@@ -321,6 +323,7 @@ const SAMPLES: readonly Sample[] = [
     answer: {},
     badRequests: [{ id: "../../../../etc/passwd" }],
   },
+  ...PEOPLE_SAMPLES,
 ];
 
 describe("the sockets of signer, issuer and ceremony page", () => {

@@ -33,7 +33,14 @@ export interface LogoutNoticesParts {
 }
 
 /** Kinds of messages in the store's outbox. */
-export const OUTBOX = { logout: "logout", deactivated: "deactivated" } as const;
+export const OUTBOX = {
+  logout: "logout",
+  deactivated: "deactivated",
+  /** Nothing ends, and clients have nothing to do. */
+  reactivated: "reactivated",
+  /** All of a person's, though the person stays. */
+  sessionsEnded: "sessions-ended",
+} as const;
 
 const EVENT = "http://schemas.openid.net/event/backchannel-logout";
 const TOKEN_SECONDS = 120;
@@ -83,8 +90,10 @@ export class LogoutNotices implements AsyncDisposable {
     const { store, clock, failed } = this.#parts;
     const { tenant = "", client = "", sub = "", sid } = readPayload(message.payload);
     try {
-      if (message.kind === OUTBOX.deactivated) await this.#tellAll(tenant, sub);
-      else await this.#tell(tenant, client, { sub, ...(sid !== undefined && { sid }) });
+      if (message.kind === OUTBOX.deactivated || message.kind === OUTBOX.sessionsEnded)
+        await this.#tellAll(tenant, sub);
+      else if (message.kind === OUTBOX.logout)
+        await this.#tell(tenant, client, { sub, ...(sid !== undefined && { sid }) });
       await store.outbox.done(message);
     } catch (error) {
       const now = nowSeconds(clock);

@@ -2,13 +2,16 @@ import { errorCode, type Clock } from "@redoubt/base";
 import type { ClientInfo } from "@redoubt/registry";
 import type { PeopleStore } from "@redoubt/store";
 import { parseJsonObject } from "@redoubt/verify/json";
-import { RemoteError, type ExactRequest } from "@redoubt/wire";
+import { RemoteError, type ExactRequest, type Route } from "@redoubt/wire";
 import type { ClientAuthenticator } from "../client-auth.ts";
 import type { IssuerEvents } from "../events.ts";
 import type { RealmRegistry } from "../realm-registry.ts";
 import type { SignerPort } from "../signer-port.ts";
 import type { SignerWatch } from "../signer-watch.ts";
 import { OAuthError } from "../errors.ts";
+import { Scim } from "../scim/scim.ts";
+import { ScimUsers } from "../scim/users.ts";
+import { Accounts } from "./accounts.ts";
 import { BackChannel } from "./back-channel.ts";
 import { Ceremonies } from "./ceremonies.ts";
 import { AccountFlow } from "./flows/account-flow.ts";
@@ -23,6 +26,7 @@ import { LogoutNotices, postLogoutToken, type EndedSession } from "./logout-noti
 import { OwnSessions } from "./own-sessions.ts";
 import type { PeopleConfig } from "./people-config.ts";
 import { PeopleLogin } from "./people-login.ts";
+import { peopleRoutes } from "./people-operator.ts";
 import { giveBack } from "./protocol-adapter.ts";
 import type { SignerKeys } from "./signer-keys.ts";
 
@@ -36,7 +40,7 @@ export interface OpenPeopleOptions {
   readonly store: PeopleStore;
   readonly registry: Pick<
     RealmRegistry,
-    "client" | "clientsOf" | "tenant" | "checkUsable" | "signerKnows"
+    "client" | "clientsOf" | "tenant" | "checkUsable" | "signerKnows" | "problem" | "hasEnrolment"
   >;
   readonly authenticator: ClientAuthenticator;
   readonly signer: Pick<SignerPort, "signExact">;
@@ -47,8 +51,33 @@ export interface OpenPeopleOptions {
   readonly dpopSecret: Buffer;
 }
 
-/** Wires what people meet. */
-export function openPeople(options: OpenPeopleOptions, stack: AsyncDisposableStack): PeopleLogin {
+export interface People {
+  readonly login: PeopleLogin;
+  /** What the operator's socket does about people. */
+  readonly routes: readonly Route[];
+}
+
+/** Wires what people meet, and what is said of them. */
+export function openPeople(options: OpenPeopleOptions, stack: AsyncDisposableStack): People {
+  const { store, registry, clock, events } = options;
+  const accounts = new Accounts({
+    store,
+    clock,
+    approvers: () => ({ problem: registry.problem, hasEnrolment: registry.hasEnrolment }),
+    passkeyRemoved: (fields) => events.passkeyRemoved(fields),
+  });
+  const hasTenant = (tenant: string): boolean => registry.tenant(tenant) !== undefined;
+  return {
+    login: openLogin(options, accounts, stack),
+    routes: peopleRoutes({ accounts, store, hasTenant }),
+  };
+}
+
+function openLogin(
+  options: OpenPeopleOptions,
+  accounts: Accounts,
+  stack: AsyncDisposableStack,
+): PeopleLogin {
   const { config, store, registry, clock, events, keys } = options;
   const paths = new LoginPaths({ ...options, loginOrigin: config.loginOrigin });
   const tokenOrigin = new URL(new URL(options.tokenEndpoint.replace("{tenantid}", "x")).origin);
@@ -113,6 +142,12 @@ export function openPeople(options: OpenPeopleOptions, stack: AsyncDisposableSta
       new AccountFlow({ signIn, sessions, store, required, clock }),
     ],
     signOut: new SignOutFlow({ library, paths, sessionEnded }),
+    scim: new Scim({
+      users: new ScimUsers({ accounts, store }),
+      store,
+      origin: tokenOrigin.origin,
+      refused: (fields) => events.refused(fields),
+    }),
     isActive: (tenant) => registry.tenant(tenant)?.status === "active",
     refused: (fields) => events.refused(fields),
   });

@@ -41,6 +41,7 @@ function loginThat(reason: Error, refused: object[] = []): PeopleLogin {
     backChannel: { answer: () => Promise.reject(reason) },
     flows: [{ answer: () => Promise.reject(reason) }],
     signOut: { answer: unasked },
+    scim: { answer: () => Promise.resolve(undefined) },
     isActive: (tenant) => tenant === TENANT,
     refused: (fields) => refused.push(fields),
   });

@@ -11,6 +11,7 @@ import {
 } from "@redoubt/http";
 import { StoreError } from "@redoubt/store";
 import { OAuthError } from "../errors.ts";
+import type { Scim } from "../scim/scim.ts";
 import type { BackChannel } from "./back-channel.ts";
 import type { AccountFlow } from "./flows/account-flow.ts";
 import type { InteractionFlow } from "./flows/interaction-flow.ts";
@@ -33,6 +34,7 @@ export interface PeopleLoginParts {
   readonly backChannel: Pick<BackChannel, "answer">;
   readonly flows: readonly Pick<AccountFlow | InteractionFlow | RegistrationFlow, "answer">[];
   readonly signOut: Pick<SignOutFlow, "answer">;
+  readonly scim: Pick<Scim, "answer">;
   /** Whether the tenant is there and active. */
   readonly isActive: (tenant: string) => boolean;
   /** Somebody was refused; the code is for the log. */
@@ -89,7 +91,7 @@ export class PeopleLogin {
   }
 
   async #route(request: HttpRequest, place: TenantPath): Promise<HttpAnswer | undefined> {
-    const { backChannel, library, paths, tokenOrigin, flows, signOut } = this.#parts;
+    const { backChannel, library, paths, tokenOrigin, flows, signOut, scim } = this.#parts;
     const { tenant, mount, path } = place;
     if (BACK_CHANNEL.includes(path) && request.method === "POST")
       return backChannel.answer(request, readForm(request), { tenant, path });
@@ -101,6 +103,8 @@ export class PeopleLogin {
         (await signOut.answer(request, place)) ??
           (await library.answer(request, tenant, { origin: paths.loginOrigin, mount, path })),
       );
+    const provisioned = await scim.answer(request, place);
+    if (provisioned) return provisioned;
     this.#checkOrigin(request);
     for (const flow of flows) {
       // eslint-disable-next-line no-await-in-loop -- each looks at the path only, until one answers

@@ -1,8 +1,8 @@
-import { hash } from "node:crypto";
 import { readForm, type HttpAnswer, type HttpRequest } from "@redoubt/http";
 import type { PassRefusal, PeopleStore } from "@redoubt/store";
 import type { JsonObject } from "@redoubt/verify/json";
 import type { TenantPath } from "../login-place.ts";
+import { hashPass } from "../pass.ts";
 import type { OwnSession, OwnSessions } from "../own-sessions.ts";
 import { pageAnswer, scriptAnswer, seeOther } from "../page-answer.ts";
 import { pages } from "../pages/index.ts";
@@ -51,7 +51,7 @@ export class RegistrationFlow {
   async #spend(request: HttpRequest, { tenant, mount }: TenantPath): Promise<HttpAnswer> {
     const { store, sessions, passRefused } = this.#parts;
     const secret = readForm(request, { maxParameters: 1 }).get("pass") ?? "";
-    const outcome = await store.passes.consume(hash("sha256", secret.trim(), "buffer"));
+    const outcome = await store.passes.consume(hashPass(secret));
     const person =
       "pass" in outcome
         ? await store.people.find(tenant, { id: outcome.pass.personId })
