@@ -1,7 +1,8 @@
 import { hash, randomBytes, randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { systemClock } from "@redoubt/base";
-import { openPeopleStore, type PeopleStore } from "@redoubt/store";
+import type { PeopleStore } from "@redoubt/store";
+import { openPeopleStore } from "@redoubt/store/people";
 import type { System } from "../e2e/system.ts";
 
 /** The people of a running system's enterprise realm, as its issuer has them. */

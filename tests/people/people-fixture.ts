@@ -15,7 +15,8 @@ import {
 } from "openid-client";
 import { systemClock } from "@redoubt/base";
 import { issuerTemplate, portsFrom, readDemo } from "@redoubt/cli";
-import { openPeopleStore, type PeopleStore } from "@redoubt/store";
+import type { PeopleStore } from "@redoubt/store";
+import { openPeopleStore } from "@redoubt/store/people";
 import { SoftAuthenticator } from "@redoubt/testkit";
 import { startSystem, type System } from "../e2e/system.ts";
 import { until } from "../e2e/until.ts";

@@ -1,7 +1,8 @@
 export { StoreError, type StoreErrorCode } from "./errors.ts";
 export type { KeptEntry, RegistryRepository, ReplayRepository, Store } from "./repositories.ts";
 export { openSqliteStore, type SqliteOptions } from "./sqlite.ts";
-export { openPeopleStore, type PeoplePlace, type PeopleStore } from "./people/open-people-store.ts";
+export { hasMessages } from "./people/has-messages.ts";
+export type { PeoplePlace, PeopleStore } from "./people/open-people-store.ts";
 export type { Leased } from "./people/outbox.ts";
 export type { PassRefusal } from "./people/passes.ts";
 export type { NewPasskey, Passkey } from "./people/passkeys.ts";

@@ -14,7 +14,7 @@ import {
   type HttpLimits,
   type HttpListeners,
 } from "@redoubt/http";
-import { openPeopleStore, openSqliteStore, type RegistryRepository } from "@redoubt/store";
+import { hasMessages, openSqliteStore, type RegistryRepository } from "@redoubt/store";
 import {
   processHandler,
   Deliveries,
@@ -36,7 +36,8 @@ import type { IssuerConfig } from "./config.ts";
 import { issuerEvents, type IssuerEvent, type IssuerEvents } from "./events.ts";
 import { FailedAttempts } from "./failed-attempts.ts";
 import type { FailureLimits } from "./failure-limiter.ts";
-import type { People } from "./login/open-people.ts";
+import { LoginPaths } from "./login/login-place.ts";
+import { PeopleDoor } from "./login/people-door.ts";
 import { SignerKeys } from "./login/signer-keys.ts";
 import { operatorHandler } from "./operator.ts";
 import { IssueBatches } from "./issue-batches.ts";
@@ -109,11 +110,7 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
     issuerOf: (tenant) => config.issuer.replace("{tenantid}", tenant),
     tokenEndpointOf: (tenant) => config.tokenEndpoint.replace("{tenantid}", tenant),
   });
-  const people = await openPeopleOf(
-    options,
-    { events, registry, authenticator, port, watch, keys },
-    stack,
-  );
+  const people = openDoor(options, { events, registry, authenticator, port, watch, keys }, stack);
   const endpoint = new TokenEndpoint({
     tokenEndpoint: config.tokenEndpoint,
     tenant: config.tenant,
@@ -121,7 +118,7 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
     authenticator,
     signer: port,
     events,
-    people: people?.login,
+    people,
   });
   const parts = { config, registry, deliveries, port, watch, endpoint };
   const http: { server?: HttpListeners } = {};
@@ -144,7 +141,7 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
   const server = stack.use(
     await serveEverywhere(config.http, {
       handler: people
-        ? async (request) => (await people.login.answer(request)) ?? endpoint.handle(request)
+        ? (request) => (people.takes(request) ? people.answer(request) : endpoint.handle(request))
         : (request) => endpoint.handle(request),
       sink,
       ready: () => watch.isReady && registry.problem === undefined,
@@ -170,27 +167,40 @@ interface PeopleSurroundings extends SignerSide {
   readonly authenticator: ClientAuthenticator;
 }
 
-/** Undefined where no people sign in: then none of their code is loaded. */
-async function openPeopleOf(
-  { config, folder, clock }: IssuerOptions,
+/** Undefined where no people sign in. */
+function openDoor(
+  options: IssuerOptions,
   { port: signer, ...parts }: PeopleSurroundings,
   stack: AsyncDisposableStack,
-): Promise<People | undefined> {
-  if (!config.people) return undefined;
-  const place = { path: join(folder, PEOPLE_FILE) };
-  const store = stack.use(await openPeopleStore(place, { realm: config.realm, clock }));
-  const { openPeople } = await import("./login/open-people.ts");
-  return openPeople(
-    {
-      ...config,
-      ...parts,
-      config: config.people,
-      store,
-      signer,
-      clock,
-      dpopSecret: randomBytes(32),
-    },
-    stack,
+): PeopleDoor | undefined {
+  const { config, folder, clock } = options;
+  const { people } = config;
+  if (!people) return undefined;
+  const path = join(folder, PEOPLE_FILE);
+  const { loginOrigin } = people;
+  return stack.use(
+    new PeopleDoor({
+      paths: new LoginPaths({ ...config, loginOrigin }),
+      hasMessages: () => hasMessages(path),
+      failed: (code) => parts.events.peopleFailed(code),
+      open: async (owned) => {
+        const { openPeopleStore } = await import("@redoubt/store/people");
+        const { openPeople } = await import("./login/open-people.ts");
+        const store = owned.use(await openPeopleStore({ path }, { realm: config.realm, clock }));
+        const dpopSecret = randomBytes(32);
+        const given = {
+          ...config,
+          ...parts,
+          config: people,
+          folder,
+          store,
+          signer,
+          clock,
+          dpopSecret,
+        };
+        return openPeople(given, owned);
+      },
+    }),
   );
 }
 

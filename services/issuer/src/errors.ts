@@ -41,6 +41,8 @@ export type IssuerErrorCode =
   | "ERR_ISSUER_SIGNER_REFUSED"
   | "ERR_ISSUER_BUDGET"
   | "ERR_ISSUER_QUEUE"
+  /** The store of people cannot be opened. */
+  | "ERR_ISSUER_PEOPLE"
   /** What the registry says of tenants and clients is not known well enough to decide by it. */
   | "ERR_ISSUER_REGISTRY";
 

@@ -13,6 +13,7 @@ export const ISSUER_EVENTS = {
   signer_keys_failed: "operation",
   // The library of sign-in failed in a way that it should not.
   login_failed: "operation",
+  people_failed: "operation",
   logout_notice_failed: "operation",
   passkey_metadata_failed: "operation",
   passkey_metadata: "operation",
@@ -54,6 +55,8 @@ export interface IssuerEvents extends DeliveryEvents {
   /** The file about models of passkeys could not be taken; what was read before counts on. */
   passkeyMetadataFailed(code: string): void;
   passkeyMetadata(fields: { readonly number: number; readonly isStale: boolean }): void;
+  /** What people need could not be opened; it is tried again with the next of them. */
+  peopleFailed(code: string): void;
   /** A client did not take the word that a session is over; the last attempt is said as such. */
   logoutNoticeFailed(fields: {
     readonly client: string;
@@ -91,6 +94,7 @@ export function issuerEvents(sink: EventSink<IssuerEvent>): IssuerEvents {
     loginFailed: (message) => sink("login_failed", { message }),
     passkeyMetadataFailed: (code) => sink("passkey_metadata_failed", { code }),
     passkeyMetadata: (fields) => sink("passkey_metadata", fields),
+    peopleFailed: (code) => sink("people_failed", { code }),
     logoutNoticeFailed: (fields) => sink("logout_notice_failed", fields),
     passRefused: (tenant, why) => sink("pass_refused", { tenant, why }),
     passkeyRemoved: (fields) => sink("passkey_removed", fields),

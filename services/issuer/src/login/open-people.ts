@@ -23,6 +23,7 @@ import { RegistrationFlow } from "./flows/registration-flow.ts";
 import { Library } from "./library.ts";
 import { LoginPaths } from "./login-place.ts";
 import { LogoutNotices, postLogoutToken, type EndedSession } from "./logout-notices.ts";
+import { MetadataFile } from "./metadata-file.ts";
 import { OwnSessions } from "./own-sessions.ts";
 import type { PeopleConfig } from "./people-config.ts";
 import { PeopleLogin } from "./people-login.ts";
@@ -49,10 +50,12 @@ export interface OpenPeopleOptions {
   readonly events: IssuerEvents;
   readonly clock: Clock;
   readonly dpopSecret: Buffer;
+  /** This process's own. */
+  readonly folder: string;
 }
 
 export interface People {
-  readonly login: PeopleLogin;
+  readonly login: Pick<PeopleLogin, "token" | "answer">;
   /** What the operator's socket does about people. */
   readonly routes: readonly Route[];
 }
@@ -101,7 +104,7 @@ function openLogin(
     rp: config.rp,
     origin: config.loginOrigin.origin,
     policy: config.policy,
-    metadata: () => null,
+    metadata: metadataOf(options),
   };
   const ceremonies = new Ceremonies(store, clock);
   const sessions = new OwnSessions(store, { isSecure, clock });
@@ -151,6 +154,24 @@ function openLogin(
     isActive: (tenant) => registry.tenant(tenant)?.status === "active",
     refused: (fields) => events.refused(fields),
   });
+}
+
+function metadataOf({
+  config,
+  folder,
+  clock,
+  events,
+}: OpenPeopleOptions): PasskeyPlace["metadata"] {
+  const { metadata: source } = config;
+  if (!source) return () => null;
+  const file = new MetadataFile({
+    folder,
+    source,
+    clock,
+    failed: (code) => events.passkeyMetadataFailed(code),
+    read: (fields) => events.passkeyMetadata(fields),
+  });
+  return () => file.current();
 }
 
 /** Before a code or a refresh token is spent: without a signer there would be no token for it. */

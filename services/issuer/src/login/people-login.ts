@@ -24,7 +24,7 @@ import { PAGE_HEADERS, pageAnswer, scriptAnswer } from "./page-answer.ts";
 import { pages } from "./pages/index.ts";
 import { isPage } from "./pages/layout.ts";
 import { failureOf, NOT_NOW } from "./pages/messages.ts";
-import { ROUTES } from "./provider.ts";
+import { ROUTES } from "./routes.ts";
 
 export interface PeopleLoginParts {
   readonly library: Pick<Library, "answer">;

@@ -15,6 +15,7 @@ import { pages } from "./pages/index.ts";
 import { NOT_NOW, START_AGAIN } from "./pages/messages.ts";
 import { TIER_CLAIMS } from "./passkeys/tier.ts";
 import { ProtocolAdapter, successorIn } from "./protocol-adapter.ts";
+import { ROUTES } from "./routes.ts";
 import { SignerKey, type SignElsewhere, type TenantKeys } from "./signing-keys.ts";
 
 /** How long what a sign-in gives may last, in seconds. */
@@ -42,15 +43,6 @@ export interface ProviderParts {
   readonly dpopSecret: Buffer;
   readonly clock: Clock;
 }
-
-export const ROUTES = {
-  authorization: "/authorize",
-  pushed_authorization_request: "/par",
-  token: "/token",
-  userinfo: "/userinfo",
-  revocation: "/revoke",
-  end_session: "/sign-out",
-} as const;
 
 /** No longer than a token lives that nobody can call back: what a person may do is looked at again when it ends. */
 const ACCESS_SECONDS = 600;

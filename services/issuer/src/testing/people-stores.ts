@@ -1,7 +1,8 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openPeopleStore, type PeoplePlace, type PeopleStore } from "@redoubt/store";
+import type { PeoplePlace, PeopleStore } from "@redoubt/store";
+import { openPeopleStore } from "@redoubt/store/people";
 import { NO_POSTGRES, startPostgresServer, TestClock } from "@redoubt/testkit";
 
 /** Makes empty stores of one engine. */

@@ -2,7 +2,7 @@ import { readForm, type HttpAnswer, type HttpRequest } from "@redoubt/http";
 import type { Library } from "../library.ts";
 import type { LoginPaths, TenantPath } from "../login-place.ts";
 import type { EndedSession } from "../logout-notices.ts";
-import { ROUTES } from "../provider.ts";
+import { ROUTES } from "../routes.ts";
 
 export interface SignOutParts {
   readonly library: Library;
