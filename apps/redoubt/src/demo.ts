@@ -22,6 +22,12 @@ export interface Demo {
   readonly reporters: readonly ReporterCredential[];
 }
 
+/** People sign in through it on this machine, at the status page's `/try` (RFC 8252 §7.3: the port is not registered). */
+export const TRY_CLIENT = "try";
+export const TRY_LOGIN = {
+  redirectUris: ["http://127.0.0.1/try/callback"],
+  logoutUris: [],
+} as const;
 export const DEMO_SCOPES = ["orders.read", "orders.write"] as const;
 const DEMO_FILE = "up/demo.json";
 

@@ -1,10 +1,16 @@
 import { errorCode, errorLine, nowSeconds, systemClock } from "@redoubt/base";
 import type { Registry, StatementBody } from "@redoubt/registry";
 import { demoRootStatement } from "../ceremony/demo-root.ts";
-import { DEMO_SCOPES, demoStatements, type Demo } from "../demo.ts";
+import { DEMO_SCOPES, demoStatements, TRY_CLIENT, TRY_LOGIN, type Demo } from "../demo.ts";
 import { REALMS, tenantRuleOf, type Realm } from "../layout.ts";
 import type { Operator } from "../operator.ts";
-import type { Cluster, RealmAddress, RealmKeys, Settings } from "../settings.ts";
+import {
+  isOnLoopback,
+  type Cluster,
+  type RealmAddress,
+  type RealmKeys,
+  type Settings,
+} from "../settings.ts";
 import { stateClient } from "../tenancy/clients.ts";
 import { secretCredentials } from "../tenancy/credentials.ts";
 
@@ -35,7 +41,17 @@ export async function stateBootstrap(
     if (!isKnown(registry, { type: "client", ...name, ...rights }))
       await stateClient(operator, { ...name, ...rights, login: null }, secretCredentials(secret));
   }
+  if (isOnLoopback({ realms })) await stateTryClient(operator, demo);
   return stateClusters(operator, clusters);
+}
+
+/** A public client: what a newcomer signs in through. */
+async function stateTryClient(operator: Operator, { clients }: Demo): Promise<void> {
+  for (const { realm, tenant, audience } of clients) {
+    const body = { type: "client", realm, tenant, client: TRY_CLIENT, status: "active" } as const;
+    const rights = { audiences: [audience], scopes: DEMO_SCOPES, login: TRY_LOGIN };
+    await stateNew(operator, [{ ...body, ...rights }]);
+  }
 }
 
 async function stateClusters(

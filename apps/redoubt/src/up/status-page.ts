@@ -20,15 +20,17 @@ const HEADERS = {
 } as const;
 
 export interface PlainPage {
-  readonly status: 200 | 503;
+  readonly status: 200 | 303 | 503;
   readonly type: string;
   readonly body: string;
+  /** Where a 303 leads to. */
+  readonly location?: string;
 }
 
 /** Serves pages by path, on loopback, read-only. */
 export async function serveStatusPage(
   port: number,
-  pages: Readonly<Record<string, () => Promise<PlainPage>>>,
+  pages: Readonly<Record<string, (query: URLSearchParams) => Promise<PlainPage>>>,
 ): Promise<AsyncDisposable> {
   const server = createServer(
     { maxHeaderSize: 8192, requestTimeout: 5000 },
@@ -40,15 +42,17 @@ export async function serveStatusPage(
         response.writeHead(isLocal ? 405 : 421, HEADERS).end();
         return;
       }
-      const { url = "" } = request;
-      const page = Object.hasOwn(pages, url) ? pages[url] : undefined;
+      const [path = "", query = ""] = (request.url ?? "").split("?", 2);
+      const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
       if (!page) {
         response.writeHead(404, HEADERS).end();
         return;
       }
-      void page().then(
+      void page(new URLSearchParams(query)).then(
         (shown) => {
-          response.writeHead(shown.status, { ...HEADERS, "content-type": shown.type });
+          const { status, type, location } = shown;
+          const to = location === undefined ? {} : { location };
+          response.writeHead(status, { ...HEADERS, "content-type": type, ...to });
           response.end(shown.body);
         },
         // Whatever a process says, the one that watches all the others goes on.

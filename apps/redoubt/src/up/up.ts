@@ -1,18 +1,28 @@
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { errorCode, errorLine, readSpace, ServiceError } from "@redoubt/base";
+import { errorCode, errorLine, readSpace, ServiceError, systemClock } from "@redoubt/base";
 import { createSystem, loopbackPlan } from "../init/init.ts";
-import { readDemo } from "../demo.ts";
+import { DEMO_SCOPES, readDemo, TRY_CLIENT } from "../demo.ts";
 import { optionError } from "../command.ts";
 import { DEFAULT_PORT } from "../place.ts";
-import { atTenant, onLoopback, portsFrom, roleOf, servicesOf, type Ports } from "../layout.ts";
+import {
+  atTenant,
+  DEFAULT_REALM,
+  loginUrl,
+  onLoopback,
+  portsFrom,
+  roleOf,
+  servicesOf,
+  type Ports,
+} from "../layout.ts";
 import { Operator } from "../operator.ts";
 import { Look } from "../page/look.ts";
 import { statusPages } from "../page/pages.ts";
+import { TRY_PATH, TrySignIn } from "../page/try-sign-in.ts";
 import { TokenRates } from "../page/token-rates.ts";
 import { statePins } from "../recover/pins.ts";
-import { extentOf, realmNames, type Settings } from "../settings.ts";
+import { extentOf, isOnLoopback, realmNames, type Settings } from "../settings.ts";
 import type { Terminal } from "../terminal.ts";
 import { stateBootstrap, stateDemoRoot } from "./bootstrap.ts";
 import { checkDataFolder, isMissingOrEmpty, lockDataFolder } from "./data-folder.ts";
@@ -58,6 +68,7 @@ export async function up(options: UpOptions, terminal: Terminal): Promise<void> 
   const look = owned.use(new Look({ folder, settings, status, rates }));
   const pages = {
     ...statusPages(() => look.facts()),
+    ...tryPages(settings, ports),
     "/status.json": async () => {
       const body = `${JSON.stringify(await status())}\n`;
       return { status: 200, type: "application/json", body } as const;
@@ -82,6 +93,22 @@ export async function up(options: UpOptions, terminal: Terminal): Promise<void> 
   });
   await Promise.race([stop, start]);
   await stop;
+}
+
+/** A sign-in to try, where nobody but this machine can reach it. */
+function tryPages(settings: Settings, ports: Ports): ReturnType<TrySignIn["pages"]> {
+  const demo = readDemo("").clients.find(({ realm }) => realm === DEFAULT_REALM);
+  if (!demo || !isOnLoopback(settings)) return {};
+  const { tokenEndpoint } = settings.realms[DEFAULT_REALM];
+  const client = {
+    client: TRY_CLIENT,
+    login: loginUrl(tokenEndpoint, demo.tenant),
+    tokenEndpoint: atTenant(tokenEndpoint, demo.tenant),
+    audience: demo.audience,
+    scope: DEMO_SCOPES[0],
+    origin: `http://127.0.0.1:${ports.status}`,
+  };
+  return new TrySignIn(client, () => systemClock.monotonic()).pages();
 }
 
 async function prepare({ folder, port, leases }: UpOptions): Promise<Settings> {
@@ -204,6 +231,7 @@ function announcement(
       token: curls[1],
       tokens: curls,
       ...(person && { person }),
+      ...(isOnLoopback(settings) && { try: `http://127.0.0.1:${ports.status}${TRY_PATH}` }),
       attack: `npm run -s redoubt -- drill storm-0558${data}`,
       data: folder,
     },
@@ -220,6 +248,7 @@ function announcement(
         ? [
             `Sign in as ${person.userName}, with a passkey of this device (the link works once, for an hour):`,
             person.register,
+            `and then see the tokens: http://127.0.0.1:${ports.status}${TRY_PATH}`,
             "",
           ]
         : []),
