@@ -61,6 +61,19 @@ export class PeopleSystem implements AsyncDisposable {
     return people;
   }
 
+  /** The same system as seen from another tenant, a new one whose people sign in through a portal of its own. */
+  async withNewTenant(): Promise<PeopleSystem> {
+    const tenant = randomUUID();
+    const args = ["tenants", "add", `--tenant=${tenant}`, "--audience=api://other", "--json"];
+    const { code, stderr } = await this.system.redoubt(args);
+    assert.equal(code, 0, stderr);
+    const login = this.login.replace(this.tenant, tenant);
+    const { system, store } = this;
+    const people = new PeopleSystem({ system, tenant, login, store });
+    await people.addClient(PORTAL, ["--public", "--logout-uri=http://127.0.0.1/bye"]);
+    return people;
+  }
+
   async addClient(client: string, options: readonly string[]): Promise<string> {
     const { code, stdout, stderr } = await this.system.redoubt([
       "clients",

@@ -12,6 +12,21 @@ export interface Seen {
 
 const MAX_HOPS = 10;
 
+/** One request as a client's server makes it: without cookies, from no page. */
+export async function askAsClient(address: string, init: RequestInit = {}): Promise<Seen> {
+  // Sockets listen on the address; names are for browsers.
+  const place = new URL(address.replace("//localhost:", "//127.0.0.1:"));
+  const answer = await fetch(place, { ...init, redirect: "manual" });
+  const location = answer.headers.get("location");
+  return {
+    url: address,
+    status: answer.status,
+    body: await answer.text(),
+    headers: answer.headers,
+    location: location === null ? undefined : new URL(location, address).href,
+  };
+}
+
 /** Cookies and redirects of a browser, without scripts; what a page's script would do, `usePasskey` does. */
 export class SoftBrowser {
   readonly cookies = new Map<string, { readonly value: string; readonly path: string }>();
@@ -39,18 +54,9 @@ export class SoftBrowser {
     const cookie = this.#cookieFor(url);
     if (cookie !== "") headers.set("cookie", cookie);
     if (init.method === "POST" && !headers.has("origin")) headers.set("origin", url.origin);
-    // Sockets listen on the address; names are for browsers.
-    const place = new URL(address.replace("//localhost:", "//127.0.0.1:"));
-    const answer = await fetch(place, { ...init, headers, redirect: "manual" });
-    for (const line of answer.headers.getSetCookie()) this.#keep(line);
-    const location = answer.headers.get("location");
-    return {
-      url: address,
-      status: answer.status,
-      body: await answer.text(),
-      headers: answer.headers,
-      location: location === null ? undefined : new URL(location, address).href,
-    };
+    const seen = await askAsClient(address, { ...init, headers });
+    for (const line of seen.headers.getSetCookie()) this.#keep(line);
+    return seen;
   }
 
   /** Submits the form with this action, its hidden fields with it. */
@@ -73,7 +79,7 @@ export class SoftBrowser {
     key: SoftAuthenticator,
     { overrides, name = "" }: { readonly overrides?: SoftOverrides; readonly name?: string } = {},
   ): Promise<Seen> {
-    const { kind, options, path } = this.#ceremony();
+    const { kind, options, path } = this.ceremony();
     const origin = { origin: new URL(this.url).origin, ...(overrides && { overrides }) };
     const response =
       kind === "create" ? key.register(options, origin) : key.authenticate(options, origin);
@@ -91,7 +97,8 @@ export class SoftBrowser {
     });
   }
 
-  #ceremony() {
+  /** What the page asks a passkey for: a new one (`create`) or a sign-in (`get`), and where the answer goes. */
+  ceremony() {
     const button = /data-passkey="(\w+)"\s+data-options="([^"]*)"\s+data-answer="([^"]*)"/.exec(
       this.body,
     );

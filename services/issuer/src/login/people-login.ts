@@ -20,7 +20,7 @@ import { RefusedCeremony } from "./flows/refused-ceremony.ts";
 import type { RegistrationFlow } from "./flows/registration-flow.ts";
 import type { Library } from "./library.ts";
 import type { LoginPaths, TenantPath } from "./login-place.ts";
-import { PAGE_HEADERS, pageAnswer, scriptAnswer } from "./page-answer.ts";
+import { PAGE_HEADERS, pageAnswer, scriptAnswer, seeOther } from "./page-answer.ts";
 import { pages } from "./pages/index.ts";
 import { isPage } from "./pages/layout.ts";
 import { failureOf, NOT_NOW } from "./pages/messages.ts";
@@ -97,6 +97,10 @@ export class PeopleLogin {
       return backChannel.answer(request, readForm(request), { tenant, path });
     if (path === ROUTES.userinfo || (BACK_CHANNEL.includes(path) && request.method === "OPTIONS"))
       return library.answer(request, tenant, { origin: tokenOrigin, mount, path });
+    if (POSTED_TOO.includes(path) && request.method === "POST")
+      return seeOther(
+        `${paths.url(tenant, path)}?${String(new URLSearchParams([...readForm(request)]))}`,
+      );
     if (FRONT_CHANNEL.test(path))
       return framed(
         request,
@@ -151,6 +155,12 @@ const BACK_CHANNEL_ERRORS = new RegExp(`(?:${[...BACK_CHANNEL, ROUTES.userinfo].
 const FRONT_CHANNEL = new RegExp(
   `^(?:${ROUTES.authorization}(?:/[\\w-]{16,64})?|${ROUTES.end_session}(?:/confirm|/success)?)$`,
 );
+
+/**
+ * What applications may send as a form, too (OpenID Connect Core §3.1.2.1, RP-Initiated Logout §2). With a form that
+ * another site posts, browsers send no cookie of ours (`SameSite=Lax`); with the GET to which it leads, they do.
+ */
+const POSTED_TOO: readonly string[] = [ROUTES.authorization, ROUTES.end_session];
 
 /** Pages of ours that the library sends get the headers of all others. */
 function framed(request: HttpRequest, answer: HttpAnswer): HttpAnswer {

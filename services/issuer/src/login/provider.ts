@@ -63,6 +63,7 @@ const ACR_VALUES = [TIER_CLAIMS.synced, TIER_CLAIMS["device-bound"], TIER_CLAIMS
 export function openProvider(parts: ProviderParts): Provider {
   const provider = new Provider(parts.issuer, configuration(parts));
   followRotation(provider);
+  nameSessions(provider, parts);
   return provider;
 }
 
@@ -77,6 +78,17 @@ function followRotation({ RefreshToken }: Provider): void {
     const rotated = ctx?.oidc.entities.RotatedRefreshToken;
     const successor = ctx && rotated && successorIn(ctx.state, rotated.jti);
     return successor ?? Reflect.apply(generate, this, []);
+  });
+}
+
+/** Back-Channel Logout §2.1: who is told that a session ended has its name from the ID token. We tell, not the library. */
+function nameSessions({ Client }: Provider, { client }: ProviderParts): void {
+  const { prototype } = Client;
+  // As above.
+  if (typeof Reflect.get(prototype, "includeSid") !== "function")
+    throw new TypeError("Client.includeSid is gone");
+  Reflect.set(prototype, "includeSid", function isTold(this: { readonly clientId: string }) {
+    return client(this.clientId)?.login?.backchannelLogoutUri !== undefined;
   });
 }
 
