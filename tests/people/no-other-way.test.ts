@@ -17,6 +17,11 @@ const ALLOWED: Readonly<Record<string, readonly RegExp[]>> = {
   "packages/presence/src/actions/person-pass.ts": [/Issue a one-time pass, with which/],
   "services/issuer/src/client-auth.ts": [/secret: decodeFormText\(basic\.password\)/],
   "services/issuer/src/login/passkeys/tier.ts": [/`otp` never appear/],
+  "services/issuer/src/scim/discovery.ts": [/changePassword: UNSUPPORTED/],
+  "services/issuer/src/scim/scim-error.ts": [/quotes no input: bodies hold passwords/],
+  "services/issuer/src/scim/users.ts": [
+    /A password in it is an attribute like any other that is not kept/,
+  ],
   "services/issuer/src/login/pages/messages.ts": [
     /replaces a password/,
     /Nobody here will ever ask you for a password/,

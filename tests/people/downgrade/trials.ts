@@ -83,6 +83,8 @@ export function givenBy({ location, body, headers }: Seen): string | undefined {
 }
 
 function tokenIn({ searchParams, hash, pathname }: URL): string | undefined {
+  // A form at these two is asked for again as a link: what stands in it is what the caller sent.
+  if (/\/(?:authorize|sign-out)$/.test(pathname)) return undefined;
   const parameters = [searchParams, new URLSearchParams(hash.slice(1))];
   const name = TOKENS.find((one) => parameters.some((all) => all.has(one)));
   if (name !== undefined) return `redirect with ${name}`;
