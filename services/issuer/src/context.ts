@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import {
   checkPrivateFolder,
@@ -6,6 +6,7 @@ import {
   type Clock,
   type EventSink,
   type Sample,
+  type Secret,
   type Service,
 } from "@redoubt/base";
 import {
@@ -52,6 +53,8 @@ export interface IssuerOptions {
   readonly folder: string;
   /** Data folder, "" for the working directory. */
   readonly root: string;
+  /** URL of the PostgreSQL in which the realm's people are; without one they are in a file of this folder. */
+  readonly database?: Secret;
   readonly clock: Clock;
   readonly sink: EventSink<IssuerEvent | HttpEvent | WireEvent>;
   readonly httpLimits?: Partial<HttpLimits>;
@@ -167,12 +170,12 @@ interface PeopleSurroundings extends SignerSide {
 
 /** Undefined where no people sign in: then none of their code is loaded. */
 async function openPeopleOf(
-  { config, folder, clock }: IssuerOptions,
+  { config, folder, clock, database }: IssuerOptions,
   { port: signer, ...parts }: PeopleSurroundings,
   stack: AsyncDisposableStack,
 ): Promise<PeopleLogin | undefined> {
   if (!config.people) return undefined;
-  const place = { path: join(folder, PEOPLE_FILE) };
+  const place = database ? { url: database.reveal() } : { path: join(folder, PEOPLE_FILE) };
   const store = stack.use(await openPeopleStore(place, { realm: config.realm, clock }));
   const { openPeople } = await import("./login/open-people.ts");
   return openPeople(
@@ -183,7 +186,7 @@ async function openPeopleOf(
       store,
       signer,
       clock,
-      dpopSecret: randomBytes(32),
+      dpopSecret: await store.secret("dpop"),
     },
     stack,
   );

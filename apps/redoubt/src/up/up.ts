@@ -6,7 +6,15 @@ import { createSystem, loopbackPlan } from "../init/init.ts";
 import { readDemo } from "../demo.ts";
 import { optionError } from "../command.ts";
 import { DEFAULT_PORT } from "../place.ts";
-import { atTenant, onLoopback, portsFrom, roleOf, servicesOf, type Ports } from "../layout.ts";
+import {
+  atTenant,
+  onLoopback,
+  portsFrom,
+  REALMS,
+  roleOf,
+  servicesOf,
+  type Ports,
+} from "../layout.ts";
 import { Operator } from "../operator.ts";
 import { Look } from "../page/look.ts";
 import { statusPages } from "../page/pages.ts";
@@ -15,6 +23,7 @@ import { statePins } from "../recover/pins.ts";
 import { extentOf, realmNames, type Settings } from "../settings.ts";
 import type { Terminal } from "../terminal.ts";
 import { stateBootstrap, stateDemoRoot } from "./bootstrap.ts";
+import { readDatabaseUrls } from "./database-urls.ts";
 import { checkDataFolder, isMissingOrEmpty, lockDataFolder } from "./data-folder.ts";
 import { metricsPages } from "./metrics.ts";
 import { serveStatusPage } from "./status-page.ts";
@@ -37,6 +46,7 @@ const CONNECT_MS = 20_000;
 /** Starts every process on this machine and stays until it is told to stop. */
 export async function up(options: UpOptions, terminal: Terminal): Promise<void> {
   const stop = stopSignal();
+  const databases = readDatabaseUrls(process.env, REALMS);
   const settings = await prepare(options);
   // Released in reverse order: the lock last, when nothing runs on the folder any more.
   await using owned = new AsyncDisposableStack();
@@ -48,6 +58,7 @@ export async function up(options: UpOptions, terminal: Terminal): Promise<void> 
   const supervisor = owned.use(
     new Supervisor(options.folder, servicesOf(extentOf(settings)), {
       onNotice: (line) => terminal.notice(line),
+      databases,
     }),
   );
   supervisor.start();
