@@ -14,10 +14,23 @@ const MAX_HOPS = 10;
 
 /** Cookies and redirects of a browser, without scripts; what a page's script would do, `usePasskey` does. */
 export class SoftBrowser {
-  readonly cookies = new Map<string, { readonly value: string; readonly path: string }>();
+  /** RFC 6265 §5.3: one of each name and path. */
+  readonly cookies: Map<
+    string,
+    { readonly name: string; readonly value: string; readonly path: string }
+  >;
+  readonly #fetch: typeof fetch;
   /** The page that is shown. */
   url = "";
   body = "";
+
+  /** Tabs of one browser share its cookies. */
+  constructor(
+    options: { readonly fetch?: typeof fetch; readonly cookies?: SoftBrowser["cookies"] } = {},
+  ) {
+    this.#fetch = options.fetch ?? fetch;
+    this.cookies = options.cookies ?? new Map();
+  }
 
   /** Opens an address and follows redirects as long as they stay at this origin; the last answer is shown. */
   async open(address: string, init: RequestInit = {}): Promise<Seen> {
@@ -41,7 +54,7 @@ export class SoftBrowser {
     if (init.method === "POST" && !headers.has("origin")) headers.set("origin", url.origin);
     // Sockets listen on the address; names are for browsers.
     const place = new URL(address.replace("//localhost:", "//127.0.0.1:"));
-    const answer = await fetch(place, { ...init, headers, redirect: "manual" });
+    const answer = await this.#fetch(place, { ...init, headers, redirect: "manual" });
     for (const line of answer.headers.getSetCookie()) this.#keep(line);
     const location = answer.headers.get("location");
     return {
@@ -103,7 +116,7 @@ export class SoftBrowser {
   #cookieFor({ pathname }: URL): string {
     return [...this.cookies]
       .filter(([, { path }]) => pathname.startsWith(path))
-      .map(([name, { value }]) => `${name}=${value}`)
+      .map(([, { name, value }]) => `${name}=${value}`)
       .join("; ");
   }
 
@@ -115,8 +128,9 @@ export class SoftBrowser {
     const isGone =
       value === "" ||
       attributes.some((one) => /^(?:max-age=0$|expires=Thu, 01 Jan 1970)/i.test(one));
-    if (isGone) this.cookies.delete(name);
-    else this.cookies.set(name, { value, path });
+    const key = `${name} ${path}`;
+    if (isGone) this.cookies.delete(key);
+    else this.cookies.set(key, { name, value, path });
   }
 }
 

@@ -228,7 +228,8 @@ function openDeliveries(
       connectTimeoutMs: MONITOR_TIMEOUT_MS,
     }),
   );
-  return stack.use(new Deliveries({ client, ...parts, limits: deliveryLimits }));
+  const { replica } = config;
+  return stack.use(new Deliveries({ client, ...parts, replica, limits: deliveryLimits }));
 }
 
 interface SignerParts {
