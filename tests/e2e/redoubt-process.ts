@@ -29,15 +29,17 @@ export class RedoubtProcess {
       readonly cwd?: string;
       /** Network namespace that stands for a machine. */
       readonly namespace?: string;
+      /** Variables beside the few that every command gets. */
+      readonly environment?: Readonly<Record<string, string>>;
     } = {},
   ) {
-    const { isTied = false, cwd = repository, namespace } = options;
+    const { isTied = false, cwd = repository, namespace, environment } = options;
     const command = [process.execPath, MAIN, ...args];
     const inside =
       namespace === undefined ? command : ["ip", "netns", "exec", namespace, ...command];
     this.#child = spawn(inside[0] ?? "", inside.slice(1), {
       cwd,
-      env: cleanEnvironment(),
+      env: { ...cleanEnvironment(), ...environment },
       stdio: isTied ? ["pipe", "pipe", "pipe", "ipc"] : ["pipe", "pipe", "pipe"],
     });
     this.#collect("stdout");

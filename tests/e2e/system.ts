@@ -26,6 +26,8 @@ export interface SystemOptions {
   readonly folder?: string;
   /** Whether a new folder gets leases, as `npm start` gives them; default: none, which is three processes fewer. */
   readonly leases?: boolean;
+  /** Of `redoubt up`. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 const START_TIMEOUT_MS = 45_000;
@@ -104,7 +106,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   try {
     for (let attempt = 1; ; attempt += 1) {
       const system = await tryStart(
-        { folder, base: options.port ?? (await freeBasePort()), isPlain },
+        { ...options, folder, base: options.port ?? (await freeBasePort()), isPlain },
         remove,
       );
       if (system instanceof System) return system;
@@ -123,12 +125,17 @@ async function tryStart(
     folder,
     base,
     isPlain,
-  }: { readonly folder: string; readonly base: number; readonly isPlain: boolean },
+    environment = {},
+  }: Pick<SystemOptions, "environment"> & {
+    readonly folder: string;
+    readonly base: number;
+    readonly isPlain: boolean;
+  },
   remove: string | undefined,
 ): Promise<System | Ending> {
   const args = ["--json", "--data", folder, "up", "--port", String(base)];
   if (isPlain) args.push("--no-leases");
-  const supervisor = new RedoubtProcess(args, { isTied: true });
+  const supervisor = new RedoubtProcess(args, { isTied: true, environment });
   try {
     const line = await supervisor.line((text) => text.includes('"ready":true'), START_TIMEOUT_MS);
     if (line === undefined) return await supervisor.ended;

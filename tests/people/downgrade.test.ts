@@ -92,7 +92,7 @@ describe("THREAT-18: every flow of sign-in, with every answer that is less than 
       assert.match(givenBy(spent) ?? "", /^cookie registration-/);
       const own = new SoftBrowser();
       const value = await accountOf(people, mine);
-      own.cookies.set(`account-${people.tenant}`, { value, path: "/" });
+      own.setCookie(`account-${people.tenant}`, value);
       const seen = new Trials(people);
       await seen.checkNobody(own, "control");
       assert.deepEqual(seen.completed, ["control: /passkeys is open"]);
@@ -183,7 +183,7 @@ describe("THREAT-18: every flow of sign-in, with every answer that is less than 
   async function registrationChallenge(): Promise<string> {
     const browser = new SoftBrowser();
     const value = secrets.registration;
-    browser.cookies.set(`registration-${people.tenant}`, { value, path: "/" });
+    browser.setCookie(`registration-${people.tenant}`, value);
     await browser.open(`${people.login}/register`);
     return browser.ceremony().options.challenge;
   }
@@ -359,7 +359,7 @@ describe("THREAT-18: every flow of sign-in, with every answer that is less than 
   it("pages of others, in the name of a person who has signed in", async () => {
     const browser = new SoftBrowser();
     const value = await accountOf(people, mine);
-    browser.cookies.set(`account-${people.tenant}`, { value, path: "/" });
+    browser.setCookie(`account-${people.tenant}`, value);
     const id = keyOf(mine).credentialId;
     for (const route of SERVED.filter((path) => path.startsWith("/passkeys/")))
       for (const origin of [
@@ -381,7 +381,7 @@ describe("THREAT-18: every flow of sign-in, with every answer that is less than 
     const id = keyOf(mine).credentialId;
     for (const route of ["add", "rename", "remove"]) {
       const browser = new SoftBrowser();
-      browser.cookies.set(`account-${people.tenant}`, { value, path: "/" });
+      browser.setCookie(`account-${people.tenant}`, value);
       // The first makes it old enough; the others find it older still, or gone.
       if (route === "add") await age(people, "Account", { secret: value, seconds: 301 });
       const body = new URLSearchParams({ id, name: "changed" });

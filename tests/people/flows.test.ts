@@ -282,6 +282,22 @@ describe("sign-in of people, on a running system", () => {
       assert.ok(Number(later["auth_time"]) > Number(first["auth_time"]));
     });
 
+    it("a sign-in gives the session a new name; a consent leaves it, for other tabs", async () => {
+      await tokensFor(person);
+      const name = (): string => {
+        const [session = assert.fail("no session")] = [...person.browser.cookies.values()].filter(
+          ({ name: cookie }) => cookie.startsWith("session-"),
+        );
+        return session.value;
+      };
+      const signedIn = name();
+      const consent = await people.request(config, { prompt: "consent" });
+      assert.deepEqual((await signIn(person, consent.url)).hadPages, ["Allow portal?"]);
+      assert.equal(name(), signedIn);
+      await tokensFor(person, { prompt: "login" });
+      assert.notEqual(name(), signedIn);
+    });
+
     it("acr_values for a stronger passkey than the person has brings the sign-in page, and no token", async () => {
       await tokensFor(person);
       const wanted = "urn:redoubt:acr:passkey-attested";

@@ -7,6 +7,7 @@ import {
   buildAuthorizationUrl,
   calculatePKCECodeChallenge,
   ClientSecretBasic,
+  customFetch,
   discovery,
   None,
   randomPKCECodeVerifier,
@@ -31,6 +32,13 @@ export interface TestPerson {
   readonly keys: readonly SoftAuthenticator[];
 }
 
+export interface PeopleOptions {
+  /** URL of the PostgreSQL in which the tenant's people are; default: the file of their issuer. */
+  readonly database?: string;
+  /** In place of what browsers and clients ask with. */
+  readonly fetch?: typeof fetch;
+}
+
 /** A running system with one tenant whose people sign in through a public client, and their store. */
 export class PeopleSystem implements AsyncDisposable {
   readonly system: System;
@@ -38,25 +46,33 @@ export class PeopleSystem implements AsyncDisposable {
   /** Below which everything of the tenant's people is. */
   readonly login: string;
   readonly store: PeopleStore;
+  readonly fetch: typeof fetch;
 
-  private constructor(parts: Pick<PeopleSystem, "system" | "tenant" | "login" | "store">) {
+  private constructor(
+    parts: Pick<PeopleSystem, "system" | "tenant" | "login" | "store" | "fetch">,
+  ) {
     this.system = parts.system;
     this.tenant = parts.tenant;
     this.login = parts.login;
     this.store = parts.store;
+    this.fetch = parts.fetch;
   }
 
-  static async start(): Promise<PeopleSystem> {
-    const system = await startSystem();
+  static async start(options: PeopleOptions = {}): Promise<PeopleSystem> {
+    const { database, fetch: fetcher = fetch } = options;
+    const system = await startSystem(
+      database === undefined ? {} : { environment: { REDOUBT_DATABASE_URL_ENTERPRISE: database } },
+    );
     const demo = readDemo(system.folder).clients.find(({ realm }) => realm === "enterprise");
     assert.ok(demo);
     const { tenant } = demo;
     const port = portsFrom(system.base)["issuer-enterprise"];
     const path = join(system.folder, "issuer-enterprise", "people.sqlite");
-    const store = await openPeopleStore({ path }, { realm: "enterprise", clock: systemClock });
+    const place = database === undefined ? { path } : { url: database };
+    const store = await openPeopleStore(place, { realm: "enterprise", clock: systemClock });
     const login = `http://localhost:${port}/${tenant}/oauth2/v2.0`;
     await requireTwo(system);
-    const people = new PeopleSystem({ system, tenant, login, store });
+    const people = new PeopleSystem({ system, tenant, login, store, fetch: fetcher });
     await people.addClient(PORTAL, ["--public", "--logout-uri=http://127.0.0.1/bye"]);
     return people;
   }
@@ -68,8 +84,8 @@ export class PeopleSystem implements AsyncDisposable {
     const { code, stderr } = await this.system.redoubt(args);
     assert.equal(code, 0, stderr);
     const login = this.login.replace(this.tenant, tenant);
-    const { system, store } = this;
-    const people = new PeopleSystem({ system, tenant, login, store });
+    const { system, store, fetch: fetcher } = this;
+    const people = new PeopleSystem({ system, tenant, login, store, fetch: fetcher });
     await people.addClient(PORTAL, ["--public", "--logout-uri=http://127.0.0.1/bye"]);
     return people;
   }
@@ -129,19 +145,24 @@ export class PeopleSystem implements AsyncDisposable {
 
   /** A browser in which a pass was just spent: it may register passkeys. */
   async spendPass(personId: string): Promise<SoftBrowser> {
-    const browser = new SoftBrowser();
+    const browser = this.browser();
     await browser.open(`${this.login}/register`);
     await browser.submit("/register/pass", { pass: await this.addPass(personId) });
     return browser;
   }
 
-  /** A person with so many passkeys. */
-  async person(count = 2): Promise<TestPerson> {
+  /** A person with so many passkeys; one that signs in twice at once has some that do not count. */
+  async person(count = 2, counter: "rising" | "zero" = "rising"): Promise<TestPerson> {
     const id = await this.addPerson();
-    const keys = Array.from({ length: count }, () => new SoftAuthenticator({ rpId: "localhost" }));
+    const options = { rpId: "localhost", counter };
+    const keys = Array.from({ length: count }, () => new SoftAuthenticator(options));
     const browser = await this.spendPass(id);
     for (const key of keys) await browser.usePasskey(key, { name: "key" });
-    return { id, browser: new SoftBrowser(), keys };
+    return { id, browser: this.browser(), keys };
+  }
+
+  browser(): SoftBrowser {
+    return new SoftBrowser({ fetch: this.fetch });
   }
 
   issuer(): string {
@@ -151,7 +172,11 @@ export class PeopleSystem implements AsyncDisposable {
 
   configure(client: string = PORTAL, secret?: string): Promise<Configuration> {
     const auth = secret === undefined ? None() : ClientSecretBasic(secret);
-    const options = { execute: [allowInsecureRequests] };
+    const ask = this.fetch;
+    const options = {
+      execute: [allowInsecureRequests],
+      [customFetch]: (url: string, init: object) => ask(url, init),
+    };
     return discovery(new URL(this.issuer()), client, secret, auth, options);
   }
 

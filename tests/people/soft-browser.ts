@@ -13,10 +13,14 @@ export interface Seen {
 const MAX_HOPS = 10;
 
 /** One request as a client's server makes it: without cookies, from no page. */
-export async function askAsClient(address: string, init: RequestInit = {}): Promise<Seen> {
+export async function askAsClient(
+  address: string,
+  init: RequestInit = {},
+  fetcher: typeof fetch = fetch,
+): Promise<Seen> {
   // Sockets listen on the address; names are for browsers.
   const place = new URL(address.replace("//localhost:", "//127.0.0.1:"));
-  const answer = await fetch(place, { ...init, redirect: "manual" });
+  const answer = await fetcher(place, { ...init, redirect: "manual" });
   const location = answer.headers.get("location");
   return {
     url: address,
@@ -29,10 +33,23 @@ export async function askAsClient(address: string, init: RequestInit = {}): Prom
 
 /** Cookies and redirects of a browser, without scripts; what a page's script would do, `usePasskey` does. */
 export class SoftBrowser {
-  readonly cookies = new Map<string, { readonly value: string; readonly path: string }>();
+  /** RFC 6265 §5.3: one of each name and path. */
+  readonly cookies: Map<
+    string,
+    { readonly name: string; readonly value: string; readonly path: string }
+  >;
+  readonly #fetch: typeof fetch;
   /** The page that is shown. */
   url = "";
   body = "";
+
+  /** Tabs of one browser share its cookies. */
+  constructor(
+    options: { readonly fetch?: typeof fetch; readonly cookies?: SoftBrowser["cookies"] } = {},
+  ) {
+    this.#fetch = options.fetch ?? fetch;
+    this.cookies = options.cookies ?? new Map();
+  }
 
   /** Opens an address and follows redirects as long as they stay at this origin; the last answer is shown. */
   async open(address: string, init: RequestInit = {}): Promise<Seen> {
@@ -54,7 +71,7 @@ export class SoftBrowser {
     const cookie = this.#cookieFor(url);
     if (cookie !== "") headers.set("cookie", cookie);
     if (init.method === "POST" && !headers.has("origin")) headers.set("origin", url.origin);
-    const seen = await askAsClient(address, { ...init, headers });
+    const seen = await askAsClient(address, { ...init, headers }, this.#fetch);
     for (const line of seen.headers.getSetCookie()) this.#keep(line);
     return seen;
   }
@@ -110,8 +127,13 @@ export class SoftBrowser {
   #cookieFor({ pathname }: URL): string {
     return [...this.cookies]
       .filter(([, { path }]) => pathname.startsWith(path))
-      .map(([name, { value }]) => `${name}=${value}`)
+      .map(([, { name, value }]) => `${name}=${value}`)
       .join("; ");
+  }
+
+  /** A cookie that no answer gave, for the whole host. */
+  setCookie(name: string, value: string): void {
+    this.#keep(`${name}=${value}; Path=/`);
   }
 
   #keep(line: string): void {
@@ -122,8 +144,9 @@ export class SoftBrowser {
     const isGone =
       value === "" ||
       attributes.some((one) => /^(?:max-age=0$|expires=Thu, 01 Jan 1970)/i.test(one));
-    if (isGone) this.cookies.delete(name);
-    else this.cookies.set(name, { value, path });
+    const key = `${name} ${path}`;
+    if (isGone) this.cookies.delete(key);
+    else this.cookies.set(key, { name, value, path });
   }
 }
 

@@ -27,6 +27,11 @@ describe("configuration", () => {
     assert.deepEqual(parse(consumer), { ...WHOLE, ...consumer });
   });
 
+  test("one of several processes of a realm says which; else it is the only one", () => {
+    assert.equal(parse({ replica: undefined }).replica, 1);
+    for (const replica of [1, 2, 16]) assert.equal(parse({ replica }).replica, replica);
+  });
+
   test("each mutation is refused", () => {
     const mutations = [
       { v: 2 },
@@ -50,6 +55,11 @@ describe("configuration", () => {
       { tokenEndpoint: undefined },
       { callers: ["operator", "operator"] },
       { callers: ["issuer"] },
+      { replica: 0 },
+      { replica: 17 },
+      { replica: 1.5 },
+      { replica: "2" },
+      { replica: null },
       { maxTtlSeconds: 59 },
       { maxTtlSeconds: 3601 },
       { unsafeSkipClientAuth: true },

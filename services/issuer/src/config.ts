@@ -2,6 +2,7 @@ import { configError, ConfigReader, type MemberReader, UUID, REALM } from "@redo
 import { readHttpPlaces, type HttpPlaces } from "@redoubt/http";
 import { readEd25519Key, readPinnedRegistry, type PinnedRegistry } from "@redoubt/registry";
 import type { VerifierKey } from "@redoubt/tlog";
+import { MONITOR_LIMITS } from "@redoubt/wire";
 import { readPeople, type PeopleConfig } from "./login/people-config.ts";
 
 export interface IssuerConfig {
@@ -16,6 +17,8 @@ export interface IssuerConfig {
   readonly registry: PinnedRegistry;
   /** The first operator, whose statements count until a root names another. */
   readonly operator: VerifierKey;
+  /** Which of several processes of this realm, each with a folder of its own, this is; 1 for the only one. */
+  readonly replica: number;
   /** Lifetime asked for each token; the signer must allow it. */
   readonly maxTtlSeconds: number;
   /** Where the realm's people sign in; null where none do. */
@@ -47,6 +50,10 @@ export function parseConfig(bytes: Uint8Array): IssuerConfig {
     callers: config.attempt(readCallers),
     registry: config.attempt((from) => readPinnedRegistry(from.object("registry"))),
     operator: config.attempt((from) => readEd25519Key(from, "operator")),
+    // Only where there are several do configurations speak of it.
+    replica: config.attempt((from) =>
+      from.has("replica") ? from.integer("replica", 1, MONITOR_LIMITS.replicas) : 1,
+    ),
     // ARCHITECTURE §3.4: tokens live an hour at most.
     maxTtlSeconds: config.attempt((from) => from.integer("maxTtlSeconds", 60, 3600)),
     // Configurations from before there were people do not speak of them.

@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import {
   checkPrivateFolder,
@@ -6,6 +6,7 @@ import {
   type Clock,
   type EventSink,
   type Sample,
+  type Secret,
   type Service,
 } from "@redoubt/base";
 import {
@@ -53,6 +54,8 @@ export interface IssuerOptions {
   readonly folder: string;
   /** Data folder, "" for the working directory. */
   readonly root: string;
+  /** URL of the PostgreSQL in which the realm's people are; without one they are in a file of this folder. */
+  readonly database?: Secret;
   readonly clock: Clock;
   readonly sink: EventSink<IssuerEvent | HttpEvent | WireEvent>;
   readonly httpLimits?: Partial<HttpLimits>;
@@ -173,21 +176,23 @@ function openDoor(
   { port: signer, ...parts }: PeopleSurroundings,
   stack: AsyncDisposableStack,
 ): PeopleDoor | undefined {
-  const { config, folder, clock } = options;
+  const { config, folder, clock, database } = options;
   const { people } = config;
   if (!people) return undefined;
   const path = join(folder, PEOPLE_FILE);
+  const place = database ? { url: database.reveal() } : { path };
   const { loginOrigin } = people;
   return stack.use(
     new PeopleDoor({
       paths: new LoginPaths({ ...config, loginOrigin }),
-      hasMessages: () => hasMessages(path),
+      // Of a database that others share it would have to be asked over the network.
+      hasMessages: () => database !== undefined || hasMessages(path),
       failed: (code) => parts.events.peopleFailed(code),
       open: async (owned) => {
         const { openPeopleStore } = await import("@redoubt/store/people");
         const { openPeople } = await import("./login/open-people.ts");
-        const store = owned.use(await openPeopleStore({ path }, { realm: config.realm, clock }));
-        const dpopSecret = randomBytes(32);
+        const store = owned.use(await openPeopleStore(place, { realm: config.realm, clock }));
+        const dpopSecret = await store.secret("dpop");
         const given = {
           ...config,
           ...parts,
@@ -240,7 +245,8 @@ function openDeliveries(
       connectTimeoutMs: MONITOR_TIMEOUT_MS,
     }),
   );
-  return stack.use(new Deliveries({ client, ...parts, limits: deliveryLimits }));
+  const { replica } = config;
+  return stack.use(new Deliveries({ client, ...parts, replica, limits: deliveryLimits }));
 }
 
 interface SignerParts {

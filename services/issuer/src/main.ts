@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { readPrivateFile, runService } from "@redoubt/base";
+import { readPrivateFile, runService, Secret } from "@redoubt/base";
 import { HTTP_EVENTS } from "@redoubt/http";
 import { WIRE_EVENTS } from "@redoubt/wire";
 import { parseConfig } from "./config.ts";
@@ -11,7 +11,14 @@ const [, , name = "issuer"] = process.argv;
 
 const classes = { ...WIRE_EVENTS, ...HTTP_EVENTS, ...ISSUER_EVENTS };
 
+const DATABASE = "REDOUBT_DATABASE_URL";
+const url = process.env[DATABASE];
+// It holds a password, and reports of Node on a process show its environment.
+// eslint-disable-next-line typescript/no-dynamic-delete -- as above
+delete process.env[DATABASE];
+const database = url === undefined ? {} : { database: new Secret(url) };
+
 await runService(name, classes, ({ clock, sink }) => {
   const config = parseConfig(readPrivateFile(join(name, "config.json")));
-  return openIssuer({ config, folder: name, root: "", clock, sink });
+  return openIssuer({ config, folder: name, root: "", clock, sink, ...database });
 });

@@ -27,7 +27,7 @@ export interface Secrets {
 }
 
 export function cookieOf(browser: SoftBrowser, name: string): string {
-  const cookie = browser.cookies.get(name);
+  const cookie = [...browser.cookies.values()].find((one) => one.name === name);
   assert.ok(cookie, `no cookie ${name}`);
   return cookie.value;
 }
@@ -111,8 +111,7 @@ export function impostors({ tenant }: PeopleSystem, secrets: Secrets): Map<strin
       const browser = new SoftBrowser();
       for (const name of [...names, "interaction", "resume"])
         // Where it belongs it is no trick.
-        if (name.replace(/-.*/, "") !== what)
-          browser.cookies.set(name, { value: secret, path: "/" });
+        if (name.replace(/-.*/, "") !== what) browser.setCookie(name, secret);
       return [what, browser];
     }),
   );

@@ -1,5 +1,5 @@
 import type { ChildProcess } from "node:child_process";
-import { nowSeconds, systemClock } from "@redoubt/base";
+import { nowSeconds, systemClock, type Secret } from "@redoubt/base";
 import type { ServiceName } from "../layout.ts";
 import { launch } from "./launch.ts";
 
@@ -19,6 +19,7 @@ export class Child {
   readonly service: ServiceName;
   readonly #dataFolder: string;
   readonly #events: ChildEvents;
+  readonly #database: Secret | undefined;
   #process: ChildProcess | undefined;
   #isReady = false;
   #isStopping = false;
@@ -30,10 +31,16 @@ export class Child {
   #timer: NodeJS.Timeout | undefined;
   readonly #asked = new Map<number, (answer: unknown) => void>();
 
-  constructor(service: ServiceName, dataFolder: string, events: ChildEvents) {
+  /** @param options `database`: of an issuer whose people are not in a file of its own */
+  constructor(
+    service: ServiceName,
+    dataFolder: string,
+    { database, ...events }: ChildEvents & { readonly database?: Secret | undefined },
+  ) {
     this.service = service;
     this.#dataFolder = dataFolder;
     this.#events = events;
+    this.#database = database;
   }
 
   get isReady(): boolean {
@@ -53,7 +60,7 @@ export class Child {
   start(): void {
     this.#startedMs = performance.now();
     this.#startedAt = nowSeconds(systemClock);
-    const child = launch(this.service, this.#dataFolder);
+    const child = launch(this.service, this.#dataFolder, this.#database);
     this.#process = child;
     child.on("message", (message: unknown) => this.#message(message));
     child.on("error", () => undefined);

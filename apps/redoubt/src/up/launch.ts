@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { readPrivateFile } from "@redoubt/base";
+import { readPrivateFile, type Secret } from "@redoubt/base";
 import { custodyLaunch as gatewayLaunch, type CustodyLaunch } from "@redoubt/custody";
 import { parseConfig as parseGateway } from "@redoubt/custody-gateway/launch";
 import { parseConfig as parseLink } from "@redoubt/link";
@@ -9,6 +9,7 @@ import { custodyLaunch, parseConfig } from "@redoubt/signer/launch";
 import { isJsonObject, parseJsonObject } from "@redoubt/verify/json";
 import { socketPlace } from "@redoubt/wire";
 import { roleOf, type ServiceName } from "../layout.ts";
+import { certificateFiles, DATABASE_VARIABLE } from "./database-urls.ts";
 
 export const repository = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..", "..");
 
@@ -201,9 +202,26 @@ export function commandOf(
 /** No core dump: a core file of a signer holds keys (THREAT-19). */
 const WITHOUT_CORE = 'ulimit -c 0; echo 0 >/proc/self/coredump_filter; exec "$0" "$@"';
 
-/** Starts one service, without core dumps. */
-export function launch(service: ServiceName, dataFolder: string): ChildProcess {
-  const command = commandOf(service, dataFolder);
+/**
+ * Adds to an issuer's command where its people are. The URL is in its environment and not among its arguments, which
+ * every user of the machine can read.
+ */
+export function withDatabase(command: ProcessCommand, url: Secret): ProcessCommand {
+  const reads = certificateFiles(url).map((path) => `--allow-fs-read=${path}`);
+  return {
+    args: ["--permission", ...reads, ...command.args.slice(1)],
+    environment: { ...command.environment, [DATABASE_VARIABLE]: url.reveal() },
+  };
+}
+
+/**
+ * Starts one service, without core dumps.
+ *
+ * @param database for an issuer whose people are not in a file of its own
+ */
+export function launch(service: ServiceName, dataFolder: string, database?: Secret): ChildProcess {
+  const plain = commandOf(service, dataFolder);
+  const command = database ? withDatabase(plain, database) : plain;
   return spawn("/bin/sh", ["-c", WITHOUT_CORE, process.execPath, ...command.args], {
     cwd: dataFolder,
     env: command.environment,

@@ -4,7 +4,8 @@ import { checkPrivateFolder, ServiceError } from "@redoubt/base";
 import type { CommandContext } from "../command.ts";
 import { SERVICES, type ServiceName } from "../layout.ts";
 import { lockDataFolder } from "./data-folder.ts";
-import { Supervisor } from "./supervisor.ts";
+import { readDatabaseUrls } from "./database-urls.ts";
+import { issuerRealms, Supervisor } from "./supervisor.ts";
 
 /**
  * Runs those processes of a system that stand on this machine, as `redoubt up` does: started again when they end, with
@@ -25,7 +26,10 @@ export async function runProcesses(
   await using owned = new AsyncDisposableStack();
   owned.use(lockDataFolder(folder));
   const supervisor = owned.use(
-    new Supervisor(folder, services, { onNotice: (line) => terminal.notice(line) }),
+    new Supervisor(folder, services, {
+      onNotice: (line) => terminal.notice(line),
+      databases: readDatabaseUrls(process.env, issuerRealms(services)),
+    }),
   );
   supervisor.start();
   const ready = supervisor.ready(services).then(() =>

@@ -1,6 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { EventLines, readSpace, systemClock } from "@redoubt/base";
+import { EventLines, readSpace, systemClock, type Secret } from "@redoubt/base";
 import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { roleOf, type Role, type ServiceName } from "../layout.ts";
 import { Child } from "./child.ts";
@@ -16,6 +16,19 @@ import {
 export interface SupervisorEvents {
   /** A line that the person at the terminal must see: an alarm, a process that ended. */
   readonly onNotice: (line: string) => void;
+}
+
+/** What the supervisor is told besides: the databases of issuers, by realm (`readDatabaseUrls`). */
+export interface SupervisorOptions extends SupervisorEvents {
+  readonly databases: ReadonlyMap<string, Secret>;
+}
+
+/** Realms whose issuers are among these processes. */
+export function issuerRealms(services: readonly ServiceName[]): readonly string[] {
+  return services.flatMap((service) => {
+    const { kind, realm } = roleOf(service);
+    return kind === "issuer" ? [realm] : [];
+  });
 }
 
 /**
@@ -58,7 +71,11 @@ export class Supervisor implements AsyncDisposable {
   #looks: NodeJS.Timeout | undefined;
   #isStopping = false;
 
-  constructor(dataFolder: string, services: readonly ServiceName[], events: SupervisorEvents) {
+  constructor(
+    dataFolder: string,
+    services: readonly ServiceName[],
+    { databases, ...events }: SupervisorOptions,
+  ) {
     this.#events = events;
     this.#dataFolder = dataFolder;
     this.#logFolder = join(dataFolder, "up", "logs");
@@ -84,7 +101,11 @@ export class Supervisor implements AsyncDisposable {
     this.#watch = new ProcessWatch(lines.sink);
     this.#spaceWatch = new SpaceWatch(lines.sink);
     this.#children = new Map(
-      services.map((service) => [service, new Child(service, dataFolder, childEvents)]),
+      services.map((service) => {
+        const { kind, realm } = roleOf(service);
+        const database = kind === "issuer" ? databases.get(realm) : undefined;
+        return [service, new Child(service, dataFolder, { ...childEvents, database })];
+      }),
     );
   }
 

@@ -12,6 +12,7 @@ import {
   loginUrl,
   onLoopback,
   portsFrom,
+  REALMS,
   roleOf,
   servicesOf,
   type Ports,
@@ -25,6 +26,7 @@ import { statePins } from "../recover/pins.ts";
 import { extentOf, isOnLoopback, realmNames, type Settings } from "../settings.ts";
 import type { Terminal } from "../terminal.ts";
 import { stateBootstrap, stateDemoRoot } from "./bootstrap.ts";
+import { readDatabaseUrls } from "./database-urls.ts";
 import { checkDataFolder, isMissingOrEmpty, lockDataFolder } from "./data-folder.ts";
 import { demoAdministrator, type DemoAdministrator } from "./demo-administrator.ts";
 import { metricsPages } from "./metrics.ts";
@@ -48,6 +50,7 @@ const CONNECT_MS = 20_000;
 /** Starts every process on this machine and stays until it is told to stop. */
 export async function up(options: UpOptions, terminal: Terminal): Promise<void> {
   const stop = stopSignal();
+  const databases = readDatabaseUrls(process.env, REALMS);
   const settings = await prepare(options);
   // Released in reverse order: the lock last, when nothing runs on the folder any more.
   await using owned = new AsyncDisposableStack();
@@ -59,6 +62,7 @@ export async function up(options: UpOptions, terminal: Terminal): Promise<void> 
   const supervisor = owned.use(
     new Supervisor(options.folder, servicesOf(extentOf(settings)), {
       onNotice: (line) => terminal.notice(line),
+      databases,
     }),
   );
   supervisor.start();

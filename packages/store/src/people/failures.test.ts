@@ -86,6 +86,18 @@ function opening(kind: EngineKind): void {
       assert.equal((await again.people.find("acme", { id: uuid(1) }))?.version, 1);
     });
 
+    test("a shared secret that somebody shortened, lengthened or removed is not one", async () => {
+      const place = await engine.place();
+      await using store = await openPeopleStore(place, options);
+      const secret = await store.secret("dpop");
+      for (const value of ["", secret.toString("base64url").slice(0, 42), "A".repeat(44), "?"]) {
+        await edit(place, "secret_dpop", value);
+        await assert.rejects(store.secret("dpop"), { code: "ERR_STORE_CORRUPT" });
+      }
+      await edit(place, "secret_dpop", secret.toString("base64url"));
+      assert.deepEqual(await store.secret("dpop"), secret);
+    });
+
     test("is made once by three processes that start at once", async () => {
       const place = await engine.place();
       const start3 = Array.from({ length: 3 }, () =>
@@ -306,5 +318,31 @@ describe("a people store on a server", { skip: NO_POSTGRES }, () => {
     for (const each of [store, other])
       assert.equal((await each.people.find("acme", { id: uuid(1) }))?.id, uuid(1));
     assert.equal((await store.people.add(newPerson(2))).id, uuid(2));
+  });
+});
+
+describe("THREAT-34: a PostgreSQL on another machine", () => {
+  // Nothing of these is ever reached: TEST-NET-1, RFC 5737 §3, and a name that cannot be, RFC 2606 §2.
+  for (const query of [
+    "",
+    "?sslmode=disable",
+    "?sslmode=no-verify",
+    "?application_name=verify-full",
+  ])
+    for (const host of ["192.0.2.1", "db.invalid", "127.0.0.1.invalid"])
+      test(`is not spoken to without a verified certificate: ${host}${query}`, async () => {
+        const opened = openEngine({ url: `postgres://u:p@${host}/people${query}` });
+        await assert.rejects(opened, { code: "ERR_STORE_UNSAFE" });
+      });
+
+  test("is spoken to with one, and one on this machine also without", async () => {
+    for (const url of [
+      "postgres://u:p@db.invalid:1/people?sslmode=verify-full",
+      "postgres://u:p@127.0.0.1:1/people",
+      "postgres://u:p@localhost:1/people",
+      "postgres://u:p@[::1]:1/people",
+      "postgres://u@/people?host=/nowhere",
+    ])
+      await assert.rejects(openEngine({ url }), { code: "ERR_STORE_IO" }, url);
   });
 });

@@ -9,6 +9,7 @@ import { peopleRepository, type PeopleRepository } from "./people.ts";
 import { protocolRepository, type ProtocolRepository } from "./protocol.ts";
 import { prune } from "./prune.ts";
 import { scimTokensRepository, type ScimTokens } from "./scim-tokens.ts";
+import { sharedSecret } from "./secrets.ts";
 import { openSqliteEngine } from "./sqlite-engine.ts";
 import { standing, type Standing } from "./standing.ts";
 import { talliesRepository, type Tallies } from "./tallies.ts";
@@ -33,6 +34,8 @@ export interface PeopleStore extends AsyncDisposable {
   readonly outbox: Outbox;
   readonly tallies: Tallies;
   readonly scimTokens: ScimTokens;
+  /** 32 random bytes of this name, the same for all processes on the database; made at the first call. */
+  secret(name: string): Promise<Buffer>;
   /** Removes what has expired, at most `limit` rows of each kind. @returns how many rows went */
   prune(limit: number): Promise<number>;
   /**
@@ -70,6 +73,7 @@ export async function openPeopleStore(
     outbox: outboxRepository(database),
     tallies: talliesRepository(database),
     scimTokens: scimTokensRepository(database),
+    secret: (name) => sharedSecret(database, name),
     prune: (limit) => prune(database, limit),
     backup: (path) => engine.backup(path),
     [Symbol.asyncDispose]: () => engine.kysely.destroy(),

@@ -527,6 +527,19 @@ function contract(kind: EngineKind): void {
       assert.deepEqual(await scimTokens.list("acme"), []);
     });
 
+    test("20 that ask for a secret get the same one, which stays; another name has another", async () => {
+      await using open = await openTwice(engine);
+      const { store, other } = open;
+      const secrets = await race(open, (of) => of.secret("dpop"));
+      const [first, ...others] = new Set(secrets.map((secret) => secret.toString("hex")));
+      assert.match(first ?? "", /^[0-9a-f]{64}$/);
+      assert.deepEqual(others, []);
+      assert.equal((await other.secret("dpop")).toString("hex"), first);
+      assert.notEqual((await store.secret("dpop2")).toString("hex"), first);
+      // What the same table says of the realm and the version is no secret, and is never given out as one.
+      assert.equal((await store.secret("people_realm")).length, 32);
+    });
+
     test("what has expired goes, a bounded number at once, and nothing else", async () => {
       await using open = await openTwice(engine);
       const { store, clock } = open;

@@ -7,7 +7,7 @@ import {
   PostgresQueryCompiler,
   sql,
 } from "kysely";
-import { DatabaseError, Pool, types } from "pg";
+import { Client, DatabaseError, Pool, types } from "pg";
 import { StoreError } from "../errors.ts";
 import type { Engine, Failure } from "./database.ts";
 import { PostgresDriver } from "./postgres-driver.ts";
@@ -28,6 +28,7 @@ const RETRY: readonly string[] = ["40001", "40P01"];
 
 /** @throws StoreError `ERR_STORE_UNSAFE`, `ERR_STORE_IO` */
 export async function openPostgresEngine(url: string): Promise<Engine> {
+  checkCarried(url);
   const pool = new Pool({
     connectionString: url,
     max: CONNECTIONS,
@@ -72,6 +73,20 @@ export async function openPostgresEngine(url: string): Promise<Engine> {
         ),
       ),
   };
+}
+
+// THREAT-34: what is read and written are people's names and live sessions, and the password comes first.
+function checkCarried(url: string): void {
+  const { host, ssl } = new Client({ connectionString: url });
+  if (/^(?:localhost|127(?:\.\d+){3}|::1|\[::1\]|\/.*)$/.test(host)) return;
+  const tls: unknown = ssl;
+  const isVerified =
+    typeof tls === "object" ? Reflect.get(tls ?? {}, "rejectUnauthorized") !== false : tls === true;
+  if (!isVerified)
+    throw new StoreError(
+      "ERR_STORE_UNSAFE",
+      "PostgreSQL on another machine is reached by TLS with a verified certificate only: sslmode=verify-full",
+    );
 }
 
 // P12: a promise that resolves says that the change survives a power cut. Settings that a cluster does not know are null.

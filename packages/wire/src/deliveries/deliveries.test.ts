@@ -33,12 +33,13 @@ class Scripted implements Disposable {
     return { head: typeof seq === "number" ? { seq } : {}, attachment: Buffer.alloc(0) };
   };
 
-  open(limits: Partial<DeliveryLimits> = {}): Deliveries {
+  open(limits: Partial<DeliveryLimits> = {}, replica?: number): Deliveries {
     const events = deliveryEvents(this.#log);
     return new Deliveries({
       client: this,
       events,
       journal: new DeliveryJournal({ path: this.path, events }),
+      ...(replica !== undefined && { replica }),
       limits: { intervalMs: 1, retryMs: 1, ...limits },
     });
   }
@@ -58,6 +59,25 @@ function digestOf(byte: number): string {
 }
 
 describe("delivery reports (THREAT-28)", () => {
+  for (const [replica, said] of [
+    [undefined, undefined],
+    [1, undefined],
+    [2, 2],
+  ])
+    test(`process ${replica} of its name says ${said} in each report and event`, async () => {
+      using monitor = new Scripted();
+      {
+        await using deliveries = monitor.open({}, replica);
+        deliveries.tell("connections-full", "enterprise");
+        await until(() => monitor.requests.length > 1);
+      }
+      assert.deepEqual(
+        new Set(monitor.requests.map(({ op }) => op)),
+        new Set(["delivered", "event"]),
+      );
+      for (const request of monitor.requests) assert.equal(request["replica"], said);
+    });
+
   test("the first announces the session, batches are bounded, the last is closing", async () => {
     using monitor = new Scripted();
     {

@@ -20,6 +20,8 @@ export interface DeliveryOptions {
   readonly client: Requester;
   readonly events: DeliveryEvents;
   readonly journal: DeliveryJournal;
+  /** Which of several processes of one name this is, from 1 on; default: 1. */
+  readonly replica?: number;
   readonly limits?: Partial<DeliveryLimits>;
 }
 
@@ -53,6 +55,8 @@ export class Deliveries implements AsyncDisposable {
   readonly #client: DeliveryOptions["client"];
   readonly #events: DeliveryEvents;
   readonly #limits: DeliveryLimits;
+  /** What the monitor tells this process's sessions from those of another by. */
+  readonly #replica: { readonly replica?: number };
   readonly #session = randomBytes(16).toString("base64url");
   readonly #journal: DeliveryJournal;
   /** The newest event of each kind that the monitor has not acknowledged. */
@@ -70,7 +74,8 @@ export class Deliveries implements AsyncDisposable {
   #timer: NodeJS.Timeout | undefined;
   #settled: (() => void) | undefined;
 
-  constructor({ client, events, journal, limits }: DeliveryOptions) {
+  constructor({ client, events, journal, replica = 1, limits }: DeliveryOptions) {
+    this.#replica = replica > 1 ? { replica } : {};
     this.#journal = journal;
     this.#queue = journal.found.map((digest) => ({ digest }));
     this.#client = client;
@@ -119,7 +124,7 @@ export class Deliveries implements AsyncDisposable {
    * kind is sent until the monitor has it: a lost end would leave an alarm open for ever.
    */
   tell(kind: string, detail: string, isOver = false): void {
-    const word = { event: { kind, detail, over: isOver } };
+    const word = { event: { kind, ...this.#replica, detail, over: isOver } };
     this.#words.set(kind, word);
     void this.#say(kind, word);
   }
@@ -171,6 +176,7 @@ export class Deliveries implements AsyncDisposable {
     const isLast = this.#isClosing && isAll;
     return {
       session: this.#session,
+      ...this.#replica,
       seq: this.#seq,
       digests: delivered.map(({ digest }) => digest),
       ...(audiences.length > 0 && { audiences }),

@@ -13,6 +13,8 @@ export const MONITOR_LIMITS = {
   alarms: 1000,
   registryItems: 512,
   coverageRows: 100,
+  /** Processes of one caller at once. */
+  replicas: 16,
 } as const;
 
 /** Kinds of `event` that are states: one lasts until its sender says `over`, or until the sender's process ends. */
@@ -43,6 +45,8 @@ const alarm = group({
   closed: optional(text()),
 });
 
+/** Which of the caller's processes this is, if there are several at once; absent for the first. */
+const replica = optional(integer(2, MONITOR_LIMITS.replicas));
 const page = { since: integer(), from: integer() };
 
 /** The operations of a monitor's sockets (docs/spec/wire.md §5). */
@@ -51,6 +55,7 @@ export const MONITOR = {
     "delivered",
     {
       session: text(64, /^[A-Za-z0-9_-]+$/),
+      replica,
       seq: integer(),
       digests: list(digest, MONITOR_LIMITS.digests),
       audiences: optional(
@@ -68,7 +73,7 @@ export const MONITOR = {
   ),
   refusal: operation("refusal", { code: name, caller: name, detail }, {}),
   /** `over`: the state of this kind, which an earlier event began, has ended. */
-  event: operation("event", { kind: name, detail, over: mark }, {}),
+  event: operation("event", { kind: name, replica, detail, over: mark }, {}),
   /** `nonce`: at least 128 bits. */
   witnessed: operation(
     "witnessed",

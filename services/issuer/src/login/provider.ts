@@ -64,7 +64,24 @@ export function openProvider(parts: ProviderParts): Provider {
   const provider = new Provider(parts.issuer, configuration(parts));
   followRotation(provider);
   nameSessions(provider, parts);
+  keepSession(provider);
   return provider;
+}
+
+/**
+ * The library renames a session each time that a page leads back to it. That is needed where somebody signs
+ * in, so that whoever set the cookie before does not have what it is worth afterwards. After a consent it would only
+ * take the session from another tab that comes back at the same time, with a sign-in lost.
+ */
+function keepSession({ Session }: Provider): void {
+  const { prototype } = Session;
+  const rename: unknown = Reflect.get(prototype, "resetIdentifier");
+  if (typeof rename !== "function") throw new TypeError("Session.resetIdentifier is gone");
+  Reflect.set(prototype, "resetIdentifier", function reset(this: object): void {
+    const oidc = Provider.ctx?.oidc;
+    if (oidc?.route === "resume" && oidc.result?.login === undefined) return;
+    Reflect.apply(rename, this, []);
+  });
 }
 
 /** A refresh token that takes the place of another is the one that follows from it: an answer can be given again. */

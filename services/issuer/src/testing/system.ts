@@ -57,6 +57,7 @@ export const CONFIG: Omit<IssuerConfig, "registry" | "operator"> = {
   tenant: null,
   callers: ["operator"],
   maxTtlSeconds: 3600,
+  replica: 1,
   people: null,
 };
 

@@ -104,11 +104,17 @@ function receiverRoutes(parts: OperationParts): Route[] {
   ];
 }
 
+/** One process of a caller; no caller has a slash in its name. */
+function senderOf(caller: string, replica: number | undefined): string {
+  return replica === undefined ? caller : `${caller}/${replica}`;
+}
+
 /** Everything but the caller is the issuer's word. */
 function deliveryOf(
   caller: string,
   {
     session,
+    replica,
     seq,
     digests,
     audiences = [],
@@ -120,7 +126,8 @@ function deliveryOf(
   const realm = caller.replace(RECEIVER, "");
   const { resumed: isResumed = false, closing: isClosing = false } = marks;
   const counts = { audiences, lost, forgotten, isResumed, isClosing };
-  return { caller, realm, session, seq, digests: bufferOf(digests), ...counts };
+  const sender = senderOf(caller, replica);
+  return { caller, sender, realm, session, seq, digests: bufferOf(digests), ...counts };
 }
 
 function signerRoutes(parts: OperationParts): Route[] {
@@ -143,10 +150,10 @@ function witnessedRoute({ witness }: OperationParts): Route {
 }
 
 function eventRoute({ alarms }: OperationParts): Route {
-  return route(MONITOR.event, ({ kind, detail = "", over = false }, call) => {
-    const subject = `${call.caller} ${kind}`;
-    if (!over)
-      alarms.raise({ kind: "event", subject, detail: { from: call.caller, event: kind, detail } });
+  return route(MONITOR.event, ({ kind, replica, detail = "", over = false }, call) => {
+    const from = senderOf(call.caller, replica);
+    const subject = `${from} ${kind}`;
+    if (!over) alarms.raise({ kind: "event", subject, detail: { from, event: kind, detail } });
     // THREAT-31: only a state can be over. An alarm about what somebody did stays open until a person closes it.
     else if (MONITOR_EVENT_STATES.includes(kind)) alarms.recover("event", subject);
     else throw refusal(call);

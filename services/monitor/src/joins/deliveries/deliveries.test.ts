@@ -190,6 +190,7 @@ function reportOf(caller: string, count: number): DeliveryReport {
   const digests = randomBytes(count * 32);
   return {
     caller,
+    sender: caller,
     realm,
     session: "s",
     seq: 1,
@@ -279,6 +280,10 @@ describe("THREAT-36: places for deliveries", () => {
     );
   });
 });
+
+function fullOf(from: string): object {
+  return { from, event: "connections-full", detail: "enterprise" };
+}
 
 describe("gaps of issuers", () => {
   it("an issuer that comes back without a farewell: its open entries are orphans, later ones are not", async () => {
@@ -404,6 +409,69 @@ describe("gaps of issuers", () => {
     await world.deliver(ISSUER, digests, { session: "two" });
     await world.tickFor(60);
     assert.deepEqual(await joinCounts(world), {});
+  });
+
+  it("THREAT-28: a replica that starts or says goodbye opens no gap for the others; one that is killed, its own", async () => {
+    await using world = await MonitorWorld.open();
+    const unclean = (): unknown[] =>
+      world.events
+        .filter(({ name }) => name === "issuer_session")
+        .map(({ fields }) => [fields["caller"], fields["unclean"]]);
+    await world.deliver(ISSUER, [], { session: "a1" });
+    issueMany(world, 2);
+    await world.tickFor(2);
+    await world.deliver(ISSUER, [], { session: "b1", replica: 2 });
+    await world.deliver(ISSUER, [], { session: "b1", replica: 2, seq: 2, closing: true });
+    await world.deliver(ISSUER, [], { session: "b2", replica: 2 });
+    await world.deliver(ISSUER, [], { session: "c1", replica: 16 });
+    await world.deliver(ISSUER, [], { session: "a1", seq: 2 });
+    await world.tickFor(60);
+    assert.deepEqual(await joinCounts(world), { undelivered: 2 });
+    issueMany(world, 3);
+    await world.tickFor(2);
+    await world.deliver(ISSUER, [], { session: "b3", replica: 2, resumed: true });
+    await world.tickFor(60);
+    assert.deepEqual(await joinCounts(world), { undelivered: 2 });
+    assert.equal(world.monitor.status()["orphaned"], 3);
+    assert.deepEqual(unclean(), [
+      [ISSUER, false],
+      [`${ISSUER}/2`, false],
+      [`${ISSUER}/2`, false],
+      [`${ISSUER}/16`, false],
+      [`${ISSUER}/2`, true],
+    ]);
+  });
+
+  it("tokens that one replica received are delivered, whichever asked; there are 16 at most", async () => {
+    await using world = await MonitorWorld.open();
+    await world.deliver(ISSUER, []);
+    const [one, two] = issueMany(world, 2);
+    assert.ok(one && two);
+    await world.deliver(ISSUER, [one], { session: "b", replica: 2 });
+    await world.deliver(ISSUER, [two], { seq: 2 });
+    for (const replica of [0, 1, 17, 2.5, "2"])
+      await assert.rejects(world.deliver(ISSUER, [], { session: "c", replica }));
+    await world.tickFor(60);
+    assert.deepEqual(await joinCounts(world), {});
+  });
+
+  it("a replica that says that its trouble is over ends its own alarm, as its next process does", async () => {
+    await using world = await MonitorWorld.open();
+    const say = (fields: object) =>
+      world.ask(ISSUER, { op: "event", kind: "connections-full", detail: "enterprise", ...fields });
+    await say({});
+    await say({ replica: 2 });
+    const open = async (): Promise<unknown[]> =>
+      (await world.alarms("event"))
+        .filter(({ closed }) => closed === undefined)
+        .map(({ detail }) => detail);
+    assert.deepEqual(await open(), [fullOf(ISSUER), fullOf(`${ISSUER}/2`)]);
+    await say({ replica: 2, over: true });
+    assert.deepEqual(await open(), [fullOf(ISSUER)]);
+    await world.deliver(ISSUER, [], { session: "b", replica: 2 });
+    assert.deepEqual(await open(), [fullOf(ISSUER)]);
+    await world.deliver(ISSUER, [], { session: "a" });
+    assert.deepEqual(await open(), []);
   });
 
   it("after a farewell nothing is excused", async () => {

@@ -17,6 +17,8 @@ import type { Gaps } from "./gaps.ts";
 /** What an issuer says on its own socket (docs/spec/wire.md §5). */
 export interface DeliveryReport {
   readonly caller: string;
+  /** The process of this caller, if it has several: each has sessions of its own. */
+  readonly sender: string;
   readonly realm: string;
   readonly session: string;
   readonly seq: number;
@@ -139,24 +141,24 @@ export class Deliveries {
     this.#watchPlaces();
     join.prune();
     coverage.prune();
-    for (const caller of new Set(waiting.map(({ report }) => report.caller)))
-      store.trimSessions(caller);
+    for (const sender of new Set(waiting.map(({ report }) => report.sender)))
+      store.trimSessions(sender);
   }
 
   #noteSession(report: DeliveryReport): void {
-    const { caller, realm, session, seq, lost, forgotten, audiences, isResumed, isClosing } =
+    const { sender, realm, session, seq, lost, forgotten, audiences, isResumed, isClosing } =
       report;
     const { store, gaps, coverage, alarms, clock, events } = this.#parts;
-    const sessions = store.sessions(caller);
+    const sessions = store.sessions(sender);
     const known = sessions.find((one) => one.session === session);
     const at = nowSeconds(clock);
     if (!known) {
       const left = sessions.filter(({ end }) => end === "open");
-      for (const one of left) store.putSession(caller, { ...one, end: "superseded" }, at - 1);
+      for (const one of left) store.putSession(sender, { ...one, end: "superseded" }, at - 1);
       if (left.length > 0) gaps.stopped(realm, isResumed);
-      // A new process of this caller: alarms about what the process before it ran out of are over.
-      for (const kind of MONITOR_EVENT_STATES) alarms.recover("event", `${caller} ${kind}`);
-      issuerSession(events, { caller, unclean: left.length > 0 });
+      // A new process in the place of another: alarms about what the process before it ran out of are over.
+      for (const kind of MONITOR_EVENT_STATES) alarms.recover("event", `${sender} ${kind}`);
+      issuerSession(events, { caller: sender, unclean: left.length > 0 });
     }
     // A report that is sent again must not count again.
     if (!known || seq > known.seq) {
@@ -165,7 +167,7 @@ export class Deliveries {
       gaps.forgotten(realm, forgotten);
     }
     const end = isClosing ? "closed" : "open";
-    store.putSession(caller, { session, seq: Math.max(seq, known?.seq ?? 0), end }, at);
+    store.putSession(sender, { session, seq: Math.max(seq, known?.seq ?? 0), end }, at);
   }
 
   #match(journalId: number, { caller, realm, digests }: Kept): void {
