@@ -179,7 +179,11 @@ async function openPeopleOf(
   if (!config.people) return undefined;
   const place = { path: join(folder, PEOPLE_FILE) };
   const store = stack.use(await openPeopleStore(place, { realm: config.realm, clock }));
-  const { openPeople } = await import("./login/open-people.ts");
+  const [{ openPeople }, { openActingKey }] = await Promise.all([
+    import("./login/open-people.ts"),
+    import("./login/approvals/acting-key.ts"),
+  ]);
+  const hasPage = config.people.presence !== undefined;
   return openPeople(
     {
       ...config,
@@ -189,6 +193,7 @@ async function openPeopleOf(
       signer,
       clock,
       dpopSecret: randomBytes(32),
+      actingKey: hasPage ? openActingKey(folder, config.realm) : undefined,
     },
     stack,
   );
@@ -326,11 +331,25 @@ function statusOf(
     ...(reason !== undefined && { reason }),
     ...registry.counts(),
     registrySize: registry.size,
-    ...(isOnePasskeyEnough(config) && { labels: ["people: one passkey is enough"] }),
+    ...labelsOf(config, registry),
     tokens: { ...endpoint.counts(), underWay: port.underWay },
     deliveries: deliveries.counts(),
     ...(server ? { http: server.counts() } : {}),
   };
+}
+
+function labelsOf(
+  config: IssuerConfig,
+  { hasEnrolment }: Pick<RealmRegistry, "hasEnrolment">,
+): Pick<IssuerStatus, "labels"> {
+  const labels = [
+    ...(isOnePasskeyEnough(config) ? ["people: one passkey is enough"] : []),
+    // M6: until somebody can approve, the operator's key is all that a pass takes.
+    ...(config.people && config.tenant === null && !hasEnrolment
+      ? ["approvals: none enrolled, the operator alone issues passes"]
+      : []),
+  ];
+  return labels.length > 0 ? { labels } : {};
 }
 
 /** M5: in an organisation nobody must lose an account with one device. Consumers have recovery codes. */

@@ -1,4 +1,5 @@
 import type { Clock } from "@redoubt/base";
+import { approvalsRepository, type ApprovalsRepository } from "./approvals.ts";
 import { ceremoniesRepository, type CeremoniesRepository } from "./ceremonies.ts";
 import { Database, type Engine } from "./database.ts";
 import { migratePeople } from "./migrate.ts";
@@ -33,6 +34,7 @@ export interface PeopleStore extends AsyncDisposable {
   readonly outbox: Outbox;
   readonly tallies: Tallies;
   readonly scimTokens: ScimTokens;
+  readonly approvals: ApprovalsRepository;
   /** Removes what has expired, at most `limit` rows of each kind. @returns how many rows went */
   prune(limit: number): Promise<number>;
   /**
@@ -70,6 +72,7 @@ export async function openPeopleStore(
     outbox: outboxRepository(database),
     tallies: talliesRepository(database),
     scimTokens: scimTokensRepository(database),
+    approvals: approvalsRepository(database),
     prune: (limit) => prune(database, limit),
     backup: (path) => engine.backup(path),
     [Symbol.asyncDispose]: () => engine.kysely.destroy(),
