@@ -17,6 +17,8 @@ const ALLOWED: Readonly<Record<string, readonly RegExp[]>> = {
   "packages/presence/src/actions/person-pass.ts": [/Issue a one-time pass, with which/],
   "services/issuer/src/client-auth.ts": [/secret: decodeFormText\(basic\.password\)/],
   "services/issuer/src/login/passkeys/tier.ts": [/`otp` never appear/],
+  "services/issuer/src/main.ts": [/It holds a password, and reports of Node on a process/],
+  "packages/store/src/people/postgres-engine.ts": [/live sessions, and the password comes first/],
   "services/issuer/src/scim/discovery.ts": [/changePassword: UNSUPPORTED/],
   "services/issuer/src/scim/scim-error.ts": [/quotes no input: bodies hold passwords/],
   "services/issuer/src/scim/users.ts": [

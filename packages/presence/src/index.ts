@@ -1,6 +1,11 @@
-export { checkTime } from "./accept-approval.ts";
-export type { Said } from "./actions/index.ts";
-export type { Approver } from "./approvers.ts";
+export {
+  acceptApproval,
+  checkTime,
+  type ApprovalPolicy,
+  type Approved,
+} from "./accept-approval.ts";
+export type { ActionName, Said } from "./actions/index.ts";
+export type { Approver, Ceremony } from "./approvers.ts";
 export { checkUnverifiedAssertion, type Assertion } from "./assertion.ts";
 export { MAX_COSE_BYTES, parseCoseKey } from "./cose-key.ts";
 export {

@@ -191,6 +191,7 @@ function openDoor(
       open: async (owned) => {
         const { openPeopleStore } = await import("@redoubt/store/people");
         const { openPeople } = await import("./login/open-people.ts");
+        const { openActingKey } = await import("./login/approvals/acting-key.ts");
         const store = owned.use(await openPeopleStore(place, { realm: config.realm, clock }));
         const dpopSecret = await store.secret("dpop");
         const given = {
@@ -202,6 +203,8 @@ function openDoor(
           signer,
           clock,
           dpopSecret,
+          actingKey:
+            people.presence === undefined ? undefined : openActingKey(folder, config.realm),
         };
         return openPeople(given, owned);
       },
@@ -342,11 +345,25 @@ function statusOf(
     ...(reason !== undefined && { reason }),
     ...registry.counts(),
     registrySize: registry.size,
-    ...(isOnePasskeyEnough(config) && { labels: ["people: one passkey is enough"] }),
+    ...labelsOf(config, registry),
     tokens: { ...endpoint.counts(), underWay: port.underWay },
     deliveries: deliveries.counts(),
     ...(server ? { http: server.counts() } : {}),
   };
+}
+
+function labelsOf(
+  config: IssuerConfig,
+  { hasEnrolment }: Pick<RealmRegistry, "hasEnrolment">,
+): Pick<IssuerStatus, "labels"> {
+  const labels = [
+    ...(isOnePasskeyEnough(config) ? ["people: one passkey is enough"] : []),
+    // M6: until somebody can approve, the operator's key is all that a pass takes.
+    ...(config.people && config.tenant === null && !hasEnrolment
+      ? ["approvals: none enrolled, the operator alone issues passes"]
+      : []),
+  ];
+  return labels.length > 0 ? { labels } : {};
 }
 
 /** M5: in an organisation nobody must lose an account with one device. Consumers have recovery codes. */

@@ -1,4 +1,5 @@
 import { ServiceError } from "@redoubt/base";
+import { PresenceError } from "@redoubt/presence";
 import { StoreError, type RegistryRepository } from "@redoubt/store";
 import {
   ISSUER,
@@ -39,7 +40,7 @@ export function operatorHandler(parts: OperatorParts): (call: Call) => Promise<A
     try {
       return await found.handle(call);
     } catch (error) {
-      if (error instanceof StoreError)
+      if (error instanceof StoreError || error instanceof PresenceError)
         throw new ServiceError(error.code, error.message, { cause: error });
       throw error;
     }

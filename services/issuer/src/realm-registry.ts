@@ -1,4 +1,5 @@
 import { errorCode, type Clock } from "@redoubt/base";
+import type { Enrolments } from "@redoubt/presence";
 import {
   isShownTo,
   RegistryReader,
@@ -109,11 +110,16 @@ export class RealmRegistry implements AsyncDisposable {
     );
   }
 
+  /** Passkeys whose approvals count or counted. */
+  get enrolments(): Enrolments {
+    return this.#reader.registry.enrolments;
+  }
+
   /** Whether anybody of the realm has a passkey whose approvals count. */
   get hasEnrolment(): boolean {
-    for (const { realm, removedAt } of this.#reader.registry.enrolments.values())
-      if (realm === this.#options.realm && removedAt === undefined) return true;
-    return false;
+    return [...this.enrolments.values()].some(
+      ({ realm, removedAt }) => realm === this.#options.realm && removedAt === undefined,
+    );
   }
 
   counts(): { readonly tenants: number; readonly clients: number } {

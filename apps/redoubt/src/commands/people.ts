@@ -1,5 +1,7 @@
 import type { Command } from "commander";
 import type { Run } from "../command.ts";
+import type { ApprovalsOptions } from "../people/approvals.ts";
+import type { EnrolOptions } from "../people/enrol.ts";
 import type { PeoplePlace } from "../people/names.ts";
 import type { AddOptions, PassOptions } from "../people/people.ts";
 import { realmOption, reasonOption, tenantOption, wholeNumber } from "./options.ts";
@@ -10,6 +12,8 @@ Examples:
   redoubt people add --tenant <uuid> --user-name ada@example.org --name "Ada Lovelace"
   redoubt people add --tenant <uuid> --user-name root@example.org --administrator   the first one gets a pass at once
   redoubt people pass ada@example.org --tenant <uuid>       a link with which she registers passkeys, once
+  redoubt people enrol root@example.org --tenant <uuid>     what she approves with her passkey counts
+  redoubt people approvals --export approvals               what was approved, to be verified
   redoubt people import people.csv --tenant <uuid>          what it would change; --apply does it
   redoubt people disable ada@example.org --tenant <uuid>    ends all her sessions
   redoubt people scim add entra --tenant <uuid>             a token for a directory that provisions people
@@ -48,6 +52,7 @@ export function register(cli: Command, run: Run): void {
     );
   registerPass(people, run);
   registerRemovePasskey(people, run);
+  registerApprovals(people, run);
   registerImport(people, run);
   registerScim(people, run);
 }
@@ -88,7 +93,6 @@ function registerPass(people: Command, run: Run): void {
   ofOne(people, "pass", "a pass with which a person registers passkeys, once")
     .option("--minutes <count>", "how long it works, 1 to 60", parseMinutes, MINUTES)
     .option("--recovery", "the person has lost every passkey")
-    .option("--approval <id>", "the approval that it needs once an administrator has a passkey")
     .action(
       run(async (context, userName: string, options: PassOptions) =>
         (await import("../people/people.ts")).peoplePass(context, userName, options),
@@ -116,6 +120,38 @@ function registerRemovePasskey(people: Command, run: Run): void {
       },
     ),
   );
+}
+
+function registerApprovals(people: Command, run: Run): void {
+  ofOne(people, "enrol", "let an administrator's passkey approve what only people may approve")
+    .option(
+      "--passkey <id>",
+      "which, as redoubt people show has it; needed where there are several",
+    )
+    .action(
+      run(async (context, userName: string, options: EnrolOptions) =>
+        (await import("../people/enrol.ts")).peopleEnrol(context, userName, options),
+      ),
+    );
+  ofOne(people, "unenrol", "take a passkey's approvals away, for good")
+    .option("--passkey <id>", "which, as redoubt presence enrolments has it")
+    .action(
+      run(async (context, userName: string, options: EnrolOptions) =>
+        (await import("../people/enrol.ts")).peopleUnenrol(context, userName, options),
+      ),
+    );
+  people
+    .command("approvals")
+    .description(
+      "what people approved and the issuer acted on; redoubt presence verify verifies it",
+    )
+    .addOption(realmOption("default: enterprise").default("enterprise"))
+    .option("--export <folder>", "write each to a file there")
+    .action(
+      run(async (context, options: ApprovalsOptions) =>
+        (await import("../people/approvals.ts")).peopleApprovals(context, options),
+      ),
+    );
 }
 
 function registerImport(people: Command, run: Run): void {

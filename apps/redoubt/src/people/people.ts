@@ -1,8 +1,9 @@
 import { errorCode } from "@redoubt/base";
-import { decodeBase64url } from "@redoubt/verify/base64url";
 import { ask, ISSUER, type Answered, type PersonView } from "@redoubt/wire";
 import { EXIT, optionError, type CommandContext } from "../command.ts";
 import { withOperator } from "../operator.ts";
+import { approvePass, approversOf, hasEnrolled, isEnrolled } from "./approvers.ts";
+import { readCredential } from "./credential.ts";
 import { lookUp, peopleOf, requirePerson, type PeopleOf, type PeoplePlace } from "./names.ts";
 import { passLines, registrationUrl } from "./pass.ts";
 import { passkeyJson, passkeyTable, peopleTable } from "./view.ts";
@@ -17,11 +18,11 @@ export interface AddOptions extends PeoplePlace {
 export interface PassOptions extends PeoplePlace {
   readonly minutes: number;
   readonly recovery?: boolean;
-  readonly approval?: string;
 }
 
 const FIRST_PASS_MINUTES = 60;
-const MAX_CREDENTIAL_BYTES = 1023;
+const NOBODY_ENROLLED =
+  "No passkey of the realm is enrolled for approvals: redoubt people enrol enrols an administrator's";
 
 /** Adds a person; the realm's first administrator gets a pass with it, for nobody could approve one. */
 export function peopleAdd(context: CommandContext, options: AddOptions): Promise<number> {
@@ -121,15 +122,23 @@ export function peopleShow(
   options: PeoplePlace,
 ): Promise<number> {
   return withOperator(context, async (operator) => {
-    const { person, passkeys } = await requirePerson(await peopleOf(operator, options), userName);
+    const place = await peopleOf(operator, options);
+    const { person, passkeys } = await requirePerson(place, userName);
+    const keys = passkeys.map((passkey) => ({
+      ...passkey,
+      isEnrolled: isEnrolled(operator.registry, place.realm, passkey.credential),
+    }));
+    const isAlone =
+      person.isAdministrator && approversOf(operator.registry, place.realm).length === 0;
     const addresses = person.emails.map(({ value }) => value).join(" ");
     context.terminal.result({
-      json: { ...person, passkeys: passkeys.map(passkeyJson) },
+      json: { ...person, passkeys: keys.map(passkeyJson) },
       text: [
         peopleTable([person]),
         ...(addresses === "" ? [] : ["", `addresses: ${addresses}`]),
         "",
-        passkeyTable(passkeys),
+        passkeyTable(keys),
+        ...(isAlone ? ["", NOBODY_ENROLLED] : []),
       ].join("\n"),
     });
     return EXIT.ok;
@@ -164,18 +173,21 @@ export function peopleSetStatus(
 export function peoplePass(
   context: CommandContext,
   userName: string,
-  { minutes, recovery = false, approval = "operator", ...options }: PassOptions,
+  { minutes, recovery = false, ...options }: PassOptions,
 ): Promise<number> {
   return withOperator(context, async (operator, { settings }) => {
     const place = await peopleOf(operator, options);
     const { person } = await requirePerson(place, userName);
     const purpose = recovery ? ("recovery" as const) : ("onboarding" as const);
+    const approval = hasEnrolled(operator.registry, place.realm)
+      ? await approvePass({ context, operator, settings, place }, { person, purpose, minutes })
+      : undefined;
     const issued = await ask(place.issuer, ISSUER.issuePass, {
       tenant: place.tenant,
       person: person.id,
       purpose,
       minutes,
-      issuedBy: approval,
+      approval,
     });
     const register = registrationUrl(settings, place, issued.pass);
     context.terminal.result({
@@ -209,12 +221,4 @@ export function peopleRemovePasskey(
     });
     return EXIT.ok;
   });
-}
-
-function readCredential(id: string): Buffer {
-  try {
-    return decodeBase64url(id, { maxBytes: MAX_CREDENTIAL_BYTES });
-  } catch {
-    throw optionError("A passkey is named by its id, as redoubt people show has it");
-  }
 }

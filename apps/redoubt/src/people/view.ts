@@ -14,19 +14,25 @@ export function peopleTable(people: readonly PersonView[]): string {
   return table([["USER NAME", "NAME", "STATUS", "ROLE", "ONBOARDED", "SOURCE", "ID"], ...rows]);
 }
 
+/** A passkey, and whether its approvals count. */
+export interface ShownPasskey extends PasskeyView {
+  readonly isEnrolled: boolean;
+}
+
 /** The id is what `people remove-passkey` takes. */
-export function passkeyTable(passkeys: readonly PasskeyView[]): string {
+export function passkeyTable(passkeys: readonly ShownPasskey[]): string {
   if (passkeys.length === 0) return "No passkey: redoubt people pass lets the person register one";
-  const rows = passkeys.map(({ name, tier, created, lastUsed, credential }) => [
+  const rows = passkeys.map(({ name, tier, created, lastUsed, credential, isEnrolled }) => [
     name,
     tier,
     instant(created),
     lastUsed === null ? "never" : instant(lastUsed),
+    isEnrolled ? "yes" : "-",
     credential.toString("base64url"),
   ]);
-  return table([["PASSKEY", "TIER", "SINCE", "LAST USED", "ID"], ...rows]);
+  return table([["PASSKEY", "TIER", "SINCE", "LAST USED", "APPROVES", "ID"], ...rows]);
 }
 
-export function passkeyJson({ credential, ...rest }: PasskeyView) {
+export function passkeyJson({ credential, ...rest }: ShownPasskey) {
   return { ...rest, credential: credential.toString("base64url") };
 }

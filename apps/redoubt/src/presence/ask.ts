@@ -1,9 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { nowSeconds, ServiceError, type Clock } from "@redoubt/base";
-import { makeStatement, type Assertion, type OpenedStatement, type Said } from "@redoubt/presence";
-import { ask, PRESENCE, type Requester } from "@redoubt/wire";
+import { makeStatement, type OpenedStatement, type Said } from "@redoubt/presence";
+import { ask, PRESENCE, type Answered, type Requester } from "@redoubt/wire";
 import type { CommandContext } from "../command.ts";
 import type { Settings } from "../settings.ts";
+
+type Assertions = Answered<typeof PRESENCE.collect>["assertions"];
 
 /** What is to be approved: an action with its subject, and what this system knows about it. */
 export type StatementBody = Said & {
@@ -30,7 +32,7 @@ export interface AskContext extends Pick<CommandContext, "terminal"> {
 /** What was asked, and what browsers gave: nothing of it is verified. */
 export interface UnverifiedApproval {
   readonly statement: OpenedStatement;
-  readonly assertions: readonly Assertion[];
+  readonly assertions: Assertions;
 }
 
 /** Well within the time that a connection waits for an answer. */
@@ -48,12 +50,8 @@ export async function askPresence(
   body: StatementBody,
   { approvers, seconds, credentials }: AskPolicy,
 ): Promise<UnverifiedApproval> {
-  const { rpId, presence: origin } = settings;
-  if (origin === undefined)
-    throw new ServiceError(
-      "ERR_PRESENCE_NOT_HERE",
-      "This system was made before there was a page at which people approve: it has none",
-    );
+  const { rpId } = settings;
+  const origin = pageOf(settings);
   const issuedAt = nowSeconds(clock);
   const frame = { issuedAt, expiresAt: issuedAt + seconds, rpId, origin };
   const statement = makeStatement({ ...body, ...frame }, randomBytes(16));
@@ -76,6 +74,19 @@ export async function askPresence(
   }
 }
 
+/**
+ * The origin at which people approve.
+ *
+ * @throws ServiceError `ERR_PRESENCE_NOT_HERE`
+ */
+export function pageOf({ presence }: Pick<Settings, "presence">): string {
+  if (presence !== undefined) return presence;
+  throw new ServiceError(
+    "ERR_PRESENCE_NOT_HERE",
+    "This system was made before there was a page at which people approve: it has none",
+  );
+}
+
 async function collect(
   page: Requester,
   {
@@ -83,7 +94,7 @@ async function collect(
     approvers,
     terminal,
   }: { readonly id: string; readonly approvers: number } & Pick<CommandContext, "terminal">,
-): Promise<readonly Assertion[]> {
+): Promise<Assertions> {
   let shown = 0;
   for (;;) {
     // oxlint-disable-next-line no-await-in-loop -- one answer after the other, each of which the page holds back

@@ -203,7 +203,7 @@ function anySignerConfig({ realm, log, rings }: SignerPlan, settings: Settings):
   };
 }
 
-function issuerConfig(realm: Realm, { realms, rpId }: Settings): JsonObject {
+function issuerConfig(realm: Realm, { realms, rpId, presence }: Settings): JsonObject {
   const origin = loginOrigin(realms[realm].tokenEndpoint);
   return {
     v: 1,
@@ -228,6 +228,7 @@ function issuerConfig(realm: Realm, { realms, rpId }: Settings): JsonObject {
               denyAaguids: [],
               roots: [],
             },
+            ...(presence !== undefined && { presence }),
             sessionSeconds: SESSION_SECONDS,
             refreshSeconds: REFRESH_SECONDS,
           },

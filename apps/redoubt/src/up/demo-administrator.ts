@@ -79,6 +79,5 @@ async function issue(
     person: person.id,
     purpose: "onboarding",
     minutes: MINUTES,
-    issuedBy: "operator",
   });
 }

@@ -75,13 +75,13 @@ function opening(kind: EngineKind): void {
       const asOther = openPeopleStore(place, { ...options, realm: "consumer" });
       await assert.rejects(asOther, { code: "ERR_STORE_REALM" });
       for (const [value, code] of [
-        ["2", "ERR_STORE_VERSION"],
+        ["3", "ERR_STORE_VERSION"],
         ["one", "ERR_STORE_CORRUPT"],
       ] as const) {
         await edit(place, "people_version", value);
         await assert.rejects(openPeopleStore(place, options), { code });
       }
-      await edit(place, "people_version", "1");
+      await edit(place, "people_version", "2");
       await using again = await openPeopleStore(place, options);
       assert.equal((await again.people.find("acme", { id: uuid(1) }))?.version, 1);
     });

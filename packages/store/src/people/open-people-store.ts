@@ -1,4 +1,5 @@
 import type { Clock } from "@redoubt/base";
+import { approvalsRepository, type ApprovalsRepository } from "./approvals.ts";
 import { ceremoniesRepository, type CeremoniesRepository } from "./ceremonies.ts";
 import { Database, type Engine } from "./database.ts";
 import { migratePeople } from "./migrate.ts";
@@ -36,6 +37,7 @@ export interface PeopleStore extends AsyncDisposable {
   readonly scimTokens: ScimTokens;
   /** 32 random bytes of this name, the same for all processes on the database; made at the first call. */
   secret(name: string): Promise<Buffer>;
+  readonly approvals: ApprovalsRepository;
   /** Removes what has expired, at most `limit` rows of each kind. @returns how many rows went */
   prune(limit: number): Promise<number>;
   /**
@@ -74,6 +76,7 @@ export async function openPeopleStore(
     tallies: talliesRepository(database),
     scimTokens: scimTokensRepository(database),
     secret: (name) => sharedSecret(database, name),
+    approvals: approvalsRepository(database),
     prune: (limit) => prune(database, limit),
     backup: (path) => engine.backup(path),
     [Symbol.asyncDispose]: () => engine.kysely.destroy(),

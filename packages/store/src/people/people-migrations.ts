@@ -91,5 +91,12 @@ export function peopleMigrations({
       ),
       "create index scim_tokens_tenant on scim_tokens (tenant, created)",
     ],
+    [
+      table(
+        "approvals",
+        `id text primary key check (length(id) = 43), at ${integer} not null, envelope ${bytes} not null`,
+      ),
+      "create index approvals_at on approvals (at, id)",
+    ],
   ];
 }

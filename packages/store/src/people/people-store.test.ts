@@ -540,6 +540,55 @@ function contract(kind: EngineKind): void {
       assert.equal((await store.secret("people_realm")).length, 32);
     });
 
+    test("THREAT-20: of 20 uses of an approval, one wins, and it is kept", async () => {
+      await using open = await openTwice(engine);
+      const { store, other } = open;
+      const id = "A".repeat(43);
+      const answers = await race(open, (of, index) =>
+        of.approvals.use({ id, at: 5, envelope: bytes(index, 9) }),
+      );
+      assert.equal(
+        count(answers, (won) => won),
+        1,
+      );
+      const winner = answers.indexOf(true);
+      const kept = await other.approvals.find(id);
+      assert.deepEqual(kept && [kept.at, Buffer.from(kept.envelope)], [5, bytes(winner, 9)]);
+      assert.equal(await store.approvals.find("B".repeat(43)), undefined);
+      assert.equal(
+        await store.approvals.use({ id: "B".repeat(43), at: 7, envelope: bytes(1) }),
+        true,
+      );
+      const page = (startIndex: number, size: number) =>
+        store.approvals.list({ startIndex, count: size });
+      assert.deepEqual(
+        (await page(1, 1000)).map(({ at }) => at),
+        [7, 5],
+      );
+      assert.deepEqual(await page(2, 1), [{ id, at: 5 }]);
+      for (const [startIndex, size] of [
+        [0, 1],
+        [1, 0],
+        [1, 1001],
+      ] as const)
+        assert.throws(() => void page(startIndex, size), RangeError);
+      await assert.rejects(store.approvals.use({ id: "short", at: 1, envelope: bytes(1) }), {
+        code: "ERR_STORE_VALUE",
+      });
+    });
+
+    test("an administrator counts while she is active", async () => {
+      await using open = await openTwice(engine);
+      const { people, standing } = open.store;
+      await people.add(newPerson(1, { isAdministrator: true }));
+      await people.add(newPerson(2));
+      const found = () =>
+        Promise.all([1, 2, 3].map((number) => people.isActiveAdministrator(uuid(number))));
+      assert.deepEqual(await found(), [true, false, false]);
+      await standing.deactivate("acme", uuid(1), MESSAGE);
+      assert.deepEqual(await found(), [false, false, false]);
+    });
+
     test("what has expired goes, a bounded number at once, and nothing else", async () => {
       await using open = await openTwice(engine);
       const { store, clock } = open;

@@ -24,6 +24,8 @@ export interface PeopleRepository {
    * Those of whom one address reads so, whatever its case; at most `limit`. The caller looks at the rest of the address.
    */
   findByEmail(tenant: string, address: string, limit: number): Promise<readonly Person[]>;
+  /** Whether this is the id of an active person, of any tenant, who is an administrator. */
+  isActiveAdministrator(id: string): Promise<boolean>;
   /** Active people of all tenants, by the weakest passkey that each has. */
   countPasskeys(): Promise<readonly PasskeyCount[]>;
   /**
@@ -77,6 +79,12 @@ export function peopleRepository(database: Database): PeopleRepository {
       }),
     list: (tenant, page) => listPeople(database, tenant, page),
     findByEmail: (tenant, address, limit) => findByEmail(database, { tenant, address, limit }),
+    isActiveAdministrator: (id) =>
+      database.run("find an administrator", async (db) => {
+        const query = db.selectFrom("people").select("id").where("id", "=", id);
+        const active = query.where("status", "=", "active").where("isAdministrator", "=", 1);
+        return (await active.executeTakeFirst()) !== undefined;
+      }),
     countPasskeys: () => countPasskeys(database),
     update: (tenant, id, version, changes) =>
       database.transact("change a person", async (tx) => {

@@ -100,6 +100,15 @@ export interface ScimTokensTable {
   expires: number;
 }
 
+export interface ApprovalsTable {
+  /** Hash of the statement, base64url: what an approval can do, it can do once. */
+  id: string;
+  /** POSIX seconds. */
+  at: number;
+  /** With the raw assertions (docs/spec/presence.md §7). */
+  envelope: Uint8Array;
+}
+
 export interface Tables {
   meta: { name: string; value: string };
   people: PeopleTable;
@@ -110,4 +119,5 @@ export interface Tables {
   outbox: OutboxTable;
   tallies: TalliesTable;
   scimTokens: ScimTokensTable;
+  approvals: ApprovalsTable;
 }

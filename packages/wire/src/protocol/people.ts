@@ -2,6 +2,7 @@ import { SHA256, UUID } from "@redoubt/base";
 import { bytes, flag, integer, oneOf, text, type Values } from "./member.ts";
 import { group, list, nullable, optional } from "./message.ts";
 import { operation } from "./operation.ts";
+import { ASSERTION, PRESENCE_LIMITS } from "./presence.ts";
 
 const NAME = text(256);
 const ID = text(36, UUID);
@@ -45,6 +46,11 @@ const PASSKEY = {
 export type PasskeyView = Values<typeof PASSKEY>;
 
 const ONE = { tenant: ID, person: ID };
+/** What somebody approved, as the ceremony page gave it: whoever takes it verifies it. */
+const APPROVAL = group({
+  statement: bytes({ maxBytes: PRESENCE_LIMITS.statementBytes }),
+  assertions: list(group(ASSERTION), PRESENCE_LIMITS.approvers, 1),
+});
 const PASS = { pass: text(64), expires: integer() };
 
 /** What the operator says and asks about a realm's people (docs/spec/wire.md §6.1). */
@@ -80,10 +86,42 @@ export const PEOPLE = {
       ...ONE,
       purpose: oneOf("onboarding", "recovery"),
       minutes: MINUTES,
-      /** Id of an approval, or `operator`. */
-      issuedBy: text(64),
+      /** Of a `person.pass` statement about just this; without it the operator asks alone. */
+      approval: optional(APPROVAL),
     },
     PASS,
+  ),
+  /** An administrator's passkey, as it can stand in the registry as one whose approvals count. */
+  passkeyToEnrol: operation(
+    "passkeyToEnrol",
+    { ...ONE, credential: bytes({ maxBytes: 1023 }) },
+    {
+      publicKey: bytes({ maxBytes: 1024 }),
+      class: oneOf("verified", "device-bound", "attested"),
+      rpId: text(253),
+      aaguid: optional(text(36, UUID)),
+    },
+  ),
+  /** Verifies and keeps the approval of an enrolment, which the operator then says to the registry. */
+  approveEnrolment: operation(
+    "approveEnrolment",
+    { ...ONE, credential: bytes({ maxBytes: 1023 }), approval: APPROVAL },
+    { id: text(43, SHA256) },
+  ),
+  /** The newest first. `service` is whose word on the time counts; null where nobody can approve anything here. */
+  listApprovals: operation(
+    "listApprovals",
+    { from: integer(1) },
+    {
+      service: nullable(text(256)),
+      items: list(group({ id: text(43, SHA256), at: integer() }), 100),
+      next: optional(integer(2)),
+    },
+  ),
+  showApproval: operation(
+    "showApproval",
+    { id: text(43, SHA256) },
+    { envelope: bytes({ maxBytes: 131_072 }) },
   ),
   removePasskey: operation(
     "removePasskey",

@@ -17,6 +17,14 @@ const id = text(22, /^[\w-]{22}$/);
 /** WebAuthn §4: at most 1023 bytes. */
 const credentialId = text(1364, /^[\w-]+$/);
 
+/** As a browser gave it. */
+export const ASSERTION = {
+  credentialId,
+  clientDataJSON: bytes({ maxBytes: 2048 }),
+  authenticatorData: bytes({ bytes: 37 }),
+  signature: bytes({ maxBytes: 512 }),
+};
+
 /** The sockets of the ceremony page. */
 export const PRESENCE = {
   /**
@@ -38,15 +46,7 @@ export const PRESENCE = {
     { id, waitMs: integer(0, PRESENCE_LIMITS.waitMs) },
     {
       state: oneOf("open", "collected", "declined", "expired"),
-      assertions: list(
-        group({
-          credentialId,
-          clientDataJSON: bytes({ maxBytes: 2048 }),
-          authenticatorData: bytes({ bytes: 37 }),
-          signature: bytes({ maxBytes: 512 }),
-        }),
-        PRESENCE_LIMITS.approvers,
-      ),
+      assertions: list(group(ASSERTION), PRESENCE_LIMITS.approvers),
     },
   ),
   close: operation("close", { id }, {}),

@@ -26,6 +26,13 @@ const PERSON = {
 };
 const ONE = { tenant: TENANT, person: PERSON_ID };
 const PASSKEY = { credential: "AAAA", name: "Key", tier: "synced", created: 1, lastUsed: null };
+const ASSERTION = {
+  credentialId: "AAAA",
+  clientDataJSON: "AAAA",
+  authenticatorData: "A".repeat(50),
+  signature: "AAAA",
+};
+const APPROVAL = { statement: "AAAA", assertions: [ASSERTION] };
 const PASS = { pass: "ABCD-EFGH", expires: 9 };
 const BAD_DETAILS: readonly JsonObject[] = [
   { tenant: "ACME" },
@@ -77,16 +84,48 @@ export const PEOPLE_SAMPLES = [
   },
   {
     asked: PEOPLE.issuePass,
-    request: { ...ONE, purpose: "recovery", minutes: 1, issuedBy: "operator" },
+    request: { ...ONE, purpose: "recovery", minutes: 1, approval: APPROVAL },
     answer: PASS,
     badRequests: [
       { purpose: "first-administrator" },
       { purpose: "recovery-code" },
       { minutes: 0 },
       { minutes: 61 },
-      { issuedBy: "" },
+      { issuedBy: "operator" },
+      { approval: null },
+      { approval: { ...APPROVAL, assertions: [] } },
+      { approval: { ...APPROVAL, assertions: Array.from({ length: 9 }, () => ASSERTION) } },
+      { approval: { ...APPROVAL, statement: "A" } },
     ],
     badAnswers: [{ pass: "" }, { expires: null }],
+  },
+  {
+    asked: PEOPLE.passkeyToEnrol,
+    request: { ...ONE, credential: "AAAA" },
+    answer: { publicKey: "AAAA", class: "attested", rpId: "login.test", aaguid: PERSON_ID },
+    badRequests: [{ credential: "A" }],
+    badAnswers: [{ class: "synced" }, { aaguid: "x" }, { privateKey: "AAAA" }],
+  },
+  {
+    asked: PEOPLE.approveEnrolment,
+    request: { ...ONE, credential: "AAAA", approval: APPROVAL },
+    answer: { id: HASH },
+    badRequests: [{ approval: { ...APPROVAL, assertions: [{ ...ASSERTION, userHandle: "A" }] } }],
+    badAnswers: [{ id: "x" }],
+  },
+  {
+    asked: PEOPLE.listApprovals,
+    request: { from: 1 },
+    answer: { service: "issuer+1+A", items: [{ id: HASH, at: 3 }], next: 2 },
+    badRequests: [{ from: 0 }],
+    badAnswers: [{ service: "" }, { next: 1 }, { items: [{ id: HASH }] }],
+  },
+  {
+    asked: PEOPLE.showApproval,
+    request: { id: HASH },
+    answer: { envelope: "AAAA" },
+    badRequests: [{ id: "x" }],
+    badAnswers: [{ envelope: "A" }],
   },
   {
     asked: PEOPLE.removePasskey,

@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { hash } from "node:crypto";
 import { after, before, describe, it } from "node:test";
 import { STORE_KINDS, type StoreKind, type StoreMaker } from "../testing/people-stores.ts";
+import { Enrolled } from "../testing/approving.ts";
 import { Accounts } from "./accounts.ts";
 import { hashPass, newPass } from "./pass.ts";
-import { checkPassAuthority } from "./pass-authority.ts";
+import { checkOperatorAlone } from "./pass-authority.ts";
 import { peopleRoutes } from "./people-operator.ts";
 import type { SaidDetails } from "./person-details.ts";
 
@@ -36,14 +37,16 @@ function contract(kind: StoreKind): void {
         hasEnrolment: false,
       };
       const removed: object[] = [];
+      const approvals = new Enrolled().approvals(store, clock);
       const accounts = new Accounts({
         store,
         clock,
+        approvals,
         approvers: () => approvers,
         passkeyRemoved: (fields) => removed.push(fields),
       });
       const routes = new Map(
-        peopleRoutes({ accounts, store, hasTenant }).map((one) => [one.op, one]),
+        peopleRoutes({ accounts, approvals, store, hasTenant }).map((one) => [one.op, one]),
       );
       /** As over the operator's socket. */
       const operate = async (
@@ -187,7 +190,7 @@ function contract(kind: StoreKind): void {
     it("get a pass that ends in time, and voids the one before", async () => {
       const { store, clock, accounts, operate } = await open();
       const { id: person } = await accounts.add(TENANT, details("a@x.test"), { source: "command" });
-      const asked = { tenant: TENANT, person, purpose: "onboarding", issuedBy: "operator" };
+      const asked = { tenant: TENANT, person, purpose: "onboarding" };
       const one = await operate("issuePass", { ...asked, minutes: 60 });
       const two = await operate("issuePass", { ...asked, minutes: 1 });
       const spend = (pass: unknown) => store.passes.consume(hashPass(String(pass)));
@@ -215,19 +218,18 @@ function contract(kind: StoreKind): void {
       const { accounts, approvers, operate } = await open();
       const { id: person } = await accounts.add(TENANT, details("a@x.test"), { source: "command" });
       const asked = { tenant: TENANT, person, purpose: "recovery", minutes: 5 };
-      const given = { issuedBy: "operator" };
-      assert.ok((await operate("issuePass", { ...asked, ...given }))["pass"]);
+      assert.ok((await operate("issuePass", asked))["pass"]);
       approvers.hasEnrolment = true;
-      await assert.rejects(operate("issuePass", { ...asked, ...given }), {
+      await assert.rejects(operate("issuePass", asked), {
         code: "ERR_ISSUER_PRESENCE",
-        message: /two-step approval/,
+        message: /needs an approval/,
       });
       approvers.problem = "ERR_ISSUER_REGISTRY";
-      await assert.rejects(operate("issuePass", { ...asked, ...given }), {
+      await assert.rejects(operate("issuePass", asked), {
         code: "ERR_ISSUER_REGISTRY",
       });
       approvers.hasEnrolment = false;
-      await assert.rejects(operate("issuePass", { ...asked, ...given }), {
+      await assert.rejects(operate("issuePass", asked), {
         code: "ERR_ISSUER_REGISTRY",
       });
     });
@@ -349,12 +351,11 @@ describe("a pass", () => {
 
   it("is the operator's alone only where the registry knows nobody who could approve", () => {
     const nobody = { problem: undefined, hasEnrolment: false };
-    checkPassAuthority("operator", nobody);
-    for (const [issuedBy, known, code] of [
-      ["operator", { ...nobody, hasEnrolment: true }, "ERR_ISSUER_PRESENCE"],
-      ["some-approval", nobody, "ERR_ISSUER_PRESENCE"],
-      ["operator", { ...nobody, problem: "ERR_ISSUER_REGISTRY" }, "ERR_ISSUER_REGISTRY"],
+    checkOperatorAlone(nobody);
+    for (const [known, code] of [
+      [{ ...nobody, hasEnrolment: true }, "ERR_ISSUER_PRESENCE"],
+      [{ ...nobody, problem: "ERR_ISSUER_REGISTRY" }, "ERR_ISSUER_REGISTRY"],
     ] as const)
-      assert.throws(() => checkPassAuthority(issuedBy, known), { code });
+      assert.throws(() => checkOperatorAlone(known), { code });
   });
 });

@@ -1,10 +1,12 @@
 import { hash, randomBytes, randomUUID } from "node:crypto";
 import { nowSeconds, ServiceError, type Clock } from "@redoubt/base";
+import { personHash } from "@redoubt/presence";
 import { StoreError, type PeopleStore, type Person } from "@redoubt/store";
+import type { Approvals, UnverifiedApproval } from "./approvals/approvals.ts";
 import { fromStore } from "./flows/passkey-sign-in.ts";
 import { OUTBOX } from "./logout-notices.ts";
 import { newPass } from "./pass.ts";
-import { checkPassAuthority, OPERATOR, type Approvers } from "./pass-authority.ts";
+import { checkOperatorAlone, OPERATOR, type Approvers } from "./pass-authority.ts";
 import { tierOf, type PasskeyTier } from "./passkeys/tier.ts";
 import { checkDetails, type SaidDetails } from "./person-details.ts";
 
@@ -12,6 +14,7 @@ export interface AccountsParts {
   readonly store: PeopleStore;
   readonly clock: Pick<Clock, "now">;
   readonly approvers: () => Approvers;
+  readonly approvals: Pick<Approvals, "accept">;
   /** Somebody's passkey was taken away, and why. */
   readonly passkeyRemoved: (fields: {
     readonly tenant: string;
@@ -39,13 +42,15 @@ export type PersonSource = Person["source"];
 export interface PassAsked {
   readonly purpose: "onboarding" | "recovery";
   readonly minutes: number;
-  readonly issuedBy: string;
+  /** Left out where the operator asks alone. */
+  readonly approval?: UnverifiedApproval | undefined;
 }
 
 const HANDLE_BYTES = 32;
 const MINUTE = 60;
 const DAY = 86_400;
 const MAX_TOKENS = 64;
+const RECOVERY_APPROVERS = 2;
 
 /**
  * A realm's people, for all who may say something of them: the operator's socket, imports and SCIM. There is one way to
@@ -134,16 +139,37 @@ export class Accounts {
    * purpose are void.
    *
    * @throws ServiceError `ERR_ISSUER_PRESENCE`, `ERR_ISSUER_REGISTRY`, `ERR_PERSON_UNKNOWN`: or disabled
+   * @throws PresenceError
    */
   async issuePass(tenant: string, id: string, asked: PassAsked): Promise<IssuedPass> {
-    const { purpose, minutes, issuedBy } = asked;
+    const { purpose, minutes, approval } = asked;
     const { store, approvers } = this.#parts;
-    checkPassAuthority(issuedBy, approvers());
-    const { id: personId } = await this.find(tenant, { id });
+    if (!approval) checkOperatorAlone(approvers());
+    const person = await this.find(tenant, { id });
+    const { id: personId } = person;
+    // Before the approval is used up for nothing.
+    if (person.status !== "active")
+      throw new ServiceError("ERR_PERSON_UNKNOWN", "No such person in this tenant, or disabled");
+    const issuedBy = approval ? await this.#approved(person, asked, approval) : OPERATOR;
     const { text: pass, hash: passHash, ...times } = this.#newPass(minutes);
     const stored = { hashes: [passHash], personId, purpose, issuedBy, ...times };
     await translated(() => store.passes.issue(stored));
     return { pass, expires: times.expires };
+  }
+
+  /** THREAT-18: nobody lets herself back in, and one administrator alone lets nobody back in who was in before. */
+  #approved(
+    { id: person, tenant, userName }: Person,
+    { purpose, minutes }: PassAsked,
+    approval: UnverifiedApproval,
+  ): Promise<string> {
+    // The name, too: approvers know people by it, and it is this store's, whatever the statement's maker says.
+    const subject = { person, tenant, userName, purpose, minutes };
+    return this.#parts.approvals.accept(approval, subject, {
+      action: "person.pass",
+      approvers: purpose === "recovery" ? RECOVERY_APPROVERS : 1,
+      notBy: [personHash(person)],
+    });
   }
 
   #newPass(minutes: number) {

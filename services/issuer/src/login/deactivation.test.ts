@@ -24,7 +24,8 @@ interface Person {
 /** Every way in, by which somebody may say that a person is to go. */
 const WAYS: Readonly<Record<string, (person: Person) => Promise<unknown>>> = {
   "the operator, and an import": ({ scim, store, id }) => {
-    const routes = peopleRoutes({ accounts: scim.accounts, store, hasTenant: () => true });
+    const { accounts, approvals } = scim;
+    const routes = peopleRoutes({ accounts, approvals, store, hasTenant: () => true });
     const found = routes.find(({ op }) => op === "disablePerson");
     assert.ok(found);
     const head = { tenant: TENANT, person: id };
@@ -98,7 +99,7 @@ function contract(kind: StoreKind): void {
               expires,
               accountId: owner,
             });
-        const asked = { purpose: "onboarding", minutes: 60, issuedBy: "operator" } as const;
+        const asked = { purpose: "onboarding", minutes: 60 } as const;
         const { pass } = await scim.accounts.issuePass(TENANT, id, asked);
 
         await deactivate({ scim, store, id });

@@ -1,4 +1,5 @@
-import { errorCode, type Clock } from "@redoubt/base";
+import { errorCode, ServiceError, type Clock } from "@redoubt/base";
+import type { Enrolments } from "@redoubt/presence";
 import type { ClientInfo } from "@redoubt/registry";
 import type { PeopleStore } from "@redoubt/store";
 import { parseJsonObject } from "@redoubt/verify/json";
@@ -12,6 +13,8 @@ import { OAuthError } from "../errors.ts";
 import { Scim } from "../scim/scim.ts";
 import { ScimUsers } from "../scim/users.ts";
 import { Accounts } from "./accounts.ts";
+import type { ActingKey } from "./approvals/acting-key.ts";
+import { Approvals } from "./approvals/approvals.ts";
 import { BackChannel } from "./back-channel.ts";
 import { Ceremonies } from "./ceremonies.ts";
 import { AccountFlow } from "./flows/account-flow.ts";
@@ -41,8 +44,17 @@ export interface OpenPeopleOptions {
   readonly store: PeopleStore;
   readonly registry: Pick<
     RealmRegistry,
-    "client" | "clientsOf" | "tenant" | "checkUsable" | "signerKnows" | "problem" | "hasEnrolment"
+    | "client"
+    | "clientsOf"
+    | "tenant"
+    | "checkUsable"
+    | "signerKnows"
+    | "problem"
+    | "hasEnrolment"
+    | "enrolments"
   >;
+  /** Undefined where there is no page at which people approve. */
+  readonly actingKey: ActingKey | undefined;
   readonly authenticator: ClientAuthenticator;
   readonly signer: Pick<SignerPort, "signExact">;
   readonly watch: Pick<SignerWatch, "isReady">;
@@ -63,17 +75,40 @@ export interface People {
 /** Wires what people meet, and what is said of them. */
 export function openPeople(options: OpenPeopleOptions, stack: AsyncDisposableStack): People {
   const { store, registry, clock, events } = options;
+  const approvals = openApprovals(options);
   const accounts = new Accounts({
     store,
     clock,
+    approvals,
     approvers: () => ({ problem: registry.problem, hasEnrolment: registry.hasEnrolment }),
     passkeyRemoved: (fields) => events.passkeyRemoved(fields),
   });
   const hasTenant = (tenant: string): boolean => registry.tenant(tenant) !== undefined;
   return {
     login: openLogin(options, accounts, stack),
-    routes: peopleRoutes({ accounts, store, hasTenant }),
+    routes: peopleRoutes({ accounts, approvals, store, hasTenant }),
   };
+}
+
+function openApprovals(options: OpenPeopleOptions): Approvals {
+  const { config, realm, registry, store, clock, actingKey } = options;
+  const { presence, rp } = config;
+  return new Approvals({
+    realm,
+    store,
+    clock,
+    key: actingKey,
+    ceremony: presence === undefined ? undefined : { rpId: rp.id, origins: [presence] },
+    enrolments: (): Enrolments => {
+      // A removal that was kept from us must not look like none.
+      if (registry.problem !== undefined)
+        throw new ServiceError(
+          "ERR_ISSUER_REGISTRY",
+          "The registry cannot be relied on: try again",
+        );
+      return registry.enrolments;
+    },
+  });
 }
 
 function openLogin(

@@ -1,5 +1,6 @@
 import { configError, type MemberReader } from "@redoubt/base";
 import type { Certificate } from "@redoubt/evidence";
+import { ORIGIN } from "@redoubt/presence";
 import { readCertificates, readPasskeyPolicy } from "./passkeys/read-policy.ts";
 import type { PasskeyPolicy } from "./passkeys/policy.ts";
 
@@ -13,6 +14,8 @@ export interface PeopleConfig {
   readonly policy: PasskeyPolicy;
   /** Absent where nothing is known of models but what the policy says. */
   readonly metadata?: PasskeyMetadataSource;
+  /** The one origin at which people approve; absent in systems without such a page. */
+  readonly presence?: string;
   readonly sessionSeconds: number;
   readonly refreshSeconds: number;
 }
@@ -39,6 +42,9 @@ export function readPeople(reader: MemberReader): PeopleConfig {
     passkeysRequired: reader.integer("passkeysRequired", 1, MAX_REQUIRED),
     policy: readPasskeyPolicy(reader.object("passkeys")),
     ...(reader.has("metadata") && { metadata: readMetadata(reader.object("metadata")) }),
+    ...(reader.has("presence") && {
+      presence: readPresence(reader.string("presence", 270, ORIGIN), loginOrigin),
+    }),
     // THREAT-16: however often it is used, a sign-in ends.
     sessionSeconds: reader.integer("sessionSeconds", 300, 7 * DAY),
     refreshSeconds: reader.integer("refreshSeconds", 300, 90 * DAY),
@@ -66,6 +72,13 @@ function readOrigin(text: string): URL {
       "config: people.loginOrigin must be an https origin with a name (http on localhost only)",
     );
   return url;
+}
+
+// THREAT-20: a script of the sign-in pages could ask for an assertion and show something else.
+function readPresence(origin: string, loginOrigin: URL): string {
+  if (origin === loginOrigin.origin)
+    throw configError("config: people.presence must be another origin than people.loginOrigin");
+  return origin;
 }
 
 // WebAuthn §5.1.3: the RP ID is the effective domain or a registrable suffix of it. Passkeys are bound to it for ever.

@@ -2,10 +2,13 @@ import { ServiceError } from "@redoubt/base";
 import type { PeopleStore, Person } from "@redoubt/store";
 import { ISSUER, route, type Answered, type Route } from "@redoubt/wire";
 import type { Accounts } from "./accounts.ts";
+import type { Approvals } from "./approvals/approvals.ts";
+import { approveEnrolment, passkeyToEnrol } from "./approvals/enrolments.ts";
 
 export interface PeopleOperatorParts {
   readonly accounts: Accounts;
-  readonly store: Pick<PeopleStore, "people" | "tallies">;
+  readonly approvals: Approvals;
+  readonly store: Pick<PeopleStore, "people" | "passkeys" | "tallies" | "approvals">;
   /** Whether the registry has the tenant in this realm. */
   readonly hasTenant: (tenant: string) => boolean;
 }
@@ -45,8 +48,31 @@ export function peopleRoutes(parts: PeopleOperatorParts): readonly Route[] {
     route(ISSUER.removePasskey, async ({ tenant, person, ...asked }) => ({
       removed: await accounts.removePasskey(tenant, person, asked),
     })),
+    ...approvalRoutes(parts),
     ...scimTokenRoutes(parts),
     ...countRoutes(parts),
+  ];
+}
+
+function approvalRoutes(parts: PeopleOperatorParts): readonly Route[] {
+  const { approvals, store } = parts;
+  return [
+    route(ISSUER.passkeyToEnrol, (name) => passkeyToEnrol(parts, name)),
+    route(ISSUER.approveEnrolment, async ({ approval, ...name }) => ({
+      id: await approveEnrolment(parts, name, approval),
+    })),
+    route(ISSUER.listApprovals, async ({ from }) => {
+      // One more than is answered says whether there are more.
+      const rows = await store.approvals.list({ startIndex: from, count: PAGE + 1 });
+      const items = rows.slice(0, PAGE);
+      const hasMore = rows.length > PAGE;
+      return { service: approvals.service ?? null, items, ...(hasMore && { next: from + PAGE }) };
+    }),
+    route(ISSUER.showApproval, async ({ id }) => {
+      const found = await store.approvals.find(id);
+      if (!found) throw new ServiceError("ERR_APPROVAL_UNKNOWN", "No such approval is kept here");
+      return { envelope: Buffer.from(found.envelope) };
+    }),
   ];
 }
 

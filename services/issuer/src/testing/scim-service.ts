@@ -5,6 +5,8 @@ import type { TestClock } from "@redoubt/testkit";
 import { parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { Accounts } from "../login/accounts.ts";
 import { Scim } from "../scim/scim.ts";
+import type { Approvals } from "../login/approvals/approvals.ts";
+import { Enrolled } from "./approving.ts";
 import { ScimUsers } from "../scim/users.ts";
 import { TENANT } from "./system.ts";
 
@@ -28,14 +30,17 @@ export interface Told {
 /** The service of one tenant, asked without a socket. */
 export class ScimService {
   readonly accounts: Accounts;
+  readonly approvals: Approvals;
   readonly refused: { readonly code: string }[] = [];
   readonly #scim: Scim;
   #token = "";
 
   constructor(store: PeopleStore, clock: TestClock) {
+    this.approvals = new Enrolled().approvals(store, clock);
     this.accounts = new Accounts({
       store,
       clock,
+      approvals: this.approvals,
       approvers: () => ({ problem: undefined, hasEnrolment: false }),
       passkeyRemoved: () => undefined,
     });
