@@ -75,7 +75,8 @@ export interface People {
 /** Wires what people meet, and what is said of them. */
 export function openPeople(options: OpenPeopleOptions, stack: AsyncDisposableStack): People {
   const { store, registry, clock, events } = options;
-  const approvals = openApprovals(options);
+  const place = placeOf(options);
+  const approvals = openApprovals(options, place);
   const accounts = new Accounts({
     store,
     clock,
@@ -85,18 +86,24 @@ export function openPeople(options: OpenPeopleOptions, stack: AsyncDisposableSta
   });
   const hasTenant = (tenant: string): boolean => registry.tenant(tenant) !== undefined;
   return {
-    login: openLogin(options, accounts, stack),
+    login: openLogin(options, { accounts, place }, stack),
     routes: peopleRoutes({ accounts, approvals, store, hasTenant }),
   };
 }
 
-function openApprovals(options: OpenPeopleOptions): Approvals {
+function placeOf(options: OpenPeopleOptions): PasskeyPlace {
+  const { rp, loginOrigin, policy } = options.config;
+  return { rp, origin: loginOrigin.origin, policy, metadata: metadataOf(options) };
+}
+
+function openApprovals(options: OpenPeopleOptions, place: PasskeyPlace): Approvals {
   const { config, realm, registry, store, clock, actingKey } = options;
   const { presence, rp } = config;
   return new Approvals({
     realm,
     store,
     clock,
+    place,
     key: actingKey,
     ceremony: presence === undefined ? undefined : { rpId: rp.id, origins: [presence] },
     enrolments: (): Enrolments => {
@@ -113,7 +120,7 @@ function openApprovals(options: OpenPeopleOptions): Approvals {
 
 function openLogin(
   options: OpenPeopleOptions,
-  accounts: Accounts,
+  { accounts, place }: { readonly accounts: Accounts; readonly place: PasskeyPlace },
   stack: AsyncDisposableStack,
 ): PeopleLogin {
   const { config, store, registry, clock, events, keys } = options;
@@ -135,12 +142,6 @@ function openLogin(
     sign: (tenant, kind, input) => signOf(options, { tenant, kind, input }),
     onError: (message) => events.loginFailed(message),
   });
-  const place: PasskeyPlace = {
-    rp: config.rp,
-    origin: config.loginOrigin.origin,
-    policy: config.policy,
-    metadata: metadataOf(options),
-  };
   const ceremonies = new Ceremonies(store, clock);
   const sessions = new OwnSessions(store, { isSecure, clock });
   const signIn = new PasskeySignIn({ store, ceremonies, place, clock });

@@ -1,3 +1,4 @@
+import type { PasskeyPolicy } from "../login/passkeys/policy.ts";
 import { generateKeyPairSync } from "node:crypto";
 import {
   enrolmentKey,
@@ -24,12 +25,21 @@ export const ACTING = { keyId: "issuer-enterprise", ...generateKeyPairSync("ed25
 export class Enrolled {
   readonly all = new Map<string, Enrolment>();
   problem: Error | undefined;
+  /** What the realm's policy says of passkeys; a test makes it stricter. */
+  policy: PasskeyPolicy = {
+    attestation: "none",
+    synced: "allowed",
+    allowAaguids: null,
+    denyAaguids: [],
+    roots: new Map(),
+  };
 
   approvals(store: PeopleStore, clock: TestClock, hasPage = true): Approvals {
     return new Approvals({
       realm: REALM,
       store,
       clock,
+      place: { policy: this.policy, metadata: () => null },
       key: hasPage ? ACTING : undefined,
       ceremony: hasPage ? { rpId: RP_ID, origins: [PRESENCE_ORIGIN] } : undefined,
       enrolments: () => {

@@ -286,6 +286,28 @@ function contract(kind: StoreKind): void {
       );
     });
 
+    it("M3: a passkey that the policy refuses by now approves nothing, whatever it was enrolled as", async () => {
+      const { store, clock, enrolled, first, ada, ask } = await open();
+      const statement = ask();
+      const approval = { statement: statement.bytes, assertions: [first.approve(statement)] };
+      const subject = {
+        person: ada.id,
+        userName: "ada@x.test",
+        tenant: TENANT,
+        purpose: "onboarding",
+        minutes: 5,
+      };
+      const policy = { action: "person.pass", approvers: 1, notBy: [] } as const;
+      const before = enrolled.policy;
+      enrolled.policy = { ...before, attestation: "required" };
+      const stricter = enrolled.approvals(store, clock);
+      await assert.rejects(stricter.accept(approval, subject, policy), {
+        code: "ERR_PRESENCE_ENROLMENT",
+      });
+      enrolled.policy = before;
+      assert.ok(await enrolled.approvals(store, clock).accept(approval, subject, policy));
+    });
+
     it("are not used up for somebody who is disabled, nor while the registry is doubtful", async () => {
       const { enrolled, first, ada, ask, issue, accounts } = await open();
       const statement = ask();

@@ -14,8 +14,11 @@ import {
   type Enrolments,
   type OpenedStatement,
 } from "@redoubt/presence";
-import type { PeopleStore } from "@redoubt/store";
+import type { Passkey, PeopleStore } from "@redoubt/store";
 import { decodeBase64url } from "@redoubt/verify/base64url";
+import { fromStore, type PasskeyPlace } from "../flows/passkey-sign-in.ts";
+import { PasskeyError } from "../passkeys/passkey-error.ts";
+import { checkPasskeyPolicy } from "../passkeys/policy.ts";
 import type { ActingKey } from "./acting-key.ts";
 
 /** As whoever asks hands it over: nothing of it is verified. */
@@ -32,6 +35,8 @@ export interface ApprovalsParts {
   readonly enrolments: () => Enrolments;
   readonly store: Pick<PeopleStore, "approvals" | "passkeys" | "people">;
   readonly key: ActingKey | undefined;
+  /** Which passkeys count now, by policy and by what is known of their models (M3). */
+  readonly place: Pick<PasskeyPlace, "policy" | "metadata">;
   readonly clock: Pick<Clock, "now">;
 }
 
@@ -114,10 +119,22 @@ export class Approvals {
   }
 
   async #stands({ credential, person }: Enrolment): Promise<boolean> {
-    const { passkeys, people } = this.#parts.store;
-    const passkey = await passkeys.find(decodeBase64url(credential));
+    const { store, place } = this.#parts;
+    const passkey = await store.passkeys.find(decodeBase64url(credential));
     if (!passkey || personHash(passkey.personId) !== person) return false;
-    return people.isActiveAdministrator(passkey.personId);
+    // A model that a list or the metadata names since refuses approvals as it refuses sign-ins.
+    if (!isAllowed(passkey, place)) return false;
+    return store.people.isActiveAdministrator(passkey.personId);
+  }
+}
+
+function isAllowed(passkey: Passkey, { policy, metadata }: ApprovalsParts["place"]): boolean {
+  try {
+    checkPasskeyPolicy(fromStore(passkey), policy, metadata());
+    return true;
+  } catch (error) {
+    if (error instanceof PasskeyError) return false;
+    throw error;
   }
 }
 
