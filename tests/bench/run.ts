@@ -7,6 +7,7 @@ import { benchEvidence, evidenceSamplesExist } from "./evidence.ts";
 import { benchIssuance } from "./issuance.ts";
 import { benchLeases } from "./leases.ts";
 import type { Measure } from "./measure.ts";
+import { benchSignIn } from "./sign-in.ts";
 import { benchVerification } from "./verification.ts";
 
 const isJson = process.argv.includes("--json");
@@ -17,6 +18,7 @@ const suites: Readonly<Record<string, () => AsyncGenerator<Measure>>> = {
   append: benchAppend,
   evidence: benchEvidence,
   leases: benchLeases,
+  "sign-in": benchSignIn,
 };
 
 refuseMemoryFileSystem();

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
-import { hash } from "node:crypto";
+import { generateKeyPairSync, hash } from "node:crypto";
 import { test } from "node:test";
+import { encodeKeyRecord, publicJwk } from "@redoubt/keys";
 import { createReportQueue } from "@redoubt/verify";
+import { encodeBase64url } from "@redoubt/verify/base64url";
 import type { JsonObject } from "@redoubt/verify/json";
 import type { DemoClient } from "../demo.ts";
 import { CONSUMER_TENANT, portsFrom, type Realm } from "../layout.ts";
@@ -17,11 +19,34 @@ function kidOf(state: string): string {
   return `kid-${state}`.padEnd(43, "-");
 }
 
+function recordOf(tokenClass: string): string {
+  const { publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const { bytes } = encodeKeyRecord({
+    alg: "ES256",
+    publicKey: { ...publicJwk(publicKey) },
+    realm: "enterprise",
+    issuer: "https://login.test/{tenantid}/v2.0",
+    tenants: { bucket: 0, of: 1, except: [] },
+    class: tokenClass,
+    audiences: "any",
+    maxLifetimeSeconds: 3600,
+    signFrom: 1,
+    signUntil: 2,
+    verifyUntil: 3602,
+    custody: "plain-file",
+    issuanceFloor: "audit",
+    log: "redoubt.test/enterprise/2026q4",
+  });
+  return encodeBase64url(bytes);
+}
+
 function keys(...states: readonly string[]): JsonObject {
-  const key = { stateAt: 1, index: 1, jwk: {}, record: "r", ring: "s" };
+  const key = { stateAt: 1, index: 1, jwk: {}, record: recordOf("at"), ring: "s" };
+  // What signs ID tokens is another key, and active, too.
+  const other = { ...key, record: recordOf("oidc"), kid: kidOf("oidc"), state: "active" };
   return {
     asOf: 1,
-    keys: states.map((state) => ({ ...key, kid: kidOf(state), state })),
+    keys: [other, ...states.map((state) => ({ ...key, kid: kidOf(state), state }))],
     asOfSeconds: 0,
     refreshHintSeconds: 300,
   };
