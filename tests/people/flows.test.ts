@@ -298,6 +298,22 @@ describe("sign-in of people, on a running system", () => {
       assert.notEqual(name(), signedIn);
     });
 
+    it("auth_time is that of the passkey, however long the person reads before she consents", async () => {
+      const { url, verifier, state } = await people.request(config, { prompt: "login consent" });
+      const [key] = person.keys;
+      assert.ok(key);
+      await person.browser.open(url);
+      await person.browser.usePasskey(key);
+      const signedIn = Math.floor(Date.now() / 1000);
+      await new Promise((resolve) => {
+        setTimeout(resolve, 2100);
+      });
+      const { location = "" } = await person.browser.submit("/consent");
+      const checks = { pkceCodeVerifier: verifier, expectedState: state };
+      const { id_token: token } = await authorizationCodeGrant(config, new URL(location), checks);
+      assert.ok(Number(decodeJwt(token ?? "")["auth_time"]) <= signedIn);
+    });
+
     it("acr_values for a stronger passkey than the person has brings the sign-in page, and no token", async () => {
       await tokensFor(person);
       const wanted = "urn:redoubt:acr:passkey-attested";

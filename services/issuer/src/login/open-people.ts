@@ -176,7 +176,7 @@ function openLogin(
       giveBack: (tenant, form) => giveBack(store.protocol, tenant, form),
     }),
     flows: [
-      new InteractionFlow({ library, paths, signIn, sessions, store, sessionEnded }),
+      new InteractionFlow({ library, paths, signIn, sessions, store, clock, sessionEnded }),
       new RegistrationFlow({ registration, sessions, store, passRefused }),
       new AccountFlow({ signIn, sessions, store, required, clock }),
     ],

@@ -1,3 +1,4 @@
+import { nowSeconds, type Clock } from "@redoubt/base";
 import type { HttpAnswer, HttpRequest } from "@redoubt/http";
 import type { PeopleStore } from "@redoubt/store";
 import type { JsonObject } from "@redoubt/verify/json";
@@ -20,6 +21,7 @@ export interface InteractionParts {
   readonly sessions: OwnSessions;
   readonly store: Pick<PeopleStore, "people">;
   /** Told when a browser changes from one person to another, which ends the first one's session. */
+  readonly clock: Clock;
   readonly sessionEnded: (ended: EndedSession) => Promise<void>;
 }
 
@@ -131,7 +133,9 @@ export class InteractionFlow {
     }
     await this.#endOther(flow, person.id);
     const { acr, amr } = claims;
-    const login = { accountId: person.id, acr, amr: [...amr], remember: true };
+    // The time of the passkey, and not of a consent that comes later.
+    const ts = nowSeconds(this.#parts.clock);
+    const login = { accountId: person.id, acr, amr: [...amr], remember: true, ts };
     const location = await this.#finish({ ...flow, interaction }, { login });
     return scriptAnswer({ location });
   }
