@@ -213,7 +213,13 @@ describe("the commands, on a running system", () => {
     fails(await run(["token", ...named.slice(0, 5), "wrong"]), 1, /Issuer refused: invalid_client/);
 
     const clients = list(await ok(["--json", "clients", "list"])).map((c) => c.string("client"));
-    assert.deepEqual(clients.toSorted(), ["billing", "demo-consumer", "demo-enterprise"]);
+    assert.deepEqual(clients.toSorted(), [
+      "billing",
+      "demo-consumer",
+      "demo-enterprise",
+      "try",
+      "try",
+    ]);
     await ok(["tenants", "set-status", tenant, "suspended"]);
     fails(await run(["token", ...named]), 1, /Issuer refused: unauthorized_client/);
     const tenants = list(await ok(["--json", "tenants", "list"]));

@@ -123,8 +123,8 @@ describe("docs/guide/credentials.md: credentials have an end", () => {
     const single = answer(await run(...one, "--yes"));
     assert.equal(single.array("replaced", 64).length, 1);
     const replaced = await run(...recover, "--yes");
-    assert.equal(answer(replaced).array("replaced", 64).length, 22);
-    assert.match(replaced.stderr, /^New secrets for 22 of the sockets\. /);
+    assert.equal(answer(replaced).array("replaced", 64).length, 25);
+    assert.match(replaced.stderr, /^New secrets for 25 of the sockets\. /);
 
     system = await startSystem({ folder, port: system.base });
     const token = await system.redoubt(["token"]);

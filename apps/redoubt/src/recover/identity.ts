@@ -5,7 +5,7 @@ import { initialiseKey } from "@redoubt/monitor/initialise";
 import { isJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { EXIT, type CommandContext } from "../command.ts";
 import { confirm } from "../confirm.ts";
-import { REGISTRY_LOG, roleOf, servicesOf, type ServiceName } from "../layout.ts";
+import { REGISTRY_LOG, servicesOf } from "../layout.ts";
 import { openPlace } from "../running.ts";
 import { extentOf, realmNames, writeSettings, type Settings } from "../settings.ts";
 import { lockDataFolder } from "../up/data-folder.ts";
@@ -122,15 +122,15 @@ function pinEverywhere(folder: string, settings: Settings, { what, key }: Pin): 
     for (const realm of realmNames(settings))
       changeConfig(folder, `signer-${realm}`, (config) => ({ ...config, witness: key }));
   if (what === "registry")
-    for (const service of servicesOf(extentOf(settings)).filter(readsRegistry))
-      changeConfig(folder, service, (config) => withMember(config, "registry", { vkey: key }));
+    for (const service of servicesOf(extentOf(settings)))
+      changeConfig(folder, service, (config) => withRegistryKey(config, key));
   const named = { witness: { witness: key }, registry: { registryKey: key }, ack: { ack: key } };
   if (what !== "events") writeSettings(folder, { ...settings, ...named[what] });
 }
 
-/** The ledger keeps it, and a front knows nothing of it. */
-function readsRegistry(service: ServiceName): boolean {
-  return !["ledger", "kube-front"].includes(roleOf(service).kind);
+/** The ledger, which keeps the log, only names it; a front and the approval page know nothing of it. */
+function withRegistryKey(config: JsonObject, key: string): JsonObject {
+  return isJsonObject(config["registry"]) ? withMember(config, "registry", { vkey: key }) : config;
 }
 
 function withMember(config: JsonObject, name: string, change: JsonObject): JsonObject {

@@ -298,13 +298,13 @@ function contract(kind: StoreKind): void {
         minutes: 5,
       };
       const policy = { action: "person.pass", approvers: 1, notBy: [] } as const;
-      const before = enrolled.policy;
-      enrolled.policy = { ...before, attestation: "required" };
+      const earlier = enrolled.policy;
+      enrolled.policy = { ...earlier, attestation: "required" };
       const stricter = enrolled.approvals(store, clock);
       await assert.rejects(stricter.accept(approval, subject, policy), {
         code: "ERR_PRESENCE_ENROLMENT",
       });
-      enrolled.policy = before;
+      enrolled.policy = earlier;
       assert.ok(await enrolled.approvals(store, clock).accept(approval, subject, policy));
     });
 
