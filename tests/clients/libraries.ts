@@ -28,18 +28,32 @@ process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 
 /** The versions are those of go/go.mod. */
 export async function goExample(): Promise<Example> {
+  const built = await buildGo("go", example("Go: golang.org/x/oauth2 and go-oidc", "go"));
+  return "why" in built ? built : { run: running([built.program]) };
+}
+
+/** The relying party of go-people/main.go, as a program. */
+export function goParty(): Promise<{ readonly program: string } | Missing> {
+  const file = join(import.meta.dirname, "go-people", "main.go");
+  return buildGo("go-people", readFileSync(file, "utf8"));
+}
+
+async function buildGo(
+  name: string,
+  code: string,
+): Promise<{ readonly program: string } | Missing> {
   const go = find("go", "/usr/local/go/bin");
   if (go === undefined) return { why: "no Go here" };
-  const cwd = join(folder, "go");
+  const cwd = join(folder, name);
   cpSync(join(import.meta.dirname, "go"), cwd, { recursive: true });
-  writeFileSync(join(cwd, "main.go"), example("Go: golang.org/x/oauth2 and go-oidc", "go"));
+  writeFileSync(join(cwd, "main.go"), code);
   const env = { ...process.env, GOFLAGS: "-mod=readonly -buildvcs=false", GOTOOLCHAIN: "local" };
   const missing = await fetched([go, "mod", "download"], { cwd, env });
   if (missing !== undefined) return { why: `no Go modules: ${missing}` };
   const program = join(cwd, "client");
   // From here on a failure is one of ours.
   await execute(go, ["build", "-o", program, "."], { cwd, env, timeout: BUILD_MS });
-  return { run: running([program]) };
+  return { program };
 }
 
 /** The versions are those of java/pom.xml. */
