@@ -2,45 +2,28 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { readDemo } from "@redoubt/cli";
 import { SoftAuthenticator } from "@redoubt/testkit";
 import { isJsonObject, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { startSystem, type Ending, type System } from "../e2e/system.ts";
+import { peopleSay, runPeople, textOf } from "./people-command.ts";
 import { SoftBrowser } from "./soft-browser.ts";
 
 async function register(link: string): Promise<SoftBrowser> {
-  const [page = "", pass = ""] = link.split("#");
   const browser = new SoftBrowser();
-  await browser.open(page);
-  await browser.submit("/register/pass", { pass });
+  await browser.spendPass(link);
   return browser;
-}
-
-function textOf(value: unknown): string {
-  assert.ok(typeof value === "string");
-  return value;
 }
 
 describe("accounts of people, by the command line and by SCIM", () => {
   let system: System;
-  let tenant = "";
 
   before(async () => {
     system = await startSystem();
-    tenant =
-      readDemo(system.folder).clients.find(({ realm }) => realm === "enterprise")?.tenant ?? "";
   });
   after(() => system[Symbol.asyncDispose]());
 
-  function people(...args: readonly string[]): Promise<Ending> {
-    return system.redoubt(["--json", "people", ...args, "--tenant", tenant]);
-  }
-
-  async function said(...args: readonly string[]): Promise<JsonObject> {
-    const { code, stdout, stderr } = await people(...args);
-    assert.equal(code, 0, stderr);
-    return parseJsonObject(stdout);
-  }
+  const people = (...args: readonly string[]): Promise<Ending> => runPeople(system, ...args);
+  const said = (...args: readonly string[]): Promise<JsonObject> => peopleSay(system, ...args);
 
   it("begin at the first start with an administrator, who registers by the link that is shown", async () => {
     const shown = await said("show", "admin@demo.example");

@@ -3,19 +3,14 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { readDemo } from "@redoubt/cli";
 import { SoftAuthenticator } from "@redoubt/testkit";
 import { isJsonObject, parseJsonObject, type JsonObject } from "@redoubt/verify/json";
 import { RedoubtProcess } from "../e2e/redoubt-process.ts";
 import { startSystem, type Ending, type System } from "../e2e/system.ts";
+import { peopleSay, peopleTenant, runPeople, textOf } from "./people-command.ts";
 import { SoftBrowser } from "./soft-browser.ts";
 
 const WAIT_MS = 30_000;
-
-function textOf(value: unknown): string {
-  assert.ok(typeof value === "string");
-  return value;
-}
 
 /** As a browser that is led to the page does: the challenge is what the page's button has. */
 async function approveAt(url: string, key: SoftAuthenticator): Promise<void> {
@@ -47,10 +42,8 @@ async function waitForPage(command: RedoubtProcess): Promise<string> {
 }
 
 async function register(link: string, name: string): Promise<SoftAuthenticator> {
-  const [page = "", pass = ""] = link.split("#");
   const browser = new SoftBrowser();
-  await browser.open(page);
-  await browser.submit("/register/pass", { pass });
+  await browser.spendPass(link);
   const key = new SoftAuthenticator({ rpId: "localhost" });
   await browser.usePasskey(key, { name });
   assert.match(browser.url, /\/registered$/);
@@ -62,20 +55,12 @@ describe("passes and enrolments that people approve: THREAT-18, THREAT-20", () =
   let tenant = "";
   before(async () => {
     system = await startSystem();
-    tenant =
-      readDemo(system.folder).clients.find(({ realm }) => realm === "enterprise")?.tenant ?? "";
+    tenant = peopleTenant(system);
   });
   after(() => system[Symbol.asyncDispose]());
 
-  function run(...args: readonly string[]): Promise<Ending> {
-    return system.redoubt(["--json", "people", ...args, "--tenant", tenant]);
-  }
-
-  async function said(...args: readonly string[]): Promise<JsonObject> {
-    const { code, stdout, stderr } = await run(...args);
-    assert.equal(code, 0, stderr);
-    return parseJsonObject(stdout);
-  }
+  const run = (...args: readonly string[]): Promise<Ending> => runPeople(system, ...args);
+  const said = (...args: readonly string[]): Promise<JsonObject> => peopleSay(system, ...args);
 
   /** Runs a command that waits for approvals, and gives them at the address that it shows. */
   async function approved(

@@ -61,8 +61,7 @@ describe("people sign in through an unmodified openid-client", () => {
   it("registers a passkey with a pass, signs in, reads userinfo, refreshes, signs out", async () => {
     const pass = await addPerson(system, tenant);
     const browser = new SoftBrowser();
-    await browser.open(`${login}/register`);
-    await browser.submit("/register/pass", { pass });
+    await browser.spendPass(`${login}/register#${pass}`);
     await browser.usePasskey(key, { name: "key" });
     assert.match(browser.url, /\/registered$/);
 

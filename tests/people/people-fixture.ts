@@ -146,8 +146,7 @@ export class PeopleSystem implements AsyncDisposable {
   /** A browser in which a pass was just spent: it may register passkeys. */
   async spendPass(personId: string): Promise<SoftBrowser> {
     const browser = this.browser();
-    await browser.open(`${this.login}/register`);
-    await browser.submit("/register/pass", { pass: await this.addPass(personId) });
+    await browser.spendPass(`${this.login}/register#${await this.addPass(personId)}`);
     return browser;
   }
 

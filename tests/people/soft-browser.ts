@@ -91,6 +91,13 @@ export class SoftBrowser {
     throw new Error(`No form ${String(action)} on ${this.url}: ${this.body}`);
   }
 
+  /** Opens the link of a pass, `<page>#<pass>`, and spends the pass: then it may register passkeys. */
+  async spendPass(link: string): Promise<Seen> {
+    const [page = "", pass = ""] = link.split("#");
+    await this.open(page);
+    return this.submit("/register/pass", { pass });
+  }
+
   /** Uses a passkey on the page as its script does, and goes where the answer says. */
   async usePasskey(
     key: SoftAuthenticator,

@@ -31,8 +31,7 @@ describe("a newcomer, with what npm start says and a passkey of her own", () => 
     const browser = new SoftBrowser();
     const key = new SoftAuthenticator({ rpId: "localhost" });
     assert.equal(register.split("#")[1], pass);
-    await browser.open(register.split("#")[0] ?? "");
-    await browser.submit("/register/pass", { pass });
+    await browser.spendPass(register);
     await browser.usePasskey(key, { name: "laptop" });
     assert.match(browser.url, /\/registered$/);
 

@@ -14,6 +14,7 @@ export {
   type HttpRequest,
   type RequestHead,
 } from "./message.ts";
+export { pagePolicy } from "./page-policy.ts";
 export type { PlaceCounts, PlaceLimits } from "./places.ts";
 export { checkCertificate } from "./certificate.ts";
 export {

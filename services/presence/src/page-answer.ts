@@ -1,22 +1,11 @@
-import type { HttpAnswer } from "@redoubt/http";
+import { pagePolicy, type HttpAnswer } from "@redoubt/http";
 
-/** THREAT-20: nothing from elsewhere, nothing inline, in nobody's frame: what is on the page is what was asked. */
-const POLICY = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self'",
-  "connect-src 'self'",
-  "form-action 'self'",
-  "frame-ancestors 'none'",
-  "base-uri 'none'",
-].join("; ");
-
+/** THREAT-20: by its policy, what is on the page is what was asked. */
 const HEADERS: readonly string[] = [
   "cache-control",
   "no-store",
   "content-security-policy",
-  POLICY,
+  pagePolicy(),
   // The address of a page is the only key to it.
   "referrer-policy",
   "no-referrer",

@@ -129,17 +129,21 @@ function openLogin(
   const isSecure = config.loginOrigin.protocol === "https:";
   const client = (tenant: string, id: string): ClientInfo | undefined =>
     registry.client(tenant, id);
+  const issuing = {
+    issuerOf: (tenant: string): string => options.issuer.replace("{tenantid}", tenant),
+    keys: () => keys.keys,
+    sign: (tenant: string, kind: "at" | "oidc", input: string): Promise<Buffer> =>
+      signOf(options, { tenant, kind, input }),
+  };
   const library = new Library({
+    ...issuing,
     store,
     clock,
     isSecure,
     client,
     times: config,
     dpopSecret: options.dpopSecret,
-    issuerOf: (tenant) => options.issuer.replace("{tenantid}", tenant),
     mountOf: (tenant) => paths.mountOf(tenant),
-    keys: () => keys.keys,
-    sign: (tenant, kind, input) => signOf(options, { tenant, kind, input }),
     onError: (message) => events.loginFailed(message),
   });
   const ceremonies = new Ceremonies(store, clock);
@@ -149,13 +153,11 @@ function openLogin(
   const registration = new PasskeyRegistration({ store, ceremonies, place, required, clock });
   const notices = stack.use(
     new LogoutNotices({
+      ...issuing,
       store,
       client,
       clock,
       clients: (tenant) => registry.clientsOf(tenant),
-      issuerOf: (tenant) => options.issuer.replace("{tenantid}", tenant),
-      keys: () => keys.keys,
-      sign: (tenant, kind, input) => signOf(options, { tenant, kind, input }),
       send: postLogoutToken,
       failed: (fields) => events.logoutNoticeFailed(fields),
     }),

@@ -1,24 +1,10 @@
-import type { HttpAnswer } from "@redoubt/http";
+import { pagePolicy, type HttpAnswer } from "@redoubt/http";
 
 export interface PageOptions {
   readonly status?: number;
   /** Origins that a form of this page may lead to by a redirect, besides our own (CSP `form-action`). */
   readonly formOrigins?: readonly string[];
   readonly cookies?: readonly string[];
-}
-
-/** Nothing from elsewhere, nothing inline, in nobody's frame; the address of a page goes nowhere. */
-export function pagePolicy(formOrigins: readonly string[] = []): string {
-  return [
-    "default-src 'none'",
-    "script-src 'self'",
-    "style-src 'self'",
-    "img-src 'self'",
-    "connect-src 'self'",
-    `form-action ${["'self'", ...formOrigins].join(" ")}`,
-    "frame-ancestors 'none'",
-    "base-uri 'none'",
-  ].join("; ");
 }
 
 export const PAGE_HEADERS: readonly string[] = [

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { pagePolicy } from "../page-answer.ts";
+import { pagePolicy } from "@redoubt/http";
 import { pages } from "./index.ts";
 import { isPage } from "./layout.ts";
 import { failureOf, NOT_NOW, PASS_REFUSED, SCRIPT_TEXTS } from "./messages.ts";
