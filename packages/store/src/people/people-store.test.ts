@@ -374,7 +374,7 @@ function contract(kind: EngineKind): void {
       assert.equal(await protocol.find("Client", "c"), undefined);
     });
 
-    test("a grant and an account are revoked whole, and alone", async () => {
+    test("a grant is revoked whole, and alone", async () => {
       await using open = await openTwice(engine);
       const { protocol } = open.store;
       const row = { payload: "{}", expires: open.clock.seconds + 10, accountId: "a" };
@@ -386,9 +386,50 @@ function contract(kind: EngineKind): void {
       assert.equal(await protocol.revokeByGrantId("g1"), 2);
       assert.equal(await protocol.find("RefreshToken", "g1"), undefined);
       assert.notEqual(await protocol.find("RefreshToken", "g2"), undefined);
-      assert.equal(await protocol.revokeByAccount("a"), 3);
-      assert.equal(await protocol.find("Session", "s"), undefined);
-      assert.notEqual(await protocol.find("Session", "t"), undefined);
+      for (const id of ["s", "t"]) assert.notEqual(await protocol.find("Session", id), undefined);
+    });
+
+    test("a passkey is taken away with all that its person began, in one transaction", async () => {
+      await using open = await openTwice(engine);
+      const { store, clock } = open;
+      const { protocol, passkeys, standing, outbox } = store;
+      for (const n of [1, 2]) await store.people.add(newPerson(n));
+      for (const n of [1, 2, 3])
+        await passkeys.add(newPasskey(n, { personId: uuid(n === 3 ? 2 : 1) }));
+      const [lost, last, anothers] = [1, 2, 3].map((n) => ({
+        personId: uuid(1),
+        credentialId: newPasskey(n).credentialId,
+      }));
+      assert.ok(lost && last && anothers);
+      const row = { payload: "{}", expires: clock.seconds + 10, accountId: uuid(1) };
+      const kinds = ["AccessToken", "RefreshToken", "Session"];
+      const begin = () =>
+        Promise.all(kinds.map((one) => protocol.upsert({ ...row, kind: one, id: "a" })));
+      const left = async () =>
+        count(await Promise.all(kinds.map((one) => protocol.find(one, "a"))), Boolean);
+      await begin();
+      await protocol.upsert({ ...row, kind: "Session", id: "b", accountId: uuid(2) });
+      const elsewhere = standing.removePasskey("globex", lost, MESSAGE);
+      await assert.rejects(elsewhere, { code: "ERR_STORE_MISSING" });
+      assert.equal(await standing.removePasskey("acme", anothers, MESSAGE), false);
+      assert.equal(await left(), 3);
+      const answers = await race(open, (of, n) =>
+        of.standing.removePasskey("acme", lost, { ...MESSAGE, id: `m${n}` }),
+      );
+      assert.equal(count(answers, Boolean), 1);
+      assert.equal(await left(), 0);
+      assert.notEqual(await protocol.find("Session", "b"), undefined);
+      const [told, ...more] = await outbox.lease(60, 10);
+      assert.equal(more.length, 0);
+      // What cannot be told is not done.
+      await begin();
+      const taken = standing.removePasskey("acme", last, { ...MESSAGE, id: told?.id ?? "" });
+      await assert.rejects(taken, { code: "ERR_STORE_CONFLICT" });
+      assert.equal(await left(), 3);
+      assert.equal((await passkeys.list(uuid(1))).length, 1);
+      assert.equal(await standing.removePasskey("acme", last, { ...MESSAGE, id: "last" }), true);
+      assert.deepEqual(await passkeys.list(uuid(1)), []);
+      assert.equal((await passkeys.list(uuid(2))).length, 1);
     });
 
     test("a disabled person has no sessions, also none written afterwards, and one message tells", async () => {

@@ -44,8 +44,6 @@ export interface ProtocolRepository {
   destroy(kind: string, id: string): Promise<void>;
   /** @returns how many rows went */
   revokeByGrantId(grantId: string): Promise<number>;
-  /** Sessions, grants, tokens, codes and interactions. @returns how many rows went */
-  revokeByAccount(accountId: string): Promise<number>;
 }
 
 type Column = "id" | "uid" | "userCode";
@@ -83,8 +81,7 @@ export function protocolRepository(database: Database): ProtocolRepository {
         const query = db.deleteFrom("protocol").where("kind", "=", kind);
         await query.where("id", "=", id).execute();
       }),
-    revokeByGrantId: (grantId) => revoke(database, "grantId", grantId),
-    revokeByAccount: (accountId) => revoke(database, "accountId", accountId),
+    revokeByGrantId: (grantId) => revoke(database, grantId),
   };
 }
 
@@ -157,13 +154,9 @@ function consume(database: Database, kind: string, id: string): Promise<boolean>
   });
 }
 
-function revoke(
-  database: Database,
-  column: "grantId" | "accountId",
-  value: string,
-): Promise<number> {
+function revoke(database: Database, grantId: string): Promise<number> {
   return database.run("revoke", async (db) => {
-    const query = db.deleteFrom("protocol").where(column, "=", value);
+    const query = db.deleteFrom("protocol").where("grantId", "=", grantId);
     return Number((await query.executeTakeFirstOrThrow()).numDeletedRows);
   });
 }

@@ -200,13 +200,11 @@ export class Accounts {
     { credential, reason }: { readonly credential: Buffer; readonly reason: string },
   ): Promise<boolean> {
     const { store, passkeyRemoved } = this.#parts;
-    await this.find(tenant, { id });
-    const outcome = await store.passkeys.remove(id, credential, { atLeast: 0 });
-    if (outcome !== "removed") return false;
-    await store.protocol.revokeByAccount(id);
-    await store.outbox.add(messageOf(OUTBOX.sessionsEnded, { tenant, sub: id }));
-    passkeyRemoved({ tenant, person: id, reason });
-    return true;
+    const lost = { personId: id, credentialId: credential };
+    const message = messageOf(OUTBOX.sessionsEnded, { tenant, sub: id });
+    const wasThere = await translated(() => store.standing.removePasskey(tenant, lost, message));
+    if (wasThere) passkeyRemoved({ tenant, person: id, reason });
+    return wasThere;
   }
 
   /** For a directory that provisions this tenant's people. @throws ServiceError `ERR_SCIM_TOKENS`: too many */
